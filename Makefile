@@ -1,0 +1,66 @@
+# One verb a task. CI runs these very verbs.
+#
+#   make run     set up, generate the sample inventory, run the whole graph, say what was made
+#   make dev     set up, open the Dagster UI on http://127.0.0.1:3000
+#   make test    set up, pass the tests
+#   make lint types    style, layers and types         make format    rewrite to the style
+#   make bench   measure, as ratios                    make lock      resolve the lock anew
+#   make clean   remove the environment and caches; what was made stays in var/
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MANIFEST := dbt_project/target/manifest.json
+UV_VERSION := 0.13.9
+
+export DO_NOT_TRACK := 1
+
+.PHONY: setup sample run dev test lint types format bench lock clean
+
+setup: $(READY) $(MANIFEST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v.major}.{v.minor}. Say which: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MANIFEST): $(READY) $(shell find dbt_project -path dbt_project/target -prune -o -path dbt_project/logs -prune -o -type f -print)
+	$(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project
+
+sample: setup
+	$(BIN)/bridge-assets sample
+
+run: setup
+	$(BIN)/bridge-assets run
+
+dev: setup
+	$(BIN)/bridge-assets dev
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/pyright
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find bridge_assets bridge_assets_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

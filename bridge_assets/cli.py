@@ -1,0 +1,147 @@
+"""`bridge-assets`: the platform from a shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bridge_assets.nbi.errors import SourceError
+from bridge_assets.settings import DataSettings, SettingsError, config_folder
+
+
+class _Explained(click.Group):
+    """Our own errors are messages, not stack traces."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        from bridge_assets.deployment.base import CanaryMismatch, DeploymentError
+        from bridge_assets.storage import StorageError
+
+        try:
+            return super().invoke(ctx)
+        except (SourceError, SettingsError, StorageError, DeploymentError, CanaryMismatch) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Explained)
+@click.version_option(package_name="bridge-assets")
+def main() -> None:
+    """Bridge Assets: from the National Bridge Inventory to gated endpoints, yearly scores and drift reports."""
+
+
+@main.command()
+def sample() -> None:
+    """Write the sample inventory, unless it is there already."""
+    data = DataSettings.load()
+    summary = _ensure_sample(data)
+    click.echo(summary or f"The sample inventory is there already: {data.sample_folder}")
+
+
+@main.command()
+@click.option("--job", default="full_pipeline", show_default=True, help="full_pipeline, latest_year or scoring.")
+@click.option("--years", help="A survey year or a range such as 2010-2020; by default all the source has.")
+def run(job: str, years: str | None) -> None:
+    """Run a job over survey years, in this process, and say what it made."""
+    from bridge_assets.data.sources import survey_files
+
+    data = DataSettings.load()
+    if data.uses_sample and (written := _ensure_sample(data)):
+        click.echo(written)
+    there = list(survey_files(data.source_folder))
+    if not there:
+        raise SourceError(
+            "there is no survey file in the source folder",
+            where=data.source_folder,
+            why="No .txt or .csv file there has a survey year in its name",
+            do="put files there under names such as NBI_2016.txt, or set source in configs/data_config.yaml",
+        )
+    first, last = _range(years) if years else (there[0], there[-1])
+    click.echo(f"Running {job} over survey years {first} to {last} from {data.source_folder} ...")
+
+    from bridge_assets.definitions import defs
+    from bridge_assets.orchestration.run import run_job
+    from bridge_assets.orchestration.summary import summary
+
+    terminal = sys.stdout
+    outcome = run_job(defs, job, (first, last), say=lambda line: click.echo(line, file=terminal))
+    click.echo(summary(outcome, data))
+    sys.exit(0 if outcome.success else 1)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True)
+def dev(host: str, port: int) -> None:
+    """Open the Dagster UI, with its daemon, on this machine."""
+    from bridge_assets.orchestration.home import ensure_dagster_home
+
+    data = DataSettings.load()
+    if data.uses_sample:
+        _ensure_sample(data)
+    ensure_dagster_home(data)
+    workspace = config_folder().parent / "workspace.yaml"
+    dagster = str(Path(sys.executable).parent / "dagster")
+    os.execv(dagster, [dagster, "dev", "-w", str(workspace), "-h", host, "-p", str(port)])
+
+
+@main.command()
+@click.argument("structure_key")
+@click.option("--year", type=int, help="Survey year of the record; by default the latest that has features.")
+def predict(structure_key: str, year: int | None) -> None:
+    """Ask the local endpoint about one bridge, such as 01-1234."""
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.deployment.local import LocalEndpoint
+
+    data = DataSettings.load()
+    lake = Lake(data.lake)
+    served = LocalEndpoint(data.endpoint_folder).served()
+    made = lake.years("bridge_features")
+    survey_year = year if year is not None else made[-1] if made else 0
+    features = lake.read_year("bridge_features", survey_year)
+    bridge = features.filter(features["structure_key"] == structure_key)
+    if bridge.is_empty():
+        raise SourceError(
+            f"there is no bridge {structure_key} with a condition in survey year {survey_year}",
+            where=lake.year("bridge_features", survey_year),
+            why=f"It holds {features.height} bridges, such as {', '.join(features['structure_key'].head(3))}",
+            do="give a structure key: two-digit state code, a dash, the structure number without padding",
+        )
+    probability = float(served.fall_probability(bridge)[0])
+    click.echo(
+        f"{structure_key}, survey year {survey_year}: condition {int(bridge['condition'][0])}, "
+        f"inspected {bridge['inspection_date'][0] or 'on an unknown date'}\n"
+        f"probability that the condition falls at the next inspection: {probability:.1%} (model {served.version})"
+    )
+
+
+@main.command()
+@click.option("--to", "version", help="A version that is kept; by default the previous one.")
+def rollback(version: str | None) -> None:
+    """Serve the previous model version again, after a canary."""
+    from bridge_assets.deployment.local import LocalEndpoint
+
+    deployment = LocalEndpoint(DataSettings.load().endpoint_folder).rollback(version)
+    click.echo(f"The local endpoint serves {deployment.version} again (it served {deployment.previous}).")
+
+
+def _ensure_sample(data: DataSettings) -> str | None:
+    from bridge_assets.nbi.sample import SampleSpec, is_current, write_sample
+
+    spec = SampleSpec(**data.sample.model_dump())
+    if is_current(data.sample_folder, data.oracle_file, spec):
+        return None
+    written = write_sample(data.sample_folder, data.oracle_file, spec)
+    return (
+        f"Wrote a sample inventory: {written.rows:,} rows of {written.structures:,} structures in {len(written.files)} files "
+        f"in {written.folder}"
+    )
+
+
+def _range(years: str) -> tuple[int, int]:
+    first, _, last = years.partition("-")
+    try:
+        return int(first), int(last or first)
+    except ValueError:
+        raise click.BadParameter(f"{years!r} is no survey year and no range such as 2010-2020") from None

@@ -1,0 +1,135 @@
+"""Features for training, for a batch and for a single request: one code, and the promised functions on pandas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from bridge_assets.data.features import (
+    ENVIRONMENT,
+    FEATURE_NAMES,
+    FEATURES,
+    HISTORY_COLUMNS,
+    TRAFFIC,
+    Feature,
+    expressions,
+)
+from bridge_assets.data.ingestion import one_record_per_structure
+from bridge_assets.data.normalization import Normalization
+from bridge_assets.storage import digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What identifies a row of bridge_features, beside its features.
+IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
+
+
+def features_digest() -> str:
+    """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
+    return digest_of([(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES])[:12]
+
+
+def bridge_features(records: pl.DataFrame, inspections: pl.DataFrame, survey_year: int) -> pl.DataFrame:
+    """The features of every bridge of one survey year.
+
+    Parameters
+    ----------
+    records : pl.DataFrame
+        raw_bridges of that year.
+    inspections : pl.DataFrame
+        int_inspections, of any years; later ones are not looked at.
+    survey_year : int
+
+    Returns
+    -------
+    pl.DataFrame
+        One row a structure with a condition: `IDENTITY`, then `FEATURE_NAMES` as Float32, sorted by structure key.
+        History is that of the structure's latest inspection in the files up to this year; null where there is none.
+    """
+    history = (
+        inspections.lazy()
+        .filter(pl.col("survey_year") <= survey_year)
+        .sort("structure_key", "survey_year", "inspection_date")
+        .group_by("structure_key", maintain_order=True)
+        .last()
+        .select("structure_key", *HISTORY_COLUMNS)
+    )
+    return (
+        one_record_per_structure(records.lazy())
+        .filter(pl.col("condition").is_not_null())
+        # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
+        .with_columns(pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date"))
+        .join(history, on="structure_key", how="left")
+        .select(*IDENTITY, *expressions(FEATURES))
+        .sort("structure_key")
+        .collect()
+    )
+
+
+def training_inspections(features: pl.DataFrame, transitions: pl.DataFrame) -> pl.DataFrame:
+    """Inspections whose next inspection is known, with the features of the survey year that first showed them.
+
+    Parameters
+    ----------
+    features : pl.DataFrame
+        bridge_features of all years.
+    transitions : pl.DataFrame
+        fct_condition_transitions; censored inspections are left out: what is not known is no evidence.
+
+    Returns
+    -------
+    pl.DataFrame
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), then the features.
+    """
+    known = transitions.filter(pl.col("fall").is_not_null()).select(
+        "structure_key",
+        pl.col("survey_year").cast(pl.Int16),
+        "inspection_date",
+        pl.col("next_survey_year").cast(pl.Int16),
+        "fall",
+    )
+    return known.join(
+        features.drop("inspection_date", "STATE_CODE_001"),
+        on=["structure_key", "survey_year"],
+        how="inner",
+        validate="1:1",
+    ).sort("structure_key", "survey_year")
+
+
+def add_traffic_features(df: pd.DataFrame) -> pd.DataFrame:
+    """Add the traffic features (`data.features.TRAFFIC`) to a table of bridge data, as float32 columns."""
+    return _with_features(df, TRAFFIC)
+
+
+def add_env_features(df: pd.DataFrame) -> pd.DataFrame:
+    """Add the environmental features (`data.features.ENVIRONMENT`) to a table of bridge data, as float32 columns."""
+    return _with_features(df, ENVIRONMENT)
+
+
+def normalize(df: pd.DataFrame, normalization: Normalization | None = None) -> pd.DataFrame:
+    """Put the feature columns of a table on the model's scale.
+
+    Parameters
+    ----------
+    df : pd.DataFrame
+        A table with feature columns; other columns stay as they are.
+    normalization : Normalization, optional
+        That of a model version. Without it, one is fitted on this very table: right for exploring, wrong for scoring.
+    """
+    table = pl.from_pandas(df)
+    if normalization is None:
+        normalization = Normalization.fit(table, [name for name in FEATURE_NAMES if name in table.columns])
+    return normalization.apply(table).to_pandas()
+
+
+def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
+    added = pl.from_pandas(df).select(expressions(features)).to_pandas()
+    return df.assign(**{name: added[name].to_numpy() for name in added.columns})
+
+
+def features_markdown() -> str:
+    """The definitions of all features as a Markdown table."""
+    rows = [f"|{feature.name}|{feature.unit}|{feature.source}|{feature.reason}|" for feature in FEATURES]
+    return "\n".join(["|feature|unit|NBI items|why|", "|---|---|---|---|", *rows])

@@ -1,0 +1,91 @@
+"""Where tables lie: Parquet files in one folder, a file a survey year or a file a table, each with a note of its making.
+
+A note is the provenance of a file: what it was made from, by digest. Consumers compare it; they do not only show it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.nbi.errors import SourceError
+from bridge_assets.storage import digest, write_json, write_parquet
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """The folder of all tables."""
+
+    folder: Path
+
+    def table(self, name: str) -> Path:
+        """The file of a table that has one file."""
+        return self.folder / f"{name}.parquet"
+
+    def year(self, name: str, survey_year: int) -> Path:
+        """The file of one survey year of a yearly table."""
+        return self.folder / name / f"{survey_year}.parquet"
+
+    def years(self, name: str) -> list[int]:
+        """The survey years of a yearly table that have been made."""
+        return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].parquet"))
+
+    def write_note(self, name: str, survey_year: int, note: dict[str, Any]) -> dict[str, Any]:
+        """Note what one survey year of a table was made from."""
+        write_json(note, self.year(name, survey_year).with_suffix(".json"))
+        return note
+
+    def has_note(self, name: str, survey_year: int) -> bool:
+        """Whether one survey year of a table has been made."""
+        return self.year(name, survey_year).with_suffix(".json").is_file()
+
+    def note(self, name: str, survey_year: int) -> dict[str, Any]:
+        """The note of one survey year of a table.
+
+        Raises
+        ------
+        SourceError
+            If that year has not been made.
+        """
+        path = self.year(name, survey_year).with_suffix(".json")
+        if not path.is_file():
+            raise _not_made(f"{name}[{survey_year}]", path)
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def read_year(self, name: str, survey_year: int) -> pl.DataFrame:
+        """One survey year of a table. Raises SourceError if it has not been made."""
+        return self._read(self.year(name, survey_year), f"{name}[{survey_year}]")
+
+    def read_years(self, name: str, survey_years: list[int] | None = None) -> pl.DataFrame:
+        """Several survey years of a table, all that have been made by default, one below the other."""
+        import polars as pl
+
+        years = self.years(name) if survey_years is None else survey_years
+        if not years:
+            raise _not_made(name, self.folder / name)
+        return pl.concat([self.read_year(name, year) for year in years], how="vertical")
+
+    def read(self, name: str) -> pl.DataFrame:
+        """A table that has one file. Raises SourceError if it has not been made."""
+        return self._read(self.table(name), name)
+
+    def write(self, table: pl.DataFrame, name: str, survey_year: int | None = None) -> str:
+        """Write a table, or one survey year of it; returns the digest of the file."""
+        return digest(write_parquet(table, self.table(name) if survey_year is None else self.year(name, survey_year)))
+
+    def _read(self, path: Path, what: str) -> pl.DataFrame:
+        import polars as pl
+
+        if not path.is_file():
+            raise _not_made(what, path)
+        return pl.read_parquet(path)
+
+
+def _not_made(what: str, path: Path) -> SourceError:
+    asset = what.partition("[")[0]
+    return SourceError(f"{what} has not been made", where=path, why="Nothing is there", do=f"materialise {asset} first")

@@ -1,0 +1,76 @@
+"""The scale that the model sees: filled, standardised, and on float16's grid.
+
+Fitted on the training inspections alone and kept with the model version, so that a prediction is scaled as its model was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from bridge_assets.storage import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """One value a feature.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Names, in the order of the model's input.
+    fill : tuple of float
+        What stands for a missing value: the training median; 0 where a feature was never seen.
+    center, scale : tuple of float
+        Training mean and standard deviation after filling; a constant feature has scale 1.
+    """
+
+    features: tuple[str, ...]
+    fill: tuple[float, ...]
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, table: pl.DataFrame, features: Sequence[str]) -> Self:
+        """Learn fill, centre and scale from the rows of a table."""
+        fill = [float(table[name].median() or 0.0) for name in features]  # type: ignore[arg-type] # numeric by construction
+        filled = table.select(pl.col(name).fill_null(value) for name, value in zip(features, fill, strict=True))
+        center = [float(filled[name].mean() or 0.0) for name in features]  # type: ignore[arg-type]
+        spread = [float(filled[name].std(ddof=0) or 0.0) for name in features]  # type: ignore[arg-type]
+        return cls(
+            tuple(features), tuple(fill), tuple(center), tuple(value if value > 1e-9 else 1.0 for value in spread)
+        )
+
+    def apply(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The features of a table on the model's scale, in its order; other columns stay as they are.
+
+        Float32 throughout and rounded to float16's grid: a threshold in float16 then decides as the original did.
+
+        Raises
+        ------
+        KeyError
+            If a feature is not in the table.
+        """
+        if missing := [name for name in self.features if name not in table.columns]:
+            raise KeyError(f"features missing from the table: {', '.join(missing)}")
+        return table.with_columns(
+            ((pl.col(name).cast(pl.Float32).fill_nan(None).fill_null(fill) - center) / scale)
+            .cast(pl.Float16)
+            .cast(pl.Float32)
+            .alias(name)
+            for name, fill, center, scale in zip(self.features, self.fill, self.center, self.scale, strict=True)
+        )
+
+    def save(self, path: Path) -> Path:
+        return write_json(asdict(self), path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises OSError or KeyError if the file is not one that `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(*(tuple(values[key]) for key in ("features", "fill", "center", "scale")))

@@ -1,0 +1,177 @@
+"""The endpoint on this machine: a folder (`folder`) whose `current` package answers.
+
+Readers take no lock: they follow `current` once and find a whole package, the old or the new.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge_assets.deployment.base import CanaryReport, Deployment, DeploymentError
+from bridge_assets.deployment.folder import CURRENT, EndpointFolder, version_of
+from bridge_assets.deployment.package import NORMALIZATION, Package, content_name, pack, served_digests
+from bridge_assets.models.candidate import Candidate
+
+if TYPE_CHECKING:
+    from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.models.scoring import ServedModel
+
+
+@dataclass(frozen=True)
+class LocalEndpoint:
+    """A model version that answers on this machine.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the endpoint; made by the first deployment.
+    keep : int
+        Packages that stay on the disk, the current and the previous one among them: at least 2.
+    wait : float
+        Seconds to wait for another deployment to end.
+    """
+
+    root: Path
+    keep: int = 3
+    wait: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.keep < 2:
+            raise ValueError(f"keep must be at least 2, the current and the previous version, not {self.keep}")
+
+    def deploy(self, candidate: Candidate) -> Deployment:
+        """Take a model version: copy it beside what runs, send the copy a canary, swap. The caller asks the gate.
+
+        Deploying what is current changes nothing, but sends the canary again, and mends a copy whose bytes changed.
+
+        Raises
+        ------
+        DeploymentError
+            If the artifact is not what its manifest says, the disk is full, or another deployment does not end.
+        CanaryMismatch
+            If the copy does not answer the probe as the artifact did. In every case `current` is what it was.
+        """
+        served = served_digests(candidate)  # before anything is created
+        name = f"{candidate.version}-{content_name(served)}"
+        with self._folder.alone(f"deploying model version {candidate.version}", self.wait):
+            removed = self._folder.sweep()
+            report = self._add(candidate, served, name)
+            if name != self._folder.current():
+                self._folder.promote(name)
+            return self._stands(name, report, removed + self._folder.retire(self.keep))
+
+    def rollback(self, version: str | None = None) -> Deployment:
+        """Go back to the previous version, or to a named one that is still on the disk. The canary is sent first.
+
+        Raises
+        ------
+        DeploymentError
+            If there is no such version, or its files are damaged.
+        CanaryMismatch
+            If it does not answer the probe. In every case `current` is what it was.
+        """
+        with self._folder.alone(f"rolling back to {version or 'the previous version'}", self.wait):
+            removed = self._folder.sweep()
+            name = self._goal(version)
+            report = self._package(name).canary()
+            self._folder.go_back(name)
+            return self._stands(name, report, removed)
+
+    def current(self) -> str | None:
+        """The version that answers; None before the first deployment."""
+        name = self._folder.current()
+        return name and version_of(name)
+
+    def previous(self) -> str | None:
+        """The version that `rollback` would go to."""
+        name = self._folder.previous()
+        return name and version_of(name)
+
+    def served(self) -> ServedModel:
+        """The current version, its predictor and its scale from one package, bytes checked.
+
+        Raises
+        ------
+        DeploymentError
+            If nothing is deployed or a file changed on the disk.
+        """
+        return self._answering().served()
+
+    def predictor(self) -> OnnxPredictor:
+        """The predictor of the current version, bytes checked. Together with the scale: `served`."""
+        return self._answering().predictor()
+
+    def normalization_path(self) -> Path:
+        """`normalization.json` of the current version, bytes checked."""
+        return self._answering().file(NORMALIZATION)
+
+    def canary(self) -> CanaryReport:
+        """Send the probe to the current version.
+
+        Raises
+        ------
+        CanaryMismatch
+            If it does not answer as its artifact did.
+        DeploymentError
+            If nothing is deployed or a file changed on the disk.
+        """
+        return self._answering().canary()
+
+    @property
+    def _folder(self) -> EndpointFolder:
+        return EndpointFolder(self.root)
+
+    def _package(self, name: str) -> Package:
+        return Package(self._folder.package(name))
+
+    def _answering(self) -> Package:
+        name = self._folder.current()
+        if name is None:
+            raise DeploymentError(
+                "no model version is deployed",
+                where=self.root,
+                why="There is no current version",
+                do="materialise local_endpoint",
+            )
+        return self._package(name)
+
+    def _add(self, candidate: Candidate, served: Mapping[str, str], name: str) -> CanaryReport:
+        package = self._package(name)
+        if package.holds(content_name(served)):
+            return package.canary()
+        aside = self._folder.aside(name)
+        try:
+            report = pack(candidate, served, aside).canary()
+            self._folder.add(aside, name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return report
+
+    def _goal(self, version: str | None) -> str:
+        names = self._folder.newest_first()
+        if version is None:
+            name = self._folder.previous()
+        else:
+            name = next((each for each in names if version_of(each) == version), None)
+        if name is None:
+            raise DeploymentError(
+                f"there is no {'previous version' if version is None else f'version {version!r}'} to go back to",
+                where=self.root,
+                why=f"Current is {self.current()}; on the disk are: {', '.join(map(version_of, names)) or 'none'}",
+                do="name one of these, or deploy a version",
+            )
+        return name
+
+    def _stands(self, name: str, report: CanaryReport, removed: list[str]) -> Deployment:
+        return Deployment(
+            target="local",
+            version=version_of(name),
+            address=str(self.root / CURRENT),
+            previous=self.previous(),
+            canary=report,
+            removed=tuple(removed),
+        )

@@ -1,0 +1,220 @@
+"""What an endpoint is given: a folder with everything it takes to answer, and the digest of each piece.
+
+    model.onnx           the graph
+    normalization.json   the scale its rows must be on
+    probe.json           the canary's rows and answers
+    manifest.json        the version's manifest, with the digests of the three under `served`
+
+Belongs here: packing a model version, and reading a package with its bytes checked. Does not belong here: where a
+package goes (`local` and its siblings).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.deployment.base import CanaryMismatch, CanaryReport, DeploymentError, Probe, canary, in_one_line
+from bridge_assets.models.candidate import MANIFEST, Candidate, CandidateError
+from bridge_assets.storage import digest, digest_of, write_json
+
+if TYPE_CHECKING:
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.models.scoring import ServedModel
+
+MODEL, NORMALIZATION, PROBE = "model.onnx", "normalization.json", "probe.json"
+SERVED = (MODEL, NORMALIZATION, PROBE)
+
+_AGAIN = "deploy the version again: its model folder holds the original"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A packed model version. Every file is compared with the manifest whenever it is opened."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        path = self.folder / MANIFEST
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            return {**manifest, "served": dict(manifest["served"])}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DeploymentError(
+                "the manifest of what is served cannot be read", where=path, why=in_one_line(error), do=_AGAIN
+            ) from error
+
+    def file(self, name: str) -> Path:
+        """The path of a file, after comparing its bytes with the manifest.
+
+        Raises
+        ------
+        DeploymentError
+            If it is gone or its bytes changed.
+        """
+        path, expected = self.folder / name, self.manifest["served"].get(name)
+        try:
+            found = digest(path)
+        except OSError as error:
+            raise DeploymentError(f"{name} cannot be read", where=path, why=in_one_line(error), do=_AGAIN) from error
+        if found != expected:
+            why = f"Its SHA-256 is {found[:12]}, the manifest says {str(expected)[:12]}"
+            raise DeploymentError(f"{name} is not what was deployed", where=path, why=why, do=_AGAIN)
+        return path
+
+    def holds(self, content: str) -> bool:
+        """Whether this is, to the last bit, the package of that content."""
+        try:
+            return content_name(self.manifest["served"]) == content and all(self.file(name) for name in SERVED)
+        except DeploymentError:
+            return False
+
+    def predictor(self) -> OnnxPredictor:
+        from bridge_assets.models.predict import OnnxPredictor, PredictorError
+
+        path = self.file(MODEL)
+        try:
+            return OnnxPredictor(path)
+        except PredictorError as error:
+            raise DeploymentError(
+                "the model cannot be loaded", where=path, why=in_one_line(error), do="materialise onnx_model again"
+            ) from error
+
+    def normalization(self) -> Normalization:
+        from bridge_assets.data.normalization import Normalization
+
+        path = self.file(NORMALIZATION)
+        try:
+            return Normalization.load(path)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeploymentError(
+                "the normalization cannot be read",
+                where=path,
+                why=in_one_line(error),
+                do="materialise bridge_model again",
+            ) from error
+
+    def canary(self) -> CanaryReport:
+        """Load the model from this folder and compare its answers with the probe's.
+
+        Raises
+        ------
+        CanaryMismatch
+            If an answer differs, or model, normalization and probe are not about the same features in the same order.
+        DeploymentError
+            If a file is damaged.
+        """
+        predictor, probe = self.predictor(), Probe.load(self.file(PROBE))
+        expected = tuple(predictor.features)
+        for name, features in ((PROBE, probe.features), (NORMALIZATION, self.normalization().features)):
+            if features != expected:
+                others = ", ".join(sorted(set(features) ^ set(expected)))
+                raise CanaryMismatch(
+                    f"{name} and {MODEL} are not of one model",
+                    where=self.folder,
+                    why=f"Features of only one of them: {others}" if others else "Their features are in another order",
+                    do="materialise bridge_model and what follows it again",
+                )
+        return canary(predictor.predict_proba, probe, self.folder)
+
+    def served(self) -> ServedModel:
+        """The version as scoring uses it: predictor and scale from one folder.
+
+        Raises
+        ------
+        DeploymentError
+            If a file is damaged, or the manifest does not say what the version was trained on.
+        """
+        from bridge_assets.models.scoring import ServedModel
+
+        manifest = self.manifest
+        try:
+            made_from = manifest["made_from"]
+            first, last = made_from["training_years"]
+            version, features_digest = manifest["version"], made_from["features_digest"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeploymentError(
+                "the manifest does not say what the version was trained on",
+                where=self.folder / MANIFEST,
+                why=in_one_line(error),
+                do="materialise training_set and bridge_model again",
+            ) from error
+        return ServedModel(version, features_digest, (first, last), self.normalization(), self.predictor())
+
+
+def served_digests(candidate: Candidate) -> dict[str, str]:
+    """Digests of the files that an endpoint of this version would be given. Writes nothing.
+
+    Raises
+    ------
+    DeploymentError
+        If the ONNX artifact is not what its manifest says, or a file is missing.
+    """
+    try:
+        candidate.verify("onnx_model")
+        return {name: digest(candidate.file(name)) for name in SERVED}
+    except CandidateError as error:
+        raise DeploymentError(
+            f"model version {candidate.version} cannot be deployed",
+            where=candidate.folder,
+            why=str(error).partition(" What to do: ")[0].removesuffix("."),
+            do=str(error).partition(" What to do: ")[2] or "materialise onnx_model again",
+        ) from error
+    except OSError as error:
+        raise DeploymentError(
+            f"model version {candidate.version} is not complete",
+            where=candidate.folder,
+            why=in_one_line(error),
+            do="materialise bridge_model and what follows it again",
+        ) from error
+
+
+def content_name(served: Mapping[str, str]) -> str:
+    """A name for the content of a package: 12 hex digits of its digests."""
+    return digest_of(dict(served))[:12]
+
+
+def pack(candidate: Candidate, served: Mapping[str, str], folder: Path) -> Package:
+    """Copy a version into a new folder, flushed to the disk.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    served : mapping
+        What `served_digests` said: the copies must be of exactly these.
+    folder : Path
+        Must not exist.
+
+    Raises
+    ------
+    DeploymentError
+        If a copy is not of those bytes.
+    OSError
+        If the disk is full or the folder cannot be written.
+    """
+    folder.mkdir()
+    for name in SERVED:
+        shutil.copyfile(candidate.file(name), folder / name)
+        flush(folder / name)
+    write_json({**candidate.manifest, "served": dict(served)}, folder / MANIFEST)
+    flush(folder)
+    package = Package(folder)
+    for name in SERVED:
+        package.file(name)
+    return package
+
+
+def flush(path: Path) -> None:
+    """See to it that a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Whether a survey year still looks like the years the model learned from."""

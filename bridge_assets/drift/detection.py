@@ -1,0 +1,304 @@
+"""Distances between the training years and a survey year, feature by feature.
+
+Belongs here: the two-sample Kolmogorov-Smirnov distance, the thresholds learned from the training years, the table
+and the plot of one survey year. Does not belong here: which years are the reference, and what happens after drift
+(the asset and its check decide).
+
+A distance is judged against what the training years show among themselves, not against a fixed number or a p-value:
+with thousands of bridges every harmless difference is significant. The idea is that of NannyML, whose thresholds come
+from the variation within the reference period.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+
+    from bridge_assets.settings import DriftSettings
+
+#: Most that the share of missing values may rise before a feature counts as drifted. Present or missing is a 0/1
+#: variable and the Kolmogorov-Smirnov distance of two 0/1 variables is the difference of their shares, so this is the
+#: same measure as `DriftSettings.least`, whose default is the same.
+MISSING_SHARE_MOVED = 0.05
+
+#: Values up to which the exact p-value is computed: for thousands of bridges it takes long and says the same.
+EXACT_UP_TO = 1000
+
+DRIFTED, STEADY, INK = "#b3392f", "#8fa3b5", "#14202b"
+
+
+def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
+    """Two-sample Kolmogorov-Smirnov test between a reference and what is in production now.
+
+    Parameters
+    ----------
+    ref, prod : pd.Series
+        Numbers or Booleans, in any order and of any lengths. Missing values are left out.
+
+    Returns
+    -------
+    statistic : float
+        Largest distance between the two cumulative distributions, 0 (the same) to 1 (no overlap).
+    p_value : float
+        Chance of a distance at least as large if both came from one continuous distribution (`scipy.stats.ks_2samp`).
+        For rounded or coded values it is too large, that is, on the safe side.
+
+    Raises
+    ------
+    ValueError
+        If a side holds no values or no numbers.
+    """
+    return _kolmogorov_smirnov(_numbers(ref, "ref"), _numbers(prod, "prod"), "auto")
+
+
+def learn_thresholds(
+    reference_years: Mapping[int, pl.DataFrame], columns: Sequence[str], settings: DriftSettings
+) -> dict[str, float]:
+    """The distance from which a feature counts as drifted, learned from the training years.
+
+    Each training year is compared with all the other training years together. The largest of these distances, times
+    `settings.margin`, is the threshold; it is never below `settings.least`.
+
+    Parameters
+    ----------
+    reference_years : mapping
+        survey year -> its features. With fewer than two years that have values of a feature there is nothing to learn
+        from and `settings.least` applies.
+    columns : sequence of str
+        The features.
+    settings : DriftSettings
+
+    Returns
+    -------
+    dict
+        feature -> threshold. A threshold of 1 or more is never exceeded: one training year has nothing in common with
+        the others, so no later year can be told from them by this feature.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or holds no numbers.
+    """
+    thresholds = {}
+    for column in columns:
+        years = [_values(reference_years[year], column, f"training year {year}") for year in sorted(reference_years)]
+        distance = _largest_distance_to_the_others([values for values in years if values.size])
+        thresholds[column] = max(distance * settings.margin, settings.least)
+    return thresholds
+
+
+def drift_table(
+    reference: pl.DataFrame, year: pl.DataFrame, columns: Sequence[str], thresholds: Mapping[str, float]
+) -> pl.DataFrame:
+    """Compare a survey year with the training years, feature by feature.
+
+    A feature counts as drifted when
+
+    - its distance exceeds its threshold, or
+    - its share of missing values rose by more than `MISSING_SHARE_MOVED`, or
+    - one side has no values at all and the shares of missing values differ by more than `MISSING_SHARE_MOVED` (the
+      statistic is then null).
+
+    A share of missing values that falls is no drift by itself: the history of a structure is shortest in the first
+    training years, and a longer one is what the features are for.
+
+    Parameters
+    ----------
+    reference, year : pl.DataFrame
+        Numbers or Booleans; null and NaN are missing. `reference` is the training years together.
+    columns : sequence of str
+        The features.
+    thresholds : mapping
+        From `learn_thresholds`.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row a feature, in the order of `columns`: feature, statistic (0-1, null where a side has no values), p_value
+        (`scipy.stats.ks_2samp`), threshold, drifted, reference_mean, year_mean, reference_missing, year_missing
+        (shares, 0-1).
+
+    Raises
+    ------
+    ValueError
+        If a side has no rows, a column is missing or holds no numbers, or a feature has no threshold.
+    """
+    import polars as pl
+
+    for name, side in (("the training years", reference), ("the survey year", year)):
+        if side.is_empty():
+            raise ValueError(
+                f"{name} hold no rows, so there is nothing to compare. What to do: materialise their features"
+            )
+    if without := sorted(set(columns) - set(thresholds)):
+        raise ValueError(f"no threshold for {', '.join(without)}. What to do: learn_thresholds with the same columns")
+    rows = []
+    for column in columns:
+        before, now = _values(reference, column, "the training years"), _values(year, column, "the survey year")
+        missing_before, missing_now = 1 - before.size / reference.height, 1 - now.size / year.height
+        statistic = p_value = None
+        if before.size and now.size:
+            method = "asymp" if max(before.size, now.size) > EXACT_UP_TO else "auto"
+            statistic, p_value = _kolmogorov_smirnov(before, now, method)
+            drifted = statistic > thresholds[column] or missing_now - missing_before > MISSING_SHARE_MOVED
+        else:
+            drifted = abs(missing_now - missing_before) > MISSING_SHARE_MOVED
+        rows.append(
+            {
+                "feature": column,
+                "statistic": statistic,
+                "p_value": p_value,
+                "threshold": float(thresholds[column]),
+                "drifted": bool(drifted),
+                "reference_mean": float(before.mean()) if before.size else None,
+                "year_mean": float(now.mean()) if now.size else None,
+                "reference_missing": missing_before,
+                "year_missing": missing_now,
+            }
+        )
+    number = pl.Float64()
+    return pl.DataFrame(
+        rows,
+        schema={
+            "feature": pl.String(),
+            "statistic": number,
+            "p_value": number,
+            "threshold": number,
+            "drifted": pl.Boolean(),
+            "reference_mean": number,
+            "year_mean": number,
+            "reference_missing": number,
+            "year_missing": number,
+        },
+    )
+
+
+def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
+    """Bars of the distance of each feature, largest first, with a tick at its threshold; the drifted ones coloured.
+
+    Parameters
+    ----------
+    table : pl.DataFrame
+        From `drift_table`.
+    survey_year : int
+        For the title.
+
+    Returns
+    -------
+    bytes
+        A PNG; the same table gives the same bytes.
+    """
+    import io
+
+    import polars as pl
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    # barh counts from the bottom: the largest distance comes last; features without one stand on top, where they are
+    # seen.
+    ordered = table.sort(pl.col("statistic").fill_null(math.inf), "feature", descending=[False, True])
+    distances = [value or 0.0 for value in ordered["statistic"]]
+    places = list(range(ordered.height))
+
+    figure = Figure(figsize=(8, 1.5 + 0.27 * max(ordered.height, 4)), layout="constrained")
+    axes = figure.subplots()
+    colours = [DRIFTED if drifted else STEADY for drifted in ordered["drifted"]]
+    axes.barh(places, distances, height=0.7, color=colours)
+    furthest = max([0.1, *distances])
+    for place, row in zip(places, ordered.iter_rows(named=True), strict=True):
+        if row["threshold"] <= furthest * 1.5:  # one very wide threshold must not squeeze all bars
+            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=INK, linewidth=1.8)
+        if row["statistic"] is None:
+            axes.text(furthest * 0.01, place, "no values to compare", va="center", fontsize=8, color=INK)
+        elif row["drifted"] and row["statistic"] <= row["threshold"]:
+            axes.text(
+                row["statistic"] + furthest * 0.01, place, "more values missing", va="center", fontsize=8, color=INK
+            )
+    axes.set_yticks(places, ordered["feature"].to_list(), fontsize=9)
+    axes.set_ylim(-0.6, max(ordered.height, 1) - 0.4)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Kolmogorov-Smirnov distance to the training years")
+    drifted = int(table["drifted"].sum())
+    axes.set_title(
+        f"{survey_year}: {drifted} of {table.height} features drifted", loc="left", fontweight="bold", color=INK
+    )
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dde3e9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    figure.legend(
+        handles=[
+            Patch(color=DRIFTED, label="drifted"),
+            Patch(color=STEADY, label="steady"),
+            Line2D([], [], color=INK, linewidth=1.8, label="threshold"),
+        ],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
+    return image.getvalue()
+
+
+def _numbers(series: pd.Series, side: str) -> np.ndarray:
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+    present = series.dropna()
+    if present.empty:
+        raise ValueError(
+            f"{side} holds no values ({len(series)} rows, all missing). What to do: compare another column"
+        )
+    if not is_numeric_dtype(present.dtype) or is_complex_dtype(present.dtype):
+        raise ValueError(
+            f"{side} holds {present.dtype} values, for example {present.iloc[0]!r}; a Kolmogorov-Smirnov distance "
+            f"needs numbers. What to do: convert it with pandas.to_numeric, or compare another column"
+        )
+    return present.to_numpy(dtype=float)
+
+
+def _values(table: pl.DataFrame, column: str, where: str) -> np.ndarray:
+    # The values that are there, as float64; null and NaN are left out.
+    import polars as pl
+
+    if column not in table.columns:
+        raise ValueError(f"{where} hold no column {column!r}. There are: {', '.join(table.columns)}")
+    series = table[column]
+    if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean(), pl.Null())):
+        raise ValueError(f"column {column!r} of {where} is {series.dtype}; a distance needs numbers or Booleans")
+    return series.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
+
+
+def _kolmogorov_smirnov(one: np.ndarray, other: np.ndarray, method: str) -> tuple[float, float]:
+    from scipy.stats import ks_2samp
+
+    result: Any = ks_2samp(one, other, method=method)  # scipy is not typed; its result is built at import
+    return float(result.statistic), float(result.pvalue)
+
+
+def _largest_distance_to_the_others(samples: Iterable[np.ndarray]) -> float:
+    # The distance of every sample to all the others together. Sorting once for all of them takes a tenth of the time of
+    # one ks_2samp a sample, and gives the same numbers.
+    import numpy as np
+
+    samples = list(samples)
+    if len(samples) < 2:
+        return 0.0
+    points, place = np.unique(np.concatenate(samples), return_inverse=True)
+    total = np.bincount(place, minlength=points.size).cumsum()
+    largest, start = 0.0, 0
+    for sample in samples:
+        of_sample = np.bincount(place[start : start + sample.size], minlength=points.size).cumsum()
+        start += sample.size
+        of_others = (total - of_sample) / (total[-1] - sample.size)
+        largest = max(largest, float(np.abs(of_sample / sample.size - of_others).max()))
+    return largest

@@ -1,0 +1,91 @@
+"""Answers from the ONNX file that is served.
+
+The file alone says which features it takes, in which order: nothing else is needed to ask it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.models.errors import FeatureError, PredictorError
+from bridge_assets.models.matrix import fall_column, feature_matrix
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class OnnxPredictor:
+    """The probability of a fall from an exported classifier.
+
+    Parameters
+    ----------
+    path : Path
+        Written by `export_onnx.export_to_onnx`.
+    threads : int
+        Threads a call may use; 0 = one for each processor. One is right where calls come in side by side.
+
+    Attributes
+    ----------
+    features : tuple of str
+        In the order of the columns of X.
+    classes : tuple
+    metadata : dict of str to str
+        What the file says about itself.
+
+    Raises
+    ------
+    PredictorError
+        If the file is no ONNX model, or not one that `export_to_onnx` wrote from a classifier.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        except FileNotFoundError:
+            raise PredictorError(f"{path} is not there. What to do: materialise onnx_model") from None
+        except Exception as error:  # ONNX Runtime's errors share no other base
+            raise PredictorError(f"{path} is no model that ONNX Runtime can run: {error}") from error
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        outputs = {output.name for output in self._session.get_outputs()}
+        if "features" not in self.metadata or "probabilities" not in outputs:
+            raise PredictorError(
+                f"{path} is no classifier written by export_to_onnx: it names no features or gives no probabilities"
+            )
+        self.features: tuple[str, ...] = tuple(json.loads(self.metadata["features"]))
+        self.classes: tuple[Any, ...] = tuple(json.loads(self.metadata["classes"]))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of a fall.
+
+        Parameters
+        ----------
+        X : array of shape (n, n_features) or DataFrame
+            Normalised features.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n,), float32.
+
+        Raises
+        ------
+        FeatureError
+            If a feature is missing from a table, the number of columns is another one, or a value is missing.
+        """
+        import numpy as np
+
+        matrix = feature_matrix(X, self.features)
+        if not len(matrix):
+            return np.empty(0, dtype=np.float32)
+        (probabilities,) = self._session.run(["probabilities"], {self._session.get_inputs()[0].name: matrix})
+        return fall_column(np.asarray(probabilities), self.classes)
+
+
+__all__ = ["FeatureError", "OnnxPredictor", "PredictorError"]

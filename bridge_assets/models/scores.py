@@ -1,0 +1,113 @@
+"""How good a list of probabilities is: ranking, probability, and what an inspector's budget finds.
+
+Everything gives None where there is nothing to measure: no inspection, no fall, or nothing but falls.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Shares of the list that somebody looks at, worst first.
+WORST = (0.05, 0.10, 0.20)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One forecast's figures on one set of inspections.
+
+    Attributes
+    ----------
+    auc : float or None
+        Area under the ROC curve: how often a fall ranks above a bridge that did not fall. 0.5 = chance.
+    average_precision : float or None
+        Area under the precision-recall curve. Chance = the share of falls.
+    brier : float or None
+        Mean squared distance between probability and outcome; smaller is better.
+    accuracy : float or None
+        Share of inspections on the right side of one half.
+    worst_5, worst_10, worst_20 : float or None
+        Share of all falls that is among the 5, 10 or 20 % of inspections with the highest probability. Ties are broken
+        by chance, so a constant finds 5, 10 and 20 %.
+    """
+
+    auc: float | None = None
+    average_precision: float | None = None
+    brier: float | None = None
+    accuracy: float | None = None
+    worst_5: float | None = None
+    worst_10: float | None = None
+    worst_20: float | None = None
+
+
+def scores(falls: np.ndarray, probability: np.ndarray) -> Scores:
+    """Figures of one forecast.
+
+    Parameters
+    ----------
+    falls : np.ndarray of bool, shape (n,)
+    probability : np.ndarray, shape (n,)
+    """
+    import numpy as np
+
+    if not len(falls):
+        return Scores()
+    probability = np.asarray(probability, dtype=float)
+    return Scores(
+        area_under_curve(falls, probability),
+        _average_precision(falls, probability),
+        float(np.mean((probability - falls) ** 2)),
+        float(np.mean((probability >= 0.5) == falls)),
+        *(share_found(falls, probability, share) for share in WORST),
+    )
+
+
+def area_under_curve(falls: np.ndarray, probability: np.ndarray) -> float | None:
+    """Area under the ROC curve; ties count one half."""
+    if falls.all() or not falls.any():
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(falls, probability))
+
+
+def share_found(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
+    """Share of all falls found by looking at the worst `share` of the list (rounded up to a whole inspection).
+
+    Where inspections of the same probability are looked at in part, their falls are found in proportion.
+    """
+    import numpy as np
+
+    if not falls.any():
+        return None
+    looked_at, found = gain_curve(falls, probability)
+    return float(np.interp(math.ceil(round(share * len(falls), 6)), looked_at, found) / falls.sum())
+
+
+def gain_curve(falls: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Falls found against inspections looked at, the most probable first.
+
+    Returns
+    -------
+    looked_at, found : np.ndarray
+        Counts, from (0, 0) to (n, falls); one point for each distinct probability, a straight line between them being
+        what ties broken by chance find on average.
+    """
+    import numpy as np
+
+    values, group = np.unique(-np.asarray(probability, dtype=float), return_inverse=True)
+    looked_at = np.bincount(group, minlength=len(values)).cumsum()
+    found = np.bincount(group, weights=falls, minlength=len(values)).cumsum()
+    return np.concatenate([[0], looked_at]), np.concatenate([[0.0], found])
+
+
+def _average_precision(falls: np.ndarray, probability: np.ndarray) -> float | None:
+    if not falls.any():
+        return None
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(falls, probability))

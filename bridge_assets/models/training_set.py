@@ -1,0 +1,144 @@
+"""The training set: inspections with known outcomes, split, on the model's scale, with its provenance beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.nbi.errors import SourceError
+from bridge_assets.storage import digest, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.settings import ModelSettings
+
+NAME = "training_set"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set as it lies in the lake.
+
+    Attributes
+    ----------
+    table : pl.DataFrame
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), split (`train`, `holdout`, `unused`),
+        `rating` and `years_in_rating` in natural units for the baselines, then the features on the model's scale.
+    digest : str
+        SHA-256 of its file.
+    made_from : dict
+        Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training year.
+    normalization : Normalization
+        Fitted on the inspections of `train` alone.
+    """
+
+    table: pl.DataFrame
+    digest: str
+    made_from: dict[str, Any]
+    normalization: Normalization
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.normalization.features
+
+    def split_markdown(self) -> str:
+        """Inspections, structures, survey years and share of falls by split, as a Markdown table."""
+        import polars as pl
+
+        lines = ["|split|inspections|structures|survey years|falls|share|", "|---|---|---|---|---|---|"]
+        for split in ("train", "holdout", "unused"):
+            part = self.table.filter(pl.col("split") == split)
+            falls = int(part["fall"].sum())
+            years = f"{part['survey_year'].min()}-{part['survey_year'].max()}" if part.height else ""
+            share = f"{falls / part.height:.1%}" if part.height else ""
+            structures = part["structure_key"].n_unique()
+            lines.append(f"|{split}|{part.height:,}|{structures:,}|{years}|{falls:,}|{share}|")
+        return "\n".join(lines)
+
+
+def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
+    """Make the training set from bridge_features and fct_condition_transitions and write it to the lake.
+
+    Raises
+    ------
+    SourceError
+        If one of them has not been made, if a year's features were made from other records than those that lie there now or
+        by other definitions than these, or if no inspection has a known outcome.
+    """
+    import polars as pl
+
+    from bridge_assets.data.feature_engineering import FEATURE_NAMES, features_digest, training_inspections
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.train import split_inspections
+
+    years = lake.years("bridge_features")
+    notes = {year: lake.note("bridge_features", year) for year in years}
+    for year, note in notes.items():
+        if note["raw_bridges"] != lake.note("raw_bridges", year)["digest"]:
+            raise _stale(lake, year, "raw_bridges of that year was made anew since")
+        if note["features_digest"] != features_digest():
+            raise _stale(lake, year, "They were made by other definitions than the present ones")
+    inspections = training_inspections(lake.read_years("bridge_features"), lake.read("fct_condition_transitions"))
+    if inspections.is_empty():
+        raise SourceError(
+            "no inspection has a known outcome",
+            where=lake.table("fct_condition_transitions"),
+            why=f"The survey years {years} show no structure at two inspections within {settings.horizon_months} months",
+            do="add more survey years to the source",
+        )
+    inspections = split_inspections(inspections, settings.split).with_columns(
+        rating=pl.col("condition"), years_in_rating=pl.col("years_in_condition")
+    )
+    training = inspections.filter(pl.col("split") == "train")
+    normalization = Normalization.fit(training, FEATURE_NAMES)
+    made_from = {
+        "survey_years": years,
+        "raw_bridges": {str(year): note["raw_bridges"] for year, note in notes.items()},
+        "features_digest": features_digest(),
+        "training_years": [training["survey_year"].min(), training["survey_year"].max()],
+        "horizon_months": settings.horizon_months,
+    }
+    value = lake.write(normalization.apply(inspections), NAME)
+    write_json({"digest": value, "made_from": made_from, "normalization": asdict(normalization)}, _note(lake))
+    return read(lake)
+
+
+def read(lake: Lake) -> TrainingSet:
+    """The training set in the lake, its bytes compared with its note.
+
+    Raises
+    ------
+    SourceError
+        If it has not been made, or a run was killed between its table and its note.
+    """
+    from bridge_assets.data.normalization import Normalization
+
+    table = lake.read(NAME)
+    path = _note(lake)
+    note = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "normalization": {}}
+    if note["digest"] != digest(lake.table(NAME)):
+        raise SourceError(
+            "the training set and its note do not belong together",
+            where=path,
+            why="A run may have been killed between the two",
+            do="materialise training_set again",
+        )
+    normalization = Normalization(**{key: tuple(values) for key, values in note["normalization"].items()})
+    return TrainingSet(table, note["digest"], note["made_from"], normalization)
+
+
+def _note(lake: Lake):
+    return lake.table(NAME).with_suffix(".json")
+
+
+def _stale(lake: Lake, year: int, why: str) -> SourceError:
+    return SourceError(
+        f"the features of {year} are not those of its records",
+        where=lake.year("bridge_features", year),
+        why=why,
+        do=f"materialise bridge_features[{year}] again",
+    )

@@ -1,0 +1,125 @@
+"""From the coded text of a record to condition, class, key, date and place, as polars expressions.
+
+Derived columns are lower case, items upper case: a reader sees at once what was published and what we computed.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from bridge_assets.nbi.items import CONDITION_ITEMS
+
+#: 23 CFR 490.409(b): Good when the lowest rating is 7 or more, Poor when it is 4 or less.
+GOOD_FROM, POOR_TO = 7, 4
+
+#: Guam and the Northern Mariana Islands lie east of Greenwich; every other state and territory in the NBI lies west.
+STATES_EAST = ("66", "69")
+
+#: Two-digit years later than this many years after the survey year belong to the century before.
+CENTURY_LOOKAHEAD = 10
+
+CULVERT_DESIGN = "19"
+
+
+def rating(item: str) -> pl.Expr:
+    """A condition item as Int8, 0 to 9; null for `N`, blank and anything else."""
+    return (
+        pl.col(item)
+        .cast(pl.Int8, strict=False)
+        .replace_strict({n: n for n in range(10)}, default=None, return_dtype=pl.Int8)
+    )
+
+
+def condition() -> pl.Expr:
+    """The lowest of items 58, 59, 60 and 62 as Int8; null where none applies."""
+    return pl.min_horizontal(*(rating(item) for item in CONDITION_ITEMS)).cast(pl.Int8)
+
+
+def condition_class(value: pl.Expr) -> pl.Expr:
+    """Good, Fair or Poor of a condition (23 CFR 490.409)."""
+    return (
+        pl.when(value >= GOOD_FROM)
+        .then(pl.lit("Good"))
+        .when(value <= POOR_TO)
+        .then(pl.lit("Poor"))
+        .when(value.is_not_null())
+        .then(pl.lit("Fair"))
+        .otherwise(None)
+    )
+
+
+def structure_key() -> pl.Expr:
+    """`SS-NUMBER`: the state's two-digit code and the structure number without blanks at its ends and leading zeros.
+
+    The number alone repeats between states, and one bridge is padded with blanks in one year and zeros in another.
+    """
+    number = pl.col("STRUCTURE_NUMBER_008").str.strip_chars().str.strip_chars_start("0")
+    number = pl.when(number == "").then(pl.lit("0")).otherwise(number)
+    return pl.concat_str(pl.col("STATE_CODE_001").str.zfill(2).str.slice(0, 2), number, separator="-")
+
+
+def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.Expr:
+    """First day of the month that an MMYY item names; null where it is blank, 0 or no date.
+
+    `222` is February 2022 and `1299` December 1999. A date after the file's own year is kept: it is a fact of the
+    file that someone has to see.
+    """
+    digits = pl.col(item).str.zfill(4)
+    valid = digits.str.contains(r"^(0[1-9]|1[0-2])\d\d$")
+    month = pl.when(valid).then(digits.str.slice(0, 2)).cast(pl.Int32)
+    year = pl.when(valid).then(digits.str.slice(2, 2)).cast(pl.Int32)
+    century = survey_year // 100 * 100
+    year = year + century
+    year = pl.when(year > survey_year + CENTURY_LOOKAHEAD).then(year - 100).otherwise(year)
+    return pl.date(year, month, 1)
+
+
+def latitude() -> pl.Expr:
+    """Decimal degrees north of item 16; null where unknown (0, blank, all nines) or not a position."""
+    return _degrees("LAT_016", degree_digits=2, limit=90)
+
+
+def longitude() -> pl.Expr:
+    """Decimal degrees east of item 17, negative in the west; null where unknown or not a position.
+
+    Item 17 carries no sign. The sign follows from the state (`STATES_EAST`).
+    """
+    degrees = _degrees("LONG_017", degree_digits=3, limit=180)
+    return pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(STATES_EAST)).then(degrees).otherwise(-degrees)
+
+
+def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
+    # Minutes or seconds of 60 and more occur (3.2 % of one state): they name no position, so the value is null and the
+    # text of the item stays.
+    packed = pl.col(item).cast(pl.Int64, strict=False)
+    seconds = (packed % 10_000) / 100
+    minutes = packed // 10_000 % 100
+    degrees = packed // 1_000_000
+    whole = pl.col(item).str.len_chars() <= degree_digits + 6
+    valid = whole & (packed > 0) & (seconds < 60) & (minutes < 60) & (degrees < limit)
+    return pl.when(valid).then(degrees + minutes / 60 + seconds / 3600)
+
+
+def derived(survey_year: int) -> list[pl.Expr]:
+    """Every derived column of a record of this survey year, in order.
+
+    Returns
+    -------
+    list of pl.Expr
+        survey_year (Int16), structure_key (String), on_structure (Boolean: record type 1, to which condition belongs),
+        is_culvert (Boolean), condition (Int8), condition_class (String), inspection_date (Date),
+        inspected_in_future (Boolean: dated after the survey year), latitude and longitude (Float64, degrees).
+    """
+    date = inspection_date(survey_year)
+    return [
+        pl.lit(survey_year, dtype=pl.Int16).alias("survey_year"),
+        structure_key().alias("structure_key"),
+        (pl.col("RECORD_TYPE_005A") == "1").fill_null(False).alias("on_structure"),
+        (pl.col("STRUCTURE_TYPE_043B").str.zfill(2) == CULVERT_DESIGN).fill_null(False).alias("is_culvert"),
+        condition().alias("condition"),
+        condition_class(condition()).alias("condition_class"),
+        date.alias("inspection_date"),
+        (date.dt.year() > survey_year).fill_null(False).alias("inspected_in_future"),
+        latitude().alias("latitude"),
+        longitude().alias("longitude"),
+    ]

@@ -1,0 +1,52 @@
+"""Whether a survey year still looks like the years the model was trained on."""
+
+import dagster as dg
+
+from bridge_assets.orchestration import display
+from bridge_assets.orchestration.assets.scoring import bridge_predictions
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.resources import Platform
+
+GROUP = "scoring"
+
+
+@dg.asset(
+    deps=["bridge_features", bridge_predictions],
+    partitions_def=SURVEY_YEARS,
+    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    group_name=GROUP,
+    owners=display.OWNERS_OF_MODELS,
+    kinds={"polars", "parquet"},
+    description=(
+        "One feature in one survey year against the years the served model was trained on: the Kolmogorov-Smirnov distance, "
+        "and the threshold learned from how far those years lie from each other."
+    ),
+)
+def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.deployment.base import DeploymentError
+    from bridge_assets.deployment.local import LocalEndpoint
+    from bridge_assets.drift.detection import drift_plot_png
+    from bridge_assets.drift.yearly import Reference
+
+    lake = platform.lake
+    with explained(DeploymentError):
+        model = LocalEndpoint(platform.data.endpoint_folder).served()
+        reference = Reference.of(lake, model.training_years, platform.model.drift)
+        for year in survey_years(context):
+            table = reference.report(lake, year, model.version)
+            drifted = table.filter("drifted")
+            context.add_asset_metadata(
+                {
+                    "dagster/partition_row_count": table.height,
+                    "drifted": drifted.height,
+                    "drifted_features": ", ".join(drifted["feature"]),
+                    "largest_distance": float(table["statistic"].max() or 0),
+                    "plot": display.plot(drift_plot_png(table, year)),
+                },
+                asset_key="drift_report",
+                partition_key=str(year),
+            )
+    return dg.MaterializeResult(
+        metadata={"model_version": model.version, "reference_years": "{}-{}".format(*model.training_years)}
+    )

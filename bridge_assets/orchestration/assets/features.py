@@ -1,0 +1,86 @@
+"""From records to what a model learns from: bridge_features and training_set."""
+
+import dagster as dg
+
+from bridge_assets.orchestration import display
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.resources import Platform
+
+GROUP = "features"
+
+
+@dg.asset(
+    deps=["raw_bridges", "int_inspections"],
+    partitions_def=SURVEY_YEARS,
+    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    group_name=GROUP,
+    owners=display.OWNERS_OF_MODELS,
+    kinds={"polars", "parquet"},
+    description=(
+        "One bridge in one survey year: traffic, environment, structure and condition history as numbers in natural units. "
+        "A function of that record and of the inspections up to it; nothing of the future."
+    ),
+)
+def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.data import feature_engineering as engineering
+
+    lake = platform.lake
+    with explained():
+        inspections = lake.read("int_inspections")
+        for year in survey_years(context):
+            records = lake.read_year("raw_bridges", year)
+            features = engineering.bridge_features(records, inspections, year)
+            digest = lake.write(features, "bridge_features", year)
+            lake.write_note(
+                "bridge_features",
+                year,
+                {
+                    "digest": digest,
+                    "raw_bridges": lake.note("raw_bridges", year)["digest"],
+                    "features_digest": engineering.features_digest(),
+                    "rows": features.height,
+                },
+            )
+            context.add_asset_metadata(
+                {
+                    "dagster/partition_row_count": features.height,
+                    "preview": display.preview(features.select(features.columns[:8])),
+                },
+                asset_key="bridge_features",
+                partition_key=str(year),
+            )
+    return dg.MaterializeResult(
+        metadata={
+            "features": len(engineering.FEATURE_NAMES),
+            "features_digest": engineering.features_digest(),
+            "definitions": dg.MetadataValue.md(engineering.features_markdown()),
+        }
+    )
+
+
+@dg.asset(
+    deps=[bridge_features, "fct_condition_transitions"],
+    group_name=GROUP,
+    owners=display.OWNERS_OF_MODELS,
+    kinds={"polars", "parquet"},
+    description=(
+        "One inspection whose next inspection is known, with the features of that day and whether the condition fell. Split "
+        "by structure and in time: no structure stands on both sides, and nothing trained on was known only later."
+    ),
+)
+def training_set(platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.models.training_set import assemble
+
+    with explained():
+        made = assemble(platform.lake, platform.model)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(made.digest[:12]),
+        metadata={
+            "dagster/row_count": made.table.height,
+            "inspections_by_split": dg.MetadataValue.md(made.split_markdown()),
+            "digest": made.digest,
+            "made_from": made.made_from,
+            "preview": display.preview(made.table.select(made.table.columns[:10])),
+        },
+    )

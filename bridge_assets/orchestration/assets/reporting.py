@@ -1,0 +1,58 @@
+"""What people read: the condition report and the sheet."""
+
+import dagster as dg
+
+from bridge_assets.orchestration import display
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.resources import Platform
+
+GROUP = "reporting"
+
+
+@dg.asset(
+    deps=["mart_condition_by_year", "mart_bridge_outlook", "drift_report", "rejected_records", "registered_model"],
+    group_name=GROUP,
+    owners=display.OWNERS_OF_DATA,
+    kinds={"html"},
+    description=(
+        "One page: how many bridges are Good, Fair and Poor and how that moved, which to look at first, how good the model is "
+        "beside its baselines, and where each figure comes from."
+    ),
+)
+def condition_report(platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.reporting.condition_report import condition_trend_png
+    from bridge_assets.reporting.gather import condition_report_html
+    from bridge_assets.storage import write_text
+
+    with explained():
+        page = condition_report_html(platform.lake, platform.data)
+        path = write_text(page, platform.data.reports_folder / "condition_report.html")
+        by_year = platform.lake.read("mart_condition_by_year")
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.url(path.as_uri()),
+            "trend": display.plot(condition_trend_png(by_year)),
+            "survey_years": by_year["survey_year"].n_unique(),
+        }
+    )
+
+
+@dg.asset(
+    deps=["mart_bridge_outlook"],
+    group_name=GROUP,
+    owners=display.OWNERS_OF_DATA,
+    kinds={"csv"},
+    description=(
+        "One bridge of the latest scored survey year, with its names, condition and probability of a fall, as a sheet for "
+        "Looker: a file by default. Text is written raw and never executed."
+    ),
+)
+def looker_sheet(platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.reporting.looker import SheetError, export_to_looker
+
+    with explained(ValueError, ImportError, SheetError):
+        outlook = platform.lake.read("mart_bridge_outlook")
+        written = export_to_looker(outlook.to_pandas(), platform.data.sheet_path)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": outlook.height, "sheet": written, "preview": display.preview(outlook)}
+    )

@@ -1,0 +1,47 @@
+"""Scores by survey year: what the promoted model says of every bridge."""
+
+import dagster as dg
+
+from bridge_assets.orchestration import display
+from bridge_assets.orchestration.assets.endpoints import local_endpoint
+from bridge_assets.orchestration.assets.features import bridge_features
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.resources import Platform
+
+GROUP = "scoring"
+
+
+@dg.asset(
+    deps=[local_endpoint, bridge_features],
+    partitions_def=SURVEY_YEARS,
+    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    group_name=GROUP,
+    owners=display.OWNERS_OF_MODELS,
+    kinds={"onnx", "parquet"},
+    description=(
+        "One bridge in one survey year: the probability that its condition falls at its next inspection, its rank in its "
+        "state (1 = look first), and the model version that says so."
+    ),
+)
+def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.deployment.base import DeploymentError
+    from bridge_assets.deployment.local import LocalEndpoint
+    from bridge_assets.models.scoring import score_year
+
+    lake = platform.lake
+    with explained(DeploymentError):
+        model = LocalEndpoint(platform.data.endpoint_folder).served()
+        for year in survey_years(context):
+            scores = score_year(lake, year, model)
+            context.add_asset_metadata(
+                {
+                    "dagster/partition_row_count": scores.height,
+                    "expected_falls": round(float(scores["fall_probability"].sum()), 1),
+                    "mean_fall_probability": float(scores["fall_probability"].mean() or 0),
+                    "preview": display.preview(scores.sort("rank_in_state", "structure_key")),
+                },
+                asset_key="bridge_predictions",
+                partition_key=str(year),
+            )
+    return dg.MaterializeResult(metadata={"model_version": model.version})

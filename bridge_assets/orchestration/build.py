@@ -1,0 +1,53 @@
+"""Everything under the roof, put together once."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from bridge_assets.orchestration.assets import (
+    drift,
+    endpoints,
+    features,
+    inventory,
+    model,
+    reporting,
+    scoring,
+    warehouse,
+)
+from bridge_assets.orchestration.checks import inventory as inventory_checks
+from bridge_assets.orchestration.checks import model as model_checks
+from bridge_assets.orchestration.checks import scoring as scoring_checks
+from bridge_assets.orchestration.dbt import dbt_resource
+from bridge_assets.orchestration.jobs import JOBS
+from bridge_assets.orchestration.resources import Platform
+from bridge_assets.orchestration.schedules import weekly_scoring
+from bridge_assets.orchestration.sensors import new_survey_file
+
+#: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
+EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
+
+ASSET_MODULES = [inventory, warehouse, features, model, endpoints, scoring, drift, reporting]
+CHECK_MODULES = [inventory_checks, model_checks, scoring_checks]
+
+
+def build_definitions() -> dg.Definitions:
+    """Assemble assets, checks, jobs, the schedule, the sensor and the resources."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
+        jobs=JOBS,
+        schedules=[weekly_scoring],
+        sensors=[new_survey_file],
+        resources={"platform": Platform(), "dbt": dbt_resource()},
+        executor=_executor(),
+    )
+
+
+def _executor() -> dg.ExecutorDefinition:
+    known = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+    wanted = os.environ.get(EXECUTOR_VARIABLE, "in_process")
+    if wanted not in known:
+        raise ValueError(f"{EXECUTOR_VARIABLE}={wanted!r}. Expected: {' or '.join(known)}")
+    return known[wanted]

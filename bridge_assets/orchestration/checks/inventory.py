@@ -1,0 +1,121 @@
+"""Are the records all there, and are they bridge data?"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import dagster as dg
+
+from bridge_assets.orchestration.evidence import judged
+from bridge_assets.orchestration.resources import Platform
+
+#: The checks on raw_bridges that a training set relies on.
+RELIED_ON = ("rows_reconcile", "schema_holds")
+
+#: More than this share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
+REJECTED_SHARE = 0.01
+
+
+@dg.asset_check(
+    asset="raw_bridges",
+    additional_deps=["rejected_records"],
+    blocking=True,
+    description="Rows of the source file, counted anew = raw_bridges + rejected_records, and at least one row was loaded.",
+)
+def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    import polars as pl
+
+    from bridge_assets.nbi.records import count_rows
+
+    lake, problems, about = platform.lake, [], {}
+    for year in _years(context, platform):
+        note = lake.note("raw_bridges", year)
+        about[str(year)] = note["digest"]
+        loaded, rejected = (
+            pl.scan_parquet(lake.year(table, year)).select(pl.len()).collect().item()
+            for table in ("raw_bridges", "rejected_records")
+        )
+        rows = count_rows(Path(lake.note("nbi_files", year)["path"]))
+        if rows != loaded + rejected:
+            problems.append(f"{year}: {note['file']} has {rows} rows, but {loaded} were loaded and {rejected} rejected")
+        elif loaded == 0:
+            problems.append(f"{year}: no row of {note['file']} was loaded ({rejected} rejected)")
+    return _result(problems, f"{len(about)} survey years reconcile", judged(about))
+
+
+@dg.asset_check(
+    asset="raw_bridges",
+    blocking=True,
+    description="The columns and types are those of the schema, every record has a structure key, ratings are ratings.",
+)
+def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.data.ingestion import BRIDGE_SCHEMA, validation_problems
+
+    lake, problems, about = platform.lake, [], {}
+    for year in _years(context, platform):
+        about[str(year)] = lake.note("raw_bridges", year)["digest"]
+        table = lake.read_year("raw_bridges", year)
+        if table.schema != BRIDGE_SCHEMA:
+            differing = {name for name, _ in table.schema.items() ^ BRIDGE_SCHEMA.items()}
+            problems.append(f"{year}: columns or types differ from the schema: {', '.join(sorted(differing)[:8])}")
+        else:
+            problems += [f"{year}: {problem}" for problem in validation_problems(table.to_pandas())]
+    return _result(problems, f"{len(about)} survey years have the {len(BRIDGE_SCHEMA)} columns", judged(about))
+
+
+@dg.asset_check(
+    asset="rejected_records", description=f"At most {REJECTED_SHARE:.0%} of a file's rows were rejected. Warns only."
+)
+def few_rejected(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    problems, rejected = [], 0
+    for year in _years(context, platform):
+        note = platform.lake.note("raw_bridges", year)
+        rejected += note["rejected"]
+        if note["rejected"] > REJECTED_SHARE * note["rows_read"]:
+            problems.append(
+                f"{year}: {note['rejected']} of {note['rows_read']} rows, by reason {note['rejected_by_reason']}"
+            )
+    return _result(problems, f"{rejected} rows were rejected in all", {}, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
+    asset="raw_bridges",
+    description=(
+        "Our condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has it. Warns only."
+    ),
+)
+def published_class_agrees(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    import polars as pl
+
+    problems, compared = [], 0
+    for year in _years(context, platform):
+        published = (
+            pl.scan_parquet(platform.lake.year("raw_bridges", year))
+            .filter(pl.col("on_structure") & pl.col("BRIDGE_CONDITION").is_in(["G", "F", "P"]))
+            .select(agrees=pl.col("condition_class").str.slice(0, 1) == pl.col("BRIDGE_CONDITION"))
+            .collect()
+        )
+        compared += published.height
+        if differing := published.height - int(published["agrees"].sum()):
+            problems.append(f"{year}: {differing} of {published.height} bridges")
+    return _result(problems, f"{compared:,} bridges compared", {}, dg.AssetCheckSeverity.WARN)
+
+
+def _years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
+    """The survey years of this run; all that were made when the check is run by itself, without partitions."""
+    run = context.op_execution_context
+    keys: Iterable[str] = run.partition_keys if run.has_partition_key or run.has_partition_key_range else ()
+    return sorted(map(int, keys)) or platform.lake.years("raw_bridges")
+
+
+def _result(
+    problems: list[str],
+    otherwise: str,
+    metadata: dict,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not problems,
+        severity=severity,
+        description="; ".join(problems[:20]) or otherwise,
+        metadata={"problems": len(problems), **metadata},
+    )

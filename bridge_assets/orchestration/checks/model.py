@@ -1,0 +1,126 @@
+"""Is this model version good, and is each of its forms what it was made from? These checks are the gate."""
+
+import dagster as dg
+
+from bridge_assets.models.candidate import latest
+from bridge_assets.orchestration.assets.warehouse import inventory_models
+from bridge_assets.orchestration.checks.inventory import RELIED_ON
+from bridge_assets.orchestration.evidence import data_problems, judged
+from bridge_assets.orchestration.resources import Platform
+
+
+def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not problems,
+        description="; ".join(problems[:20]) or otherwise,
+        metadata=judged(about, **metadata),
+    )
+
+
+@dg.asset_check(
+    asset="training_set",
+    blocking=True,
+    description=(
+        "Every check on the records and tables that this training set was made from was evaluated on those very bytes, and "
+        "passed. A check that was left out of a run shows up here."
+    ),
+)
+def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models import training_set
+
+    made = training_set.read(platform.lake)
+    dbt_checks = [spec.key for spec in inventory_models.check_specs]
+    problems = data_problems(context.instance, made.made_from["raw_bridges"], RELIED_ON, dbt_checks)
+    count = len(RELIED_ON) * len(made.made_from["raw_bridges"]) + len(dbt_checks)
+    return _verdict(problems, f"{count} evaluations passed", made.digest)
+
+
+@dg.asset_check(
+    asset="training_set",
+    blocking=True,
+    description=(
+        "No feature is a function of the ratings published by FHWA, of the outcome or of the identity; no structure is on both "
+        "sides of the split; nothing trained on became known after the first held-out year."
+    ),
+)
+def no_leakage(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models import training_set
+    from bridge_assets.models.evaluate import leakage_problems
+
+    made = training_set.read(platform.lake)
+    problems = leakage_problems(made.table, made.features)
+    return _verdict(problems, f"{len(made.features)} features, none of them forbidden", made.digest)
+
+
+@dg.asset_check(
+    asset="bridge_model",
+    blocking=True,
+    description=(
+        "On held-out structures in later years, enough of them, the model ranks falls better than the rating table and is "
+        "better calibrated than the base rate. Limits: `gate` in configs/model_config.yaml."
+    ),
+)
+def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models.evaluate import Evaluation, markdown_table, quality_problems
+
+    candidate = latest(platform.data.models_folder)
+    candidate.verify("bridge_model")
+    evaluation = Evaluation.load(candidate.file("evaluation.json"))
+    problems = quality_problems(evaluation, platform.model.gate)
+    return _verdict(
+        problems,
+        "better than both baselines",
+        candidate.stages["bridge_model"],
+        held_out=dg.MetadataValue.md(markdown_table(evaluation)),
+    )
+
+
+@dg.asset_check(
+    asset="quantized_model",
+    blocking=True,
+    description="In float16 no held-out probability moves, and no AUC is lost, by more than `gate` in model_config.yaml allows.",
+)
+def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models import training_set
+    from bridge_assets.models.evaluate import quantization_problems
+    from bridge_assets.models.quantization import Float16Forest
+    from bridge_assets.models.train import load_model
+
+    candidate = latest(platform.data.models_folder)
+    made = training_set.read(platform.lake)
+    forest = load_model(candidate.verify("bridge_model"))
+    quantized = Float16Forest.load(candidate.verify("quantized_model"))
+    problems, difference, loss = quantization_problems(
+        forest, quantized, made.table, made.features, platform.model.gate
+    )
+    return _verdict(
+        problems,
+        f"largest difference {difference:.6f}, AUC lost {loss:.6f}",
+        candidate.stages["quantized_model"],
+        largest_difference=difference,
+        auc_lost=loss,
+    )
+
+
+@dg.asset_check(
+    asset="onnx_model",
+    blocking=True,
+    description=(
+        "The ONNX graph takes the float16 forest's decisions: on the training set's rows, on random ones, and on rows that lie "
+        "exactly on thresholds."
+    ),
+)
+def parity(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models import training_set
+    from bridge_assets.models.export_onnx import onnx_problems
+    from bridge_assets.models.quantization import Float16Forest
+
+    candidate = latest(platform.data.models_folder)
+    forest = Float16Forest.load(candidate.verify("quantized_model"))
+    rows = training_set.read(platform.lake).table.select(forest.features).head(5000).to_numpy()
+    problems, difference = onnx_problems(
+        forest, candidate.verify("onnx_model"), rows, limit=platform.model.gate.onnx_difference
+    )
+    return _verdict(
+        problems, f"largest difference {difference:.2e}", candidate.stages["onnx_model"], largest_difference=difference
+    )

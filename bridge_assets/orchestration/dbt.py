@@ -1,0 +1,81 @@
+"""The dbt project as Dagster sees it. In a module of its own, so that `dagster-dbt project prepare-and-package` finds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
+
+from bridge_assets.orchestration import display
+from bridge_assets.settings import DataSettings, ModelSettings, project_folder
+
+#: dbt runs in one place at a time: one process may write a DuckDB file.
+WAREHOUSE_POOL = "warehouse"
+
+#: Tag of the models that a training run needs, and of those that report on its scores.
+INVENTORY, REPORTING = "tag:inventory", "tag:reporting"
+
+
+def _beside_python(command: str) -> str:
+    """A command of this environment, whether or not the environment is activated."""
+    beside = Path(sys.executable).parent / command
+    return str(beside) if beside.exists() else command
+
+
+def _project() -> DbtProject:
+    # dbt's own telemetry; dbt_project.yml says the same, but is read after the first event.
+    os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
+    project = DbtProject(project_dir=project_folder() / "dbt_project")
+    if _is_stale(project.manifest_path, Path(project.project_dir)):
+        # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead of
+        # reading a stack trace.
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        project.preparer.prepare(project)
+    return project
+
+
+def _is_stale(manifest: Path, project: Path) -> bool:
+    if not manifest.exists():
+        return True
+    sources = (path for folder in ("models", "macros", "tests") for path in (project / folder).rglob("*.*"))
+    return any(path.stat().st_mtime > manifest.stat().st_mtime for path in (project / "dbt_project.yml", *sources))
+
+
+DBT_PROJECT = _project()
+
+
+def dbt_resource() -> DbtCliResource:
+    return DbtCliResource(project_dir=DBT_PROJECT, dbt_executable=_beside_python("dbt"))
+
+
+def point_dbt_at(data: DataSettings) -> None:
+    """Tell dbt, which runs as a process of its own, where the lake and the warehouse are."""
+    data.home_folder.mkdir(parents=True, exist_ok=True)
+    os.environ["BRIDGE_ASSETS_LAKE"] = str(data.lake)
+    os.environ["BRIDGE_ASSETS_WAREHOUSE"] = str(data.warehouse)
+
+
+def dbt_arguments(model: ModelSettings) -> list[str]:
+    """`dbt build` with the settings that SQL needs as variables; the unit tests of the models belong to the test suite."""
+    return ["build", "--exclude-resource-type", "unit_test", "--vars", f"{{horizon_months: {model.horizon_months}}}"]
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt models as assets of this house: owner and kinds as everywhere else; sources are the Python assets."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if unique_id.startswith("model."):
+            tags = manifest["nodes"][unique_id]["tags"]
+            spec = spec.replace_attributes(
+                group_name="reporting" if "reporting" in tags else "warehouse",
+                owners=display.OWNERS_OF_DATA,
+                kinds={"dbt", "duckdb"},
+                tags={},
+            )
+        return spec

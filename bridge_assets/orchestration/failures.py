@@ -1,0 +1,26 @@
+"""Errors that a person can act on, shown as such: the message, without a stack trace around it and without a retry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from bridge_assets.nbi.errors import SourceError
+from bridge_assets.settings import SettingsError
+from bridge_assets.storage import StorageError
+
+
+@contextmanager
+def explained(*also: type[Exception]) -> Iterator[None]:
+    """Turn the library's own errors into a `Failure` whose description is the message.
+
+    Retrying cannot help: a file does not come, a gate does not open, a disk does not empty itself within seconds.
+    """
+    try:
+        yield
+    except (SourceError, StorageError, SettingsError, *also) as error:
+        raise dg.Failure(
+            description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
+        ) from error

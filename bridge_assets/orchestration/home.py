@@ -1,0 +1,24 @@
+"""Dagster's own storage: a folder inside the project's home, so that runs and their history outlive the process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from bridge_assets.settings import DataSettings, config_folder
+from bridge_assets.storage import replacing
+
+
+def ensure_dagster_home(data: DataSettings) -> Path:
+    """DAGSTER_HOME: what the environment says, else `<home>/dagster` with `configs/dagster.yaml` in it."""
+    if named := os.environ.get("DAGSTER_HOME"):
+        return Path(named)
+    home = data.home_folder / "dagster"
+    source = config_folder() / "dagster.yaml"
+    home.mkdir(parents=True, exist_ok=True)
+    if source.is_file():
+        with replacing(home / "dagster.yaml") as aside:
+            shutil.copyfile(source, aside)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home

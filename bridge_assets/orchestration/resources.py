@@ -1,0 +1,28 @@
+"""What assets need from outside: the settings and the lake. Nothing here touches the network or the disk when it loads."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from bridge_assets.data.lake import Lake
+from bridge_assets.settings import DataSettings, MlflowSettings, ModelSettings
+
+
+class Platform(dg.ConfigurableResource):
+    """The typed settings (`configs/*.yaml` under environment variables), read anew in every run."""
+
+    @property
+    def data(self) -> DataSettings:
+        return DataSettings.load()
+
+    @property
+    def model(self) -> ModelSettings:
+        return ModelSettings.load()
+
+    @property
+    def mlflow(self) -> MlflowSettings:
+        return MlflowSettings.load()
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.data.lake)

@@ -1,0 +1,25 @@
+"""When things run by the clock. Stopped until someone starts them: a schedule writes scores that people act on."""
+
+import dagster as dg
+
+from bridge_assets.orchestration.jobs import SCORING
+from bridge_assets.orchestration.resources import Platform
+
+
+@dg.schedule(
+    job=SCORING,
+    cron_schedule="0 5 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description=(
+        "Mondays at 05:00 UTC: score the latest survey year with the model that is being served, and report. Skips, and says "
+        "why, when there is nothing to score or nothing to score with."
+    ),
+)
+def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+    years = platform.lake.years("bridge_features")
+    if not years:
+        return dg.SkipReason("No survey year has features yet: run full_pipeline first.")
+    if not (platform.data.endpoint_folder / "current").exists():
+        return dg.SkipReason("No model is being served yet: materialise local_endpoint first.")
+    return dg.RunRequest(partition_key=str(years[-1]))

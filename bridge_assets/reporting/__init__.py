@@ -1,0 +1,1 @@
+"""What people read: the sheet for Looker and the condition report."""

@@ -1,0 +1,77 @@
+"""The condition report out of the lake: which tables it is made from, and what it says of their origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.models.candidate import Candidate, named
+from bridge_assets.reporting.condition_report import ConditionReport, render_condition_report
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import DataSettings
+
+
+def condition_report_html(lake: Lake, data: DataSettings) -> str:
+    """The condition report of everything that has been made, with the quality of the model that is served.
+
+    Raises
+    ------
+    SourceError
+        If the reporting tables have not been made.
+    CandidateError
+        If the folder of the served model version is gone.
+    """
+    import polars as pl
+
+    from bridge_assets.models.evaluate import Evaluation
+
+    version = LocalEndpoint(data.endpoint_folder).current()
+    served = named(data.models_folder, version) if version else None
+    notes = [lake.note("raw_bridges", year) | {"survey_year": year} for year in lake.years("raw_bridges")]
+    report = ConditionReport(
+        condition_by_year=lake.read("mart_condition_by_year"),
+        outlook=lake.read("mart_bridge_outlook"),
+        evaluation=Evaluation.load(served.file("evaluation.json")).to_dict()["scores"] if served else None,
+        drift=lake.read_years("drift_report") if lake.years("drift_report") else pl.DataFrame(),
+        ingestion=pl.DataFrame(
+            [{key: note[key] for key in ("survey_year", "rows_read", "loaded", "rejected")} for note in notes]
+        ),
+        rejections=_rejections(notes),
+        provenance=_provenance(served, notes, data),
+    )
+    return render_condition_report(report)
+
+
+def _rejections(notes: list[dict]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            {"survey_year": note["survey_year"], "reason": reason, "rejected": count}
+            for note in notes
+            for reason, count in note["rejected_by_reason"].items()
+        ]
+    )
+
+
+def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings) -> dict[str, str]:
+    years = [note["survey_year"] for note in notes]
+    said = {
+        "Source": "the generated sample inventory" if data.uses_sample else data.source_folder.name,
+        "Survey years": f"{min(years)} to {max(years)} ({len(years)} files)",
+    }
+    if served:
+        made_from = served.manifest["made_from"]
+        said |= {
+            "Model version": served.version,
+            "Trained on survey years": "{} to {}".format(*made_from["training_years"]),
+            "Horizon": f"{made_from['horizon_months']} months",
+            "Feature definitions": made_from["features_digest"],
+            "Training set (SHA-256)": served.stages["training_set"][:16],
+            "ONNX model (SHA-256)": served.stages["onnx_model"][:16],
+        }
+    return said

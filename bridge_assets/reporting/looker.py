@@ -1,0 +1,211 @@
+"""A table for Looker or Looker Studio: a file, or a tab of a Google Sheet.
+
+Belongs here: how a table is written so that a dashboard reads it. Does not belong here: what is in the table.
+
+Text is written as it is. A bridge name such as `=HYPERLINK(...)` comes from a public file that anyone may have
+edited: in a Google Sheet it is stored with the input option RAW, as text that is shown and never run. A CSV file
+holds the same text unchanged; a program that runs formulas found in CSV files has to be told not to.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from bridge_assets.storage import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: "up to 10 million cells", support.google.com/drive/answer/37603.
+SHEET_CELLS = 10_000_000
+
+#: Rows sent in one request: the Sheets API counts requests (60 a minute) and recommends payloads of at most 2 MB.
+ROWS_PER_REQUEST = 5_000
+
+SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
+
+POSSIBLE = "a file ending in .csv or .parquet, https://docs.google.com/spreadsheets/d/<key>, or gsheet://<key>/<tab>"
+
+
+class SheetError(RuntimeError):
+    """A Google Sheet cannot be opened: no credentials, or not with these."""
+
+
+@dataclass(frozen=True, slots=True)
+class SheetTab:
+    """A tab of a Google Sheet: by name, by number (the `gid` of its address), or the first one."""
+
+    key: str
+    tab: str | None = None
+    gid: int | None = None
+
+
+class Worksheet(Protocol):
+    """What is used of a `gspread.Worksheet`."""
+
+    def resize(self, rows: int, cols: int) -> Any: ...
+
+    def update(self, values: list[list[Any]], range_name: str, *, value_input_option: str) -> Any: ...
+
+
+def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
+    """Write a table where Looker reads it, replacing what was there.
+
+    Parameters
+    ----------
+    df : pd.DataFrame
+        Columns are written in their order, the index is not written.
+    out_path : str or Path
+        - a file ending in `.csv`: UTF-8, one header row, dates as YYYY-MM-DD, moments in ISO 8601, missing values
+          empty;
+        - a file ending in `.parquet`;
+        - `https://docs.google.com/spreadsheets/d/<key>` (the tab of `#gid=`, else the first) or
+          `gsheet://<key>/<tab>` (made if it is not there). Needs `pip install 'bridge-assets[sheets]'`, and
+          credentials from the environment: the file that GOOGLE_APPLICATION_CREDENTIALS names, or application default
+          credentials. The sheet must be shared with that account.
+
+    Returns
+    -------
+    str
+        Where it was written.
+
+    Raises
+    ------
+    ValueError
+        If `out_path` is none of these, there are no columns, two columns have one name, or the table is too large for
+        a sheet.
+    ImportError
+        If a sheet is asked for and gspread is not installed.
+    SheetError
+        If there are no credentials, or the sheet cannot be opened with them.
+    StorageError
+        If the file cannot be written. A previous file is then untouched.
+    """
+    target = _target(out_path)
+    if df.columns.empty:
+        raise ValueError("the table has no columns, so there is nothing to write")
+    if twice := sorted({str(name) for name in df.columns[df.columns.duplicated()]}):
+        raise ValueError(f"columns that are there twice: {', '.join(twice)}. Looker needs one name for each column")
+    if isinstance(target, SheetTab):
+        if (cells := (len(df) + 1) * len(df.columns)) > SHEET_CELLS:
+            raise ValueError(
+                f"{cells:,} cells do not fit into a Google Sheet ({SHEET_CELLS:,} at most). What to do: write a "
+                f".parquet file, or fewer rows"
+            )
+        write_worksheet(_open_worksheet(target), sheet_rows(df))
+    elif target.suffix.lower() == ".parquet":
+        with replacing(target) as aside:
+            df.to_parquet(aside, index=False)
+    else:
+        with replacing(target) as aside:
+            _with_iso_dates(df).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
+    return str(out_path)
+
+
+def sheet_rows(df: pd.DataFrame) -> list[list[Any]]:
+    """The header and the rows of a table as a sheet takes them: text, numbers, Booleans, and "" for what is missing.
+
+    Dates are ISO text. Every cell has a value: a null would leave the cell's previous content standing.
+    """
+    header: list[Any] = [str(name) for name in df.columns]
+    # astype(object) gives Python's own numbers instead of numpy's, which JSON does not know.
+    columns = [[_cell(value) for value in column.astype(object)] for _, column in _with_iso_dates(df).items()]
+    return [header, *(list(row) for row in zip(*columns, strict=True))]
+
+
+def write_worksheet(worksheet: Worksheet, rows: list[list[Any]]) -> None:
+    """Replace the content of a worksheet, text as text (RAW).
+
+    The worksheet is first cut or extended to the size of the table, then every cell is overwritten: nothing of the
+    previous content is left, and a dashboard never sees an empty sheet.
+    """
+    worksheet.resize(rows=len(rows), cols=len(rows[0]))
+    for start in range(0, len(rows), ROWS_PER_REQUEST):
+        worksheet.update(rows[start : start + ROWS_PER_REQUEST], f"A{start + 1}", value_input_option="RAW")
+
+
+def _target(out_path: str | Path) -> Path | SheetTab:
+    text = str(out_path)
+    if "://" not in text:
+        if Path(text).suffix.lower() not in (".csv", ".parquet"):
+            raise ValueError(f"{text!r}: cannot write this kind of file. Possible: {POSSIBLE}")
+        return Path(text)
+    address = urlsplit(text)
+    if address.scheme == "gsheet" and (tab := unquote(address.path.strip("/"))) and address.netloc:
+        return SheetTab(address.netloc, tab=tab)
+    key = re.match(r"/spreadsheets/(?:u/\d+/)?d/([\w-]+)", address.path)
+    if address.scheme == "https" and address.netloc == "docs.google.com" and key:
+        gid = re.search(r"gid=(\d+)", f"{address.query}&{address.fragment}")
+        return SheetTab(key[1], gid=int(gid[1]) if gid else None)
+    raise ValueError(f"{text!r}: cannot write there. Possible: {POSSIBLE}")
+
+
+def _open_worksheet(target: SheetTab) -> Worksheet:
+    # importlib, because the extra is not there for the type checker either.
+    try:
+        gspread = importlib.import_module("gspread")
+        google_auth = importlib.import_module("google.auth")
+    except ImportError as error:
+        raise ImportError(
+            "writing to a Google Sheet needs gspread, which is not installed. What to do: "
+            "pip install 'bridge-assets[sheets]', or write a .csv file instead"
+        ) from error
+    try:
+        credentials, _ = google_auth.default(scopes=SCOPES)
+    except google_auth.exceptions.DefaultCredentialsError as error:
+        raise SheetError(
+            f"no Google credentials: {error} What to do: set GOOGLE_APPLICATION_CREDENTIALS to the key file of a "
+            f"service account, or run `gcloud auth application-default login`"
+        ) from error
+    try:
+        sheet = gspread.authorize(credentials).open_by_key(target.key)
+        if target.gid is not None:
+            return sheet.get_worksheet_by_id(target.gid)
+        if target.tab is None:
+            return sheet.get_worksheet(0)
+        try:
+            return sheet.worksheet(target.tab)
+        except gspread.exceptions.WorksheetNotFound:
+            return sheet.add_worksheet(target.tab, rows=1, cols=1)
+    except (gspread.exceptions.GSpreadException, PermissionError) as error:
+        account = getattr(credentials, "service_account_email", "the account of the credentials")
+        raise SheetError(
+            f"Google Sheet {target.key} cannot be opened: {error or 'permission denied'}. What to do: check the key "
+            f"and share the sheet with {account} as an editor"
+        ) from error
+
+
+def _with_iso_dates(df: pd.DataFrame) -> pd.DataFrame:
+    from pandas.api.types import is_datetime64_any_dtype, is_object_dtype
+
+    def as_text(column: pd.Series) -> pd.Series:
+        if is_datetime64_any_dtype(column.dtype):
+            moments = column.dropna()
+            only_dates = (moments == moments.dt.normalize()).all() and moments.dt.tz is None
+            return column.astype(object).map(
+                lambda moment: _iso(moment.date() if only_dates else moment), na_action="ignore"
+            )
+        return column.map(_iso, na_action="ignore") if is_object_dtype(column.dtype) else column
+
+    return df.apply(as_text)
+
+
+def _iso(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value  # a datetime is a date
+
+
+def _cell(value: Any) -> Any:
+    import pandas as pd
+
+    if value is None or pd.isna(value):
+        return ""
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # JSON has no infinity
+    return value

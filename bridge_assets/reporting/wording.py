@@ -1,0 +1,59 @@
+"""Numbers, dates and states as a person reads them. `None` and NaN become a dash.
+
+Figures and their units are held together by a no-break space.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TypeGuard
+
+from bridge_assets.nbi.codes import STATE_NAMES
+
+DASH = "–"
+_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number to show."""
+    return value is not None and not math.isnan(value)
+
+
+def count(value: float | None) -> str:
+    """`12,345`; rounded, so that an expected number reads like a counted one."""
+    return f"{value:,.0f}" if known(value) else DASH
+
+
+def percent(value: float | None) -> str:
+    """A share between 0 and 1 as `12.3 %`."""
+    return f"{value * 100:.1f}{_SPACE}%" if known(value) else DASH
+
+
+def points(change: float) -> str:
+    """A change of a share in percentage points, to be followed by "than": `0.2 points less`, `no more and no less`."""
+    shown = round(change * 100, 1)
+    return f"{abs(shown):.1f}{_SPACE}points {'more' if shown > 0 else 'less'}" if shown else "no more and no less"
+
+
+def decimal(value: float | None) -> str:
+    """Three decimals: a score or a distance."""
+    return f"{value:.3f}" if known(value) else DASH
+
+
+def month(value: dt.date | None) -> str:
+    """`2022-02`: item 90 gives month and year."""
+    return f"{value:%Y-%m}" if value is not None else DASH
+
+
+def state(code: str) -> str:
+    """`Massachusetts`, or `State 99` for a code that FIPS does not have."""
+    return STATE_NAMES.get(code, f"State {code}")
+
+
+def plural(number: float, one: str, many: str) -> str:
+    """`1 structure`, `2,000 structures`."""
+    return f"{count(number)} {one if round(number) == 1 else many}"
+
+
+FILTERS = {each.__name__: each for each in (count, percent, points, decimal, month, state, plural)}

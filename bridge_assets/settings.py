@@ -1,0 +1,292 @@
+"""Typed settings: `configs/*.yaml`, every value overridden by an environment variable.
+
+`source` of data_config.yaml is overridden by `BRIDGE_ASSETS_DATA__SOURCE`, `forest.trees` of model_config.yaml by
+`BRIDGE_ASSETS_MODEL__FOREST__TREES`: the file's name, then the keys, joined by two underscores. An unknown key, or a value
+of the wrong type, is an error that names the file, the key and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+#: Set to use another configuration folder than `configs/` beside the package or in the working directory.
+CONFIG_FOLDER_VARIABLE = "BRIDGE_ASSETS_CONFIGS"
+
+FIRST_NBI_YEAR = 1992
+
+
+class SettingsError(ValueError):
+    """A configuration file or an environment variable holds something that is not understood."""
+
+
+def project_folder() -> Path:
+    """The folder that relative paths of the configuration start from: the one that holds `configs/`."""
+    return config_folder().parent
+
+
+def config_folder() -> Path:
+    """The folder of the yaml files: `BRIDGE_ASSETS_CONFIGS`, else `configs/` here, else beside the package."""
+    if named := os.environ.get(CONFIG_FOLDER_VARIABLE):
+        return Path(named).absolute()
+    for folder in (Path.cwd(), Path(__file__).parent.parent):
+        if (folder / "configs" / "data_config.yaml").is_file():
+            return folder / "configs"
+    return Path.cwd() / "configs"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _YamlSettings(BaseSettings):
+    """Environment over file over default."""
+
+    file: ClassVar[str]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read `configs/<file>` and the environment.
+
+        Raises
+        ------
+        SettingsError
+            Names the file or the variable, the key, what was found and what was expected.
+        """
+        path = config_folder() / cls.file
+        values = _read_yaml(path)
+        _refuse_unknown_variables(cls)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, path, cls)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}  # every value has a default
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected keys with values, found {type(values).__name__}")
+    return values
+
+
+def _refuse_unknown_variables(settings: type[_YamlSettings]) -> None:
+    # pydantic-settings ignores a variable that matches no field: a misspelt one would do nothing, without a word.
+    prefix = settings.model_config.get("env_prefix", "")
+    for variable in sorted(os.environ):
+        if not variable.upper().startswith(prefix):
+            continue
+        model: type[BaseModel] | None = settings
+        for key in variable.upper().removeprefix(prefix).split("__"):
+            fields = {name.upper(): field for name, field in model.model_fields.items()} if model else {}
+            if key not in fields:
+                known = ", ".join(sorted(fields)) or "nothing below it"
+                raise SettingsError(
+                    f"environment variable {variable}: {key} is no key of {settings.file} there. Expected: {known}"
+                )
+            annotation = fields[key].annotation
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _explain(error: ValidationError, path: Path, settings: type[_YamlSettings]) -> str:
+    lines = []
+    for problem in error.errors():
+        keys = [str(part) for part in problem["loc"]]
+        variable = settings.model_config.get("env_prefix", "") + "__".join(keys).upper()
+        where = f"environment variable {variable}" if variable in os.environ else str(path)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_siblings(settings, keys))}")
+        else:
+            key = ".".join(keys) or "the file as a whole"
+            lines.append(f"{where}: {key}: {problem['msg']}, found {problem['input']!r}")
+    return "\n".join(lines)
+
+
+def _siblings(settings: type[BaseModel], keys: list[str]) -> list[str]:
+    model: type[BaseModel] = settings
+    for key in keys[:-1]:
+        annotation = model.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return sorted(model.model_fields)
+
+
+class SurveyYears(_Strict):
+    """The survey years that have a partition."""
+
+    first: int | None = Field(default=None, ge=FIRST_NBI_YEAR, description="Empty = the first year in the source.")
+    last: int | None = Field(default=None, ge=FIRST_NBI_YEAR, description="Empty = the current year.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.first is not None and self.last < self.first:
+            raise ValueError(f"last ({self.last}) must not be before first ({self.first})")
+        return self
+
+
+class SampleSettings(_Strict):
+    """The generated inventory that stands in for real files."""
+
+    structures: int = Field(default=6000, ge=50, le=50_000)
+    first_year: int = Field(default=2006, ge=FIRST_NBI_YEAR)
+    last_year: int = Field(default=2025, le=2025, description="FHWA published the delimited layouts until 2025.")
+    seed: int = Field(default=490409, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last_year < self.first_year:
+            raise ValueError(f"last_year ({self.last_year}) must not be before first_year ({self.first_year})")
+        return self
+
+
+class DataSettings(_YamlSettings):
+    """`data_config.yaml`: where survey files come from and where everything made from them lies."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_ASSETS_DATA__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    file: ClassVar[str] = "data_config.yaml"
+
+    source: str = Field(default="sample", description="`sample`, or a folder of delimited NBI files.")
+    home: Path = Field(default=Path("var"), description="Folder of everything the platform makes.")
+    survey_years: SurveyYears = SurveyYears()
+    sample: SampleSettings = SampleSettings()
+    sheet: str = Field(default="{home}/reports/bridge_outlook.csv", description="Where looker_sheet is written.")
+
+    @property
+    def uses_sample(self) -> bool:
+        return self.source == "sample"
+
+    @cached_property
+    def home_folder(self) -> Path:
+        return (project_folder() / self.home).absolute()
+
+    @property
+    def source_folder(self) -> Path:
+        """The folder that is looked into for survey files."""
+        return self.sample_folder if self.uses_sample else (project_folder() / self.source).absolute()
+
+    @property
+    def sample_folder(self) -> Path:
+        return self.home_folder / "sample"
+
+    @property
+    def oracle_file(self) -> Path:
+        """The sample's true fall probabilities; beside the source folder, since no source holds them."""
+        return self.home_folder / "sample_oracle.parquet"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of the Parquet tables, one folder a table."""
+        return self.home_folder / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home_folder / "warehouse.duckdb"
+
+    @property
+    def models_folder(self) -> Path:
+        return self.home_folder / "models"
+
+    @property
+    def endpoint_folder(self) -> Path:
+        return self.home_folder / "endpoints" / "local"
+
+    @property
+    def reports_folder(self) -> Path:
+        return self.home_folder / "reports"
+
+    @property
+    def sheet_path(self) -> str:
+        return self.sheet.format(home=self.home_folder)
+
+
+class ForestSettings(_Strict):
+    """The random forest (scikit-learn's `RandomForestClassifier`)."""
+
+    trees: int = Field(default=200, ge=1)
+    depth: int = Field(default=12, ge=1)
+    leaf: int = Field(default=20, ge=1, description="Least number of inspections in a leaf.")
+    features: Literal["sqrt", "log2"] | float = Field(default="sqrt", description="Features tried at a split.")
+    seed: int = Field(default=0, ge=0)
+
+
+class SplitSettings(_Strict):
+    """How inspections are held out: by structure, and later than what is trained on."""
+
+    holdout_structures: float = Field(default=0.3, gt=0, lt=1, description="Share of structures held out.")
+    holdout_years: int = Field(default=4, ge=1, description="The last survey years with a known outcome are held out.")
+
+
+class GateSettings(_Strict):
+    """What a model version must show. Each limit stands in the message of the check that applies it."""
+
+    holdout_inspections: int = Field(default=500, ge=1, description="Fewer held-out inspections prove nothing.")
+    holdout_falls: int = Field(default=50, ge=1, description="Fewer held-out falls prove nothing.")
+    auc_gain: float = Field(default=0.0, description="Least gain in AUC over the rating table.")
+    brier_gain: float = Field(default=0.0, description="Least gain in Brier score over the base rate.")
+    quantization_auc_loss: float = Field(default=0.0005, ge=0, description="Most AUC lost in float16.")
+    quantization_difference: float = Field(default=0.001, ge=0, description="Most a probability may move in float16.")
+    onnx_difference: float = Field(default=1e-5, ge=0, description="Most an ONNX probability may differ.")
+
+
+class DriftSettings(_Strict):
+    """When a survey year counts as drifted away from the training years."""
+
+    margin: float = Field(default=1.5, gt=0, description="Times the largest distance between the training years.")
+    least: float = Field(default=0.05, ge=0, le=1, description="A distance below this is never called drift.")
+
+
+class ModelSettings(_YamlSettings):
+    """`model_config.yaml`: the target, the model, what it is held against."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_ASSETS_MODEL__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    file: ClassVar[str] = "model_config.yaml"
+
+    name: str = Field(default="bridge_fall", pattern=r"^[a-z][a-z0-9_]*$", description="Name in the registry.")
+    horizon_months: int = Field(default=48, ge=12, description="A next inspection later than this is no evidence.")
+    forest: ForestSettings = ForestSettings()
+    split: SplitSettings = SplitSettings()
+    gate: GateSettings = GateSettings()
+    drift: DriftSettings = DriftSettings()
+
+
+class MlflowSettings(_YamlSettings):
+    """`mlflow_config.yaml`: where model versions are registered."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_ASSETS_MLFLOW__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    file: ClassVar[str] = "mlflow_config.yaml"
+
+    tracking_uri: str = Field(default="", description="Empty = SQLite in the home folder; or http://host:port.")
+    experiment: str = Field(default="bridge_assets")
+
+    def uri(self, home: Path) -> str:
+        return self.tracking_uri or f"sqlite:///{home / 'mlflow.db'}"

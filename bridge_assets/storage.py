@@ -1,0 +1,91 @@
+"""Writing so that a half-written output is never visible: write aside, flush, then rename.
+
+Every output of the platform goes through `replacing`; re-running writes the same bytes to the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class StorageError(OSError):
+    """An output could not be written. The message says where, why, and that the previous output is untouched."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write a file to; rename it over `path` when the block ends well.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or the folder cannot be written. `path` is then what it was before.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} was not written: {_reason(error, path)}") from error
+    finally:
+        with suppress(OSError):  # what stands in the way of writing stands in the way of removing, too
+            aside.unlink(missing_ok=True)
+
+
+def write_parquet(table: pl.DataFrame, path: Path) -> Path:
+    """Write a table as one Parquet file (zstd), atomically."""
+    import polars as pl
+
+    with replacing(path) as aside:
+        try:
+            table.write_parquet(aside, compression="zstd", statistics=True)
+        except pl.exceptions.ComputeError as error:  # polars wraps some failures of the disk in its own error
+            raise OSError(str(error)) from error
+    return path
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Write UTF-8 text, atomically."""
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(value: Any, path: Path) -> Path:
+    """Write JSON with sorted keys and indentation, atomically: the same value gives the same bytes."""
+    return write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", path)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON-serialisable value, in hex; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _reason(error: OSError, path: Path) -> str:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free / 1e6
+    said = error.strerror or str(error)
+    return (
+        f"{said} ({free:.0f} MB free in {folder}). The previous version, if there was one, is untouched. "
+        f"What to do: free some space or correct the permissions, then run again"
+    )

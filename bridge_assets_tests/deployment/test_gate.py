@@ -1,0 +1,186 @@
+"""Nothing wrong gets through the gate."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import pytest
+
+from bridge_assets.deployment.gate import (
+    REQUIRED,
+    Decision,
+    Evaluation,
+    GateClosed,
+    Requirement,
+    ask,
+    let_through,
+)
+
+STAGES = {
+    "training_set": "a" * 64,
+    "bridge_model": "b" * 64,
+    "quantized_model": "c" * 64,
+    "onnx_model": "d" * 64,
+}
+OTHER = "e" * 64
+
+# What was recorded about one check: (passed, about this version?, when). Beside it: what the gate must find.
+HISTORIES = {
+    "never evaluated": ([], "missing"),
+    "passed": ([(True, True, 1)], "passed"),
+    "failed": ([(False, True, 1)], "failed"),
+    "passed about another version": ([(True, False, 1)], "outdated"),
+    "failed, then passed": ([(False, True, 1), (True, True, 2)], "passed"),
+    "passed, then failed": ([(True, True, 1), (False, True, 2)], "failed"),
+    "failed here, passed later about another": ([(False, True, 1), (True, False, 2)], "failed"),
+    "passed here, failed later about another": ([(True, True, 1), (False, False, 2)], "passed"),
+    "failed and passed at one moment": ([(False, True, 1), (True, True, 1)], "failed"),
+}
+
+
+def evaluations(requirement: Requirement, history: list[tuple[bool, bool, int]]) -> list[Evaluation]:
+    return [
+        Evaluation(
+            requirement.asset,
+            requirement.check,
+            passed,
+            STAGES[requirement.asset] if here else OTHER,
+            float(when),
+            f"run-{when}-of-{requirement.check}",
+            f"said at {when}",
+        )
+        for passed, here, when in history
+    ]
+
+
+def all_passed() -> list[Evaluation]:
+    return [recorded for requirement in REQUIRED for recorded in evaluations(requirement, [(True, True, 1)])]
+
+
+def test_truth_table_of_every_history_of_every_check():
+    prepared = {
+        (requirement, name): (evaluations(requirement, history), state)
+        for requirement in REQUIRED
+        for name, (history, state) in HISTORIES.items()
+    }
+    opened = 0
+    for names in product(HISTORIES, repeat=len(REQUIRED)):
+        cases = [prepared[requirement, name] for requirement, name in zip(REQUIRED, names, strict=True)]
+        recorded = [evaluation for case, _ in cases for evaluation in case]
+        decision = ask("v1", STAGES, recorded)
+        assert [finding.state for finding in decision.findings] == [state for _, state in cases]
+        assert decision.open == all(state == "passed" for _, state in cases)
+        opened += decision.open
+    assert opened == 3 ** len(REQUIRED)  # three of the histories end in a pass about this version
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_order_in_which_evaluations_are_given_does_not_matter(name):
+    history, state = HISTORIES[name]
+    for requirement in REQUIRED:
+        others = [recorded for recorded in all_passed() if recorded.check != requirement.check]
+        recorded = evaluations(requirement, history)
+        for given in (recorded + others, others + recorded[::-1]):
+            finding = next(f for f in ask("v1", STAGES, given).findings if f.requirement == requirement)
+            assert finding.state == state
+
+
+def test_a_stage_that_was_never_made_is_missing_whatever_was_recorded():
+    for count in range(1, len(STAGES) + 1):
+        for gone in combinations(STAGES, count):
+            stages = {stage: digest for stage, digest in STAGES.items() if stage not in gone}
+            decision = ask("v1", stages, all_passed())
+            assert not decision.open
+            for finding in decision.findings:
+                assert finding.state == ("missing" if finding.requirement.asset in gone else "passed")
+
+
+def test_an_evaluation_that_does_not_say_what_it_judged_is_about_nothing():
+    blank = [
+        Evaluation(recorded.asset, recorded.check, True, about, 9.0, "run")
+        for recorded in all_passed()
+        for about in ("", "None")
+    ]
+    assert {finding.state for finding in ask("v1", STAGES, blank).findings} == {"outdated"}
+    assert {finding.state for finding in ask("v1", dict.fromkeys(STAGES, ""), blank).findings} == {"missing"}
+
+
+def test_a_check_of_the_same_name_on_another_asset_does_not_count():
+    moved = [Evaluation("elsewhere", each.check, True, each.about, each.when, each.run_id) for each in all_passed()]
+    assert {finding.state for finding in ask("v1", STAGES, moved).findings} == {"missing"}
+
+
+def test_a_gate_that_asks_for_nothing_is_closed():
+    assert not ask("v1", STAGES, all_passed(), required=()).open
+
+
+def closed() -> Decision:
+    return ask(
+        "v1",
+        STAGES,
+        [
+            *evaluations(REQUIRED[0], [(True, True, 1)]),
+            *evaluations(REQUIRED[2], [(False, True, 3)]),
+            *evaluations(REQUIRED[3], [(True, False, 4)]),
+        ],
+    )
+
+
+def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
+    with pytest.raises(GateClosed) as caught:
+        let_through(closed(), None)
+    assert caught.value.decision == closed()
+    message = str(caught.value)
+    assert "gate is closed for model version v1: 4 of 5 checks stand in the way" in message
+    lines = {line.split()[0]: line for line in message.splitlines()[1:]}
+    assert list(lines) == [
+        "training_set:no_leakage",
+        "bridge_model:beats_baselines",
+        "quantized_model:keeps_the_probabilities",
+        "onnx_model:parity",
+        "training_set:inputs_passed_their_checks",
+    ]
+    assert "missing" in lines["training_set:no_leakage"]
+    assert "failed: said at 3 (run run-3-of)" in lines["bridge_model:beats_baselines"]
+    assert (
+        "it judged eeeeeeeeeeee, this version's quantized_model is cccccccccccc"
+        in lines["quantized_model:keeps_the_probabilities"]
+    )
+    assert all(
+        "What to do: " in line for check, line in lines.items() if not check.endswith("inputs_passed_their_checks")
+    )
+
+
+def test_a_stage_that_was_never_made_is_said_to_be_so():
+    decision = ask("v1", {"training_set": STAGES["training_set"]}, all_passed())
+    assert "onnx_model:parity missing. What to do: this version has no onnx_model" in decision.explain()
+
+
+def test_the_table_of_findings_survives_text_from_a_check():
+    recorded = [Evaluation("onnx_model", "parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")]
+    rows = ask("v1", STAGES, recorded, required=[REQUIRED[-1]]).markdown().splitlines()
+    assert len(rows) == 3
+    assert r"0.1 \| 0.2 worse" in rows[2]
+
+
+def test_an_open_gate_needs_no_reason_and_records_no_override():
+    decision = ask("v1", STAGES, all_passed())
+    assert let_through(decision, None) is None
+    assert let_through(decision, "a reason that was not needed") is None
+
+
+@pytest.mark.parametrize("reason", [None, "", " ", "\n\t ", "x", "because", " " * 40, "  short   \n\n\n"])
+def test_a_closed_gate_stays_closed_without_a_reason(reason):
+    with pytest.raises(GateClosed):
+        let_through(closed(), reason)
+
+
+def test_a_short_reason_is_answered_with_what_is_wrong_with_it():
+    with pytest.raises(GateClosed, match="'urgent' is no reason to override"):
+        let_through(closed(), "urgent")
+
+
+def test_a_reason_passes_a_closed_gate_and_is_kept():
+    override = let_through(closed(), "  bridge 12 closed, old model cannot score it ")
+    assert override is not None
+    assert override.reason == "bridge 12 closed, old model cannot score it"

@@ -1,0 +1,191 @@
+"""The local endpoint under kills, a full disk, readers and a second deployment: in processes of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from served_versions import answers_as, assert_whole, leftovers, snapshot
+
+from bridge_assets.deployment.base import DeploymentError, Probe, canary
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.models.candidate import Candidate
+
+SPAWN = multiprocessing.get_context("forkserver")
+SPAWN.set_forkserver_preload(["pytest", "polars", "onnxruntime", "bridge_assets.models.predict", __name__])
+
+
+@dataclass(frozen=True)
+class KillAt:
+    """Kills its own process just before the n-th change to the endpoint's folder."""
+
+    root: Path
+    change: int
+
+    def watch(self) -> None:
+        seen = 0
+
+        def hook(event: str, arguments: tuple) -> None:
+            nonlocal seen
+            if not self.is_change(event, arguments):
+                return
+            if seen == self.change:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
+
+        sys.addaudithook(hook)
+
+    def is_change(self, event: str, arguments: tuple) -> bool:
+        if event in ("os.remove", "os.rmdir"):  # inside a folder that is being removed, the paths are relative to it
+            return True
+        if not any(str(self.root) in str(value) for value in arguments):
+            return False
+        if event == "open":
+            return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        return event in ("os.mkdir", "os.rename", "os.symlink")
+
+
+def deploy_and_be_killed(kill: KillAt, candidate: Candidate, keep: int) -> None:
+    kill.watch()
+    LocalEndpoint(kill.root, keep).deploy(candidate)
+
+
+def deploy_in_turn(root: Path, candidates: list[Candidate], times: int, keep: int) -> None:
+    for turn in range(times):
+        LocalEndpoint(root, keep).deploy(candidates[turn % len(candidates)])
+
+
+def deploy_with_little_room(root: Path, candidate: Candidate, room: int, report: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        LocalEndpoint(root).deploy(candidate)
+    except DeploymentError as error:
+        report.write_text(str(error)[:room])
+
+
+def started(target: Callable[..., None], *arguments: object):
+    process = SPAWN.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def test_a_kill_before_any_change_leaves_the_old_or_the_new_and_the_next_deployment_ends_the_same(tmp_path, candidates):
+    undisturbed = LocalEndpoint(tmp_path / "undisturbed", keep=2)
+    for candidate in candidates[:3]:
+        undisturbed.deploy(candidate)
+    versions = {candidates[1].version: 0, candidates[2].version: 0}
+    left_behind = 0
+    for change in range(100):
+        endpoint = LocalEndpoint(tmp_path / f"endpoint{change}", keep=2)
+        for candidate in candidates[:2]:
+            endpoint.deploy(candidate)
+        process = started(deploy_and_be_killed, KillAt(endpoint.root, change), candidates[2], 2)
+        process.join()
+        if process.exitcode == 0:
+            break  # there are no more changes than that
+        assert process.exitcode == -signal.SIGKILL
+        assert_whole(endpoint)
+        versions[endpoint.current()] += 1
+        left_behind += bool(leftovers(endpoint))
+
+        endpoint.deploy(candidates[2])
+        assert answers_as(endpoint, candidates[2])
+        assert endpoint.previous() == candidates[1].version
+        assert not leftovers(endpoint)
+        assert files_of(endpoint.root) == files_of(undisturbed.root)
+    else:
+        pytest.fail("the deployment never came to its end")
+    assert all(versions.values()), versions
+    assert left_behind
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_twenty_kills_at_random_moments(endpoint, candidates):
+    moments, interrupted = random.Random(5), 0
+    endpoint.deploy(candidates[0])
+    for _ in range(20):
+        # four versions and two kept: every deployment copies
+        process = started(deploy_in_turn, endpoint.root, candidates, 10_000, 2)
+        before = (endpoint.root / ".lock").stat().st_mtime_ns
+        while (endpoint.root / ".lock").stat().st_mtime_ns == before and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.15))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert_whole(endpoint)
+        assert any(answers_as(endpoint, candidate) for candidate in candidates)
+        interrupted += bool(leftovers(endpoint))
+    assert interrupted
+    endpoint.deploy(candidates[0])
+    assert answers_as(endpoint, candidates[0])
+    assert not leftovers(endpoint)
+
+
+def test_readers_see_only_the_old_or_the_new_version(endpoint, candidates):
+    two = candidates[:2]
+    expected = {candidate.version: Probe.load(candidate.file("probe.json")) for candidate in two}
+    endpoint.deploy(two[0])
+    process = started(deploy_in_turn, endpoint.root, two, 60, 3)
+    seen: dict[str, int] = dict.fromkeys(expected, 0)
+    while process.is_alive():
+        served = endpoint.served()
+        probe = expected[served.version]
+        canary(served.predictor.predict_proba, probe, endpoint.root)
+        seen[served.version] += 1
+    process.join()
+    assert process.exitcode == 0
+    assert all(seen.values()), seen
+
+
+def test_a_full_disk_leaves_the_old_version_serving(endpoint, candidates, tmp_path):
+    endpoint.deploy(candidates[0])
+    before = snapshot(endpoint.root)
+    room = candidates[1].file("model.onnx").stat().st_size // 2
+    process = started(deploy_with_little_room, endpoint.root, candidates[1], room, tmp_path / "said")
+    process.join()
+    assert process.exitcode == 0
+    assert "File too large" in (tmp_path / "said").read_text()
+    assert "goes on answering" in (tmp_path / "said").read_text()
+    assert snapshot(endpoint.root) == before
+    assert answers_as(endpoint, candidates[0])
+
+
+def test_a_second_deployment_is_refused_when_the_first_does_not_end(tmp_path, candidates):
+    endpoint = LocalEndpoint(tmp_path / "endpoint", wait=0.2)
+    endpoint.deploy(candidates[0])
+    with (endpoint.root / ".lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for change in (lambda: endpoint.deploy(candidates[1]), endpoint.rollback):
+            with pytest.raises(DeploymentError, match=rf"refused.*process {os.getpid()}\) has not ended in 0.2 s"):
+                change()
+        assert answers_as(endpoint, candidates[0])  # readers need no lock
+    endpoint.deploy(candidates[1])
+    assert answers_as(endpoint, candidates[1])
+
+
+def test_two_deployments_at_once_wait_for_each_other(endpoint, candidates):
+    processes = [started(deploy_in_turn, endpoint.root, pair, 10, 2) for pair in (candidates[:2], candidates[2:])]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert_whole(endpoint)
+    assert endpoint.current() in {candidates[1].version, candidates[3].version}
+    assert not leftovers(endpoint)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bridge_assets.models.baselines import base_rate, persistence, rating_table
+from bridge_assets.models.errors import ModelError
+
+
+def table_of(rows: list[tuple]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=["split", "rating", "years_in_rating", "fall"], orient="row")
+
+
+def test_the_rating_table_is_drawn_towards_the_condition_and_the_condition_towards_all():
+    train = [("train", 7, 1.0, True)] * 10 + [("train", 7, 1.0, False)] * 30 + [("train", 7, 5.0, True)] * 5
+    train += [("train", 6, 1.0, False)] * 55
+    holdout = [
+        ("holdout", 7, 1.9, None),  # a cell with 10 falls in 40
+        ("holdout", 7, 5.5, None),  # a cell with 5 falls in 5
+        ("holdout", 7, 12.0, None),  # a condition without that cell
+        ("holdout", 4, 1.0, None),  # a condition never seen
+        ("holdout", 6, None, None),  # years not known
+    ]
+    overall = 15 / 100
+    seven = (15 + 20 * overall) / (45 + 20)
+    six = (0 + 20 * overall) / (55 + 20)
+    expected = [(10 + 20 * seven) / 60, (5 + 20 * seven) / 25, seven, overall, six]
+    assert rating_table(table_of(train + holdout)) == pytest.approx(expected)
+
+
+def test_years_that_are_not_known_are_a_class_of_their_own():
+    rows = [("train", 7, None, True)] * 30 + [("train", 7, 0.0, False)] * 30
+    found = rating_table(table_of([*rows, ("holdout", 7, None, None), ("holdout", 7, 0.0, None)]))
+    assert found == pytest.approx([(30 + 20 * 0.5) / 50, (0 + 20 * 0.5) / 50])
+
+
+def test_held_out_outcomes_are_not_learnt_from(training):
+    hidden = training.with_columns(fall=pl.when(pl.col("split") == "train").then(pl.col("fall")).otherwise(None))
+    for forecast in (rating_table, base_rate):
+        found, expected = forecast(hidden), forecast(training)
+        assert found is not None
+        assert expected is not None
+        assert (found == expected).all()
+
+
+def test_simple_forecasts(training):
+    train = training.filter(pl.col("split") == "train")
+    assert base_rate(training) == pytest.approx(np.full(len(persistence(training)), train["fall"].mean()))
+    assert not persistence(training).any()
+
+
+def test_without_training_inspections_there_is_no_forecast(training):
+    holdout = training.filter(pl.col("split") == "holdout")
+    assert base_rate(holdout) is None
+    assert rating_table(holdout) is None
+
+
+def test_a_normalised_rating_is_refused(training):
+    with pytest.raises(ModelError, match=r"column rating holds -?\d\.\d+, which is no condition rating"):
+        rating_table(training.with_columns(rating=pl.col("condition")))

@@ -1,0 +1,46 @@
+"""A small platform that has run once, in a home of its own, for the tests of what runs under the roof.
+
+The home is put back to that state after every test that uses it: paths inside it (registry, notes) stay true.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from small_platform import SMALL, YEARS, SmallPlatform
+
+from bridge_assets.cli import main
+from bridge_assets.definitions import defs
+from bridge_assets.orchestration.run import run_job
+from bridge_assets.settings import DataSettings
+
+
+@pytest.fixture(scope="session")
+def _ran(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform:
+    home = tmp_path_factory.mktemp("platform") / "home"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("DAGSTER_HOME", raising=False)
+        for variable, value in {**SMALL, "BRIDGE_ASSETS_DATA__HOME": str(home)}.items():
+            environment.setenv(variable, value)
+        written = CliRunner().invoke(main, ["sample"])
+        assert written.exit_code == 0, written.output
+        platform = SmallPlatform(home, run_job(defs, "full_pipeline", YEARS))
+        os.environ.pop("DAGSTER_HOME", None)
+    shutil.copytree(home, home.with_name("as_it_was"), symlinks=True)
+    return platform
+
+
+@pytest.fixture
+def platform(_ran: SmallPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPlatform]:
+    """The small platform after its first run; whatever a test does to it is undone."""
+    for variable, value in {**SMALL, "BRIDGE_ASSETS_DATA__HOME": str(_ran.home)}.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("DAGSTER_HOME", str(_ran.home / "dagster"))
+    assert DataSettings.load().home_folder == _ran.home
+    yield _ran
+    shutil.rmtree(_ran.home)
+    shutil.copytree(_ran.home.with_name("as_it_was"), _ran.home, symlinks=True)

@@ -1,0 +1,97 @@
+"""The graph as a whole: what loading it does not tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bridge_assets.definitions import defs
+from bridge_assets.deployment.gate import REQUIRED
+from bridge_assets.orchestration.jobs import JOBS
+
+PROJECT = Path(__file__).parents[2]
+SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
+
+NODES = [defs.resolve_asset_graph().get(key) for key in sorted(defs.resolve_asset_graph().get_all_asset_keys())]
+
+
+def test_every_dependency_is_an_asset_of_ours() -> None:
+    """A typo in `deps` becomes an external asset without a word."""
+    assert [node.key.to_user_string() for node in NODES if not node.is_materializable] == []
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.key.to_user_string())
+def test_every_asset_says_what_it_is(node) -> None:
+    assert node.group_name in ("inventory", "warehouse", "features", "model", "endpoints", "scoring", "reporting")
+    assert node.owners
+    assert node.kinds
+    assert len(node.description or "") > 40
+
+
+def test_every_check_is_of_an_asset_of_ours() -> None:
+    graph = defs.resolve_asset_graph()
+    assert {key.asset_key for key in graph.asset_check_keys} <= graph.materializable_asset_keys
+
+
+def test_what_the_gate_requires_is_there_and_blocks() -> None:
+    graph = defs.resolve_asset_graph()
+    for requirement in REQUIRED:
+        key = dg.AssetCheckKey(dg.AssetKey(requirement.asset), requirement.check)
+        assert graph.get_check_spec(key).blocking
+
+
+@pytest.mark.parametrize("job", [job.name for job in JOBS])
+def test_every_job_selects_something_and_runs_with_defaults(job: str) -> None:
+    """A config field without a default breaks scheduled and automated runs."""
+    resolved = defs.resolve_job_def(job)
+    assert resolved.asset_layer.selected_asset_keys
+    assert dg.validate_run_config(resolved, {}) is not None
+
+
+def test_schedule_and_sensor_are_stopped_until_someone_starts_them() -> None:
+    schedule, sensor = defs.resolve_schedule_def("weekly_scoring"), defs.resolve_sensor_def("new_survey_file")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+
+
+def test_the_graph_is_the_one_that_was_reviewed() -> None:
+    """`BRIDGE_ASSETS_UPDATE_SNAPSHOT=1` writes the snapshot anew; the change is then seen in review."""
+    graph = defs.resolve_asset_graph()
+    now = {
+        node.key.to_user_string(): {
+            "group": node.group_name,
+            "depends_on": sorted(key.to_user_string() for key in node.parent_keys),
+            "partitioned": node.is_partitioned,
+            "checks": {
+                key.name: "blocking" if graph.get_check_spec(key).blocking else "warns"
+                for key in sorted(node.check_keys, key=lambda key: key.name)
+            },
+        }
+        for node in NODES
+    }
+    if os.environ.get("BRIDGE_ASSETS_UPDATE_SNAPSHOT") == "1":
+        SNAPSHOT.write_text(json.dumps(now, indent=2) + "\n")
+    assert now == json.loads(SNAPSHOT.read_text())
+
+
+@pytest.mark.parametrize("arguments", [["-w", "workspace.yaml"], []], ids=["workspace.yaml", "pyproject.toml"])
+def test_the_code_location_loads(arguments: list[str]) -> None:
+    dagster = Path(sys.executable).parent / "dagster"
+    loaded = subprocess.run(
+        [dagster, "definitions", "validate", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert "Validation successful" in loaded.stderr + loaded.stdout
+
+
+def test_the_core_needs_no_cloud_sdk_and_loading_imports_nothing_heavy() -> None:
+    heavy = ["pandas", "polars", "numpy", "sklearn", "mlflow", "onnx", "onnxruntime", "matplotlib", "skops", "boto3", "azure", "kubernetes"]
+    code = f"import sys, bridge_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"

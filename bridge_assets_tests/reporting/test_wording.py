@@ -1,0 +1,40 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from bridge_assets.reporting.wording import DASH, count, decimal, month, percent, plural, points, state
+
+NB = "\N{NO-BREAK SPACE}"
+
+
+def test_numbers_have_separators_and_one_decimal_of_a_percent() -> None:
+    assert (count(1234567), count(592.6), percent(0.1236), decimal(0.71149)) == (
+        "1,234,567",
+        "593",
+        f"12.4{NB}%",
+        "0.711",
+    )
+
+
+def test_missing_is_a_dash() -> None:
+    for say in (count, percent, decimal):
+        assert say(None) == say(float("nan")) == DASH
+    assert month(None) == DASH
+
+
+def test_a_change_is_told_in_points() -> None:
+    assert points(0.0123) == f"1.2{NB}points more"
+    assert points(-0.002) == f"0.2{NB}points less"
+    assert points(0.0001) == points(-0.0001) == "no more and no less"
+
+
+def test_one_is_not_plural() -> None:
+    assert plural(1, "bridge", "bridges") == "1 bridge"
+    assert plural(0.92, "bridge is", "bridges are") == "1 bridge is"
+    assert plural(2000, "bridge", "bridges") == "2,000 bridges"
+
+
+def test_states_and_months() -> None:
+    assert (state("25"), state("99"), month(dt.date(2022, 2, 1))) == ("Massachusetts", "State 99", "2022-02")

@@ -1,0 +1,304 @@
+"""The dbt project, run by dbt itself on Parquet files as the Python assets write them.
+
+dbt's own unit tests cover inspections and transitions case by case and run here as well. What a record means and what
+the reports say is tested here: dbt cannot stand in for a table that lies in files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.schemas.run import RunExecutionResult
+from dbt.cli.main import dbtRunner
+
+from bridge_assets.data.ingestion import one_record_per_structure
+from bridge_assets.nbi.decode import derived
+from bridge_assets.nbi.records import RECORD_SCHEMA, read_batches
+from bridge_assets.storage import write_parquet
+
+PROJECT = Path(__file__).parent.parent / "dbt_project"
+INVENTORY = {"stg_bridges", "int_inspections", "fct_condition_transitions", "dim_structures"}
+REPORTING = {"mart_condition_by_year", "mart_bridge_outlook"}
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A lake, a warehouse and dbt between them, all in one folder."""
+
+    folder: Path
+
+    @property
+    def lake(self) -> Path:
+        return self.folder / "lake"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    def dbt(self, command: str, *arguments: str) -> dict[str, str]:
+        """Run dbt in this process, where it is imported once; returns node name -> status."""
+        paths = [f"--project-dir={PROJECT}", f"--profiles-dir={PROJECT}"]
+        paths += [f"--target-path={self.folder / 'target'}", f"--log-path={self.folder / 'logs'}"]
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("BRIDGE_ASSETS_LAKE", str(self.lake))
+            environment.setenv("BRIDGE_ASSETS_WAREHOUSE", str(self.file))
+            finished = dbtRunner().invoke([command, *arguments, "--quiet", *paths])
+        DuckDBConnectionManager.close_all_connections()  # or the file stays open for writing
+        assert finished.exception is None, finished.exception
+        if command == "parse":
+            return {}
+        assert isinstance(finished.result, RunExecutionResult)
+        return {each.node.name: str(each.status) for each in finished.result.results}
+
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.folder / "target" / "manifest.json").read_text())
+
+    def table(self, query: str) -> pl.DataFrame:
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            return connection.sql(query).pl()
+
+    def rows(self, query: str) -> list[tuple]:
+        return self.table(query).rows()
+
+
+def record(number: str, year: int, inspected: str | None, ratings: str, line: int, **items: Any) -> dict[str, Any]:
+    """A record of type 1 of Alaska; `ratings` are the codes of items 58, 59, 60 and 62."""
+    deck, superstructure, substructure, culvert = ratings
+    return {
+        "year": year,
+        "line_number": line,
+        "STATE_CODE_001": "02",
+        "STRUCTURE_NUMBER_008": number,
+        "RECORD_TYPE_005A": "1",
+        "DATE_OF_INSPECT_090": inspected,
+        "DECK_COND_058": deck,
+        "SUPERSTRUCTURE_COND_059": superstructure,
+        "SUBSTRUCTURE_COND_060": substructure,
+        "CULVERT_COND_062": culvert,
+        "STRUCTURE_LEN_MT_049": 20.0,
+        "DECK_WIDTH_MT_052": 10.0,
+    } | items
+
+
+RECORDS = [
+    # Inspected in 2016 and 2018; the file of 2017 carries the first one forward.
+    record("A", 2016, "616", "777N", 2, FACILITY_CARRIED_007="O'NEAL ROAD"),
+    record("A", 2017, "616", "777N", 2),
+    record("A", 2018, "618", "776N", 2, FACILITY_CARRIED_007="O'NEAL ROAD"),
+    # The same number in another state is another bridge.
+    record("A", 2016, "616", "444N", 3, STATE_CODE_001="01"),
+    # Published in 2016 with the date of an inspection in 2017.
+    record("FUTURE", 2016, "517", "666N", 4),
+    record("FUTURE", 2017, "517", "666N", 4),
+    # The route under it would win by its date, and the later line by its place.
+    record("TWICE", 2016, "1216", "NNNN", 5, RECORD_TYPE_005A="2"),
+    record("TWICE", 2016, "415", "888N", 6),
+    record("TWICE", 2016, "416", "555N", 8),
+    record("TWICE", 2016, "416", "333N", 9),
+    # Under fill: the deck width is 0, and the road above is 7.5 m wide.
+    record("CULVERT", 2016, "616", "NNn5", 10, STRUCTURE_TYPE_043B="19", DECK_WIDTH_MT_052=0.0, APPR_WIDTH_MT_032=7.5),
+    record("AREA", 2018, "618", "444N", 11, DECK_AREA=181.5, YEAR_RECONSTRUCTED_106=0),
+    record("UNDATED", 2018, None, "555N", 12),
+    record("UNRATED", 2018, "618", "NNNN", 13),
+]
+
+
+def write_records(records: list[dict[str, Any]], lake: Path) -> None:
+    for year in sorted({each["year"] for each in records}):
+        rows = [{**dict.fromkeys(RECORD_SCHEMA), **each} for each in records if each["year"] == year]
+        table = pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row").with_columns(derived(year))
+        write_parquet(
+            table.select(pl.lit(f"NBI_{year}.txt").alias("file"), pl.all()), lake / "raw_bridges" / f"{year}.parquet"
+        )
+
+
+def write_scores(year: int, lake: Path) -> None:
+    """Predictions for every rated bridge of a survey year, the lower its condition the higher; and a drift report."""
+    records = one_record_per_structure(pl.scan_parquet(lake / "raw_bridges" / "*.parquet"))
+    scores = (
+        records.filter(pl.col("survey_year") == year, pl.col("condition").is_not_null())
+        .select("structure_key", "survey_year", "inspection_date", "condition", "STATE_CODE_001")
+        .with_columns(fall_probability=(0.5 - pl.col("condition") / 20).cast(pl.Float32))
+        .sort("STATE_CODE_001", -pl.col("fall_probability"), "structure_key")
+        .with_columns(
+            pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32).alias("rank_in_state"),
+            pl.lit("3").alias("model_version"),
+            pl.lit("0123456789ab").alias("features_digest"),
+        )
+        .drop("STATE_CODE_001")
+    )
+    write_parquet(scores.collect(), lake / "bridge_predictions" / f"{year}.parquet")
+    drift = pl.DataFrame(
+        {
+            "survey_year": [year, year],
+            "feature": ["age", "log_adt"],
+            "statistic": [0.01, 0.2],
+            "p_value": [0.9, 0.001],
+            "threshold": [0.05, 0.05],
+            "drifted": [False, True],
+            "model_version": ["3", "3"],
+        },
+        schema_overrides={"survey_year": pl.Int16},
+    )
+    write_parquet(drift, lake / "drift_report" / f"{year}.parquet")
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, str]]:
+    """The inventory models, built while nothing has been scored yet; and the status of each node."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("o'neal"))
+    warehouse.dbt("parse")  # there is nothing yet, and parsing may not need it
+    write_records(RECORDS, warehouse.lake)
+    return warehouse, warehouse.dbt("build", "--select", "tag:inventory")
+
+
+@pytest.fixture(scope="module")
+def everything(inventory: tuple[Warehouse, dict[str, str]]) -> tuple[Warehouse, dict[str, pl.DataFrame]]:
+    """All models, built after one survey year was scored; and the inventory tables as they were before."""
+    warehouse, _ = inventory
+    before = {name: warehouse.table(f"from {name} order by all") for name in INVENTORY}
+    write_scores(2016, warehouse.lake)
+    warehouse.dbt("build", *WITHOUT_UNIT_TESTS)
+    return warehouse, before
+
+
+def test_the_manifest_says_what_dagster_asks_of_it(inventory):
+    warehouse, _ = inventory
+    manifest = warehouse.manifest()
+    tags = {node["name"]: node["tags"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    assert tags == {name: ["inventory"] for name in INVENTORY} | {name: ["reporting"] for name in REPORTING}
+    for source in manifest["sources"].values():
+        assert source["meta"]["dagster"]["asset_key"] == [source["name"]]
+    checks = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    assert [node["name"] for node in checks if not node["meta"].get("description")] == []
+
+
+def test_the_inventory_is_built_before_anything_is_scored(inventory):
+    warehouse, statuses = inventory
+    assert {name for name, status in statuses.items() if status == "success"} == INVENTORY
+    # Two of fourteen records lack a usable date: too many, but no reason to stop.
+    assert {name for name, status in statuses.items() if status == "warn"} == {"missing_inspection_dates_are_rare"}
+    assert set(statuses.values()) == {"success", "pass", "warn"}
+    unit_tests = {node["name"] for node in warehouse.manifest()["unit_tests"].values()}
+    assert len(unit_tests) == 4
+    assert unit_tests <= statuses.keys()
+
+
+def test_every_column_is_described_and_every_description_has_a_column(everything):
+    warehouse, _ = everything
+    for node in warehouse.manifest()["nodes"].values():
+        if node["resource_type"] == "model":
+            described = [name for name, column in node["columns"].items() if column["description"]]
+            assert described == warehouse.table(f"from {node['name']} limit 0").columns, node["name"]
+            assert node["description"].startswith("One ")
+
+
+def test_condition_belongs_to_record_type_1_and_the_latest_inspection_then_the_earlier_line_stand_for_it(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows("select condition, line_number from stg_bridges where structure_key = '02-TWICE'") == [(5, 8)]
+
+
+def test_an_inspection_in_the_future_is_evidence_only_once_it_has_happened(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows(
+        "select survey_year, condition, inspection_date from stg_bridges where structure_key = '02-FUTURE' order by all"
+    ) == [(2016, 6, None), (2017, 6, dt.date(2017, 5, 1))]
+    assert warehouse.rows(
+        "select survey_year, inspection_date from int_inspections where structure_key = '02-FUTURE'"
+    ) == [(2017, dt.date(2017, 5, 1))]
+
+
+def test_records_without_a_date_or_a_rating_are_bridges_but_no_inspections(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows(
+        "select structure_key, last_condition, last_inspection_date, inspections from dim_structures"
+        " where structure_key in ('02-UNDATED', '02-UNRATED')"
+    ) == [("02-UNDATED", 5, None, 0), ("02-UNRATED", None, None, 0)]
+
+
+def test_deck_area_is_published_or_length_times_width_or_for_a_culvert_under_fill_times_the_road(inventory):
+    warehouse, _ = inventory
+    areas = dict(warehouse.rows("select structure_key, deck_area_m2 from dim_structures"))
+    assert (areas["02-AREA"], areas["02-UNDATED"], areas["02-CULVERT"]) == (181.5, 200.0, 150.0)
+
+
+def test_a_carried_forward_record_is_no_inspection_and_the_next_one_is_a_fall(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows(
+        "select survey_year, next_survey_year, condition, next_condition, months_to_next, outcome, fall"
+        " from fct_condition_transitions where structure_key = '02-A' order by survey_year"
+    ) == [(2016, 2018, 7, 6, 24, "fall", True), (2018, None, 6, None, None, "censored", None)]
+
+
+def test_a_structure_is_shown_as_last_seen(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows(
+        "select facility_carried_007, first_survey_year, last_survey_year, survey_years, inspections, last_condition"
+        " from dim_structures where structure_key = '02-A'"
+    ) == [("O'NEAL ROAD", 2016, 2018, 3, 2, 6)]
+
+
+def test_building_again_gives_the_same_tables(everything):
+    warehouse, before = everything
+    for name, table in before.items():
+        assert warehouse.table(f"from {name} order by all").equals(table), name
+
+
+def test_condition_by_year_counts_structures_falls_and_scores(everything):
+    warehouse, _ = everything
+    columns = "structures, good, fair, poor, inspections, inspections_compared, falls, scored, drifted_features"
+    assert warehouse.rows(
+        f"select survey_year, {columns} from mart_condition_by_year where state_code = 'all' order by survey_year"
+    ) == [
+        (2016, 5, 1, 3, 1, 4, 0, 0, 5, 1),
+        (2017, 2, 1, 1, 0, 1, 0, 0, 0, None),
+        (2018, 4, 0, 2, 1, 2, 1, 1, 0, None),
+    ]
+    assert warehouse.rows(
+        "select survey_year, fall_rate, mean_fall_probability, poor_area_share from mart_condition_by_year"
+        " where state_code = '01' or state_code = 'all' and survey_year = 2018 order by survey_year"
+    ) == [(2016, None, pytest.approx(0.3), 1.0), (2018, 1.0, None, pytest.approx(181.5 / 781.5))]
+
+
+def test_the_outlook_is_the_latest_scored_year_most_probable_first(everything):
+    warehouse, _ = everything
+    outlook = warehouse.table("from mart_bridge_outlook")
+    assert outlook.select("structure_key", "survey_year", "rank_in_state", "condition_class").rows() == [
+        ("01-A", 2016, 1, "Poor"),
+        ("02-CULVERT", 2016, 1, "Fair"),
+        ("02-TWICE", 2016, 2, "Fair"),
+        ("02-FUTURE", 2016, 3, "Fair"),
+        ("02-A", 2016, 4, "Good"),
+    ]
+    assert outlook.schema["fall_probability"] == pl.Float32
+    assert outlook["facility_carried"].to_list()[-1] == "O'NEAL ROAD"
+
+
+def test_real_files_pass_every_check_and_agree_with_the_python_rule(real_data: Path, tmp_path: Path):
+    nbi = real_data / "nbi"
+    files = [(2019, nbi / "AK19.txt")]
+    files += [(int(path.stem[-4:]), path) for folder in ("panel", "layouts") for path in (nbi / folder).glob("*.txt")]
+    warehouse = Warehouse(tmp_path)
+    for year, path in files:
+        records = pl.concat(batch.records for batch in read_batches(path)).with_columns(derived(year))
+        records = records.select(pl.lit(path.name).alias("file"), pl.all())
+        write_parquet(records, warehouse.lake / "raw_bridges" / f"{path.stem}.parquet")
+    write_scores(2022, warehouse.lake)
+
+    statuses = warehouse.dbt("build", *WITHOUT_UNIT_TESTS)
+
+    assert set(statuses.values()) == {"success", "pass", "warn"}
+    # 6 of 300 records of Alabama 1992 or 2010 are dated after their own year.
+    assert {name for name, status in statuses.items() if status == "warn"} == {"missing_inspection_dates_are_rare"}
+    chosen = one_record_per_structure(pl.scan_parquet(warehouse.lake / "raw_bridges" / "*.parquet"))
+    key = ["survey_year", "structure_key", "file", "line_number"]
+    assert warehouse.table("from stg_bridges").select(key).sort(key).equals(chosen.select(key).sort(key).collect())

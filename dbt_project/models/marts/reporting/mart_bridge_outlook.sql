@@ -1,0 +1,32 @@
+with scores as (
+    select structure_key, survey_year, fall_probability, rank_in_state, model_version
+    from {{ source('lake', 'bridge_predictions') }}
+    where survey_year = (select max(survey_year) from {{ source('lake', 'bridge_predictions') }})
+),
+
+bridges as (
+    select * from {{ ref('stg_bridges') }}
+)
+
+select
+    bridges.structure_key,
+    bridges.survey_year,
+    bridges.state_code,
+    bridges.county_code_003 as county_code,
+    bridges.facility_carried_007 as facility_carried,
+    bridges.features_intersected_006a as features_intersected,
+    bridges.location_009 as location,
+    bridges.latitude,
+    bridges.longitude,
+    bridges.owner_022 as owner,
+    bridges.year_built_027 as year_built,
+    bridges.adt_029 as adt,
+    bridges.condition,
+    bridges.condition_class,
+    bridges.inspection_date,
+    scores.fall_probability,
+    scores.rank_in_state,
+    scores.model_version
+from bridges
+inner join scores on bridges.structure_key = scores.structure_key and bridges.survey_year = scores.survey_year
+order by scores.fall_probability desc, bridges.structure_key
