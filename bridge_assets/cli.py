@@ -83,7 +83,7 @@ def dev(host: str, port: int) -> None:
     ensure_dagster_home(data)
     workspace = config_folder().parent / "workspace.yaml"
     dagster = str(Path(sys.executable).parent / "dagster")
-    os.execv(dagster, [dagster, "dev", "-w", str(workspace), "-h", host, "-p", str(port)])
+    os.execv(dagster, [dagster, "dev", "-w", str(workspace), "-h", host, "-p", str(port)])  # noqa: S606 # no shell is wanted
 
 
 @main.command()
@@ -134,8 +134,8 @@ def _ensure_sample(data: DataSettings) -> str | None:
         return None
     written = write_sample(data.sample_folder, data.oracle_file, spec)
     return (
-        f"Wrote a sample inventory: {written.rows:,} rows of {written.structures:,} structures in {len(written.files)} files "
-        f"in {written.folder}"
+        f"Wrote a sample inventory: {written.rows:,} rows of {written.structures:,} structures in "
+        f"{len(written.files)} files in {written.folder}"
     )
 
 

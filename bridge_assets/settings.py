@@ -1,8 +1,8 @@
 """Typed settings: `configs/*.yaml`, every value overridden by an environment variable.
 
 `source` of data_config.yaml is overridden by `BRIDGE_ASSETS_DATA__SOURCE`, `forest.trees` of model_config.yaml by
-`BRIDGE_ASSETS_MODEL__FOREST__TREES`: the file's name, then the keys, joined by two underscores. An unknown key, or a value
-of the wrong type, is an error that names the file, the key and what was expected.
+`BRIDGE_ASSETS_MODEL__FOREST__TREES`: the file's name, then the keys, joined by two underscores. An unknown key, or a
+value of the wrong type, is an error that names the file, the key and what was expected.
 """
 
 from __future__ import annotations

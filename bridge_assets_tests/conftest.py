@@ -1,7 +1,8 @@
 """Fixtures shared by all tests.
 
-Real NBI records are not shipped with the project. The tests that need them look in `../shared/data` beside the checkout, or in
-the folder that `BRIDGE_ASSETS_REAL_DATA` names, and skip where there is none. With `BRIDGE_ASSETS_REQUIRE_REAL_DATA=1` (set by
+Real NBI records are not shipped with the project. The tests that need them look in `../shared/data` beside the
+checkout, or in the folder that `BRIDGE_ASSETS_REAL_DATA` names, and skip where there is none. With
+`BRIDGE_ASSETS_REQUIRE_REAL_DATA=1` (set by
 `.ci/run` where the folder exists) a missing folder fails instead, so that they cannot be skipped by mistake.
 """
 

@@ -61,7 +61,7 @@ def test_an_environment_variable_wins_over_the_file_alone(configs: Path, monkeyp
 
 def test_a_bad_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TREES", "many")
-    with pytest.raises(SettingsError, match="environment variable BRIDGE_ASSETS_MODEL__FOREST__TREES: forest.trees"):
+    with pytest.raises(SettingsError, match=r"environment variable BRIDGE_ASSETS_MODEL__FOREST__TREES: forest\.trees"):
         ModelSettings.load()
 
 

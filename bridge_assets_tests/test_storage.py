@@ -34,7 +34,9 @@ def test_a_place_that_cannot_be_written_says_where_and_why(tmp_path: Path) -> No
 
 
 def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
-    assert digest(write_json({"b": 1, "a": "é"}, tmp_path / "1")) == digest(write_json({"a": "é", "b": 1}, tmp_path / "2"))
+    assert digest(write_json({"b": 1, "a": "é"}, tmp_path / "1")) == digest(
+        write_json({"a": "é", "b": 1}, tmp_path / "2")
+    )
     assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1}) != digest_of({"a": 2, "b": 2})
     table = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
     assert digest(write_parquet(table, tmp_path / "3")) == digest(write_parquet(table, tmp_path / "4"))

@@ -13,8 +13,8 @@ from bridge_assets.nbi.records import read_header
 def arrivals(folder: Path, lake: Lake) -> tuple[dict[int, SurveyFile], list[str]]:
     """Compare a source folder with what nbi_files saw.
 
-    A file is compared by its bytes, so that a copy with a new date is no news. A file that cannot be read (a web page, a
-    download that has not ended, two files for one year) is a problem to report, not a reason to leave the others.
+    A file is compared by its bytes, so that a copy with a new date is no news. A file that cannot be read (a web page,
+    a download that has not ended, two files for one year) is a problem to report, not a reason to leave the others.
 
     Returns
     -------

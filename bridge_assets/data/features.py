@@ -1,7 +1,7 @@
 """The features of a bridge, declared once: name, unit, source items, reason, and the expression that makes it.
 
-Every feature is a function of one record and of the structure's inspections up to it; nothing of the future and no column
-that FHWA computes from the ratings. Missing stays missing here (null); `normalization` fills it.
+Every feature is a function of one record and of the structure's inspections up to it; nothing of the future and no
+column that FHWA computes from the ratings. Missing stays missing here (null); `normalization` fills it.
 """
 
 from __future__ import annotations

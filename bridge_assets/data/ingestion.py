@@ -135,8 +135,8 @@ def rejected_bridge_data(path: str, survey_year: int | None = None) -> pd.DataFr
 def validation_problems(df: pd.DataFrame) -> list[str]:
     """What keeps a table from being bridge data, one sentence each; empty where nothing does.
 
-    Checks that the columns of `BRIDGE_SCHEMA` are there, that every record has a structure key and that the condition items
-    hold ratings of the Coding Guide (0-9, N, or nothing).
+    Checks that the columns of `BRIDGE_SCHEMA` are there, that every record has a structure key and that the condition
+    items hold ratings of the Coding Guide (0-9, N, or nothing).
     """
     problems = []
     if missing := [name for name in BRIDGE_SCHEMA if name not in df.columns]:
@@ -184,8 +184,8 @@ def save_processed_data(df: pd.DataFrame, path: str | Path) -> None:
 def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
     """The record that stands for its structure in its survey year.
 
-    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then the
-    earlier line. `stg_bridges` follows the same rule in SQL.
+    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
+    the earlier line. `stg_bridges` follows the same rule in SQL.
     """
     return (
         records.filter(pl.col("on_structure"))

@@ -1,4 +1,5 @@
-"""Where tables lie: Parquet files in one folder, a file a survey year or a file a table, each with a note of its making.
+"""Where tables lie: Parquet files in one folder, a file a survey year or a file a table, each with a note of its
+making.
 
 A note is the provenance of a file: what it was made from, by digest. Consumers compare it; they do not only show it.
 """

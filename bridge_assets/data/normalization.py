@@ -1,6 +1,7 @@
 """The scale that the model sees: filled, standardised, and on float16's grid.
 
-Fitted on the training inspections alone and kept with the model version, so that a prediction is scaled as its model was.
+Fitted on the training inspections alone and kept with the model version, so that a prediction is scaled as its model
+was.
 """
 
 from __future__ import annotations

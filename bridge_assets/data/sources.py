@@ -1,7 +1,7 @@
 """Which survey files are in a folder, and of which year.
 
-A record does not say its survey year; the file's name does: `NBI_2016.txt`, `2018HwyBridgesDelimitedAllStates.txt` or, as FHWA
-names state files, `AK19.txt`.
+A record does not say its survey year; the file's name does: `NBI_2016.txt`, `2018HwyBridgesDelimitedAllStates.txt` or,
+as FHWA names state files, `AK19.txt`.
 """
 
 from __future__ import annotations

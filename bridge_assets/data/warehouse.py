@@ -19,8 +19,8 @@ def export_tables(warehouse: Path, tables: Iterable[str], lake: Lake) -> None:
     warehouse : Path
         The DuckDB file; opened for reading only.
     tables : iterable of str
-        Names of tables of its main schema, each exported in the order of all its columns, so that the same rows give the
-        same bytes.
+        Names of tables of its main schema, each exported in the order of all its columns, so that the same rows give
+        the same bytes.
     """
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for table in tables:

@@ -27,7 +27,9 @@ class Reference:
 
     @classmethod
     def of(cls, lake: Lake, years: tuple[int, int], settings: DriftSettings) -> Self:
-        """The features, and where they have been scored the probabilities, of the reference years (both ends included)."""
+        """The features, and where they have been scored the probabilities, of the reference years (both ends
+        included).
+        """
         import polars as pl
 
         columns = _columns()

@@ -9,8 +9,8 @@
         model.onnx             stage onnx_model
         probe.json             canary rows and the answers they must get
 
-The version names the content: the same training set, settings and libraries give the same version, other ones another. A
-check says which digest it judged; the gate compares it with the digest in the manifest.
+The version names the content: the same training set, settings and libraries give the same version, other ones another.
+A check says which digest it judged; the gate compares it with the digest in the manifest.
 """
 
 from __future__ import annotations
@@ -108,21 +108,25 @@ class Candidate:
                 f"model version {self.version} has no {stage}. What to do: materialise {stage} for this version"
             )
         for name, expected in {**manifest.get("files", {}), path.name: manifest["stages"][stage]}.items():
-            self._compare(name, expected)
+            made_by = next((key for key, names in COMPANIONS.items() if name in names), stage)
+            self._compare(name, expected, made_by)
         return path
 
-    def _compare(self, name: str, expected: str) -> None:
+    def _compare(self, name: str, expected: str, made_by: str) -> None:
         path = self.file(name)
-        found = digest(path) if path.is_file() else "not there"
-        if found != expected:
-            raise CandidateError(
-                f"model version {self.version}: {path} is not what was made: its SHA-256 is {found[:12]}, the manifest says "
-                f"{expected[:12]}. What to do: materialise bridge_model and what follows it again"
-            )
+        if not path.is_file():
+            what = f"{path} is gone"
+        elif (found := digest(path)) != expected:
+            what = f"{path} is not what was made: its SHA-256 is {found[:12]}, the manifest says {expected[:12]}"
+        else:
+            return
+        raise CandidateError(f"model version {self.version}: {what}. What to do: materialise {made_by} again")
 
 
 def version_of(training_set: str, recipe: Mapping[str, Any]) -> str:
-    """The name of a version: 12 hex digits of the training set's digest and the recipe (settings, features, libraries)."""
+    """The name of a version: 12 hex digits of the training set's digest and the recipe (settings, features,
+    libraries).
+    """
     return digest_of({"training_set": training_set, "recipe": dict(recipe)})[:12]
 
 

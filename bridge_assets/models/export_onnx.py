@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-#: Operator sets and file version that ONNX Runtime 1.14 (2023) and later read.
+#: Operator sets and file version of ONNX 1.12 (2022), which every ONNX Runtime that this project accepts reads.
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 
-#: Most an output may differ from the model's own answer on the sample rows: float32 sums of some hundred trees.
+#: Most an output may differ from the model's own answer on the sample rows, as a share of the largest answer where that
+#: is above 1: float32 sums of some hundred trees.
 _SAMPLE_TOLERANCE = 1e-5
 
 

@@ -24,8 +24,8 @@ IDENTIFIERS = frozenset(
     }
 )
 
-#: A feature that ranks falls better than this by itself is a copy of the answer. A whole model reaches 0.71 in
-#: Massachusetts and published condition models stay below 0.9.
+#: A feature that ranks falls better than this by itself is a copy of the answer: with all features together, a
+#: forest that foresees deck falls in Massachusetts a year ahead reaches 0.71.
 SUSPICIOUS_AUC = 0.97
 
 #: Fewer falls than this may be ranked perfectly by chance.

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import MlflowSettings
 
-#: Tag of a registered version that names the candidate; the digest of each stage stands in `bridge_assets_<stage>`.
+#: Tag of a registered version that names the candidate; the digest of each stage and of each file beside it stands in
+#: `bridge_assets_<stage or file>`.
 VERSION_TAG = "bridge_assets_version"
 
 #: Folder of the artifacts, inside the platform's home.
@@ -60,7 +61,7 @@ def register_version(
 ) -> Registered:
     """Register a complete model version and point an alias at it.
 
-    Registering the same version again finds it and only sees to the alias. A version of which a stage was made anew
+    Registering the same version again finds it and only sees to the alias. A version of which a file was made anew
     with other bytes is another one to the registry.
 
     Parameters
@@ -236,8 +237,8 @@ def _find_alias(client: MlflowClient, name: str, alias: str) -> Registered | Non
 
 
 def _tags(candidate: Candidate) -> dict[str, str]:
-    digests = {f"bridge_assets_{stage}": value for stage, value in candidate.stages.items()}
-    return {VERSION_TAG: candidate.version, **digests}
+    digests = {**candidate.stages, **candidate.manifest.get("files", {})}
+    return {VERSION_TAG: candidate.version, **{f"bridge_assets_{name}": value for name, value in digests.items()}}
 
 
 def _registered(version: ModelVersion) -> Registered:

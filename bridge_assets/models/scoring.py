@@ -50,8 +50,9 @@ def score_year(lake: Lake, survey_year: int, model: ServedModel) -> pl.DataFrame
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 = highest
-        probability; equal ones in the order of their keys), model_version, features_digest; sorted by structure key.
+        structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
+        highest probability; equal ones in the order of their keys), model_version, features_digest; sorted by structure
+        key.
 
     Raises
     ------

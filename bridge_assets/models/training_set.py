@@ -26,12 +26,14 @@ class TrainingSet:
     Attributes
     ----------
     table : pl.DataFrame
-        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), split (`train`, `holdout`, `unused`),
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), split (`train`, `holdout`,
+        `unused`),
         `rating` and `years_in_rating` in natural units for the baselines, then the features on the model's scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
-        Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training year.
+        Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training
+        year.
     normalization : Normalization
         Fitted on the inspections of `train` alone.
     """
@@ -66,8 +68,8 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     Raises
     ------
     SourceError
-        If one of them has not been made, if a year's features were made from other records than those that lie there now or
-        by other definitions than these, or if no inspection has a known outcome.
+        If one of them has not been made, if a year's features were made from other records than those that lie there
+        now or by other definitions than these, or if no inspection has a known outcome.
     """
     import polars as pl
 
@@ -87,7 +89,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
         raise SourceError(
             "no inspection has a known outcome",
             where=lake.table("fct_condition_transitions"),
-            why=f"The survey years {years} show no structure at two inspections within {settings.horizon_months} months",
+            why=f"Survey years {years} show no structure at two inspections within {settings.horizon_months} months",
             do="add more survey years to the source",
         )
     inspections = split_inspections(inspections, settings.split).with_columns(

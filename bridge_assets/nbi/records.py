@@ -1,9 +1,9 @@
 """Records out of the bytes of a delimited NBI file, without losing one.
 
 The published files are not CSV: text stands in single quotes and apostrophes inside it are not escaped, so a CSV reader
-turns `'O'NEAL ROAD '` into something else or swallows the next row. Here every comma separates, a balanced pair of quotes
-and the padding are stripped, and a row whose field count differs from the header's becomes a rejected record with its
-line number and its bytes. Always: rows read = records + rejected.
+turns `'O'NEAL ROAD '` into something else or swallows the next row. Here every comma separates, a balanced pair of
+quotes and the padding are stripped, and a row whose field count differs from the header's becomes a rejected record
+with its line number and its bytes. Always: rows read = records + rejected.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _layout(first_line: bytes, path: Path) -> Layout:
             "this is a web page, not an NBI file",
             where=path,
             why=f"It begins with {text[:40]!r}",
-            do="open the address in a browser: servers answer with a page where a file has moved; then download the file again",
+            do="look at the address in a browser (a file that moved is answered with a page) and download it again",
         )
     return recognise([name.strip().strip("'\"").upper() for name in text.split(",")], path)
 
@@ -169,7 +169,7 @@ def _batch(lines: bytes, first_line_number: int, layout: Layout, path: Path) -> 
     rejected = [
         _rejected(
             path,
-            first_line_number + index,
+            int(first_line_number + index),
             *_reason(fields[index], nuls[index], layout),
             lines[starts[index] : ends[index]],
         )
@@ -201,7 +201,7 @@ def _reason(fields: int, nuls: int, layout: Layout) -> tuple[str, str]:
 
 
 def _rejected(path: Path, number: int, reason: str, detail: str, line: bytes) -> tuple[str, int, str, str, str]:
-    return path.name, int(number), reason, detail, _decode(line).rstrip("\r").replace("\0", "\\0")
+    return path.name, number, reason, detail, _decode(line).rstrip("\r").replace("\0", "\\0")
 
 
 def _decode(line: bytes) -> str:

@@ -1,4 +1,6 @@
-"""The dbt project as Dagster sees it. In a module of its own, so that `dagster-dbt project prepare-and-package` finds it."""
+"""The dbt project as Dagster sees it. In a module of its own, so that `dagster-dbt project prepare-and-package` finds
+it.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def _project() -> DbtProject:
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
     project = DbtProject(project_dir=project_folder() / "dbt_project")
     if _is_stale(project.manifest_path, Path(project.project_dir)):
-        # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead of
-        # reading a stack trace.
+        # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead
+        # of reading a stack trace.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         project.preparer.prepare(project)
     return project
@@ -61,7 +63,9 @@ def point_dbt_at(data: DataSettings) -> None:
 
 
 def dbt_arguments(model: ModelSettings) -> list[str]:
-    """`dbt build` with the settings that SQL needs as variables; the unit tests of the models belong to the test suite."""
+    """`dbt build` with the settings that SQL needs as variables; the unit tests of the models belong to the test
+    suite.
+    """
     return ["build", "--exclude-resource-type", "unit_test", "--vars", f"{{horizon_months: {model.horizon_months}}}"]
 
 

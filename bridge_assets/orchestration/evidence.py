@@ -1,7 +1,7 @@
 """What Dagster's event log knows of checks, in the words of the gate.
 
-The gate decides without Dagster; this module only reads: every recorded evaluation of a check, in whatever run, with the digest
-it says it judged (metadata `about`).
+The gate decides without Dagster; this module only reads: every recorded evaluation of a check, in whatever run, with
+the digest it says it judged (metadata `about`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
 def _history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
-    """Recorded evaluations with their events. The rows come in the order in which checks were planned, not evaluated."""
+    """Recorded evaluations with their events. The rows come in the order in which checks were planned, not
+    evaluated.
+    """
     cursor = None
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
         for record in page:

@@ -15,7 +15,7 @@ import dagster as dg
 FULL_PIPELINE = dg.define_asset_job(
     "full_pipeline",
     selection=dg.AssetSelection.all(),
-    description="From the survey files to the gated endpoint, the scores, drift and reports of a range of survey years.",
+    description="From the survey files to the gated endpoint, the scores, drift and reports of survey years.",
 )
 
 #: Neither trains nor deploys: new inspections are scored by the model that was promoted.

@@ -1,8 +1,9 @@
 """The survey years that have a partition.
 
-From the first year the source holds (or `survey_years.first`) to the current year (or `survey_years.last`): this year's file may
-arrive any day. A year in between that the source does not hold has no partition, so that nothing can be shown as made that
-never was. The source folder is listed when the code location loads; nothing else is read and no network is used.
+From the first year the source holds (or `survey_years.first`) to the current year (or `survey_years.last`): this year's
+file may arrive any day. A year in between that the source does not hold has no partition, so that nothing can be shown
+as made that never was. The source folder is listed when the code location loads; nothing else is read and no network is
+used.
 """
 
 import datetime

@@ -1,4 +1,6 @@
-"""What assets need from outside: the settings and the lake. Nothing here touches the network or the disk when it loads."""
+"""What assets need from outside: the settings and the lake. Nothing here touches the network or the disk when it
+loads.
+"""
 
 from __future__ import annotations
 

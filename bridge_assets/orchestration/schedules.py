@@ -12,8 +12,8 @@ from bridge_assets.orchestration.resources import Platform
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
-        "Mondays at 05:00 UTC: score the latest survey year with the model that is being served, and report. Skips, and says "
-        "why, when there is nothing to score or nothing to score with."
+        "Mondays at 05:00 UTC: score the latest survey year with the model that is being served, and report. Skips, "
+        "and says why, when there is nothing to score or nothing to score with."
     ),
 )
 def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:

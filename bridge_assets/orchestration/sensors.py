@@ -1,4 +1,6 @@
-"""What happens by itself when a file arrives. Stopped until someone starts it: a folder is shared, a run is not free."""
+"""What happens by itself when a file arrives. Stopped until someone starts it: a folder is shared, a run is not
+free.
+"""
 
 import dagster as dg
 
@@ -14,9 +16,9 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Looks into the source folder for survey files that are new or whose bytes changed since nbi_files saw them, and "
-        "requests what they affect: that survey year, and the later ones too where it is not the latest, since their features "
-        "look back on it. Nothing is trained or deployed. One request a file and content."
+        "Looks into the source folder for survey files that are new or whose bytes changed since nbi_files saw them, "
+        "and requests what they affect: that survey year, and the later ones too where it is not the latest, since "
+        "their features look back on it. Nothing is trained or deployed. One request a file and content."
     ),
 )
 def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
@@ -29,7 +31,8 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
         return dg.SkipReason(str(error))
     known = SURVEY_YEARS.get_partition_keys()
     problems += [
-        f"{file.path.name}: survey year {year} has no partition; see survey_years in data_config.yaml, or reload the code location"
+        f"{file.path.name}: survey year {year} has no partition; see survey_years in data_config.yaml, or reload the "
+        "code location"
         for year, file in arrived.items()
         if str(year) not in known
     ]

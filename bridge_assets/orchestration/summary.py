@@ -16,8 +16,8 @@ def summary(outcome: Outcome, data: DataSettings) -> str:
     }
     lines = [
         "",
-        f"{'Done' if outcome.success else 'Stopped'} after {outcome.seconds:.0f} s: {len(outcome.materialized)} assets, "
-        f"{len(outcome.checks)} checks, {len(failed)} failed, {len(warned)} warned. Run {outcome.run_id[:8]}.",
+        f"{'Done' if outcome.success else 'Stopped'} after {outcome.seconds:.0f} s: {len(outcome.materialized)} "
+        f"assets, {len(outcome.checks)} checks, {len(failed)} failed, {len(warned)} warned. Run {outcome.run_id[:8]}.",
     ]
     lines += [f"  failed  {name}: {said}" for name, said in failed.items()]
     lines += [f"  warned  {name}: {said}" for name, said in warned.items()]

@@ -34,8 +34,12 @@ SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
 POSSIBLE = "a file ending in .csv or .parquet, https://docs.google.com/spreadsheets/d/<key>, or gsheet://<key>/<tab>"
 
 
-class SheetError(RuntimeError):
-    """A Google Sheet cannot be opened: no credentials, or not with these."""
+class MissingExtraError(ImportError):
+    """An optional part of the platform is not installed; the message names the extra."""
+
+
+class SheetError(ValueError):
+    """A sheet cannot be written: an unknown kind of file, a table that is none, no credentials, or not with these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,12 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
     """
     target = _target(out_path)
     if df.columns.empty:
-        raise ValueError("the table has no columns, so there is nothing to write")
+        raise SheetError("the table has no columns, so there is nothing to write")
     if twice := sorted({str(name) for name in df.columns[df.columns.duplicated()]}):
-        raise ValueError(f"columns that are there twice: {', '.join(twice)}. Looker needs one name for each column")
+        raise SheetError(f"columns that are there twice: {', '.join(twice)}. Looker needs one name for each column")
     if isinstance(target, SheetTab):
         if (cells := (len(df) + 1) * len(df.columns)) > SHEET_CELLS:
-            raise ValueError(
+            raise SheetError(
                 f"{cells:,} cells do not fit into a Google Sheet ({SHEET_CELLS:,} at most). What to do: write a "
                 f".parquet file, or fewer rows"
             )
@@ -135,7 +139,7 @@ def _target(out_path: str | Path) -> Path | SheetTab:
     text = str(out_path)
     if "://" not in text:
         if Path(text).suffix.lower() not in (".csv", ".parquet"):
-            raise ValueError(f"{text!r}: cannot write this kind of file. Possible: {POSSIBLE}")
+            raise SheetError(f"{text!r}: cannot write this kind of file. Possible: {POSSIBLE}")
         return Path(text)
     address = urlsplit(text)
     if address.scheme == "gsheet" and (tab := unquote(address.path.strip("/"))) and address.netloc:
@@ -144,7 +148,7 @@ def _target(out_path: str | Path) -> Path | SheetTab:
     if address.scheme == "https" and address.netloc == "docs.google.com" and key:
         gid = re.search(r"gid=(\d+)", f"{address.query}&{address.fragment}")
         return SheetTab(key[1], gid=int(gid[1]) if gid else None)
-    raise ValueError(f"{text!r}: cannot write there. Possible: {POSSIBLE}")
+    raise SheetError(f"{text!r}: cannot write there. Possible: {POSSIBLE}")
 
 
 def _open_worksheet(target: SheetTab) -> Worksheet:
@@ -153,7 +157,7 @@ def _open_worksheet(target: SheetTab) -> Worksheet:
         gspread = importlib.import_module("gspread")
         google_auth = importlib.import_module("google.auth")
     except ImportError as error:
-        raise ImportError(
+        raise MissingExtraError(
             "writing to a Google Sheet needs gspread, which is not installed. What to do: "
             "pip install 'bridge-assets[sheets]', or write a .csv file instead"
         ) from error

@@ -32,7 +32,13 @@ from bridge_assets.storage import digest
 @pytest.fixture
 def dirty(tmp_path: Path) -> Path:
     """Three records and two rejected records of 2019."""
-    rows = [{}, {"OTHR_STATE_STRUC_NO_099": "1, 2"}, {"STRUCTURE_NUMBER_008": "77"}, {"STRUCTURE_NUMBER_008": ""}, {"ADT_029": "x"}]
+    rows = [
+        {},
+        {"OTHR_STATE_STRUC_NO_099": "1, 2"},
+        {"STRUCTURE_NUMBER_008": "77"},
+        {"STRUCTURE_NUMBER_008": ""},
+        {"ADT_029": "x"},
+    ]
     return write_nbi(tmp_path / "source", 2019, rows)
 
 
@@ -41,7 +47,9 @@ def test_a_file_becomes_records_and_rejected_records(dirty: Path, tmp_path: Path
     assert (report.rows_read, report.loaded, report.rejected, report.unparsed) == (5, 3, 2, 1)
     assert report.rejected_by_reason == {"field_count": 1, "no_key": 1}
     assert pl.read_parquet_schema(tmp_path / "records.parquet") == BRIDGE_SCHEMA
-    assert pl.read_parquet_schema(tmp_path / "rejected.parquet") == pl.Schema({**REJECTED_SCHEMA, "survey_year": pl.Int16()})
+    assert pl.read_parquet_schema(tmp_path / "rejected.parquet") == pl.Schema(
+        {**REJECTED_SCHEMA, "survey_year": pl.Int16()}
+    )
 
 
 def test_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path: Path) -> None:
@@ -76,7 +84,15 @@ ingest(Path(sys.argv[1]), 2019, Path(sys.argv[2]), Path(sys.argv[3]))
 
 
 def _command(source: Path, folder: Path, limit: int = 0) -> list[str]:
-    return [sys.executable, "-c", _INGEST, str(source), str(folder / "records.parquet"), str(folder / "rejected.parquet"), str(limit)]
+    return [
+        sys.executable,
+        "-c",
+        _INGEST,
+        str(source),
+        str(folder / "records.parquet"),
+        str(folder / "rejected.parquet"),
+        str(limit),
+    ]
 
 
 @pytest.fixture
@@ -168,4 +184,3 @@ def test_one_record_stands_for_a_structure(tmp_path: Path) -> None:
     table = pl.from_pandas(load_bridge_data(str(write_nbi(tmp_path, 2011, rows))))
     kept = one_record_per_structure(table.lazy()).collect()
     assert kept.select("structure_key", "ADT_029").rows() == [("01-1234", 7), ("01-9", 1200)]
-

@@ -53,6 +53,7 @@ def test_deploying_what_is_current_changes_nothing_but_sends_the_canary(endpoint
     probe = json.loads(candidates[1].file("probe.json").read_text())
     probe["answers"][7] += 5e-7  # within the tolerance: shows that answers were compared
     candidates[1].file("probe.json").write_text(json.dumps(probe))
+    candidates[1].record("onnx_model")
     endpoint.deploy(candidates[0])
     first = endpoint.deploy(candidates[1])
     before = snapshot(endpoint.root)
@@ -131,7 +132,7 @@ def test_a_damaged_artifact_is_refused_before_anything_is_created(endpoint, cand
 @pytest.mark.parametrize("name", ["normalization.json", "probe.json"])
 def test_an_incomplete_version_is_refused_before_anything_is_created(endpoint, candidates, name):
     candidates[0].file(name).unlink()
-    with pytest.raises(DeploymentError, match=rf"is not complete.*{name}"):
+    with pytest.raises(DeploymentError, match=rf"(is not complete|cannot be deployed).*{name}"):
         endpoint.deploy(candidates[0])
     assert not endpoint.root.exists()
 
@@ -145,6 +146,7 @@ def wrong_answer(candidate: Candidate, other: Candidate) -> None:
     probe = json.loads(candidate.file("probe.json").read_text())
     probe["answers"][7] += 2e-6
     candidate.file("probe.json").write_text(json.dumps(probe))
+    candidate.record("onnx_model")
 
 
 def features_in_another_order(candidate: Candidate, other: Candidate) -> None:
@@ -157,6 +159,7 @@ def another_feature(candidate: Candidate, other: Candidate) -> None:
     probe = json.loads(candidate.file("probe.json").read_text())
     probe["features"][0] = "colour"
     candidate.file("probe.json").write_text(json.dumps(probe))
+    candidate.record("onnx_model")
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
     candidate.file("model.onnx").write_bytes(b"something else")
     with pytest.raises(CandidateError, match="is not what was made"):
         register_version(candidate, SETTINGS, tmp_path, "bridge_fall")
-    candidate.file("model.onnx").unlink()
-    with pytest.raises(CandidateError, match="has no onnx_model"):
-        register_version(candidate, SETTINGS, tmp_path, "bridge_fall")
+    begun = open_candidate(tmp_path / "models", "b" * 64, {}, {})
+    with pytest.raises(CandidateError, match="has no bridge_model"):
+        register_version(begun, SETTINGS, tmp_path, "bridge_fall")
     assert not (tmp_path / "mlflow.db").exists()

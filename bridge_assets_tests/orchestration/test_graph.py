@@ -91,7 +91,20 @@ def test_the_code_location_loads(arguments: list[str]) -> None:
 
 
 def test_the_core_needs_no_cloud_sdk_and_loading_imports_nothing_heavy() -> None:
-    heavy = ["pandas", "polars", "numpy", "sklearn", "mlflow", "onnx", "onnxruntime", "matplotlib", "skops", "boto3", "azure", "kubernetes"]
+    heavy = [
+        "pandas",
+        "polars",
+        "numpy",
+        "sklearn",
+        "mlflow",
+        "onnx",
+        "onnxruntime",
+        "matplotlib",
+        "skops",
+        "boto3",
+        "azure",
+        "kubernetes",
+    ]
     code = f"import sys, bridge_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

@@ -1,9 +1,11 @@
-"""Somewhere a model version answers predictions. The endpoint asks the gate itself: by hand, by schedule or in a backfill."""
+"""Somewhere a model version answers predictions. The endpoint asks the gate itself: by hand, by schedule or in a
+backfill.
+"""
 
 import dagster as dg
 from pydantic import Field
 
-from bridge_assets.models.candidate import CandidateError, latest, named
+from bridge_assets.models.candidate import latest, named
 from bridge_assets.orchestration import display
 from bridge_assets.orchestration.evidence import ask_gate
 from bridge_assets.orchestration.failures import explained
@@ -24,8 +26,8 @@ class EndpointConfig(dg.Config):
     override_reason: str = Field(
         default="",
         description=(
-            "Deploy although the gate is closed, and why: at least ten characters. The reason is kept in the metadata and as a "
-            "tag of the run. Empty = a closed gate fails this asset and names the check."
+            "Deploy although the gate is closed, and why: at least ten characters. The reason is kept in the metadata "
+            "and as a tag of the run. Empty = a closed gate fails this asset and names the check."
         ),
     )
 
@@ -36,21 +38,20 @@ class EndpointConfig(dg.Config):
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx"},
     description=(
-        "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Taken by an atomic swap, "
-        "after the gate opened for exactly this version and a canary gave the artifact's own answers. The previous version "
-        "stays for `bridge-assets rollback`."
+        "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Taken by an "
+        "atomic swap, after the gate opened for exactly this version and a canary gave the artifact's own answers. "
+        "The previous version stays for `bridge-assets rollback`."
     ),
 )
 def local_endpoint(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform
 ) -> dg.MaterializeResult:
-    from bridge_assets.deployment.base import CanaryMismatch, DeploymentError
-    from bridge_assets.deployment.gate import GateClosed, let_through
+    from bridge_assets.deployment.gate import let_through
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.models.register import promote
 
     models = platform.data.models_folder
-    with explained(CandidateError, GateClosed, DeploymentError, CanaryMismatch):
+    with explained():
         candidate = named(models, config.model_version) if config.model_version else latest(models)
         decision = ask_gate(context.instance, candidate)
         let_through(decision, config.override_reason)

@@ -18,8 +18,8 @@ GROUP = "features"
     owners=display.OWNERS_OF_MODELS,
     kinds={"polars", "parquet"},
     description=(
-        "One bridge in one survey year: traffic, environment, structure and condition history as numbers in natural units. "
-        "A function of that record and of the inspections up to it; nothing of the future."
+        "One bridge in one survey year: traffic, environment, structure and condition history as numbers in natural "
+        "units. A function of that record and of the inspections up to it; nothing of the future."
     ),
 )
 def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -65,8 +65,9 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     owners=display.OWNERS_OF_MODELS,
     kinds={"polars", "parquet"},
     description=(
-        "One inspection whose next inspection is known, with the features of that day and whether the condition fell. Split "
-        "by structure and in time: no structure stands on both sides, and nothing trained on was known only later."
+        "One inspection whose next inspection is known, with the features of that day and whether the condition fell. "
+        "Split by structure and in time: no structure stands on both sides, and nothing trained on was known only "
+        "later."
     ),
 )
 def training_set(platform: Platform) -> dg.MaterializeResult:

@@ -11,6 +11,18 @@ from bridge_assets.orchestration.resources import Platform
 
 GROUP = "inventory"
 
+#: The columns of raw_bridges that a person recognises a bridge by.
+RECOGNISED_BY = [
+    "structure_key",
+    "FACILITY_CARRIED_007",
+    "FEATURES_DESC_006A",
+    "YEAR_BUILT_027",
+    "ADT_029",
+    "condition",
+    "condition_class",
+    "inspection_date",
+]
+
 
 @dg.asset(
     partitions_def=SURVEY_YEARS,
@@ -19,8 +31,8 @@ GROUP = "inventory"
     owners=display.OWNERS_OF_DATA,
     kinds={"file"},
     description=(
-        "One survey year's file of the National Bridge Inventory in the source folder, fixed by its SHA-256. The file itself "
-        "stays where it is and as it is. A row of it is one highway bridge, or one route under it."
+        "One survey year's file of the National Bridge Inventory in the source folder, fixed by its SHA-256. The file "
+        "itself stays where it is and as it is. A row of it is one highway bridge, or one route under it."
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -48,8 +60,9 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             owners=display.OWNERS_OF_DATA,
             kinds={"polars", "parquet"},
             description=(
-                "One row of a survey year's file, typed: codes as text, numbers as numbers, and beside them the structure key, "
-                "condition, class, position and inspection date. The same columns for every year, whatever its layout."
+                "One row of a survey year's file, typed: codes as text, numbers as numbers, and beside them the "
+                "structure key, condition, class, position and inspection date. The same columns for every year, "
+                "whatever its layout."
             ),
             metadata={"dagster/column_schema": display.bridge_columns()},
         ),
@@ -88,7 +101,8 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
                 "raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"], "digest": digest(loaded)}
             )
             context.log.info(
-                f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected ({report.file})"
+                f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
+                f"({report.file})"
             )
             context.add_asset_metadata(
                 {
@@ -97,7 +111,7 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
                     "rejected": report.rejected,
                     "unparsed": report.unparsed,
                     "layout": report.layout,
-                    "preview": display.preview(_people_columns(pl.read_parquet(loaded, n_rows=6))),
+                    "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(RECOGNISED_BY)),
                 },
                 asset_key="raw_bridges",
                 partition_key=str(year),
@@ -114,11 +128,3 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
             )
     yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.file(lake.folder / "raw_bridges")})
     yield dg.MaterializeResult("rejected_records", metadata={"folder": display.file(lake.folder / "rejected_records")})
-
-
-def _people_columns(table):
-    """The columns of raw_bridges that a person recognises a bridge by."""
-    return table.select(
-        "structure_key", "FACILITY_CARRIED_007", "FEATURES_DESC_006A", "YEAR_BUILT_027", "ADT_029", "condition", "condition_class",
-        "inspection_date",
-    )  # fmt: skip

@@ -1,8 +1,10 @@
-"""One model version, stage by stage: trained, in float16, as ONNX, registered. Every stage writes into the version's folder."""
+"""One model version, stage by stage: trained, in float16, as ONNX, registered. Every stage writes into the version's
+folder.
+"""
 
 import dagster as dg
 
-from bridge_assets.models.candidate import CandidateError, latest, open_candidate
+from bridge_assets.models.candidate import latest, open_candidate
 from bridge_assets.orchestration import display
 from bridge_assets.orchestration.assets.features import training_set
 from bridge_assets.orchestration.failures import explained
@@ -17,9 +19,9 @@ GROUP = "model"
     owners=display.OWNERS_OF_MODELS,
     kinds={"scikitlearn"},
     description=(
-        "A random forest that gives the probability that a bridge's condition falls at its next inspection, judged on held-out "
-        "structures in later years and printed beside its baselines. Its version names its content: the same training set, "
-        "settings and libraries give the same version."
+        "A random forest that gives the probability that a bridge's condition falls at its next inspection, judged on "
+        "held-out structures in later years and printed beside its baselines. Its version names its content: the same "
+        "training set, settings and libraries give the same version."
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -59,15 +61,15 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     owners=display.OWNERS_OF_MODELS,
     kinds={"numpy", "safetensors"},
     description=(
-        "The forest of bridge_model in float16: thresholds rounded down to float16's grid, on which the features lie, so that "
-        "every decision stays what it was; only the probabilities in the leaves are rounded."
+        "The forest of bridge_model in float16: thresholds rounded down to float16's grid, on which the features lie, "
+        "so that every decision stays what it was; only the probabilities in the leaves are rounded."
     ),
 )
 def quantized_model(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.models.quantization import quantize_rf
     from bridge_assets.models.train import load_model
 
-    with explained(CandidateError):
+    with explained():
         candidate = latest(platform.data.models_folder)
         source = candidate.verify("bridge_model")
         forest = quantize_rf(load_model(source))
@@ -91,8 +93,8 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx"},
     description=(
-        "The float16 forest as an ONNX graph: what every endpoint serves. Beside it a probe: rows and the answers that an "
-        "endpoint must give to them before it takes traffic."
+        "The float16 forest as an ONNX graph: what every endpoint serves. Beside it a probe: rows and the answers "
+        "that an endpoint must give to them before it takes traffic."
     ),
 )
 def onnx_model(platform: Platform) -> dg.MaterializeResult:
@@ -102,7 +104,7 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.models.predict import OnnxPredictor
     from bridge_assets.models.quantization import Float16Forest
 
-    with explained(CandidateError):
+    with explained():
         candidate = latest(platform.data.models_folder)
         forest = Float16Forest.load(candidate.verify("quantized_model"))
         rows = training_set.read(platform.lake).table.select(forest.features).head(256).to_numpy()
@@ -133,7 +135,7 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
 def registered_model(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.models.register import register_version
 
-    with explained(CandidateError):
+    with explained():
         candidate = latest(platform.data.models_folder)
         candidate.verify("onnx_model")
         registered = register_version(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)

@@ -20,17 +20,16 @@ GROUP = "scoring"
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx", "parquet"},
     description=(
-        "One bridge in one survey year: the probability that its condition falls at its next inspection, its rank in its "
-        "state (1 = look first), and the model version that says so."
+        "One bridge in one survey year: the probability that its condition falls at its next inspection, its rank in "
+        "its state (1 = look first), and the model version that says so."
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.deployment.base import DeploymentError
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.models.scoring import score_year
 
     lake = platform.lake
-    with explained(DeploymentError):
+    with explained():
         model = LocalEndpoint(platform.data.endpoint_folder).served()
         for year in survey_years(context):
             scores = score_year(lake, year, model)
@@ -38,7 +37,7 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
                 {
                     "dagster/partition_row_count": scores.height,
                     "expected_falls": round(float(scores["fall_probability"].sum()), 1),
-                    "mean_fall_probability": float(scores["fall_probability"].mean() or 0),
+                    "mean_fall_probability": float(scores.select("fall_probability").mean().item() or 0),
                     "preview": display.preview(scores.sort("rank_in_state", "structure_key")),
                 },
                 asset_key="bridge_predictions",

@@ -75,4 +75,6 @@ def _with_preview(event: DbtDagsterEventType, exported: list[str], platform: Pla
         return event
     table = platform.lake.read(event.output_name)
     shown = {"dagster/row_count": table.height, "preview": display.preview(table.select(table.columns[:10]))}
-    return event.with_metadata({**event.metadata, **shown, "file": display.file(platform.lake.table(event.output_name))})
+    return event.with_metadata(
+        {**event.metadata, **shown, "file": display.file(platform.lake.table(event.output_name))}
+    )

@@ -19,7 +19,7 @@ REJECTED_SHARE = 0.01
     asset="raw_bridges",
     additional_deps=["rejected_records"],
     blocking=True,
-    description="Rows of the source file, counted anew = raw_bridges + rejected_records, and at least one row was loaded.",
+    description="Rows of the source file, counted anew = raw_bridges + rejected_records; at least one was loaded.",
 )
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
@@ -80,7 +80,8 @@ def few_rejected(context: dg.AssetCheckExecutionContext, platform: Platform) -> 
 @dg.asset_check(
     asset="raw_bridges",
     description=(
-        "Our condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has it. Warns only."
+        "Our condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has it. Warns "
+        "only."
     ),
 )
 def published_class_agrees(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:

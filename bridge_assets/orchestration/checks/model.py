@@ -21,8 +21,8 @@ def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.
     asset="training_set",
     blocking=True,
     description=(
-        "Every check on the records and tables that this training set was made from was evaluated on those very bytes, and "
-        "passed. A check that was left out of a run shows up here."
+        "Every check on the records and tables that this training set was made from was evaluated on those very "
+        "bytes, and passed. A check that was left out of a run shows up here."
     ),
 )
 def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -39,8 +39,8 @@ def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform:
     asset="training_set",
     blocking=True,
     description=(
-        "No feature is a function of the ratings published by FHWA, of the outcome or of the identity; no structure is on both "
-        "sides of the split; nothing trained on became known after the first held-out year."
+        "No feature is a function of the ratings published by FHWA, of the outcome or of the identity; no structure "
+        "is on both sides of the split; nothing trained on became known after the first held-out year."
     ),
 )
 def no_leakage(platform: Platform) -> dg.AssetCheckResult:
@@ -56,8 +56,8 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
     asset="bridge_model",
     blocking=True,
     description=(
-        "On held-out structures in later years, enough of them, the model ranks falls better than the rating table and is "
-        "better calibrated than the base rate. Limits: `gate` in configs/model_config.yaml."
+        "On held-out structures in later years, enough of them, the model ranks falls better than the rating table "
+        "and is better calibrated than the base rate. Limits: `gate` in configs/model_config.yaml."
     ),
 )
 def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
@@ -78,7 +78,7 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="quantized_model",
     blocking=True,
-    description="In float16 no held-out probability moves, and no AUC is lost, by more than `gate` in model_config.yaml allows.",
+    description="In float16 no held-out probability moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
 )
 def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models import training_set
@@ -106,8 +106,8 @@ def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     asset="onnx_model",
     blocking=True,
     description=(
-        "The ONNX graph takes the float16 forest's decisions: on the training set's rows, on random ones, and on rows that lie "
-        "exactly on thresholds."
+        "The ONNX graph takes the float16 forest's decisions: on the training set's rows, on random ones, and on rows "
+        "that lie exactly on thresholds."
     ),
 )
 def parity(platform: Platform) -> dg.AssetCheckResult:

@@ -44,8 +44,8 @@ def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="drift_report",
     description=(
-        "In the latest survey year no feature lies farther from the training years than its threshold. Warns only: a drifted "
-        "year is a reason to look, and perhaps to train, not an error."
+        "In the latest survey year no feature lies farther from the training years than its threshold. Warns only: a "
+        "drifted year is a reason to look, and perhaps to train, not an error."
     ),
 )
 def within_thresholds(platform: Platform) -> dg.AssetCheckResult:

@@ -1,0 +1,17 @@
+"""`python -m benchmarks [name ...]`: run the named benchmarks, or all."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import ingestion, loading
+
+BENCHMARKS = {"loading": loading.main, "ingestion": ingestion.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHMARKS:
+        if name not in BENCHMARKS:
+            sys.exit(f"there is no benchmark {name!r}. There are: {', '.join(BENCHMARKS)}")
+        print(f"## {name}\n", flush=True)
+        BENCHMARKS[name]()
+        print(flush=True)

@@ -1,0 +1,92 @@
+"""A file that arrives requests what it affects, once, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import dagster as dg
+import pytest
+from nbi_files import write_nbi
+
+from bridge_assets.definitions import defs
+from bridge_assets.orchestration.resources import Platform
+from bridge_assets.orchestration.schedules import weekly_scoring
+from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START, new_survey_file
+
+
+def tick() -> Any:
+    with dg.build_sensor_context(
+        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}
+    ) as context:
+        return new_survey_file(context)
+
+
+def next_year(platform) -> None:
+    """A file of 2019, in the layout of that year."""
+    rows = [{"STRUCTURE_NUMBER_008": str(number)} for number in range(50)]
+    write_nbi(platform.home / "sample", 2019, rows)
+
+
+def test_without_news_it_requests_nothing(platform) -> None:
+    assert isinstance(tick(), dg.SkipReason)
+
+
+def test_a_new_year_requests_that_year_alone_and_runs(platform) -> None:
+    next_year(platform)
+    requested = tick()
+    [request] = requested.run_requests
+    assert request.partition_key == "2019"
+    assert request.run_key.startswith("2019:")
+    assert tick().run_requests[0].run_key == request.run_key
+
+    before = (platform.lake.year("bridge_predictions", 2018)).stat().st_mtime_ns
+    outcome = platform.run("latest_year", (2019, 2019))
+    assert outcome.success, outcome.errors
+    assert "bridge_model" not in outcome.materialized
+    assert platform.lake.read_year("bridge_predictions", 2019).height == 50
+    assert platform.lake.year("bridge_predictions", 2018).stat().st_mtime_ns == before
+    assert isinstance(tick(), dg.SkipReason)
+
+
+def test_a_revised_year_requests_the_later_ones_too(platform) -> None:
+    source = platform.home / "sample" / "NBI_2015.txt"
+    source.write_bytes(source.read_bytes().rsplit(b"\n", 3)[0] + b"\n")
+    [request] = tick().run_requests
+    assert request.partition_key is None
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2015", "2018")
+
+
+def test_a_copy_with_a_new_date_is_no_news(platform) -> None:
+    source = platform.home / "sample" / "NBI_2015.txt"
+    shutil.copyfile(source, source.with_name("copy"))
+    source.with_name("copy").rename(source)
+    assert isinstance(tick(), dg.SkipReason)
+
+
+@pytest.mark.parametrize(("name", "content", "says"), [
+    ("NBI_2019.txt", "<html>moved</html>", "web page"),
+    ("NBI_2018_again.txt", "x", "2 files for survey year 2018"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_used_is_said_and_requests_nothing(platform, name, content, says) -> None:
+    (platform.home / "sample" / name).write_text(content)
+    skipped = tick()
+    assert isinstance(skipped, dg.SkipReason)
+    assert says in (skipped.skip_message or "")
+
+
+def test_a_missing_folder_is_said(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
+    skipped = tick()
+    assert isinstance(skipped, dg.SkipReason)
+    assert "the source folder is not there" in (skipped.skip_message or "")
+
+
+def test_the_schedule_scores_the_latest_year(platform) -> None:
+    def at_five() -> Any:
+        return weekly_scoring(dg.build_schedule_context(resources={"platform": Platform()}))
+
+    assert at_five().partition_key == "2018"
+    shutil.rmtree(platform.home / "endpoints")
+    assert "No model is being served" in at_five().skip_message
+    assert defs.resolve_schedule_def("weekly_scoring").job_name == "scoring"
