@@ -1,7 +1,8 @@
 """Ingesting one survey year against pandas doing the same work, and against pandas' defaults, which do less.
 
-The file: 120,000 rows of the 2019 layout, generated. Baseline: pandas reads every field as text, splits on every comma, strips padding
-and quotes, types every item, writes Parquet. Its defaults (`pandas.read_csv`) lose codes and change apostrophes.
+The file: 120,000 rows of the 2019 layout, generated. Baseline: pandas reads every field as text, splits on every comma,
+strips padding and quotes, types every item, writes Parquet. Its defaults (`pandas.read_csv`) lose codes and change
+apostrophes.
 """
 
 from __future__ import annotations

@@ -52,4 +52,3 @@ def show(measured: Mapping[str, Measured], baseline: str) -> None:
     print("| what | median s | times the baseline | peak MB |\n|---|---:|---:|---:|")
     for name, figure in measured.items():
         print(f"| {name} | {figure.seconds:.2f} | {figure.seconds / base.seconds:.2f} | {figure.megabytes:.0f} |")
-

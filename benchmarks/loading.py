@@ -1,7 +1,7 @@
 """Loading the code location against importing the two libraries it cannot do without.
 
-Baseline: `import dagster, dagster_dbt`. Bound: 2.0 times (`dagster definitions validate -w workspace.yaml`), because a code location
-is loaded at every start, reload and step of a subprocess.
+Baseline: `import dagster, dagster_dbt`. Bound: 2.0 times (`dagster definitions validate -w workspace.yaml`), because a
+code location is loaded at every start, reload and step of a subprocess.
 """
 
 from __future__ import annotations

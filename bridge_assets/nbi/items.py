@@ -76,8 +76,8 @@ FEATURES_DESC_006A      | 6A   | text    |       | Features intersected
 CRITICAL_FACILITY_006B  | 6B   | code    |       | Critical facility indicator (no longer coded)
 FACILITY_CARRIED_007    | 7    | text    |       | Facility carried by the structure
 LOCATION_009            | 9    | text    |       | Location
-MIN_VERT_CLR_010        | 10   | decimal | m     | Minimum vertical clearance of the inventory route; 99.99 = no
-restriction KILOPOINT_011           | 11   | decimal | km    | Kilometre point
+MIN_VERT_CLR_010        | 10   | decimal | m     | Minimum vertical clearance of the route; 99.99 = no restriction
+KILOPOINT_011           | 11   | decimal | km    | Kilometre point
 BASE_HWY_NETWORK_012    | 12   | code    |       | On the base highway network
 LRS_INV_ROUTE_013A      | 13A  | code    |       | LRS inventory route
 SUBROUTE_NO_013B        | 13B  | code    |       | Subroute number
@@ -198,12 +198,12 @@ STEP_CODE               |      | code    |       | Step code
 """)
 
 PUBLISHED_EVALUATIONS = _read("""
-STATUS_WITH_10YR_RULE   |      | code*   |       | 1 structurally deficient, 2 functionally obsolete, with the 10-year
-rule SUFFICIENCY_ASTERC      |      | code*   |       | Asterisk of the sufficiency rating
+STATUS_WITH_10YR_RULE   |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; 10-year rule applied
+SUFFICIENCY_ASTERC      |      | code*   |       | Asterisk of the sufficiency rating
 SUFFICIENCY_RATING      |      | decimal*| %     | Sufficiency rating
-STATUS_NO_10YR_RULE     |      | code*   |       | 1 structurally deficient, 2 functionally obsolete, without the
-10-year rule STATUS                  |      | code*   |       | 1 structurally deficient, 2 functionally obsolete (2010
-and 2011) SUBMITTED_BY            |      | code    |       | Agency that submitted the record (from 2019)
+STATUS_NO_10YR_RULE     |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; no 10-year rule
+STATUS                  |      | code*   |       | 1 structurally deficient, 2 functionally obsolete (2010 and 2011)
+SUBMITTED_BY            |      | code    |       | Agency that submitted the record (from 2019)
 BRIDGE_CONDITION        |      | code*   |       | Published class: G, F, P or N (CAT10 in 2016 to 2018)
 LOWEST_RATING           |      | code*   |       | Published lowest rating (CAT23 in 2017 and 2018)
 DECK_AREA               |      | decimal | m2    | Published deck area (CAT29 in 2017 and 2018)

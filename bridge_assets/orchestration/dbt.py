@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.settings import DataSettings, ModelSettings, project_folder
 
 #: dbt runs in one place at a time: one process may write a DuckDB file.
@@ -77,7 +77,7 @@ class Translator(DagsterDbtTranslator):
         if unique_id.startswith("model."):
             tags = manifest["nodes"][unique_id]["tags"]
             spec = spec.replace_attributes(
-                group_name="reporting" if "reporting" in tags else "warehouse",
+                group_name=groups.REPORTING if "reporting" in tags else groups.WAREHOUSE,
                 owners=display.OWNERS_OF_DATA,
                 kinds={"dbt", "duckdb"},
                 tags={},

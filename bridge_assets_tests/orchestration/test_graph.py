@@ -13,6 +13,7 @@ import pytest
 
 from bridge_assets.definitions import defs
 from bridge_assets.deployment.gate import REQUIRED
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.jobs import JOBS
 
 PROJECT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def test_every_dependency_is_an_asset_of_ours() -> None:
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.key.to_user_string())
 def test_every_asset_says_what_it_is(node) -> None:
-    assert node.group_name in ("inventory", "warehouse", "features", "model", "endpoints", "scoring", "reporting")
+    assert node.group_name in groups.ALL
     assert node.owners
     assert node.kinds
     assert len(node.description or "") > 40

@@ -6,12 +6,10 @@ import dagster as dg
 from pydantic import Field
 
 from bridge_assets.models.candidate import latest, named
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.evidence import ask_gate
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.resources import Platform
-
-GROUP = "endpoints"
 
 OVERRIDE_TAG = "bridge_assets/gate_override"
 
@@ -34,7 +32,7 @@ class EndpointConfig(dg.Config):
 
 @dg.asset(
     deps=["registered_model"],
-    group_name=GROUP,
+    group_name=groups.ENDPOINTS,
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx"},
     description=(

@@ -2,19 +2,17 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
-
-GROUP = "features"
 
 
 @dg.asset(
     deps=["raw_bridges", "int_inspections"],
     partitions_def=SURVEY_YEARS,
     backfill_policy=ALL_YEARS_IN_ONE_RUN,
-    group_name=GROUP,
+    group_name=groups.FEATURES,
     owners=display.OWNERS_OF_MODELS,
     kinds={"polars", "parquet"},
     description=(
@@ -61,7 +59,7 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
 
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions"],
-    group_name=GROUP,
+    group_name=groups.FEATURES,
     owners=display.OWNERS_OF_MODELS,
     kinds={"polars", "parquet"},
     description=(

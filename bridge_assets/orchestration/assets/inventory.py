@@ -4,12 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
-
-GROUP = "inventory"
 
 #: The columns of raw_bridges that a person recognises a bridge by.
 RECOGNISED_BY = [
@@ -27,7 +25,7 @@ RECOGNISED_BY = [
 @dg.asset(
     partitions_def=SURVEY_YEARS,
     backfill_policy=ALL_YEARS_IN_ONE_RUN,
-    group_name=GROUP,
+    group_name=groups.INVENTORY,
     owners=display.OWNERS_OF_DATA,
     kinds={"file"},
     description=(
@@ -56,7 +54,7 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
         dg.AssetSpec(
             "raw_bridges",
             deps=[nbi_files],
-            group_name=GROUP,
+            group_name=groups.INVENTORY,
             owners=display.OWNERS_OF_DATA,
             kinds={"polars", "parquet"},
             description=(
@@ -69,7 +67,7 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
         dg.AssetSpec(
             "rejected_records",
             deps=[nbi_files],
-            group_name=GROUP,
+            group_name=groups.INVENTORY,
             owners=display.OWNERS_OF_DATA,
             kinds={"polars", "parquet"},
             description=(

@@ -5,17 +5,15 @@ folder.
 import dagster as dg
 
 from bridge_assets.models.candidate import latest, open_candidate
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.assets.features import training_set
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.resources import Platform
 
-GROUP = "model"
-
 
 @dg.asset(
     deps=[training_set],
-    group_name=GROUP,
+    group_name=groups.MODEL,
     owners=display.OWNERS_OF_MODELS,
     kinds={"scikitlearn"},
     description=(
@@ -57,7 +55,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
 
 @dg.asset(
     deps=[bridge_model],
-    group_name=GROUP,
+    group_name=groups.MODEL,
     owners=display.OWNERS_OF_MODELS,
     kinds={"numpy", "safetensors"},
     description=(
@@ -89,7 +87,7 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
 
 @dg.asset(
     deps=[quantized_model, training_set],
-    group_name=GROUP,
+    group_name=groups.MODEL,
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx"},
     description=(
@@ -124,7 +122,7 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
 
 @dg.asset(
     deps=[onnx_model],
-    group_name=GROUP,
+    group_name=groups.MODEL,
     owners=display.OWNERS_OF_MODELS,
     kinds={"mlflow"},
     description=(

@@ -2,16 +2,14 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.resources import Platform
-
-GROUP = "reporting"
 
 
 @dg.asset(
     deps=["mart_condition_by_year", "mart_bridge_outlook", "drift_report", "rejected_records", "registered_model"],
-    group_name=GROUP,
+    group_name=groups.REPORTING,
     owners=display.OWNERS_OF_DATA,
     kinds={"html"},
     description=(
@@ -39,7 +37,7 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
 
 @dg.asset(
     deps=["mart_bridge_outlook"],
-    group_name=GROUP,
+    group_name=groups.REPORTING,
     owners=display.OWNERS_OF_DATA,
     kinds={"csv"},
     description=(

@@ -2,21 +2,19 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display
+from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.assets.endpoints import local_endpoint
 from bridge_assets.orchestration.assets.features import bridge_features
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
-GROUP = "scoring"
-
 
 @dg.asset(
     deps=[local_endpoint, bridge_features],
     partitions_def=SURVEY_YEARS,
     backfill_policy=ALL_YEARS_IN_ONE_RUN,
-    group_name=GROUP,
+    group_name=groups.SCORING,
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx", "parquet"},
     description=(
