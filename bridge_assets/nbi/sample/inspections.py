@@ -53,14 +53,20 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
     reconstruction fit together when the survey begins. A structure that would have been removed then is reconstructed
     instead: what stands in the first year has survived.
     """
-    rows = _Life(population, spec, rng).run()
-    following = np.where(
-        np.append(rows["structure"][1:] == rows["structure"][:-1], False), np.append(rows["first_file"][1:], 0) - 1, spec.last_year
+    following = pl.col("first_file").shift(-1).over("structure") - 1
+    removed = pl.when(pl.col("removed_from") > 0).then(pl.col("removed_from") - 1)
+    return (
+        pl.DataFrame(_Life(population, spec, rng).run())
+        .sort("structure", "month")
+        .with_columns(
+            first_file=pl.max_horizontal("first_file", pl.lit(spec.first_year)),
+            last_file=pl.min_horizontal(
+                pl.coalesce(removed, following, pl.lit(spec.last_year)), pl.lit(spec.last_year)
+            ),
+        )
+        .filter(pl.col("first_file") <= pl.col("last_file"))
+        .drop("removed_from")
     )
-    last_file = np.minimum(np.where(rows["removed_from"] > 0, rows["removed_from"] - 1, following), spec.last_year)
-    first_file = np.maximum(rows["first_file"], spec.first_year)
-    frame = pl.DataFrame({**rows, "first_file": first_file, "last_file": last_file}).drop("removed_from")
-    return frame.filter(pl.col("first_file") <= pl.col("last_file"))
 
 
 class _Life:
@@ -71,7 +77,7 @@ class _Life:
         self.spec, self.rng = spec, rng
         self.lasting = lasting_speed(population)
         self.built, self.opened = population["built"].to_numpy(), population["opened"].to_numpy()
-        self.adt_2010, self.growth = population["adt"].to_numpy(), population["growth"].to_numpy()
+        self.base_adt, self.growth = population["base_adt"].to_numpy(), population["growth"].to_numpy()
         self.truck_percent = population["truck_percent"].to_numpy()
         culvert = (population["design"] == CULVERT_DESIGN).to_numpy()
         self.absent = np.column_stack([culvert, culvert, culvert, ~culvert])
@@ -114,9 +120,7 @@ class _Life:
             found.append(row)
             self._live_on(alive, standing, interval, rebuilt=removal & ~removed)
             alive = alive[~removed & (survey_year_showing(self.month[alive]) <= self.spec.last_year)]
-        columns = {name: np.concatenate([row[name] for row in found]) for name in found[0]}
-        order = np.lexsort((columns["month"], columns["structure"]))
-        return {name: values[order] for name, values in columns.items()}
+        return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
 
     def _standing(self, alive: np.ndarray) -> Standing:
         month = self.month[alive]
@@ -132,7 +136,7 @@ class _Life:
     def _traffic(self, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         year = self.month[alive] // 12
         counted = np.maximum(year - (year + self.count_phase[alive]) % YEARS_BETWEEN_COUNTS, self.built[alive])
-        adt = self.adt_2010[alive] * (1 + self.growth[alive]) ** (counted - ADT_YEAR)
+        adt = self.base_adt[alive] * (1 + self.growth[alive]) ** (counted - ADT_YEAR)
         step = np.where(adt < 1000, 5, np.where(adt < 10_000, 10, 100))
         return (np.maximum(1, (adt / step).round()) * step).astype(int), counted
 
@@ -149,7 +153,9 @@ class _Life:
         falls = ~repaired & (rng.random(shape) < outcome.fall)
         rise = np.where(rng.random(shape) < REPAIRED_BY_TWO, 2, 1)
         drop = np.where(rng.random(shape) < outcome.two_points, 2, 1)
-        after = np.where(repaired, np.minimum(standing.ratings + rise, 8), np.where(falls, standing.ratings - drop, standing.ratings))
+        after = np.where(
+            repaired, np.minimum(standing.ratings + rise, 8), np.where(falls, standing.ratings - drop, standing.ratings)
+        )
         after = np.where(rehabilitated[:, None], np.maximum(standing.ratings, AFTER_REHABILITATION), after)
         after = np.where(self.absent[alive], ABSENT, after)
         self.month[alive] += interval

@@ -74,6 +74,6 @@ DIRECTIONS = ("N", "E", "S", "W", "NE", "SE", "SW", "NW")
 STREAMS_POSSESSIVE = ("MILLER'S CREEK", "O'NEAL BRANCH", "WELL'S CREEK", "BAKER'S RUN", "D'ARCY BROOK", "COOK'S RIVER")
 ROADS_POSSESSIVE = ("O'NEAL ROAD", "SMITH'S FERRY RD", "D'ARCY LANE", "MILLER'S MILL RD", "KING'S HWY")
 #: Locations that end in an apostrophe: a possessive cut short, or feet.
-LOCATIONS_ENDING = ("2.1 MI S OF THE MILLERS'", "0.5 MI W OF THE BAKERS'", "N OF JCT SR 25 AT 400'", "E OF RR XING 150'")
+LOCATIONS_ENDING = ("2.1 MI S OF THE MILLERS'", "0.5 MI W OF THE BAKERS'", "N OF JCT SR 25 AT 400'", "E OF RR XING 150'")  # fmt: skip
 #: Names with letters outside ASCII, which old files carry in Latin-1.
 NAMES_LATIN = ("CAÑON CREEK", "ARROYO PEÑA", "CAÑADA BRANCH", "RÍO SECO")

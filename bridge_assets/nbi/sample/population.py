@@ -17,7 +17,7 @@ from bridge_assets.nbi.sample.draws import around, pick, pick_from
 from bridge_assets.nbi.sample.places import STATES
 from bridge_assets.nbi.sample.spec import SampleSpec
 
-#: Year to which `adt` of the population belongs; traffic grows from there in both directions.
+#: Year to which `base_adt` of the population belongs; traffic grows from there in both directions.
 ADT_YEAR = 2010
 
 #: Share of the structures that is built within the survey years, per year, and at most.
@@ -93,8 +93,8 @@ DESIGNS = (
     Design("3", "19", 1955, 2025, 2.4, 6.5, 3, 5, 1.5),
 )
 
-#: First year of a building decade -> weight.
-_DECADES = {1900: 1, 1910: 2, 1920: 5, 1930: 8, 1940: 5, 1950: 11, 1960: 17, 1970: 12, 1980: 12, 1990: 13, 2000: 10, 2010: 8, 2020: 6}
+#: Weights of the building decades 1900-1909, 1910-1919 ... 2020-2029.
+DECADES = (1, 2, 5, 8, 5, 11, 17, 12, 12, 13, 10, 8, 6)
 
 
 def build_population(spec: SampleSpec, rng: np.random.Generator) -> pl.DataFrame:
@@ -111,16 +111,18 @@ def build_population(spec: SampleSpec, rng: np.random.Generator) -> pl.DataFrame
     state = np.sort(pick(rng, [state.weight for state in STATES], size))
     serial = np.arange(size) - np.searchsorted(state, state)
     built = _years_built(spec, rng, size)
-    urban_factor = np.array([each.urban for each in STATES])[state]
-    weights = np.array([[road.weight] for road in ROADS]).T * np.where([road.urban for road in ROADS], urban_factor[:, None], 1)
-    road = pick(rng, weights, size)
+    urban_share = np.array([each.urban for each in STATES])[state][:, None]
+    road_weights = [each.weight for each in ROADS] * np.where([each.urban for each in ROADS], urban_share, 1)
+    road = pick(rng, road_weights, size)
+    county = 1 + 2 * (rng.random(size) * np.array([each.counties for each in STATES])[state]).astype(int)
     major = np.isin(np.array([each.code for each in ROADS])[road], ["01", "02", "06", "11", "12", "14", "16"])
     design = pick(rng, _design_weights(built, major), size)
     frame = pl.DataFrame(
         {
             "state": np.array([each.code for each in STATES])[state],
+            "state_index": state,
             "number": [f"SMP{each + 1:06d}" for each in serial],
-            "county": [f"{each:03d}" for each in 1 + 2 * (rng.random(size) * np.array([s.counties for s in STATES])[state]).astype(int)],
+            "county": pl.Series(county).cast(pl.String).str.zfill(3),
             "long_intervals": np.array([each.long_intervals for each in STATES])[state],
             "built": built,
             "opened": built * 12 + 3 + (9 * rng.random(size)).astype(int),
@@ -141,10 +143,10 @@ def _years_built(spec: SampleSpec, rng: np.random.Generator, size: int) -> np.nd
     # Whatever stands when the survey begins was inspected before its cut-off, hence two years of distance; whatever is
     # built later must appear before the survey ends.
     last_standing = spec.first_year - 2
-    decades = [decade for decade in _DECADES if decade <= last_standing]
-    room = np.array([min(10, last_standing - decade + 1) for decade in decades])
-    drawn = pick(rng, np.array([_DECADES[decade] for decade in decades]) * room / 10, size)
-    built = np.array(decades)[drawn] + (rng.random(size) * room[drawn]).astype(int)
+    decades = 1900 + 10 * np.arange(len(DECADES))
+    room = np.clip(last_standing - decades + 1, 0, 10)
+    drawn = pick(rng, DECADES * room, size)
+    built = decades[drawn] + (rng.random(size) * room[drawn]).astype(int)
     new_years = spec.last_year - 2 - spec.first_year
     new = rng.random(size) < min(BUILT_AT_MOST, BUILT_A_YEAR * new_years)
     return np.where(new, spec.first_year + 1 + (rng.random(size) * new_years).astype(int), built)
@@ -152,7 +154,8 @@ def _years_built(spec: SampleSpec, rng: np.random.Generator, size: int) -> np.nd
 
 def _design_weights(built: np.ndarray, major: np.ndarray) -> np.ndarray:
     columns = [
-        np.where((built >= each.first) & (built <= each.last), np.where(major, each.major, each.local), 0.0) for each in DESIGNS
+        np.where((built >= each.first) & (built <= each.last), np.where(major, each.major, each.local), 0.0)
+        for each in DESIGNS
     ]
     return np.column_stack(columns)
 
@@ -169,9 +172,11 @@ def _positions(state: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndar
 def _traffic(road: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     size = len(road)
     return {
-        "adt": around(rng, np.array([each.adt for each in ROADS])[road], 0.7, size),
+        "base_adt": around(rng, np.array([each.adt for each in ROADS])[road], 0.7, size),
         "growth": 0.012 + 0.008 * rng.standard_normal(size),
-        "truck_percent": np.clip(around(rng, np.array([each.trucks for each in ROADS])[road], 0.5, size), 0, 60).round().astype(int),
+        "truck_percent": np.clip(around(rng, np.array([each.trucks for each in ROADS])[road], 0.5, size), 0, 60)
+        .round()
+        .astype(int),
         "detour": np.clip(around(rng, 7.0, 0.9, size), 0, 199).round().astype(int),
         "owner": _coded([each.owners for each in ROADS], road, rng),
         "prefix": _coded([each.prefixes for each in ROADS], road, rng),
@@ -192,7 +197,11 @@ def _dimensions(road: np.ndarray, design: np.ndarray, rng: np.random.Generator) 
     longest = (of[:, 0] + (of[:, 1] - of[:, 0]) * rng.random(size) ** 1.5).round(1)
     spans = np.maximum(spans, np.ceil(6.1 / longest).astype(int))  # NBIS length: 20 feet (23 CFR 650.305)
     length = np.maximum(6.1, longest * (1 + 0.86 * (spans - 1)) + 0.5 * rng.random(size)).round(1)
-    lanes = np.clip(np.array([each.lanes for each in ROADS])[road] + 0.6 * rng.standard_normal(size), 1, 6).round().astype(int)
+    lanes = (
+        np.clip(np.array([each.lanes for each in ROADS])[road] + 0.6 * rng.standard_normal(size), 1, 6)
+        .round()
+        .astype(int)
+    )
     approach = np.maximum(3.4, lanes * 3.4 + 2.4 * rng.random(size)).round(1)
     roadway = np.maximum(3.0, approach + 0.8 * rng.standard_normal(size)).round(1)
     walk = np.where(rng.random(size) < 0.15, 1.5, 0.2).round(1)
@@ -213,9 +222,14 @@ def _dimensions(road: np.ndarray, design: np.ndarray, rng: np.random.Generator) 
 
 def _crossing(frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, pl.Series]:
     size = frame.height
-    culvert, major, urban = ((frame["design"] == CULVERT_DESIGN).to_numpy(), frame["major"].to_numpy(), frame["urban"].to_numpy())
-    table = np.array([[6, 2, 90, 1, 1], [30, 6, 60, 2, 2], [40, 7, 48, 2, 3]])
-    under = np.array(["1", "2", "5", "6", "4"])[pick(rng, table[major.astype(int) * (1 + urban)], size)]
+    culvert, major, urban = (
+        (frame["design"] == CULVERT_DESIGN).to_numpy(),
+        frame["major"].to_numpy(),
+        frame["urban"].to_numpy(),
+    )
+    codes = ["1", "2", "5", "6", "4"]  # under local roads, major rural ones, major urban ones:
+    shares = np.array([[6, 2, 90, 1, 1], [30, 6, 60, 2, 2], [40, 7, 48, 2, 3]])
+    under = np.array(codes)[pick(rng, shares[major.astype(int) * (1 + urban)], size)]
     under = np.where(culvert, np.where(rng.random(size) < 0.01, "9", "5"), under)
     wet = np.isin(under, ["5", "6", "9"])
     older = {"8": 45, "5": 22, "U": 12, "3": 9, "6": 3, "4": 4, "7": 3, "T": 0.5, "9": 1, "2": 0.5}

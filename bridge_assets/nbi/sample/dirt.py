@@ -1,0 +1,139 @@
+"""The dirt of real files, at low rates: what a reader of NBI files must live with.
+
+Everything here was seen in published files. It never removes evidence: rows are spoiled, and dates falsified, only where the
+same inspection stands in an earlier file of the sample too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from bridge_assets.nbi.sample.places import LOCATIONS_ENDING, NAMES_LATIN, ROADS_POSSESSIVE, STREAMS_POSSESSIVE
+from bridge_assets.nbi.sample.texts import QUOTED
+
+#: Kind of dirt -> what is in the rows that have it.
+MEANINGS = {
+    "apostrophe": "An unescaped apostrophe inside a quoted text",
+    "closing_apostrophe": "A quoted text whose last character is an apostrophe",
+    "letter_outside_ascii": "A name with such a letter; a Latin-1 byte in files until 2009, UTF-8 later",
+    "seconds_of_60": "A coordinate with seconds of 60 or more",
+    "zero_padded_number": "A structure number padded with zeros where another year pads with blanks",
+    "blank_adt": "No average daily traffic",
+    "lowercase_n": "`n` for `N` in a culvert's deck, superstructure and substructure",
+    "future_date": "An inspection date after the survey year",
+    "truncated_row": "A row that breaks off: fewer fields than the header",
+    "embedded_comma": "A comma inside item 99: one field more than the header",
+}
+
+# Shares of the structures (of the culverts over water for names of streams, of the western states for Spanish names) ...
+POSSESSIVE_STREAM, POSSESSIVE_ROAD, ENDING_LOCATION, LATIN_NAME, SECONDS_OF_60 = 0.015, 0.01, 0.004, 0.015, 0.01
+# ... and of the rows of a year.
+BLANK_ADT, LOWERCASE_N, FUTURE_DATE = 0.003, 0.01, 0.0005
+
+#: One row breaks off in every third file.
+YEARS_BETWEEN_TRUNCATIONS = 3
+
+#: The one embedded comma among 22 million published rows stands in the file of 2024.
+COMMA_YEAR = 2024
+WITH_COMMA = "SMP 1 N, SMP 1 S"
+
+_SPANISH_NAMES = ("08", "48")
+
+
+def mark_structures(texts: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Give some structures names with apostrophes or letters outside ASCII, and coordinates that name no position."""
+    size = texts.height
+
+    def some(share: float, where: pl.Series | None = None) -> pl.Series:
+        chosen = pl.Series(rng.random(size) < share)
+        return chosen if where is None else chosen & where
+
+    def one_of(words: Sequence[str]) -> pl.Series:
+        return pl.Series(np.array(words)[(len(words) * rng.random(size)).astype(int)])
+
+    over_water = texts["SERVICE_UND_042B"] == "5"
+    changes = {
+        "FEATURES_DESC_006A": [
+            (some(POSSESSIVE_STREAM, over_water), one_of(STREAMS_POSSESSIVE)),
+            (some(LATIN_NAME, over_water & texts["STATE_CODE_001"].is_in(_SPANISH_NAMES)), one_of(NAMES_LATIN)),
+        ],
+        "FACILITY_CARRIED_007": [(some(POSSESSIVE_ROAD), one_of(ROADS_POSSESSIVE))],
+        "LOCATION_009": [(some(ENDING_LOCATION), one_of(LOCATIONS_ENDING))],
+        "LAT_016": [(some(SECONDS_OF_60), texts["LAT_016"].str.slice(0, 4) + _seconds_of_60(rng, size))],
+    }
+    for item, replacements in changes.items():
+        for chosen, text in replacements:
+            texts = texts.with_columns(texts[item].zip_with(~chosen, text).alias(item))
+    return texts
+
+
+def _seconds_of_60(rng: np.random.Generator, size: int) -> pl.Series:
+    return pl.Series((6000 + 4000 * rng.random(size)).astype(int)).cast(pl.String)
+
+
+def dirty_rows(rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> pl.DataFrame:
+    """Blank some ADTs, lower some `N`, and falsify some dates of a survey year's rows.
+
+    Parameters
+    ----------
+    rows : pl.DataFrame
+        Item texts, and `carried` (Boolean): an earlier file of the sample holds the same inspection of this structure.
+    """
+    adt_draw, n_draw, date_draw = rng.random((3, rows.height))
+    on_structure = rows["RECORD_TYPE_005A"] == "1"
+    counted = on_structure & pl.Series(adt_draw >= BLANK_ADT)
+    lowered = on_structure & (rows["CULVERT_COND_062"] != "N") & pl.Series(n_draw < LOWERCASE_N)
+    # In a file of 1999 two digits cannot name a year to come.
+    ahead = rows["carried"] & pl.Series(date_draw < FUTURE_DATE) & (survey_year != 1999)
+    future = pl.lit(f"{1 + survey_year % 9}{(survey_year + 1) % 100:02d}")
+    rows = rows.with_columns(
+        pl.when(counted | ~on_structure).then(pl.col("ADT_029")).otherwise(pl.lit("")).alias("ADT_029"),
+        pl.when(ahead).then(future).otherwise(pl.col("DATE_OF_INSPECT_090")).alias("DATE_OF_INSPECT_090"),
+        *(
+            pl.when(lowered).then(pl.lit("n")).otherwise(pl.col(item)).alias(item)
+            for item in ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060")
+        ),
+        future_date=ahead,
+    )
+    row = _spoilable(rows, rng)
+    if row is not None and survey_year == (COMMA_YEAR if COMMA_YEAR in years[1:] else years[-1]):
+        rows[row, "OTHR_STATE_STRUC_NO_099"] = WITH_COMMA
+    return rows
+
+
+def truncate(lines: list[str], rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> bool:
+    """Break one of the lines off, in place, in every third file; True where that was done."""
+    row = _spoilable(rows, rng)
+    if row is None or (survey_year - years[0]) % YEARS_BETWEEN_TRUNCATIONS != 1:
+        return False
+    lines[row] = lines[row][: int(len(lines[row]) * (0.2 + 0.6 * rng.random()))]
+    return True
+
+
+def _spoilable(rows: pl.DataFrame, rng: np.random.Generator) -> int | None:
+    """A row whose inspection an earlier file holds too, and that no other dirt has touched; None where there is none."""
+    untouched = rows["carried"] & ~rows["future_date"] & (rows["OTHR_STATE_STRUC_NO_099"] != WITH_COMMA)
+    candidates = untouched.arg_true()
+    return int(candidates[int(len(candidates) * rng.random())]) if len(candidates) else None
+
+
+def count(rows: pl.DataFrame, truncated: bool) -> dict[str, int]:
+    """Rows of a survey year with each kind of dirt, by the keys of `MEANINGS`; one row may have several."""
+    names = [pl.col(item) for item in QUOTED]
+    seconds = pl.col("LAT_016").str.slice(4, 4).cast(pl.Int64, strict=False) >= 6000
+    held = {
+        "apostrophe": pl.any_horizontal(name.str.contains("'", literal=True) for name in names),
+        "closing_apostrophe": pl.any_horizontal(name.str.ends_with("'") for name in names),
+        "letter_outside_ascii": pl.any_horizontal(name.str.contains(r"[^\x00-\x7f]") for name in names),
+        "seconds_of_60": seconds.fill_null(False),
+        "zero_padded_number": pl.col("STRUCTURE_NUMBER_008").str.starts_with("0"),
+        "blank_adt": (pl.col("RECORD_TYPE_005A") == "1") & (pl.col("ADT_029") == ""),
+        "lowercase_n": pl.col("DECK_COND_058") == "n",
+        "future_date": pl.col("future_date"),
+        "embedded_comma": pl.col("OTHR_STATE_STRUC_NO_099") == WITH_COMMA,
+    }
+    counts = rows.select(**{kind: flag.sum().cast(pl.Int64) for kind, flag in held.items()}).row(0, named=True)
+    return {kind: int(truncated) if kind == "truncated_row" else counts[kind] for kind in MEANINGS}

@@ -1,0 +1,140 @@
+"""The rows of one survey year: which inspections its file holds, in the text and the layout of that year."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bridge_assets.nbi.layouts import layout_of_year
+from bridge_assets.nbi.sample import dirt
+from bridge_assets.nbi.sample.appraisal import appraise, evaluations
+from bridge_assets.nbi.sample.inspections import simulate
+from bridge_assets.nbi.sample.naming import WIDTHS, name_structures
+from bridge_assets.nbi.sample.population import build_population
+from bridge_assets.nbi.sample.spec import SampleSpec
+from bridge_assets.nbi.sample.texts import (
+    BLANKS_2010,
+    NEW_IN_1996,
+    QUOTED,
+    ROUTE_ITEMS,
+    inspection_texts,
+    padded_number,
+    quoted,
+    structure_texts,
+)
+
+#: Files until this year hold records of routes under structures (item 5A is not 1) too.
+ROUTES_UNDER_UNTIL = 2009
+ROUTES_UNDER_SHARE = 0.6
+
+#: Line ends and encoding, as FHWA changed them: CRLF until 2000 and from 2019, Latin-1 until 2009.
+LF_YEARS, LATIN_1_UNTIL = range(2001, 2019), 2009
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything the files are made of.
+
+    Attributes
+    ----------
+    population : pl.DataFrame
+        `build_population`, with the columns of `appraise` and `name_structures`.
+    structures : pl.DataFrame
+        Item texts, row for row with the population.
+    inspections : pl.DataFrame
+        `simulate`.
+    findings : pl.DataFrame
+        Item texts, row for row with the inspections.
+    """
+
+    spec: SampleSpec
+    population: pl.DataFrame
+    structures: pl.DataFrame
+    inspections: pl.DataFrame
+    findings: pl.DataFrame
+
+
+def build_inventory(spec: SampleSpec) -> Inventory:
+    """Draw structures, let them live, and put everything into words. Each part has random numbers of its own."""
+    streams = (np.random.default_rng([spec.seed, part]) for part in range(6))
+    population = build_population(spec, next(streams))
+    inspections = simulate(population, spec, next(streams))
+    population = name_structures(appraise(population, next(streams)), next(streams))
+    structures = dirt.mark_structures(structure_texts(population, next(streams)), next(streams))
+    records = inspections.hstack(population[inspections["structure"]])
+    findings = inspection_texts(records.hstack(evaluations(records)))
+    return Inventory(spec, population, structures, inspections, findings)
+
+
+def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
+    """The rows of a file before dirt: item texts under canonical names, ordered by state and structure.
+
+    `carried` says that an earlier file of the sample holds the same inspection of the structure. Texts have no quotes yet.
+    """
+    shown = (
+        (inventory.inspections["first_file"] <= survey_year) & (inventory.inspections["last_file"] >= survey_year)
+    ).arg_true()
+    of = inventory.inspections[shown]
+    population = inventory.population[of["structure"]]
+    number = population.select(padded_number(survey_year).alias("STRUCTURE_NUMBER_008"))
+    rows = pl.concat([inventory.structures[of["structure"]], inventory.findings[shown], number], how="horizontal")
+    rows = rows.with_columns(*_submission(survey_year), carried=of["first_file"] < survey_year)
+    if survey_year < 1996:
+        rows = rows.with_columns(pl.lit("").alias(item) for item in NEW_IN_1996)
+    if survey_year > ROUTES_UNDER_UNTIL:
+        return rows
+    crossing = population.with_row_index("order").filter(
+        pl.col("under").is_in(["1", "4", "6"]) & (pl.int_range(pl.len()) % 10 < 10 * ROUTES_UNDER_SHARE)
+    )
+    under = _routes_under(rows[crossing["order"]], crossing)
+    both = pl.concat([rows.with_row_index("order"), under.with_columns(crossing["order"])], how="diagonal")
+    return both.sort("order", "RECORD_TYPE_005A", maintain_order=True).drop("order")
+
+
+def _routes_under(rows: pl.DataFrame, population: pl.DataFrame) -> pl.DataFrame:
+    kept = rows.with_columns(
+        pl.col(item) if item in (*ROUTE_ITEMS, "carried") else pl.lit("").alias(item) for item in rows.columns
+    )
+    return kept.with_columns(
+        RECORD_TYPE_005A=pl.lit("2"),
+        ROUTE_PREFIX_005B=pl.lit("3"),
+        SERVICE_LEVEL_005C=pl.lit("1"),
+        ROUTE_NUMBER_005D=population["route_number"].str.reverse(),
+        FUNCTIONAL_CLASS_026=pl.lit("07"),
+        MIN_VERT_CLR_010=rows["VERT_CLR_UND_054B"],
+        TRAFFIC_LANES_UND_028B=rows["TRAFFIC_LANES_UND_028B"],
+        ADT_029=rows["ADT_029"],
+        YEAR_ADT_030=rows["YEAR_ADT_030"],
+        carried=pl.lit(False),
+    )
+
+
+def _submission(survey_year: int) -> list[pl.Expr]:
+    """The columns from FED_AGENCY on that say how FHWA got the record; the evaluations are not among them."""
+    texts = dict.fromkeys(BLANKS_2010, "")
+    del texts["SUFFICIENCY_ASTERC"]
+    if survey_year in (2010, 2011):
+        texts = {item: " " * width for item, width in BLANKS_2010.items()}
+    elif survey_year >= 1996:
+        texts |= {"DATE_LAST_UPDATE": f"5/18/{survey_year}", "TYPE_LAST_UPDATE": "B", "DEDUCT_CODE": "Z "}
+    else:
+        texts |= {"DEDUCT_CODE": "Z ", "PROJ_SUFFIX": "0"}
+    return [pl.lit(text).alias(item) for item, text in texts.items()]
+
+
+def survey_file(inventory: Inventory, survey_year: int) -> tuple[bytes, int, dict[str, int]]:
+    """The bytes of a survey year's file, its rows, and the dirt in them."""
+    rng = np.random.default_rng([inventory.spec.seed, survey_year])
+    years, layout = inventory.spec.years, layout_of_year(survey_year)
+    rows = dirt.dirty_rows(survey_rows(inventory, survey_year), survey_year, years, rng)
+    text = rows.with_columns(
+        quoted(pl.col(item), WIDTHS[column], survey_year).alias(item) for item, column in QUOTED.items()
+    )
+    lines = text.select(pl.concat_str(layout.canonical, separator=",")).to_series().to_list()
+    truncated = dirt.truncate(lines, rows, survey_year, years, rng)
+    end = "\n" if survey_year in LF_YEARS else "\r\n"
+    whole = end.join([",".join(layout.columns), *lines, ""])
+    encoding = "latin-1" if survey_year <= LATIN_1_UNTIL else "utf-8"
+    return whole.encode(encoding), len(lines), dirt.count(rows, truncated)

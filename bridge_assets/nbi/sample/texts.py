@@ -1,0 +1,271 @@
+"""The text of every item, as the files hold it: what belongs to a structure, to an inspection, and to a survey year."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from bridge_assets.nbi.decode import CULVERT_DESIGN
+from bridge_assets.nbi.items import NAMES
+from bridge_assets.nbi.sample.draws import pick_from
+from bridge_assets.nbi.sample.naming import WIDTHS
+
+#: Items 6A, 7 and 9 -> column of the population and characters between the quotes in files until 2018.
+QUOTED = {"FEATURES_DESC_006A": "features", "FACILITY_CARRIED_007": "facility", "LOCATION_009": "location"}
+PADDED_UNTIL = 2018
+
+NUMBER_WIDTH = 15
+
+#: The padding of a structure number: each state uses one for nine years, then the next. All name the same structure.
+NUMBER_PADDING = ("blanks after", "blanks before", "zeros before")
+
+#: Items that came with the Coding Guide of December 1995; blank in earlier files.
+NEW_IN_1996 = (
+    "BASE_HWY_NETWORK_012", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "KILOPOINT_011", "OPR_RATING_METH_063", "INV_RATING_METH_065",
+    "HIGHWAY_SYSTEM_104", "FEDERAL_LANDS_105",
+)  # fmt: skip
+
+#: Items that the record of a route under the structure (type 2) holds too; all others are blank there.
+ROUTE_ITEMS = (
+    "STATE_CODE_001", "STRUCTURE_NUMBER_008", "DIRECTION_005E", "HIGHWAY_DISTRICT_002", "COUNTY_CODE_003", "PLACE_CODE_004",
+    "FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009", "LAT_016", "LONG_017", "DETOUR_KILOS_019", "TOLL_020",
+    "YEAR_BUILT_027", "SERVICE_ON_042A", "SERVICE_UND_042B", "STRUCTURE_LEN_MT_049", "BRIDGE_LEN_IND_112", "FED_AGENCY",
+)  # fmt: skip
+
+#: What stands in the submission columns of the files of 2010 and 2011: blanks of these widths.
+BLANKS_2010 = {
+    "DATE_LAST_UPDATE": 1, "TYPE_LAST_UPDATE": 16, "DEDUCT_CODE": 1, "REMARKS": 2, "PROGRAM_CODE": 1, "PROJ_NO": 4,
+    "PROJ_SUFFIX": 7, "NBI_TYPE_OF_IMP": 1, "DTL_TYPE_OF_IMP": 2, "SPECIAL_CODE": 2, "STEP_CODE": 1, "SUFFICIENCY_ASTERC": 5,
+}  # fmt: skip
+
+
+def decimal(value: pl.Expr | str, digits: int = 1) -> pl.Expr:
+    """A number as the files write it: `7.3`, `16`, `0`, without trailing zeros."""
+    number = pl.col(value) if isinstance(value, str) else value
+    return number.round(digits).cast(pl.String).str.strip_suffix(".0")
+
+
+def mmyy(month: pl.Expr) -> pl.Expr:
+    """A month (12 x year + month - 1) as four digits `MMYY`."""
+    return (month % 12 + 1).cast(pl.String).str.zfill(2) + (month // 12 % 100).cast(pl.String).str.zfill(2)
+
+
+def packed(degrees: pl.Expr, width: int) -> pl.Expr:
+    """Degrees as `DDMMSSss` (width 8) or `DDDMMSSss` (9)."""
+    hundredths = (degrees * 360_000).round().cast(pl.Int64)
+    parts = hundredths // 360_000 * 1_000_000 + hundredths // 6000 % 60 * 10_000 + hundredths % 6000
+    return parts.cast(pl.String).str.zfill(width)
+
+
+def quoted(text: pl.Expr, width: int, survey_year: int) -> pl.Expr:
+    """A text in single quotes, apostrophes left as they are; padded inside the quotes until 2018."""
+    padded = text.str.pad_end(width) if survey_year <= PADDED_UNTIL else text
+    return "'" + padded + "'"
+
+
+def padded_number(survey_year: int) -> pl.Expr:
+    """Item 8 of the population's `number` in the padding of its state (`state_index`) and year."""
+    style = (pl.col("state_index") + (survey_year - 1992) // 9) % len(NUMBER_PADDING)
+    return (
+        pl.when(style == 0)
+        .then(pl.col("number").str.pad_end(NUMBER_WIDTH))
+        .when(style == 1)
+        .then(pl.col("number").str.pad_start(NUMBER_WIDTH))
+        .otherwise(pl.col("number").str.zfill(NUMBER_WIDTH))
+    )
+
+
+def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Items that no inspection changes, one row a structure; items 6A, 7 and 9 without quotes, item 8 left out.
+
+    Parameters
+    ----------
+    population : pl.DataFrame
+        With the columns of `appraise` and `name_structures`.
+    """
+    size = population.height
+    drawn = pl.DataFrame(
+        {
+            "place": np.where(population["urban"], (1000 + 90_000 * rng.random(size)).astype(int), 0),
+            "kilopoint": (80 * rng.random(size) ** 2).round(3),
+            "level": pick_from(rng, {"1": 88, "0": 8, "7": 2, "8": 2}, size),
+            "through_clearance": (4.2 + 1.2 * rng.random(size)).round(2),
+            "historic": pick_from(rng, {"5": 70, "4": 20, "3": 7, "2": 3}, size),
+            "side": pick_from(rng, {"R": 1, "L": 1}, size),
+            "lanes_under": pick_from(rng, {"2": 75, "4": 20, "6": 5}, size),
+        }
+    )
+    frame = pl.concat([population, drawn], how="horizontal")
+    interstate, crossed = pl.col("road").is_in(["01", "11"]), pl.col("under").is_in(["1", "2", "4", "6"])
+    under = (
+        pl.when(pl.col("under").is_in(["1", "4", "6"]))
+        .then(pl.lit("H"))
+        .when(crossed)
+        .then(pl.lit("R"))
+        .otherwise(pl.lit("N"))
+    )
+    clearance = pl.when(pl.col("design") == "10").then(decimal("through_clearance", 2)).otherwise(pl.lit("99.99"))
+    on_base = pl.col("major")
+    constant = {name: pl.lit(text) for name, text in {
+        "RECORD_TYPE_005A": "1", "DIRECTION_005E": "0", "CRITICAL_FACILITY_006B": "", "TOLL_020": "3", "STRUCTURE_FLARED_035": "0",
+        "NAV_VERT_CLR_MT_039": "0", "NAV_HORR_CLR_MT_040": "0", "APPR_KIND_044A": "0", "APPR_TYPE_044B": "00", "APPR_SPANS_046": "0",
+        "OTHER_STATE_CODE_098A": "", "TEMP_STRUCTURE_103": "", "FEDERAL_LANDS_105": "0", "BRIDGE_LEN_IND_112": "Y",
+        "SPEC_INSPECT_092C": "N  ", "SPEC_LAST_DATE_093C": "",
+    }.items()}  # fmt: skip
+    columns = {
+        **constant,
+        "STATE_CODE_001": pl.col("state"),
+        "ROUTE_PREFIX_005B": pl.col("prefix"),
+        "SERVICE_LEVEL_005C": pl.col("level"),
+        "ROUTE_NUMBER_005D": pl.col("route_number"),
+        "HIGHWAY_DISTRICT_002": (pl.col("county").cast(pl.Int64) // 2 % 8 + 1).cast(pl.String).str.zfill(2),
+        "COUNTY_CODE_003": pl.col("county"),
+        "PLACE_CODE_004": pl.col("place").cast(pl.String).str.zfill(5),
+        **{name: pl.col(column) for name, column in QUOTED.items()},
+        "MIN_VERT_CLR_010": clearance,
+        "KILOPOINT_011": decimal("kilopoint", 3),
+        "BASE_HWY_NETWORK_012": on_base.cast(pl.Int8).cast(pl.String),
+        "LRS_INV_ROUTE_013A": pl.when(on_base).then(pl.col("route_number").str.zfill(10)).otherwise(pl.lit("")),
+        "SUBROUTE_NO_013B": pl.when(on_base).then(pl.lit("0")).otherwise(pl.lit("")),
+        "LAT_016": packed(pl.col("latitude"), 8),
+        "LONG_017": packed(pl.col("degrees_west"), 9),
+        "DETOUR_KILOS_019": pl.col("detour").cast(pl.String),
+        "MAINTENANCE_021": pl.col("owner"),
+        "OWNER_022": pl.col("owner"),
+        "FUNCTIONAL_CLASS_026": pl.col("road"),
+        "YEAR_BUILT_027": pl.col("built").cast(pl.String),
+        "TRAFFIC_LANES_ON_028A": pl.col("lanes").cast(pl.String),
+        "TRAFFIC_LANES_UND_028B": pl.when(under == "H").then(pl.col("lanes_under")).otherwise(pl.lit("0")),
+        "DESIGN_LOAD_031": pl.col("design_load"),
+        "APPR_WIDTH_MT_032": decimal("approach_width"),
+        "MEDIAN_CODE_033": pl.when(pl.col("lanes") >= 4).then(pl.lit("2")).otherwise(pl.lit("0")),
+        "DEGREES_SKEW_034": pl.col("skew").cast(pl.String),
+        "RAILINGS_036A": pl.col("safety").str.slice(0, 1),
+        "TRANSITIONS_036B": pl.col("safety").str.slice(1, 1),
+        "APPR_RAIL_036C": pl.col("safety").str.slice(2, 1),
+        "APPR_RAIL_END_036D": pl.col("safety").str.slice(3, 1),
+        "HISTORY_037": pl.when(pl.col("built") < 1950).then(pl.col("historic")).otherwise(pl.lit("5")),
+        "NAVIGATION_038": pl.when(pl.col("over_water")).then(pl.lit("0")).otherwise(pl.lit("N")),
+        "SERVICE_ON_042A": pl.when(pl.col("curb") > 1).then(pl.lit("5")).otherwise(pl.lit("1")),
+        "SERVICE_UND_042B": pl.col("under"),
+        "STRUCTURE_KIND_043A": pl.col("kind"),
+        "STRUCTURE_TYPE_043B": pl.col("design"),
+        "MAIN_UNIT_SPANS_045": pl.col("spans").cast(pl.String),
+        "HORR_CLR_MT_047": decimal("clear_width"),
+        "MAX_SPAN_LEN_MT_048": decimal("longest_span"),
+        "STRUCTURE_LEN_MT_049": decimal("length"),
+        "LEFT_CURB_MT_050A": decimal("curb"),
+        "RIGHT_CURB_MT_050B": decimal("curb"),
+        "ROADWAY_WIDTH_MT_051": decimal("roadway"),
+        "DECK_WIDTH_MT_052": decimal("deck_width"),
+        "VERT_CLR_OVER_MT_053": clearance,
+        "VERT_CLR_UND_REF_054A": under,
+        "VERT_CLR_UND_054B": decimal("clearance_under", 2),
+        "LAT_UND_REF_055A": under,
+        "LAT_UND_MT_055B": decimal("side_clearance"),
+        "LEFT_LAT_UND_MT_056": decimal("side_clearance"),
+        "CHANNEL_COND_061": pl.col("channel"),
+        "OPR_RATING_METH_063": pl.col("rating_method"),
+        "INV_RATING_METH_065": pl.col("rating_method"),
+        "DECK_GEOMETRY_EVAL_068": pl.col("geometry"),
+        "UNDCLRENCE_EVAL_069": pl.col("underclearance"),
+        "WATERWAY_EVAL_071": pl.col("waterway"),
+        "APPR_ROAD_EVAL_072": pl.col("alignment"),
+        "OTHER_STATE_PCNT_098B": pl.when(pl.col("state_index") % 2 == 0).then(pl.lit("")).otherwise(pl.lit("0")),
+        "OTHR_STATE_STRUC_NO_099": pl.when(pl.col("state_index") % 3 == 0).then(pl.lit("")).when(pl.col("state_index") % 3 == 1)
+        .then(pl.lit(" " * NUMBER_WIDTH)).otherwise(pl.lit("_".ljust(NUMBER_WIDTH))),
+        "STRAHNET_HIGHWAY_100": interstate.cast(pl.Int8).cast(pl.String),
+        "PARALLEL_STRUCTURE_101": pl.when(interstate).then(pl.col("side")).otherwise(pl.lit("N")),
+        "TRAFFIC_DIRECTION_102": pl.when(interstate).then(pl.lit("1")).when(pl.col("lanes") == 1).then(pl.lit("3")).otherwise(pl.lit("2")),
+        "HIGHWAY_SYSTEM_104": pl.col("road").is_in(["01", "02", "11", "12", "14"]).cast(pl.Int8).cast(pl.String),
+        "DECK_STRUCTURE_TYPE_107": pl.col("deck_type"),
+        "SURFACE_TYPE_108A": pl.col("surface"),
+        "MEMBRANE_TYPE_108B": pl.col("membrane"),
+        "DECK_PROTECTION_108C": pl.col("protection"),
+        "PERCENT_ADT_TRUCK_109": pl.col("truck_percent").cast(pl.String),
+        "NATIONAL_NETWORK_110": interstate.cast(pl.Int8).cast(pl.String),
+        "PIER_PROTECTION_111": pl.when(pl.col("over_water") & (pl.col("state_index") % 2 == 0)).then(pl.lit("1")).otherwise(pl.lit("")),
+        "SCOUR_CRITICAL_113": pl.col("scour"),
+        "MIN_NAV_CLR_MT_116": pl.when(pl.col("over_water")).then(pl.lit("0")).otherwise(pl.lit("")),
+        "FED_AGENCY": pl.when(pl.col("owner").str.starts_with("6")).then(pl.lit("Y")).otherwise(pl.lit("N")),
+        "SUBMITTED_BY": pl.when(pl.col("owner").str.starts_with("6")).then(pl.col("owner")).otherwise(pl.col("state")),
+        "DECK_AREA": decimal(pl.col("length") * pl.when(pl.col("deck_width") > 0).then(pl.col("deck_width")).otherwise(pl.col("approach_width")), 2),
+    }  # fmt: skip
+    return frame.select(**{name: columns[name] for name in NAMES if name in columns})
+
+
+def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
+    """Items that an inspection sets, one row an inspection.
+
+    Parameters
+    ----------
+    records : pl.DataFrame
+        Inspections with the columns of their structures and of `evaluations`.
+    """
+
+    def rating(column: str) -> pl.Expr:
+        return pl.when(pl.col(column) < 0).then(pl.lit("N")).otherwise(pl.col(column).cast(pl.String))
+
+    year, index = pl.col("month") // 12, pl.col("structure")
+    fracture = pl.col("kind").is_in(["3", "4"]) & pl.col("design").is_in(["03", "10"])
+    underwater = pl.col("over_water") & (pl.col("length") > 60) & (pl.col("design") != CULVERT_DESIGN)
+    diving = (year - (year + index) % 5) * 12 + 7  # every 60 months, in August
+    # Owners differ in how they say "never reconstructed": 0 here, blank there.
+    never = pl.when(pl.col("state_index") % 2 == 0).then(pl.lit("0")).otherwise(pl.lit(""))
+    proposed = (pl.col("lowest") <= 4) | ((pl.col("lowest") == 5) & (index % 3 == 0))
+    work = (
+        pl.when(pl.col("lowest") <= 3)
+        .then(pl.lit("31"))
+        .when(index % 2 == 0)
+        .then(pl.lit("35"))
+        .otherwise(pl.lit("38"))
+    )
+    cost = (pl.col("length") * pl.col("approach_width") * 2.4).round().cast(pl.Int64).clip(1)
+    blank = pl.lit("")
+
+    def proposal(text: pl.Expr) -> pl.Expr:
+        return pl.when(proposed).then(text).otherwise(blank)
+
+    def dated(applies: pl.Expr, month: pl.Expr) -> pl.Expr:
+        return pl.when(applies).then(mmyy(month)).otherwise(blank)
+
+    return records.select(
+        ADT_029=pl.col("adt").cast(pl.String),
+        YEAR_ADT_030=pl.col("adt_year").cast(pl.String),
+        OPEN_CLOSED_POSTED_041=pl.col("open_posted"),
+        DECK_COND_058=rating("deck"),
+        SUPERSTRUCTURE_COND_059=rating("superstructure"),
+        SUBSTRUCTURE_COND_060=rating("substructure"),
+        CULVERT_COND_062=rating("culvert"),
+        OPERATING_RATING_064=decimal("operating_tons"),
+        INVENTORY_RATING_066=decimal("inventory_tons"),
+        STRUCTURAL_EVAL_067=pl.col("structural").cast(pl.String),
+        POSTING_EVAL_070=pl.col("posting").cast(pl.String),
+        WORK_PROPOSED_075A=proposal(work),
+        WORK_DONE_BY_075B=proposal(pl.lit("1")),
+        IMP_LEN_MT_076=proposal(decimal("length")),
+        DATE_OF_INSPECT_090=mmyy(pl.col("month")).str.strip_prefix("0"),
+        INSPECT_FREQ_MONTHS_091=pl.col("frequency").cast(pl.String),
+        FRACTURE_092A=pl.when(fracture).then(pl.lit("Y24")).otherwise(pl.lit("N  ")),
+        UNDWATER_LOOK_SEE_092B=pl.when(underwater).then(pl.lit("Y60")).otherwise(pl.lit("N  ")),
+        FRACTURE_LAST_DATE_093A=dated(fracture, pl.col("month")),
+        UNDWATER_LAST_DATE_093B=dated(underwater & (diving < pl.col("month")), diving),
+        BRIDGE_IMP_COST_094=proposal(cost.cast(pl.String)),
+        ROADWAY_IMP_COST_095=proposal((cost // 10).cast(pl.String)),
+        TOTAL_IMP_COST_096=proposal((cost + cost // 10).cast(pl.String)),
+        YEAR_OF_IMP_097=proposal(year.cast(pl.String)),
+        YEAR_RECONSTRUCTED_106=pl.when(pl.col("reconstructed") > 0)
+        .then(pl.col("reconstructed").cast(pl.String))
+        .otherwise(never),
+        FUTURE_ADT_114=(pl.col("adt") * (1 + pl.col("growth")) ** 20).round().cast(pl.Int64).cast(pl.String),
+        YEAR_OF_FUTURE_ADT_115=(pl.col("adt_year") + 20).cast(pl.String),
+        STATUS=pl.col("deficient").cast(pl.String),
+        STATUS_NO_10YR_RULE=pl.col("deficient").cast(pl.String),
+        STATUS_WITH_10YR_RULE=pl.when("recently_built")
+        .then(pl.lit("0"))
+        .otherwise(pl.col("deficient").cast(pl.String)),
+        SUFFICIENCY_ASTERC=pl.when(pl.col("design") == CULVERT_DESIGN).then(pl.lit("*")).otherwise(blank),
+        SUFFICIENCY_RATING=decimal("sufficiency"),
+        BRIDGE_CONDITION=pl.col("condition_class"),
+        LOWEST_RATING=pl.col("lowest").cast(pl.String),
+    )
