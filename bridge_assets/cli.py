@@ -57,13 +57,19 @@ def run(job: str, years: str | None) -> None:
             why="No .txt or .csv file there has a survey year in its name",
             do="put files there under names such as NBI_2016.txt, or set source in configs/data_config.yaml",
         )
-    first, last = _range(years) if years else (there[0], there[-1])
-    click.echo(f"Running {job} over survey years {first} to {last} from {data.source_folder} ...")
-
     from bridge_assets.definitions import defs
+    from bridge_assets.orchestration.partitions import SURVEY_YEARS
     from bridge_assets.orchestration.run import run_job
     from bridge_assets.orchestration.summary import summary
 
+    known = [int(key) for key in SURVEY_YEARS.get_partition_keys()]
+    if outside := [year for year in there if year not in known]:
+        click.echo(f"Left out by survey_years in configs/data_config.yaml: {', '.join(map(str, outside))}")
+    inside = [year for year in there if year in known] or known
+    first, last = _range(years) if years else (inside[0], inside[-1])
+    if unknown := [year for year in (first, last) if year not in known]:
+        raise click.BadParameter(f"{unknown[0]} is no survey year here. There are: {known[0]} to {known[-1]}")
+    click.echo(f"Running {job} over survey years {first} to {last} from {data.source_folder} ...")
     terminal = sys.stdout
     outcome = run_job(defs, job, (first, last), say=lambda line: click.echo(line, file=terminal))
     click.echo(summary(outcome, data))

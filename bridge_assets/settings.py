@@ -21,6 +21,9 @@ CONFIG_FOLDER_VARIABLE = "BRIDGE_ASSETS_CONFIGS"
 
 FIRST_NBI_YEAR = 1992
 
+#: From 2026 on FHWA publishes the inventory as JSON (SNBI).
+LAST_DELIMITED_YEAR = 2025
+
 
 class SettingsError(ValueError):
     """A configuration file or an environment variable holds something that is not understood."""
@@ -139,7 +142,9 @@ class SurveyYears(_Strict):
     """The survey years that have a partition."""
 
     first: int | None = Field(default=None, ge=FIRST_NBI_YEAR, description="Empty = the first year in the source.")
-    last: int | None = Field(default=None, ge=FIRST_NBI_YEAR, description="Empty = the current year.")
+    last: int | None = Field(
+        default=None, ge=FIRST_NBI_YEAR, description="Empty = 2025, or the last year in the source."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -153,7 +158,7 @@ class SampleSettings(_Strict):
 
     structures: int = Field(default=6000, ge=50, le=50_000)
     first_year: int = Field(default=2006, ge=FIRST_NBI_YEAR)
-    last_year: int = Field(default=2025, le=2025, description="FHWA published the delimited layouts until 2025.")
+    last_year: int = Field(default=2025, le=LAST_DELIMITED_YEAR)
     seed: int = Field(default=490409, ge=0)
 
     @model_validator(mode="after")

@@ -138,9 +138,10 @@ class Decision:
 
     def markdown(self) -> str:
         """The findings as a Markdown table."""
-        lines = ["|check|state|what it said|what to do|", "|---|---|---|---|"]
+        lines = ["|check|state|what it said and what to do|", "|---|---|---|"]
         for finding in self.findings:
-            cells = (str(finding.requirement), finding.state, finding.said, finding.what_to_do)
+            said = ". ".join(filter(None, (finding.said, finding.what_to_do)))
+            cells = (str(finding.requirement), finding.state, said)
             lines.append(f"|{'|'.join(cell.replace('|', chr(92) + '|') for cell in cells)}|")
         return "\n".join(lines)
 

@@ -1,9 +1,9 @@
 """The survey years that have a partition.
 
-From the first year the source holds (or `survey_years.first`) to the current year (or `survey_years.last`): this year's
-file may arrive any day. A year in between that the source does not hold has no partition, so that nothing can be shown
-as made that never was. The source folder is listed when the code location loads; nothing else is read and no network is
-used.
+From the first year the source holds (or `survey_years.first`) to 2025, the last year of the delimited layouts (or
+`survey_years.last`, or the last year the source holds where that is later). A year in between that the source does not
+hold has no partition, so that nothing can be shown as made that never was. The source folder is listed when the code
+location loads; nothing else is read and no network is used.
 """
 
 import datetime
@@ -12,7 +12,7 @@ import dagster as dg
 
 from bridge_assets.data.sources import survey_files
 from bridge_assets.nbi.errors import SourceError
-from bridge_assets.settings import FIRST_NBI_YEAR, DataSettings
+from bridge_assets.settings import FIRST_NBI_YEAR, LAST_DELIMITED_YEAR, DataSettings
 
 
 def years_in_source(settings: DataSettings) -> list[int]:
@@ -28,14 +28,15 @@ def survey_year_partitions(settings: DataSettings) -> dg.TimeWindowPartitionsDef
     wanted, found = settings.survey_years, years_in_source(settings)
     first = wanted.first or min(found, default=FIRST_NBI_YEAR)
     last_found = max(found, default=first)
+    last = wanted.last or max(LAST_DELIMITED_YEAR, last_found)
+    missing = [year for year in range(first, last_found) if found and year not in found]
     return dg.TimeWindowPartitionsDefinition(
         start=str(first),
-        end=None if wanted.last is None else str(wanted.last + 1),
+        end=str(last + 1),
         fmt="%Y",
         cron_schedule="0 0 1 1 *",
-        end_offset=0 if wanted.last is not None else 1,
-        exclusions=[datetime.datetime(year, 1, 1) for year in range(first, last_found) if found and year not in found]
-        or None,
+        end_offset=1,  # the current year's window has not ended, but its file may be there
+        exclusions=[datetime.datetime(year, 1, 1) for year in missing] or None,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -42,5 +43,23 @@ def platform(_ran: SmallPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     monkeypatch.setenv("DAGSTER_HOME", str(_ran.home / "dagster"))
     assert DataSettings.load().home_folder == _ran.home
     yield _ran
-    shutil.rmtree(_ran.home)
-    shutil.copytree(_ran.home.with_name("as_it_was"), _ran.home, symlinks=True)
+    _put_back(_ran.home)
+
+
+def _put_back(home: Path) -> None:
+    # The registry stays: MLflow keeps its database open for the life of the process, and a version too many there is
+    # never looked at.
+    for path in home.iterdir():
+        if path.name.startswith("ml"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    shutil.copytree(
+        home.with_name("as_it_was"),
+        home,
+        symlinks=True,
+        dirs_exist_ok=True,
+        ignore=lambda folder, names: [name for name in names if folder.endswith("as_it_was") and name.startswith("ml")],
+    )

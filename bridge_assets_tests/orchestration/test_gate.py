@@ -103,7 +103,7 @@ def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
     assert "no reason to override" in failure(short)
     reason = "Agreed with the bridge office on Monday"
     overridden = platform.materialize("local_endpoint", config={"override_reason": reason})
-    assert overridden.success
+    assert overridden.success, failure(overridden)
     [made] = overridden.get_asset_materialization_events()
     assert made.materialization.metadata["gate"].value == "overridden"
     assert made.materialization.metadata["override_reason"].value == reason

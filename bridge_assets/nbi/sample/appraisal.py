@@ -1,7 +1,7 @@
 """Load rating and appraisal of the sample's structures: items 31, 36, 41, 61, 63 to 72 and FHWA's evaluations.
 
-The facts that stay with a structure are drawn (`appraise`); what follows from its ratings is computed (`evaluations`), by the
-Coding Guide's rules where these are short, else simplified: a model must not use these columns anyway.
+The facts that stay with a structure are drawn (`appraise`); what follows from its ratings is computed (`evaluations`),
+by the Coding Guide's rules where these are short, else simplified: a model must not use these columns anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRENGTH_LEFT = {0: 0.0, 1: 0.0, 2: 0.3, 3: 0.5, 4: 0.75, 5: 0.92, 6: 1.0, 7: 1.
 OPERATING = 1.667
 LARGEST_RATING = 99.9
 
-#: Operating rating (t) from which a bridge carries all legal loads; the largest of the AASHTO legal trucks weighs 36.3 t.
+#: Operating rating (t) below which a bridge of the sample is posted; about one in twelve is.
 LEGAL_TONS = 24.0
 
 #: Coding Guide, item 67: inventory rating (t) from which it may reach a code; ADT to 500, to 5,000, above.
@@ -96,8 +96,9 @@ def evaluations(records: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        lowest, condition_class (`G`, `F`, `P`), inventory_tons, operating_tons, structural, posting, open_posted, deficient
-        (1 structurally deficient, 2 functionally obsolete, 0 neither), recently_built (within ten years), sufficiency (%).
+        lowest, condition_class (`G`, `F`, `P`), inventory_tons, operating_tons, structural (item 67), posting (70),
+        open_posted (41), deficient (1 structurally deficient, 2 functionally obsolete, 0 neither), recently_built
+        (within ten years), sufficiency (%).
     """
     structural_parts = [pl.col(name).replace(-1, None) for name in ("superstructure", "substructure", "culvert")]
     lowest = pl.min_horizontal(*structural_parts, pl.col("deck").replace(-1, None))
@@ -127,8 +128,8 @@ def evaluations(records: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("F")),
     )
     return frame.select(
-        "lowest", "condition_class", "inventory_tons", "operating_tons", "structural", "posting", "open_posted", "deficient",
-        "recently_built", "sufficiency",
+        "lowest", "condition_class", "inventory_tons", "operating_tons", "structural", "posting", "open_posted",
+        "deficient", "recently_built", "sufficiency",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The dirt of real files, at low rates: what a reader of NBI files must live with.
 
-Everything here was seen in published files. It never removes evidence: rows are spoiled, and dates falsified, only where the
-same inspection stands in an earlier file of the sample too.
+Everything here was seen in published files. It never removes evidence: rows are spoiled, and dates falsified, only
+where the same inspection stands in an earlier file of the sample too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEANINGS = {
     "embedded_comma": "A comma inside item 99: one field more than the header",
 }
 
-# Shares of the structures (of the culverts over water for names of streams, of the western states for Spanish names) ...
+# Shares of the structures (of those over water for names of streams, of two western states for Spanish names) ...
 POSSESSIVE_STREAM, POSSESSIVE_ROAD, ENDING_LOCATION, LATIN_NAME, SECONDS_OF_60 = 0.015, 0.01, 0.004, 0.015, 0.01
 # ... and of the rows of a year.
 BLANK_ADT, LOWERCASE_N, FUTURE_DATE = 0.003, 0.01, 0.0005
@@ -114,7 +114,7 @@ def truncate(lines: list[str], rows: pl.DataFrame, survey_year: int, years: rang
 
 
 def _spoilable(rows: pl.DataFrame, rng: np.random.Generator) -> int | None:
-    """A row whose inspection an earlier file holds too, and that no other dirt has touched; None where there is none."""
+    """A row whose inspection an earlier file holds too, untouched by this year's dirt; None where there is none."""
     untouched = rows["carried"] & ~rows["future_date"] & (rows["OTHR_STATE_STRUC_NO_099"] != WITH_COMMA)
     candidates = untouched.arg_true()
     return int(candidates[int(len(candidates) * rng.random())]) if len(candidates) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def pick(rng: np.random.Generator, weights: np.ndarray | Sequence[float], size: 
     return (drawn >= steps[:, :-1]).sum(axis=1)
 
 
-def pick_from(rng: np.random.Generator, weight_of: dict[str, float], size: int) -> np.ndarray:
+def pick_from(rng: np.random.Generator, weight_of: Mapping[str, float], size: int) -> np.ndarray:
     """Draw codes, each as often as its weight says: array of str, shape (size,)."""
     return np.array(list(weight_of))[pick(rng, list(weight_of.values()), size)]
 

@@ -33,7 +33,7 @@ YEARS_BETWEEN_COUNTS = 5
 
 
 def survey_year_showing(month: np.ndarray) -> np.ndarray:
-    """The first survey year whose file holds an inspection of this month (12 x year + month - 1); its cut-off is March."""
+    """The first survey year whose file holds an inspection of this month (12 x year + month - 1); the last is March."""
     return (month + 9) // 12
 
 
@@ -43,9 +43,10 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
     Returns
     -------
     pl.DataFrame
-        One row for each inspection that a file of the sample shows, ordered by structure and month: structure (row of the
-        population), month, frequency (months, item 91), deck, superstructure, substructure, culvert (-1 where there is
-        none), reconstructed (year, 0 = never), adt, adt_year, first_file and last_file (survey years), fall_probability.
+        One row for each inspection that a file of the sample shows, ordered by structure and month: structure (row of
+        the population), month, frequency (months, item 91), deck, superstructure, substructure, culvert (-1 where there
+        is none), reconstructed (year, 0 = never), adt, adt_year, first_file and last_file (survey years),
+        fall_probability.
 
     Notes
     -----
@@ -60,9 +61,7 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
         .sort("structure", "month")
         .with_columns(
             first_file=pl.max_horizontal("first_file", pl.lit(spec.first_year)),
-            last_file=pl.min_horizontal(
-                pl.coalesce(removed, following, pl.lit(spec.last_year)), pl.lit(spec.last_year)
-            ),
+            last_file=pl.min_horizontal(pl.coalesce(removed, following, spec.last_year), pl.lit(spec.last_year)),
         )
         .filter(pl.col("first_file") <= pl.col("last_file"))
         .drop("removed_from")
@@ -101,9 +100,11 @@ class _Life:
             shown = survey_year_showing(self.month[alive])
             delay = np.array(list(DELAYS))[pick(self.rng, list(DELAYS.values()), len(alive))]
             interval = np.maximum(SHORTEST_INTERVAL, frequency + delay)
-            removal = self.rng.random(len(alive)) < 1 - np.exp(-REMOVAL_RATE[standing.condition] * interval / 12)
+            removal = self.rng.random(len(alive)) < 1 - np.exp(-REMOVAL_RATE[standing.condition] * frequency / 12)
             removed = removal & (shown >= self.spec.first_year)
             removed_from = np.where(removed, shown + 1 + (self.rng.random(len(alive)) * interval / 12).astype(int), 0)
+            # Only where no file shows this inspection: the oracle knows nothing of it.
+            rebuilt = removal & (survey_year_showing(self.month[alive] + interval) <= self.spec.first_year)
             adt, adt_year = self._traffic(alive)
             row = {
                 "structure": alive,
@@ -118,7 +119,7 @@ class _Life:
                 "fall_probability": fall_probability(standing, frequency),
             }
             found.append(row)
-            self._live_on(alive, standing, interval, rebuilt=removal & ~removed)
+            self._live_on(alive, standing, interval, rebuilt & ~removed)
             alive = alive[~removed & (survey_year_showing(self.month[alive]) <= self.spec.last_year)]
         return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
 

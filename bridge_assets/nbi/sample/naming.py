@@ -13,7 +13,15 @@ from bridge_assets.nbi.sample.places import DIRECTIONS, RAILWAYS, STREAMS, STREE
 WIDTHS = {"features": 24, "facility": 18, "location": 25}
 
 #: Signing prefix (item 5B) -> how a route is called, and its smallest and largest number.
-_ROUTES = {"1": ("I-", 10, 95), "2": ("US ", 2, 98), "3": ("SR ", 1, 400), "4": ("CO RD ", 1, 999), "6": ("FOREST RD ", 10, 600), "7": ("PARK RD ", 1, 60), "8": ("ACCESS RD ", 1, 40)}  # fmt: skip
+_ROUTES = {
+    "1": ("I-", 10, 95),
+    "2": ("US ", 2, 98),
+    "3": ("SR ", 1, 400),
+    "4": ("CO RD ", 1, 999),
+    "6": ("FOREST RD ", 10, 600),
+    "7": ("PARK RD ", 1, 60),
+    "8": ("ACCESS RD ", 1, 40),
+}
 
 
 def name_structures(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
@@ -29,11 +37,20 @@ def name_structures(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
     crossing = pl.Series("crossing", (1 + (398 * rng.random(size)).astype(int))).cast(pl.String)
     frame = pl.DataFrame(
         {
-            "signed": signed, "street": street, "town": town, "direction": direction, "miles": miles, "crossing": crossing,
-            "stream": _words(rng, STREAMS, size), "water": _words(rng, WATERS, size), "rail": _words(rng, RAILWAYS, size),
-            "prefix": prefix, "under": population["under"], "urban": population["urban"],
+            "signed": signed,
+            "street": street,
+            "town": town,
+            "direction": direction,
+            "miles": miles,
+            "crossing": crossing,
+            "stream": _words(rng, STREAMS, size),
+            "water": _words(rng, WATERS, size),
+            "rail": _words(rng, RAILWAYS, size),
+            "prefix": prefix,
+            "under": population["under"],
+            "urban": population["urban"],
         }
-    )  # fmt: skip
+    )
     water, road = pl.format("{} {}", "stream", "water"), pl.format("SR {}", "crossing")
     texts = {
         "facility": pl.when(pl.col("prefix") == "5").then(pl.col("street")).otherwise(pl.col("signed")),

@@ -1,7 +1,7 @@
 """Where the sample's structures stand and what things there are called.
 
-The states are real, since climate follows from where they lie; the words are common ones. No structure stands for a real
-one: every structure number begins with `SMP`.
+The states are real, since climate follows from where they lie; the words are common ones. No structure stands for a
+real one: every structure number begins with `SMP`.
 """
 
 from __future__ import annotations
@@ -53,20 +53,22 @@ STATES = (
 )
 
 STREAMS = (
-    "ALDER", "BEAVER", "BIG SANDY", "BLACK", "CEDAR", "CLEAR", "COTTONWOOD", "CROOKED", "DEER", "DRY", "EAGLE", "ELM", "FISH",
-    "GRAVEL", "HICKORY", "HONEY", "INDIAN", "LITTLE", "LONG", "MAPLE", "MILL", "MUD", "OTTER", "PLUM", "ROCK", "SALT", "SAND",
+    "ALDER", "BEAVER", "BIG SANDY", "BLACK", "CEDAR", "CLEAR", "COTTONWOOD", "CROOKED", "DEER", "DRY", "EAGLE", "ELM",
+    "FISH", "GRAVEL", "HICKORY", "HONEY", "INDIAN", "LITTLE", "LONG", "MAPLE", "MILL", "MUD", "OTTER", "PLUM", "ROCK",
+    "SALT", "SAND",
     "SPRING", "STONY", "SUGAR", "SYCAMORE", "TURKEY", "WALNUT", "WEST FORK", "WILLOW", "WOLF",
 )  # fmt: skip
 WATERS = ("CREEK", "RIVER", "BRANCH", "RUN", "BROOK", "DITCH", "CANAL", "CREEK RELIEF")
 RAILWAYS = ("RAILROAD", "RR SPUR", "RAILWAY YARD", "RR MAIN LINE")
 TOWNS = (
-    "ASHFORD", "BELMONT", "BRIGHTON", "CENTERVILLE", "CHESTER", "CLINTON", "DOVER", "FAIRVIEW", "FRANKLIN", "GREENFIELD",
+    "ASHFORD", "BELMONT", "BRIGHTON", "CENTERVILLE", "CHESTER", "CLINTON", "DOVER", "FAIRVIEW", "FRANKLIN",
+    "GREENFIELD",
     "HARMONY", "JACKSON", "KINGSTON", "LIBERTY", "MADISON", "MILFORD", "MT ZION", "NEWPORT", "OAK GROVE", "OXFORD",
     "PLEASANT HILL", "RIVERSIDE", "SALEM", "SHILOH", "SPRINGDALE", "UNION", "WINCHESTER",
 )  # fmt: skip
 STREETS = (
-    "BROAD", "CHURCH", "DEPOT", "FACTORY", "FERRY", "GROVE", "HIGH", "LAKE", "MAIN", "MARKET", "MEADOW", "MILL", "OAK", "PARK",
-    "PINE", "QUARRY", "RIVER", "SCHOOL", "STATION", "WATER",
+    "BROAD", "CHURCH", "DEPOT", "FACTORY", "FERRY", "GROVE", "HIGH", "LAKE", "MAIN", "MARKET", "MEADOW", "MILL", "OAK",
+    "PARK", "PINE", "QUARRY", "RIVER", "SCHOOL", "STATION", "WATER",
 )  # fmt: skip
 DIRECTIONS = ("N", "E", "S", "W", "NE", "SE", "SW", "NW")
 
@@ -74,6 +76,6 @@ DIRECTIONS = ("N", "E", "S", "W", "NE", "SE", "SW", "NW")
 STREAMS_POSSESSIVE = ("MILLER'S CREEK", "O'NEAL BRANCH", "WELL'S CREEK", "BAKER'S RUN", "D'ARCY BROOK", "COOK'S RIVER")
 ROADS_POSSESSIVE = ("O'NEAL ROAD", "SMITH'S FERRY RD", "D'ARCY LANE", "MILLER'S MILL RD", "KING'S HWY")
 #: Locations that end in an apostrophe: a possessive cut short, or feet.
-LOCATIONS_ENDING = ("2.1 MI S OF THE MILLERS'", "0.5 MI W OF THE BAKERS'", "N OF JCT SR 25 AT 400'", "E OF RR XING 150'")  # fmt: skip
+LOCATIONS_ENDING = ("2.1 MI S OF THE MILLERS'", "0.5 MI W OF THE BAKERS'", "N OF SR 25 AT 400'", "E OF RR XING 150'")
 #: Names with letters outside ASCII, which old files carry in Latin-1.
 NAMES_LATIN = ("CAÑON CREEK", "ARROYO PEÑA", "CAÑADA BRANCH", "RÍO SECO")

@@ -1,12 +1,13 @@
 """The structures of the sample: what stands where, carries what, and is built of what.
 
-Here are the facts of a structure that no inspection changes, as numbers and codes. The shares follow the National Bridge
-Inventory roughly: a fifth culverts, most of the rest steel or prestressed concrete stringers and concrete slabs, half on
-local roads, two great building waves. Condition is in `deterioration`, the form of the text in `texts`.
+Here are the facts of a structure that no inspection changes, as numbers and codes. The shares follow the National
+Bridge Inventory roughly: a fifth culverts, most of the rest steel or prestressed concrete stringers and concrete slabs,
+half on local roads, two great building waves. Condition is in `deterioration`, the form of the text in `texts`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Road(NamedTuple):
     adt: float
     trucks: float
     lanes: float
-    owners: dict[str, float]
-    prefixes: dict[str, float]
+    owners: Mapping[str, float]
+    prefixes: Mapping[str, float]
 
 
 _STATE = {"01": 1.0}
@@ -59,8 +60,7 @@ ROADS = (
 
 
 class Design(NamedTuple):
-    """A kind (43A) and design (43B) of main span, with the years in which it was built, spans in metres, and its share on
-    local and on major roads."""
+    """A kind (43A) and design (43B) of span: years in which it was built, metres, share on local and major roads."""
 
     kind: str
     design: str
@@ -183,7 +183,7 @@ def _traffic(road: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray
     }
 
 
-def _coded(tables: list[dict[str, float]], group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _coded(tables: list[Mapping[str, float]], group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     codes = sorted({code for table in tables for code in table})
     weights = np.array([[table.get(code, 0) for code in codes] for table in tables])
     return np.array(codes)[pick(rng, weights[group], len(group))]

@@ -37,8 +37,8 @@ class SampleSpec:
     def __post_init__(self) -> None:
         if not FIRST_YEAR <= self.first_year <= self.last_year <= LAST_YEAR:
             raise ValueError(
-                f"survey years {self.first_year} to {self.last_year}: expected an ascending range within {FIRST_YEAR} to "
-                f"{LAST_YEAR}, the years for which FHWA published a delimited layout"
+                f"survey years {self.first_year} to {self.last_year}: expected an ascending range within {FIRST_YEAR} "
+                f"to {LAST_YEAR}, the years for which FHWA published a delimited layout"
             )
         if self.structures < 1:
             raise ValueError(f"structures = {self.structures}: expected at least 1")

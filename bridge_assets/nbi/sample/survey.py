@@ -29,7 +29,7 @@ from bridge_assets.nbi.sample.texts import (
 ROUTES_UNDER_UNTIL = 2009
 ROUTES_UNDER_SHARE = 0.6
 
-#: Line ends and encoding, as FHWA changed them: CRLF until 2000 and from 2019, Latin-1 until 2009.
+#: Real files come with either line end and in either encoding; here CRLF until 2000 and from 2019, Latin-1 until 2009.
 LF_YEARS, LATIN_1_UNTIL = range(2001, 2019), 2009
 
 
@@ -71,7 +71,7 @@ def build_inventory(spec: SampleSpec) -> Inventory:
 def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
     """The rows of a file before dirt: item texts under canonical names, ordered by state and structure.
 
-    `carried` says that an earlier file of the sample holds the same inspection of the structure. Texts have no quotes yet.
+    `carried` says that an earlier file of the sample holds the same inspection. Texts have no quotes yet.
     """
     shown = (
         (inventory.inspections["first_file"] <= survey_year) & (inventory.inspections["last_file"] >= survey_year)
@@ -86,7 +86,7 @@ def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
     if survey_year > ROUTES_UNDER_UNTIL:
         return rows
     crossing = population.with_row_index("order").filter(
-        pl.col("under").is_in(["1", "4", "6"]) & (pl.int_range(pl.len()) % 10 < 10 * ROUTES_UNDER_SHARE)
+        population["under"].is_in(["1", "4", "6"]) & (of["structure"] % 10 < 10 * ROUTES_UNDER_SHARE)
     )
     under = _routes_under(rows[crossing["order"]], crossing)
     both = pl.concat([rows.with_row_index("order"), under.with_columns(crossing["order"])], how="diagonal")

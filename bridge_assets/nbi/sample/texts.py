@@ -8,9 +8,8 @@ import polars as pl
 from bridge_assets.nbi.decode import CULVERT_DESIGN
 from bridge_assets.nbi.items import NAMES
 from bridge_assets.nbi.sample.draws import pick_from
-from bridge_assets.nbi.sample.naming import WIDTHS
 
-#: Items 6A, 7 and 9 -> column of the population and characters between the quotes in files until 2018.
+#: Items 6A, 7 and 9 -> column of the population. Padded inside their quotes in files until 2018.
 QUOTED = {"FEATURES_DESC_006A": "features", "FACILITY_CARRIED_007": "facility", "LOCATION_009": "location"}
 PADDED_UNTIL = 2018
 
@@ -19,23 +18,36 @@ NUMBER_WIDTH = 15
 #: The padding of a structure number: each state uses one for nine years, then the next. All name the same structure.
 NUMBER_PADDING = ("blanks after", "blanks before", "zeros before")
 
+#: Items that say the same for every structure of the sample.
+ALWAYS = {
+    "RECORD_TYPE_005A": "1", "DIRECTION_005E": "0", "CRITICAL_FACILITY_006B": "", "TOLL_020": "3",
+    "STRUCTURE_FLARED_035": "0", "NAV_VERT_CLR_MT_039": "0", "NAV_HORR_CLR_MT_040": "0", "APPR_KIND_044A": "0",
+    "APPR_TYPE_044B": "00", "APPR_SPANS_046": "0", "SPEC_INSPECT_092C": "N  ", "SPEC_LAST_DATE_093C": "",
+    "OTHER_STATE_CODE_098A": "", "TEMP_STRUCTURE_103": "", "FEDERAL_LANDS_105": "0", "BRIDGE_LEN_IND_112": "Y",
+}  # fmt: skip
+
+#: What states put into item 99 where there is no structure of a neighbouring state.
+NO_NUMBER = ("", " " * NUMBER_WIDTH, "_".ljust(NUMBER_WIDTH))
+
 #: Items that came with the Coding Guide of December 1995; blank in earlier files.
 NEW_IN_1996 = (
-    "BASE_HWY_NETWORK_012", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "KILOPOINT_011", "OPR_RATING_METH_063", "INV_RATING_METH_065",
-    "HIGHWAY_SYSTEM_104", "FEDERAL_LANDS_105",
+    "KILOPOINT_011", "BASE_HWY_NETWORK_012", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "OPR_RATING_METH_063",
+    "INV_RATING_METH_065", "HIGHWAY_SYSTEM_104", "FEDERAL_LANDS_105",
 )  # fmt: skip
 
 #: Items that the record of a route under the structure (type 2) holds too; all others are blank there.
 ROUTE_ITEMS = (
-    "STATE_CODE_001", "STRUCTURE_NUMBER_008", "DIRECTION_005E", "HIGHWAY_DISTRICT_002", "COUNTY_CODE_003", "PLACE_CODE_004",
-    "FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009", "LAT_016", "LONG_017", "DETOUR_KILOS_019", "TOLL_020",
-    "YEAR_BUILT_027", "SERVICE_ON_042A", "SERVICE_UND_042B", "STRUCTURE_LEN_MT_049", "BRIDGE_LEN_IND_112", "FED_AGENCY",
+    "STATE_CODE_001", "STRUCTURE_NUMBER_008", "DIRECTION_005E", "HIGHWAY_DISTRICT_002", "COUNTY_CODE_003",
+    "PLACE_CODE_004", "FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009", "LAT_016", "LONG_017",
+    "DETOUR_KILOS_019", "TOLL_020", "YEAR_BUILT_027", "SERVICE_ON_042A", "SERVICE_UND_042B", "STRUCTURE_LEN_MT_049",
+    "BRIDGE_LEN_IND_112", "FED_AGENCY",
 )  # fmt: skip
 
 #: What stands in the submission columns of the files of 2010 and 2011: blanks of these widths.
 BLANKS_2010 = {
     "DATE_LAST_UPDATE": 1, "TYPE_LAST_UPDATE": 16, "DEDUCT_CODE": 1, "REMARKS": 2, "PROGRAM_CODE": 1, "PROJ_NO": 4,
-    "PROJ_SUFFIX": 7, "NBI_TYPE_OF_IMP": 1, "DTL_TYPE_OF_IMP": 2, "SPECIAL_CODE": 2, "STEP_CODE": 1, "SUFFICIENCY_ASTERC": 5,
+    "PROJ_SUFFIX": 7, "NBI_TYPE_OF_IMP": 1, "DTL_TYPE_OF_IMP": 2, "SPECIAL_CODE": 2, "STEP_CODE": 1,
+    "SUFFICIENCY_ASTERC": 5,
 }  # fmt: skip
 
 
@@ -43,6 +55,17 @@ def decimal(value: pl.Expr | str, digits: int = 1) -> pl.Expr:
     """A number as the files write it: `7.3`, `16`, `0`, without trailing zeros."""
     number = pl.col(value) if isinstance(value, str) else value
     return number.round(digits).cast(pl.String).str.strip_suffix(".0")
+
+
+def flag(condition: pl.Expr) -> pl.Expr:
+    """`1` or `0`."""
+    return condition.cast(pl.Int8).cast(pl.String)
+
+
+def either(condition: pl.Expr, text: pl.Expr | str, other: pl.Expr | str = "") -> pl.Expr:
+    """One text or the other."""
+    chosen, rest = (pl.lit(each) if isinstance(each, str) else each for each in (text, other))
+    return pl.when(condition).then(chosen).otherwise(rest)
 
 
 def mmyy(month: pl.Expr) -> pl.Expr:
@@ -96,24 +119,15 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         }
     )
     frame = pl.concat([population, drawn], how="horizontal")
-    interstate, crossed = pl.col("road").is_in(["01", "11"]), pl.col("under").is_in(["1", "2", "4", "6"])
-    under = (
-        pl.when(pl.col("under").is_in(["1", "4", "6"]))
-        .then(pl.lit("H"))
-        .when(crossed)
-        .then(pl.lit("R"))
-        .otherwise(pl.lit("N"))
-    )
-    clearance = pl.when(pl.col("design") == "10").then(decimal("through_clearance", 2)).otherwise(pl.lit("99.99"))
+    interstate = pl.col("road").is_in(["01", "11"])
+    under = either(pl.col("under").is_in(["1", "4", "6"]), "H", either(pl.col("under") == "2", "R", "N"))
+    # The published deck area of a culvert under fill, whose deck width is 0, is length times approach width.
+    width = pl.when(pl.col("deck_width") > 0).then(pl.col("deck_width")).otherwise(pl.col("approach_width"))
+    federal = pl.col("owner").str.starts_with("6")
+    clearance = either(pl.col("design") == "10", decimal("through_clearance", 2), "99.99")
     on_base = pl.col("major")
-    constant = {name: pl.lit(text) for name, text in {
-        "RECORD_TYPE_005A": "1", "DIRECTION_005E": "0", "CRITICAL_FACILITY_006B": "", "TOLL_020": "3", "STRUCTURE_FLARED_035": "0",
-        "NAV_VERT_CLR_MT_039": "0", "NAV_HORR_CLR_MT_040": "0", "APPR_KIND_044A": "0", "APPR_TYPE_044B": "00", "APPR_SPANS_046": "0",
-        "OTHER_STATE_CODE_098A": "", "TEMP_STRUCTURE_103": "", "FEDERAL_LANDS_105": "0", "BRIDGE_LEN_IND_112": "Y",
-        "SPEC_INSPECT_092C": "N  ", "SPEC_LAST_DATE_093C": "",
-    }.items()}  # fmt: skip
     columns = {
-        **constant,
+        **{name: pl.lit(text) for name, text in ALWAYS.items()},
         "STATE_CODE_001": pl.col("state"),
         "ROUTE_PREFIX_005B": pl.col("prefix"),
         "SERVICE_LEVEL_005C": pl.col("level"),
@@ -124,9 +138,9 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         **{name: pl.col(column) for name, column in QUOTED.items()},
         "MIN_VERT_CLR_010": clearance,
         "KILOPOINT_011": decimal("kilopoint", 3),
-        "BASE_HWY_NETWORK_012": on_base.cast(pl.Int8).cast(pl.String),
-        "LRS_INV_ROUTE_013A": pl.when(on_base).then(pl.col("route_number").str.zfill(10)).otherwise(pl.lit("")),
-        "SUBROUTE_NO_013B": pl.when(on_base).then(pl.lit("0")).otherwise(pl.lit("")),
+        "BASE_HWY_NETWORK_012": flag(on_base),
+        "LRS_INV_ROUTE_013A": either(on_base, pl.col("route_number").str.zfill(10)),
+        "SUBROUTE_NO_013B": either(on_base, "0"),
         "LAT_016": packed(pl.col("latitude"), 8),
         "LONG_017": packed(pl.col("degrees_west"), 9),
         "DETOUR_KILOS_019": pl.col("detour").cast(pl.String),
@@ -135,18 +149,18 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         "FUNCTIONAL_CLASS_026": pl.col("road"),
         "YEAR_BUILT_027": pl.col("built").cast(pl.String),
         "TRAFFIC_LANES_ON_028A": pl.col("lanes").cast(pl.String),
-        "TRAFFIC_LANES_UND_028B": pl.when(under == "H").then(pl.col("lanes_under")).otherwise(pl.lit("0")),
+        "TRAFFIC_LANES_UND_028B": either(under == "H", pl.col("lanes_under"), "0"),
         "DESIGN_LOAD_031": pl.col("design_load"),
         "APPR_WIDTH_MT_032": decimal("approach_width"),
-        "MEDIAN_CODE_033": pl.when(pl.col("lanes") >= 4).then(pl.lit("2")).otherwise(pl.lit("0")),
+        "MEDIAN_CODE_033": either(pl.col("lanes") >= 4, "2", "0"),
         "DEGREES_SKEW_034": pl.col("skew").cast(pl.String),
         "RAILINGS_036A": pl.col("safety").str.slice(0, 1),
         "TRANSITIONS_036B": pl.col("safety").str.slice(1, 1),
         "APPR_RAIL_036C": pl.col("safety").str.slice(2, 1),
         "APPR_RAIL_END_036D": pl.col("safety").str.slice(3, 1),
-        "HISTORY_037": pl.when(pl.col("built") < 1950).then(pl.col("historic")).otherwise(pl.lit("5")),
-        "NAVIGATION_038": pl.when(pl.col("over_water")).then(pl.lit("0")).otherwise(pl.lit("N")),
-        "SERVICE_ON_042A": pl.when(pl.col("curb") > 1).then(pl.lit("5")).otherwise(pl.lit("1")),
+        "HISTORY_037": either(pl.col("built") < 1950, pl.col("historic"), "5"),
+        "NAVIGATION_038": either(pl.col("over_water"), "0", "N"),
+        "SERVICE_ON_042A": either(pl.col("curb") > 1, "5", "1"),
         "SERVICE_UND_042B": pl.col("under"),
         "STRUCTURE_KIND_043A": pl.col("kind"),
         "STRUCTURE_TYPE_043B": pl.col("design"),
@@ -171,26 +185,25 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         "UNDCLRENCE_EVAL_069": pl.col("underclearance"),
         "WATERWAY_EVAL_071": pl.col("waterway"),
         "APPR_ROAD_EVAL_072": pl.col("alignment"),
-        "OTHER_STATE_PCNT_098B": pl.when(pl.col("state_index") % 2 == 0).then(pl.lit("")).otherwise(pl.lit("0")),
-        "OTHR_STATE_STRUC_NO_099": pl.when(pl.col("state_index") % 3 == 0).then(pl.lit("")).when(pl.col("state_index") % 3 == 1)
-        .then(pl.lit(" " * NUMBER_WIDTH)).otherwise(pl.lit("_".ljust(NUMBER_WIDTH))),
-        "STRAHNET_HIGHWAY_100": interstate.cast(pl.Int8).cast(pl.String),
-        "PARALLEL_STRUCTURE_101": pl.when(interstate).then(pl.col("side")).otherwise(pl.lit("N")),
-        "TRAFFIC_DIRECTION_102": pl.when(interstate).then(pl.lit("1")).when(pl.col("lanes") == 1).then(pl.lit("3")).otherwise(pl.lit("2")),
-        "HIGHWAY_SYSTEM_104": pl.col("road").is_in(["01", "02", "11", "12", "14"]).cast(pl.Int8).cast(pl.String),
+        "OTHER_STATE_PCNT_098B": either(pl.col("state_index") % 2 == 0, "", "0"),
+        "OTHR_STATE_STRUC_NO_099": (pl.col("state_index") % 3).replace_strict(dict(enumerate(NO_NUMBER))),
+        "STRAHNET_HIGHWAY_100": flag(interstate),
+        "PARALLEL_STRUCTURE_101": either(interstate, pl.col("side"), "N"),
+        "TRAFFIC_DIRECTION_102": either(interstate, "1", either(pl.col("lanes") == 1, "3", "2")),
+        "HIGHWAY_SYSTEM_104": flag(pl.col("road").is_in(["01", "02", "11", "12", "14"])),
         "DECK_STRUCTURE_TYPE_107": pl.col("deck_type"),
         "SURFACE_TYPE_108A": pl.col("surface"),
         "MEMBRANE_TYPE_108B": pl.col("membrane"),
         "DECK_PROTECTION_108C": pl.col("protection"),
         "PERCENT_ADT_TRUCK_109": pl.col("truck_percent").cast(pl.String),
-        "NATIONAL_NETWORK_110": interstate.cast(pl.Int8).cast(pl.String),
-        "PIER_PROTECTION_111": pl.when(pl.col("over_water") & (pl.col("state_index") % 2 == 0)).then(pl.lit("1")).otherwise(pl.lit("")),
+        "NATIONAL_NETWORK_110": flag(interstate),
+        "PIER_PROTECTION_111": either(pl.col("over_water") & (pl.col("state_index") % 2 == 0), "1"),
         "SCOUR_CRITICAL_113": pl.col("scour"),
-        "MIN_NAV_CLR_MT_116": pl.when(pl.col("over_water")).then(pl.lit("0")).otherwise(pl.lit("")),
-        "FED_AGENCY": pl.when(pl.col("owner").str.starts_with("6")).then(pl.lit("Y")).otherwise(pl.lit("N")),
-        "SUBMITTED_BY": pl.when(pl.col("owner").str.starts_with("6")).then(pl.col("owner")).otherwise(pl.col("state")),
-        "DECK_AREA": decimal(pl.col("length") * pl.when(pl.col("deck_width") > 0).then(pl.col("deck_width")).otherwise(pl.col("approach_width")), 2),
-    }  # fmt: skip
+        "MIN_NAV_CLR_MT_116": either(pl.col("over_water"), "0"),
+        "FED_AGENCY": either(federal, "Y", "N"),
+        "SUBMITTED_BY": either(federal, pl.col("owner"), pl.col("state")),
+        "DECK_AREA": decimal(pl.col("length") * width, 2),
+    }
     return frame.select(**{name: columns[name] for name in NAMES if name in columns})
 
 
@@ -204,30 +217,24 @@ def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
     """
 
     def rating(column: str) -> pl.Expr:
-        return pl.when(pl.col(column) < 0).then(pl.lit("N")).otherwise(pl.col(column).cast(pl.String))
+        return either(pl.col(column) < 0, "N", pl.col(column).cast(pl.String))
 
+    deficient = pl.col("deficient").cast(pl.String)
     year, index = pl.col("month") // 12, pl.col("structure")
     fracture = pl.col("kind").is_in(["3", "4"]) & pl.col("design").is_in(["03", "10"])
     underwater = pl.col("over_water") & (pl.col("length") > 60) & (pl.col("design") != CULVERT_DESIGN)
     diving = (year - (year + index) % 5) * 12 + 7  # every 60 months, in August
     # Owners differ in how they say "never reconstructed": 0 here, blank there.
-    never = pl.when(pl.col("state_index") % 2 == 0).then(pl.lit("0")).otherwise(pl.lit(""))
+    never = either(pl.col("state_index") % 2 == 0, "0")
     proposed = (pl.col("lowest") <= 4) | ((pl.col("lowest") == 5) & (index % 3 == 0))
-    work = (
-        pl.when(pl.col("lowest") <= 3)
-        .then(pl.lit("31"))
-        .when(index % 2 == 0)
-        .then(pl.lit("35"))
-        .otherwise(pl.lit("38"))
-    )
+    work = either(pl.col("lowest") <= 3, "31", either(index % 2 == 0, "35", "38"))
     cost = (pl.col("length") * pl.col("approach_width") * 2.4).round().cast(pl.Int64).clip(1)
-    blank = pl.lit("")
 
     def proposal(text: pl.Expr) -> pl.Expr:
-        return pl.when(proposed).then(text).otherwise(blank)
+        return either(proposed, text)
 
     def dated(applies: pl.Expr, month: pl.Expr) -> pl.Expr:
-        return pl.when(applies).then(mmyy(month)).otherwise(blank)
+        return either(applies, mmyy(month))
 
     return records.select(
         ADT_029=pl.col("adt").cast(pl.String),
@@ -246,25 +253,21 @@ def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
         IMP_LEN_MT_076=proposal(decimal("length")),
         DATE_OF_INSPECT_090=mmyy(pl.col("month")).str.strip_prefix("0"),
         INSPECT_FREQ_MONTHS_091=pl.col("frequency").cast(pl.String),
-        FRACTURE_092A=pl.when(fracture).then(pl.lit("Y24")).otherwise(pl.lit("N  ")),
-        UNDWATER_LOOK_SEE_092B=pl.when(underwater).then(pl.lit("Y60")).otherwise(pl.lit("N  ")),
+        FRACTURE_092A=either(fracture, "Y24", "N  "),
+        UNDWATER_LOOK_SEE_092B=either(underwater, "Y60", "N  "),
         FRACTURE_LAST_DATE_093A=dated(fracture, pl.col("month")),
         UNDWATER_LAST_DATE_093B=dated(underwater & (diving < pl.col("month")), diving),
         BRIDGE_IMP_COST_094=proposal(cost.cast(pl.String)),
         ROADWAY_IMP_COST_095=proposal((cost // 10).cast(pl.String)),
         TOTAL_IMP_COST_096=proposal((cost + cost // 10).cast(pl.String)),
         YEAR_OF_IMP_097=proposal(year.cast(pl.String)),
-        YEAR_RECONSTRUCTED_106=pl.when(pl.col("reconstructed") > 0)
-        .then(pl.col("reconstructed").cast(pl.String))
-        .otherwise(never),
+        YEAR_RECONSTRUCTED_106=either(pl.col("reconstructed") > 0, pl.col("reconstructed").cast(pl.String), never),
         FUTURE_ADT_114=(pl.col("adt") * (1 + pl.col("growth")) ** 20).round().cast(pl.Int64).cast(pl.String),
         YEAR_OF_FUTURE_ADT_115=(pl.col("adt_year") + 20).cast(pl.String),
-        STATUS=pl.col("deficient").cast(pl.String),
-        STATUS_NO_10YR_RULE=pl.col("deficient").cast(pl.String),
-        STATUS_WITH_10YR_RULE=pl.when("recently_built")
-        .then(pl.lit("0"))
-        .otherwise(pl.col("deficient").cast(pl.String)),
-        SUFFICIENCY_ASTERC=pl.when(pl.col("design") == CULVERT_DESIGN).then(pl.lit("*")).otherwise(blank),
+        STATUS=deficient,
+        STATUS_NO_10YR_RULE=deficient,
+        STATUS_WITH_10YR_RULE=either(pl.col("recently_built"), "0", deficient),
+        SUFFICIENCY_ASTERC=either(pl.col("design") == CULVERT_DESIGN, "*"),
         SUFFICIENCY_RATING=decimal("sufficiency"),
         BRIDGE_CONDITION=pl.col("condition_class"),
         LOWEST_RATING=pl.col("lowest").cast(pl.String),

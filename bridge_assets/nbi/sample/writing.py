@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from bridge_assets.nbi.sample.survey import Inventory, build_inventory, survey_f
 from bridge_assets.storage import digest, replacing, write_json, write_parquet
 
 MARKER = "sample.json"
+
+OURS = re.compile(r"NBI_\d{4}\.txt")
 
 
 def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSummary:
@@ -40,7 +43,7 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
         If the disk is full or a folder cannot be written. What was not yet replaced is whole and `is_current` says no.
     """
     files = {year: folder / f"NBI_{year}.txt" for year in spec.years}
-    earlier = set(_marker(folder).get("files", {}))
+    earlier = {name for name in _marker(folder).get("files", {}) if OURS.fullmatch(name)}
     # From here to the end the folder is of no spec; the marker still says which files are ours to remove.
     write_json({"files": dict.fromkeys(sorted(earlier | {path.name for path in files.values()}))}, folder / MARKER)
     for name in earlier - {path.name for path in files.values()}:

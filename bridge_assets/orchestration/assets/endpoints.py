@@ -34,7 +34,7 @@ class EndpointConfig(dg.Config):
     deps=["registered_model"],
     group_name=groups.ENDPOINTS,
     owners=display.OWNERS_OF_MODELS,
-    kinds={"onnx"},
+    kinds={"model", "onnx"},
     description=(
         "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Taken by an "
         "atomic swap, after the gate opened for exactly this version and a canary gave the artifact's own answers. "
@@ -57,7 +57,7 @@ def local_endpoint(
             context.log.warning(
                 f"The gate is closed and was overridden: {config.override_reason}\n{decision.explain()}"
             )
-            context.instance.add_run_tags(context.run_id, {OVERRIDE_TAG: config.override_reason[:200]})
+            context.instance.add_run_tags(context.run.run_id, {OVERRIDE_TAG: config.override_reason[:200]})
         deployment = LocalEndpoint(platform.data.endpoint_folder).deploy(candidate)
         promote(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)
     return dg.MaterializeResult(

@@ -89,7 +89,7 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
     deps=[quantized_model, training_set],
     group_name=groups.MODEL,
     owners=display.OWNERS_OF_MODELS,
-    kinds={"onnx"},
+    kinds={"model", "onnx"},
     description=(
         "The float16 forest as an ONNX graph: what every endpoint serves. Beside it a probe: rows and the answers "
         "that an endpoint must give to them before it takes traffic."

@@ -8,10 +8,10 @@ from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
-    deps=["mart_condition_by_year", "mart_bridge_outlook", "drift_report", "rejected_records", "registered_model"],
+    deps=["mart_condition_by_year", "mart_bridge_outlook", "drift_report", "raw_bridges", "local_endpoint"],
     group_name=groups.REPORTING,
     owners=display.OWNERS_OF_DATA,
-    kinds={"html"},
+    kinds={"report"},
     description=(
         "One page: how many bridges are Good, Fair and Poor and how that moved, which to look at first, how good the "
         "model is beside its baselines, and where each figure comes from."
@@ -39,7 +39,7 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     deps=["mart_bridge_outlook"],
     group_name=groups.REPORTING,
     owners=display.OWNERS_OF_DATA,
-    kinds={"csv"},
+    kinds={"looker", "csv"},
     description=(
         "One bridge of the latest scored survey year, with its names, condition and probability of a fall, as a sheet "
         "for Looker: a file by default. Text is written raw and never executed."

@@ -36,7 +36,9 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
                     "dagster/partition_row_count": scores.height,
                     "expected_falls": round(float(scores["fall_probability"].sum()), 1),
                     "mean_fall_probability": float(scores.select("fall_probability").mean().item() or 0),
-                    "preview": display.preview(scores.sort("rank_in_state", "structure_key")),
+                    "preview": display.preview(
+                        scores.sort("fall_probability", descending=True).select(scores.columns[:6])
+                    ),
                 },
                 asset_key="bridge_predictions",
                 partition_key=str(year),
