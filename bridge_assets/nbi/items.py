@@ -198,7 +198,7 @@ STEP_CODE               |      | code    |       | Step code
 """)
 
 PUBLISHED_EVALUATIONS = _read("""
-STATUS_WITH_10YR_RULE   |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; 10-year rule applied
+STATUS_WITH_10YR_RULE   |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; 10-year rule
 SUFFICIENCY_ASTERC      |      | code*   |       | Asterisk of the sufficiency rating
 SUFFICIENCY_RATING      |      | decimal*| %     | Sufficiency rating
 STATUS_NO_10YR_RULE     |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; no 10-year rule

@@ -18,9 +18,17 @@ from bridge_assets.nbi.items import NAMES
 from bridge_assets.nbi.layouts import layout_of_year
 from bridge_assets.nbi.records import read_batches, read_header
 from bridge_assets.nbi.sample import SampleSpec, SampleSummary, is_current, write_sample
+from bridge_assets.nbi.sample.places import NAMES_LATIN
 from bridge_assets.storage import StorageError
 
 SPEC = SampleSpec(structures=1500)
+CODED_ITEMS = (
+    "RECORD_TYPE_005A", "ROUTE_PREFIX_005B", "OWNER_022", "FUNCTIONAL_CLASS_026", "DESIGN_LOAD_031", "RAILINGS_036A",
+    "HISTORY_037", "NAVIGATION_038", "OPEN_CLOSED_POSTED_041", "SERVICE_ON_042A", "SERVICE_UND_042B",
+    "STRUCTURE_KIND_043A", "STRUCTURE_TYPE_043B", "VERT_CLR_UND_REF_054A", "OPR_RATING_METH_063", "POSTING_EVAL_070",
+    "WORK_PROPOSED_075A", "PARALLEL_STRUCTURE_101", "TRAFFIC_DIRECTION_102", "DECK_STRUCTURE_TYPE_107",
+    "SURFACE_TYPE_108A", "MEMBRANE_TYPE_108B", "DECK_PROTECTION_108C", "SCOUR_CRITICAL_113",
+)  # fmt: skip
 SMALL = SampleSpec(structures=60, first_year=2017, last_year=2020)
 
 
@@ -87,17 +95,23 @@ def test_the_same_spec_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert not content(tmp_path / "a").items() & content(tmp_path / "other").items()
 
 
-@pytest.mark.parametrize(("first", "last"), [(1992, 2025), (1992, 1992), (2010, 2011), (2025, 2025)])
-def test_every_range_of_years_has_the_layouts_of_its_years(tmp_path: Path, first: int, last: int) -> None:
-    summary = write_sample(tmp_path, tmp_path / "oracle.parquet", SampleSpec(80, first, last))
-    assert summary.years == list(range(first, last + 1))
+def test_every_published_year_can_be_written_in_its_layout(tmp_path: Path) -> None:
+    summary = write_sample(tmp_path, tmp_path / "oracle.parquet", SampleSpec(80, 1992, 2025))
+    assert summary.years == list(range(1992, 2026))
     for year, path in zip(summary.years, summary.files, strict=True):
         assert path == tmp_path / f"NBI_{year}.txt"
         assert read_header(path) == layout_of_year(year)
-    sample = read_back(summary, tmp_path / "oracle.parquet")
-    assert sample.on_structure["structure_key"].n_unique() == summary.structures == 80
-    assert sample.records["unparsed"].null_count() == sample.records.height
-    assert sample.on_structure["inspection_date"].null_count() == 0
+
+
+@pytest.mark.parametrize("years", [(1992, 1992), (1999, 2000), (2010, 2011), (2025, 2025)])
+def test_short_ranges_hold_every_structure_once_a_year(tmp_path: Path, years: tuple[int, int]) -> None:
+    summary = write_sample(tmp_path, tmp_path / "oracle.parquet", SampleSpec(80, *years))
+    records = read_back(summary, tmp_path / "oracle.parquet").on_structure
+    assert records["structure_key"].n_unique() == summary.structures == 80
+    assert records.select("structure_key", "survey_year").is_unique().all()
+    assert records["unparsed"].null_count() == records.height
+    assert records["inspection_date"].null_count() == records["condition"].null_count() == 0
+    assert not records["inspected_in_future"].any()
 
 
 def test_a_single_structure_is_a_sample(tmp_path: Path) -> None:
@@ -141,7 +155,7 @@ def test_the_dirt_in_the_records_is_the_dirt_announced(sample: Sample) -> None:
         assert dirt[kind] - lines.len() <= held <= dirt[kind], kind  # the lines that broke off may hold some of it
         assert held > 0, kind
     assert "O'NEAL ROAD" in records["FACILITY_CARRIED_007"].to_list()
-    assert "CAÑON CREEK" in records["FEATURES_DESC_006A"].to_list()
+    assert set(records["FEATURES_DESC_006A"]) & set(NAMES_LATIN)
     assert records.filter(pl.col("LOCATION_009").str.ends_with("'")).height > 0
 
 
@@ -223,7 +237,7 @@ def test_marginals_are_those_of_the_national_inventory_roughly(sample: Sample) -
     assert len(set(records["STATE_CODE_001"])) == 8
     counts = records.group_by("survey_year").len()["len"]
     assert counts.n_unique() > 10  # some are built, some removed
-    assert counts.min() > 0.8 * SPEC.structures  # pyright: ignore[reportOptionalOperand]
+    assert (counts > 0.8 * SPEC.structures).all()
 
 
 def test_every_item_of_the_layouts_is_known_to_the_reader_and_most_are_filled(sample: Sample) -> None:
@@ -236,21 +250,13 @@ def test_every_item_of_the_layouts_is_known_to_the_reader_and_most_are_filled(sa
 
 
 def test_codes_are_codes_of_the_coding_guide(sample: Sample, real_data: Path) -> None:
-    tables = {path.stem: path for path in (real_data / "coding_tables").glob("*.csv")}
-    # Tables that list the codes of 1995 only, or number them otherwise; HL 93 is the `A` of item 31, since 2011.
-    later = {"DESIGN_LOAD_031": {"A"}, "RECORD_TYPE_005A": set(), "NAVIGATION_038": set()}
-    checked = 0
-    for item in [*later, "SCOUR_CRITICAL_113", "DECK_PROTECTION_108C", "SURFACE_TYPE_108A", "MEMBRANE_TYPE_108B",
-                 "DECK_STRUCTURE_TYPE_107", "STRUCTURE_KIND_043A", "STRUCTURE_TYPE_043B", "SERVICE_UND_042B", "SERVICE_ON_042A",
-                 "FUNCTIONAL_CLASS_026", "ROUTE_PREFIX_005B", "OWNER_022", "OPEN_CLOSED_POSTED_041", "WORK_PROPOSED_075A",
-                 "OPR_RATING_METH_063", "POSTING_EVAL_070", "TRAFFIC_DIRECTION_102", "PARALLEL_STRUCTURE_101",
-                 "VERT_CLR_UND_REF_054A", "RAILINGS_036A", "HISTORY_037"]:  # fmt: skip
-        table = tables["MAINTENANCE_021" if item == "OWNER_022" else item].read_text("utf-8-sig")
-        known = {line.split(";")[0].strip().lstrip("0") for line in table.splitlines()} | later.get(item, set())
+    later = {"DESIGN_LOAD_031": {"A"}}  # HL 93, not yet in the guide of 1995
+    named_otherwise = {"OWNER_022": "MAINTENANCE_021"}
+    for item in CODED_ITEMS:
+        table = real_data / "coding_tables" / f"{named_otherwise.get(item, item)}.csv"
+        known = {line.split(";")[0].strip().lstrip("0") for line in table.read_text("utf-8-sig").splitlines()}
         used = {code.lstrip("0") for code in sample.on_structure[item].drop_nulls().unique()}
-        assert used <= known | {""}, item
-        checked += 1
-    assert checked == 24
+        assert used <= known | later.get(item, set()) | {""}, item
 
 
 def test_a_yearly_file_mostly_carries_inspections_forward_unchanged(sample: Sample) -> None:
@@ -289,11 +295,9 @@ def test_the_oracle_names_every_inspection_once_and_when_it_was(sample: Sample) 
     assert (joined["inspection_date"] == joined["inspection_date_right"]).all()
 
 
-def test_inspections_fall_as_often_as_the_oracle_says(tmp_path: Path) -> None:
-    summary = write_sample(tmp_path, tmp_path / "oracle.parquet", SampleSpec(structures=3000, first_year=2008))
-    inspections = read_back(summary, tmp_path / "oracle.parquet").inspections
-    # Four years before the end every inspection has its next one within the horizon, or none.
-    seen = inspections.filter((pl.col("months_to_next") <= 48) & (pl.col("survey_year") <= 2021))
+def test_inspections_fall_as_often_as_the_oracle_says(sample: Sample) -> None:
+    # Until four years before the end, every inspection has its next one within the horizon, or none.
+    seen = sample.inspections.filter((pl.col("months_to_next") <= 48) & (pl.col("survey_year") <= 2021))
     probability = seen["fall_probability"].to_numpy()
     fell = (seen["next_condition"] < seen["condition"]).to_numpy()
     assert 0.10 < fell.mean() < 0.14
@@ -353,8 +357,8 @@ write_sample(Path(sys.argv[1]), Path(sys.argv[2]), SampleSpec(structures=int(sys
 
 
 def test_a_killed_run_leaves_whole_files_only_and_the_next_run_completes_them(tmp_path: Path) -> None:
-    folder, oracle, spec = tmp_path / "files", tmp_path / "oracle.parquet", SampleSpec(structures=1500, seed=5)
-    run = subprocess.Popen([sys.executable, "-c", WRITE, str(folder), str(oracle), "1500"])
+    folder, oracle, spec = tmp_path / "files", tmp_path / "oracle.parquet", SampleSpec(structures=3000, seed=5)
+    run = subprocess.Popen([sys.executable, "-c", WRITE, str(folder), str(oracle), "3000"])
     while run.poll() is None and len(content(folder)) < 3:
         time.sleep(0.005)
     run.kill()

@@ -46,11 +46,14 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     ),
 )
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:
+    import polars as pl
+
     from bridge_assets.reporting.looker import export_to_looker
 
     with explained():
-        outlook = platform.lake.read("mart_bridge_outlook")
-        written = export_to_looker(outlook.to_pandas(), platform.data.sheet_path)
+        outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")
+        # convert_dtypes, because pandas makes decimals of whole numbers with gaps.
+        written = export_to_looker(outlook.to_pandas().convert_dtypes(), platform.data.sheet_path)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": outlook.height, "sheet": written, "preview": display.preview(outlook)}
     )
