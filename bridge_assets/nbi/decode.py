@@ -15,7 +15,7 @@ GOOD_FROM, POOR_TO = 7, 4
 #: Guam and the Northern Mariana Islands lie east of Greenwich; every other state and territory in the NBI lies west.
 STATES_EAST = ("66", "69")
 
-#: Two-digit years later than this many years after the survey year belong to the century before.
+#: A two-digit year is the one of the hundred that end this many years after the survey year.
 CENTURY_LOOKAHEAD = 10
 
 CULVERT_DESIGN = "19"
@@ -70,7 +70,8 @@ def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.E
     year = pl.when(valid).then(digits.str.slice(2, 2)).cast(pl.Int32)
     century = survey_year // 100 * 100
     year = year + century
-    year = pl.when(year > survey_year + CENTURY_LOOKAHEAD).then(year - 100).otherwise(year)
+    latest = survey_year + CENTURY_LOOKAHEAD
+    year = pl.when(year > latest).then(year - 100).when(year <= latest - 100).then(year + 100).otherwise(year)
     return pl.date(year, month, 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from bridge_assets.orchestration.aftermath import alive
 from bridge_assets.orchestration.home import ensure_dagster_home
 from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START
 from bridge_assets.settings import DataSettings
@@ -68,7 +69,7 @@ def run_job(
     started, run_id = time.monotonic(), str(uuid.uuid4())
     # What fails is said in the outcome and kept in Dagster's log; a stack trace on the terminal would bury it.
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, alive(instance, run_id):
         instance.add_event_listener(run_id, lambda entry: _progress(entry, say))
         # dbt writes its own log to the terminal; it stands in `<home>/dbt` as well.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):

@@ -54,6 +54,7 @@ def test_condition_is_the_lowest_rating_and_class_follows(items, condition, of_c
         ("1299", 2001, datetime.date(1999, 12, 1)),
         ("191", 1992, datetime.date(1991, 1, 1)),
         ("0422", 2019, datetime.date(2022, 4, 1)),
+        ("100", 1999, datetime.date(2000, 1, 1)),
         ("1330", 2019, None),
         ("0", 2019, None),
         ("", 2019, None),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -9,6 +15,7 @@ from small_platform import YEARS, failure
 
 from bridge_assets.cli import main
 from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.orchestration.aftermath import DEATH
 from bridge_assets.storage import digest
 
 ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
@@ -77,6 +84,33 @@ def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
     back = CliRunner().invoke(main, ["rollback"])
     assert back.exit_code == 0, back.output
     assert LocalEndpoint(platform.home / "endpoints" / "local").current() == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["records ", "dbt_inventory", "bridge_predictions "])
+def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_same(platform, after) -> None:
+    before = outputs(platform)
+    command = [
+        str(Path(sys.executable).parent / "bridge-assets"),
+        "run",
+        "--job",
+        "latest_year",
+        "--years",
+        "2017-2018",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any(line.strip().startswith(after.strip()) for line in running.stdout)
+        running.kill()
+    assert running.returncode == -signal.SIGKILL
+    for name, value in outputs(platform).items():
+        assert value == before[name], f"{name} is another after the kill"
+    again = platform.run("latest_year", (2017, 2018))
+    assert again.success, again.errors
+    assert outputs(platform) == before
+    with dg.DagsterInstance.get() as instance:
+        [killed] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        assert instance.all_logs(killed.run_id)[-1].message.endswith(DEATH)
 
 
 @pytest.mark.parametrize(
