@@ -1,7 +1,7 @@
 """What a killed run leaves behind in Dagster's storage: a run that seems to go on, and its place in a pool.
 
-Without this the next run would wait for that place for ever. A run that this machine started in a process of its own holds
-a lock on a file while it lives; a file that nobody locks any more is of a run that is dead.
+Without this the next run would wait for that place for ever. A run that this machine started in a process of its own
+holds a lock on a file while it lives; a file that nobody locks any more is of a run that is dead.
 """
 
 from __future__ import annotations

@@ -56,9 +56,8 @@ def _build(
 
     data = platform.data
     point_dbt_at(data)
-    invocation = dbt.cli(
-        dbt_arguments(platform.model), context=context, target_path=data.home_folder / "dbt" / context.op_def.name
-    )
+    # One target folder for both steps and every run: dbt parses what changed, and nothing piles up.
+    invocation = dbt.cli(dbt_arguments(platform.model), context=context, target_path=data.home_folder / "dbt")
     events: list[DbtDagsterEventType] = []
     try:
         events.extend(invocation.stream())
