@@ -43,7 +43,7 @@ def make_candidate(models: Path, seed: int) -> Candidate:
 
 def answers_as(endpoint: LocalEndpoint, candidate: Candidate) -> bool:
     probe = Probe.load(candidate.file("probe.json"))
-    found = endpoint.predictor().predict_proba(np.asarray(probe.rows, dtype=np.float32))
+    found = endpoint.served().predictor.predict_proba(np.asarray(probe.rows, dtype=np.float32))
     return endpoint.current() == candidate.version and np.allclose(found, probe.answers, rtol=0, atol=1e-6)
 
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.base import CanaryReport, Deployment, DeploymentError
 from bridge_assets.deployment.folder import CURRENT, EndpointFolder, version_of
-from bridge_assets.deployment.package import NORMALIZATION, Package, content_name, pack, served_digests
+from bridge_assets.deployment.package import Package, content_name, pack, served_digests
 from bridge_assets.models.candidate import Candidate
 
 if TYPE_CHECKING:
-    from bridge_assets.models.predict import OnnxPredictor
     from bridge_assets.models.scoring import ServedModel
 
 
@@ -100,14 +99,6 @@ class LocalEndpoint:
             If nothing is deployed or a file changed on the disk.
         """
         return self._answering().served()
-
-    def predictor(self) -> OnnxPredictor:
-        """The predictor of the current version, bytes checked. Together with the scale: `served`."""
-        return self._answering().predictor()
-
-    def normalization_path(self) -> Path:
-        """`normalization.json` of the current version, bytes checked."""
-        return self._answering().file(NORMALIZATION)
 
     def canary(self) -> CanaryReport:
         """Send the probe to the current version.

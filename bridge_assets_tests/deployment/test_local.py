@@ -39,7 +39,6 @@ def test_what_is_served_comes_with_its_scale_and_what_it_was_trained_on(endpoint
         (2010, 2020),
     )
     assert served.normalization.features == served.predictor.features == FEATURES
-    assert endpoint.normalization_path().read_bytes() == candidates[0].file("normalization.json").read_bytes()
 
 
 def test_the_next_version_takes_over_and_the_one_before_stays(endpoint, candidates):
@@ -92,7 +91,7 @@ def test_a_version_exported_anew_with_other_bytes_is_taken_and_the_old_form_stay
     assert answers_as(endpoint, version)
     assert endpoint.previous() == version.version
     endpoint.rollback()
-    assert endpoint.predictor().predict_proba(np.zeros((1, 4), dtype=np.float32)).shape == (1,)
+    assert endpoint.served().predictor.predict_proba(np.zeros((1, 4), dtype=np.float32)).shape == (1,)
     assert len(EndpointFolder(endpoint.root).on_disk()) == 2
 
 
@@ -106,7 +105,7 @@ def test_the_folder_can_be_moved(endpoint, candidates, tmp_path):
 
 
 def test_nothing_deployed_is_said_so(endpoint):
-    for ask in (endpoint.predictor, endpoint.served, endpoint.canary, endpoint.normalization_path):
+    for ask in (endpoint.served, endpoint.canary):
         with pytest.raises(DeploymentError, match=r"no model version is deployed.*materialise local_endpoint"):
             ask()
     with pytest.raises(DeploymentError, match="no previous version to go back to"):
@@ -203,7 +202,7 @@ def test_served_bytes_that_changed_are_noticed_and_mended_by_deploying_again(end
         endpoint.canary()
     if name in ("model.onnx", "manifest.json"):
         with pytest.raises(DeploymentError, match=r"deploy the version again"):
-            endpoint.predictor()
+            endpoint.served()
     endpoint.deploy(candidates[0])
     assert_whole(endpoint)
     assert answers_as(endpoint, candidates[0])
