@@ -23,11 +23,8 @@ CULVERT_DESIGN = "19"
 
 def rating(item: str) -> pl.Expr:
     """A condition item as Int8, 0 to 9; null for `N`, blank and anything else."""
-    return (
-        pl.col(item)
-        .cast(pl.Int8, strict=False)
-        .replace_strict({n: n for n in range(10)}, default=None, return_dtype=pl.Int8)
-    )
+    number = pl.col(item).cast(pl.Int8, strict=False)
+    return pl.when(number.is_between(0, 9)).then(number)
 
 
 def condition() -> pl.Expr:

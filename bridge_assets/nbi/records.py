@@ -232,12 +232,21 @@ def _split(lines: bytes, layout: Layout) -> pl.DataFrame:
     )
 
 
-def _text(column: str) -> pl.Expr:
+def _stripped(fields: pl.DataFrame) -> pl.DataFrame:
     """Without padding and one balanced pair of single quotes; null when nothing is left."""
-    value = pl.col(column).str.strip_chars(" \t\r")
-    quoted = value.str.starts_with("'") & value.str.ends_with("'") & (value.str.len_bytes() > 1)
-    value = pl.when(quoted).then(value.str.slice(1, value.str.len_chars() - 2).str.strip_chars(" \t")).otherwise(value)
-    return pl.when(value != "").then(value).alias(column)
+    text = fields.select(pl.all().str.strip_chars(" \t\r"))
+    starts = text.select(pl.all().str.starts_with("'").any())
+    quoted = [_unquoted(column) for column in text.columns if starts[column][0]]
+    return text.with_columns(quoted).select(
+        pl.when(pl.col(column) != "").then(pl.col(column)).alias(column) for column in text.columns
+    )
+
+
+def _unquoted(column: str) -> pl.Expr:
+    value = pl.col(column)
+    balanced = value.str.starts_with("'") & value.str.ends_with("'") & (value.str.len_bytes() > 1)
+    inside = value.str.slice(1, value.str.len_chars() - 2).str.strip_chars(" \t")
+    return pl.when(balanced).then(inside).otherwise(value).alias(column)
 
 
 def _number(item: Item, dtype: pl.DataType) -> pl.Expr:
@@ -249,7 +258,7 @@ def _number(item: Item, dtype: pl.DataType) -> pl.Expr:
 
 
 def _typed(text: pl.DataFrame, numbers: np.ndarray) -> pl.DataFrame:
-    text = text.select(_text(column) for column in text.columns)
+    text = _stripped(text)
     numeric = [BY_NAME[name] for name in text.columns if BY_NAME[name].kind in (Kind.INTEGER, Kind.DECIMAL)]
     values = text.select(_number(item, RECORD_SCHEMA[item.name]) for item in numeric)
     lost = [
