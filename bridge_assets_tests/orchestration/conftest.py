@@ -61,5 +61,7 @@ def _put_back(home: Path) -> None:
         home,
         symlinks=True,
         dirs_exist_ok=True,
-        ignore=lambda folder, names: [name for name in names if folder.endswith("as_it_was") and name.startswith("ml")],
+        ignore=lambda folder, names: [
+            name for name in names if str(folder).endswith("as_it_was") and name.startswith("ml")
+        ],
     )
