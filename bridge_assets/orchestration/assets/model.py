@@ -30,7 +30,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
         candidate = open_candidate(
             platform.data.models_folder,
             made.digest,
-            train.recipe(made.features, platform.model.forest),
+            train.recipe(made.features, platform.model.forest) | {"features_digest": made.made_from["features_digest"]},
             made.made_from,
         )
         made.normalization.save(candidate.file("normalization.json"))
