@@ -15,6 +15,11 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 
+# What this machine's user has set for their own runs is none of the tests' business.
+for variable in [*os.environ]:
+    if variable.startswith(("BRIDGE_ASSETS_DATA__", "BRIDGE_ASSETS_MODEL__", "BRIDGE_ASSETS_MLFLOW__", "DAGSTER_HOME")):
+        del os.environ[variable]
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
