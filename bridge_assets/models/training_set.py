@@ -68,8 +68,8 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     Raises
     ------
     SourceError
-        If one of them has not been made, if a year's features were made from other records than those that lie there
-        now or by other definitions than these, or if no inspection has a known outcome.
+        If one of them has not been made, or if a year's features were made from other records than those that lie there
+        now or by other definitions than these.
     """
     import polars as pl
 
@@ -85,13 +85,6 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
         if note["features_digest"] != features_digest():
             raise _stale(lake, year, "They were made by other definitions than the present ones")
     inspections = training_inspections(lake.read_years("bridge_features"), lake.read("fct_condition_transitions"))
-    if inspections.is_empty():
-        raise SourceError(
-            "no inspection has a known outcome",
-            where=lake.table("fct_condition_transitions"),
-            why=f"Survey years {years} show no structure at two inspections within {settings.horizon_months} months",
-            do="add more survey years to the source",
-        )
     inspections = split_inspections(inspections, settings.split).with_columns(
         rating=pl.col("condition"), years_in_rating=pl.col("years_in_condition")
     )
@@ -131,6 +124,27 @@ def read(lake: Lake) -> TrainingSet:
         )
     normalization = Normalization(**{key: tuple(values) for key, values in note["normalization"].items()})
     return TrainingSet(table, note["digest"], note["made_from"], normalization)
+
+
+def size_problems(made: TrainingSet) -> list[str]:
+    """Why a training set holds too little to learn anything from, one sentence each; empty where it does not."""
+    import polars as pl
+
+    if made.table.is_empty():
+        years, months = made.made_from["survey_years"], made.made_from["horizon_months"]
+        return [
+            f"no inspection has a known outcome: survey years {years} show no structure at two inspections within {months} "
+            f"months. What to do: add more survey years to the source"
+        ]
+    problems = []
+    for split in ("train", "holdout"):
+        part = made.table.filter(pl.col("split") == split)
+        if part["fall"].n_unique() < 2:
+            problems.append(
+                f"{split} holds {part.height} inspections, of which {int(part['fall'].sum())} fell: both outcomes are "
+                f"needed. What to do: add more survey years, or lower split.holdout_years in configs/model_config.yaml"
+            )
+    return problems
 
 
 def _note(lake: Lake):

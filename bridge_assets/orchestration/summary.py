@@ -33,7 +33,7 @@ def _made(outcome: Outcome, data: DataSettings) -> list[str]:
     lines = []
     if endpoint := outcome.materialized.get("local_endpoint"):
         lines.append(f"  The local endpoint serves model {endpoint['model_version']} (gate: {endpoint['gate']}).")
-    elif "bridge_model" in outcome.materialized:
+    elif "training_set" in outcome.materialized:
         lines.append("  The local endpoint was not promoted: what it served before, if anything, it still serves.")
     if "condition_report" in outcome.materialized:
         lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}")

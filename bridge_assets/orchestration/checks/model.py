@@ -38,6 +38,20 @@ def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform:
 @dg.asset_check(
     asset="training_set",
     blocking=True,
+    description="There are inspections to train on and inspections held out, in both some that fell and some that did not.",
+)
+def enough_to_learn_from(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models import training_set
+
+    made = training_set.read(platform.lake)
+    return _verdict(
+        training_set.size_problems(made), f"{made.table.height:,} inspections with a known outcome", made.digest
+    )
+
+
+@dg.asset_check(
+    asset="training_set",
+    blocking=True,
     description=(
         "No feature is a function of the ratings published by FHWA, of the outcome or of the identity; no structure "
         "is on both sides of the split; nothing trained on became known after the first held-out year."
