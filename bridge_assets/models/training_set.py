@@ -133,8 +133,8 @@ def size_problems(made: TrainingSet) -> list[str]:
     if made.table.is_empty():
         years, months = made.made_from["survey_years"], made.made_from["horizon_months"]
         return [
-            f"no inspection has a known outcome: survey years {years} show no structure at two inspections within {months} "
-            f"months. What to do: add more survey years to the source"
+            f"no inspection has a known outcome: survey years {years} show no structure at two inspections within "
+            f"{months} months. What to do: add more survey years to the source"
         ]
     problems = []
     for split in ("train", "holdout"):

@@ -38,7 +38,7 @@ def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform:
 @dg.asset_check(
     asset="training_set",
     blocking=True,
-    description="There are inspections to train on and inspections held out, in both some that fell and some that did not.",
+    description="There are inspections to train on and held-out ones, in both some that fell and some that did not.",
 )
 def enough_to_learn_from(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models import training_set
