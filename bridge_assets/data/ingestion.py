@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from bridge_assets.data.sources import survey_year_of
 from bridge_assets.nbi.decode import derived
-from bridge_assets.nbi.errors import LayoutError, SourceError
+from bridge_assets.nbi.errors import SourceError
 from bridge_assets.nbi.items import BY_NAME, CONDITION_ITEMS
-from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA, Batch, read_batches, read_header
+from bridge_assets.nbi.records import RECORD_SCHEMA, Batch, read_batches, read_header
 from bridge_assets.storage import replacing, write_parquet
 
 if TYPE_CHECKING:
@@ -215,19 +215,3 @@ def _batches(path: str, survey_year: int | None) -> Iterator[tuple[Batch, Path, 
         )
     for batch in read_batches(file):
         yield batch, file, year
-
-
-__all__ = [
-    "BRIDGE_SCHEMA",
-    "REJECTED_SCHEMA",
-    "IngestionReport",
-    "LayoutError",
-    "SourceError",
-    "ingest",
-    "load_bridge_data",
-    "one_record_per_structure",
-    "rejected_bridge_data",
-    "save_processed_data",
-    "validate_bridge_data",
-    "validation_problems",
-]

@@ -58,6 +58,13 @@ class Lake:
             raise _not_made(f"{name}[{survey_year}]", path)
         return json.loads(path.read_text(encoding="utf-8"))
 
+    def digest(self, name: str, survey_year: int) -> str:
+        """SHA-256 of the bytes of one survey year of a table. Raises SourceError if it has not been made."""
+        path = self.year(name, survey_year)
+        if not path.is_file():
+            raise _not_made(f"{name}[{survey_year}]", path)
+        return digest(path)
+
     def read_year(self, name: str, survey_year: int) -> pl.DataFrame:
         """One survey year of a table. Raises SourceError if it has not been made."""
         return self._read(self.year(name, survey_year), f"{name}[{survey_year}]")

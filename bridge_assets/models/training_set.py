@@ -27,8 +27,8 @@ class TrainingSet:
     ----------
     table : pl.DataFrame
         structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), split (`train`, `holdout`,
-        `unused`),
-        `rating` and `years_in_rating` in natural units for the baselines, then the features on the model's scale.
+        `unused`), `rating` and `years_in_rating` in natural units for the baselines, then the features on the model's
+        scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
@@ -80,7 +80,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     years = lake.years("bridge_features")
     notes = {year: lake.note("bridge_features", year) for year in years}
     for year, note in notes.items():
-        if note["raw_bridges"] != lake.note("raw_bridges", year)["digest"]:
+        if note["raw_bridges"] != lake.digest("raw_bridges", year):
             raise _stale(lake, year, "raw_bridges of that year was made anew since")
         if note["features_digest"] != features_digest():
             raise _stale(lake, year, "They were made by other definitions than the present ones")

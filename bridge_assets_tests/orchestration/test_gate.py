@@ -96,6 +96,16 @@ def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch
     assert "[2014]" not in said
 
 
+def test_records_that_changed_on_the_disk_after_their_checks_close_the_gate(platform) -> None:
+    """As a run leaves them that was killed between the records and its checks."""
+    platform.lake.write(platform.lake.read_year("raw_bridges", 2015).head(-5), "raw_bridges", 2015)
+    assert platform.materialize("bridge_features", partition="2015").success
+    training = platform.materialize("training_set")
+    checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
+    said = checked["inputs_passed_their_checks"].description or ""
+    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
+
+
 def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success

@@ -35,7 +35,7 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
                 year,
                 {
                     "digest": digest,
-                    "raw_bridges": lake.note("raw_bridges", year)["digest"],
+                    "raw_bridges": lake.digest("raw_bridges", year),
                     "features_digest": engineering.features_digest(),
                     "rows": features.height,
                 },

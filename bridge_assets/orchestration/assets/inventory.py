@@ -86,7 +86,6 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
 
     from bridge_assets.data.ingestion import ingest
     from bridge_assets.data.sources import unchanged
-    from bridge_assets.storage import digest
 
     lake = platform.lake
     with explained():
@@ -95,9 +94,7 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
             path = unchanged(Path(source["path"]), source["sha256"])
             loaded, rejected = lake.year("raw_bridges", year), lake.year("rejected_records", year)
             report = ingest(path, year, loaded, rejected)
-            lake.write_note(
-                "raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"], "digest": digest(loaded)}
-            )
+            lake.write_note("raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"]})
             context.log.info(
                 f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
                 f"({report.file})"

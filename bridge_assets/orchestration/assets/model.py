@@ -135,7 +135,6 @@ def registered_model(platform: Platform) -> dg.MaterializeResult:
 
     with explained():
         candidate = latest(platform.data.models_folder)
-        candidate.verify("onnx_model")
         registered = register_version(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(candidate.version),

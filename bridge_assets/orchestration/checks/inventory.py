@@ -29,7 +29,7 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
         note = lake.note("raw_bridges", year)
-        about[str(year)] = note["digest"]
+        about[str(year)] = lake.digest("raw_bridges", year)
         loaded, rejected = (
             pl.scan_parquet(lake.year(table, year)).select(pl.len()).collect().item()
             for table in ("raw_bridges", "rejected_records")
@@ -52,7 +52,7 @@ def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> 
 
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
-        about[str(year)] = lake.note("raw_bridges", year)["digest"]
+        about[str(year)] = lake.digest("raw_bridges", year)
         table = lake.read_year("raw_bridges", year)
         if table.schema != BRIDGE_SCHEMA:
             differing = {name for name, _ in table.schema.items() ^ BRIDGE_SCHEMA.items()}
