@@ -59,7 +59,7 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dvc --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
