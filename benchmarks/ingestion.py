@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from bridge_assets.data.ingestion import ingest
 out = Path(sys.argv[2])
-ingest(Path(sys.argv[1]), 2019, out / "records.parquet", out / "rejected.parquet")
+ingest([Path(sys.argv[1])], 2019, out / "records.parquet", out / "rejected.parquet")
 """
 
 SAME_WORK = """

@@ -1,12 +1,16 @@
-"""Writing small NBI files in the published text form, for tests."""
+"""Writing small NBI files in the published text form, and reading files whole, for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
+
 from bridge_assets.nbi.items import BY_NAME, Kind
 from bridge_assets.nbi.layouts import RENAMED, Layout, layout_of_year
+from bridge_assets.nbi.records import BATCH_BYTES, Batch, count_rows, read_batches, read_header
 
 BRIDGE: dict[str, str] = {
     "STATE_CODE_001": "01",
@@ -57,3 +61,25 @@ def write_nbi(folder: Path, survey_year: int, rows: Sequence[Mapping[str, str]],
     path = folder / (name or f"NBI_{survey_year}.txt")
     path.write_text(nbi_text(survey_year, rows), encoding="latin-1", newline="")
     return path
+
+
+def read_nbi(path: Path, batch_bytes: int = BATCH_BYTES) -> Batch:
+    """A delimited file as one batch."""
+    with path.open("rb") as file:
+        batches = list(read_batches(file, path.name, where=path, batch_bytes=batch_bytes))
+    return Batch(
+        pa.concat_tables([batch.table for batch in batches]).unify_dictionaries(),
+        pl.concat(batch.rejected for batch in batches),
+        sum(batch.rows_read for batch in batches),
+        batches[0].layout,
+    )
+
+
+def rows_of(path: Path) -> int:
+    with path.open("rb") as file:
+        return count_rows(file)
+
+
+def layout_of(path: Path) -> Layout:
+    with path.open("rb") as file:
+        return read_header(file, path)

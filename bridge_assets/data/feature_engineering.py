@@ -15,7 +15,7 @@ from bridge_assets.data.features import (
     Feature,
     expressions,
 )
-from bridge_assets.data.ingestion import one_record_per_structure
+from bridge_assets.data.bridges import one_record_per_structure
 from bridge_assets.data.normalization import Normalization
 from bridge_assets.storage import digest_of
 

@@ -6,43 +6,37 @@ Every row of a file is either a record or a rejected record: rows read = loaded 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from bridge_assets.data.bridges import ARROW_BRIDGES, BRIDGE_SCHEMA, as_polars, bridges
+from bridge_assets.data.opening import opened
 from bridge_assets.data.sources import survey_year_of
-from bridge_assets.nbi.decode import derived
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.nbi.items import BY_NAME, CONDITION_ITEMS
-from bridge_assets.nbi.records import RECORD_SCHEMA, Batch, read_batches, read_header
+from bridge_assets.nbi.records import Batch, read_batches
 from bridge_assets.storage import replacing, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
-
-def _bridge_schema() -> pl.Schema:
-    empty = pl.DataFrame(schema=RECORD_SCHEMA).with_columns(derived(2000))
-    return pl.Schema({"file": pl.String(), **empty.schema})
-
-
-#: The columns of raw_bridges: file, line number, every NBI item, `unparsed`, and the derived columns.
-BRIDGE_SCHEMA = _bridge_schema()
-
 RATINGS = (*map(str, range(10)), "N", "n")
+
+Given, Made = TypeVar("Given"), TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
 class IngestionReport:
     """What became of the rows of one file."""
 
-    file: str
-    layout: str
+    files: tuple[str, ...]
+    layouts: tuple[str, ...]
     rows_read: int
     loaded: int
     rejected: int
@@ -51,19 +45,21 @@ class IngestionReport:
     """Records in which at least one number was no number; the item is null there and its text stands in `unparsed`."""
 
 
-def ingest(path: Path, survey_year: int, records: Path, rejected: Path) -> IngestionReport:
-    """Read a delimited NBI file into two Parquet files, in batches, so that memory stays flat.
+def ingest(parts: Sequence[Path], survey_year: int, records: Path, rejected: Path) -> IngestionReport:
+    """Read the file of a survey year, or its state files, into two Parquet files.
+
+    Goes batch by batch, so that memory stays flat; while one is read, the one before is decoded and written.
 
     Parameters
     ----------
-    path : Path
-        The file, in one of the published layouts.
+    parts : sequence of Path
+        One file or several, each in one of the published layouts.
     survey_year : int
-        Its survey year.
+        Their survey year.
     records : Path
         Where the typed records go, one row a source row, `BRIDGE_SCHEMA`.
     rejected : Path
-        Where the rejected records go, `nbi.records.REJECTED_SCHEMA`.
+        Where the rejected records go, `nbi.records.REJECTED_SCHEMA` and survey_year.
 
     Returns
     -------
@@ -72,34 +68,58 @@ def ingest(path: Path, survey_year: int, records: Path, rejected: Path) -> Inges
     Raises
     ------
     SourceError, LayoutError
-        If the file as a whole cannot be read. Neither output is touched then.
+        If a file as a whole cannot be read. Neither output is touched then.
     StorageError
         If an output cannot be written. It is untouched then.
     """
-    layout = read_header(path)
-    rows_read = loaded = unparsed = 0
     refused: list[pl.DataFrame] = []
+    layouts: dict[str, None] = {}
+    rows_read = loaded = unparsed = 0
     with replacing(records) as aside:
-        arrow_schema = pl.DataFrame(schema=BRIDGE_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-        with pq.ParquetWriter(aside, arrow_schema, compression="zstd") as writer:
-            for batch in read_batches(path):
-                table = _bridges(batch, path, survey_year)
-                writer.write_table(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
-                rows_read += batch.rows_read
-                loaded += table.height
-                unparsed += table.height - table["unparsed"].null_count()
+        with pq.ParquetWriter(aside, ARROW_BRIDGES, compression="zstd", store_schema=False) as writer:
+
+            def write(read: tuple[str, Batch]) -> Batch:
+                file, batch = read
+                writer.write_table(bridges(batch, file, survey_year))
+                return batch
+
+            for batch in _one_behind(write, _read(parts)):
                 refused.append(batch.rejected)
+                layouts[batch.layout] = None
+                rows_read += batch.rows_read
+                loaded += batch.table.num_rows
+                unparsed += batch.table.num_rows - batch.table["unparsed"].null_count
         rejects = pl.concat(refused)
         write_parquet(rejects.with_columns(pl.lit(survey_year, dtype=pl.Int16).alias("survey_year")), rejected)
     return IngestionReport(
-        file=path.name,
-        layout=layout.name,
+        files=tuple(part.name for part in parts),
+        layouts=tuple(layouts),
         rows_read=rows_read,
         loaded=loaded,
         rejected=rejects.height,
         rejected_by_reason=dict(sorted(Counter(rejects["reason"]).items())),
         unparsed=unparsed,
     )
+
+
+def _read(parts: Sequence[Path]) -> Iterator[tuple[str, Batch]]:
+    for part in parts:
+        with opened(part) as source:
+            for batch in read_batches(source.file, source.name, where=part):
+                yield source.name, batch
+
+
+def _one_behind(do: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+    """Do something with each thing given, beside the making of the next one."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        earlier = None
+        for thing in given:
+            this = beside.submit(do, thing)
+            if earlier is not None:
+                yield earlier.result()
+            earlier = this
+        if earlier is not None:
+            yield earlier.result()
 
 
 def load_bridge_data(path: str, survey_year: int | None = None) -> pd.DataFrame:
@@ -124,7 +144,7 @@ def load_bridge_data(path: str, survey_year: int | None = None) -> pd.DataFrame:
     LayoutError
         If its header is none of the published layouts.
     """
-    return pl.concat(_bridges(*parts) for parts in _batches(path, survey_year)).to_pandas()
+    return pl.concat(as_polars(bridges(*parts)) for parts in _batches(path, survey_year)).to_pandas()
 
 
 def rejected_bridge_data(path: str, survey_year: int | None = None) -> pd.DataFrame:
@@ -181,29 +201,7 @@ def save_processed_data(df: pd.DataFrame, path: str | Path) -> None:
         raise ValueError(f"{path}: cannot write {path.suffix or 'a file without suffix'}. Expected: .parquet or .csv")
 
 
-def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
-    """The record that stands for its structure in its survey year.
-
-    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
-    the earlier line. `stg_bridges` follows the same rule in SQL.
-    """
-    return (
-        records.filter(pl.col("on_structure"))
-        .sort(
-            "survey_year",
-            "structure_key",
-            pl.col("inspection_date").fill_null(pl.date(1, 1, 1)),
-            -pl.col("line_number").cast(pl.Int64),
-        )
-        .unique(["survey_year", "structure_key"], keep="last", maintain_order=True)
-    )
-
-
-def _bridges(batch: Batch, path: Path, survey_year: int) -> pl.DataFrame:
-    return batch.records.select(pl.lit(path.name).alias("file"), pl.all()).with_columns(derived(survey_year))
-
-
-def _batches(path: str, survey_year: int | None) -> Iterator[tuple[Batch, Path, int]]:
+def _batches(path: str, survey_year: int | None) -> Iterator[tuple[Batch, str, int]]:
     file = Path(path)
     year = survey_year if survey_year is not None else survey_year_of(file.name)
     if year is None:
@@ -213,5 +211,5 @@ def _batches(path: str, survey_year: int | None) -> Iterator[tuple[Batch, Path, 
             why="The file's name holds no single year, and a record does not say it",
             do="pass survey_year, or name the file after its year, such as NBI_2016.txt",
         )
-    for batch in read_batches(file):
-        yield batch, file, year
+    for name, batch in _read([file]):
+        yield batch, name, year

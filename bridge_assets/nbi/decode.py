@@ -20,6 +20,18 @@ CENTURY_LOOKAHEAD = 10
 
 CULVERT_DESIGN = "19"
 
+#: The items that `derived` reads.
+DECODED_ITEMS = (
+    "STATE_CODE_001",
+    "STRUCTURE_NUMBER_008",
+    "RECORD_TYPE_005A",
+    "STRUCTURE_TYPE_043B",
+    *CONDITION_ITEMS,
+    "DATE_OF_INSPECT_090",
+    "LAT_016",
+    "LONG_017",
+)
+
 
 def rating(item: str) -> pl.Expr:
     """A condition item as Int8, 0 to 9; null for `N`, blank and anything else."""

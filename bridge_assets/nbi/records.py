@@ -8,22 +8,31 @@ with its line number and its bytes. Always: rows read = records + rejected.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from bridge_assets.nbi.errors import SourceError
-from bridge_assets.nbi.items import BY_NAME, ITEMS, Item, Kind
+from bridge_assets.nbi.fields import FieldReader, Reading, Rows
+from bridge_assets.nbi.items import BY_NAME, ITEMS, Kind
 from bridge_assets.nbi.layouts import Layout, recognise
 
-#: Bytes taken at a time. Eight megabytes take 6 % longer than 32 and three fifths of the memory.
-BATCH_BYTES = 8 << 20
+#: Bytes taken at a time: about 40,000 rows, a row group of the Parquet file each.
+BATCH_BYTES = 16 << 20
 
 POLARS_TYPE = {Kind.CODE: pl.String, Kind.TEXT: pl.String, Kind.INTEGER: pl.Int32, Kind.DECIMAL: pl.Float64}
+_ARROW_NUMBER = {Kind.INTEGER: pa.int32(), Kind.DECIMAL: pa.float64()}
+
+#: Codes that nearly every record has for itself: read as text, since their dictionary would be the column once more.
+ONE_A_RECORD = frozenset(
+    {"STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099"}
+)
 
 RECORD_SCHEMA = pl.Schema(
     {"line_number": pl.UInt32(), **{item.name: POLARS_TYPE[item.kind]() for item in ITEMS}, "unparsed": pl.String()}
@@ -39,176 +48,202 @@ REASONS = {
     "no_key": "State code or structure number is blank",
 }
 
-_NEWLINE, _COMMA, _NUL = b"\n"[0], b","[0], 0
+#: What a record cannot be without.
+KEY = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
 #: What a line may hold and still be blank; 0x1A ends files of the DOS years.
 _BLANK = b" \t\r\n\x1a"
 
 
-@dataclass(frozen=True, slots=True)
+def arrow_type(name: str) -> pa.DataType:
+    """Type of a column of a batch's Arrow table: coded items are dictionaries, `RECORD_SCHEMA` says the rest."""
+    if name == "line_number":
+        return pa.uint32()
+    item = BY_NAME.get(name)
+    if item is None or item.kind is Kind.TEXT or name in ONE_A_RECORD:
+        return pa.string()
+    return pa.dictionary(pa.int32(), pa.string()) if item.kind is Kind.CODE else _ARROW_NUMBER[item.kind]
+
+
+#: `RECORD_SCHEMA` in Arrow.
+ARROW_SCHEMA = pa.schema([(name, arrow_type(name)) for name in RECORD_SCHEMA])
+
+
+@dataclass(frozen=True)
 class Batch:
     """A run of rows of one file.
 
     Attributes
     ----------
-    records : pl.DataFrame
-        `RECORD_SCHEMA`. `unparsed` lists `ITEM='text'` for numbers that were no numbers; there the item is null.
+    table : pa.Table
+        The records, `ARROW_SCHEMA`. `unparsed` lists `ITEM='text'` for numbers that were no numbers; there the item is
+        null.
     rejected : pl.DataFrame
         `REJECTED_SCHEMA`.
     rows_read : int
         Rows of the batch that are not blank; equals the heights of the two tables together.
+    layout : str
+        Name of the layout, or of the other format, that the rows came in.
     """
 
-    records: pl.DataFrame
+    table: pa.Table
     rejected: pl.DataFrame
     rows_read: int
+    layout: str
+
+    @classmethod
+    def of(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
+        """A batch of records that came as a polars table of `RECORD_SCHEMA`."""
+        table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
+        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout)
+
+    @cached_property
+    def records(self) -> pl.DataFrame:
+        """The records as a polars table, `RECORD_SCHEMA`."""
+        return pl.DataFrame(self.table).cast(dict(RECORD_SCHEMA.items()))
 
 
-def read_header(path: Path) -> Layout:
+def read_header(file: BinaryIO, where: Path | str) -> Layout:
     """Recognise the layout of a file from its first line.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At its start; afterwards at its second line.
+    where : path
+        The file, for errors.
 
     Raises
     ------
     SourceError
-        If the file is missing, empty, or a web page saved as text.
+        If the file is empty, or a web page saved as text.
     LayoutError
         If the header is none of the published layouts.
     """
-    with _open(path) as file:
-        return _layout(file.readline(1 << 16), path)
+    text = file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
+    if not text:
+        raise SourceError("the file is empty", where=where, why="It has no header row", do="download it again")
+    if text.startswith("<"):
+        raise SourceError(
+            "this is a web page, not an NBI file",
+            where=where,
+            why=f"It begins with {text[:40]!r}",
+            do="look at the address in a browser (a file that moved is answered with a page) and download it again",
+        )
+    return recognise([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
 
 
-def read_batches(path: Path, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
+def read_batches(
+    file: BinaryIO, name: str, *, where: Path | str | None = None, batch_bytes: int = BATCH_BYTES
+) -> Iterator[Batch]:
     """Read a delimited NBI file batch by batch.
 
     Parameters
     ----------
-    path : Path
-        A file in one of the published layouts; LF or CRLF; UTF-8 or Latin-1.
+    file : BinaryIO
+        At its start, in one of the published layouts; LF or CRLF; UTF-8 or Latin-1.
+    name : str
+        Stands as `file` of rejected records.
+    where : path, optional
+        The file, for errors; the name by default.
     batch_bytes : int
         Bytes read at a time; the records do not depend on it.
 
     Yields
     ------
     Batch
-        In file order; at least one, even when the file has a header only.
+        At least one, empty for a file without rows.
 
     Raises
     ------
     SourceError, LayoutError
-        As `read_header`. Bad rows never raise.
+        As `read_header`.
     """
-    with _open(path) as file:
-        layout = _layout(file.readline(1 << 16), path)
-        line_number, rest, first = 2, b"", True
-        while True:
-            block = file.read(batch_bytes)
-            if block:
-                cut = block.rfind(b"\n") + 1
-                lines, rest = (rest + block[:cut], block[cut:]) if cut else (b"", rest + block)
-                if not lines:
-                    continue
-            else:
-                lines, rest = (rest + b"\n" if rest else b""), b""
-                if not lines and not first:
-                    return
-            yield _batch(lines, line_number, layout, path)
-            line_number += lines.count(b"\n")
-            first = False
-            if not block:
+    where = where or name
+    reader = _Reader(name, read_header(file, where))
+    rest, first = b"", True
+    while True:
+        block = file.read(batch_bytes)
+        if block:
+            whole, newline, tail = (rest + block).rpartition(b"\n")
+            if not newline:
+                rest = tail
+                continue
+            lines, rest = whole + newline, tail
+        else:
+            lines, rest = (rest + b"\n" if rest else b""), b""
+            if not lines and not first:
                 return
+        yield reader.batch(lines)
+        first = False
+        if not block:
+            return
 
 
-def count_rows(path: Path) -> int:
+def count_rows(file: BinaryIO) -> int:
     """Rows of a file below its header that are not blank: counted by themselves, to hold a reading against."""
-    with _open(path) as file:
-        file.readline()
-        return sum(1 for line in file if line.strip(_BLANK))
+    file.readline()
+    return sum(1 for line in file if line.strip(_BLANK))
 
 
-def _open(path: Path) -> io.BufferedReader:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise SourceError(
-            "the file is not there", where=path, why="Nothing was read", do="check the path and the source folder"
-        ) from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise SourceError(
-            "the file cannot be opened",
-            where=path,
-            why=f"The system says: {error.strerror}",
-            do="check the path and its permissions",
-        ) from error
+class _Reader:
+    """What is known of a file while it is read: its layout, the next line's number, the values of its coded items."""
 
+    def __init__(self, name: str, layout: Layout) -> None:
+        self.name, self.layout, self.next_line = name, layout, 2
+        self.fields = FieldReader([_reading(column) for column in layout.canonical])
 
-def _layout(first_line: bytes, path: Path) -> Layout:
-    text = first_line.removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
-    if not text:
-        raise SourceError("the file is empty", where=path, why="It has no header row", do="download it again")
-    if text.startswith("<"):
-        raise SourceError(
-            "this is a web page, not an NBI file",
-            where=path,
-            why=f"It begins with {text[:40]!r}",
-            do="look at the address in a browser (a file that moved is answered with a page) and download it again",
+    def batch(self, lines: bytes) -> Batch:
+        lines = _utf8(lines)
+        rows = self.fields.read(lines)
+        columns, blank = len(self.layout.columns), 0
+        rejected = []
+        for line, start, end, fields, nuls in rows.broken.tolist():
+            text = lines[start:end]
+            if fields == 1 and not text.strip(_BLANK):
+                blank += 1
+            elif nuls:
+                rejected.append(self._rejected(line, "unreadable", f"{nuls} NUL bytes", text))
+            else:
+                rejected.append(self._rejected(line, "field_count", f"{columns} fields expected, {fields} found", text))
+        table = self._table(rows)
+        keyed = np.logical_and(*(table[name].is_valid().to_numpy() for name in KEY))
+        for line, start, end in rows.lines[~keyed].tolist():
+            rejected.append(self._rejected(line, "no_key", REASONS["no_key"], lines[start:end]))
+        read = len(rows.lines) + len(rows.broken)
+        self.next_line += read
+        return Batch(
+            table=table if keyed.all() else table.filter(pa.array(keyed)),
+            rejected=pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row").sort("line_number"),
+            rows_read=read - blank,
+            layout=self.layout.name,
         )
-    return recognise([name.strip().strip("'\"").upper() for name in text.split(",")], path)
+
+    def _table(self, rows: Rows) -> pa.Table:
+        found = dict(zip(self.layout.canonical, rows.columns, strict=True))
+        unparsed: dict[int, list[str]] = {}
+        for column, texts in sorted(rows.odd_numbers.items()):
+            name = self.layout.canonical[column]
+            found[name] = _with_odd_numbers(found[name], texts, name, unparsed)
+        height = len(rows.lines)
+        found["line_number"] = pa.array((rows.lines[:, 0] + self.next_line).astype(np.uint32))
+        if unparsed:
+            said = ("; ".join(unparsed[row]) if row in unparsed else None for row in range(height))
+            found["unparsed"] = pa.array(said, pa.string())
+        columns = [found[field.name] if field.name in found else pa.nulls(height, field.type) for field in ARROW_SCHEMA]
+        return pa.table(columns, schema=ARROW_SCHEMA)
+
+    def _rejected(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
+        return self.name, self.next_line + line, reason, detail, text.decode().rstrip("\r").replace("\0", "\\0")
 
 
-def _batch(lines: bytes, first_line_number: int, layout: Layout, path: Path) -> Batch:
-    buffer = np.frombuffer(lines, dtype=np.uint8)
-    ends = np.flatnonzero(buffer == _NEWLINE)
-    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
-    fields = _count_per_line(buffer, _COMMA, ends) + 1
-    nuls = _count_per_line(buffer, _NUL, ends)
-    blank = np.zeros(len(ends), dtype=bool)
-    for index in np.flatnonzero(fields == 1):
-        blank[index] = not lines[starts[index] : ends[index]].strip(_BLANK)
-    whole = (fields == len(layout.columns)) & (nuls == 0)
-    rejected = [
-        _rejected(
-            path,
-            int(first_line_number + index),
-            *_reason(fields[index], nuls[index], layout),
-            lines[starts[index] : ends[index]],
-        )
-        for index in np.flatnonzero(~whole & ~blank)
-    ]
-    numbers = np.flatnonzero(whole).astype(np.uint32) + first_line_number
-    kept = lines if whole.all() else buffer[np.repeat(whole, ends - starts + 1)].tobytes()
-    records = _typed(_split(kept, layout), numbers)
-
-    keyed = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
-    for number in records.filter(~keyed)["line_number"]:
-        index = number - first_line_number
-        rejected.append(_rejected(path, number, "no_key", REASONS["no_key"], lines[starts[index] : ends[index]]))
-    return Batch(
-        records=records.filter(keyed),
-        rejected=pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row").sort("line_number"),
-        rows_read=int(len(ends) - blank.sum()),
-    )
-
-
-def _count_per_line(buffer: np.ndarray, byte: int, ends: np.ndarray) -> np.ndarray:
-    return np.diff(np.searchsorted(np.flatnonzero(buffer == byte), ends), prepend=0)
-
-
-def _reason(fields: int, nuls: int, layout: Layout) -> tuple[str, str]:
-    if nuls:
-        return "unreadable", f"{nuls} NUL bytes"
-    return "field_count", f"{len(layout.columns)} fields expected, {fields} found"
-
-
-def _rejected(path: Path, number: int, reason: str, detail: str, line: bytes) -> tuple[str, int, str, str, str]:
-    return path.name, number, reason, detail, _decode(line).rstrip("\r").replace("\0", "\\0")
-
-
-def _decode(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")  # the older files; never fails, and keeps every byte
+def _reading(name: str) -> Reading:
+    dtype = arrow_type(name)
+    if pa.types.is_dictionary(dtype):
+        return Reading.CODE
+    if pa.types.is_string(dtype):
+        return Reading.TEXT
+    return Reading.INTEGER if pa.types.is_integer(dtype) else Reading.DECIMAL
 
 
 def _utf8(lines: bytes) -> bytes:
@@ -219,59 +254,27 @@ def _utf8(lines: bytes) -> bytes:
     return lines
 
 
-def _split(lines: bytes, layout: Layout) -> pl.DataFrame:
-    if not lines:
-        return pl.DataFrame(schema=dict.fromkeys(layout.canonical, pl.String))
-    return pl.read_csv(
-        _utf8(lines),
-        has_header=False,
-        new_columns=layout.canonical,
-        quote_char=None,
-        infer_schema=False,
-        encoding="utf8",
-    )
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")  # the older files; never fails, and keeps every byte
 
 
-def _stripped(fields: pl.DataFrame) -> pl.DataFrame:
-    """Without padding and one balanced pair of single quotes; null when nothing is left."""
-    text = fields.select(pl.all().str.strip_chars(" \t\r"))
-    starts = text.select(pl.all().str.starts_with("'").any())
-    quoted = [_unquoted(column) for column in text.columns if starts[column][0]]
-    return text.with_columns(quoted).select(
-        pl.when(pl.col(column) != "").then(pl.col(column)).alias(column) for column in text.columns
-    )
-
-
-def _unquoted(column: str) -> pl.Expr:
-    value = pl.col(column)
-    balanced = value.str.starts_with("'") & value.str.ends_with("'") & (value.str.len_bytes() > 1)
-    inside = value.str.slice(1, value.str.len_chars() - 2).str.strip_chars(" \t")
-    return pl.when(balanced).then(inside).otherwise(value).alias(column)
-
-
-def _number(item: Item, dtype: pl.DataType) -> pl.Expr:
-    number = pl.col(item.name).cast(pl.Float64, strict=False)
-    number = pl.when(number.is_finite()).then(number)
-    if item.kind is Kind.INTEGER:
-        number = pl.when(number == number.round()).then(number)
-    return number.cast(dtype, strict=False)
-
-
-def _typed(text: pl.DataFrame, numbers: np.ndarray) -> pl.DataFrame:
-    text = _stripped(text)
-    numeric = [BY_NAME[name] for name in text.columns if BY_NAME[name].kind in (Kind.INTEGER, Kind.DECIMAL)]
-    values = text.select(_number(item, RECORD_SCHEMA[item.name]) for item in numeric)
-    lost = [
-        pl.when(text[item.name].is_not_null() & values[item.name].is_null()).then(
-            pl.format("{}='{}'", pl.lit(item.name), text[item.name])
-        )
-        for item in numeric
-        if text[item.name].null_count() != values[item.name].null_count()
-    ]
-    unparsed = pl.concat_str(lost, separator="; ", ignore_nulls=True) if lost else pl.lit(None, dtype=pl.String)
-    unparsed = pl.when(unparsed != "").then(unparsed).alias("unparsed")
-    known = text.with_columns(values).with_columns(unparsed, pl.Series("line_number", numbers, dtype=pl.UInt32))
-    return known.select(
-        pl.col(name) if name in known.columns else pl.lit(None, dtype=dtype).alias(name)
-        for name, dtype in RECORD_SCHEMA.items()
-    )
+def _with_odd_numbers(column: pa.Array, odd: dict[int, str], name: str, unparsed: dict[int, list[str]]) -> pa.Array:
+    """Numbers in another form than plain decimals (`1e3`, `+5`, twenty digits) by polars; what is none, noted."""
+    number = pl.Series(list(odd.values())).cast(pl.Float64, strict=False)
+    number = number.set(~number.is_finite().fill_null(False), None)
+    if BY_NAME[name].kind is Kind.INTEGER:
+        number = number.set((number != number.round()).fill_null(False), None)
+    number = number.cast(POLARS_TYPE[BY_NAME[name].kind], strict=False)
+    found = {row: value for row, value in zip(odd, number, strict=True) if value is not None}
+    for row, text in odd.items():
+        if row not in found:
+            unparsed.setdefault(row, []).append(f"{name}='{text}'")
+    if not found:
+        return column
+    values = column.to_pylist()
+    for row, value in found.items():
+        values[row] = value
+    return pa.array(values, column.type)

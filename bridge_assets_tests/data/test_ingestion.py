@@ -14,11 +14,10 @@ import polars as pl
 import pytest
 from nbi_files import write_nbi
 
+from bridge_assets.data.bridges import BRIDGE_SCHEMA, one_record_per_structure
 from bridge_assets.data.ingestion import (
-    BRIDGE_SCHEMA,
     ingest,
     load_bridge_data,
-    one_record_per_structure,
     rejected_bridge_data,
     save_processed_data,
     validate_bridge_data,
@@ -43,7 +42,7 @@ def dirty(tmp_path: Path) -> Path:
 
 
 def test_a_file_becomes_records_and_rejected_records(dirty: Path, tmp_path: Path) -> None:
-    report = ingest(dirty, 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
+    report = ingest([dirty], 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
     assert (report.rows_read, report.loaded, report.rejected, report.unparsed) == (5, 3, 2, 1)
     assert report.rejected_by_reason == {"field_count": 1, "no_key": 1}
     assert pl.read_parquet_schema(tmp_path / "records.parquet") == BRIDGE_SCHEMA
@@ -55,7 +54,7 @@ def test_a_file_becomes_records_and_rejected_records(dirty: Path, tmp_path: Path
 def test_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path: Path) -> None:
     before, digests = digest(dirty), set()
     for _ in range(2):
-        ingest(dirty, 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
+        ingest([dirty], 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
         digests.add((digest(tmp_path / "records.parquet"), digest(tmp_path / "rejected.parquet")))
     assert len(digests) == 1
     assert digest(dirty) == before
@@ -63,11 +62,11 @@ def test_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path:
 
 def test_a_file_that_cannot_be_read_leaves_the_outputs_of_before(dirty: Path, tmp_path: Path) -> None:
     records, rejected = tmp_path / "records.parquet", tmp_path / "rejected.parquet"
-    ingest(dirty, 2019, records, rejected)
+    ingest([dirty], 2019, records, rejected)
     before = digest(records), digest(rejected)
     dirty.write_text("<html>moved</html>")
     with pytest.raises(SourceError, match="web page"):
-        ingest(dirty, 2019, records, rejected)
+        ingest([dirty], 2019, records, rejected)
     assert (digest(records), digest(rejected)) == before
 
 
@@ -79,7 +78,7 @@ limit = int(sys.argv[4])
 if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-ingest(Path(sys.argv[1]), 2019, Path(sys.argv[2]), Path(sys.argv[3]))
+ingest([Path(sys.argv[1])], 2019, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
@@ -103,7 +102,7 @@ def large(tmp_path: Path) -> Path:
 
 def test_a_disk_that_takes_no_more_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp_path: Path) -> None:
     records = tmp_path / "records.parquet"
-    ingest(dirty, 2019, records, tmp_path / "rejected.parquet")
+    ingest([dirty], 2019, records, tmp_path / "rejected.parquet")
     before = digest(records)
     full = subprocess.run(_command(large, tmp_path, limit=30_000), capture_output=True, text=True, check=False)
     assert full.returncode != 0
@@ -116,7 +115,7 @@ def test_a_disk_that_takes_no_more_leaves_the_outputs_of_before(dirty: Path, lar
 
 def test_a_killed_run_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp_path: Path) -> None:
     records = tmp_path / "records.parquet"
-    ingest(dirty, 2019, records, tmp_path / "rejected.parquet")
+    ingest([dirty], 2019, records, tmp_path / "rejected.parquet")
     before = digest(records)
     process = subprocess.Popen(_command(large, tmp_path))
     deadline = time.monotonic() + 60
@@ -127,7 +126,7 @@ def test_a_killed_run_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp
     process.wait()
     assert digest(records) == before
     assert pl.read_parquet(records).height == 3
-    ingest(large, 2019, records, tmp_path / "rejected.parquet")
+    ingest([large], 2019, records, tmp_path / "rejected.parquet")
     assert pl.read_parquet(records).height == 20_000
 
 

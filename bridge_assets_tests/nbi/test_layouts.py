@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from nbi_files import layout_of
 
 from bridge_assets.nbi.errors import LayoutError
 from bridge_assets.nbi.items import NAMES
 from bridge_assets.nbi.layouts import LAYOUTS, layout_of_year, recognise
-from bridge_assets.nbi.records import read_header
 
 FIXTURES = {"nbi_1992": "1992", "nbi_2010": "2010", "nbi_2012": "1992", "nbi_2016": "2016", "nbi_2017": "2017"}
 
@@ -26,11 +26,11 @@ def test_every_layout_maps_onto_the_one_list_of_items() -> None:
 
 @pytest.mark.parametrize(("name", "layout"), FIXTURES.items())
 def test_real_headers_are_recognised(real_data, name: str, layout: str) -> None:
-    assert read_header(real_data / "nbi" / "layouts" / f"{name}.txt").name == layout
+    assert layout_of(real_data / "nbi" / "layouts" / f"{name}.txt").name == layout
 
 
 def test_a_real_state_file_of_2019_is_recognised(real_data) -> None:
-    assert read_header(real_data / "nbi" / "AK19.txt").name == "2019"
+    assert layout_of(real_data / "nbi" / "AK19.txt").name == "2019"
 
 
 @pytest.mark.parametrize("year", range(1992, 2026))

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nbi_files import nbi_line, nbi_text, write_nbi
+from nbi_files import nbi_line, nbi_text, read_nbi, rows_of, write_nbi
 
 from bridge_assets.nbi.decode import derived
 from bridge_assets.nbi.errors import LayoutError, SourceError
 from bridge_assets.nbi.layouts import layout_of_year
-from bridge_assets.nbi.records import BATCH_BYTES, RECORD_SCHEMA, REJECTED_SCHEMA, Batch, count_rows, read_batches
+from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA
 
 REAL_FILES = [
     ("AK19.txt", 2019), ("layouts/nbi_1992.txt", 1992), ("layouts/nbi_2010.txt", 2010), ("layouts/nbi_2012.txt", 2012),
@@ -23,21 +23,12 @@ REAL_FILES = [
 ]  # fmt: skip
 
 
-def read(path: Path, batch_bytes: int = BATCH_BYTES) -> Batch:
-    batches = list(read_batches(path, batch_bytes))
-    return Batch(
-        pl.concat(batch.records for batch in batches),
-        pl.concat(batch.rejected for batch in batches),
-        sum(batch.rows_read for batch in batches),
-    )
-
-
 @pytest.mark.parametrize(("name", "year"), REAL_FILES)
 def test_real_files_reconcile_and_classes_are_the_published_ones(real_data, name: str, year: int) -> None:
     path = real_data / "nbi" / name
-    batch = read(path)
+    batch = read_nbi(path)
     lines = sum(1 for line in path.read_bytes().split(b"\n")[1:] if line.strip())
-    assert batch.rows_read == lines == count_rows(path) == batch.records.height + batch.rejected.height
+    assert batch.rows_read == lines == rows_of(path) == batch.records.height + batch.rejected.height
     assert batch.records.schema == RECORD_SCHEMA
     assert batch.rejected.schema == REJECTED_SCHEMA
 
@@ -48,11 +39,11 @@ def test_real_files_reconcile_and_classes_are_the_published_ones(real_data, name
 
 
 def test_real_apostrophes_are_intact(real_data) -> None:
-    in_1992 = read(real_data / "nbi/layouts/nbi_1992.txt").records
+    in_1992 = read_nbi(real_data / "nbi/layouts/nbi_1992.txt").records
     assert "O'NEAL ROAD" in in_1992["FACILITY_CARRIED_007"].to_list()
     assert "LITTLE BASSETT'S   CREEK" in in_1992["FEATURES_DESC_006A"].to_list()
     raw = re.findall(r"'([^,]*'[^,]*)'", (real_data / "nbi/layouts/nbi_2010.txt").read_text("latin-1"))
-    texts = read(real_data / "nbi/layouts/nbi_2010.txt").records.select(
+    texts = read_nbi(real_data / "nbi/layouts/nbi_2010.txt").records.select(
         "FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009"
     )
     assert raw
@@ -62,13 +53,13 @@ def test_real_apostrophes_are_intact(real_data) -> None:
 def test_an_apostrophe_at_the_end_swallows_nothing(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2010, [{"FACILITY_CARRIED_007": "THE FARMERS'"}, {"STRUCTURE_NUMBER_008": "2"}])
     path.write_text(path.read_text().replace("'THE FARMERS'      '", "'THE FARMERS''"))
-    batch = read(path)
+    batch = read_nbi(path)
     assert batch.records["FACILITY_CARRIED_007"].to_list() == ["THE FARMERS'", "COUNTY ROAD 27"]
     assert batch.rejected.is_empty()
 
 
 def test_codes_stay_text_and_numbers_become_numbers(tmp_path: Path) -> None:
-    row = read(
+    row = read_nbi(
         write_nbi(
             tmp_path, 2019, [{"DESIGN_LOAD_031": "A", "OWNER_022": "01", "DECK_COND_058": "N", "STATE_CODE_001": "09"}]
         )
@@ -79,7 +70,7 @@ def test_codes_stay_text_and_numbers_become_numbers(tmp_path: Path) -> None:
 
 
 def test_a_number_that_is_none_keeps_its_text(tmp_path: Path) -> None:
-    record = read(write_nbi(tmp_path, 2019, [{"ADT_029": "12x", "DECK_WIDTH_MT_052": "1e400"}])).records.row(
+    record = read_nbi(write_nbi(tmp_path, 2019, [{"ADT_029": "12x", "DECK_WIDTH_MT_052": "1e400"}])).records.row(
         0, named=True
     )
     assert record["ADT_029"] is None
@@ -88,7 +79,7 @@ def test_a_number_that_is_none_keeps_its_text(tmp_path: Path) -> None:
 
 def test_columns_that_fhwa_renamed_are_one_series(tmp_path: Path) -> None:
     for year in (2017, 2019):
-        record = read(write_nbi(tmp_path, year, [{"BRIDGE_CONDITION": "F", "DECK_AREA": "260.5"}])).records.row(
+        record = read_nbi(write_nbi(tmp_path, year, [{"BRIDGE_CONDITION": "F", "DECK_AREA": "260.5"}])).records.row(
             0, named=True
         )
         assert (record["BRIDGE_CONDITION"], record["DECK_AREA"]) == ("F", 260.5)
@@ -100,7 +91,7 @@ def test_rows_that_do_not_fit_are_kept_with_line_reason_and_text(tmp_path: Path)
     lines = [good, comma, good[:100], nbi_line(layout, STRUCTURE_NUMBER_008="   "), good.replace("BEAR", "BE\0R"), good]
     path = tmp_path / "NBI_2019.txt"
     path.write_text("\n".join([",".join(layout.columns), *lines]), newline="")
-    batch = read(path)
+    batch = read_nbi(path)
     assert batch.rows_read == 6
     assert batch.records["line_number"].to_list() == [2, 7]
     assert batch.rejected["line_number"].to_list() == [3, 4, 5, 6]
@@ -112,7 +103,7 @@ def test_rows_that_do_not_fit_are_kept_with_line_reason_and_text(tmp_path: Path)
 def test_blank_lines_and_the_dos_end_of_file_are_no_rows(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
     path.write_bytes(path.read_bytes() + b"\r\n   \r\n\x1a")
-    assert read(path).rows_read == 1 == count_rows(path)
+    assert read_nbi(path).rows_read == 1 == rows_of(path)
 
 
 def test_line_ends_and_the_last_line_without_one_change_nothing(tmp_path: Path) -> None:
@@ -125,7 +116,7 @@ def test_line_ends_and_the_last_line_without_one_change_nothing(tmp_path: Path) 
     ):
         path = tmp_path / f"{name}_2016.txt"
         path.write_bytes(text.encode())
-        tables.append(read(path).records)
+        tables.append(read_nbi(path).records)
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
 
@@ -135,15 +126,15 @@ def test_latin_1_and_utf_8_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
     text = nbi_text(2010, [{"FACILITY_CARRIED_007": "CAÑON RD"}])
     for encoded in (text.encode("latin-1"), text.encode(), b"\xef\xbb\xbf" + text.encode()):
         path.write_bytes(encoded)
-        assert read(path).records["FACILITY_CARRIED_007"].to_list() == ["CAÑON RD"]
+        assert read_nbi(path).records["FACILITY_CARRIED_007"].to_list() == ["CAÑON RD"]
 
 
 def test_batches_of_any_size_give_the_same_records(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2012, [{"STRUCTURE_NUMBER_008": str(number)} for number in range(40)])
     path.write_bytes(path.read_bytes().replace(b",1974,", b",1974,,", 7))
-    whole = read(path)
+    whole = read_nbi(path)
     for size in (100, 700, 1501):
-        parts = read(path, size)
+        parts = read_nbi(path, size)
         assert parts.rows_read == whole.rows_read == 40
         assert parts.records.equals(whole.records)
         assert parts.rejected.equals(whole.rejected)
@@ -164,13 +155,13 @@ def test_what_is_no_nbi_file_is_named(tmp_path: Path, content: bytes, error: typ
     path = tmp_path / "NBI_2019.txt"
     path.write_bytes(content)
     with pytest.raises(error, match=says) as raised:
-        read(path)
+        read_nbi(path)
     assert str(path) in str(raised.value)
     assert "What to do" in str(raised.value)
 
 
 def test_a_header_alone_is_a_file_without_rows(tmp_path: Path) -> None:
-    batch = read(write_nbi(tmp_path, 2019, []))
+    batch = read_nbi(write_nbi(tmp_path, 2019, []))
     assert (batch.rows_read, batch.records.height, batch.rejected.height) == (0, 0, 0)
 
 
@@ -183,7 +174,7 @@ def test_any_text_comes_back_without_its_padding(tmp_path: Path, texts: list[tup
     path = tmp_path / "NBI_2017.txt"
     rows = [{"FACILITY_CARRIED_007": one, "LOCATION_009": other} for one, other in texts]
     path.write_text(nbi_text(2017, rows), encoding="utf-8", newline="")
-    records = read(path).records
+    records = read_nbi(path).records
     assert records["FACILITY_CARRIED_007"].to_list() == [one.strip(" \t") or None for one, _ in texts]
     assert records["LOCATION_009"].to_list() == [other.strip(" \t") or None for _, other in texts]
 
@@ -197,5 +188,5 @@ def test_no_bytes_lose_a_row_or_raise(tmp_path: Path, noise: bytes, between: boo
     path.write_bytes(
         ",".join(layout.columns).encode() + b"\n" + good + (b"\n" if between else b"") + noise + b"\n" + good
     )
-    batch = read(path)
-    assert batch.rows_read == count_rows(path) == batch.records.height + batch.rejected.height
+    batch = read_nbi(path)
+    assert batch.rows_read == rows_of(path) == batch.records.height + batch.rejected.height

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from nbi_files import layout_of, read_nbi
 
 from bridge_assets.nbi.decode import derived
 from bridge_assets.nbi.items import NAMES
 from bridge_assets.nbi.layouts import layout_of_year
-from bridge_assets.nbi.records import read_batches, read_header
 from bridge_assets.nbi.sample import SampleSpec, SampleSummary, is_current, write_sample
 from bridge_assets.nbi.sample.places import NAMES_LATIN
 from bridge_assets.storage import StorageError
@@ -61,7 +61,7 @@ class Sample:
 
 
 def read_back(summary: SampleSummary, oracle_file: Path) -> Sample:
-    batches = [(int(path.stem[4:]), batch) for path in summary.files for batch in read_batches(path)]
+    batches = [(int(path.stem[4:]), read_nbi(path)) for path in summary.files]
     return Sample(
         summary,
         pl.read_parquet(oracle_file),
@@ -100,7 +100,7 @@ def test_every_published_year_can_be_written_in_its_layout(tmp_path: Path) -> No
     assert summary.years == list(range(1992, 2026))
     for year, path in zip(summary.years, summary.files, strict=True):
         assert path == tmp_path / f"NBI_{year}.txt"
-        assert read_header(path) == layout_of_year(year)
+        assert layout_of(path) == layout_of_year(year)
 
 
 @pytest.mark.parametrize("years", [(1992, 1992), (1999, 2000), (2010, 2011), (2025, 2025)])

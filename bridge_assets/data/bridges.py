@@ -1,0 +1,68 @@
+"""Bridges: the records of a survey year with what follows from them, the rows of raw_bridges.
+
+Belongs here: the table's schema and how a batch of records becomes a part of it. Does not belong here: where files come
+from, and what is written where (`ingestion`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from bridge_assets.nbi.decode import DECODED_ITEMS, derived
+from bridge_assets.nbi.records import ARROW_SCHEMA, RECORD_SCHEMA, Batch
+
+
+def _bridge_schema() -> pl.Schema:
+    empty = pl.DataFrame(schema=RECORD_SCHEMA).select(derived(2000))
+    return pl.Schema({"file": pl.String(), **RECORD_SCHEMA, **empty.schema})
+
+
+#: The columns of raw_bridges: file, line number, every NBI item, `unparsed`, and the derived columns.
+BRIDGE_SCHEMA = _bridge_schema()
+
+
+#: The derived columns of `BRIDGE_SCHEMA`, in order.
+DERIVED_SCHEMA = pl.Schema(list(BRIDGE_SCHEMA.items())[1 + len(RECORD_SCHEMA) :])
+
+#: `BRIDGE_SCHEMA` in Arrow, coded items as dictionaries.
+ARROW_BRIDGES = pa.schema(
+    [
+        pa.field("file", pa.dictionary(pa.int32(), pa.string())),
+        *ARROW_SCHEMA,
+        *pl.DataFrame(schema=DERIVED_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema,
+    ]
+)
+
+
+def bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
+    """The records of a batch as bridges, `ARROW_BRIDGES`."""
+    records = batch.table
+    coded = pl.DataFrame(records.select(DECODED_ITEMS)).cast(dict.fromkeys(DECODED_ITEMS, pl.String))
+    decoded = coded.select(derived(survey_year)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))
+    return pa.table([name, *records.columns, *decoded.columns], schema=ARROW_BRIDGES)
+
+
+def as_polars(table: pa.Table) -> pl.DataFrame:
+    """Bridges as a polars table, `BRIDGE_SCHEMA`."""
+    return pl.DataFrame(table).cast(dict(BRIDGE_SCHEMA.items()))
+
+
+def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
+    """The record that stands for its structure in its survey year.
+
+    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
+    the earlier line. `stg_bridges` follows the same rule in SQL.
+    """
+    return (
+        records.filter(pl.col("on_structure"))
+        .sort(
+            "survey_year",
+            "structure_key",
+            pl.col("inspection_date").fill_null(pl.date(1, 1, 1)),
+            -pl.col("line_number").cast(pl.Int64),
+        )
+        .unique(["survey_year", "structure_key"], keep="last", maintain_order=True)
+    )
