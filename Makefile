@@ -5,6 +5,7 @@
 #   make test    set up, pass the tests
 #   make lint types    style, layers and types         make format    rewrite to the style
 #   make bench   measure, as ratios                    make lock      resolve the lock anew
+#   make schema  write docs/schema.md and the columns of the dbt sources from the declarations
 #   make clean   remove the environment and caches; what was made stays in var/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +17,7 @@ UV_VERSION := 0.13.9
 
 export DO_NOT_TRACK := 1
 
-.PHONY: setup sample run dev test lint types format bench lock clean
+.PHONY: setup sample run dev test lint types format bench schema lock clean
 
 setup: $(READY) $(MANIFEST)
 
@@ -57,6 +58,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+schema: setup
+	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dvc --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock

@@ -1,12 +1,15 @@
-"""`python -m benchmarks [name ...]`: run the named benchmarks, or all."""
+"""`python -m benchmarks [name ...]`: run the named benchmarks, or all.
+
+Those of national size need 3 GB of disk; `BRIDGE_ASSETS_BENCHMARKS` names a folder where their files are kept.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import ingestion, loading
+from benchmarks import features, growth, ingestion, loading
 
-BENCHMARKS = {"loading": loading.main, "ingestion": ingestion.main}
+BENCHMARKS = {"loading": loading.main, "ingestion": ingestion.main, "features": features.main, "growth": growth.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

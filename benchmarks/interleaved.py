@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _PEAK = """
 import resource, subprocess, sys
@@ -44,6 +47,13 @@ def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str,
                 raise RuntimeError(f"{name} failed: {' '.join(command)}")
             peaks[name].append(int(ran.stdout) / 1024)
     return {name: Measured(statistics.median(seconds[name]), max(peaks[name])) for name in commands}
+
+
+def working_folder() -> Path:
+    """Where national files are kept from one benchmark to the next: `BRIDGE_ASSETS_BENCHMARKS`, or a new folder."""
+    folder = Path(os.environ.get("BRIDGE_ASSETS_BENCHMARKS") or tempfile.mkdtemp(prefix="bridge_assets_benchmarks_"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def show(measured: Mapping[str, Measured], baseline: str) -> None:

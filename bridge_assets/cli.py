@@ -40,21 +40,23 @@ def sample() -> None:
 
 
 @main.command()
-@click.option("--job", default="full_pipeline", show_default=True, help="full_pipeline, latest_year or scoring.")
+@click.option("--job", default="full_pipeline", show_default=True, help="Or: inventory, latest_year, scoring.")
 @click.option("--years", help="A survey year or a range such as 2010-2020; by default all the source has.")
 def run(job: str, years: str | None) -> None:
     """Run a job over survey years, in this process, and say what it made."""
-    from bridge_assets.data.sources import survey_files
+    from bridge_assets.data.acquisition import known_years, remote_years
+    from bridge_assets.data.copies import shown
 
     data = DataSettings.load()
     if data.uses_sample and (written := _ensure_sample(data)):
         click.echo(written)
-    there = list(survey_files(data.source_folder))
+    source = data.source_folder if data.source_kind in ("folder", "sample") else shown(data.source)
+    there = known_years(data) or (list(remote_years(data)) if data.source_kind == "remote" else [])
     if not there:
         raise SourceError(
-            "there is no survey file in the source folder",
-            where=data.source_folder,
-            why="No .txt or .csv file there has a survey year in its name",
+            "there is no survey file in the source",
+            where=source,
+            why="No file there has a survey year in its name or inside",
             do="put files there under names such as NBI_2016.txt, or set source in configs/data_config.yaml",
         )
     from bridge_assets.definitions import defs
@@ -69,7 +71,7 @@ def run(job: str, years: str | None) -> None:
     first, last = _range(years) if years else (inside[0], inside[-1])
     if unknown := [year for year in (first, last) if year not in known]:
         raise click.BadParameter(f"{unknown[0]} is no survey year here. There are: {known[0]} to {known[-1]}")
-    click.echo(f"Running {job} over survey years {first} to {last} from {data.source_folder} ...")
+    click.echo(f"Running {job} over survey years {first} to {last} from {source} ...")
     terminal = sys.stdout
     outcome = run_job(defs, job, (first, last), say=lambda line: click.echo(line, file=terminal))
     click.echo(summary(outcome, data))
@@ -130,6 +132,36 @@ def rollback(version: str | None) -> None:
 
     deployment = LocalEndpoint(DataSettings.load().endpoint_folder).rollback(version)
     click.echo(f"The local endpoint serves {deployment.version} again (it served {deployment.previous}).")
+
+
+@main.group()
+def dvc() -> None:
+    """Versions of survey files and models in DVC, as configs/dvc_config.yaml says."""
+
+
+@dvc.command("version")
+def dvc_version() -> None:
+    """Add the survey files, and the model version made last, as they are now, and push them."""
+    from bridge_assets.data.dvc_integration import version_model, version_raw_files
+    from bridge_assets.models.candidate import LATEST, latest
+    from bridge_assets.settings import DvcSettings
+
+    data, settings = DataSettings.load(), DvcSettings.load()
+    if settings.raw_files:
+        for folder, md5 in version_raw_files(data, settings).items():
+            click.echo(f"{folder}: {md5}")
+    if settings.models and (data.models_folder / LATEST).is_file():
+        folder = latest(data.models_folder).folder
+        click.echo(f"{folder}: {version_model(folder, settings)}")
+    click.echo("The .dvc files beside them name these versions: commit them.")
+
+
+@dvc.command("pull")
+def dvc_pull() -> None:
+    """Bring back what the .dvc files name; exits with DVC's own code."""
+    from bridge_assets.data.dvc_integration import dvc_pull
+
+    sys.exit(dvc_pull())
 
 
 def _ensure_sample(data: DataSettings) -> str | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 #: Set to use another configuration folder than `configs/` beside the package or in the working directory.
 CONFIG_FOLDER_VARIABLE = "BRIDGE_ASSETS_CONFIGS"
@@ -129,21 +129,27 @@ def _explain(error: ValidationError, path: Path, settings: type[_YamlSettings]) 
 
 
 def _siblings(settings: type[BaseModel], keys: list[str]) -> list[str]:
-    model: type[BaseModel] = settings
+    there: Any = settings
     for key in keys[:-1]:
-        annotation = model.model_fields[key].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        model = annotation
-    return sorted(model.model_fields)
+        if get_origin(there) is dict:
+            there = get_args(there)[1]
+        elif isinstance(there, type) and issubclass(there, BaseModel):
+            there = there.model_fields[key].annotation
+    return sorted(there.model_fields) if isinstance(there, type) and issubclass(there, BaseModel) else []
 
 
 class SurveyYears(_Strict):
     """The survey years that have a partition."""
 
-    first: int | None = Field(default=None, ge=FIRST_NBI_YEAR, description="Empty = the first year in the source.")
+    first: int | None = Field(
+        default=None,
+        ge=FIRST_NBI_YEAR,
+        description="Empty = the first year in the source; 1992 for a remote folder, which is not listed at load.",
+    )
     last: int | None = Field(
-        default=None, ge=FIRST_NBI_YEAR, description="Empty = 2025, or the last year in the source."
+        default=None,
+        ge=FIRST_NBI_YEAR,
+        description="Empty = 2025, or the last year in the source; the last of the catalogue for `fhwa`.",
     )
 
     @model_validator(mode="after")
@@ -168,6 +174,61 @@ class SampleSettings(_Strict):
         return self
 
 
+def _words(value: Any) -> Any:
+    """`AL, MA` and `[AL, MA]` are the same, so that an environment variable needs no brackets."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Sha256Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12,64}$")]
+_State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class NationalFile(_Strict):
+    """What is known of the national file of one survey year. Each value may be left out: it is then not compared."""
+
+    rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
+    columns: int | None = Field(default=None, ge=1)
+    zip: _Sha256 | None = Field(default=None, description="SHA-256 of the archive.")
+    member: _Sha256 | None = Field(default=None, description="SHA-256 of the one text file in it.")
+
+
+class FhwaSettings(_Strict):
+    """The catalogue of what FHWA publishes, for `source: fhwa`.
+
+    `{year}` stands for 2016, `{yy}` for 16, `{state}` for AL in the addresses.
+    """
+
+    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Postal codes: state files are taken. Empty: national files are."
+    )
+    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Revised files that may be used: the first 12 or more digits of their SHA-256."
+    )
+    state_address: str = "https://www.fhwa.dot.gov/bridge/nbi/{year}/delimited/{state}{yy}.txt"
+    national_address: dict[int, str] = Field(
+        default={
+            1992: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronlyonefile.zip",
+            2018: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronefiledel.zip",
+        },
+        description="First survey year -> the address from that year on.",
+    )
+    catalogue: dict[Annotated[int, Field(ge=FIRST_NBI_YEAR)], NationalFile] = Field(
+        default={}, description="The survey years there are. The years that ship stand in data_config.yaml."
+    )
+
+    @model_validator(mode="after")
+    def _addresses_are_patterns(self) -> Self:
+        for address in (self.state_address, *self.national_address.values()):
+            try:
+                address.format(year=2016, yy="16", state="AL")
+            except (KeyError, IndexError, ValueError):
+                raise ValueError(f"{address}: only {{year}}, {{yy}} and {{state}} can stand in an address") from None
+            if not address.startswith(("https://", "http://")):
+                raise ValueError(f"{address}: an address begins with https://")
+        return self
+
+
 class DataSettings(_YamlSettings):
     """`data_config.yaml`: where survey files come from and where everything made from them lies."""
 
@@ -176,15 +237,26 @@ class DataSettings(_YamlSettings):
     )
     file: ClassVar[str] = "data_config.yaml"
 
-    source: str = Field(default="sample", description="`sample`, or a folder of delimited NBI files.")
+    source: str = Field(
+        default="sample",
+        description="`sample`, `fhwa`, a folder of survey files, or the address of one (s3://, gs://, abfs://).",
+    )
     home: Path = Field(default=Path("var"), description="Folder of everything the platform makes.")
     survey_years: SurveyYears = SurveyYears()
     sample: SampleSettings = SampleSettings()
+    fhwa: FhwaSettings = FhwaSettings()
     sheet: str = Field(default="{home}/reports/bridge_outlook.csv", description="Where looker_sheet is written.")
 
     @property
     def uses_sample(self) -> bool:
         return self.source == "sample"
+
+    @property
+    def source_kind(self) -> Literal["sample", "folder", "fhwa", "remote"]:
+        """What `source` is. A local folder that is called fhwa is written `./fhwa`."""
+        if self.source in ("sample", "fhwa"):
+            return self.source  # type: ignore[return-value]
+        return "remote" if "://" in self.source else "folder"
 
     @cached_property
     def home_folder(self) -> Path:
@@ -192,8 +264,19 @@ class DataSettings(_YamlSettings):
 
     @property
     def source_folder(self) -> Path:
-        """The folder that is looked into for survey files."""
-        return self.sample_folder if self.uses_sample else (project_folder() / self.source).absolute()
+        """The folder in which survey files lie; for `fhwa` and remote folders, the one that holds their copies."""
+        match self.source_kind:
+            case "sample":
+                return self.sample_folder
+            case "folder":
+                return (project_folder() / self.source).absolute()
+            case _:
+                return self.downloads_folder
+
+    @property
+    def downloads_folder(self) -> Path:
+        """Copies of remote survey files. They are kept: a revised file never replaces one."""
+        return self.home_folder / "downloads"
 
     @property
     def sample_folder(self) -> Path:
@@ -295,3 +378,30 @@ class MlflowSettings(_YamlSettings):
 
     def uri(self, home: Path) -> str:
         return self.tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
+
+
+class DvcSettings(_YamlSettings):
+    """`dvc_config.yaml`: versions of survey files and models in DVC; off while `remote` is empty."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_ASSETS_DVC__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    file: ClassVar[str] = "dvc_config.yaml"
+
+    remote: str = Field(default="", description="A local folder or s3://bucket/folder. Empty = DVC is off.")
+    # DVC lowers the case of `core.remote`, so that another name would not be found.
+    remote_name: str = Field(default="storage", pattern=r"^[a-z][a-z0-9_-]*$")
+    endpoint_url: str = Field(default="", description="Address of an S3 server that is not Amazon's.")
+    region: str = Field(default="", description="Empty = from the environment.")
+    repository: Path = Field(default=Path(), description="Folder of the DVC repository.")
+    cache_type: Literal["copy", "reflink,copy"] = "reflink,copy"
+    raw_files: bool = Field(default=True, description="Version the source folder and downloaded survey files.")
+    models: bool = Field(default=True, description="Version the folder of each registered model version.")
+
+    @property
+    def on(self) -> bool:
+        return bool(self.remote)
+
+    @property
+    def repository_folder(self) -> Path:
+        return (project_folder() / self.repository).absolute()

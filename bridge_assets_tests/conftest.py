@@ -9,15 +9,17 @@ checkout, or in the folder that `BRIDGE_ASSETS_REAL_DATA` names, and skip where 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from download_server import Server, download_server
 
 PROJECT = Path(__file__).parent.parent
 
 # What this machine's user has set for their own runs is none of the tests' business.
 for variable in [*os.environ]:
-    if variable.startswith(("BRIDGE_ASSETS_DATA__", "BRIDGE_ASSETS_MODEL__", "BRIDGE_ASSETS_MLFLOW__", "DAGSTER_HOME")):
+    if variable.startswith((*(f"BRIDGE_ASSETS_{of}__" for of in ("DATA", "MODEL", "MLFLOW", "DVC")), "DAGSTER_HOME")):
         del os.environ[variable]
 
 
@@ -31,3 +33,35 @@ def real_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Address of an S3 server on loopback (moto), with credentials that are good for nothing else."""
+    server = pytest.importorskip("moto.server", reason="the S3 server of the tests is moto[server]")
+    with pytest.MonkeyPatch.context() as patch:
+        # Set before the server starts: what a user's shell holds must never reach a real bucket.
+        for variable in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(variable)
+        running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        running.start()
+        host, port = running.get_host_and_port()
+        for variable, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
+            patch.setenv(variable, value)
+        yield f"http://{host}:{port}"
+        running.stop()
+
+
+@pytest.fixture
+def web() -> Iterator[Server]:
+    """A web server on loopback, for downloads."""
+    with download_server() as server:
+        yield server

@@ -19,13 +19,26 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 
-from bridge_assets.data.ingestion import one_record_per_structure
+from bridge_assets.data.bridges import one_record_per_structure
+from bridge_assets.data.ingestion import ingest
 from bridge_assets.nbi.decode import derived
-from bridge_assets.nbi.records import RECORD_SCHEMA, read_batches
+from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA
 from bridge_assets.storage import write_parquet
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
-INVENTORY = {"stg_bridges", "int_inspections", "fct_condition_transitions", "dim_structures"}
+INVENTORY = {
+    "duplicate_records",
+    "rejects",
+    "stg_bridges",
+    "int_inspections",
+    "int_key_breaks",
+    "fct_component_rises",
+    "fct_condition_transitions",
+    "dim_structures",
+    "structure_number_variants",
+    "renumbered_structures",
+    "renumbering_breaks",
+}
 REPORTING = {"mart_condition_by_year", "mart_bridge_outlook"}
 WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
@@ -119,6 +132,14 @@ def write_records(records: list[dict[str, Any]], lake: Path) -> None:
         write_parquet(
             table.select(pl.lit(f"NBI_{year}.txt").alias("file"), pl.all()), lake / "raw_bridges" / f"{year}.parquet"
         )
+        rejected = pl.DataFrame([(f"NBI_{year}.txt", 99, "no_key", "", ",'O'NEAL',")], REJECTED_SCHEMA, orient="row")
+        rejected = rejected.with_columns(pl.lit(year, dtype=pl.Int16).alias("survey_year"))
+        write_parquet(rejected, lake / "rejected_records" / f"{year}.parquet")
+
+
+def write_file(path: Path, year: int, lake: Path) -> None:
+    name = f"{path.stem}.parquet"
+    ingest([path], year, lake / "raw_bridges" / name, lake / "rejected_records" / name)
 
 
 def write_scores(year: int, lake: Path) -> None:
@@ -185,11 +206,14 @@ def test_the_manifest_says_what_dagster_asks_of_it(inventory):
 def test_the_inventory_is_built_before_anything_is_scored(inventory):
     warehouse, statuses = inventory
     assert {name for name, status in statuses.items() if status == "success"} == INVENTORY
-    # Two of fourteen records lack a usable date: too many, but no reason to stop.
-    assert {name for name, status in statuses.items() if status == "warn"} == {"missing_inspection_dates_are_rare"}
+    # Two of fourteen records lack a usable date, and a structure has three that disagree: no reason to stop.
+    assert {name for name, status in statuses.items() if status == "warn"} == {
+        "missing_inspection_dates_are_rare",
+        "duplicates_agree_on_the_condition",
+    }
     assert set(statuses.values()) == {"success", "pass", "warn"}
     unit_tests = {node["name"] for node in warehouse.manifest()["unit_tests"].values()}
-    assert len(unit_tests) == 4
+    assert len(unit_tests) == 11
     assert unit_tests <= statuses.keys()
 
 
@@ -205,6 +229,25 @@ def test_every_column_is_described_and_every_description_has_a_column(everything
 def test_condition_belongs_to_record_type_1_and_the_latest_inspection_then_the_earlier_line_stand_for_it(inventory):
     warehouse, _ = inventory
     assert warehouse.rows("select condition, line_number from stg_bridges where structure_key = '02-TWICE'") == [(5, 8)]
+
+
+def test_duplicates_are_reported_with_the_rule_that_chose_between_them(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows(
+        "select line_number, records, kept, decided_by, agrees from duplicate_records"
+        " where structure_key = '02-TWICE' order by line_number"
+    ) == [
+        (6, 3, False, "later_inspection", False),
+        (8, 3, True, "earlier_line", True),
+        (9, 3, False, "earlier_line", False),
+    ]
+
+
+def test_the_rejects_of_all_years_are_one_table(inventory):
+    warehouse, _ = inventory
+    assert warehouse.rows("from rejects") == [
+        (year, f"NBI_{year}.txt", 99, "no_key", "", ",'O'NEAL',") for year in (2016, 2017, 2018)
+    ]
 
 
 def test_an_inspection_in_the_future_is_evidence_only_once_it_has_happened(inventory):
@@ -283,15 +326,99 @@ def test_the_outlook_is_the_latest_scored_year_most_probable_first(everything):
     assert outlook["facility_carried"].to_list()[-1] == "O'NEAL ROAD"
 
 
+#: The same bridges, a state's whole inventory, before and after it gave them other numbers.
+BRIDGES = [
+    {"COUNTY_CODE_003": f"{9 + index % 5:03}", "YEAR_BUILT_027": 1930 + index, "STRUCTURE_LEN_MT_049": 10.0 + index}
+    | {"FACILITY_CARRIED_007": f"COUNTY ROAD {index}", "FEATURES_DESC_006A": f"BRANCH NO. {index % 7}"}
+    for index in range(60)
+]
+
+
+def renumbered_state() -> list[dict[str, Any]]:
+    """60 bridges of Alaska: 1999 and 2000 under numbers padded in two ways, from 2001 on under other numbers."""
+    number_of = {1999: lambda index: f"{index + 1:06}", 2000: lambda index: f"{index + 1}"}
+    return [
+        record(number_of.get(year, lambda index: f"Z{7919 * index:06}")(index), year, date, "777N", index + 2, **items)
+        for year, date in ((1999, "1298"), (2000, "1299"), (2001, "101"))
+        for index, items in enumerate(BRIDGES)
+    ]
+
+
+@pytest.fixture(scope="module")
+def renumbered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, str]]:
+    """A state that pads its numbers otherwise in 2000, twice one of them, and renumbers in 2001."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("renumbered"))
+    # Number 1 is there in both spellings; the later line has the later inspection.
+    twice = [record("000001", 2000, "100", "666N", 62, **BRIDGES[0])]
+    write_records(renumbered_state() + twice, warehouse.lake)
+    return warehouse, warehouse.dbt("build", "--select", "tag:inventory", *WITHOUT_UNIT_TESTS)
+
+
+def test_other_padding_is_no_break_and_other_numbers_are_reported_as_one(renumbered):
+    warehouse, statuses = renumbered
+    assert warehouse.rows("select state_code, survey_year, vanished, appeared, matched from renumbering_breaks") == [
+        ("02", 2001, 60, 60, 60)
+    ]
+    # Year built, length, facility and features agree; places and locations are not known.
+    pairs = warehouse.rows("select old_structure_key, new_structure_key, evidence from renumbered_structures")
+    assert set(pairs) == {(f"02-{index + 1}", f"02-Z{7919 * index:06}", 4) for index in range(len(BRIDGES))}
+    assert statuses["no_state_changes_its_keys"] == "warn"
+    assert warehouse.rows(
+        "select next_survey_year is null, survey_year, censoring, count(*) from fct_condition_transitions"
+        " where outcome = 'censored' group by all order by all"
+    ) == [(True, 2000, "left_inventory", 60), (True, 2001, "no_next_inspection", 60)]
+
+
+def test_spellings_of_a_number_are_one_structure_and_reported(renumbered):
+    warehouse, statuses = renumbered
+    assert warehouse.rows(
+        "select structure_number_008, first_survey_year, last_survey_year, survey_years, spellings, within_a_year"
+        " from structure_number_variants where structure_key = '02-1' order by structure_number_008"
+    ) == [("000001", 1999, 2000, 2, 2, True), ("1", 2000, 2000, 1, 2, True)]
+    assert warehouse.rows("select count(*), count(*) filter (where within_a_year) from structure_number_variants") == [
+        (120, 2)
+    ]
+    assert statuses["a_survey_year_spells_a_number_one_way"] == "warn"
+    assert warehouse.rows(
+        "select structure_number_008, kept, decided_by, condition from duplicate_records order by line_number"
+    ) == [("1", False, "later_inspection", 7), ("000001", True, "later_inspection", 6)]
+
+
+def test_dates_of_the_old_century_and_the_new_are_in_order(renumbered):
+    warehouse, _ = renumbered
+    assert warehouse.rows(
+        "select survey_year, inspection_date, outcome, months_to_next from fct_condition_transitions"
+        " where structure_key = '02-1' order by inspection_date"
+    ) == [
+        (1999, dt.date(1998, 12, 1), "fall", 13),
+        (2000, dt.date(2000, 1, 1), "censored", None),
+    ]
+
+
+def test_alabama_renumbered_after_1992(real_data: Path, tmp_path: Path):
+    """300 real records before and 300 after: bridges that are in both are found by names, measures and place."""
+    warehouse = Warehouse(tmp_path)
+    for year in (1992, 2010):
+        write_file(real_data / "nbi" / "layouts" / f"nbi_{year}.txt", year, warehouse.lake)
+
+    warehouse.dbt("build", "--select", "+renumbering_breaks", *WITHOUT_UNIT_TESTS)
+
+    assert warehouse.rows("select state_code, survey_year, vanished, appeared, matched from renumbering_breaks") == [
+        ("01", 2010, 300, 300, 2)
+    ]
+    assert warehouse.rows("select old_structure_key, new_structure_key from renumbered_structures order by all") == [
+        ("01-11104Z0", "01-253"),
+        ("01-30703090", "01-3398"),
+    ]
+
+
 def test_real_files_pass_every_check_and_agree_with_the_python_rule(real_data: Path, tmp_path: Path):
     nbi = real_data / "nbi"
     files = [(2019, nbi / "AK19.txt")]
     files += [(int(path.stem[-4:]), path) for folder in ("panel", "layouts") for path in (nbi / folder).glob("*.txt")]
     warehouse = Warehouse(tmp_path)
     for year, path in files:
-        records = pl.concat(batch.records for batch in read_batches(path)).with_columns(derived(year))
-        records = records.select(pl.lit(path.name).alias("file"), pl.all())
-        write_parquet(records, warehouse.lake / "raw_bridges" / f"{path.stem}.parquet")
+        write_file(path, year, warehouse.lake)
     write_scores(2022, warehouse.lake)
 
     statuses = warehouse.dbt("build", *WITHOUT_UNIT_TESTS)

@@ -21,7 +21,11 @@ def test_the_files_that_are_shipped_load_and_say_the_defaults(configs: Path, mon
     defaults = DataSettings.load(), ModelSettings.load(), MlflowSettings.load()
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(Path(__file__).parent.parent / "configs"))
     assert (config_folder() / "data_config.yaml").is_file()
-    assert (DataSettings.load(), ModelSettings.load(), MlflowSettings.load()) == defaults
+    data = DataSettings.load()
+    assert len(data.fhwa.catalogue) == 34
+    # The catalogue stands in the file only: 34 years of digests are no defaults.
+    data = data.model_copy(update={"fhwa": data.fhwa.model_copy(update={"catalogue": {}})})
+    assert (data, ModelSettings.load(), MlflowSettings.load()) == defaults
 
 
 def test_relative_paths_start_at_the_project(configs: Path) -> None:
@@ -33,6 +37,22 @@ def test_relative_paths_start_at_the_project(configs: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "kind", "folder"),
+    [
+        ("sample", "sample", "out/sample"),
+        ("fhwa", "fhwa", "out/downloads"),
+        ("./fhwa", "folder", "fhwa"),
+        ("s3://bucket/nbi", "remote", "out/downloads"),
+        ("https://host/NBI_2016.zip", "remote", "out/downloads"),
+    ],
+)
+def test_a_source_is_of_one_kind(configs: Path, source: str, kind: str, folder: str) -> None:
+    (configs / "data_config.yaml").write_text(f"source: {source}\nhome: out\n")
+    settings = DataSettings.load()
+    assert (settings.source_kind, settings.source_folder) == (kind, configs.parent / folder)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("sorce: x\n", ["data_config.yaml", "unknown key sorce", "source"]),
@@ -40,6 +60,16 @@ def test_relative_paths_start_at_the_project(configs: Path) -> None:
         ("sample:\n  structures: many\n", ["sample.structures", "valid integer", "'many'"]),
         ("survey_years:\n  first: 1980\n", ["survey_years.first", "1992", "1980"]),
         ("survey_years:\n  first: 2010\n  last: 2000\n", ["last (2000) must not be before first (2010)"]),
+        ("fhwa:\n  catalogue:\n    1991: {}\n", ["fhwa.catalogue.1991", "1992"]),
+        (
+            "fhwa:\n  catalogue:\n    2016: {row: 5}\n",
+            ["unknown key fhwa.catalogue.2016.row", "columns, member, rows, zip"],
+        ),
+        ("fhwa:\n  catalogue:\n    2016: {zip: abc}\n", ["fhwa.catalogue.2016.zip", "'abc'"]),
+        ("fhwa:\n  states: [Alabama]\n", ["fhwa.states.0", "'Alabama'"]),
+        ("fhwa:\n  accept_revised: [3f2a]\n", ["fhwa.accept_revised.0", "'3f2a'"]),
+        ("fhwa:\n  state_address: https://h/{st}.txt\n", ["only {year}, {yy} and {state}", "https://h/{st}.txt"]),
+        ("fhwa:\n  state_address: file:///{state}.txt\n", ["begins with https://"]),
         ("- a\n", ["expected keys with values, found list"]),
         ("a: [\n", ["this is not YAML"]),
     ],
@@ -74,7 +104,9 @@ def test_a_misspelt_environment_variable_is_named(configs: Path, monkeypatch: py
 def test_every_value_can_be_overridden(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "DATA__SOURCE": "/data/nbi", "DATA__HOME": "/data/out", "DATA__SURVEY_YEARS__FIRST": "2001",
-        "DATA__SURVEY_YEARS__LAST": "2009", "DATA__SAMPLE__STRUCTURES": "99", "DATA__SHEET": "x.csv",
+        "DATA__SURVEY_YEARS__LAST": "2009", "DATA__FHWA__STATES": "AL,MA", "DATA__FHWA__ACCEPT_REVISED": "3f2a9c1b7d4e",
+        "DATA__FHWA__NATIONAL_ADDRESS": '{"1992": "https://mirror/{year}.zip"}',
+        "DATA__SAMPLE__STRUCTURES": "99", "DATA__SHEET": "x.csv",
         "MODEL__NAME": "other", "MODEL__HORIZON_MONTHS": "30", "MODEL__FOREST__FEATURES": "0.5",
         "MODEL__SPLIT__HOLDOUT_YEARS": "2", "MODEL__GATE__AUC_GAIN": "0.02", "MODEL__DRIFT__MARGIN": "2",
         "MLFLOW__TRACKING_URI": "http://127.0.0.1:5000",
@@ -84,6 +116,8 @@ def test_every_value_can_be_overridden(configs: Path, monkeypatch: pytest.Monkey
     data, model = DataSettings.load(), ModelSettings.load()
     assert (data.source, data.home, data.sheet) == ("/data/nbi", Path("/data/out"), "x.csv")
     assert (data.survey_years.first, data.survey_years.last, data.sample.structures) == (2001, 2009, 99)
+    assert (data.fhwa.states, data.fhwa.accept_revised) == (("AL", "MA"), ("3f2a9c1b7d4e",))
+    assert data.fhwa.national_address[1992] == "https://mirror/{year}.zip"
     assert (model.name, model.horizon_months, model.forest.features) == ("other", 30, 0.5)
     assert (model.split.holdout_years, model.gate.auc_gain, model.drift.margin) == (2, 0.02, 2.0)
     assert MlflowSettings.load().uri(Path("home")) == "http://127.0.0.1:5000"

@@ -11,15 +11,17 @@ import polars as pl
 import pyarrow as pa
 
 from bridge_assets.nbi.decode import DECODED_ITEMS, derived
+from bridge_assets.nbi.flags import COLUMNS as FLAGGED_COLUMNS
+from bridge_assets.nbi.flags import flags
 from bridge_assets.nbi.records import ARROW_SCHEMA, RECORD_SCHEMA, Batch
 
 
 def _bridge_schema() -> pl.Schema:
     empty = pl.DataFrame(schema=RECORD_SCHEMA).select(derived(2000))
-    return pl.Schema({"file": pl.String(), **RECORD_SCHEMA, **empty.schema})
+    return pl.Schema({"file": pl.String(), **RECORD_SCHEMA, **empty.schema, "flags": pl.String()})
 
 
-#: The columns of raw_bridges: file, line number, every NBI item, `unparsed`, and the derived columns.
+#: The columns of raw_bridges: file, line number, every NBI item, `unparsed`, the derived columns, and `flags`.
 BRIDGE_SCHEMA = _bridge_schema()
 
 
@@ -36,13 +38,20 @@ ARROW_BRIDGES = pa.schema(
 )
 
 
+#: The items that decoding and flagging read, beside the codes.
+_ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
+
+
 def bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     """The records of a batch as bridges, `ARROW_BRIDGES`."""
     records = batch.table
-    coded = pl.DataFrame(records.select(DECODED_ITEMS)).cast(dict.fromkeys(DECODED_ITEMS, pl.String))
-    decoded = coded.select(derived(survey_year)).to_arrow(compat_level=pl.CompatLevel.oldest())
+    items = pl.DataFrame(records.select(_ITEMS)).cast(dict.fromkeys(DECODED_ITEMS, pl.String))
+    # Lazily, so that what two columns have in common is worked out once.
+    decoded = items.lazy().select(derived(survey_year)).collect()
+    decoded = decoded.with_columns(flags(items.hstack(decoded), survey_year, records))
     name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))
-    return pa.table([name, *records.columns, *decoded.columns], schema=ARROW_BRIDGES)
+    columns = decoded.to_arrow(compat_level=pl.CompatLevel.oldest()).columns
+    return pa.table([name, *records.columns, *columns], schema=ARROW_BRIDGES)
 
 
 def as_polars(table: pa.Table) -> pl.DataFrame:
@@ -54,15 +63,11 @@ def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
     """The record that stands for its structure in its survey year.
 
     Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
-    the earlier line. `stg_bridges` follows the same rule in SQL.
+    the earlier line. `stg_bridges` follows the same rule in SQL. The order of the records is lost.
     """
-    return (
-        records.filter(pl.col("on_structure"))
-        .sort(
-            "survey_year",
-            "structure_key",
-            pl.col("inspection_date").fill_null(pl.date(1, 1, 1)),
-            -pl.col("line_number").cast(pl.Int64),
-        )
-        .unique(["survey_year", "structure_key"], keep="last", maintain_order=True)
-    )
+    key = ("survey_year", "structure_key")
+    records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(key) > 1).alias("repeated"))
+    date = pl.col("inspection_date").fill_null(pl.date(1, 1, 1))
+    in_order = records.filter("repeated").sort(*key, date, -pl.col("line_number").cast(pl.Int64))
+    chosen = in_order.unique(key, keep="last", maintain_order=True)
+    return pl.concat([records.filter(~pl.col("repeated")), chosen]).drop("repeated")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bridge_assets.data.bridges import one_record_per_structure
 from bridge_assets.data.features import (
     ENVIRONMENT,
     FEATURE_NAMES,
@@ -15,7 +16,6 @@ from bridge_assets.data.features import (
     Feature,
     expressions,
 )
-from bridge_assets.data.bridges import one_record_per_structure
 from bridge_assets.data.normalization import Normalization
 from bridge_assets.storage import digest_of
 
@@ -31,15 +31,21 @@ def features_digest() -> str:
     return digest_of([(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES])[:12]
 
 
-def bridge_features(records: pl.DataFrame, inspections: pl.DataFrame, survey_year: int) -> pl.DataFrame:
+def condition_history(inspections: pl.LazyFrame) -> pl.DataFrame:
+    """What `bridge_features` needs of int_inspections, for any number of survey years: in order, and no more of it."""
+    columns = ["structure_key", "survey_year", *HISTORY_COLUMNS]
+    return inspections.select(columns).sort("structure_key", "survey_year").collect()
+
+
+def bridge_features(records: pl.LazyFrame, history: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     """The features of every bridge of one survey year.
 
     Parameters
     ----------
-    records : pl.DataFrame
+    records : pl.LazyFrame
         raw_bridges of that year.
-    inspections : pl.DataFrame
-        int_inspections, of any years; later ones are not looked at.
+    history : pl.DataFrame
+        `condition_history` of the inspections, of any years; later ones are not looked at.
     survey_year : int
 
     Returns
@@ -48,34 +54,28 @@ def bridge_features(records: pl.DataFrame, inspections: pl.DataFrame, survey_yea
         One row a structure with a condition: `IDENTITY`, then `FEATURE_NAMES` as Float32, sorted by structure key.
         History is that of the structure's latest inspection in the files up to this year; null where there is none.
     """
-    history = (
-        inspections.lazy()
-        .filter(pl.col("survey_year") <= survey_year)
-        .sort("structure_key", "survey_year", "inspection_date")
-        .group_by("structure_key", maintain_order=True)
-        .last()
-        .select("structure_key", *HISTORY_COLUMNS)
-    )
+    is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
+    latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
     return (
-        one_record_per_structure(records.lazy())
+        one_record_per_structure(records)
         .filter(pl.col("condition").is_not_null())
         # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
         .with_columns(pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date"))
-        .join(history, on="structure_key", how="left")
+        .join(latest, on="structure_key", how="left")
         .select(*IDENTITY, *expressions(FEATURES))
         .sort("structure_key")
         .collect()
     )
 
 
-def training_inspections(features: pl.DataFrame, transitions: pl.DataFrame) -> pl.DataFrame:
+def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:
     """Inspections whose next inspection is known, with the features of the survey year that first showed them.
 
     Parameters
     ----------
-    features : pl.DataFrame
+    features : pl.LazyFrame
         bridge_features of all years.
-    transitions : pl.DataFrame
+    transitions : pl.LazyFrame
         fct_condition_transitions; censored inspections are left out: what is not known is no evidence.
 
     Returns
@@ -90,12 +90,16 @@ def training_inspections(features: pl.DataFrame, transitions: pl.DataFrame) -> p
         pl.col("next_survey_year").cast(pl.Int16),
         "fall",
     )
-    return known.join(
-        features.drop("inspection_date", "STATE_CODE_001"),
-        on=["structure_key", "survey_year"],
-        how="inner",
-        validate="1:1",
-    ).sort("structure_key", "survey_year")
+    return (
+        known.join(
+            features.drop("inspection_date", "STATE_CODE_001"),
+            on=["structure_key", "survey_year"],
+            how="inner",
+            validate="1:1",
+        )
+        .sort("structure_key", "survey_year")
+        .collect(engine="streaming")
+    )
 
 
 def add_traffic_features(df: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,8 @@ def _log10(item: str) -> pl.Expr:
 
 
 def _one_of(item: str, *codes: str) -> pl.Expr:
-    return pl.col(item).str.strip_chars_start("0").is_in([code.lstrip("0") for code in codes])
+    # `1` and `01` are one code; no item that is asked here has more than two digits.
+    return pl.col(item).is_in([form for code in codes for form in dict.fromkeys((code, code.zfill(2)))])
 
 
 def _years_since(year: pl.Expr) -> pl.Expr:
@@ -148,7 +149,7 @@ STRUCTURE = (
         "Reserve of strength",
         pl.when(pl.col("INVENTORY_RATING_066") < 99).then(pl.col("INVENTORY_RATING_066")),
     ),
-    Feature("state_owned", "0/1", "22", "State agencies maintain otherwise than counties", _one_of("OWNER_022", "01")),
+    Feature("state_owned", "0/1", "22", "State agencies maintain otherwise than counties", _one_of("OWNER_022", "1")),
 )
 
 CONDITION = (

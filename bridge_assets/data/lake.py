@@ -36,6 +36,10 @@ class Lake:
         """The survey years of a yearly table that have been made."""
         return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].parquet"))
 
+    def noted_years(self, name: str) -> list[int]:
+        """The survey years of a table, or of files that lie elsewhere, that have a note."""
+        return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].json"))
+
     def write_note(self, name: str, survey_year: int, note: dict[str, Any]) -> dict[str, Any]:
         """Note what one survey year of a table was made from."""
         write_json(note, self.year(name, survey_year).with_suffix(".json"))
@@ -69,6 +73,24 @@ class Lake:
         """One survey year of a table. Raises SourceError if it has not been made."""
         return self._read(self.year(name, survey_year), f"{name}[{survey_year}]")
 
+    def scan_year(self, name: str, survey_year: int) -> pl.LazyFrame:
+        """One survey year of a table, of which only what is asked for will be read. Raises as `read_year`."""
+        import polars as pl
+
+        path = self.year(name, survey_year)
+        if not path.is_file():
+            raise _not_made(f"{name}[{survey_year}]", path)
+        return pl.scan_parquet(path)
+
+    def scan_years(self, name: str) -> pl.LazyFrame:
+        """All survey years of a table that have been made, as `scan_year`."""
+        import polars as pl
+
+        years = self.years(name)
+        if not years:
+            raise _not_made(name, self.folder / name)
+        return pl.concat([self.scan_year(name, year) for year in years], how="vertical")
+
     def read_years(self, name: str, survey_years: list[int] | None = None) -> pl.DataFrame:
         """Several survey years of a table, all that have been made by default, one below the other."""
         import polars as pl
@@ -81,6 +103,14 @@ class Lake:
     def read(self, name: str) -> pl.DataFrame:
         """A table that has one file. Raises SourceError if it has not been made."""
         return self._read(self.table(name), name)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table that has one file, as `scan_year`."""
+        import polars as pl
+
+        if not self.table(name).is_file():
+            raise _not_made(name, self.table(name))
+        return pl.scan_parquet(self.table(name))
 
     def write(self, table: pl.DataFrame, name: str, survey_year: int | None = None) -> str:
         """Write a table, or one survey year of it; returns the digest of the file."""

@@ -1,46 +1,103 @@
-"""Which survey files are in a folder, and of which year.
+"""The parts of a survey year: its files, fixed by their bytes.
 
-A record does not say its survey year; the file's name does: `NBI_2016.txt`, `2018HwyBridgesDelimitedAllStates.txt` or,
-as FHWA names state files, `AK19.txt`.
+A survey year is one file, or the files of several states. Which name says which year and state stands in `naming`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from bridge_assets.data.naming import grouped, is_year, refuse_conflicts, survey_year_of
 from bridge_assets.nbi.errors import SourceError
-from bridge_assets.storage import digest
+from bridge_assets.storage import digest, digest_of
 
-SUFFIXES = (".txt", ".csv")
+#: Endings of tables that can have survey years inside.
+TABLES = (".csv", ".parquet", ".csv.gz")
 
-_FULL_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_STATE_FILE = re.compile(r"^[A-Z]{2}(\d\d)$", re.IGNORECASE)
+__all__ = ["Part", "SurveySource", "noted_parts", "survey_files", "survey_source", "survey_year_of", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class SurveyFile:
-    """One survey year's file, fixed by its bytes."""
+class Part:
+    """One file of a survey year, fixed by its bytes.
 
-    survey_year: int
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+    bytes : int
+    address : str
+        Where it was copied from, without credentials; empty for a local file.
+    version : str
+        ETag or date that the server gave for it.
+    last_modified : str
+    revised : bool
+        It is a revised file that may be used.
+    """
+
     path: Path
     sha256: str
     bytes: int
+    address: str = ""
+    version: str = ""
+    last_modified: str = ""
+    revised: bool = False
 
 
-def survey_year_of(name: str) -> int | None:
-    """The survey year in a file's name, or None where there is none or more than one.
+@dataclass(frozen=True, slots=True)
+class SurveySource:
+    """The parts of a survey year, in the order of their names.
 
-    A two-digit year belongs to `SSYY.txt` only; 92 to 99 are 1992 to 1999, since FHWA begins with 1992.
+    Attributes
+    ----------
+    survey_year : int
+    parts : tuple of Part
+    warnings : tuple of str
+        What a person should know of them.
+    expected_rows : int or None
+        Rows below the header, where the catalogue knows them.
     """
-    stem = Path(name).stem
-    if state_file := _STATE_FILE.match(stem):
-        two_digits = int(state_file[1])
-        return (1900 if two_digits >= 92 else 2000) + two_digits
-    years = {int(year) for year in _FULL_YEAR.findall(stem)}
-    return years.pop() if len(years) == 1 else None
+
+    survey_year: int
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+    expected_rows: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """A digest over all parts: that of the file where there is one."""
+        digests = sorted(part.sha256 for part in self.parts)
+        return digests[0] if len(digests) == 1 else digest_of(digests)
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    def note(self) -> dict[str, Any]:
+        """What nbi_files keeps of a survey year; `noted_parts` reads it."""
+        return {
+            "parts": [{**asdict(part), "path": str(part.path)} for part in self.parts],
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "expected_rows": self.expected_rows,
+        }
+
+
+def noted_parts(note: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts of a note of nbi_files. Raises SourceError if an older version of this library wrote it."""
+    try:
+        return tuple(Part(**{**part, "path": Path(part["path"])}) for part in note["parts"])
+    except (KeyError, TypeError):
+        raise SourceError(
+            "the note of nbi_files is of another version",
+            where=str(note.get("path", "nbi_files")),
+            why="It does not list the parts of the survey year",
+            do="materialise nbi_files again",
+        ) from None
 
 
 def survey_files(folder: Path) -> dict[int, list[Path]]:
@@ -49,7 +106,9 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     Parameters
     ----------
     folder : Path
-        Looked at without its subfolders. Hidden files and files whose names hold no year are left alone.
+        Looked into with its folders that are named after a year (`2019/`). Hidden files and files of no known year
+        are left alone. A table without a year in its name is looked into: it belongs to each year it holds. A file of
+        which only DVC's pointer is there (`NBI_2016.txt.dvc`) counts: `survey_source` restores it.
 
     Raises
     ------
@@ -57,7 +116,10 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
         If the folder is missing or cannot be read.
     """
     try:
-        there = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+        names = _names(folder)
+        for below in folder.iterdir():
+            if is_year(below.name) and below.is_dir():
+                names |= {f"{below.name}/{name}" for name in _names(below)}
     except FileNotFoundError:
         raise SourceError(
             "the source folder is not there",
@@ -72,38 +134,44 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
             why=str(error.strerror),
             do="check what it is and its permissions",
         ) from error
-    found: dict[int, list[Path]] = {}
-    for path in there:
-        if (year := survey_year_of(path.name)) is not None:
-            found.setdefault(year, []).append(path)
+    years, yearless = grouped(names)
+    found = {year: [folder / name for name in of_year] for year, of_year in years.items()}
+    for name in yearless:
+        for year in _years_inside(folder / name):
+            found.setdefault(year, []).append(folder / name)
     return dict(sorted(found.items()))
 
 
-def survey_file(folder: Path, survey_year: int) -> SurveyFile:
-    """The one file of a survey year.
+def survey_source(folder: Path, survey_year: int) -> SurveySource:
+    """The parts of a survey year in a local folder; what DVC tracks and is absent is restored.
 
     Raises
     ------
     SourceError
-        If the folder is missing, or the year has no file, or two.
+        If the folder is missing, or the year has no file, or two that claim the same records.
     """
+    from bridge_assets.data.dvc_integration import restored, tracked
+
+    if not folder.exists() and tracked(folder):
+        restored(folder)
     by_year = survey_files(folder)
     paths = by_year.get(survey_year, [])
     if not paths:
-        raise SourceError(
-            f"there is no file for survey year {survey_year}",
-            where=folder,
-            why=f"Its files are of {_ranges(by_year)}",
-            do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
-        )
-    if len(paths) > 1:
-        raise SourceError(
-            f"there are {len(paths)} files for survey year {survey_year}",
-            where=folder,
-            why=f"They are {', '.join(path.name for path in paths)}, and nothing says which one is right",
-            do="keep one in the folder and move the others away",
-        )
-    return SurveyFile(survey_year, paths[0], digest(paths[0]), paths[0].stat().st_size)
+        raise no_file(survey_year, by_year, folder)
+    refuse_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
+    for path in paths:
+        if not path.exists():
+            restored(path)
+    return SurveySource(survey_year, tuple(Part(path, digest(path), path.stat().st_size) for path in paths))
+
+
+def no_file(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
+    return SourceError(
+        f"there is no file for survey year {survey_year}",
+        where=where,
+        why=f"Its files are of {_ranges(by_year)}",
+        do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
+    )
 
 
 def unchanged(path: Path, sha256: str) -> Path:
@@ -129,6 +197,28 @@ def unchanged(path: Path, sha256: str) -> Path:
             do="materialise nbi_files again",
         )
     return path
+
+
+def _names(folder: Path) -> set[str]:
+    names = (path.name for path in folder.iterdir() if path.is_file())
+    return {name.removesuffix(".dvc") for name in names}
+
+
+def _years_inside(path: Path) -> frozenset[int]:
+    if not path.name.lower().endswith(TABLES) or not path.is_file():
+        return frozenset()
+    stat = path.stat()
+    return _read_years(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)  # a sensor looks every minute
+def _read_years(path: Path, mtime_ns: int, size: int) -> frozenset[int]:
+    from bridge_assets.data.formats import years_inside  # reads tables, which most folders have none of
+
+    try:
+        return frozenset(years_inside(path))
+    except SourceError:
+        return frozenset()  # some other table that lies there
 
 
 def _ranges(years: Mapping[int, object]) -> str:

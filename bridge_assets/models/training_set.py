@@ -84,7 +84,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
             raise _stale(lake, year, "raw_bridges of that year was made anew since")
         if note["features_digest"] != features_digest():
             raise _stale(lake, year, "They were made by other definitions than the present ones")
-    inspections = training_inspections(lake.read_years("bridge_features"), lake.read("fct_condition_transitions"))
+    inspections = training_inspections(lake.scan_years("bridge_features"), lake.scan("fct_condition_transitions"))
     inspections = split_inspections(inspections, settings.split).with_columns(
         rating=pl.col("condition"), years_in_rating=pl.col("years_in_condition")
     )

@@ -73,12 +73,12 @@ def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.E
     `222` is February 2022 and `1299` December 1999. A date after the file's own year is kept: it is a fact of the
     file that someone has to see.
     """
-    digits = pl.col(item).str.zfill(4)
-    valid = digits.str.contains(r"^(0[1-9]|1[0-2])\d\d$")
-    month = pl.when(valid).then(digits.str.slice(0, 2)).cast(pl.Int32)
-    year = pl.when(valid).then(digits.str.slice(2, 2)).cast(pl.Int32)
+    text = pl.col(item)
+    digits = pl.when((text.str.len_bytes() <= 4) & ~text.str.starts_with("+")).then(text.cast(pl.Int16, strict=False))
+    month = digits // 100
+    month = pl.when(month.is_between(1, 12)).then(month)
     century = survey_year // 100 * 100
-    year = year + century
+    year = (digits % 100).cast(pl.Int32) + century
     latest = survey_year + CENTURY_LOOKAHEAD
     year = pl.when(year > latest).then(year - 100).when(year <= latest - 100).then(year + 100).otherwise(year)
     return pl.date(year, month, 1)

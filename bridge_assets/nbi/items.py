@@ -11,8 +11,11 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from bridge_assets.nbi import codes
 
 
 class Kind(StrEnum):
@@ -51,6 +54,43 @@ class Item:
     meaning: str
     of_ratings: bool = False
 
+    @property
+    def codes(self) -> Mapping[str, str]:
+        """Code -> meaning, at the width of the Coding Guide; empty where any text is allowed, and for numbers."""
+        return codes.codes_of(self.name)
+
+    @property
+    def years(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of survey years, both ends included, whose files have the item: from `nbi.layouts`."""
+        from bridge_assets.nbi.layouts import years_of  # layouts are made of items
+
+        return years_of(self.name)
+
+    @property
+    def since(self) -> int:
+        """First survey year whose file has the item."""
+        return self.years[0][0]
+
+    @property
+    def until(self) -> int:
+        """Last survey year whose file has the item."""
+        return self.years[-1][1]
+
+    @property
+    def description(self) -> str:
+        """Item number, meaning, codes and years in a line or two, for everyone who shows the schema.
+
+        Up to twelve codes are listed, the years only where some files lack the item.
+        """
+        from bridge_assets.nbi.layouts import ALL_YEARS
+
+        parts = [f"Item {self.number}" if self.number else "", self.meaning]
+        if short := codes.codes_in_short(self.name):
+            parts.append(f"Codes: {short}")
+        if self.years != ALL_YEARS:
+            parts.append("In the files of " + ", ".join(f"{a} to {b}" if a < b else str(a) for a, b in self.years))
+        return ". ".join(part for part in parts if part)
+
 
 def _read(table: str) -> tuple[Item, ...]:
     items = []
@@ -64,7 +104,7 @@ def _read(table: str) -> tuple[Item, ...]:
 INVENTORY_ITEMS = _read("""
 STATE_CODE_001          | 1    | code    |       | State, FIPS code
 STRUCTURE_NUMBER_008    | 8    | code    |       | Structure number, unique within its state
-RECORD_TYPE_005A        | 5A   | code    |       | 1 = route on the structure; 2, A-Z = routes under it
+RECORD_TYPE_005A        | 5A   | code    |       | Record type: 1 = route on the structure, others = routes under it
 ROUTE_PREFIX_005B       | 5B   | code    |       | Route signing prefix
 SERVICE_LEVEL_005C      | 5C   | code    |       | Designated level of service
 ROUTE_NUMBER_005D       | 5D   | code    |       | Route number
@@ -128,11 +168,11 @@ VERT_CLR_UND_054B       | 54B  | decimal | m     | Minimum vertical underclearan
 LAT_UND_REF_055A        | 55A  | code    |       | Reference feature of the lateral underclearance
 LAT_UND_MT_055B         | 55B  | decimal | m     | Minimum lateral underclearance on the right
 LEFT_LAT_UND_MT_056     | 56   | decimal | m     | Minimum lateral underclearance on the left
-DECK_COND_058           | 58   | code    |       | Deck condition, 0-9, N = not applicable
-SUPERSTRUCTURE_COND_059 | 59   | code    |       | Superstructure condition, 0-9, N = not applicable
-SUBSTRUCTURE_COND_060   | 60   | code    |       | Substructure condition, 0-9, N = not applicable
-CHANNEL_COND_061        | 61   | code    |       | Channel and channel protection, 0-9, N = not applicable
-CULVERT_COND_062        | 62   | code    |       | Culvert condition, 0-9, N = not applicable
+DECK_COND_058           | 58   | code    |       | Deck condition
+SUPERSTRUCTURE_COND_059 | 59   | code    |       | Superstructure condition
+SUBSTRUCTURE_COND_060   | 60   | code    |       | Substructure condition
+CHANNEL_COND_061        | 61   | code    |       | Channel and channel protection
+CULVERT_COND_062        | 62   | code    |       | Culvert condition
 OPR_RATING_METH_063     | 63   | code    |       | Method used to determine the operating rating
 OPERATING_RATING_064    | 64   | decimal | t     | Operating rating, metric tons
 INV_RATING_METH_065     | 65   | code    |       | Method used to determine the inventory rating
@@ -165,7 +205,7 @@ STRAHNET_HIGHWAY_100    | 100  | code    |       | STRAHNET highway designation
 PARALLEL_STRUCTURE_101  | 101  | code    |       | Parallel structure designation
 TRAFFIC_DIRECTION_102   | 102  | code    |       | Direction of traffic
 TEMP_STRUCTURE_103      | 103  | code    |       | Temporary structure designation
-HIGHWAY_SYSTEM_104      | 104  | code    |       | Highway system of the inventory route; 1 = on the NHS
+HIGHWAY_SYSTEM_104      | 104  | code    |       | Highway system of the inventory route
 FEDERAL_LANDS_105       | 105  | code    |       | Federal lands highways
 YEAR_RECONSTRUCTED_106  | 106  | integer | year  | Year reconstructed; 0 and blank both mean never
 DECK_STRUCTURE_TYPE_107 | 107  | code    |       | Deck structure type
@@ -175,7 +215,7 @@ DECK_PROTECTION_108C    | 108C | code    |       | Deck protection
 PERCENT_ADT_TRUCK_109   | 109  | integer | %     | Average daily truck traffic, share of item 29
 NATIONAL_NETWORK_110    | 110  | code    |       | On the national network for trucks
 PIER_PROTECTION_111     | 111  | code    |       | Pier or abutment protection
-BRIDGE_LEN_IND_112      | 112  | code    |       | Meets the NBIS bridge length (Y, N)
+BRIDGE_LEN_IND_112      | 112  | code    |       | Meets the NBIS bridge length
 SCOUR_CRITICAL_113      | 113  | code    |       | Scour critical bridge
 FUTURE_ADT_114          | 114  | integer | /day  | Future average daily traffic
 YEAR_OF_FUTURE_ADT_115  | 115  | integer | year  | Year of future average daily traffic
@@ -183,7 +223,7 @@ MIN_NAV_CLR_MT_116      | 116  | decimal | m     | Minimum navigation vertical c
 """)
 
 SUBMISSION_ITEMS = _read("""
-FED_AGENCY              |      | code    |       | Federal agency that submitted the record (Y, N)
+FED_AGENCY              |      | code    |       | Submitted by a federal agency
 DATE_LAST_UPDATE        |      | code    |       | Date of the last update
 TYPE_LAST_UPDATE        |      | code    |       | Type of the last update
 DEDUCT_CODE             |      | code    |       | Deduct code
@@ -198,13 +238,13 @@ STEP_CODE               |      | code    |       | Step code
 """)
 
 PUBLISHED_EVALUATIONS = _read("""
-STATUS_WITH_10YR_RULE   |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; 10-year rule
+STATUS_WITH_10YR_RULE   |      | code*   |       | Deficiency status with the 10-year rule
 SUFFICIENCY_ASTERC      |      | code*   |       | Asterisk of the sufficiency rating
 SUFFICIENCY_RATING      |      | decimal*| %     | Sufficiency rating
-STATUS_NO_10YR_RULE     |      | code*   |       | 1 structurally deficient, 2 functionally obsolete; no 10-year rule
-STATUS                  |      | code*   |       | 1 structurally deficient, 2 functionally obsolete (2010 and 2011)
-SUBMITTED_BY            |      | code    |       | Agency that submitted the record (from 2019)
-BRIDGE_CONDITION        |      | code*   |       | Published class: G, F, P or N (CAT10 in 2016 to 2018)
+STATUS_NO_10YR_RULE     |      | code*   |       | Deficiency status without the 10-year rule
+STATUS                  |      | code*   |       | Deficiency status
+SUBMITTED_BY            |      | code    |       | State or federal agency that submitted the record
+BRIDGE_CONDITION        |      | code*   |       | Published class of the condition (CAT10 in 2016 to 2018)
 LOWEST_RATING           |      | code*   |       | Published lowest rating (CAT23 in 2017 and 2018)
 DECK_AREA               |      | decimal | m2    | Published deck area (CAT29 in 2017 and 2018)
 """)
@@ -228,4 +268,5 @@ DERIVED: dict[str, tuple[str, str]] = {
     "inspected_in_future": ("boolean", "Item 90 lies after the survey year"),
     "latitude": ("deg", "Item 16 in decimal degrees north"),
     "longitude": ("deg", "Item 17 in decimal degrees east, negative in the west"),
+    "flags": ("text", "What contradicts itself or the Coding Guide, joined by '; ': `bridge_assets.nbi.flags`"),
 }

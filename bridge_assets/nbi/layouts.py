@@ -13,8 +13,9 @@ years                  columns  signature
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bridge_assets.nbi.errors import LayoutError
@@ -110,6 +111,26 @@ def layout_of_year(survey_year: int) -> Layout:
         if any(first <= survey_year <= last for first, last in layout.years):
             return layout
     raise ValueError(f"FHWA published no delimited layout for {survey_year}: the years are 1992 to 2025")
+
+
+@cache
+def years_of(item: str) -> tuple[tuple[int, int], ...]:
+    """The survey years whose files have an item, as ranges with both ends included; none for a column of ours."""
+    return _joined(years for layout in LAYOUTS if item in layout.canonical for years in layout.years)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if joined and joined[-1][1] + 1 >= first:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+#: All survey years of the delimited files, as ranges.
+ALL_YEARS = _joined(years for layout in LAYOUTS for years in layout.years)
 
 
 def _listed(label: str, columns: Sequence[str], at_most: int = 6) -> str:

@@ -46,6 +46,7 @@ REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
     "unreadable": "The row holds NUL bytes",
     "no_key": "State code or structure number is blank",
+    "no_year": "The row says no survey year, in a table that says it in each row",
 }
 
 #: What a record cannot be without.

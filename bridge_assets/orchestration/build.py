@@ -12,12 +12,14 @@ from bridge_assets.orchestration.assets import (
     features,
     inventory,
     model,
+    quality,
     reporting,
     scoring,
     warehouse,
 )
 from bridge_assets.orchestration.checks import inventory as inventory_checks
 from bridge_assets.orchestration.checks import model as model_checks
+from bridge_assets.orchestration.checks import quality as quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs import JOBS
@@ -28,8 +30,8 @@ from bridge_assets.orchestration.sensors import new_survey_file
 #: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, warehouse, features, model, endpoints, scoring, drift, reporting]
-CHECK_MODULES = [inventory_checks, model_checks, scoring_checks]
+ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, drift, reporting]
+CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks]
 
 
 def build_definitions() -> dg.Definitions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from bridge_assets.nbi.items import DERIVED, ITEMS
+from bridge_assets.nbi.schema import columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,10 +20,12 @@ OWNERS_OF_MODELS = ["team:bridge-models"]
 CELL = 40
 
 
-def preview(table: pl.DataFrame, rows: int = 6) -> dg.MarkdownMetadataValue:
-    """The first rows of a table. Text of the inventory is escaped: it is data, not Markdown."""
+def preview(table: pl.DataFrame, rows: int = 6, longest: int = CELL) -> dg.MarkdownMetadataValue:
+    """The first rows of a table, cells cut to `longest` characters. Text of the inventory is escaped: it is data, not
+    Markdown.
+    """
     lines = ["|" + "|".join(table.columns) + "|", "|" + "---|" * table.width]
-    lines += ["|" + "|".join(_cell(value) for value in row) + "|" for row in table.head(rows).iter_rows()]
+    lines += ["|" + "|".join(_cell(value, longest) for value in row) + "|" for row in table.head(rows).iter_rows()]
     return dg.MetadataValue.md("\n".join(lines))
 
 
@@ -37,30 +39,20 @@ def file(path: Path) -> dg.PathMetadataValue:
 
 
 def bridge_columns() -> dg.TableSchema:
-    """The column schema of raw_bridges: every NBI item with its number, unit and meaning."""
+    """The column schema of raw_bridges: every NBI item with number, unit, meaning, codes in short and years."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn("file", "text", "Name of the source file"),
-            dg.TableColumn("line_number", "integer", "Line in that file, the header being line 1"),
-            *(
-                dg.TableColumn(
-                    item.name,
-                    item.kind.value + (f" ({item.unit})" if item.unit else ""),
-                    (f"Item {item.number}. " if item.number else "") + item.meaning,
-                )
-                for item in ITEMS
-            ),
-            dg.TableColumn("unparsed", "text", "Numbers that were no numbers, as ITEM='text'"),
-            *(dg.TableColumn(name, kind, meaning) for name, (kind, meaning) in DERIVED.items()),
+            dg.TableColumn(column.name, column.kind + (f" ({column.unit})" if column.unit else ""), column.description)
+            for column in columns()
         ]
     )
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, longest: int) -> str:
     if value is None:
         return ""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    text = text if len(text) <= CELL else text[: CELL - 1] + "…"
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
     for character, entity in (
         ("&", "&amp;"),
         ("<", "&lt;"),

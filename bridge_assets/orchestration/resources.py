@@ -7,7 +7,7 @@ from __future__ import annotations
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.settings import DataSettings, MlflowSettings, ModelSettings
+from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
 
 
 class Platform(dg.ConfigurableResource):
@@ -24,6 +24,10 @@ class Platform(dg.ConfigurableResource):
     @property
     def mlflow(self) -> MlflowSettings:
         return MlflowSettings.load()
+
+    @property
+    def dvc(self) -> DvcSettings:
+        return DvcSettings.load()
 
     @property
     def lake(self) -> Lake:

@@ -2,6 +2,9 @@
 free.
 """
 
+import datetime
+import time
+
 import dagster as dg
 
 from bridge_assets.orchestration.jobs import LATEST_YEAR
@@ -11,29 +14,41 @@ from bridge_assets.orchestration.resources import Platform
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
+#: FHWA publishes once a year: its server is asked once a day, in seconds.
+ASK_FHWA_EVERY = 24 * 3600
+
+
 @dg.sensor(
     job=LATEST_YEAR,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Looks into the source folder for survey files that are new or whose bytes changed since nbi_files saw them, "
-        "and requests what they affect: that survey year, and the later ones too where it is not the latest, since "
-        "their features look back on it. Nothing is trained or deployed. One request a file and content."
+        "Looks into the source for survey files that are new or changed since nbi_files saw them, and requests what "
+        "they affect: that survey year, and the later ones too where it is not the latest, since their features look "
+        "back on it. A local folder is compared by bytes, a bucket by what it says of its files; FHWA is asked once a "
+        "day whether the latest survey year of the catalogue is out. Nothing is downloaded by looking, and nothing is "
+        "trained or deployed. One request a file and content."
     ),
 )
 def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
     from bridge_assets.data.arrivals import arrivals
     from bridge_assets.nbi.errors import SourceError
 
+    data = platform.data
+    if data.source_kind == "fhwa":
+        asked = float(context.cursor or 0)
+        if time.time() - asked < ASK_FHWA_EVERY:
+            return dg.SkipReason(f"FHWA was asked at {datetime.datetime.fromtimestamp(asked):%Y-%m-%d %H:%M}.")
+        context.update_cursor(str(time.time()))
     try:
-        arrived, problems = arrivals(platform.data.source_folder, platform.lake)
+        arrived, problems = arrivals(data, platform.lake)
     except SourceError as error:
         return dg.SkipReason(str(error))
     known = SURVEY_YEARS.get_partition_keys()
     problems += [
-        f"{file.path.name}: survey year {year} has no partition; see survey_years in data_config.yaml, or reload the "
-        "code location"
-        for year, file in arrived.items()
+        f"{', '.join(arrival.names)}: survey year {year} has no partition; see survey_years in data_config.yaml, or "
+        "reload the code location"
+        for year, arrival in arrived.items()
         if str(year) not in known
     ]
     for problem in problems:
@@ -42,7 +57,7 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
     if not years:
         return dg.SkipReason("; ".join(problems) or "No new survey file.")
     seen = max([*years, *platform.lake.years("raw_bridges")])
-    content = "-".join(arrived[year].sha256[:12] for year in years)
+    content = "-".join(arrived[year].content[:12] for year in years)
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(run_key=f"{years[0]}:{content}", tags={RANGE_START: str(years[0]), RANGE_END: str(seen)})

@@ -37,6 +37,8 @@ def _made(outcome: Outcome, data: DataSettings) -> list[str]:
         lines.append("  The local endpoint was not promoted: what it served before, if anything, it still serves.")
     if "condition_report" in outcome.materialized:
         lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}")
+    if "data_quality_report" in outcome.materialized:
+        lines.append(f"  Quality: {data.reports_folder / 'data_quality.html'}")
     if "looker_sheet" in outcome.materialized:
         lines.append(f"  Sheet:   {outcome.materialized['looker_sheet']['sheet']}")
     if "bridge_predictions" in outcome.materialized:

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge_assets.reporting import sections, wording
+from bridge_assets.reporting import sections
+from bridge_assets.reporting.pages import page
 from bridge_assets.reporting.plots import condition_trend_png
 
 if TYPE_CHECKING:
@@ -144,19 +145,9 @@ def render_condition_report(report: ConditionReport) -> str:
     str
         HTML, UTF-8. All text from the tables is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bridge_assets.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(wording.FILTERS)
     year = report.survey_year
-    return environment.get_template("condition_report.html").render(
+    return page(
+        "condition_report.html",
         survey_year=year,
         sources=sections.SOURCES,
         headline=sections.headline(report.condition_by_year, report.outlook, year),

@@ -61,7 +61,7 @@ def _rejections(notes: list[dict]) -> pl.DataFrame:
 def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings) -> dict[str, str]:
     years = [note["survey_year"] for note in notes]
     said = {
-        "Source": "the generated sample inventory" if data.uses_sample else data.source_folder.name,
+        "Source": "the generated sample inventory" if data.uses_sample else _source(data),
         "Survey years": f"{min(years)} to {max(years)} ({len(years)} files)",
     }
     if served:
@@ -75,3 +75,9 @@ def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings)
             "ONNX model (SHA-256)": served.stages["onnx_model"][:16],
         }
     return said
+
+
+def _source(data: DataSettings) -> str:
+    from bridge_assets.data.copies import shown
+
+    return data.source_folder.name if data.source_kind == "folder" else shown(data.source)

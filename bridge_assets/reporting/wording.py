@@ -30,6 +30,15 @@ def percent(value: float | None) -> str:
     return f"{value * 100:.1f}{_SPACE}%" if known(value) else DASH
 
 
+def share(value: float | None) -> str:
+    """A share that may be very small: `12.3 %`, `0.04 %`, `< 0.01 %`, and `0` only where there is nothing at all."""
+    if not known(value) or value >= 0.001:
+        return percent(value)
+    if value == 0:
+        return "0"
+    return f"{value * 100:.2f}{_SPACE}%" if value >= 0.00005 else f"<{_SPACE}0.01{_SPACE}%"
+
+
 def points(change: float) -> str:
     """A change of a share in percentage points, to be followed by "than": `0.2 points less`, `no more and no less`."""
     shown = round(change * 100, 1)
@@ -56,4 +65,4 @@ def plural(number: float, one: str, many: str) -> str:
     return f"{count(number)} {one if round(number) == 1 else many}"
 
 
-FILTERS = {each.__name__: each for each in (count, percent, points, decimal, month, state, plural)}
+FILTERS = {each.__name__: each for each in (count, percent, share, points, decimal, month, state, plural)}

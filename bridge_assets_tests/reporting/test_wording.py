@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from bridge_assets.reporting.wording import DASH, count, decimal, month, percent, plural, points, state
+from bridge_assets.reporting.wording import DASH, count, decimal, month, percent, plural, points, share, state
 
 NB = "\N{NO-BREAK SPACE}"
 
@@ -16,6 +16,18 @@ def test_numbers_have_separators_and_one_decimal_of_a_percent() -> None:
         f"12.4{NB}%",
         "0.711",
     )
+
+
+def test_a_small_share_is_never_shown_as_nothing() -> None:
+    assert [share(value) for value in (0.1236, 0.001, 0.0004, 0.00005, 1e-9, 0.0, None)] == [
+        f"12.4{NB}%",
+        f"0.1{NB}%",
+        f"0.04{NB}%",
+        f"0.01{NB}%",
+        f"<{NB}0.01{NB}%",
+        "0",
+        DASH,
+    ]
 
 
 def test_missing_is_a_dash() -> None:

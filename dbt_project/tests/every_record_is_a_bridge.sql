@@ -4,16 +4,21 @@
         'dagster': {'ref': {'name': 'stg_bridges'}},
     }
 ) }}
+-- Compared by structure, its survey years as bits: comparing record by record would sort the whole history twice.
 with published as (
-    select distinct structure_key, survey_year
+    select structure_key, {{ year_bits('survey_year') }} as years
     from {{ source('lake', 'raw_bridges') }}
     where on_structure
+    group by structure_key
 ),
 
 staged as (
-    select structure_key, survey_year from {{ ref('stg_bridges') }}
+    select structure_key, {{ year_bits('survey_year') }} as years
+    from {{ ref('stg_bridges') }}
+    group by structure_key
 )
 
-(select *, 'lost' as problem from published except all select *, 'lost' from staged)
-union all
-(select *, 'invented' as problem from staged except all select *, 'invented' from published)
+select structure_key, bit_count(published.years) as years_published, bit_count(staged.years) as years_staged
+from published
+full join staged using (structure_key)
+where published.years is distinct from staged.years

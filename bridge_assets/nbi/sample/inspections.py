@@ -31,6 +31,10 @@ from bridge_assets.nbi.sample.spec import SampleSpec
 #: Years between two counts of traffic at one place.
 YEARS_BETWEEN_COUNTS = 5
 
+#: Vehicles a day and lane that no count exceeds: 2,400 an hour in the busiest hour, which has about a tenth of the day
+#: (TRB, Highway Capacity Manual).
+MOST_TRAFFIC_A_LANE = 24_000
+
 
 def survey_year_showing(month: np.ndarray) -> np.ndarray:
     """The first survey year whose file holds an inspection of this month (12 x year + month - 1); the last is March."""
@@ -77,7 +81,7 @@ class _Life:
         self.lasting = lasting_speed(population)
         self.built, self.opened = population["built"].to_numpy(), population["opened"].to_numpy()
         self.base_adt, self.growth = population["base_adt"].to_numpy(), population["growth"].to_numpy()
-        self.truck_percent = population["truck_percent"].to_numpy()
+        self.truck_percent, self.lanes = population["truck_percent"].to_numpy(), population["lanes"].to_numpy()
         culvert = (population["design"] == CULVERT_DESIGN).to_numpy()
         self.absent = np.column_stack([culvert, culvert, culvert, ~culvert])
         # Owners' habits: who inspects what is Poor every year, and what is low risk every fourth (23 CFR 650.311).
@@ -138,6 +142,7 @@ class _Life:
         year = self.month[alive] // 12
         counted = np.maximum(year - (year + self.count_phase[alive]) % YEARS_BETWEEN_COUNTS, self.built[alive])
         adt = self.base_adt[alive] * (1 + self.growth[alive]) ** (counted - ADT_YEAR)
+        adt = np.minimum(adt, MOST_TRAFFIC_A_LANE * self.lanes[alive])
         step = np.where(adt < 1000, 5, np.where(adt < 10_000, 10, 100))
         return (np.maximum(1, (adt / step).round()) * step).astype(int), counted
 

@@ -25,10 +25,9 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
 
     lake = platform.lake
     with explained():
-        inspections = lake.read("int_inspections")
+        history = engineering.condition_history(lake.scan("int_inspections"))
         for year in survey_years(context):
-            records = lake.read_year("raw_bridges", year)
-            features = engineering.bridge_features(records, inspections, year)
+            features = engineering.bridge_features(lake.scan_year("raw_bridges", year), history, year)
             digest = lake.write(features, "bridge_features", year)
             lake.write_note(
                 "bridge_features",

@@ -1,13 +1,21 @@
 """From survey files to typed records: nbi_files, raw_bridges and rejected_records."""
 
-from pathlib import Path
+import datetime
 
 import dagster as dg
 
+from bridge_assets.data.freshness import LATE_FROM
 from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.provenance import parts_shown, source_shown
 from bridge_assets.orchestration.resources import Platform
+
+#: FHWA publishes a survey year by the middle of June. Who did not look between the first of June and the first of July
+#: has an old inventory; whether the year itself is there, the check `latest_year_is_there` says.
+PUBLISHED_YEARLY = dg.FreshnessPolicy.cron(
+    deadline_cron=f"0 0 {LATE_FROM[1]} {LATE_FROM[0]} *", lower_bound_delta=datetime.timedelta(days=30)
+)
 
 #: The columns of raw_bridges that a person recognises a bridge by.
 RECOGNISED_BY = [
@@ -28,25 +36,25 @@ RECOGNISED_BY = [
     group_name=groups.INVENTORY,
     owners=display.OWNERS_OF_DATA,
     kinds={"file"},
+    freshness_policy=PUBLISHED_YEARLY,
     description=(
-        "One survey year's file of the National Bridge Inventory in the source folder, fixed by its SHA-256. The file "
-        "itself stays where it is and as it is. A row of it is one highway bridge, or one route under it."
+        "One survey year's file of the National Bridge Inventory, or its files of several states, fixed by SHA-256. "
+        "A file in a local folder stays where it is and as it is; from a bucket or from FHWA it is copied, and a copy "
+        "is never replaced: a revised file is kept beside it. A row is one highway bridge, or one route under it."
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.sources import survey_file
+    from bridge_assets.data.acquisition import acquire
 
+    data = platform.data
     with explained():
         for year in survey_years(context):
-            file = survey_file(platform.data.source_folder, year)
-            note = {"path": str(file.path), "sha256": file.sha256, "bytes": file.bytes}
-            platform.lake.write_note("nbi_files", year, note)
-            context.add_asset_metadata(
-                {"file": display.file(file.path), "sha256": file.sha256, "megabytes": round(file.bytes / 1e6, 3)},
-                asset_key="nbi_files",
-                partition_key=str(year),
-            )
-    return dg.MaterializeResult(metadata={"source": display.file(platform.data.source_folder)})
+            source = acquire(data, year, context.log.info)
+            for warning in source.warnings:
+                context.log.warning(warning)
+            platform.lake.write_note("nbi_files", year, source.note())
+            context.add_asset_metadata(parts_shown(source), asset_key="nbi_files", partition_key=str(year))
+    return dg.MaterializeResult(metadata={"source": source_shown(data)})
 
 
 @dg.multi_asset(
@@ -85,19 +93,19 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
     import polars as pl
 
     from bridge_assets.data.ingestion import ingest
-    from bridge_assets.data.sources import unchanged
+    from bridge_assets.data.sources import noted_parts, unchanged
 
     lake = platform.lake
     with explained():
         for year in survey_years(context):
             source = lake.note("nbi_files", year)
-            path = unchanged(Path(source["path"]), source["sha256"])
+            parts = [unchanged(part.path, part.sha256) for part in noted_parts(source)]
             loaded, rejected = lake.year("raw_bridges", year), lake.year("rejected_records", year)
-            report = ingest(path, year, loaded, rejected)
+            report = ingest(parts, year, loaded, rejected)
             lake.write_note("raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"]})
             context.log.info(
                 f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
-                f"({report.file})"
+                f"({', '.join(report.files[:5])})"
             )
             context.add_asset_metadata(
                 {
@@ -105,7 +113,7 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
                     "rows_read": report.rows_read,
                     "rejected": report.rejected,
                     "unparsed": report.unparsed,
-                    "layout": report.layout,
+                    "layout": ", ".join(report.layouts),
                     "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(RECOGNISED_BY)),
                 },
                 asset_key="raw_bridges",

@@ -136,9 +136,15 @@ def registered_model(platform: Platform) -> dg.MaterializeResult:
     with explained():
         candidate = latest(platform.data.models_folder)
         registered = register_version(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)
+        versioned = {}
+        if platform.dvc.on and platform.dvc.models:
+            from bridge_assets.data.dvc_integration import version_model
+
+            versioned = {"dvc_md5": version_model(candidate.folder, platform.dvc)}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(candidate.version),
         metadata={
+            **versioned,
             "model_version": candidate.version,
             "registered_as": f"{registered.name} version {registered.version_number}",
             "mlflow_run_id": registered.run_id,

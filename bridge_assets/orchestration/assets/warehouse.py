@@ -31,7 +31,9 @@ from bridge_assets.orchestration.resources import Platform
     pool=WAREHOUSE_POOL,
 )
 def inventory_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
-    yield from _build(context, dbt, platform, ["int_inspections", "fct_condition_transitions", "dim_structures"])
+    for_the_lake = ["int_inspections", "fct_condition_transitions", "fct_component_rises", "dim_structures"]
+    for_the_lake += ["duplicate_records", "structure_number_variants", "renumbering_breaks", "renumbered_structures"]
+    yield from _build(context, dbt, platform, for_the_lake)
 
 
 @dbt_assets(

@@ -1,7 +1,6 @@
 """Are the records all there, and are they bridge data?"""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import dagster as dg
 
@@ -16,6 +15,24 @@ REJECTED_SHARE = 0.01
 
 
 @dg.asset_check(
+    asset="nbi_files",
+    description=(
+        "The survey year that FHWA has published by now is there (by 15 June of the next year, and two weeks of "
+        "grace). Warns only. A generated inventory is never late."
+    ),
+)
+def latest_year_is_there(platform: Platform) -> dg.AssetCheckResult:
+    import datetime
+
+    from bridge_assets.data.freshness import due_survey_year, lateness
+
+    today = datetime.datetime.now(datetime.UTC).date()
+    late = None if platform.data.uses_sample else lateness(platform.lake.noted_years("nbi_files"), today)
+    due = {"due": due_survey_year(today)}
+    return _result([late] if late else [], "no survey year is late", due, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
     asset="raw_bridges",
     additional_deps=["rejected_records"],
     blocking=True,
@@ -24,7 +41,8 @@ REJECTED_SHARE = 0.01
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    from bridge_assets.nbi.records import count_rows
+    from bridge_assets.data.formats import count_rows
+    from bridge_assets.data.sources import noted_parts
 
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
@@ -34,11 +52,12 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
             pl.scan_parquet(lake.year(table, year)).select(pl.len()).collect().item()
             for table in ("raw_bridges", "rejected_records")
         )
-        rows = count_rows(Path(lake.note("nbi_files", year)["path"]))
+        rows = sum(count_rows(part.path, year) for part in noted_parts(lake.note("nbi_files", year)))
+        files = ", ".join(note["files"][:5])
         if rows != loaded + rejected:
-            problems.append(f"{year}: {note['file']} has {rows} rows, but {loaded} were loaded and {rejected} rejected")
+            problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
         elif loaded == 0:
-            problems.append(f"{year}: no row of {note['file']} was loaded ({rejected} rejected)")
+            problems.append(f"{year}: {files}: no row was loaded ({rejected} rejected)")
     return _result(problems, f"{len(about)} survey years reconcile", judged(about))
 
 
@@ -48,18 +67,44 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
     description="The columns and types are those of the schema, every record has a structure key, ratings are ratings.",
 )
 def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.data.ingestion import BRIDGE_SCHEMA, validation_problems
+    import polars as pl
+
+    from bridge_assets.data.bridges import BRIDGE_SCHEMA
+    from bridge_assets.data.validation import JUDGED_COLUMNS, record_problems
 
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
         about[str(year)] = lake.digest("raw_bridges", year)
-        table = lake.read_year("raw_bridges", year)
-        if table.schema != BRIDGE_SCHEMA:
-            differing = {name for name, _ in table.schema.items() ^ BRIDGE_SCHEMA.items()}
+        schema = pl.read_parquet_schema(lake.year("raw_bridges", year))
+        if differing := {name for name, _ in schema.items() ^ BRIDGE_SCHEMA.items()}:
             problems.append(f"{year}: columns or types differ from the schema: {', '.join(sorted(differing)[:8])}")
         else:
-            problems += [f"{year}: {problem}" for problem in validation_problems(table.to_pandas())]
+            judged_columns = lake.scan_year("raw_bridges", year).select(JUDGED_COLUMNS).collect()
+            problems += [f"{year}: {problem}" for problem in record_problems(judged_columns)]
     return _result(problems, f"{len(about)} survey years have the {len(BRIDGE_SCHEMA)} columns", judged(about))
+
+
+@dg.asset_check(
+    asset="nbi_files",
+    description=(
+        "A national file has the rows that the catalogue in data_config.yaml knows of it. Warns only: FHWA revises "
+        "files."
+    ),
+)
+def rows_as_published(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.data.formats import count_rows
+    from bridge_assets.data.sources import noted_parts
+
+    problems, compared = [], 0
+    for year in _years(context, platform):
+        note = platform.lake.note("nbi_files", year)
+        if (expected := note["expected_rows"]) is not None:
+            rows = sum(count_rows(part.path, year) for part in noted_parts(note))
+            compared += 1
+            if rows != expected:
+                problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
+    otherwise = f"{compared} national files have the rows of the catalogue"
+    return _result(problems, otherwise, {}, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(

@@ -1,12 +1,16 @@
+-- Rows are kept narrow until the end: the windows sort the whole history, and spill what does not fit into memory.
 with records_with_evidence as (
     select
         structure_key,
         survey_year,
-        state_code,
         is_culvert,
         inspection_date,
         condition,
-        condition_class,
+        deck_rating_058,
+        superstructure_rating_059,
+        substructure_rating_060,
+        culvert_rating_062,
+        year_built_027,
         year_reconstructed_106
     from {{ ref('stg_bridges') }}
     where inspection_date is not null and condition is not null
@@ -28,7 +32,15 @@ beside_the_previous as (
         *,
         lag(inspection_date) over history as previous_inspection_date,
         lag(condition) over history as previous_condition,
-        row_number() over history as inspection_number
+        row_number() over history as inspection_number,
+        -- A year before that of the inspection before was entered late: that inspection saw the work already.
+        case
+            when year_built_027 > lag(year_built_027) over history and year_built_027 >= year(previous_inspection_date)
+                then 'replaced'
+            when year_reconstructed_106 > coalesce(lag(year_reconstructed_106) over history, 0)
+                and year_reconstructed_106 >= year(previous_inspection_date)
+                then 'reconstructed'
+        end as renewal
     from inspections
     window history as (partition by structure_key order by inspection_date)
 )
@@ -37,11 +49,11 @@ beside_the_previous as (
 select
     structure_key,
     survey_year,
-    state_code,
+    left(structure_key, 2) as state_code,
     is_culvert,
     inspection_date,
     condition,
-    condition_class,
+    {{ condition_class('condition') }} as condition_class,
     previous_inspection_date,
     previous_condition,
     inspection_number,
@@ -49,7 +61,12 @@ select
     date_diff('day', condition_since, inspection_date) / 365.25 as years_in_condition,
     count(*) filter (where condition < previous_condition) over so_far as falls_so_far,
     count(*) filter (where condition > previous_condition) over so_far as rises_so_far,
-    year_reconstructed_106
+    year_reconstructed_106,
+    deck_rating_058,
+    superstructure_rating_059,
+    substructure_rating_060,
+    culvert_rating_062,
+    renewal
 from beside_the_previous
 window so_far as (
     partition by structure_key order by inspection_date rows between unbounded preceding and current row

@@ -1,5 +1,4 @@
--- A table, not a view: three models and every test below read it, and finding the one record of a structure is the
--- expensive step. It is then paid once, and the Parquet files are read once.
+-- A table, not a view: the models and every test below read it, and the wide Parquet files are read once.
 with records as (
     select * from {{ source('lake', 'raw_bridges') }}
 ),
@@ -10,15 +9,14 @@ records_on_structure as (
     select * from records where on_structure
 ),
 
--- `bridge_assets.data.ingestion.one_record_per_structure` is the same rule in Python.
+-- Records go by one after another: what is left out is a short list.
 one_record_per_structure as (
-    select *
+    select records_on_structure.*
     from records_on_structure
-    window same_structure as (
-        partition by survey_year, structure_key
-        order by inspection_date desc nulls last, line_number, file
-    )
-    qualify row_number() over same_structure = 1
+    anti join (select survey_year, file, line_number from {{ ref('duplicate_records') }} where not kept) as left_out
+        on records_on_structure.survey_year = left_out.survey_year
+        and records_on_structure.file = left_out.file
+        and records_on_structure.line_number = left_out.line_number
 )
 
 select
@@ -36,6 +34,11 @@ select
     STRUCTURE_KIND_043A as material_043a,
     STRUCTURE_TYPE_043B as design_043b,
     is_culvert,
+    DECK_STRUCTURE_TYPE_107 as deck_structure_107,
+    SURFACE_TYPE_108A as surface_108a,
+    MEMBRANE_TYPE_108B as membrane_108b,
+    DECK_PROTECTION_108C as deck_protection_108c,
+    SCOUR_CRITICAL_113 as scour_113,
     STRUCTURE_LEN_MT_049 as length_m_049,
     DECK_WIDTH_MT_052 as deck_width_m_052,
     -- As FHWA computes it (23 CFR 490.409): where the deck width is 0, a culvert under fill, the approach roadway counts.

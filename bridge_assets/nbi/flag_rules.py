@@ -1,0 +1,352 @@
+"""The flags that a record can have, each declared once: name, items, meaning, why, expression.
+
+Belongs here: contradictions within a record, with the Coding Guide, or with the survey year, that a bridge engineer
+would want to see before using the record. Does not belong here: rows that are no records (`records`), numbers that are
+no numbers (column `unparsed`), values that are merely missing, and comparisons between years (dbt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from bridge_assets.nbi.code_check import UNKNOWN
+from bridge_assets.nbi.decode import GOOD_FROM, POOR_TO
+from bridge_assets.nbi.extents import EXTENTS, MARGIN
+
+#: The oldest bridge in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, is of 1697.
+OLDEST_BRIDGE = 1697
+
+#: Vehicles a day. The busiest road of the US, I-405 in Los Angeles, carries below 400,000 (FHWA, Highway Statistics).
+MOST_TRAFFIC = 500_000
+
+#: Vehicles a day and lane: 2,400 passenger cars an hour, the capacity of a freeway lane (TRB, Highway Capacity Manual),
+#: in every hour of the day.
+MOST_TRAFFIC_A_LANE = 2_400 * 24
+
+#: Months. The longest interval between routine inspections (23 CFR 650.311, since 2022; 48 before).
+LONGEST_INTERVAL = 72
+
+#: Metres. Rounding of lengths to 0.1 m, so that two of them may disagree by one step.
+ROUNDING = 0.1001
+
+#: Metres. A bridge of the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
+NBIS_LENGTH = 6.1
+
+#: A column for the expressions alone: item 1 as a number, from the structure key, where it has two digits.
+STATE_NUMBER = "state_number"
+
+_RATED = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One thing that can be wrong with a record.
+
+    Attributes
+    ----------
+    name : str
+        What stands in the column `flags`.
+    items : tuple of str
+        The items that contradict each other, or the one that contradicts the guide. Empty: any coded item.
+    meaning : str
+    why : str
+        Why an engineer wants to know.
+    expression : callable, optional
+        Survey year -> Boolean expression over the record and derived columns; null counts as no. None for the flags of
+        codes, which are found otherwise (`code_check`).
+    among : pl.Expr, optional
+        Rows that can have the flag, cheap to find where the expression is dear: it sees only these.
+    """
+
+    name: str
+    items: tuple[str, ...]
+    meaning: str
+    why: str
+    expression: Callable[[int], pl.Expr] | None = None
+    among: pl.Expr | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the expressions look at."""
+        asked = [each for each in (self.expression and self.expression(2000), self.among) if each is not None]
+        return tuple(dict.fromkeys(name for each in asked for name in each.meta.root_names()))
+
+
+def _rated(item: str) -> pl.Expr:
+    return pl.col(item).is_in(_RATED)
+
+
+def _filled(item: str, filler: str = "0 ") -> pl.Expr:
+    """Not blank, and not only of the characters that fill an unknown value."""
+    return pl.col(item).is_not_null() & (pl.col(item).cast(pl.String).str.strip_chars(filler) != "")
+
+
+def _out_of_state(_: int) -> pl.Expr:
+    state = pl.col(STATE_NUMBER)
+    boxes = [EXTENTS.get(f"{code:02}") for code in range(256)]
+
+    def bound(index: int) -> pl.Expr:
+        return pl.lit(pl.Series([box and box[index] for box in boxes], dtype=pl.Float64)).gather(state)
+
+    latitude, longitude = pl.col("latitude"), pl.col("longitude")
+    return (
+        (latitude < bound(0) - MARGIN)
+        | (latitude > bound(1) + MARGIN)
+        | (longitude < bound(2) - MARGIN)
+        | (longitude > bound(3) + MARGIN)
+    )
+
+
+def _impossible_position(_: int) -> pl.Expr:
+    return (_filled("LAT_016", "09 ") & pl.col("latitude").is_null()) | (
+        _filled("LONG_017", "09 ") & pl.col("longitude").is_null()
+    )
+
+
+def _class_disagrees(_: int) -> pl.Expr:
+    published, condition = pl.col("BRIDGE_CONDITION"), pl.col("condition").fill_null(-1)
+    return (
+        ((published == "G") & (condition < GOOD_FROM))
+        | ((published == "F") & ~condition.is_between(POOR_TO, GOOD_FROM, closed="none"))
+        | ((published == "P") & ~condition.is_between(0, POOR_TO))
+    )
+
+
+_DATE = ("DATE_OF_INSPECT_090",)
+_NO_DATE = pl.col("inspection_date").is_null()
+_POSITION = ("LAT_016", "LONG_017")
+_BRIDGE_PARTS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060")
+_PARTS_RATED = pl.any_horizontal(_rated(item) for item in _BRIDGE_PARTS)
+_CULVERT_RATED = _rated("CULVERT_COND_062")
+_PARTS_APPLY = pl.any_horizontal(pl.col(item) != "N" for item in _BRIDGE_PARTS)
+_CULVERT_APPLIES = pl.col("CULVERT_COND_062") != "N"
+_ON_STRUCTURE = pl.col("on_structure")
+
+_DECLARED = (
+    Flag(
+        "coordinate_impossible", _POSITION,
+        "Item 16 or 17 is filled but names no position, such as seconds of 60 or more",
+        "The bridge cannot be found on a map",
+        _impossible_position,
+        among=pl.col("latitude").is_null() | pl.col("longitude").is_null(),
+    ),
+    Flag(
+        "coordinate_out_of_state", (*_POSITION, "STATE_CODE_001"),
+        f"The position lies more than {MARGIN} degrees outside the extent of its state",
+        "Whatever is joined by place (climate, traffic, floods) is that of another place",
+        _out_of_state,
+    ),
+    Flag(
+        "inspection_date_impossible", _DATE,
+        "Item 90 is filled but is no month and year",
+        "It is not known how old the condition is",
+        lambda _: _NO_DATE & _filled("DATE_OF_INSPECT_090"),
+        among=_NO_DATE,
+    ),
+    Flag(
+        "no_inspection_date", _DATE,
+        "A condition is rated, and item 90 is blank or 0",
+        "It is not known how old the condition is",
+        lambda _: _ON_STRUCTURE & pl.col("condition").is_not_null() & ~_filled("DATE_OF_INSPECT_090"),
+        among=_NO_DATE,
+    ),
+    Flag(
+        "inspection_in_future", _DATE,
+        "Item 90 lies after the survey year",
+        "The inspection had not happened when the file was made: a wrong date or a planned one",
+        lambda _: pl.col("inspected_in_future"),
+    ),
+    Flag(
+        "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
+        f"Item 90 lies over {LONGEST_INTERVAL} months before the survey year, and item 41 says neither closed nor new",
+        "No interval allowed is as long: the condition may have changed since",
+        lambda year: (
+            (pl.col("inspection_date") < pl.date(year - LONGEST_INTERVAL // 12, 1, 1))
+            & ~pl.col("OPEN_CLOSED_POSTED_041").is_in(("K", "G")).fill_null(False)
+        ),
+    ),
+    Flag(
+        "year_built_impossible", ("YEAR_BUILT_027",),
+        f"Item 27 is before {OLDEST_BRIDGE}, the year of the oldest bridge in use; 0 included",
+        "The guide asks for an estimate where the year is unknown; age is a main cause of deterioration",
+        lambda _: pl.col("YEAR_BUILT_027") < OLDEST_BRIDGE,
+    ),
+    Flag(
+        "built_after_survey", ("YEAR_BUILT_027",),
+        "Item 27 lies after the survey year",
+        "A planned bridge or a wrong year: its age is negative",
+        lambda year: pl.col("YEAR_BUILT_027") > year,
+    ),
+    Flag(
+        "built_after_inspection", ("YEAR_BUILT_027", *_DATE),
+        "Item 27 lies after the year of the inspection",
+        "The condition is that of the bridge before it, or one of the two is wrong",
+        lambda _: pl.col("YEAR_BUILT_027") > pl.col("inspection_date").dt.year(),
+    ),
+    Flag(
+        "reconstructed_before_built", ("YEAR_RECONSTRUCTED_106", "YEAR_BUILT_027"),
+        "Item 106 is filled and lies before item 27",
+        "One of the two is wrong, and with it the age",
+        lambda _: pl.col("YEAR_RECONSTRUCTED_106").is_between(1, pl.col("YEAR_BUILT_027") - 1),
+    ),
+    Flag(
+        "reconstructed_after_survey", ("YEAR_RECONSTRUCTED_106",),
+        "Item 106 lies after the survey year",
+        "A planned reconstruction or a wrong year",
+        lambda year: pl.col("YEAR_RECONSTRUCTED_106") > year,
+    ),
+    Flag(
+        "adt_impossible", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
+        f"Item 29 is negative, above {MOST_TRAFFIC:,} a day, or above {MOST_TRAFFIC_A_LANE:,} a day and lane",
+        "No road carries it: a digit too many",
+        lambda _: (
+            (pl.col("ADT_029") < 0)
+            | (pl.col("ADT_029") > MOST_TRAFFIC)
+            | (
+                _ON_STRUCTURE
+                & (pl.col("TRAFFIC_LANES_ON_028A") > 0)
+                & (pl.col("ADT_029") > pl.col("TRAFFIC_LANES_ON_028A") * MOST_TRAFFIC_A_LANE)
+            )
+        ),
+    ),
+    Flag(
+        "traffic_without_lanes", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
+        "Record type 1 with traffic in item 29 and no lane in item 28A",
+        "Traffic a lane, a cause of deck wear, cannot be said",
+        lambda _: _ON_STRUCTURE & (pl.col("TRAFFIC_LANES_ON_028A") == 0) & (pl.col("ADT_029") > 0),
+    ),
+    Flag(
+        "truck_share_impossible", ("PERCENT_ADT_TRUCK_109",),
+        "Item 109 is negative or above 100 %",
+        "A share",
+        lambda _: ~pl.col("PERCENT_ADT_TRUCK_109").is_between(0, 100),
+    ),
+    Flag(
+        "length_missing", ("STRUCTURE_LEN_MT_049",),
+        "Record type 1 whose item 49 is blank or not above 0",
+        "It counts for nothing in shares by deck area",
+        lambda _: _ON_STRUCTURE & ~(pl.col("STRUCTURE_LEN_MT_049") > 0).fill_null(False),
+    ),
+    Flag(
+        "shorter_than_a_bridge", ("STRUCTURE_LEN_MT_049", "BRIDGE_LEN_IND_112"),
+        f"Item 112 says that the NBIS length is met, and item 49 is below {NBIS_LENGTH} m",
+        "It does not belong in the national figures, or its length is wrong",
+        lambda _: (
+            _ON_STRUCTURE
+            & (pl.col("BRIDGE_LEN_IND_112") == "Y")
+            & pl.col("STRUCTURE_LEN_MT_049").is_between(0, NBIS_LENGTH, closed="none")
+        ),
+    ),
+    Flag(
+        "span_longer_than_structure", ("MAX_SPAN_LEN_MT_048", "STRUCTURE_LEN_MT_049"),
+        "Item 48 is above item 49",
+        "One of the two is wrong, often by a unit",
+        lambda _: pl.col("MAX_SPAN_LEN_MT_048") > pl.col("STRUCTURE_LEN_MT_049") + ROUNDING,
+    ),
+    Flag(
+        "deck_width_zero", ("DECK_WIDTH_MT_052", "DECK_COND_058"),
+        "Item 52 is blank or 0 though item 58 rates a deck and item 43B is not a culvert",
+        "The deck area would be 0; a width of 0 is for culverts under fill",
+        lambda _: (
+            _rated("DECK_COND_058") & ~pl.col("is_culvert") & (pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0)
+        ),
+        among=(pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0) & ~pl.col("is_culvert"),
+    ),
+    Flag(
+        "roadway_wider_than_deck", ("ROADWAY_WIDTH_MT_051", "DECK_WIDTH_MT_052"),
+        "Item 51, curb to curb, is above item 52, out to out",
+        "One of the two is wrong, and with it the deck area",
+        lambda _: (
+            (pl.col("DECK_WIDTH_MT_052") > 0)
+            & (pl.col("ROADWAY_WIDTH_MT_051") > pl.col("DECK_WIDTH_MT_052") + ROUNDING)
+        ),
+    ),
+    Flag(
+        "no_condition", (*_BRIDGE_PARTS, "CULVERT_COND_062"),
+        "Record type 1 of NBIS length (item 112) without a rating in items 58, 59, 60 and 62",
+        "It is in no condition class",
+        lambda _: _ON_STRUCTURE & (pl.col("BRIDGE_LEN_IND_112") == "Y") & pl.col("condition").is_null(),
+    ),
+    Flag(
+        "culvert_and_deck_rated", ("CULVERT_COND_062", *_BRIDGE_PARTS),
+        "Item 62 is rated, and one of items 58, 59 and 60 is rated too",
+        "A culvert has no deck, superstructure or substructure: the lowest of all is taken",
+        lambda _: _CULVERT_RATED & _PARTS_RATED,
+        among=_CULVERT_APPLIES & _PARTS_APPLY,
+    ),
+    Flag(
+        "culvert_type_disagrees", ("STRUCTURE_TYPE_043B", "CULVERT_COND_062", *_BRIDGE_PARTS),
+        "Item 62 is rated and item 43B is not 19; or 43B is 19 and only items 58 to 60 are rated",
+        "It is not known which ratings hold, nor which kind of structure to compare with",
+        lambda _: pl.when(pl.col("is_culvert")).then(_PARTS_RATED & ~_CULVERT_RATED).otherwise(_CULVERT_RATED),
+        among=_CULVERT_APPLIES ^ pl.col("is_culvert"),
+    ),
+    Flag(
+        "class_disagrees", ("BRIDGE_CONDITION",),
+        "The published class is not the one that follows from items 58, 59, 60 and 62 (23 CFR 490.409)",
+        "The national figures and ours differ in this bridge",
+        _class_disagrees,
+    ),
+    Flag(
+        "lowest_disagrees", ("LOWEST_RATING",),
+        "The published lowest rating is not the lowest of items 58, 59, 60 and 62",
+        "The national figures and ours differ in this bridge",
+        lambda _: pl.col("LOWEST_RATING").cast(pl.String).cast(pl.Int8, strict=False) != pl.col("condition"),
+    ),
+    Flag(
+        "open_though_rated_closed", ("OPEN_CLOSED_POSTED_041", *_BRIDGE_PARTS, "CULVERT_COND_062"),
+        "The condition is 1 or 0, which the guide calls closed, and item 41 says open or posted (A, B, P, R)",
+        "Look at it first: either the bridge or the record is in danger",
+        lambda _: (
+            _ON_STRUCTURE & (pl.col("condition") <= 1) & pl.col("OPEN_CLOSED_POSTED_041").is_in(("A", "B", "P", "R"))
+        ),
+        among=pl.col("condition") <= 1,
+    ),
+    Flag(
+        "open_though_posting_required", ("OPEN_CLOSED_POSTED_041", "POSTING_EVAL_070"),
+        "Item 70 (0 to 4) says that legal loads exceed its capacity, and item 41 that it is open without restriction",
+        "Item 41 should be B, P or more: legal trucks may overload it",
+        lambda _: (
+            _ON_STRUCTURE
+            & (pl.col("OPEN_CLOSED_POSTED_041") == "A")
+            & pl.col("POSTING_EVAL_070").is_in(("0", "1", "2", "3", "4"))
+        ),
+        among=(pl.col("POSTING_EVAL_070") != "5") & (pl.col("OPEN_CLOSED_POSTED_041") == "A"),
+    ),
+    Flag(
+        "operating_below_inventory", ("OPERATING_RATING_064", "INVENTORY_RATING_066"),
+        "Item 64 is below item 66, by the same method (items 63 and 65)",
+        "The load allowed now and then cannot be less than the load allowed for ever: they are often exchanged",
+        lambda _: (
+            (pl.col("OPR_RATING_METH_063") == pl.col("INV_RATING_METH_065"))
+            & (pl.col("OPERATING_RATING_064") < pl.col("INVENTORY_RATING_066") - ROUNDING)
+        ),
+    ),
+    Flag(
+        "scour_not_applicable_over_water", ("SCOUR_CRITICAL_113", "SERVICE_UND_042B"),
+        "Item 42B says that water flows under it (5 to 8), and item 113 that it is not over a waterway",
+        "Scour, the most frequent cause of collapse, was not considered",
+        lambda _: (
+            _ON_STRUCTURE
+            & (pl.col("SCOUR_CRITICAL_113") == "N")
+            & pl.col("SERVICE_UND_042B").is_in(("5", "6", "7", "8"))
+        ),
+        among=(pl.col("SCOUR_CRITICAL_113") == "N") & (pl.col("SERVICE_UND_042B") != "1"),
+    ),
+    Flag(
+        "lowercase_code", (),
+        "A coded item holds a code of its own in lower case, such as n for N",
+        "Read as its capital; a reader that compares letters would lose it",
+    ),
+    Flag(
+        UNKNOWN, (),
+        f"A coded item holds a value that is none of its codes; written {UNKNOWN}:ITEM, once for each item",
+        "A code of an older guide, of a state, or a slip",
+    ),
+)  # fmt: skip
+
+#: Name -> flag, in the order in which they stand in the column.
+FLAGS: dict[str, Flag] = {flag.name: flag for flag in _DECLARED}

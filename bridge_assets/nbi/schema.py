@@ -1,0 +1,46 @@
+"""The columns of raw_bridges, declared once: what the UI, dbt and `docs/schema.md` show of them.
+
+Belongs here: putting items and derived columns into one list. Does not belong here: what an item is (`items`), its
+codes (`codes`), and the types in which the columns are stored (`records`, `data.bridges`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge_assets.nbi.items import DERIVED, ITEMS, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of raw_bridges.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        How it is read: code, text, integer, decimal; for a derived column what it is, such as date or deg.
+    unit : str
+        SI unit, or "" where it has none.
+    description : str
+        Item number, meaning, codes in short and years.
+    item : Item or None
+        None for a column that no file has.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    description: str
+    item: Item | None = None
+
+
+def columns() -> tuple[Column, ...]:
+    """Every column, in the order of the table: the file and line, the items, `unparsed`, the derived columns."""
+    return (
+        Column("file", "text", "", "Name of the source file"),
+        Column("line_number", "integer", "", "Line in that file, the header being line 1"),
+        *(Column(item.name, item.kind.value, item.unit, item.description, item) for item in ITEMS),
+        Column("unparsed", "text", "", "Numbers that were no numbers, as ITEM='text'"),
+        *(Column(name, kind, "", meaning) for name, (kind, meaning) in DERIVED.items()),
+    )

@@ -1,0 +1,146 @@
+"""Writes the schema where people read it: `docs/schema.md` and the columns of raw_bridges in dbt's sources.
+
+`python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` brings both up to date; a test
+says when they are not. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from bridge_assets.nbi.codes import PATTERNS
+from bridge_assets.nbi.flag_rules import FLAGS
+from bridge_assets.nbi.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
+from bridge_assets.nbi.layouts import LAYOUTS, RENAMED
+from bridge_assets.nbi.schema import columns
+
+#: Between these lines of sources.yml stand the generated columns.
+BEGIN, END = "      # begin: columns written by bridge_assets.nbi.schema_page", "      # end: columns"
+
+_HEAD = """<!-- Written by bridge_assets.nbi.schema_page: edit bridge_assets/nbi/, not this page. -->
+
+# The columns of raw_bridges
+
+One row of raw_bridges is one row of a survey year's file. Items carry the column headings that FHWA publishes, in upper
+case; what we compute is in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, `N` is not
+missing. The codes and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of
+the Nation's Bridges (FHWA-PD-96-001) with its errata of 2022, shortened.
+
+A `*` behind the kind marks a function of the condition ratings: it may not be a feature of the model.
+"""
+
+
+def page() -> str:
+    """The whole of `docs/schema.md`, a pure function of the declarations."""
+    parts = [_HEAD]
+    for title, items in (
+        ("Inventory items", INVENTORY_ITEMS),
+        ("Items of the submission", SUBMISSION_ITEMS),
+        ("Columns that FHWA computes", PUBLISHED_EVALUATIONS),
+    ):
+        parts.append(_table(title, ("column", "item", "kind", "unit", "meaning", "codes", "years"), map(_row, items)))
+    ours = [each for each in columns() if each.item is None]
+    parts.append(
+        _table("Columns of ours", ("column", "what", "meaning"), ((c.name, c.kind, c.description) for c in ours))
+    )
+    parts.append(
+        _table(
+            "Flags",
+            ("flag", "items", "meaning", "why"),
+            ((flag.name, ", ".join(map(_number, flag.items)), flag.meaning, flag.why) for flag in FLAGS.values()),
+            "The column `flags` names what is wrong with a record, joined by `; `. The record keeps its values.",
+        )
+    )
+    parts.append(
+        _table(
+            "Layouts",
+            ("layout", "columns", "survey years"),
+            ((layout.name, str(len(layout.columns)), _years(layout.years)) for layout in LAYOUTS),
+            "Renamed over the years, and one column here: "
+            + ", ".join(f"{old} is {new}" for old, new in RENAMED.items())
+            + ".",
+        )
+    )
+    parts.append("## Codes\n\nItems that share their codes share a table.\n" + "\n".join(_codes()))
+    return "\n".join(parts)
+
+
+def source_columns() -> str:
+    """The columns of raw_bridges as the lines of `sources.yml` between `BEGIN` and `END`."""
+    lines = ["        columns:"]
+    for column in columns():
+        described = column.description + (f". Unit: {column.unit}" if column.unit else "")
+        lines += [
+            f"          - name: {column.name}",
+            f"            description: {json.dumps(described, ensure_ascii=False)}",
+        ]
+    return "\n".join(lines)
+
+
+def with_source_columns(sources: str) -> str:
+    """`sources.yml` with the columns of today between its markers."""
+    before, rest = sources.split(BEGIN + "\n")
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{source_columns()}\n{END}{after}"
+
+
+def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], below: str = "") -> str:
+    lines = [f"## {title}", ""] + ([below, ""] if below else [])
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{row[0]}`", *row[1:])) + " |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def _row(item: Item) -> tuple[str, ...]:
+    kind = item.kind.value + (r" \*" if item.of_ratings else "")
+    return (item.name, item.number, kind, item.unit, item.meaning, _codes_of(item), _years(item.years))
+
+
+def _codes_of(item: Item) -> str:
+    if item.name in PATTERNS:
+        return PATTERNS[item.name][1]
+    if not item.codes:
+        return ""
+    return f"[{len(item.codes)}](#{_anchor(_sharing(item))})"
+
+
+def _sharing(item: Item) -> list[Item]:
+    """The items that have the very codes of this one, itself included."""
+    everywhere = (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS)
+    return [other for other in everywhere if other.codes == item.codes]
+
+
+def _title(items: list[Item]) -> str:
+    return ", ".join(item.name for item in items)
+
+
+def _anchor(items: list[Item]) -> str:
+    return _title(items).lower().replace(",", "").replace(" ", "-")
+
+
+def _codes() -> Iterable[str]:
+    seen: set[str] = set()
+    for item in (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS):
+        if item.codes and item.name not in seen:
+            items = _sharing(item)
+            seen.update(each.name for each in items)
+            rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in item.codes.items())
+            yield f"\n### {_title(items)}\n\n| code | meaning |\n|---|---|\n{rows}"
+
+
+def _number(name: str) -> str:
+    item = next((each for each in INVENTORY_ITEMS if each.name == name), None)
+    return item.number if item else name
+
+
+def _years(ranges: tuple[tuple[int, int], ...]) -> str:
+    return ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges)
+
+
+if __name__ == "__main__":
+    docs, sources = map(Path, sys.argv[1:])
+    docs.write_text(page() + "\n", encoding="utf-8")
+    sources.write_text(with_source_columns(sources.read_text(encoding="utf-8")), encoding="utf-8")

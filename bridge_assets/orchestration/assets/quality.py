@@ -1,0 +1,81 @@
+"""What is wrong with the records of each survey year, counted, and the page on which a person reads it."""
+
+import dagster as dg
+
+from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.resources import Platform
+
+
+@dg.asset(
+    deps=["raw_bridges", "rejected_records"],
+    partitions_def=SURVEY_YEARS,
+    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    group_name=groups.INVENTORY,
+    owners=display.OWNERS_OF_DATA,
+    kinds={"polars", "parquet"},
+    description=(
+        "One count of a survey year's data quality, by state and for all states: rows read, loaded and rejected, and "
+        "the records with each flag, without each item, with a number that is none, or of a structure that is there "
+        "twice; beside it what it is a share of."
+    ),
+)
+def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    import polars as pl
+
+    from bridge_assets.data.quality import count_year
+    from bridge_assets.data.quality_headline import headline, top_flags
+    from bridge_assets.reporting.wording import share
+
+    lake = platform.lake
+    with explained():
+        for year in survey_years(context):
+            summary = count_year(lake, year)
+            figures = headline(summary)
+            context.log.info(
+                f"{year}: {figures['flagged']:,} of {figures['loaded']:,} records have a flag, "
+                f"{figures['rejected']:,} rows were rejected"
+            )
+            flags = [
+                (row["name"], f"{row['records']:,}", share(row["share"]), row["meaning"]) for row in top_flags(summary)
+            ]
+            top = pl.DataFrame(flags, schema=["flag", "records", "share", "meaning"], orient="row")
+            context.add_asset_metadata(
+                {
+                    "dagster/partition_row_count": summary.height,
+                    **figures,
+                    "top_flags": display.preview(top, rows=top.height, longest=200),
+                },
+                asset_key="data_quality",
+                partition_key=str(year),
+            )
+    return dg.MaterializeResult(metadata={"folder": display.file(lake.folder / "data_quality")})
+
+
+@dg.asset(
+    deps=[data_quality, "rejected_records"],
+    group_name=groups.INVENTORY,
+    owners=display.OWNERS_OF_DATA,
+    kinds={"report"},
+    description=(
+        "One page: whether every row is there, which were rejected and why, line by line, which flags the records "
+        "have, which items are missing, what jumped against the years before, in which states, and what the names mean."
+    ),
+)
+def data_quality_report(platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.reporting.quality_page import data_quality_html
+    from bridge_assets.reporting.quality_plots import flags_by_year_png
+    from bridge_assets.storage import write_text
+
+    with explained():
+        page = data_quality_html(platform.lake, platform.data)
+        path = write_text(page, platform.data.reports_folder / "data_quality.html")
+        summary = platform.lake.read_years("data_quality")
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.url(path.as_uri()),
+            "flags": display.plot(flags_by_year_png(summary)),
+            "survey_years": summary["survey_year"].n_unique(),
+        }
+    )

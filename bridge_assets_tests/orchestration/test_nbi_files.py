@@ -1,0 +1,158 @@
+"""A survey year is found, copied where it lies elsewhere, fixed by its bytes, and shown with where it came from."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from download_server import Server
+from nbi_files import nbi_text, write_nbi
+from small_platform import failure
+
+from bridge_assets.data.lake import Lake
+from bridge_assets.orchestration.assets.inventory import nbi_files, records
+from bridge_assets.orchestration.partitions import survey_year_partitions
+from bridge_assets.orchestration.resources import Platform
+from bridge_assets.orchestration.sensors import ASK_FHWA_EVERY, new_survey_file
+from bridge_assets.settings import DataSettings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def fhwa(web: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """FHWA on loopback."""
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "fhwa")
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATE_ADDRESS", web.address + "/{year}/{state}{yy}.txt")
+    national = {"1992": web.address + "/{year}old.zip", "2018": web.address + "/{year}.zip"}
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__NATIONAL_ADDRESS", json.dumps(national))
+    return web
+
+
+def materialized(year: int, *assets: Any) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [*(assets or (nbi_files,))],
+        partition_key=str(year),
+        resources={"platform": Platform()},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    [event] = result.asset_materializations_for_node("nbi_files")
+    return {key: value.value for key, value in event.metadata.items()}
+
+
+def tick(cursor: str | None = None) -> tuple[Any, str | None]:
+    with dg.build_sensor_context(
+        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, cursor=cursor
+    ) as context:
+        return new_survey_file(context), context.cursor
+
+
+def test_state_files_of_fhwa_become_records(fhwa: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATES", "AL,MA")
+    for state, code in (("AL", "01"), ("MA", "25")):
+        rows = [{"STATE_CODE_001": code, "STRUCTURE_NUMBER_008": str(number)} for number in range(3)]
+        fhwa.serve(f"/2016/{state}16.txt", nbi_text(2016, rows).encode())
+    result = materialized(2016, nbi_files, records)
+    assert result.success, failure(result)
+    lake = Lake(home / "lake")
+    assert lake.read_year("raw_bridges", 2016)["STATE_CODE_001"].to_list() == ["01"] * 3 + ["25"] * 3
+    assert lake.note("raw_bridges", 2016)["source_sha256"] == lake.note("nbi_files", 2016)["sha256"]
+    said = shown(result)
+    assert said["files"] == 2
+    assert f"[{fhwa.address}/2016/AL16.txt".replace("_", "&#95;") in said["parts"].replace("&#95;", "_")
+    assert "expected_rows" not in said
+
+    fhwa.files["/2016/AL16.txt"].revise(b"another")
+    again = materialized(2016, nbi_files, records)
+    assert again.success
+    assert "FHWA has revised AL16.txt" in shown(again)["warnings"]
+
+
+def test_a_national_file_is_shown_with_its_address_and_what_was_expected(fhwa: Server, home: Path) -> None:
+    fhwa.serve("/2016old.zip", b"PK\x05\x06" + bytes(18), last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
+    refused = materialized(2016)
+    assert not refused.success
+    assert "FHWA has revised the file of survey year 2016" in failure(refused)
+    mark = failure(refused).partition("SHA-256 is ")[2][:12]
+    with pytest.MonkeyPatch.context() as accepted:
+        accepted.setenv("BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED", mark)
+        said = shown(materialized(2016))
+    assert said["address"] == f"{fhwa.address}/2016old.zip"
+    assert (said["revised"], said["expected_rows"], said["published"][:16]) == (True, 614387, "Mon, 15 Jun 2026")
+    assert said["sha256"].startswith(mark)
+
+
+def test_a_file_that_changed_since_it_was_seen_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(home / "files"))
+    for state in ("AK", "AL"):
+        write_nbi(home / "files", 2016, [{}], name=f"{state}16.txt")
+    assert materialized(2016).success
+    write_nbi(home / "files", 2016, [{}, {}], name="AL16.txt")
+    assert "the file changed" in failure(materialized(2016, records))
+
+
+def test_a_bucket_is_a_source(s3_endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import s3fs
+
+    bucket = s3fs.S3FileSystem()
+    bucket.mkdir("source")
+    bucket.pipe("source/nbi/NBI_2016.txt", nbi_text(2016, [{}]).encode())
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "s3://source/nbi")
+    requested, _ = tick()
+    assert requested.run_requests[0].partition_key == "2016"
+    result = materialized(2016, nbi_files, records)
+    assert result.success, failure(result)
+    assert shown(result)["address"] == "s3://source/nbi/NBI_2016.txt"
+    assert isinstance(tick()[0], dg.SkipReason)
+
+
+def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: Server, home: Path) -> None:
+    skipped, asked = tick()
+    assert isinstance(skipped, dg.SkipReason)
+    assert [request[:2] for request in fhwa.asked] == [("HEAD", "/2025.zip")]
+    fhwa.serve("/2025.zip", b"archive")
+    skipped, _ = tick(asked)
+    assert "FHWA was asked at" in (skipped.skip_message or "")
+    assert len(fhwa.asked) == 1
+    requested, cursor = tick(str(time.time() - ASK_FHWA_EVERY - 1))
+    assert requested.run_requests[0].partition_key == "2025"
+    assert cursor
+    assert float(cursor) > float(asked or 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "years", "first", "last"),
+    [
+        ("fhwa", {}, "1992", "2025"),
+        ("fhwa", {"first": 2010, "last": 2019}, "2010", "2019"),
+        ("fhwa", {"last": 2030}, "1992", "2025"),
+        ("s3://bucket/nbi", {}, "1992", "2025"),
+        ("s3://bucket/nbi", {"first": 2012, "last": 2026}, "2012", "2026"),
+        ("https://host/NBI_2016.zip", {}, "2016", "2016"),
+    ],
+)
+def test_partitions_of_a_source_elsewhere_need_no_network(
+    source: str, years: dict[str, int], first: str, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", source)
+    for name, year in years.items():
+        monkeypatch.setenv(f"BRIDGE_ASSETS_DATA__SURVEY_YEARS__{name.upper()}", str(year))
+    keys = survey_year_partitions(DataSettings.load()).get_partition_keys()
+    assert (keys[0], keys[-1]) == (first, last)
+
+
+def test_a_year_that_the_catalogue_leaves_out_has_no_partition() -> None:
+    data = DataSettings.model_validate({"source": "fhwa", "fhwa": {"catalogue": {2015: {}, 2017: {}}}})
+    assert survey_year_partitions(data).get_partition_keys() == ["2015", "2017"]

@@ -1,0 +1,9 @@
+{# No structure has two rows in a survey year: as many rows as survey years. It counts by structure, which is a small fraction
+   of the work of grouping every record by itself. #}
+{% test once_a_year(model) %}
+{{ config(fail_calc = 'coalesce(sum(rows_too_many), 0)') }}
+select structure_key, count(*) - bit_count({{ year_bits('survey_year') }}) as rows_too_many
+from {{ model }}
+group by structure_key
+having rows_too_many > 0
+{% endtest %}
