@@ -97,6 +97,8 @@ def test_the_core_needs_no_cloud_sdk_and_loading_imports_nothing_heavy() -> None
         "polars",
         "numpy",
         "sklearn",
+        "numba",
+        "fsspec",
         "mlflow",
         "onnx",
         "onnxruntime",
