@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import features, growth, ingestion, loading
+from benchmarks import features, growth, ingestion, loading, scoring
 
-BENCHMARKS = {"loading": loading.main, "ingestion": ingestion.main, "features": features.main, "growth": growth.main}
+BENCHMARKS = {
+    "loading": loading.main,
+    "ingestion": ingestion.main,
+    "features": features.main,
+    "growth": growth.main,
+    "scoring": scoring.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

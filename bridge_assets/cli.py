@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.settings import DataSettings, SettingsError, config_folder
+
+if TYPE_CHECKING:
+    from bridge_assets.registry.sync import RegistrySync, Transfer
 
 
 class _Explained(click.Group):
@@ -17,11 +21,12 @@ class _Explained(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         from bridge_assets.deployment.base import CanaryMismatch, DeploymentError
+        from bridge_assets.models.errors import RegistryError
         from bridge_assets.storage import StorageError
 
         try:
             return super().invoke(ctx)
-        except (SourceError, SettingsError, StorageError, DeploymentError, CanaryMismatch) as error:
+        except (SourceError, SettingsError, StorageError, DeploymentError, CanaryMismatch, RegistryError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -162,6 +167,69 @@ def dvc_pull() -> None:
     from bridge_assets.data.dvc_integration import dvc_pull
 
     sys.exit(dvc_pull())
+
+
+@main.group()
+def registry() -> None:
+    """Model versions between two registries: MLflow (sqlite:///file, http://host:port), a folder, or dvc:folder."""
+
+
+_HERE = click.option("--registry", "here", help="The registry on this side; by default the platform's own.")
+_PROMOTE = click.option("--promote", is_flag=True, help="Make it the champion there; it must be the champion here.")
+
+
+@registry.command("push")
+@click.argument("version")
+@click.option("--to", required=True, help="The address of the other registry.")
+@_HERE
+@_PROMOTE
+def registry_push(version: str, to: str, here: str | None, promote: bool) -> None:
+    """Copy a version, named or by an alias such as champion, to another registry."""
+    click.echo(_transferred(_sync(here).push(version, to, promote=promote)))
+
+
+@registry.command("pull")
+@click.argument("version")
+@click.option("--from", "source", required=True, help="The address of the other registry.")
+@_HERE
+@_PROMOTE
+def registry_pull(version: str, source: str, here: str | None, promote: bool) -> None:
+    """Copy a version, named or by an alias such as champion, from another registry."""
+    click.echo(_transferred(_sync(here).pull(version, source, promote=promote)))
+
+
+@registry.command("plan")
+@click.option("--to", help="The address of the registry that would be pushed to.")
+@click.option("--from", "source", help="The address of the registry that would be pulled from.")
+@click.option("--version", help="A version or alias; by default every version.")
+@_HERE
+def registry_plan(to: str | None, source: str | None, version: str | None, here: str | None) -> None:
+    """Say what push or pull would do, and do nothing; exits with 1 where something would be refused."""
+    other = to or source
+    if other is None or (to and source):
+        raise click.UsageError("give either --to or --from")
+    steps = _sync(here).plan(other, version=version, direction="push" if to else "pull")
+    for step in steps:
+        click.echo(step)
+    if not steps:
+        click.echo("There is no version to copy.")
+    sys.exit(1 if any(step.action == "conflict" for step in steps) else 0)
+
+
+def _sync(here: str | None) -> RegistrySync:
+    from bridge_assets.models.register import configured
+    from bridge_assets.registry.sync import RegistrySync
+    from bridge_assets.settings import DvcSettings, MlflowSettings, ModelSettings
+
+    model = ModelSettings.load()
+    settings = DvcSettings.load() if model.registry == "dvc" else MlflowSettings.load()
+    return RegistrySync(here or configured(settings, DataSettings.load().home_folder, model.name), name=model.name)
+
+
+def _transferred(transfer: Transfer) -> str:
+    step, promoted = transfer.step, " It is the champion there now." if transfer.promoted else ""
+    moved = "was there already" if step.action == "there" else f"was copied from {step.source}, every file compared"
+    return f"Model version {step.version} in {step.target}: {transfer.registered.uri}. It {moved}.{promoted}"
 
 
 def _ensure_sample(data: DataSettings) -> str | None:

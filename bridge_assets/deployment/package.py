@@ -133,6 +133,7 @@ class Package:
             If a file is damaged, or the manifest does not say what the version was trained on.
         """
         from bridge_assets.models.scoring import ServedModel
+        from bridge_assets.models.targets import named
 
         manifest = self.manifest
         try:
@@ -146,7 +147,8 @@ class Package:
                 why=in_one_line(error),
                 do="materialise training_set and bridge_model again",
             ) from error
-        return ServedModel(version, features_digest, (first, last), self.normalization(), self.predictor())
+        target = named(made_from.get("target", "fall"), made_from.get("component", "condition"))
+        return ServedModel(version, features_digest, (first, last), self.normalization(), self.predictor(), target)
 
 
 def served_digests(candidate: Candidate) -> dict[str, str]:

@@ -1,118 +1,71 @@
-"""A model on held-out inspections, beside the forecasts that need no model, and whether that is good enough.
+"""A model on held-out inspections, beside what it is held against.
 
-Belongs here: the figures and the gate's judgement of them. The forecasts it is held against are in `baselines`, the
-figures themselves in `scores`, leaks in `leakage`, the picture in `plots`.
+Belongs here: making the figures of one evaluation, and the tables for people. Each kind of figure has a module of its
+own: `scores`, `resampling`, `calibration`, `groups`, `rolling_origin`; how they are kept is in `evaluation`. The
+forecasts that the model is held against are in `baselines`, the gate's judgement in `quality`, leaks in `leakage`,
+pictures in `plots`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bridge_assets.models.baselines import base_rate, persistence, rating_table
+from bridge_assets.models.baselines import (
+    base_rate,
+    gradient_boosting,
+    logistic_regression,
+    persistence,
+    rating_table,
+)
+from bridge_assets.models.calibration import reliability
 from bridge_assets.models.errors import ModelError
+from bridge_assets.models.evaluation import AGAINST, FORECASTS, Evaluation
+from bridge_assets.models.groups import figures_by_group
 from bridge_assets.models.leakage import leakage_problems
-from bridge_assets.models.matrix import fall_column
 from bridge_assets.models.plots import calibration_plot_png
-from bridge_assets.models.scores import Scores, area_under_curve, scores
+from bridge_assets.models.quality import calibration_problems, quality_problems, quantization_problems
+from bridge_assets.models.resampling import intervals
+from bridge_assets.models.scores import Scores, expected_auc, scores
 from bridge_assets.models.split import holdout_rows, train_rows
-from bridge_assets.models.train import holdout_probability
-from bridge_assets.storage import write_json
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
-    from sklearn.ensemble import RandomForestClassifier
 
-    from bridge_assets.models.forest import Float16Forest
-    from bridge_assets.settings import GateSettings
-
-#: Forecasts in the order they are printed, and what people call them.
-FORECASTS = {
-    "base_rate": "base rate",
-    "persistence": "same rating as now",
-    "rating_table": "rating table",
-    "model": "model",
-    "oracle": "oracle (sample only)",
-}
+    from bridge_assets.models.rolling_origin import Cut
+    from bridge_assets.settings import EvaluationSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What a model showed on held-out inspections.
-
-    Attributes
-    ----------
-    inspections, falls : int
-        Held out.
-    base_rate : float or None
-        Share of the held-out inspections that fell.
-    first_year, last_year : int or None
-        Survey years of the held-out inspections.
-    train_inspections, train_falls : int
-    scores : mapping of str to Scores
-        By forecast, in the order of `FORECASTS`.
-    """
-
-    inspections: int
-    falls: int
-    base_rate: float | None
-    first_year: int | None
-    last_year: int | None
-    train_inspections: int
-    train_falls: int
-    scores: Mapping[str, Scores]
-
-    def figures(self) -> dict[str, int | float | None]:
-        """The figures that say most, by name; None where there is nothing to measure."""
-        model, table = self.scores["model"], self.scores["rating_table"]
-        figures: dict[str, int | float | None] = {
-            "held_out_inspections": self.inspections,
-            "held_out_falls": self.falls,
-            "auc": model.auc,
-            "auc_of_rating_table": table.auc,
-            "average_precision": model.average_precision,
-            "brier": model.brier,
-            "brier_of_base_rate": self.scores["base_rate"].brier,
-            "falls_in_worst_10_percent": model.worst_10,
-        }
-        if "oracle" in self.scores:
-            figures["auc_of_oracle"] = self.scores["oracle"].auc
-        return figures
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, None where there is nothing to measure; what `from_dict` takes."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises KeyError or TypeError if the values are not those of `to_dict`."""
-        found = {name: Scores(**values["scores"][name]) for name in FORECASTS if name in values["scores"]}
-        return cls(**{**values, "scores": found})
-
-    def save(self, path: Path) -> Path:
-        return write_json(self.to_dict(), path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Raises OSError, KeyError or TypeError if the file is not one that `save` wrote."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def evaluate(training: pl.DataFrame, probability: np.ndarray, *, oracle: pl.Series | None = None) -> Evaluation:
+def evaluate(
+    training: pl.DataFrame,
+    probability: np.ndarray,
+    *,
+    oracle: pl.Series | None = None,
+    features: Sequence[str] = (),
+    keys: pl.DataFrame | None = None,
+    rolling: Sequence[Cut] = (),
+    settings: EvaluationSettings | None = None,
+) -> Evaluation:
     """Measure a model, and what it is held against, on the same held-out inspections.
 
     Parameters
     ----------
     training : pl.DataFrame
-        The training table with `split`, `fall`, `survey_year`, and `rating` and `years_in_rating` in natural units.
+        The training table with `structure_key`, `split`, `fall`, `survey_year`, and `rating` and `years_in_rating` in
+        natural units.
     probability : np.ndarray of shape (n_holdout,)
         The model's probability of a fall for `holdout_rows(training)`, in that order.
     oracle : pl.Series, optional
         The true probability of a fall for every row of `training`, where it is known (the sample inventory).
+    features : sequence of str
+        What the baselines that learn are given: the model's features. Empty = they are left out.
+    keys : pl.DataFrame, optional
+        `groups.group_keys` of the held-out inspections; without them there are no figures by group.
+    rolling : sequence of Cut
+        `rolling_origin.rolling_origin`, to be kept with the rest.
+    settings : EvaluationSettings, optional
+        Default: those of model_config.yaml's defaults.
 
     Raises
     ------
@@ -121,23 +74,36 @@ def evaluate(training: pl.DataFrame, probability: np.ndarray, *, oracle: pl.Seri
     """
     import numpy as np
 
+    from bridge_assets.settings import EvaluationSettings
+
+    settings = settings or EvaluationSettings()
     holdout, train = holdout_rows(training), train_rows(training)
     if len(probability) != holdout.height:
         raise ModelError(
             f"expected {holdout.height} probabilities, one for each held-out inspection, found {len(probability)}"
         )
     falls = holdout["fall"].to_numpy().astype(bool)
+    probability = np.asarray(probability, dtype=float)
     forecasts: dict[str, np.ndarray | None] = {
         "base_rate": base_rate(training),
         "persistence": persistence(training),
         "rating_table": rating_table(training),
-        "model": np.asarray(probability, dtype=float),
     }
+    if features:
+        forecasts["logistic_regression"] = logistic_regression(training, features)
+        forecasts["gradient_boosting"] = gradient_boosting(training, features)
+    forecasts["model"] = probability
     if oracle is not None:
         known = oracle.filter(training["split"] == "holdout")
         if known.null_count():
             raise ModelError(f"the oracle knows nothing of {known.null_count()} of {len(known)} held-out inspections")
         forecasts["oracle"] = known.to_numpy()
+    structures = holdout["structure_key"].to_list()
+    there = {name: said for name, said in forecasts.items() if said is not None}
+    truth = there.get("oracle")
+    of_figures, of_gains = intervals(
+        falls, there, structures, AGAINST, resamples=settings.resamples, seed=settings.seed
+    )
     years = holdout["survey_year"].to_list()
     return Evaluation(
         inspections=holdout.height,
@@ -148,95 +114,13 @@ def evaluate(training: pl.DataFrame, probability: np.ndarray, *, oracle: pl.Seri
         train_inspections=train.height,
         train_falls=int(train["fall"].sum()),
         scores={name: Scores() if values is None else scores(falls, values) for name, values in forecasts.items()},
+        intervals=of_figures,
+        gains=of_gains,
+        expected_auc={} if truth is None else {name: expected_auc(truth, said) for name, said in there.items()},
+        calibration=reliability(falls, probability, structures, resamples=settings.resamples, seed=settings.seed),
+        groups=() if keys is None else tuple(figures_by_group(falls, probability, keys, settings)),
+        rolling=tuple(rolling),
     )
-
-
-def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
-    """Why a model is not good enough; an empty list lets it pass.
-
-    Each problem gives the figure, the limit, and in brackets the key of `gate` in model_config.yaml.
-    """
-    problems = []
-    if evaluation.inspections < gate.holdout_inspections:
-        problems.append(
-            f"{evaluation.inspections:,} held-out inspections prove nothing; the least is {gate.holdout_inspections:,} "
-            f"(holdout_inspections)"
-        )
-    if evaluation.falls < gate.holdout_falls:
-        problems.append(
-            f"{evaluation.falls:,} held-out falls prove nothing; the least is {gate.holdout_falls:,} (holdout_falls)"
-        )
-    model, table, rate = (evaluation.scores[name] for name in ("model", "rating_table", "base_rate"))
-    if model.auc is None or table.auc is None:
-        problems.append(
-            "the ranking cannot be judged: AUC needs training inspections, held-out falls and bridges that did not fall"
-        )
-    elif model.auc - table.auc < gate.auc_gain:
-        problems.append(
-            f"AUC {model.auc:.4f} is a gain of {model.auc - table.auc:+.4f} over the rating table's {table.auc:.4f}; "
-            f"the least is {gate.auc_gain:+.4f} (auc_gain)"
-        )
-    if model.brier is None or rate.brier is None:
-        problems.append("the probabilities cannot be judged: the Brier score needs training and held-out inspections")
-    elif rate.brier - model.brier < gate.brier_gain:
-        problems.append(
-            f"Brier score {model.brier:.5f} is a gain of {rate.brier - model.brier:+.5f} over the base rate's "
-            f"{rate.brier:.5f}; the least is {gate.brier_gain:+.5f} (brier_gain)"
-        )
-    return problems
-
-
-def quantization_problems(
-    forest: RandomForestClassifier,
-    quantized: Float16Forest,
-    training: pl.DataFrame,
-    features: Sequence[str],
-    gate: GateSettings,
-) -> tuple[list[str], float, float]:
-    """What float16 costs on the held-out inspections, held against the gate.
-
-    Parameters
-    ----------
-    forest, quantized
-        The same forest before and after.
-    training : pl.DataFrame
-        With `split`, `fall` and the features on the model's scale.
-    features : sequence of str
-        What `forest` was trained on; `quantized` must take the same.
-    gate : GateSettings
-
-    Returns
-    -------
-    problems : list of str
-        Empty = passes.
-    difference : float
-        The most that a probability moves.
-    loss : float
-        AUC lost; 0 where AUC cannot be measured, since nothing ranks differently there.
-    """
-    import numpy as np
-
-    if quantized.features != tuple(features):
-        return ["the float16 forest takes other features than the forest it is compared with"], 1.0, 1.0
-    holdout = holdout_rows(training)
-    if holdout.is_empty():
-        return ["there is no held-out inspection to measure the loss on"], 0.0, 0.0
-    before = holdout_probability(forest, training, features)
-    after = fall_column(quantized.predict_proba(holdout), quantized.classes).astype(float)
-    falls = holdout["fall"].to_numpy().astype(bool)
-    difference = float(np.abs(before - after).max())
-    loss = (area_under_curve(falls, before) or 0.0) - (area_under_curve(falls, after) or 0.0)
-    problems = []
-    if difference > gate.quantization_difference:
-        problems.append(
-            f"a probability moves by {difference:.6f} in float16; the most is {gate.quantization_difference:g} "
-            f"(quantization_difference)"
-        )
-    if loss > gate.quantization_auc_loss:
-        problems.append(
-            f"AUC falls by {loss:.6f} in float16; the most is {gate.quantization_auc_loss:g} (quantization_auc_loss)"
-        )
-    return problems, difference, loss
 
 
 def markdown_table(evaluation: Evaluation) -> str:
@@ -264,6 +148,48 @@ def markdown_table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+#: figure -> what people call it, and its form.
+_SHOWN = {
+    "auc": ("AUC", ".3f"),
+    "average_precision": ("average precision", ".3f"),
+    "brier": ("Brier (gain = lower)", ".4f"),
+    "worst_5": ("falls in worst 5 %", ".1%"),
+    "worst_10": ("falls in worst 10 %", ".1%"),
+    "worst_20": ("falls in worst 20 %", ".1%"),
+}
+
+
+def oracle_sentence(evaluation: Evaluation) -> str:
+    """How far the model stays below the oracle, in a sentence; empty where there is none."""
+    figures = evaluation.figures()
+    below, expected = figures.get("auc_below_oracle"), figures.get("expected_auc_below_oracle")
+    if below is None or expected is None:
+        return ""
+    return (
+        f"AUC {below:.3f} below the oracle's on what happened, and {expected:.3f} below it over everything that might "
+        f"have happened to the same bridges."
+    )
+
+
+def intervals_markdown(evaluation: Evaluation) -> str:
+    """The model's figures with their 95 % intervals, and what it gains over each forecast, as a Markdown table."""
+    if not evaluation.intervals.get("model"):
+        return "No intervals: there is nothing to resample."
+    model = evaluation.scores["model"]
+    over = [name for name in AGAINST if name in evaluation.gains and name != "base_rate"]
+    head = [f"gain over {FORECASTS[name].removesuffix(' (sample only)')}" for name in over]
+    lines = [f"| figure | model (95 % interval) | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
+    for figure, (name, form) in _SHOWN.items():
+        interval = evaluation.interval("model", figure)
+        if interval is None:
+            continue
+        gains = [evaluation.gain(each, figure) for each in over]
+        cells = ["-" if gain is None else f"{gain.low:+{form}} to {gain.high:+{form}}" for gain in gains]
+        value = _cell(getattr(model, figure), form)
+        lines.append(f"| {name} | {value} ({interval.low:{form}} to {interval.high:{form}}) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
@@ -273,10 +199,13 @@ __all__ = [
     "Evaluation",
     "Scores",
     "calibration_plot_png",
+    "calibration_problems",
     "evaluate",
     "holdout_rows",
+    "intervals_markdown",
     "leakage_problems",
     "markdown_table",
+    "oracle_sentence",
     "quality_problems",
     "quantization_problems",
 ]

@@ -4,14 +4,14 @@ Nodes stand breadth first, tree after tree, so that children need no pointers: t
 children at places 2k+1 and 2k+2. One bit says whether a node is a leaf; inner nodes carry a feature and a threshold,
 leaves their values.
 
-What makes it and whether it is good enough is `quantization`'s business.
+What makes it and whether it is good enough is `quantization`'s business; how rows go through it is `traversal`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,16 +24,15 @@ from bridge_assets.storage import replacing
 if TYPE_CHECKING:
     import numpy as np
 
+    from bridge_assets.models.traversal import PackedForest
+
 FORMAT = "bridge_assets.float16_forest"
 FORMAT_VERSION = 1
-
-#: Rows traversed together: a block and its cursors stay in the processor's second-level cache.
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """The nodes of all trees, unpacked for traversal; one entry a node. A leaf is its own left child.
+    """The nodes of all trees, unpacked; one entry a node. A leaf is its own left child.
 
     Attributes
     ----------
@@ -125,34 +124,41 @@ class Float16Forest:
             frontier = np.concatenate([left[frontier], left[frontier] + 1])
         return Nodes(roots, depths, is_leaf, left, feature, threshold, np.cumsum(is_leaf) - 1)
 
-    def apply(self, X: Any) -> np.ndarray:
+    @cached_property
+    def packed(self) -> PackedForest:
+        """What the compiled loops read, made once."""
+        from bridge_assets.models import traversal
+
+        return traversal.pack(self)
+
+    def apply(self, X: Any, threads: int = 0) -> np.ndarray:
         """The leaf each row reaches in each tree.
 
         Parameters
         ----------
         X : array of shape (n, n_features) or DataFrame
             Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+        threads : int
+            Threads a call may use; 0 = one for each processor. Few rows take one.
 
         Returns
         -------
         np.ndarray
             Shape (n, n_trees), int32: the leaf's place among the nodes of its tree, breadth first, the root being 0.
         """
-        import numpy as np
+        from bridge_assets.models import traversal
 
-        matrix = feature_matrix(X, self.features)
-        reached = np.empty((len(matrix), self.n_trees), dtype=np.int32)
-        for rows, tree, node in self._traverse(matrix):
-            reached[rows, tree] = node - self.nodes.roots[tree]
-        return reached
+        return traversal.leaves(self.packed, feature_matrix(X, self.features), threads)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Class probabilities: the mean over the trees.
+    def predict_proba(self, X: Any, threads: int = 0) -> np.ndarray:
+        """Class probabilities: the mean over the trees. The same to the bit for any number of threads.
 
         Parameters
         ----------
         X : array of shape (n, n_features) or DataFrame
             Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+        threads : int
+            Threads a call may use; 0 = one for each processor. Few rows take one.
 
         Returns
         -------
@@ -166,41 +172,19 @@ class Float16Forest:
         """
         if self.task != "classifier":
             raise TypeError("this forest is a regressor: it has no class probabilities. What to do: call predict")
-        return self._mean(X)
+        return self._mean(X, threads)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, threads: int = 0) -> np.ndarray:
         """The most likely class (the first of equals), or the value of a regression (float32); shape (n,)."""
         import numpy as np
 
-        mean = self._mean(X)
+        mean = self._mean(X, threads)
         return mean[:, 0] if self.task == "regressor" else np.asarray(self.classes)[mean.argmax(axis=1)]
 
-    def _mean(self, X: Any) -> np.ndarray:
-        # Trees in their order, in float64. A float16 value is a multiple of 2**-24 below 2**16, so the sum of up to
-        # 2**13 trees needs 53 bits and is exact: it would be the same in any other order. One division and one rounding
-        # to float32 follow.
-        import numpy as np
+    def _mean(self, X: Any, threads: int) -> np.ndarray:
+        from bridge_assets.models import traversal
 
-        matrix = feature_matrix(X, self.features)
-        total = np.zeros((len(matrix), self.leaf.shape[1]))
-        for rows, _, node in self._traverse(matrix):
-            total[rows] += self.leaf[self.nodes.leaf[node]]
-        return (total / self.n_trees).astype(np.float32)
-
-    def _traverse(self, matrix: np.ndarray) -> Iterator[tuple[slice, int, np.ndarray]]:
-        """Blocks of rows, tree by tree, with the leaf each row reaches."""
-        import numpy as np
-
-        nodes, width = self.nodes, matrix.shape[1]
-        for start in range(0, len(matrix), _BLOCK):
-            block = matrix[start : start + _BLOCK]
-            values, first = block.ravel(), np.arange(len(block)) * width
-            for tree, (root, depth) in enumerate(zip(nodes.roots, nodes.depths, strict=True)):
-                node = np.full(len(block), root, dtype=np.intp)
-                for _ in range(depth):
-                    goes_right = values.take(first + nodes.feature.take(node)) > nodes.threshold.take(node)
-                    node = nodes.left.take(node) + goes_right
-                yield slice(start, start + len(block)), tree, node
+        return traversal.means(self.packed, feature_matrix(X, self.features), threads)
 
     @cached_property
     def checksum(self) -> str:

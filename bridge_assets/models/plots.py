@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.baselines import rating_table
-from bridge_assets.models.scores import WORST, gain_curve, share_found
+from bridge_assets.models.scores import WORST, gain_curve, share_found, wilson
 from bridge_assets.models.split import holdout_rows
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _calibration(axes: Axes, falls: np.ndarray, probability: np.ndarray) -> None
     tenths = [part for part in np.array_split(np.argsort(probability, kind="stable"), 10) if len(part)]
     said = np.array([probability[part].mean() for part in tenths])
     fell = np.array([falls[part].mean() for part in tenths])
-    low, high = zip(*(_wilson(int(falls[part].sum()), len(part)) for part in tenths), strict=True)
+    low, high = zip(*(wilson(int(falls[part].sum()), len(part)) for part in tenths), strict=True)
     top = 1.08 * max(*high, *said, 0.01)
     axes.plot([0, top], [0, top], color=_CHANCE, linewidth=1, linestyle="--", label="perfect")
     axes.errorbar(
@@ -116,14 +116,6 @@ def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray |
             )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="lower right")
-
-
-def _wilson(fell: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    z2 = 1.959964**2
-    middle = (fell + z2 / 2) / (count + z2)
-    half = (z2 * (fell * (count - fell) / count + z2 / 4)) ** 0.5 / (count + z2)
-    return middle - half, middle + half
 
 
 def _say_nothing(axes: Axes) -> None:

@@ -75,6 +75,28 @@ def area_under_curve(falls: np.ndarray, probability: np.ndarray) -> float | None
     return float(roc_auc_score(falls, probability))
 
 
+def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
+    """Area under the ROC curve over all outcomes that true probabilities allow, each with its chance.
+
+    What is measured on one set of outcomes scatters around this. None where nothing can fall, or nothing can stay.
+
+    Parameters
+    ----------
+    truth : np.ndarray, shape (n,)
+        True probabilities of a fall, 0 to 1.
+    probability : np.ndarray, shape (n,)
+        The forecast.
+    """
+    import numpy as np
+
+    if not len(truth) or not (truth > 0).any() or not (truth < 1).any():
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    both = np.repeat([True, False], len(truth))
+    return float(roc_auc_score(both, np.tile(probability, 2), sample_weight=np.concatenate([truth, 1 - truth])))
+
+
 def share_found(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
     """Share of all falls found by looking at the worst `share` of the list (rounded up to a whole inspection).
 
@@ -103,6 +125,14 @@ def gain_curve(falls: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, 
     looked_at = np.bincount(group, minlength=len(values)).cumsum()
     found = np.bincount(group, weights=falls, minlength=len(values)).cumsum()
     return np.concatenate([[0], looked_at]), np.concatenate([[0.0], found])
+
+
+def wilson(fell: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    z2 = 1.959964**2
+    middle = (fell + z2 / 2) / (count + z2)
+    half = (z2 * (fell * (count - fell) / count + z2 / 4)) ** 0.5 / (count + z2)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _average_precision(falls: np.ndarray, probability: np.ndarray) -> float | None:

@@ -1,4 +1,9 @@
-"""Scores of one survey year by a served model. A prediction from features of other definitions is refused."""
+"""Scores of one survey year by a served model. A prediction from features of other definitions is refused.
+
+Two orders are written. `rank_in_state` goes by the probability alone: it is what the model is judged by, and is led by
+Good bridges, which fall most often. `look_first_rank` weighs the probability with what a fall would mean: see
+`look_first_weight`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.settings import LookFirstSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class ServedModel:
         First and last survey year it was trained on.
     normalization : Normalization
     predictor : OnnxPredictor
+    target : str
+        What its probability is of: `targets.named`.
     """
 
     version: str
@@ -35,6 +43,7 @@ class ServedModel:
     training_years: tuple[int, int]
     normalization: Normalization
     predictor: OnnxPredictor
+    target: str = "fall"
 
     def fall_probability(self, features: pl.DataFrame) -> pl.Series:
         """Probability of a fall for features in natural units, as Float32."""
@@ -44,15 +53,42 @@ class ServedModel:
         return pl.Series("fall_probability", self.predictor.predict_proba(scaled), dtype=pl.Float32)
 
 
-def score_year(lake: Lake, survey_year: int, model: ServedModel) -> pl.DataFrame:
+def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
+    """What a fall is worth, by the condition (column `condition`) it would begin at.
+
+    Good is 7 or more and Poor 4 or less (23 CFR 490.409), so that a fall from 5 makes a bridge Poor, and one from 4 or
+    less makes a Poor one worse. The weights are a choice of whoever makes the list (`look_first` in model_config.yaml),
+    not figures of a publication.
+    """
+    import polars as pl
+
+    condition = pl.col("condition")
+    return (
+        pl.when(condition >= 7).then(settings.good).when(condition == 6).then(settings.fair).otherwise(settings.to_poor)
+    )
+
+
+def score_year(
+    lake: Lake, survey_year: int, model: ServedModel, look_first: LookFirstSettings | None = None
+) -> pl.DataFrame:
     """Score every bridge of a survey year and write bridge_predictions.
+
+    Parameters
+    ----------
+    lake : Lake
+        With bridge_features of that year.
+    survey_year : int
+    model : ServedModel
+    look_first : LookFirstSettings, optional
+        What a fall is worth; default: those of model_config.yaml's defaults.
 
     Returns
     -------
     pl.DataFrame
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
-        highest probability; equal ones in the order of their keys), model_version, features_digest; sorted by structure
-        key.
+        highest probability; equal ones in the order of their keys), look_first_rank (Int32, in its state, 1 = highest
+        product of probability and `look_first_weight`; equal ones by probability, then key), target (what the
+        probability is of), model_version, features_digest; sorted by structure key.
 
     Raises
     ------
@@ -60,6 +96,8 @@ def score_year(lake: Lake, survey_year: int, model: ServedModel) -> pl.DataFrame
         If the features have not been made, or by other definitions than those the model was trained on.
     """
     import polars as pl
+
+    from bridge_assets.settings import LookFirstSettings
 
     made_by = lake.note("bridge_features", survey_year)["features_digest"]
     if made_by != model.features_digest:
@@ -70,16 +108,23 @@ def score_year(lake: Lake, survey_year: int, model: ServedModel) -> pl.DataFrame
             do="materialise bridge_features again, or train and deploy a model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)
+    state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
+    probability = pl.col("fall_probability")
+    worth = probability * look_first_weight(look_first or LookFirstSettings())
     scores = (
         features.with_columns(model.fall_probability(features))
-        .sort("STATE_CODE_001", -pl.col("fall_probability"), "structure_key")
+        .sort(state, -worth, -probability, "structure_key")
+        .with_columns(rank.alias("look_first_rank"))
+        .sort(state, -probability, "structure_key")
         .select(
             "structure_key",
             "survey_year",
             "inspection_date",
             pl.col("condition").cast(pl.Int8),
             "fall_probability",
-            pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32).alias("rank_in_state"),
+            rank.alias("rank_in_state"),
+            "look_first_rank",
+            pl.lit(model.target).alias("target"),
             pl.lit(model.version).alias("model_version"),
             pl.lit(model.features_digest).alias("features_digest"),
         )

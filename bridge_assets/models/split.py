@@ -34,18 +34,44 @@ def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFr
     """
     import polars as pl
 
-    keys = table["structure_key"].unique(maintain_order=True).to_list()
-    held_out = [key for key in keys if _fraction(key) < settings.holdout_structures]
-    known = pl.col("fall").is_not_null()
-    is_held_out = pl.col("structure_key").is_in(held_out)
-    years = table.filter(known)["survey_year"].unique().sort().to_list()
+    years = table.filter(pl.col("fall").is_not_null())["survey_year"].unique().sort().to_list()
     later = years[-settings.holdout_years :]
     if not later:
         return table.with_columns(split=pl.lit("unused"))
-    after_cut = pl.col("survey_year") >= later[0]
-    outcome_by_cut = (pl.col("survey_year") < later[0]) & (pl.col("next_survey_year") < later[0])
+    return split_at(table, later[0], later[-1], settings.holdout_structures)
+
+
+def split_at(
+    table: pl.DataFrame, cut: int, last: int, holdout_structures: float, *, offset: float = 0.0, salt: str = ""
+) -> pl.DataFrame:
+    """Hold out the inspections of survey years `cut` to `last` of the held-out structures; see `split_inspections`.
+
+    Parameters
+    ----------
+    table : pl.DataFrame
+        As for `split_inspections`; a column `split` is replaced.
+    cut, last : int
+        First and last survey year that is held out. Trained on is what was known before `cut`.
+    holdout_structures : float
+        Share of the structures.
+    offset : float
+        Turns the circle of fractions: with a share of 1/k, the offsets 0, 1/k, 2/k ... hold out every structure once.
+    salt : str
+        Another salt orders the structures anew.
+
+    Returns
+    -------
+    pl.DataFrame
+    """
+    import polars as pl
+
+    keys = table["structure_key"].unique(maintain_order=True).to_list()
+    held_out = [key for key in keys if (_fraction(salt + key) + offset) % 1 < holdout_structures]
+    known = pl.col("fall").is_not_null()
+    is_held_out = pl.col("structure_key").is_in(held_out)
+    outcome_by_cut = (pl.col("survey_year") < cut) & (pl.col("next_survey_year") < cut)
     return table.with_columns(
-        pl.when(known & is_held_out & after_cut)
+        pl.when(known & is_held_out & pl.col("survey_year").is_between(cut, last))
         .then(pl.lit("holdout"))
         .when(known & ~is_held_out & outcome_by_cut)
         .then(pl.lit("train"))

@@ -26,14 +26,14 @@ class TrainingSet:
     Attributes
     ----------
     table : pl.DataFrame
-        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), split (`train`, `holdout`,
-        `unused`), `rating` and `years_in_rating` in natural units for the baselines, then the features on the model's
-        scale.
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean: the outcome of the target), split
+        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines
+        (`targets.outcomes`), and the features on the model's scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
         Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training
-        year.
+        year, target, component, horizon, share of held-out structures.
     normalization : Normalization
         Fitted on the inspections of `train` alone.
     """
@@ -75,6 +75,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
 
     from bridge_assets.data.feature_engineering import FEATURE_NAMES, features_digest, training_inspections
     from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.targets import outcomes
     from bridge_assets.models.train import split_inspections
 
     years = lake.years("bridge_features")
@@ -84,10 +85,17 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
             raise _stale(lake, year, "raw_bridges of that year was made anew since")
         if note["features_digest"] != features_digest():
             raise _stale(lake, year, "They were made by other definitions than the present ones")
-    inspections = training_inspections(lake.scan_years("bridge_features"), lake.scan("fct_condition_transitions"))
-    inspections = split_inspections(inspections, settings.split).with_columns(
-        rating=pl.col("condition"), years_in_rating=pl.col("years_in_condition")
+    of_components = None if settings.component == "condition" else lake.scan("int_inspections")
+    labelled = outcomes(lake.scan("fct_condition_transitions"), of_components, settings)
+    rated = (
+        labelled.filter(pl.col("fall").is_not_null())
+        .select("structure_key", pl.col("survey_year").cast(pl.Int16), "rating", "years_in_rating", "is_now")
+        .collect()
     )
+    inspections = training_inspections(lake.scan_years("bridge_features"), labelled).join(
+        rated, on=["structure_key", "survey_year"], how="left", maintain_order="left"
+    )
+    inspections = split_inspections(inspections, settings.split)
     training = inspections.filter(pl.col("split") == "train")
     normalization = Normalization.fit(training, FEATURE_NAMES)
     made_from = {
@@ -95,7 +103,10 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
         "raw_bridges": {str(year): note["raw_bridges"] for year, note in notes.items()},
         "features_digest": features_digest(),
         "training_years": [training["survey_year"].min(), training["survey_year"].max()],
+        "target": settings.target,
+        "component": settings.component,
         "horizon_months": settings.horizon_months,
+        "holdout_structures": settings.split.holdout_structures,
     }
     value = lake.write(normalization.apply(inspections), NAME)
     write_json({"digest": value, "made_from": made_from, "normalization": asdict(normalization)}, _note(lake))

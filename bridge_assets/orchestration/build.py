@@ -11,6 +11,7 @@ from bridge_assets.orchestration.assets import (
     endpoints,
     features,
     inventory,
+    lifetimes,
     model,
     quality,
     reporting,
@@ -18,6 +19,7 @@ from bridge_assets.orchestration.assets import (
     warehouse,
 )
 from bridge_assets.orchestration.checks import inventory as inventory_checks
+from bridge_assets.orchestration.checks import lifetimes as lifetimes_checks
 from bridge_assets.orchestration.checks import model as model_checks
 from bridge_assets.orchestration.checks import quality as quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
@@ -30,8 +32,8 @@ from bridge_assets.orchestration.sensors import new_survey_file
 #: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, drift, reporting]
-CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks]
+ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, lifetimes, drift, reporting]
+CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, lifetimes_checks]
 
 
 def build_definitions() -> dg.Definitions:

@@ -30,5 +30,10 @@ class Platform(dg.ConfigurableResource):
         return DvcSettings.load()
 
     @property
+    def registry(self) -> MlflowSettings | DvcSettings:
+        """Where model versions are registered (`registry` in model_config.yaml)."""
+        return self.dvc if self.model.registry == "dvc" else self.mlflow
+
+    @property
     def lake(self) -> Lake:
         return Lake(self.data.lake)

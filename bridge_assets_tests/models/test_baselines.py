@@ -4,8 +4,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bridge_assets.models.baselines import base_rate, persistence, rating_table
+from bridge_assets.models.baselines import (
+    base_rate,
+    gradient_boosting,
+    logistic_regression,
+    persistence,
+    rating_table,
+)
 from bridge_assets.models.errors import ModelError
+from bridge_assets.models.scores import area_under_curve
+from bridge_assets.models.split import holdout_rows
+
+FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
 
 def table_of(rows: list[tuple]) -> pl.DataFrame:
@@ -59,3 +69,29 @@ def test_without_training_inspections_there_is_no_forecast(training):
 def test_a_normalised_rating_is_refused(training):
     with pytest.raises(ModelError, match=r"column rating holds -?\d\.\d+, which is no condition rating"):
         rating_table(training.with_columns(rating=pl.col("condition")))
+
+
+def test_what_is_poor_stays_poor_where_that_is_the_target(training):
+    poor = training.with_columns(is_now=pl.col("rating") <= 4)
+    assert (persistence(poor) == (holdout_rows(training)["rating"] <= 4).to_numpy()).all()
+
+
+@pytest.mark.parametrize("learn", [logistic_regression, gradient_boosting])
+def test_the_forecasts_that_learn_rank_falls_from_training_rows_alone(learn, training):
+    found = learn(training, FEATURES)
+    holdout = holdout_rows(training)
+    assert found.shape == (holdout.height,)
+    assert ((found > 0) & (found < 1)).all()
+    falls = holdout["fall"].to_numpy()
+    table = rating_table(training)
+    assert table is not None
+    assert (area_under_curve(falls, found) or 0) > (area_under_curve(falls, table) or 1)
+    others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
+    assert (learn(training.with_columns(fall=others), FEATURES) == found).all()
+
+
+@pytest.mark.parametrize("learn", [logistic_regression, gradient_boosting])
+def test_the_forecasts_that_learn_need_both_outcomes(learn, training):
+    assert learn(training.filter(pl.col("split") == "holdout"), FEATURES) is None
+    assert learn(training.with_columns(fall=pl.lit(False)), FEATURES) is None
+    assert learn(training.filter(pl.col("split") == "train"), FEATURES).shape == (0,)

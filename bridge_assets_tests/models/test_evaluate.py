@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,15 +11,19 @@ from sklearn.metrics import roc_auc_score
 from bridge_assets.models.errors import ModelError
 from bridge_assets.models.evaluate import (
     Evaluation,
+    calibration_problems,
     evaluate,
+    intervals_markdown,
     markdown_table,
+    oracle_sentence,
     quality_problems,
     quantization_problems,
 )
 from bridge_assets.models.quantization import quantize_rf
+from bridge_assets.models.resampling import Interval
 from bridge_assets.models.split import holdout_rows, train_rows
 from bridge_assets.models.train import holdout_probability
-from bridge_assets.settings import GateSettings
+from bridge_assets.settings import EvaluationSettings, GateSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 GATE = GateSettings(holdout_inspections=100, holdout_falls=10)
@@ -26,7 +31,13 @@ GATE = GateSettings(holdout_inspections=100, holdout_falls=10)
 
 @pytest.fixture(scope="module")
 def evaluation(model, training) -> Evaluation:
-    return evaluate(training, holdout_probability(model, training, FEATURES), oracle=training["truth"])
+    return evaluate(
+        training,
+        holdout_probability(model, training, FEATURES),
+        oracle=training["truth"],
+        features=FEATURES,
+        settings=EvaluationSettings(resamples=100),
+    )
 
 
 def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, training):
@@ -40,7 +51,8 @@ def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, tr
 
 
 def test_the_forecasts_come_in_the_order_one_expects(evaluation):
-    assert list(evaluation.scores) == ["base_rate", "persistence", "rating_table", "model", "oracle"]
+    learnt = ["logistic_regression", "gradient_boosting"]
+    assert list(evaluation.scores) == ["base_rate", "persistence", "rating_table", *learnt, "model", "oracle"]
     auc = {name: figures.auc for name, figures in evaluation.scores.items()}
     assert auc["base_rate"] == auc["persistence"] == 0.5
     assert 0.5 < auc["rating_table"] < auc["model"] < auc["oracle"] < 0.95
@@ -51,7 +63,8 @@ def test_the_forecasts_come_in_the_order_one_expects(evaluation):
 def test_it_comes_back_from_json_as_it_was(evaluation, tmp_path):
     path = evaluation.save(tmp_path / "evaluation.json")
     assert Evaluation.load(path) == evaluation
-    assert list(Evaluation.load(path).scores) == list(evaluation.scores)
+    for figures in ("scores", "intervals", "gains"):
+        assert list(getattr(Evaluation.load(path), figures)) == list(getattr(evaluation, figures))
     assert "NaN" not in path.read_text()
     first = path.read_bytes()
     assert evaluation.save(path).read_bytes() == first
@@ -69,6 +82,54 @@ def test_each_limit_is_named_with_its_figure(evaluation):
     assert "over the rating table's" in problems[2]
     assert problems[2].endswith("the least is +0.4000 (auc_gain)")
     assert problems[3].endswith("the least is +0.20000 (brier_gain)")
+
+
+def test_every_figure_has_an_interval_around_it(evaluation):
+    for name in ("auc", "average_precision", "brier", "worst_5", "worst_10", "worst_20"):
+        interval = evaluation.interval("model", name)
+        assert interval.low < getattr(evaluation.scores["model"], name) < interval.high
+    gain = evaluation.gain("rating_table", "auc")
+    assert gain.low < evaluation.scores["model"].auc - evaluation.scores["rating_table"].auc < gain.high
+    assert evaluation.gain("oracle", "auc").low < 0 < gain.low, "below the truth, above the table"
+    table = intervals_markdown(evaluation)
+    assert "gain over gradient boosting" in table
+    assert table.count("\n") == 7
+    assert intervals_markdown(evaluate_nothing(evaluation)).startswith("No intervals")
+
+
+def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_outcomes(evaluation):
+    figures = evaluation.figures()
+    assert figures["auc_below_oracle"] == pytest.approx(
+        evaluation.scores["oracle"].auc - evaluation.scores["model"].auc
+    )
+    assert 0 < figures["expected_auc_below_oracle"] < 0.1
+    assert list(evaluation.expected_auc) == list(evaluation.scores)
+    assert f"{figures['expected_auc_below_oracle']:.3f} below it over everything" in oracle_sentence(evaluation)
+    assert oracle_sentence(replace(evaluation, expected_auc={})) == ""
+
+
+def evaluate_nothing(evaluation: Evaluation) -> Evaluation:
+    return replace(evaluation, intervals={}, gains={})
+
+
+def test_a_gain_that_chance_may_have_given_is_none(evaluation):
+    low = Interval(-0.01, 0.2)
+    unsure = replace(evaluation, gains={**evaluation.gains, "rating_table": {"auc": low}})
+    [problem] = quality_problems(unsure, GATE)
+    assert "(95 % interval -0.0100 to +0.2000); the least is +0.0000 (auc_gain)" in problem
+    assert quality_problems(evaluate_nothing(unsure), GATE) == []
+
+
+def test_probabilities_that_do_not_come_true_are_a_problem(evaluation, training):
+    assert calibration_problems(evaluation, GATE) == []
+    doubled = evaluate(training, np.full(holdout_rows(training).height, 2 * evaluation.base_rate))
+    [problem] = calibration_problems(doubled, GATE)
+    assert "the probabilities do not come true: expected calibration error" in problem
+    assert "the most is 0.02 (calibration_error)" in problem
+    nothing = replace(evaluation, calibration=None)
+    assert calibration_problems(nothing, GATE) == [
+        "the probabilities cannot be judged: there is no held-out inspection"
+    ]
 
 
 def test_a_model_worse_than_the_rating_table_does_not_pass(training):
@@ -118,6 +179,8 @@ def test_the_table_for_people_has_a_row_a_forecast(evaluation):
         "| base rate",
         "| same rating as now",
         "| rating table",
+        "| logistic regression",
+        "| gradient boosting",
         "| model",
         "| oracle (sample only)",
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from bridge_assets.models.errors import RegistryError
 from bridge_assets.models.evaluate import evaluate
 from bridge_assets.models.export_onnx import export_to_onnx
 from bridge_assets.models.quantization import quantize_rf
-from bridge_assets.models.register import Registered, find, promote, register_version
+from bridge_assets.models.register import Registered, fetch, find, promote, register_version
 from bridge_assets.models.sklearn_file import save_model
 from bridge_assets.models.train import holdout_probability, recipe
-from bridge_assets.settings import ForestSettings, MlflowSettings
+from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings, ForestSettings, MlflowSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 SETTINGS = MlflowSettings()
@@ -43,6 +44,12 @@ def runs(home: Path):
     client = mlflow_client(home)
     experiment = client.get_experiment_by_name(SETTINGS.experiment)
     return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def found_uri(home: Path, alias: str) -> str:
+    found = find(SETTINGS, home, "bridge_fall", alias)
+    assert found is not None
+    return found.uri
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +85,58 @@ def test_a_version_is_registered_with_what_it_is_made_of(registered, candidate, 
 def test_its_files_lie_in_the_home_as_they_were(registered, candidate, home):
     folder = Path(str(mlflow_client(home).get_run(registered.run_id).info.artifact_uri).removeprefix("file://"))
     assert folder.is_relative_to(home / "mlartifacts")
-    there = {path.name: path.read_bytes() for path in folder.iterdir()}
+    there = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "MLmodel"}
     assert there == {path.name: path.read_bytes() for path in candidate.folder.iterdir()}
     assert "model.onnx" in there
 
 
+def test_mlflow_shows_its_signature_and_loads_it_without_a_pickle(registered, candidate, home, training):
+    from mlflow import onnx, pyfunc
+
+    from bridge_assets.models.predict import OnnxPredictor
+
+    uri = mlflow_client(home).get_run(registered.run_id).info.artifact_uri
+    assert uri
+    loaded = pyfunc.load_model(uri)
+    takes, gives = loaded.metadata.get_input_schema(), loaded.metadata.get_output_schema()
+    assert takes and gives
+    [rows] = takes.inputs
+    assert (rows.name, rows.type.name, rows.shape) == ("X", "float32", (-1, len(FEATURES)))
+    assert [each.name for each in gives.inputs] == ["label", "probabilities"]
+    sample = training.select(FEATURES).head(50).to_numpy().astype("float32")
+    answers = loaded.predict({"X": sample})["probabilities"][:, 1]
+    assert (answers == OnnxPredictor(candidate.file("model.onnx")).predict_proba(sample)).all()
+    assert onnx.load_model(uri).graph.input[0].name == "X"
+
+
+def test_the_data_it_was_trained_on_is_named(registered, candidate, home):
+    inputs = mlflow_client(home).get_run(registered.run_id).inputs
+    assert inputs
+    [used] = inputs.dataset_inputs
+    assert used.dataset.name == "training_set"
+    assert json.loads(used.dataset.source)["sha256"] == candidate.stages["training_set"]
+    assert json.loads(used.dataset.profile or "") == {"survey_years": [2008, 2021]}
+
+
+def test_what_the_gate_found_is_noted_and_renewed(registered, candidate, home):
+    for state in ("failed: too large", "passed"):
+        noted = register_version(candidate, SETTINGS, home, "bridge_fall", notes={"gate.onnx_model.parity": state})
+        assert noted.notes == {"gate.onnx_model.parity": state}
+        assert noted.version_number == registered.version_number
+    assert mlflow_client(home).get_model_version("bridge_fall", "1").tags["gate.onnx_model.parity"] == "passed"
+
+
+def test_a_registered_version_is_fetched_again_with_its_bytes_compared(registered, candidate, home, tmp_path):
+    fetched = fetch(SETTINGS, home, "bridge_fall", "challenger", tmp_path, without=("model.skops",))
+    assert fetched is not None
+    assert fetched.verify("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
+    assert not fetched.file("model.skops").exists()
+    assert fetch(SETTINGS, home, "bridge_fall", "nobody", tmp_path) is None
+
+
 def test_registering_again_finds_the_same_version(registered, candidate, home):
     before = len(runs(home))
-    assert register_version(candidate, SETTINGS, home, "bridge_fall") == registered
+    assert register_version(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
     assert len(runs(home)) == before
     assert len(mlflow_client(home).search_model_versions("name = 'bridge_fall'")) == 1
 
@@ -93,16 +144,16 @@ def test_registering_again_finds_the_same_version(registered, candidate, home):
 def test_registering_again_moves_the_alias_back(registered, candidate, home, model, training):
     other = register_version(make_candidate(home / "models", model, training, seed=1), SETTINGS, home, "bridge_fall")
     assert other.version_number == registered.version_number + 1
-    assert find(SETTINGS, home, "bridge_fall", "challenger") == other
-    assert register_version(candidate, SETTINGS, home, "bridge_fall") == registered
-    assert find(SETTINGS, home, "bridge_fall", "challenger") == registered
+    assert found_uri(home, "challenger") == other.uri
+    assert register_version(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
+    assert found_uri(home, "challenger") == registered.uri
 
 
 def test_a_registered_version_is_promoted(registered, candidate, home):
     assert find(SETTINGS, home, "bridge_fall", "champion") is None
-    assert promote(candidate, SETTINGS, home, "bridge_fall") == registered
-    assert promote(candidate, SETTINGS, home, "bridge_fall") == registered
-    assert find(SETTINGS, home, "bridge_fall", "champion") == registered
+    assert promote(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
+    assert promote(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
+    assert found_uri(home, "champion") == registered.uri
 
 
 def test_what_is_not_registered_is_not_promoted(registered, candidate, home):
@@ -146,3 +197,23 @@ def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
     with pytest.raises(CandidateError, match="has no bridge_model"):
         register_version(begun, SETTINGS, tmp_path, "bridge_fall")
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_by_config_a_version_is_registered_in_dvc(model, training, tmp_path, monkeypatch):
+    pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path / "configs"))
+    settings, home = DvcSettings(remote="remote"), tmp_path / "var"
+    candidate = make_candidate(home / "models", model, training)
+    assert find(settings, home, "bridge_fall", "challenger") is None
+    registered = register_version(candidate, settings, home, "bridge_fall", notes={"gate.onnx_model.parity": "passed"})
+    assert (registered.uri, registered.version_number) == (str(candidate.folder), 1)
+    assert registered.notes["dvc_md5"] in candidate.folder.with_name(f"{candidate.version}.dvc").read_text()
+    assert register_version(candidate, settings, home, "bridge_fall").version_number == 1
+    assert promote(candidate, settings, home, "bridge_fall").uri == registered.uri
+    for alias in ("challenger", "champion"):
+        fetched = fetch(settings, home, "bridge_fall", alias, tmp_path / alias)
+        assert fetched is not None
+        assert fetched.verify("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
+    assert not (home / "mlflow.db").exists()

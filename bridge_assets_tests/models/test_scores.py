@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from bridge_assets.models.scores import Scores, gain_curve, scores, share_found
+from bridge_assets.models.scores import Scores, expected_auc, gain_curve, scores, share_found, wilson
 
 
 def test_figures_worked_out_by_hand():
@@ -63,3 +63,21 @@ def test_nothing_to_measure_gives_none():
     assert (calm.brier, calm.accuracy) == (pytest.approx(0.14 / 3), 1.0)
     doomed = scores(np.ones(3, dtype=bool), np.array([0.1, 0.2, 0.3]))
     assert doomed.auc is None
+
+
+def test_the_expected_auc_is_the_mean_over_outcomes():
+    random = np.random.default_rng(0)
+    truth = random.beta(1, 4, 300)
+    said = truth + random.normal(0, 0.1, 300)
+    drawn = [scores(random.random(300) < truth, said).auc or 0.0 for _ in range(400)]
+    best, found, constant = (expected_auc(truth, each) or 0.0 for each in (truth, said, np.full(300, 0.1)))
+    assert found == pytest.approx(np.mean(drawn), abs=0.004)
+    assert best > found > constant == 0.5
+    for none in (np.empty(0), np.zeros(3), np.ones(3)):
+        assert expected_auc(none, none) is None
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    assert wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+    assert wilson(20, 20)[1] == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_assets.models.split import holdout_rows, split_inspections, train_rows
+from bridge_assets.models.split import holdout_rows, split_at, split_inspections, train_rows
 from bridge_assets.settings import SplitSettings
 
 inspections = st.lists(
@@ -108,3 +108,12 @@ def test_fewer_years_than_are_held_out_leave_nothing_to_train_on():
     )
     assert train_rows(split).is_empty()
     assert not holdout_rows(split).is_empty()
+
+
+def test_turned_folds_hold_out_every_structure_once():
+    rows = [(structure, 2000 + year, 1, False) for structure in range(200) for year in range(6)]
+    held_out = [
+        set(holdout_rows(split_at(table_of(rows), 2003, 2005, 1 / 4, offset=number / 4, salt="x"))["structure_key"])
+        for number in range(4)
+    ]
+    assert sum(map(len, held_out)) == len(set.union(*held_out)) == 200

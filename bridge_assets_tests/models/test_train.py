@@ -36,7 +36,7 @@ def test_training_again_in_another_process_gives_the_same_bytes(model, training,
 
 def test_the_forest_has_the_settings_it_was_asked_for(model, forest_settings):
     assert (len(model.estimators_), model.max_depth, model.min_samples_leaf) == (30, 8, 10)
-    assert model.max_features == "sqrt"
+    assert model.max_features == forest_settings.features
     assert model.random_state == forest_settings.seed
     assert tuple(model.feature_names_in_) == FEATURES
 

@@ -10,13 +10,21 @@ from small_platform import failure
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.models.candidate import latest
+from bridge_assets.models.register import configured
+from bridge_assets.models.registered import Registry
 from bridge_assets.orchestration.assets.endpoints import OVERRIDE_TAG
+from bridge_assets.settings import MlflowSettings
 
 MODEL = ("bridge_model", "quantized_model", "onnx_model", "registered_model")
 
 
 def served(platform) -> str | None:
     return LocalEndpoint(platform.home / "endpoints" / "local").current()
+
+
+def registry(platform) -> Registry:
+    """The platform's registry, as MLflow keeps it."""
+    return configured(MlflowSettings(), platform.home, "bridge_fall")
 
 
 def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,3 +146,43 @@ def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatc
 def test_without_any_model_it_says_what_to_do(platform) -> None:
     (platform.home / "models" / "latest.json").unlink()
     assert "materialise bridge_model" in failure(platform.materialize("local_endpoint"))
+
+
+def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(platform, monkeypatch) -> None:
+    before, champion = served(platform), registry(platform).aliases()["champion"]
+    for limit in ("CHAMPION_AUC_LOSS", "CHAMPION_BRIER_LOSS"):
+        monkeypatch.setenv(f"BRIDGE_ASSETS_MODEL__GATE__{limit}", "0")
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__DEPTH", "1")
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TREES", "1")
+    trained = platform.materialize(*MODEL)
+    checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
+    assert not checked["not_worse_than_champion"].passed
+    assert "worse than that of champion" in (checked["not_worse_than_champion"].description or "")
+    assert not trained.success  # registered_model was never reached
+    by_hand = platform.materialize("registered_model")
+    assert "onnx_model:not_worse_than_champion failed" in failure(by_hand)
+    reason = "The champion learned from records that were wrong"
+    assert platform.materialize("registered_model", config={"override_reason": reason}).success
+    [challenger] = [each for each in registry(platform).versions() if "override_reason" in each.notes]
+    assert challenger.notes["override_reason"] == reason
+    assert challenger.notes["gate.onnx_model.not_worse_than_champion"].startswith("failed")
+    assert registry(platform).aliases()["challenger"] == challenger
+    assert "onnx_model:not_worse_than_champion failed" in failure(platform.materialize("local_endpoint"))
+    assert served(platform) == before
+    assert registry(platform).aliases()["champion"] == champion
+
+
+def test_a_damaged_champion_proves_nothing(platform, monkeypatch) -> None:
+    whole = {path: path.read_bytes() for path in (platform.home / "mlartifacts").rglob("model.onnx")}
+    train_otherwise(monkeypatch)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__DEPTH", "5")
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[:-1] + b"x")
+        trained = platform.materialize(*MODEL)
+        checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
+        assert "model.onnx of model version" in (checked["not_worse_than_champion"].description or "")
+        assert "is damaged" in failure(platform.materialize("registered_model"))
+    finally:  # the registry is not put back after a test
+        for path, content in whole.items():
+            path.write_bytes(content)

@@ -59,7 +59,7 @@ def local_endpoint(
             )
             context.instance.add_run_tags(context.run.run_id, {OVERRIDE_TAG: config.override_reason[:200]})
         deployment = LocalEndpoint(platform.data.endpoint_folder).deploy(candidate)
-        promote(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)
+        promote(candidate, platform.registry, platform.data.home_folder, platform.model.name)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(candidate.version),
         metadata={

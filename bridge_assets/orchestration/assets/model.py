@@ -3,12 +3,27 @@ folder.
 """
 
 import dagster as dg
+from pydantic import Field
 
 from bridge_assets.models.candidate import latest, open_candidate
 from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration.assets.endpoints import OVERRIDE_TAG
 from bridge_assets.orchestration.assets.features import training_set
+from bridge_assets.orchestration.evidence import ask_gate
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.resources import Platform
+
+
+class RegisterConfig(dg.Config):
+    """How to register."""
+
+    override_reason: str = Field(
+        default="",
+        description=(
+            "Register although it is worse than the champion, and why: at least ten characters. The reason is kept "
+            "with the version and as a tag of the run. The endpoint asks for a reason of its own."
+        ),
+    )
 
 
 @dg.asset(
@@ -17,34 +32,59 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.OWNERS_OF_MODELS,
     kinds={"scikitlearn"},
     description=(
-        "A random forest that gives the probability that a bridge's condition falls at its next inspection, judged on "
-        "held-out structures in later years and printed beside its baselines. Its version names its content: the same "
-        "training set, settings and libraries give the same version."
+        "A random forest that gives the probability that a bridge's condition falls at its next inspection (or what "
+        "`target` in model_config.yaml asks for), judged on held-out structures in later years and at earlier cut "
+        "years, beside its baselines, with intervals, by group, with a model card. Its version names its content: the "
+        "same training set, settings and libraries give the same version."
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models import evaluate, train, training_set
+    from bridge_assets.models import evaluate, model_card, rolling_origin, train, training_set
+    from bridge_assets.models.groups import group_keys, groups_markdown
+    from bridge_assets.storage import digest as digest_of_file
 
+    settings = platform.model
     with explained():
         made = training_set.read(platform.lake)
-        candidate = open_candidate(
-            platform.data.models_folder,
-            made.digest,
-            train.recipe(made.features, platform.model.forest) | {"features_digest": made.made_from["features_digest"]},
-            made.made_from,
-        )
+        recipe = train.recipe(made.features, settings.forest) | {"features_digest": made.made_from["features_digest"]}
+        candidate = open_candidate(platform.data.models_folder, made.digest, recipe, made.made_from)
         made.normalization.save(candidate.file("normalization.json"))
-        forest = train.train_forest(made.table, made.features, platform.model.forest)
+        forest = train.train_forest(made.table, made.features, settings.forest)
         train.save_model(forest, candidate.file("model.skops"))
         probability = train.holdout_probability(forest, made.table, made.features)
-        evaluation = evaluate.evaluate(made.table, probability, oracle=_oracle(platform, made.table))
+        evaluation = evaluate.evaluate(
+            made.table,
+            probability,
+            oracle=_oracle(platform, made),
+            features=made.features,
+            keys=group_keys(evaluate.holdout_rows(made.table), platform.lake),
+            rolling=rolling_origin.rolling_origin(made.table, made.features, settings, context.log.info),
+            settings=settings.evaluation,
+        )
         evaluation.save(candidate.file("evaluation.json"))
+        card = model_card.model_card(
+            settings.name,
+            candidate.version,
+            recipe,
+            made,
+            evaluation,
+            source=_source(platform),
+            model_digest=digest_of_file(candidate.file("model.skops")),
+            is_sample=platform.data.uses_sample,
+        )
+        text = model_card.save(card, candidate.folder)
         digest = candidate.record("bridge_model")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(candidate.version),
         metadata={
             "model_version": candidate.version,
+            "foresees": card["foresees"]["in_words"],
             "held_out": dg.MetadataValue.md(evaluate.markdown_table(evaluation)),
+            "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
+            "calibration": evaluation.calibration.said if evaluation.calibration else "nothing was held out",
+            "earlier_cuts": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
+            "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
+            "model_card": dg.MetadataValue.md(text),
             "plot": display.plot(evaluate.calibration_plot_png(made.table, probability)),
             **{name: value for name, value in evaluation.figures().items() if value is not None},
             "digest": digest,
@@ -126,38 +166,72 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
     owners=display.OWNERS_OF_MODELS,
     kinds={"mlflow"},
     description=(
-        "The model version in the MLflow registry, with its artifacts, held-out figures and digests, under the alias "
-        "`challenger`. It becomes `champion` when the local endpoint takes it."
+        "The model version in the registry (MLflow or DVC), with its files, held-out figures, digests and what the "
+        "gate found, under the alias `challenger`; refused where it is worse than the champion on the same held-out "
+        "inspections. It becomes `champion` when the local endpoint takes it."
     ),
 )
-def registered_model(platform: Platform) -> dg.MaterializeResult:
+def registered_model(
+    context: dg.AssetExecutionContext, config: RegisterConfig, platform: Platform
+) -> dg.MaterializeResult:
+    from bridge_assets.deployment.challenge import against_champion, judged_against
+    from bridge_assets.deployment.gate import let_through
     from bridge_assets.models.register import register_version
 
+    home = platform.data.home_folder
     with explained():
         candidate = latest(platform.data.models_folder)
-        registered = register_version(candidate, platform.mlflow, platform.data.home_folder, platform.model.name)
-        versioned = {}
-        if platform.dvc.on and platform.dvc.models:
+        found = against_champion(candidate, platform.lake, platform.registry, home, platform.model)
+        override = let_through(judged_against(candidate, found, context.run.run_id), config.override_reason)
+        notes = {
+            f"gate.{finding.requirement.asset}.{finding.requirement.check}": f"{finding.state} {finding.said}".strip()
+            for finding in ask_gate(context.instance, candidate).findings
+        }
+        if override:
+            context.log.warning(f"Registered although worse than the champion: {override.reason}. {found.said}")
+            context.instance.add_run_tags(context.run.run_id, {OVERRIDE_TAG: override.reason[:200]})
+            notes["override_reason"] = override.reason
+        registered = register_version(candidate, platform.registry, home, platform.model.name, notes=notes)
+        dvc_md5 = registered.notes.get("dvc_md5", "")
+        if platform.model.registry != "dvc" and platform.dvc.on and platform.dvc.models:
             from bridge_assets.data.dvc_integration import version_model
 
-            versioned = {"dvc_md5": version_model(candidate.folder, platform.dvc)}
+            dvc_md5 = version_model(candidate.folder, platform.dvc)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(candidate.version),
         metadata={
-            **versioned,
+            **({"dvc_md5": dvc_md5} if dvc_md5 else {}),
             "model_version": candidate.version,
             "registered_as": f"{registered.name} version {registered.version_number}",
             "mlflow_run_id": registered.run_id,
             "registry": registered.uri,
+            "champion": found.champion or "",
+            "beside_champion": dg.MetadataValue.md(found.markdown()),
+            "override_reason": override.reason if override else "",
         },
     )
 
 
-def _oracle(platform: Platform, table):
-    """The sample's true fall probabilities, one a row of the table; None with real files."""
+def _oracle(platform: Platform, made):
+    """The sample's true fall probabilities, one a row of the table; None with real files and for other targets."""
     import polars as pl
 
-    if not (platform.data.uses_sample and platform.data.oracle_file.is_file()):
+    is_known = (made.made_from.get("target", "fall"), made.made_from.get("component", "condition")) == (
+        "fall",
+        "condition",
+    )
+    if not (is_known and platform.data.uses_sample and platform.data.oracle_file.is_file()):
         return None
     truth = pl.read_parquet(platform.data.oracle_file).select("structure_key", "survey_year", "fall_probability")
-    return table.join(truth, on=["structure_key", "survey_year"], how="left", maintain_order="left")["fall_probability"]
+    joined = made.table.join(truth, on=["structure_key", "survey_year"], how="left", maintain_order="left")
+    return joined["fall_probability"]
+
+
+def _source(platform: Platform) -> str:
+    """Where the survey files came from, in words: no path of this machine."""
+    from bridge_assets.data.copies import shown
+
+    data = platform.data
+    if data.uses_sample:
+        return "the generated sample inventory"
+    return f"the folder {data.source_folder.name}" if data.source_kind == "folder" else shown(data.source)

@@ -30,7 +30,7 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
     with explained():
         model = LocalEndpoint(platform.data.endpoint_folder).served()
         for year in survey_years(context):
-            scores = score_year(lake, year, model)
+            scores = score_year(lake, year, model, platform.model.look_first)
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,

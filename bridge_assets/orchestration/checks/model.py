@@ -71,11 +71,12 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
     blocking=True,
     description=(
         "On held-out structures in later years, enough of them, the model ranks falls better than the rating table "
-        "and is better calibrated than the base rate. Limits: `gate` in configs/model_config.yaml."
+        "and its probabilities are nearer to what happened than the base rate, both by more than chance: the lower end "
+        "of a 95 % interval counts. Limits: `gate` in configs/model_config.yaml."
     ),
 )
 def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.evaluate import Evaluation, markdown_table, quality_problems
+    from bridge_assets.models.evaluate import Evaluation, intervals_markdown, markdown_table, quality_problems
 
     candidate = latest(platform.data.models_folder)
     candidate.verify("bridge_model")
@@ -86,7 +87,29 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
         "better than both baselines",
         candidate.stages["bridge_model"],
         held_out=dg.MetadataValue.md(markdown_table(evaluation)),
+        intervals=dg.MetadataValue.md(intervals_markdown(evaluation)),
     )
+
+
+@dg.asset_check(
+    asset="bridge_model",
+    blocking=True,
+    description=(
+        "Probabilities come true: by tenths of the held-out inspections, they are no farther from the share that fell "
+        "than perfect ones would be, give or take `gate.calibration_error` in configs/model_config.yaml."
+    ),
+)
+def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models.evaluate import Evaluation, calibration_problems
+
+    candidate = latest(platform.data.models_folder)
+    candidate.verify("bridge_model")
+    found = Evaluation.load(candidate.file("evaluation.json"))
+    said = found.calibration.said if found.calibration else ""
+    figures = (
+        {} if found.calibration is None else {"error": found.calibration.error, "excess": found.calibration.excess}
+    )
+    return _verdict(calibration_problems(found, platform.model.gate), said, candidate.stages["bridge_model"], **figures)
 
 
 @dg.asset_check(
@@ -114,6 +137,29 @@ def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
         largest_difference=difference,
         auc_lost=loss,
     )
+
+
+@dg.asset_check(
+    asset="onnx_model",
+    blocking=True,
+    description=(
+        "On the inspections that both hold out, this version is not worse than the champion, by AUC and Brier score, "
+        "beyond `gate.champion_auc_loss` and `gate.champion_brier_loss` in configs/model_config.yaml."
+    ),
+)
+def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.deployment.challenge import against_champion
+    from bridge_assets.models.errors import RegistryError
+
+    candidate = latest(platform.data.models_folder)
+    candidate.verify("onnx_model")
+    about = candidate.stages["onnx_model"]
+    try:
+        found = against_champion(candidate, platform.lake, platform.registry, platform.data.home_folder, platform.model)
+    except RegistryError as error:  # a damaged champion, or a registry that does not answer, proves nothing
+        return _verdict([str(error)], "", about)
+    beside = dg.MetadataValue.md(found.markdown())
+    return _verdict(list(found.problems), found.said, about, champion=found.champion or "", beside=beside)
 
 
 @dg.asset_check(

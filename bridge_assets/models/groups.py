@@ -1,0 +1,201 @@
+"""A model's figures by state, material, owner and condition: where it can be believed, and where nobody can tell.
+
+The keys are read from the records; a model need not be given them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.models.scores import area_under_curve, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import EvaluationSettings
+
+#: Column of the keys -> what people call it, and the NBI item.
+GROUPINGS = {
+    "state": ("state", "1"),
+    "material": ("material", "43A"),
+    "owner": ("owner", "22"),
+    "condition": ("condition", "58-60, 62"),
+}
+
+_ITEM = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A", "owner": "OWNER_022"}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """One group of held-out inspections.
+
+    Attributes
+    ----------
+    by : str
+        Which grouping: a key of `GROUPINGS`.
+    code, meaning : str
+        The group: the item's code, and what it means.
+    inspections, falls : int
+    expected : float
+        Mean probability of a fall.
+    observed, observed_low, observed_high : float
+        Share that fell, and its 95 % interval (Wilson).
+    auc, brier : float or None
+        None where the group is too small.
+    too_small : str
+        Why there are no figures, or no AUC; empty where there are.
+    """
+
+    by: str
+    code: str
+    meaning: str
+    inspections: int
+    falls: int
+    expected: float
+    observed: float
+    observed_low: float
+    observed_high: float
+    auc: float | None
+    brier: float | None
+    too_small: str
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the mean probability lies outside what the share that fell allows, in a group of sufficient size."""
+        return self.brier is not None and not self.observed_low <= self.expected <= self.observed_high
+
+
+def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
+    """State, material, owner and condition of inspections, as text.
+
+    Parameters
+    ----------
+    holdout : pl.DataFrame
+        With structure_key, survey_year and `rating`, the condition (or the component's rating) in natural units.
+    lake : Lake
+        With raw_bridges of those survey years.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns of `GROUPINGS`, String, one row a row of `holdout`, in its order; `?` where a code is missing.
+    """
+    import polars as pl
+
+    from bridge_assets.data.bridges import one_record_per_structure
+
+    columns = ["survey_year", "structure_key", "on_structure", "inspection_date", "line_number"]
+    items = [_ITEM["material"], _ITEM["owner"]]
+    wanted = holdout.lazy().select("structure_key", "survey_year")
+    found = [
+        one_record_per_structure(
+            lake.scan_year("raw_bridges", year)
+            .select(*columns, *(pl.col(item).cast(pl.String) for item in items))
+            .join(wanted.filter(pl.col("survey_year") == year), on="structure_key", how="semi")
+        ).select("structure_key", pl.lit(year, dtype=pl.Int16).alias("survey_year"), *items)
+        for year in holdout["survey_year"].unique().sort()
+    ]
+    records = (
+        pl.concat(found).collect()
+        if found
+        else pl.DataFrame(
+            schema={"structure_key": pl.String, "survey_year": pl.Int16, **dict.fromkeys(items, pl.String)}
+        )
+    )
+    joined = holdout.select("structure_key", pl.col("survey_year").cast(pl.Int16), "rating").join(
+        records, on=["structure_key", "survey_year"], how="left", maintain_order="left"
+    )
+    without_zeros = {name: pl.col(_ITEM[name]).str.strip_chars().str.strip_chars_start("0") for name in _ITEM}
+    return joined.select(
+        state=pl.col("structure_key").str.slice(0, 2),
+        material=pl.when(pl.col(_ITEM["material"]).is_not_null())
+        .then(without_zeros["material"].replace("", "0"))
+        .otherwise(pl.lit("?")),
+        owner=pl.when(without_zeros["owner"] != "").then(without_zeros["owner"].str.zfill(2)).otherwise(pl.lit("?")),
+        condition=pl.col("rating").cast(pl.Int8).cast(pl.String).fill_null("?"),
+    )
+
+
+def figures_by_group(
+    falls: np.ndarray, probability: np.ndarray, keys: pl.DataFrame, settings: EvaluationSettings
+) -> list[GroupFigures]:
+    """The figures of every group, grouping by grouping, the largest group first.
+
+    Parameters
+    ----------
+    falls : np.ndarray of bool, shape (n,)
+    probability : np.ndarray, shape (n,)
+    keys : pl.DataFrame
+        n rows; a column a grouping, as `group_keys` gives it.
+    settings : EvaluationSettings
+        Which groups are too small.
+    """
+    import numpy as np
+
+    found = []
+    for by in keys.columns:
+        codes = keys[by].to_numpy()
+        groups = [_figures(by, str(code), falls, probability, codes == code, settings) for code in np.unique(codes)]
+        found += sorted(groups, key=lambda group: (-group.inspections, group.code))
+    return found
+
+
+def _figures(
+    by: str, code: str, falls: np.ndarray, probability: np.ndarray, rows: np.ndarray, settings: EvaluationSettings
+) -> GroupFigures:
+    fell, said = falls[rows], probability[rows]
+    count, hits = len(fell), int(fell.sum())
+    low, high = wilson(hits, count)
+    too_small = ""
+    if count < settings.least_inspections:
+        too_small = f"fewer than {settings.least_inspections} inspections"
+    elif hits < settings.least_falls:
+        too_small = f"fewer than {settings.least_falls} falls"
+    judged = count >= settings.least_inspections
+    return GroupFigures(
+        by,
+        code,
+        meaning(by, code),
+        count,
+        hits,
+        float(said.mean()),
+        hits / count,
+        low,
+        high,
+        None if too_small else area_under_curve(fell, said),
+        float(((said - fell) ** 2).mean()) if judged else None,
+        too_small,
+    )
+
+
+def meaning(by: str, code: str) -> str:
+    """What a group's code means: a state's name, a material, an owner; the condition itself."""
+    from bridge_assets.nbi.codes import meaning_of
+
+    if by not in _ITEM:
+        return code
+    said = meaning_of(_ITEM[by], code) if code != "?" else "not known"
+    return (said or "no code of the guide").removesuffix(" (item 44: none)")
+
+
+def groups_markdown(groups: Sequence[GroupFigures | dict[str, Any]]) -> str:
+    """The groups as a Markdown table, those that are too small with their counts and why."""
+    lines = [
+        "| by | group | inspections | fell | mean probability | share that fell (95 %) | AUC | Brier |",
+        "|---|---|---:|---:|---:|---|---:|---:|",
+    ]
+    for group in (GroupFigures(**each) if isinstance(each, dict) else each for each in groups):
+        name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
+        brier = "" if group.brier is None else f"{group.brier:.4f}"
+        auc = (group.too_small or "-") if group.auc is None else f"{group.auc:.3f}"
+        mark = " *" if group.is_off else ""
+        lines.append(
+            f"| {group.by} | {name} | {group.inspections:,} | {group.falls:,} | {group.expected:.1%}{mark} | "
+            f"{group.observed:.1%} ({group.observed_low:.1%} to {group.observed_high:.1%}) | {auc} | {brier} |"
+        )
+    return "\n".join([*lines, "", "\\* the mean probability lies outside the interval of the share that fell."])

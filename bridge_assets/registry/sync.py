@@ -1,0 +1,241 @@
+"""Versions pushed and pulled between two registries, whole and verified.
+
+A version is fetched into a staging folder, every file compared with its registered digest, stored in the other registry
+and read back there. Files that arrived before an interruption are not moved again. The same version with other bytes on
+the other side is refused. Aliases stay where they are, unless the champion is asked to follow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bridge_assets.data.copies import shown
+from bridge_assets.models.errors import RegistryError
+from bridge_assets.models.registered import CHAMPION, Registered, Registry, checked_version, fetch, find_alias, pick
+from bridge_assets.registry.addresses import EmptyRegistry, RegistryMissing, open_registry
+from bridge_assets.settings import DataSettings, DvcSettings, ModelSettings
+from bridge_assets.storage import digest
+
+Action = Literal["copy", "resume", "there", "conflict"]
+
+
+class RegistryConflict(RegistryError):
+    """The other registry holds this version with other bytes. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a sync would do, or did, with one version.
+
+    Attributes
+    ----------
+    version : str
+    action : {"copy", "resume", "there", "conflict"}
+        `resume`: some files have been fetched before. `there`: nothing to do. `conflict`: refused.
+    source, target : str
+        Addresses, without credentials.
+    files : tuple of str
+        Those that are fetched; of a conflict, those that differ.
+    aliases : tuple of str
+        What points at it in the source.
+    """
+
+    version: str
+    action: Action
+    source: str
+    target: str
+    files: tuple[str, ...]
+    aliases: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = f" ({', '.join(self.aliases)})" if self.aliases else ""
+        detail = f": {', '.join(self.files)}" if self.files else ""
+        return f"{self.action} {self.version}{named}{detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A version that stands in the other registry now.
+
+    Attributes
+    ----------
+    step : Step
+        What was done.
+    registered : Registered
+        As the other registry holds it.
+    promoted : bool
+        Whether it was made the champion there.
+    """
+
+    step: Step
+    registered: Registered
+    promoted: bool
+
+
+class RegistrySync:
+    """Push versions from a registry to others, and pull from them.
+
+    Parameters
+    ----------
+    registry : str or Registry
+        An address: `sqlite:///file`, `http(s)://host:port`, a folder, or `dvc:folder` (see `registry.addresses`).
+    name : str, optional
+        Of the registered model; default: `name` in configs/model_config.yaml.
+    staging : Path, optional
+        Where versions lie on their way; default: `registry_sync` in the platform's home.
+    dvc : DvcSettings, optional
+        For `dvc:`; default: configs/dvc_config.yaml.
+
+    Examples
+    --------
+    >>> sync = RegistrySync("sqlite:///var/mlflow.db")
+    >>> sync.push("champion", "https://mlflow.example.org", promote=True)
+    >>> sync.pull("3f2a9c1b7d4e", "dvc:models")
+    """
+
+    def __init__(
+        self,
+        registry: str | Registry,
+        *,
+        name: str | None = None,
+        staging: Path | None = None,
+        dvc: DvcSettings | None = None,
+    ) -> None:
+        self._name = name or (ModelSettings.load().name if isinstance(registry, str) else registry.name)
+        self._dvc = dvc
+        self._here = registry
+        self._staging = staging or DataSettings.load().home_folder / "registry_sync"
+
+    def push(self, version: str, to: str | Registry, *, promote: bool = False) -> Transfer:
+        """Copy a version from this registry to another.
+
+        Parameters
+        ----------
+        version : str
+            Its name, or an alias that points at it.
+        to : str or Registry
+        promote : bool
+            Make it the champion there; it must be the champion here.
+
+        Raises
+        ------
+        RegistryConflict
+            If the other registry holds the version with other bytes.
+        RegistryError
+            If there is no such version, a file is damaged on either side, or promotion is asked for what is no
+            champion. The other registry then shows what it showed before.
+        DvcError, StorageError
+            If DVC or the disk refuses.
+        """
+        return self._transfer(version, self._open(self._here, must_exist=True), self._open(to), promote)
+
+    def pull(self, version: str, source: str | Registry, *, promote: bool = False) -> Transfer:
+        """Copy a version from another registry to this one; otherwise as `push`."""
+        return self._transfer(version, self._open(source, must_exist=True), self._open(self._here), promote)
+
+    def plan(
+        self, other: str | Registry, *, version: str | None = None, direction: Literal["push", "pull"] = "push"
+    ) -> list[Step]:
+        """What `push` to, or `pull` from, another registry would do. Nothing is moved, and no file is read.
+
+        Parameters
+        ----------
+        other : str or Registry
+        version : str, optional
+            A version or alias; default: every version of the source, oldest first.
+        direction : {"push", "pull"}
+
+        Raises
+        ------
+        RegistryError
+            If there is no such version or no such registry.
+        """
+        from_where, to_where = (self._here, other) if direction == "push" else (other, self._here)
+        source = self._open(from_where, must_exist=True)
+        try:
+            target = self._open(to_where, must_exist=True)
+        except RegistryMissing:  # it would be made
+            target = EmptyRegistry(self._name, shown(str(to_where)))
+        if version is not None:
+            return [self._step(pick(source, version), source, target)]
+        newest = {registered.version: registered for registered in source.versions()}
+        return [self._step(registered, source, target) for registered in newest.values()]
+
+    def _transfer(self, version: str, source: Registry, target: Registry, promote: bool) -> Transfer:
+        registered = pick(source, version)
+        if promote and find_alias(source, CHAMPION) != registered:
+            raise RegistryError(
+                f"{source.address}: model version {registered.version} is not the {CHAMPION} there, so it cannot "
+                f"become the {CHAMPION} of {target.address}. What to do: push it without promoting it"
+            )
+        with self._alone(registered) as staging:
+            step = self._step(registered, source, target)
+            if step.action == "conflict":
+                raise RegistryConflict(
+                    f"{target.address} holds model version {registered.version} with other bytes than "
+                    f"{source.address}: {', '.join(step.files)}. Nothing was changed. Why: a stage was made anew with "
+                    f"other libraries, or one side was tampered with. What to do: find out which is right, remove the "
+                    f"other, then try again"
+                )
+            found = self._same(registered, target)
+            if found is None:
+                found = target.store(fetch(source, registered, staging), registered.travelling_notes)
+            if promote:
+                target.point(CHAMPION, found)
+            shutil.rmtree(staging, ignore_errors=True)
+        return Transfer(step, found, promote)
+
+    def _step(self, registered: Registered, source: Registry, target: Registry | EmptyRegistry) -> Step:
+        action, files = self._action(registered, target)
+        aliases = tuple(sorted(alias for alias, there in source.aliases().items() if there == registered))
+        return Step(registered.version, action, source.address, target.address, files, aliases)
+
+    def _action(self, registered: Registered, target: Registry | EmptyRegistry) -> tuple[Action, tuple[str, ...]]:
+        if self._same(registered, target):
+            return "there", ()
+        forms = [each.files for each in target.versions() if each.version == registered.version]
+        if forms:
+            names = {*registered.files, *forms[-1]}
+            return "conflict", tuple(sorted(n for n in names if registered.files.get(n) != forms[-1].get(n)))
+        place = self._place(registered) / registered.version
+        missing = tuple(
+            name
+            for name, expected in registered.files.items()
+            if not (place / name).is_file() or digest(place / name) != expected
+        )
+        return ("resume" if place.is_dir() else "copy"), missing
+
+    @staticmethod
+    def _same(registered: Registered, target: Registry | EmptyRegistry) -> Registered | None:
+        return next(
+            (
+                each
+                for each in target.versions()
+                if (each.version, each.files) == (registered.version, registered.files)
+            ),
+            None,
+        )
+
+    def _place(self, registered: Registered) -> Path:
+        checked_version(registered.version, registered.uri)
+        return self._staging / registered.content
+
+    @contextmanager
+    def _alone(self, registered: Registered) -> Iterator[Path]:
+        """The staging folder of a version; a second sync of the same one waits for the first."""
+        place = self._place(registered)
+        self._staging.mkdir(parents=True, exist_ok=True)
+        with (self._staging / f".{place.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when the process ends, however it ends
+            yield place
+
+    def _open(self, registry: str | Registry, *, must_exist: bool = False) -> Registry:
+        if not isinstance(registry, str):
+            return registry
+        return open_registry(registry, self._name, dvc=self._dvc, must_exist=must_exist)

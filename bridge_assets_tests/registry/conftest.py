@@ -1,0 +1,114 @@
+"""Registries to sync between: two MLflow databases, an MLflow server on loopback, a DVC repository with a remote."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from registered_versions import NAME, make_version
+
+from bridge_assets.models.candidate import Candidate
+from bridge_assets.registry.addresses import open_registry
+from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings
+
+
+@pytest.fixture(scope="session")
+def candidates(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
+    models = tmp_path_factory.mktemp("made") / "models"
+    return [make_version(models, seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without anything: making one takes seconds, copying it none."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    open_registry(f"sqlite:///{path}", NAME).versions()
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Callable[[str], str]:
+    """The address of a new MLflow database in a folder of its own."""
+
+    def make(name: str) -> str:
+        path = tmp_path / name / "mlflow.db"
+        path.parent.mkdir()
+        shutil.copyfile(empty_database, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without a configuration, whose home is its own."""
+    folder = tmp_path / "project"
+    (folder / "configs").mkdir(parents=True)
+    monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(folder / "configs"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """An MLflow server on loopback, which keeps the artifacts itself."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copyfile(empty_database, folder / "mlflow.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    options = {
+        "--backend-store-uri": f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination": str(folder / "artifacts"),
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--workers": "1",
+    }
+    quiet = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # workers for what no registry does
+    }
+    with (folder / "log").open("w") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *(part for each in options.items() for part in each)],
+            cwd=folder,
+            env=quiet,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _until_it_answers(f"{address}/health", running, folder / "log")
+        yield address
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)  # its own group: it keeps nothing that is needed
+        running.wait(20)
+
+
+@pytest.fixture
+def dvc(project: Path) -> DvcSettings:
+    """A DVC repository in the project, with a remote folder."""
+    pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
+    return DvcSettings(remote="remote")
+
+
+def _until_it_answers(address: str, running: subprocess.Popen, log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and running.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start: {log.read_text()[-2000:]}")
