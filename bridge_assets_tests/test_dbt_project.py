@@ -19,8 +19,8 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 
-from bridge_assets.data.bridges import one_record_per_structure
 from bridge_assets.data.ingestion import ingest
+from bridge_assets.data.structures import one_record_per_structure
 from bridge_assets.nbi.decode import derived
 from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA
 from bridge_assets.storage import write_parquet

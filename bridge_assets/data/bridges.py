@@ -41,11 +41,13 @@ ARROW_BRIDGES = pa.schema(
 #: The items that decoding and flagging read, beside the codes.
 _ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
 
+_ITEM_TYPES = pl.Schema({name: RECORD_SCHEMA[name] for name in DECODED_ITEMS})
+
 
 def bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     """The records of a batch as bridges, `ARROW_BRIDGES`."""
     records = batch.table
-    items = pl.DataFrame(records.select(_ITEMS)).cast(dict.fromkeys(DECODED_ITEMS, pl.String))
+    items = pl.DataFrame(records.select(_ITEMS)).cast(_ITEM_TYPES)
     # Lazily, so that what two columns have in common is worked out once.
     decoded = items.lazy().select(derived(survey_year)).collect()
     decoded = decoded.with_columns(flags(items.hstack(decoded), survey_year, records))
@@ -57,17 +59,3 @@ def bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
 def as_polars(table: pa.Table) -> pl.DataFrame:
     """Bridges as a polars table, `BRIDGE_SCHEMA`."""
     return pl.DataFrame(table).cast(dict(BRIDGE_SCHEMA.items()))
-
-
-def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
-    """The record that stands for its structure in its survey year.
-
-    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
-    the earlier line. `stg_bridges` follows the same rule in SQL. The order of the records is lost.
-    """
-    key = ("survey_year", "structure_key")
-    records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(key) > 1).alias("repeated"))
-    date = pl.col("inspection_date").fill_null(pl.date(1, 1, 1))
-    in_order = records.filter("repeated").sort(*key, date, -pl.col("line_number").cast(pl.Int64))
-    chosen = in_order.unique(key, keep="last", maintain_order=True)
-    return pl.concat([records.filter(~pl.col("repeated")), chosen]).drop("repeated")

@@ -194,3 +194,9 @@ def expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
         pl.when(column.is_finite()).then(column).alias(feature.name)
         for column, feature in zip(columns, features, strict=True)
     ]
+
+
+def record_columns() -> tuple[str, ...]:
+    """The columns of a record that the features are made from, in alphabetical order."""
+    asked = {name for feature in FEATURES for name in feature.expression.meta.root_names()}
+    return tuple(sorted(asked - set(HISTORY_COLUMNS)))

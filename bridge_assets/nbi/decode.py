@@ -15,6 +15,9 @@ GOOD_FROM, POOR_TO = 7, 4
 #: Guam and the Northern Mariana Islands lie east of Greenwich; every other state and territory in the NBI lies west.
 STATES_EAST = ("66", "69")
 
+#: American Samoa lies south of the equator; every other state and territory lies north.
+STATES_SOUTH = ("60",)
+
 #: A two-digit year is the one of the hundred that end this many years after the survey year.
 CENTURY_LOOKAHEAD = 10
 
@@ -30,6 +33,7 @@ DECODED_ITEMS = (
     "DATE_OF_INSPECT_090",
     "LAT_016",
     "LONG_017",
+    "YEAR_BUILT_027",
 )
 
 
@@ -85,8 +89,12 @@ def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.E
 
 
 def latitude() -> pl.Expr:
-    """Decimal degrees north of item 16; null where unknown (0, blank, all nines) or not a position."""
-    return _degrees("LAT_016", degree_digits=2, limit=90)
+    """Decimal degrees north of item 16, negative in the south; null where unknown or not a position.
+
+    Item 16 carries no sign. The sign follows from the state (`STATES_SOUTH`).
+    """
+    degrees = _degrees("LAT_016", degree_digits=2, limit=90)
+    return pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(STATES_SOUTH)).then(-degrees).otherwise(degrees)
 
 
 def longitude() -> pl.Expr:
@@ -110,6 +118,17 @@ def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
     return pl.when(valid).then(degrees + minutes / 60 + seconds / 3600)
 
 
+def age(survey_year: int) -> pl.Expr:
+    """Years from item 27 to the survey year, Int16; null where item 27 is blank, 0 or later than the survey year."""
+    years = survey_year - pl.col("YEAR_BUILT_027")
+    return pl.when((pl.col("YEAR_BUILT_027") > 0) & (years >= 0)).then(years).cast(pl.Int16)
+
+
+def days_since(date: pl.Expr, survey_year: int) -> pl.Expr:
+    """Days from a date to the last day of the survey year, Int32; negative for a date after it."""
+    return (pl.date(survey_year, 12, 31) - date).dt.total_days().cast(pl.Int32)
+
+
 def derived(survey_year: int) -> list[pl.Expr]:
     """Every derived column of a record of this survey year, in order.
 
@@ -118,7 +137,8 @@ def derived(survey_year: int) -> list[pl.Expr]:
     list of pl.Expr
         survey_year (Int16), structure_key (String), on_structure (Boolean: record type 1, to which condition belongs),
         is_culvert (Boolean), condition (Int8), condition_class (String), inspection_date (Date),
-        inspected_in_future (Boolean: dated after the survey year), latitude and longitude (Float64, degrees).
+        inspected_in_future (Boolean: dated after the survey year), days_since_inspection (Int32), age (Int16, years),
+        latitude and longitude (Float64, degrees).
     """
     date = inspection_date(survey_year)
     return [
@@ -130,6 +150,8 @@ def derived(survey_year: int) -> list[pl.Expr]:
         condition_class(condition()).alias("condition_class"),
         date.alias("inspection_date"),
         (date.dt.year() > survey_year).fill_null(False).alias("inspected_in_future"),
+        days_since(date, survey_year).alias("days_since_inspection"),
+        age(survey_year).alias("age"),
         latitude().alias("latitude"),
         longitude().alias("longitude"),
     ]

@@ -165,18 +165,12 @@ def read_batches(
     rest, first = b"", True
     while True:
         block = file.read(batch_bytes)
-        if block:
-            whole, newline, tail = (rest + block).rpartition(b"\n")
-            if not newline:
-                rest = tail
-                continue
-            lines, rest = whole + newline, tail
-        else:
-            lines, rest = (rest + b"\n" if rest else b""), b""
-            if not lines and not first:
-                return
-        yield reader.batch(lines)
-        first = False
+        read = rest + block if block else rest + b"\n" if rest else b""
+        end = read.rfind(b"\n") + 1
+        lines, rest = read[:end], read[end:]
+        if lines or (first and not block):
+            yield reader.batch(lines)
+            first = False
         if not block:
             return
 

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from nbi_files import write_nbi
 
-from bridge_assets.data.bridges import BRIDGE_SCHEMA, one_record_per_structure
+from bridge_assets.data.bridges import BRIDGE_SCHEMA
 from bridge_assets.data.ingestion import (
     ingest,
     load_bridge_data,
@@ -23,6 +23,7 @@ from bridge_assets.data.ingestion import (
     validate_bridge_data,
     validation_problems,
 )
+from bridge_assets.data.structures import one_record_per_structure
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.nbi.records import REJECTED_SCHEMA
 from bridge_assets.storage import digest

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from nbi_files import nbi_line, write_nbi
 
-from bridge_assets.data.bridges import one_record_per_structure
 from bridge_assets.data.ingestion import ingest
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.quality import count_year, quality_summary
 from bridge_assets.data.quality_headline import headline, top_flags
 from bridge_assets.data.quality_measures import ANY, MAY_BE_BLANK, MEASURES, REQUIRED_ITEMS, RULES, SUMMARY_SCHEMA
+from bridge_assets.data.structures import one_record_per_structure
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.nbi.flags import flag_counts
 from bridge_assets.nbi.items import BY_NAME, ITEMS

@@ -96,3 +96,16 @@ def test_coordinates(state, latitude, longitude, expected) -> None:
 )
 def test_padding_variants_are_one_structure(state, number, key) -> None:
     assert one(decode.structure_key(), STATE_CODE_001=state, STRUCTURE_NUMBER_008=number) == key
+
+
+def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_survey_year() -> None:
+    records = pl.DataFrame(
+        {
+            "YEAR_BUILT_027": [1974, 0, 2020, None],
+            "inspection_date": [datetime.date(2019, 12, 1), datetime.date(2020, 1, 1), None, None],
+        },
+        schema={"YEAR_BUILT_027": pl.Int32, "inspection_date": pl.Date},
+    )
+    asked = records.select(age=decode.age(2019), days=decode.days_since(pl.col("inspection_date"), 2019))
+    assert asked["age"].to_list() == [45, None, None, None]
+    assert asked["days"].to_list() == [30, -1, None, None]
