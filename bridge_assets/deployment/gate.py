@@ -37,6 +37,7 @@ REQUIRED = (
     Requirement("bridge_model", "beats_baselines"),
     Requirement("quantized_model", "keeps_the_probabilities"),
     Requirement("onnx_model", "parity"),
+    Requirement("bridge_model", "probabilities_come_true"),
     CHAMPION,
 )
 

@@ -29,7 +29,13 @@ INVENTORY = dg.define_asset_job(
 
 #: Neither trains nor deploys: new inspections are scored by the model that was promoted.
 _WITHOUT_TRAINING = dg.AssetSelection.all() - dg.AssetSelection.assets(
-    "training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint"
+    "training_set",
+    "bridge_model",
+    "quantized_model",
+    "onnx_model",
+    "registered_model",
+    "local_endpoint",
+    "deterioration_model",
 )
 
 LATEST_YEAR = dg.define_asset_job(
@@ -42,6 +48,7 @@ SCORING = dg.define_asset_job(
     "scoring",
     selection=dg.AssetSelection.assets(
         "bridge_predictions",
+        "years_until_poor",
         "drift_report",
         "mart_condition_by_year",
         "mart_bridge_outlook",
