@@ -153,7 +153,7 @@ def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None
     made = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
     checks = {evaluation.check_name: evaluation for evaluation in made.get_asset_check_evaluations()}
     assert not checks["rows_reconcile"].passed
-    assert "no row of NBI_2018.txt was loaded (20 rejected)" in (checks["rows_reconcile"].description or "")
+    assert "NBI_2018.txt: no row was loaded (20 rejected)" in (checks["rows_reconcile"].description or "")
     assert platform.lake.read_year("rejected_records", 2018).height == 20
 
 
