@@ -87,7 +87,7 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     """
     import polars as pl
 
-    from bridge_assets.data.bridges import one_record_per_structure
+    from bridge_assets.data.structures import one_record_per_structure
 
     columns = ["survey_year", "structure_key", "on_structure", "inspection_date", "line_number"]
     items = [_ITEM["material"], _ITEM["owner"]]
