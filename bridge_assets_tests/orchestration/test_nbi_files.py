@@ -156,3 +156,19 @@ def test_partitions_of_a_source_elsewhere_need_no_network(
 def test_a_year_that_the_catalogue_leaves_out_has_no_partition() -> None:
     data = DataSettings.model_validate({"source": "fhwa", "fhwa": {"catalogue": {2015: {}, 2017: {}}}})
     assert survey_year_partitions(data).get_partition_keys() == ["2015", "2017"]
+
+
+def test_survey_files_are_versioned_where_dvc_has_a_remote(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_nbi(tmp_path / "nbi", 2016, [{}])
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(tmp_path / "nbi"))
+    monkeypatch.setenv("BRIDGE_ASSETS_DVC__REMOTE", str(tmp_path / "remote"))
+    monkeypatch.setenv("BRIDGE_ASSETS_DVC__REPOSITORY", str(tmp_path))
+    before = path.read_bytes()
+    result = materialized(2016)
+    assert result.success, failure(result)
+    assert list(shown(result)["dvc_md5"]) == [str(tmp_path / "nbi")]
+    assert (tmp_path / "nbi.dvc").is_file()
+    assert list((tmp_path / "remote").rglob("*"))
+    assert path.read_bytes() == before

@@ -54,7 +54,13 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
                 context.log.warning(warning)
             platform.lake.write_note("nbi_files", year, source.note())
             context.add_asset_metadata(parts_shown(source), asset_key="nbi_files", partition_key=str(year))
-    return dg.MaterializeResult(metadata={"source": source_shown(data)})
+        versioned = {}
+        if platform.dvc.on and platform.dvc.raw_files:
+            from bridge_assets.data.dvc_integration import version_raw_files
+
+            folders = version_raw_files(data, platform.dvc)
+            versioned = {"dvc_md5": {str(folder): md5 for folder, md5 in folders.items()}}
+    return dg.MaterializeResult(metadata={"source": source_shown(data), **versioned})
 
 
 @dg.multi_asset(
