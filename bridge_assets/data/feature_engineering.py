@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,10 +18,13 @@ from bridge_assets.data.features import (
 )
 from bridge_assets.data.normalization import Normalization
 from bridge_assets.data.structures import one_record_per_structure
+from bridge_assets.nbi.errors import SourceError
 from bridge_assets.storage import digest_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bridge_assets.data.lake import Lake
 
 #: What identifies a row of bridge_features, beside its features.
 IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
@@ -30,6 +33,31 @@ IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
 def features_digest() -> str:
     """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
     return digest_of([(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES])[:12]
+
+
+def present_features(lake: Lake) -> dict[int, dict[str, Any]]:
+    """The notes of bridge_features by survey year, all of them made from the records and definitions of now.
+
+    Raises
+    ------
+    SourceError
+        If a year's features were made from other records than those that lie there now, or by other definitions.
+    """
+    notes = {year: lake.note("bridge_features", year) for year in lake.years("bridge_features")}
+    for year, note in notes.items():
+        why = None
+        if note["raw_bridges"] != lake.digest("raw_bridges", year):
+            why = "raw_bridges of that year was made anew since"
+        elif note["features_digest"] != features_digest():
+            why = "They were made by other definitions than the present ones"
+        if why:
+            raise SourceError(
+                f"the features of {year} are not those of its records",
+                where=lake.year("bridge_features", year),
+                why=why,
+                do=f"materialise bridge_features[{year}] again",
+            )
+    return notes
 
 
 def condition_history(inspections: pl.LazyFrame) -> pl.DataFrame:

@@ -84,14 +84,14 @@ def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel
     TrainingError
         If there are too few falls to learn from.
     """
-    from bridge_assets.data.feature_engineering import features_digest
+    from bridge_assets.data.feature_engineering import features_digest, present_features
     from bridge_assets.models.survival_fit import fit
     from bridge_assets.models.survival_panel import intervals_at_risk
 
     transitions = lake.scan("fct_condition_transitions")
     features = lake.scan_years("bridge_features")
     made_from = {
-        "bridge_features": _present_features(lake),
+        "bridge_features": {str(year): lake.digest("bridge_features", year) for year in present_features(lake)},
         "fct_condition_transitions": digest(lake.table("fct_condition_transitions")),
         "features_digest": features_digest(),
         "holdout_structures": settings.split.holdout_structures,
@@ -237,19 +237,3 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
     if odd := scores.filter((pl.col("condition") <= 4) != none_to_go).height:
         problems.append(f"{odd} bridges are Poor and have years to go, or the other way round")
     return problems
-
-
-def _present_features(lake: Lake) -> dict[str, str]:
-    """Digests of bridge_features by survey year. Raises SourceError where they are not of the present records."""
-    from bridge_assets.data.feature_engineering import features_digest
-
-    for year in lake.years("bridge_features"):
-        note = lake.note("bridge_features", year)
-        if note["raw_bridges"] != lake.digest("raw_bridges", year) or note["features_digest"] != features_digest():
-            raise SourceError(
-                f"the features of {year} are not those of its records",
-                where=lake.year("bridge_features", year),
-                why="raw_bridges of that year, or the definitions of the features, are others since",
-                do=f"materialise bridge_features[{year}] again",
-            )
-    return {str(year): lake.digest("bridge_features", year) for year in lake.years("bridge_features")}

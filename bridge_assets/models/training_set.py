@@ -73,18 +73,17 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     """
     import polars as pl
 
-    from bridge_assets.data.feature_engineering import FEATURE_NAMES, features_digest, training_inspections
+    from bridge_assets.data.feature_engineering import (
+        FEATURE_NAMES,
+        features_digest,
+        present_features,
+        training_inspections,
+    )
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.models.targets import outcomes
     from bridge_assets.models.train import split_inspections
 
-    years = lake.years("bridge_features")
-    notes = {year: lake.note("bridge_features", year) for year in years}
-    for year, note in notes.items():
-        if note["raw_bridges"] != lake.digest("raw_bridges", year):
-            raise _stale(lake, year, "raw_bridges of that year was made anew since")
-        if note["features_digest"] != features_digest():
-            raise _stale(lake, year, "They were made by other definitions than the present ones")
+    notes = present_features(lake)
     of_components = None if settings.component == "condition" else lake.scan("int_inspections")
     labelled = outcomes(lake.scan("fct_condition_transitions"), of_components, settings)
     rated = (
@@ -99,7 +98,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     training = inspections.filter(pl.col("split") == "train")
     normalization = Normalization.fit(training, FEATURE_NAMES)
     made_from = {
-        "survey_years": years,
+        "survey_years": list(notes),
         "raw_bridges": {str(year): note["raw_bridges"] for year, note in notes.items()},
         "features_digest": features_digest(),
         "training_years": [training["survey_year"].min(), training["survey_year"].max()],
@@ -160,12 +159,3 @@ def size_problems(made: TrainingSet) -> list[str]:
 
 def _note(lake: Lake):
     return lake.table(NAME).with_suffix(".json")
-
-
-def _stale(lake: Lake, year: int, why: str) -> SourceError:
-    return SourceError(
-        f"the features of {year} are not those of its records",
-        where=lake.year("bridge_features", year),
-        why=why,
-        do=f"materialise bridge_features[{year}] again",
-    )

@@ -70,7 +70,8 @@ class FieldReader:
 
     def __init__(self, readings: Sequence[Reading]) -> None:
         self._readings = np.array(readings, dtype=np.uint8)
-        of_kind = [np.flatnonzero(kind) for kind in (self._is(Reading.TEXT), self._is(Reading.CODE), self._is_number())]
+        kinds = (self._readings == Reading.TEXT, self._readings == Reading.CODE, self._readings >= Reading.INTEGER)
+        of_kind = [np.flatnonzero(kind) for kind in kinds]
         self._texts, self._coded, self._numbers = (len(columns) for columns in of_kind)
         self._places = np.zeros(len(readings), dtype=np.int64)
         for columns in of_kind:
@@ -115,24 +116,18 @@ class FieldReader:
         for row, column, start, end in noted[: state[NOTED]].tolist():
             notes.setdefault(column, {})[row] = lines[start:end].decode()
         arrays: list[pa.Array] = []
-        for column, place in enumerate(self._places.tolist()):
-            if self._is(Reading.TEXT)[column]:
+        for column, (reading, place) in enumerate(zip(self._readings.tolist(), self._places.tolist(), strict=True)):
+            if reading == Reading.TEXT:
                 arrays.append(_texts(buffer, text_bounds[place, :read]))
-            elif self._is(Reading.CODE)[column]:
+            elif reading == Reading.CODE:
                 arrays.append(self._dictionaries[place].array(codes[place, :read], notes.pop(column, {})))
                 self._known[place] = len(self._dictionaries[place].values)
             else:
                 number = values[place, :read]
-                whole = self._is(Reading.INTEGER)[column]
+                whole = reading == Reading.INTEGER
                 arrays.append(pa.array(number.astype(np.int32) if whole else number, mask=~filled[place, :read]))
         self._make_room()
         return Rows(arrays, notes, line_bounds[:read], broken[: state[BROKEN]])
-
-    def _is(self, reading: Reading) -> np.ndarray:
-        return self._readings == reading
-
-    def _is_number(self) -> np.ndarray:
-        return self._readings >= Reading.INTEGER
 
     def _make_room(self) -> None:
         while self._coded and 2 * self._known.max() > self._slots.shape[1] - 1:

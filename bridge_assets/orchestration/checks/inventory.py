@@ -41,9 +41,6 @@ def latest_year_is_there(platform: Platform) -> dg.AssetCheckResult:
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    from bridge_assets.data.formats import count_rows
-    from bridge_assets.data.sources import noted_parts
-
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
         note = lake.note("raw_bridges", year)
@@ -52,7 +49,7 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
             pl.scan_parquet(lake.year(table, year)).select(pl.len()).collect().item()
             for table in ("raw_bridges", "rejected_records")
         )
-        rows = sum(count_rows(part.path, year) for part in noted_parts(lake.note("nbi_files", year)))
+        rows = _rows_in_source(lake.note("nbi_files", year), year)
         files = ", ".join(note["files"][:5])
         if rows != loaded + rejected:
             problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
@@ -92,14 +89,11 @@ def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> 
     ),
 )
 def rows_as_published(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.data.formats import count_rows
-    from bridge_assets.data.sources import noted_parts
-
     problems, compared = [], 0
     for year in _years(context, platform):
         note = platform.lake.note("nbi_files", year)
         if (expected := note["expected_rows"]) is not None:
-            rows = sum(count_rows(part.path, year) for part in noted_parts(note))
+            rows = _rows_in_source(note, year)
             compared += 1
             if rows != expected:
                 problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
@@ -151,6 +145,14 @@ def _years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[i
     run = context.op_execution_context
     keys: Iterable[str] = run.partition_keys if run.has_partition_key or run.has_partition_key_range else ()
     return sorted(map(int, keys)) or platform.lake.years("raw_bridges")
+
+
+def _rows_in_source(note: dict, survey_year: int) -> int:
+    """The rows of the files that a note of nbi_files names, counted anew."""
+    from bridge_assets.data.formats import count_rows
+    from bridge_assets.data.sources import noted_parts
+
+    return sum(count_rows(part.path, survey_year) for part in noted_parts(note))
 
 
 def _result(
