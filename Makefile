@@ -63,7 +63,7 @@ schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml
 
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dvc --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dvc --extra aws --extra azure --extra gcp --extra k8s --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
