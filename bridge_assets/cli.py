@@ -20,13 +20,13 @@ class _Explained(click.Group):
     """Our own errors are messages, not stack traces."""
 
     def invoke(self, ctx: click.Context) -> object:
-        from bridge_assets.deployment.base import CanaryMismatch, DeploymentError
+        from bridge_assets.deployment.errors import DeploymentError
         from bridge_assets.models.errors import RegistryError
         from bridge_assets.storage import StorageError
 
         try:
             return super().invoke(ctx)
-        except (SourceError, SettingsError, StorageError, DeploymentError, CanaryMismatch, RegistryError) as error:
+        except (SourceError, SettingsError, StorageError, DeploymentError, RegistryError) as error:
             raise click.ClickException(str(error)) from error
 
 

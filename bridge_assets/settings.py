@@ -44,11 +44,11 @@ def config_folder() -> Path:
     return Path.cwd() / "configs"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _YamlSettings(BaseSettings):
+class YamlSettings(BaseSettings):
     """Environment over file over default."""
 
     file: ClassVar[str]
@@ -96,7 +96,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _refuse_unknown_variables(settings: type[_YamlSettings]) -> None:
+def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
     # pydantic-settings ignores a variable that matches no field: a misspelt one would do nothing, without a word.
     prefix = settings.model_config.get("env_prefix", "")
     for variable in sorted(os.environ):
@@ -114,7 +114,7 @@ def _refuse_unknown_variables(settings: type[_YamlSettings]) -> None:
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _explain(error: ValidationError, path: Path, settings: type[_YamlSettings]) -> str:
+def _explain(error: ValidationError, path: Path, settings: type[YamlSettings]) -> str:
     lines = []
     for problem in error.errors():
         keys = [str(part) for part in problem["loc"]]
@@ -138,7 +138,7 @@ def _siblings(settings: type[BaseModel], keys: list[str]) -> list[str]:
     return sorted(there.model_fields) if isinstance(there, type) and issubclass(there, BaseModel) else []
 
 
-class SurveyYears(_Strict):
+class SurveyYears(Strict):
     """The survey years that have a partition."""
 
     first: int | None = Field(
@@ -159,7 +159,7 @@ class SurveyYears(_Strict):
         return self
 
 
-class SampleSettings(_Strict):
+class SampleSettings(Strict):
     """The generated inventory that stands in for real files."""
 
     structures: int = Field(default=6000, ge=50, le=50_000)
@@ -184,7 +184,7 @@ _Sha256Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12,64}$"
 _State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
-class NationalFile(_Strict):
+class NationalFile(Strict):
     """What is known of the national file of one survey year. Each value may be left out: it is then not compared."""
 
     rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
@@ -193,7 +193,7 @@ class NationalFile(_Strict):
     member: _Sha256 | None = Field(default=None, description="SHA-256 of the one text file in it.")
 
 
-class FhwaSettings(_Strict):
+class FhwaSettings(Strict):
     """The catalogue of what FHWA publishes, for `source: fhwa`.
 
     `{year}` stands for 2016, `{yy}` for 16, `{state}` for AL in the addresses.
@@ -229,7 +229,7 @@ class FhwaSettings(_Strict):
         return self
 
 
-class DataSettings(_YamlSettings):
+class DataSettings(YamlSettings):
     """`data_config.yaml`: where survey files come from and where everything made from them lies."""
 
     model_config = SettingsConfigDict(
@@ -313,7 +313,7 @@ class DataSettings(_YamlSettings):
         return self.sheet.format(home=self.home_folder)
 
 
-class ForestSettings(_Strict):
+class ForestSettings(Strict):
     """The random forest (scikit-learn's `RandomForestClassifier`)."""
 
     trees: int = Field(default=200, ge=1)
@@ -323,7 +323,7 @@ class ForestSettings(_Strict):
     seed: int = Field(default=0, ge=0)
 
 
-class SplitSettings(_Strict):
+class SplitSettings(Strict):
     """How inspections are held out: by structure, and later than what is trained on."""
 
     holdout_structures: float = Field(default=0.3, gt=0, lt=1, description="Share of structures held out.")
@@ -333,7 +333,7 @@ class SplitSettings(_Strict):
     rolling_trees: int = Field(default=60, ge=1, description="Most trees of a forest trained for such a cut.")
 
 
-class EvaluationSettings(_Strict):
+class EvaluationSettings(Strict):
     """How sure the figures are, and which groups are too small to have one."""
 
     resamples: int = Field(default=300, ge=0, description="Bootstrap resamples of whole structures; 0 = no intervals.")
@@ -342,7 +342,7 @@ class EvaluationSettings(_Strict):
     least_falls: int = Field(default=10, ge=1, description="A group with fewer falls gets no AUC.")
 
 
-class LookFirstSettings(_Strict):
+class LookFirstSettings(Strict):
     """What a fall is worth when bridges are put in the order to be looked at, by the condition it begins at."""
 
     good: float = Field(default=1.0, ge=0, description="Condition 7 or more: one point lower it is Good or Fair.")
@@ -350,7 +350,7 @@ class LookFirstSettings(_Strict):
     to_poor: float = Field(default=4.0, ge=0, description="Condition 5 or less: one point lower it is Poor.")
 
 
-class SurvivalSettings(_Strict):
+class SurvivalSettings(Strict):
     """Years until Poor: how far ahead, how it is fitted, what it must show (a warning, no gate)."""
 
     horizon_years: int = Field(default=60, ge=8, le=200, description="What lies beyond is said to lie beyond.")
@@ -364,7 +364,7 @@ class SurvivalSettings(_Strict):
     brier_gain: float = Field(default=0.0, description="Least gain in Brier score over the table, at each horizon.")
 
 
-class GateSettings(_Strict):
+class GateSettings(Strict):
     """What a model version must show. Each limit stands in the message of the check that applies it."""
 
     holdout_inspections: int = Field(default=500, ge=1, description="Fewer held-out inspections prove nothing.")
@@ -392,14 +392,14 @@ class GateSettings(_Strict):
     )
 
 
-class DriftSettings(_Strict):
+class DriftSettings(Strict):
     """When a survey year counts as drifted away from the training years."""
 
     margin: float = Field(default=1.5, gt=0, description="Times the largest distance between the training years.")
     least: float = Field(default=0.05, ge=0, le=1, description="A distance below this is never called drift.")
 
 
-class ModelSettings(_YamlSettings):
+class ModelSettings(YamlSettings):
     """`model_config.yaml`: the target, the model, what it is held against."""
 
     model_config = SettingsConfigDict(
@@ -430,7 +430,7 @@ class ModelSettings(_YamlSettings):
     drift: DriftSettings = DriftSettings()
 
 
-class MlflowSettings(_YamlSettings):
+class MlflowSettings(YamlSettings):
     """`mlflow_config.yaml`: where model versions are registered."""
 
     model_config = SettingsConfigDict(
@@ -445,7 +445,7 @@ class MlflowSettings(_YamlSettings):
         return self.tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
 
 
-class DvcSettings(_YamlSettings):
+class DvcSettings(YamlSettings):
     """`dvc_config.yaml`: versions of survey files and models in DVC; off while `remote` is empty."""
 
     model_config = SettingsConfigDict(

@@ -66,8 +66,13 @@ def write_text(text: str, path: Path) -> Path:
 
 
 def write_json(value: Any, path: Path) -> Path:
-    """Write JSON with sorted keys and indentation, atomically: the same value gives the same bytes."""
-    return write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", path)
+    """Write JSON (`as_json`), atomically."""
+    return write_text(as_json(value), path)
+
+
+def as_json(value: Any) -> str:
+    """JSON with sorted keys and indentation: the same value gives the same bytes."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def digest(path: Path) -> str:

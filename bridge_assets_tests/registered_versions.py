@@ -21,7 +21,7 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.data.normalization import Normalization
-    from bridge_assets.deployment.base import write_probe
+    from bridge_assets.deployment.probe import write_probe
     from bridge_assets.models.export_onnx import export_to_onnx
     from bridge_assets.models.predict import OnnxPredictor
     from bridge_assets.models.quantization import quantize_rf, to_float16_grid
@@ -36,7 +36,8 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     recipe = {"seed": seed, "skill": skill, "features": list(FEATURES)}
     candidate = open_candidate(models, "a" * 64, recipe, made_from)
     zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
-    Normalization(FEATURES, zeros, zeros, ones).save(candidate.file("normalization.json"))
+    normalization = Normalization(FEATURES, zeros, zeros, ones)
+    normalization.save(candidate.file("normalization.json"))
     write_json({"scores": {"model": {"auc": 0.7 + seed / 1000}}}, candidate.file("evaluation.json"))
     write_text(f"# Model {candidate.version}\n", candidate.file("model_card.md"))
     save_model(forest, candidate.file("model.skops"))
@@ -45,7 +46,8 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     quantized.save(candidate.file("forest.safetensors"))
     candidate.record("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
-    write_probe(OnnxPredictor(candidate.file("model.onnx")), rows[:32], candidate.file("probe.json"))
+    predictor = OnnxPredictor(candidate.file("model.onnx"))
+    write_probe(predictor.predict_proba, normalization, rows[:32], candidate.file("probe.json"))
     candidate.record("onnx_model")
     return candidate
 

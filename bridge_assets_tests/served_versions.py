@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge_assets.deployment.base import Probe, write_probe
 from bridge_assets.deployment.folder import EndpointFolder
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.deployment.package import Package
+from bridge_assets.deployment.probe import Probe, write_probe
 from bridge_assets.models.candidate import Candidate, open_candidate
 
 FEATURES = ("condition", "age", "traffic", "span")
@@ -31,19 +31,21 @@ def make_candidate(models: Path, seed: int) -> Candidate:
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020]}
     candidate = open_candidate(models, "a" * 64, {"seed": seed}, made_from)
     zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
-    Normalization(FEATURES, zeros, zeros, ones).save(candidate.file("normalization.json"))
+    normalization = Normalization(FEATURES, zeros, zeros, ones)
+    normalization.save(candidate.file("normalization.json"))
     quantized = quantize_rf(forest)
     quantized.save(candidate.file("forest.safetensors"))
     candidate.record("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
-    write_probe(OnnxPredictor(candidate.file("model.onnx")), rows[:32], candidate.file("probe.json"))
+    predictor = OnnxPredictor(candidate.file("model.onnx"))
+    write_probe(predictor.predict_proba, normalization, rows[:32], candidate.file("probe.json"))
     candidate.record("onnx_model")
     return candidate
 
 
 def answers_as(endpoint: LocalEndpoint, candidate: Candidate) -> bool:
     probe = Probe.load(candidate.file("probe.json"))
-    found = endpoint.served().predictor.predict_proba(np.asarray(probe.rows, dtype=np.float32))
+    found = endpoint.served().fall_probability(probe.table()).to_numpy()
     return endpoint.current() == candidate.version and np.allclose(found, probe.answers, rtol=0, atol=1e-6)
 
 

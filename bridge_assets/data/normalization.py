@@ -10,11 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
 from bridge_assets.storage import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,13 @@ class Normalization:
             .alias(name)
             for name, fill, center, scale in zip(self.features, self.fill, self.center, self.scale, strict=True)
         )
+
+    def undo(self, scaled: np.ndarray) -> np.ndarray:
+        """Rows on the model's scale (n, f) in natural units, as float32 holds them."""
+        import numpy as np
+
+        natural = np.asarray(scaled, dtype=np.float64) * self.scale + self.center
+        return natural.astype(np.float32)
 
     def save(self, path: Path) -> Path:
         return write_json(asdict(self), path)

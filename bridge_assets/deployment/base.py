@@ -1,59 +1,90 @@
-"""What a deployment is, on any target.
+"""One idea of a deployment, on any target.
 
-A version is packaged (`package`), put beside what runs, and sent a canary: a fixed batch, the probe, must come back
-equal to the artifact's own answers. Only then does the traffic move, and the version before stays to go back to. On any
-failure what ran goes on running; doing it again after a kill at any point ends in the same state.
+A version is packaged (`bundle`), placed beside what runs, and sent a canary (`probe`): a fixed batch must come back
+equal to the artifact's own answers. Only then does the traffic move to it, the front door is asked once more, and what
+ran before is retired. On any failure what ran goes on running, and what was placed is taken away. Doing it again after
+a kill at any point ends in the same state.
 
-Belongs here: the words every target shares. Does not belong here: what only one target does (`local` and its siblings).
+A target's file (`local` and its siblings) holds only what differs: how to place, ask, shift and retire there.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from bridge_assets.storage import write_text
+from bridge_assets.deployment.errors import DeploymentError, in_one_line
+from bridge_assets.deployment.probe import CanaryReport, Probe, compare
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.deployment.bundle import Bundle
 
-#: Most a canary's probability may differ from the artifact's own answer. Probabilities are float32 sums over some
-#: hundred trees; another order of summation (threads, another processor) moves them by about 1e-7, another model by far
-#: more.
-CANARY_TOLERANCE = 1e-6
-
-
-class DeploymentError(RuntimeError):
-    """A deployment did not happen, or what is deployed cannot be used."""
-
-    def __init__(self, what: str, *, where: Path | str, why: str, do: str) -> None:
-        self.what, self.where, self.why, self.do = what, str(where), why, do
-        super().__init__(f"{where}: {what}. {why}. What to do: {do}.")
-
-
-class CanaryMismatch(DeploymentError):
-    """An endpoint does not answer the probe as the artifact does."""
+#: Slots that a target remembers having answered, the current one among them.
+TRAIL_KEPT = 4
 
 
 @dataclass(frozen=True)
-class CanaryReport:
-    """A canary that came back right.
+class Standing:
+    """What is ours at a target.
 
     Attributes
     ----------
-    rows : int
-        Rows sent.
-    largest_difference : float
-        From the artifact's own answers, in probability.
+    trail : tuple of str
+        Slots that took the traffic, in order; the last one takes it now. Empty before the first deployment.
+    placed : frozenset of str
+        Slots that exist there and cost something while they do, whole or not: whatever a retirement would remove.
     """
 
-    rows: int
-    largest_difference: float
+    trail: tuple[str, ...] = ()
+    placed: frozenset[str] = frozenset()
+
+    @property
+    def current(self) -> str | None:
+        return self.trail[-1] if self.trail else None
+
+
+class Target(Protocol):
+    """Somewhere a model version can be deployed. A slot is one version in place there (`Bundle.slot`)."""
+
+    @property
+    def kind(self) -> str:
+        """`sagemaker`, `kubernetes` ..."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The front door: where predictions are asked for."""
+        ...
+
+    def alone(self, doing: str) -> AbstractContextManager[None]:
+        """Hold the target: no other deployment meanwhile. Raises DeploymentError where one is under way."""
+        ...
+
+    def standing(self) -> Standing:
+        """What is ours there. Raises NotOurs where the name is somebody else's."""
+        ...
+
+    def place(self, bundle: Bundle) -> None:
+        """Put a slot beside what runs, without traffic; return when it could answer. What is there and whole is kept,
+        what is there and broken is made anew.
+        """
+        ...
+
+    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+        """Probabilities of the probe's rows from a slot; None = from the front door."""
+        ...
+
+    def shift(self, trail: tuple[str, ...]) -> None:
+        """Give all the traffic to the last slot of the trail, and keep the trail."""
+        ...
+
+    def retire(self, slot: str) -> Iterable[str]:
+        """Remove everything of a slot that costs something; name what was removed. Of what is gone, nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,8 +102,9 @@ class Deployment:
     previous : str or None
         The version that a rollback would go to.
     canary : CanaryReport
+        Of the front door.
     removed : tuple of str
-        What was cleaned away: versions beyond those kept, leftovers of killed runs.
+        What was cleaned away: what ran before, leftovers of killed runs.
     """
 
     target: str
@@ -83,122 +115,113 @@ class Deployment:
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Probe:
-    """The canary's rows and the answers they must get.
+def deploy(target: Target, bundle: Bundle) -> Deployment:
+    """Take a model version. The caller has asked the gate.
 
-    Attributes
-    ----------
-    features : tuple of str
-        Names, in the order of the model's input.
-    rows : tuple of tuple of float
-        On the model's scale.
-    answers : tuple of float
-        Probability of a fall, one a row: what the artifact itself said when it was exported.
+    Deploying what is current changes nothing, but sends the canary again and removes what is left over.
 
     Raises
     ------
-    ValueError
-        If there are no rows, shapes do not fit, or a number is not finite.
-    """
-
-    features: tuple[str, ...]
-    rows: tuple[tuple[float, ...], ...]
-    answers: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        import numpy as np
-
-        if not self.rows or len(self.rows) != len(self.answers):
-            raise ValueError(f"a probe needs rows and one answer a row, got {len(self.rows)} and {len(self.answers)}")
-        if any(len(row) != len(self.features) for row in self.rows):
-            raise ValueError(f"every row of a probe needs {len(self.features)} numbers, one a feature")
-        if not (np.isfinite(self.rows).all() and np.isfinite(self.answers).all()):
-            raise ValueError("a probe with a number that is not finite compares equal to nothing")
-
-    def save(self, path: Path) -> Path:
-        return write_text(json.dumps(asdict(self)) + "\n", path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a probe.
-
-        Raises
-        ------
-        DeploymentError
-            If it is missing or not what `save` wrote.
-        """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            return cls(tuple(values["features"]), tuple(tuple(row) for row in values["rows"]), tuple(values["answers"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DeploymentError(
-                "the probe cannot be read", where=path, why=in_one_line(error), do="materialise onnx_model again"
-            ) from error
-
-
-def write_probe(predictor: OnnxPredictor, rows: np.ndarray, path: Path) -> Path:
-    """Ask the artifact itself about some rows and keep what it says as the probe.
-
-    Parameters
-    ----------
-    predictor : OnnxPredictor
-        The artifact as exported.
-    rows : np.ndarray, shape (n, f)
-        On the model's scale; a few hundred are enough.
-    path : Path
-        Where `probe.json` is written, atomically.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows, or a row or an answer is not finite.
-    """
-    import numpy as np
-
-    rows = np.asarray(rows, dtype=np.float32)
-    answers = predictor.predict_proba(rows)
-    # float() of a float32 is exact, and JSON keeps a float to the last bit.
-    probe = Probe(tuple(predictor.features), tuple(map(tuple, rows.tolist())), tuple(answers.tolist()))
-    return probe.save(path)
-
-
-def canary(predict: Callable[[np.ndarray], np.ndarray], probe: Probe, where: Path | str) -> CanaryReport:
-    """Send the probe to an endpoint and compare what comes back.
-
-    Parameters
-    ----------
-    predict : callable
-        Rows of shape (n, f), float32 -> probabilities of shape (n,).
-    probe : Probe
-    where : Path or str
-        The endpoint, for the message.
-
-    Raises
-    ------
+    DeploymentError
+        If it did not happen. In every case what answered before goes on answering.
     CanaryMismatch
-        If the shape is another, an answer is not a number, or one differs by more than `CANARY_TOLERANCE`.
+        If the slot, or the front door after the shift, does not answer the probe as the artifact did.
     """
-    import numpy as np
+    with target.alone(f"deploying model version {bundle.version}"):
+        before = target.standing()
+        removed = _retire(target, before.placed - {before.current, bundle.slot})
+        if before.current == bundle.slot:
+            return _stands(target, bundle, before.trail, removed)
+        trail = _trail_with(before.trail, bundle.slot)
+        try:
+            target.place(bundle)
+            compare(target.ask(bundle.probe, bundle.slot), bundle.probe, f"{target.address}, slot {bundle.slot}")
+            target.shift(trail)
+            report = compare(target.ask(bundle.probe, None), bundle.probe, target.address)
+        except BaseException as error:
+            _undo(target, before, bundle.slot, error)
+            raise
+        removed += _retire(target, target.standing().placed - {bundle.slot})
+        return _stands(target, bundle, trail, removed, report)
 
-    expected = np.asarray(probe.answers)
-    answers = np.asarray(predict(np.asarray(probe.rows, dtype=np.float32)), dtype=np.float64)
-    do = "materialise onnx_model again, so that model and probe come from one export, and deploy it"
-    if answers.shape != expected.shape:
-        why = f"The probe has {len(expected)} rows, the answer has the shape {answers.shape}"
-        raise CanaryMismatch("the canary did not come back whole", where=where, why=why, do=do)
-    differences = np.abs(answers - expected)
-    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: an answer that is not a number is wrong too
-    if wrong.any():
-        first = int(wrong.argmax())
-        why = (
-            f"{int(wrong.sum())} of {len(expected)} answers are not the artifact's own; row {first}: "
-            f"{answers[first]:.6g} instead of {expected[first]:.6g} (tolerance {CANARY_TOLERANCE:g})"
+
+def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | None = None) -> Deployment:
+    """Go back to the previous healthy version, or to a named one: it is placed and asked like any other.
+
+    Parameters
+    ----------
+    target : Target
+    bundle_of : callable
+        Version -> its bundle; raises where its files are not at hand.
+    version : str, optional
+        Default: the version that answered before, or, where that one cannot be deployed, the one before it, and so on.
+
+    Raises
+    ------
+    DeploymentError
+        If there is none, or none of them could be deployed. What answered goes on answering.
+    """
+    trail = target.standing().trail
+    if version is not None:
+        return deploy(target, bundle_of(version))
+    refused: list[str] = []
+    for slot in reversed(trail[:-1]):
+        try:
+            return deploy(target, bundle_of(version_of(slot)))
+        except Exception as error:
+            refused.append(f"{version_of(slot)}: {in_one_line(error)}")
+    raise DeploymentError(
+        "there is no previous version to go back to" if not refused else "no previous version could be deployed",
+        where=target.address,
+        why="; ".join(refused) or f"Current is {version_of(trail[-1]) if trail else 'none'}, and nothing was before it",
+        do="name a version, or deploy one",
+    )
+
+
+def version_of(slot: str) -> str:
+    """The model version in the name of a slot."""
+    return slot.partition("-")[0].removeprefix("m")
+
+
+def trail_of(current: str | None, kept: Iterable[str]) -> tuple[str, ...]:
+    """The trail, from the slot that takes the traffic and the trail a target has kept.
+
+    The two are rarely written in one step. What was kept after the last mention of the current slot has not happened,
+    or was rolled back.
+    """
+    trail = tuple(kept)
+    if current is None:
+        return ()
+    return _trail_with(trail, current)
+
+
+def _trail_with(trail: tuple[str, ...], slot: str) -> tuple[str, ...]:
+    """The trail once a slot answers: going back to one that answered forgets what came after it."""
+    if slot in trail:
+        return trail[: len(trail) - trail[::-1].index(slot)]
+    return (*trail, slot)[-TRAIL_KEPT:]
+
+
+def _stands(
+    target: Target, bundle: Bundle, trail: tuple[str, ...], removed: list[str], report: CanaryReport | None = None
+) -> Deployment:
+    if report is None:
+        report = compare(target.ask(bundle.probe, None), bundle.probe, target.address)
+    previous = version_of(trail[-2]) if len(trail) > 1 else None
+    return Deployment(target.kind, bundle.version, target.address, previous, report, tuple(removed))
+
+
+def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
+    return [name for slot in sorted(filter(None, slots)) for name in target.retire(slot)]
+
+
+def _undo(target: Target, before: Standing, slot: str, error: BaseException) -> None:
+    """Bring back what answered and take the slot away. What fails here is noted on the error, which goes on."""
+    try:
+        if target.standing().current == slot and before.current is not None:
+            target.shift(before.trail)
+        _retire(target, [slot])
+    except Exception as failure:
+        error.add_note(
+            f"Taking it back did not end either ({in_one_line(failure)}): deploy again, which removes what is left."
         )
-        raise CanaryMismatch("the canary came back wrong", where=where, why=why, do=do)
-    return CanaryReport(rows=len(expected), largest_difference=float(differences.max()))
-
-
-def in_one_line(error: Exception) -> str:
-    """An error's class and message, for the `why` of another."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

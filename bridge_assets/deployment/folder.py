@@ -11,26 +11,22 @@ package is (`package`).
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from bridge_assets.deployment.base import DeploymentError, in_one_line
+from bridge_assets.deployment.errors import DeploymentError, in_one_line
+from bridge_assets.deployment.lock import held
 from bridge_assets.deployment.package import flush
 from bridge_assets.storage import write_json
 
 CURRENT, VERSIONS, HISTORY, LOCK = "current", "versions", "history.json", ".lock"
 
 _HISTORY_KEPT = 50
-_POLL_SECONDS = 0.05
 
 
 def version_of(name: str) -> str:
@@ -184,8 +180,7 @@ class EndpointFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / LOCK).open("a+", encoding="ascii") as lock:
-                self._take(lock, doing, wait)
+            with held(self.root / LOCK, doing, self.root, wait):
                 yield
         except OSError as error:
             raise DeploymentError(
@@ -194,25 +189,3 @@ class EndpointFolder:
                 why=f"{error}. What answered before goes on answering",
                 do="free some space or correct the permissions, then run again",
             ) from error
-
-    def _take(self, lock: IO[str], doing: str, wait: float) -> None:
-        # The kernel drops the lock when its process ends, however it ends.
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    lock.seek(0)
-                    holder = lock.read().strip() or "unknown"
-                    raise DeploymentError(
-                        f"{doing} was refused",
-                        where=self.root,
-                        why=f"Another deployment (process {holder}) has not ended in {wait:g} s",
-                        do="wait for it to end, then run again",
-                    ) from None
-            time.sleep(_POLL_SECONDS)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()

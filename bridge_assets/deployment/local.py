@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge_assets.deployment.base import CanaryReport, Deployment, DeploymentError
+from bridge_assets.deployment.base import Deployment
+from bridge_assets.deployment.errors import DeploymentError
 from bridge_assets.deployment.folder import CURRENT, EndpointFolder, version_of
 from bridge_assets.deployment.package import Package, content_name, pack, served_digests
+from bridge_assets.deployment.probe import CanaryReport
 from bridge_assets.models.candidate import Candidate
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.deployment.base import CanaryMismatch, CanaryReport, DeploymentError, Probe, canary, in_one_line
+from bridge_assets.deployment.errors import CanaryMismatch, DeploymentError, in_one_line
+from bridge_assets.deployment.probe import CanaryReport, Probe, compare
 from bridge_assets.models.candidate import MANIFEST, Candidate, CandidateError
 from bridge_assets.storage import digest, digest_of, write_json
 
@@ -111,9 +112,9 @@ class Package:
         DeploymentError
             If a file is damaged.
         """
-        predictor, probe = self.predictor(), Probe.load(self.file(PROBE))
-        expected = tuple(predictor.features)
-        for name, features in ((PROBE, probe.features), (NORMALIZATION, self.normalization().features)):
+        served, probe = self.served(), Probe.load(self.file(PROBE))
+        expected = tuple(served.predictor.features)
+        for name, features in ((PROBE, probe.features), (NORMALIZATION, served.normalization.features)):
             if features != expected:
                 others = ", ".join(sorted(set(features) ^ set(expected)))
                 raise CanaryMismatch(
@@ -122,7 +123,7 @@ class Package:
                     why=f"Features of only one of them: {others}" if others else "Their features are in another order",
                     do="materialise bridge_model and what follows it again",
                 )
-        return canary(predictor.predict_proba, probe, self.folder)
+        return compare(served.fall_probability(probe.table()).to_numpy(), probe, self.folder)
 
     def served(self) -> ServedModel:
         """The version as scoring uses it: predictor and scale from one folder.

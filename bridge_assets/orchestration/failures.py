@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from bridge_assets.deployment.base import DeploymentError
+from bridge_assets.deployment.errors import DeploymentError
 from bridge_assets.deployment.gate import GateClosed
 from bridge_assets.models.candidate import CandidateError
 from bridge_assets.models.errors import ModelError

@@ -136,7 +136,8 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
     ),
 )
 def onnx_model(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.deployment.base import write_probe
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.deployment.probe import write_probe
     from bridge_assets.models import training_set
     from bridge_assets.models.export_onnx import export_to_onnx
     from bridge_assets.models.predict import OnnxPredictor
@@ -147,7 +148,8 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
         forest = Float16Forest.load(candidate.verify("quantized_model"))
         rows = training_set.read(platform.lake).table.select(forest.features).head(256).to_numpy()
         path = export_to_onnx(forest, rows, candidate.file("model.onnx"))
-        write_probe(OnnxPredictor(path), rows, candidate.file("probe.json"))
+        normalization = Normalization.load(candidate.file("normalization.json"))
+        write_probe(OnnxPredictor(path).predict_proba, normalization, rows, candidate.file("probe.json"))
         digest = candidate.record("onnx_model")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest[:12]),
