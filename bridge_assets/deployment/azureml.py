@@ -200,7 +200,7 @@ def deploy_model_azureml(model: Candidate | Bundle | Path | str, name: str, comp
     name : str
         Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
     compute_type : str
-        Virtual machine, such as `Standard_DS2_v2`. Everything else stands in `configs/environment.yaml`.
+        Virtual machine, such as `Standard_DS3_v2`. Everything else stands in `configs/environment.yaml`.
 
     Raises
     ------

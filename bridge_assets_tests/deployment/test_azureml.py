@@ -119,7 +119,7 @@ def test_a_version_is_placed_beside_what_runs_asked_by_name_and_given_the_traffi
     ]
     assert azure.resources[ENDPOINT]["tags"] == tags_of("bridge-assets", (old, new)) | {"cost-center": "bridges"}
     made = azure.resources[f"{ENDPOINT}/deployments/{new}"]
-    assert (made["properties"]["instanceType"], made["sku"]["capacity"]) == ("Standard_DS2_v2", 2)
+    assert (made["properties"]["instanceType"], made["sku"]["capacity"]) == ("Standard_DS3_v2", 2)
     assert_answers(azure, target, bundles[:2])
 
 
@@ -437,7 +437,7 @@ def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     whole = EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE, resource_group=GROUP, image=IMAGE))
     assert SUBSCRIPTION in opened(whole).page
-    assert "1 x Standard_DS2_v2" in opened(whole).cost
+    assert "1 x Standard_DS3_v2" in opened(whole).cost
     monkeypatch.setitem(sys.modules, "azure.ai.ml", None)
     with pytest.raises(NotConfigured, match=r"not installed.*bridge-assets\[azure\]"):
         opened(whole)
