@@ -19,8 +19,17 @@ PROJECT = Path(__file__).parent.parent
 
 # What this machine's user has set for their own runs is none of the tests' business.
 for variable in [*os.environ]:
-    if variable.startswith((*(f"BRIDGE_ASSETS_{of}__" for of in ("DATA", "MODEL", "MLFLOW", "DVC")), "DAGSTER_HOME")):
+    if variable.startswith(
+        (
+            *(f"BRIDGE_ASSETS_{of}__" for of in ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")),
+            "DAGSTER_HOME",
+            "SLACK_",
+        )
+    ):
         del os.environ[variable]
+
+# Some tests import ONNX Runtime before anything of ours could silence it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.azure_endpoint import Endpoint
 from bridge_assets.deployment.azure_models import Models
@@ -92,6 +92,10 @@ class AzureMLEndpoint:
     @property
     def page(self) -> str:
         return f"https://ml.azure.com/endpoints/realtime/{self.settings.name}/detail?wsid={self.workspace.id}"
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        return self.settings.model_dump(include={"image", "compute_type", "instances"})
 
     @property
     def cost(self) -> str:

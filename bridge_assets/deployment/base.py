@@ -10,10 +10,10 @@ A target's file (`local` and its siblings) holds only what differs: how to place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge_assets.deployment.errors import DeploymentError, in_one_line
 from bridge_assets.deployment.probe import CanaryReport, Probe, compare
@@ -68,6 +68,11 @@ class Target(Protocol):
     @property
     def cost(self) -> str:
         """What standing there costs, in words, from the settings."""
+        ...
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """The settings that a slot runs under: image, machine, how many. Other ones are another slot."""
         ...
 
     def alone(self, doing: str) -> AbstractContextManager[None]:
@@ -128,7 +133,8 @@ class Deployment:
 def deploy(target: Target, bundle: Bundle) -> Deployment:
     """Take a model version. The caller has asked the gate.
 
-    Deploying what is current changes nothing, but sends the canary again and removes what is left over.
+    Deploying what is current, under the settings it runs under, changes nothing, but sends the canary again and removes
+    what is left over.
 
     Raises
     ------
@@ -138,6 +144,7 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
     CanaryMismatch
         If the slot, or the front door after the shift, does not answer the probe as the artifact did.
     """
+    bundle = bundle.under(target.terms)
     with target.alone(f"deploying model version {bundle.version}"):
         before = target.standing()
         left = before.placed - {before.current, bundle.slot}
@@ -220,9 +227,12 @@ def trail_of(current: str | None, kept: Iterable[str]) -> tuple[str, ...]:
 
 
 def _trail_with(trail: tuple[str, ...], slot: str) -> tuple[str, ...]:
-    """The trail once a slot answers: going back to one that answered forgets what came after it."""
-    if slot in trail:
-        return trail[: len(trail) - trail[::-1].index(slot)]
+    """The trail once a slot answers: going back to a version that answered forgets what came after it, and of one
+    version the slot that answered last stands there.
+    """
+    versions = [version_of(each) for each in trail]
+    if version_of(slot) in versions:
+        trail = trail[: versions.index(version_of(slot))]
     return (*trail, slot)[-TRAIL_KEPT:]
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.deployment.base import trail_of
+from bridge_assets.deployment.bundle import SLOT
 from bridge_assets.deployment.errors import DeploymentError, NotOurs
 from bridge_assets.deployment.google_cloud import GoogleCloud
 from bridge_assets.deployment.tags import OWNER, check_owner, tags_of, trail_in
-from bridge_assets.deployment.vertex_records import SLOT
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Endpoint

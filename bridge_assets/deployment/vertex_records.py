@@ -6,21 +6,17 @@ Both stay for a rollback while the slot is in the trail.
 from __future__ import annotations
 
 import base64
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.deployment.bundle import Bundle
+from bridge_assets.deployment.bundle import SLOT, Bundle
 from bridge_assets.deployment.google_cloud import GoogleCloud
 from bridge_assets.deployment.tags import OWNER, check_owner
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Model
     from google.cloud.storage import Blob, Bucket
-
-#: What `Bundle.slot` looks like. Anything else in our places is somebody else's.
-SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}")
 
 #: The name that a container looks for (`serve.boot`) in the folder that AIP_STORAGE_URI names.
 ARCHIVE = "bundle.tar.gz"

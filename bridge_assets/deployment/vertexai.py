@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -119,6 +119,12 @@ class VertexAIEndpoint:
     def page(self) -> str:
         where = f"locations/{self.cloud.location}/endpoints/{self.settings.name}"
         return f"https://console.cloud.google.com/vertex-ai/{where}?project={self.cloud.project}"
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        return self.settings.model_dump(
+            include={"image", "machine_type", "least_replicas", "most_replicas", "service_account"}
+        )
 
     @property
     def cost(self) -> str:

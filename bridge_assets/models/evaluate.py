@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+    from bridge_assets.models.importance import Importance
     from bridge_assets.models.rolling_origin import Cut
     from bridge_assets.settings import EvaluationSettings
 
@@ -45,6 +46,7 @@ def evaluate(
     features: Sequence[str] = (),
     keys: pl.DataFrame | None = None,
     rolling: Sequence[Cut] = (),
+    importance: Importance | None = None,
     settings: EvaluationSettings | None = None,
 ) -> Evaluation:
     """Measure a model, and what it is held against, on the same held-out inspections.
@@ -64,6 +66,8 @@ def evaluate(
         `groups.group_keys` of the held-out inspections; without them there are no figures by group.
     rolling : sequence of Cut
         `rolling_origin.rolling_origin`, to be kept with the rest.
+    importance : Importance, optional
+        `importance.permutation_importance`, to be kept with the rest.
     settings : EvaluationSettings, optional
         Default: those of model_config.yaml's defaults.
 
@@ -120,6 +124,7 @@ def evaluate(
         calibration=reliability(falls, probability, structures, resamples=settings.resamples, seed=settings.seed),
         groups=() if keys is None else tuple(figures_by_group(falls, probability, keys, settings)),
         rolling=tuple(rolling),
+        importance=importance,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from bridge_assets.models.calibration import Bin, Reliability
 from bridge_assets.models.groups import GroupFigures
+from bridge_assets.models.importance import Importance
 from bridge_assets.models.resampling import FIGURES, Interval
 from bridge_assets.models.rolling_origin import Cut
 from bridge_assets.models.scores import Scores
@@ -55,6 +56,8 @@ class Evaluation:
     groups : sequence of GroupFigures
     rolling : sequence of Cut
         The same kind of model at earlier cut years.
+    importance : Importance or None
+        What the model goes by.
     """
 
     inspections: int
@@ -71,6 +74,7 @@ class Evaluation:
     calibration: Reliability | None = None
     groups: Sequence[GroupFigures] = ()
     rolling: Sequence[Cut] = ()
+    importance: Importance | None = None
 
     def interval(self, forecast: str, figure: str) -> Interval | None:
         return self.intervals.get(forecast, {}).get(figure)
@@ -125,6 +129,7 @@ class Evaluation:
                     Cut(**{**cut, "scores": {name: Scores(**each) for name, each in cut["scores"].items()}})
                     for cut in values.get("rolling", ())
                 ),
+                "importance": Importance.from_dict(values["importance"]) if values.get("importance") else None,
             }
         )
 

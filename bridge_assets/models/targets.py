@@ -48,6 +48,12 @@ def named(target: str, component: str) -> str:
     return target if component == "condition" else f"{target} of {component}"
 
 
+def described_by_name(name: str) -> str:
+    """What `described` says, of the name that predictions carry."""
+    target, _, component = name.partition(" of ")
+    return described(target, component or "condition")
+
+
 def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:
     """Every inspection with the outcome that the settings ask for.
 

@@ -41,7 +41,7 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
             [{key: note[key] for key in ("survey_year", "rows_read", "loaded", "rejected")} for note in notes]
         ),
         rejections=_rejections(notes),
-        provenance=_provenance(served, notes, data),
+        provenance=_provenance(served, notes, data) | _of_the_scores(lake),
     )
     return render_condition_report(report)
 
@@ -75,6 +75,25 @@ def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings)
             "ONNX model (SHA-256)": served.stages["onnx_model"][:16],
         }
     return said
+
+
+def _of_the_scores(lake: Lake) -> dict[str, str]:
+    """Where the reasons and the years until Poor of the last scored year come from, or why there are none."""
+    from bridge_assets.models.scoring import NAME
+    from bridge_assets.reporting.wording import percent, plural
+
+    years = [year for year in lake.years(NAME) if lake.has_note(NAME, year)]
+    if not years:
+        return {}
+    note = lake.note(NAME, years[-1])
+    reasons, until_poor = note["explained"], note["years_until_poor"]
+    return {
+        "Reasons": reasons.get("why_not")
+        or f"{plural(reasons['explained'], 'bridge', 'bridges')}, compared with a mean of "
+        f"{percent(reasons['base_value'])}",
+        "Years until Poor": until_poor.get("why_not")
+        or f"deterioration model {until_poor['model_version']}, {until_poor['interval']:.0%} intervals",
+    }
 
 
 def _source(data: DataSettings) -> str:

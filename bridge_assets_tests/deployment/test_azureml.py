@@ -68,8 +68,8 @@ def patient(target: AzureMLEndpoint, operation: float = 60, settle: float = 0) -
 
 
 @pytest.fixture
-def bundles(candidates) -> list[Bundle]:
-    return [bundle_of(candidate) for candidate in candidates]
+def bundles(candidates, target) -> list[Bundle]:
+    return [bundle_of(candidate).under(target.terms) for candidate in candidates]
 
 
 @pytest.fixture(scope="session")
@@ -294,11 +294,14 @@ def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure,
         deploy(target, bundles[1])
     azure.come_back()
     azure.resources[ENDPOINT]["properties"]["provisioningState"] = "Failed"
-    deploy(replace(target, settings=target.settings.model_copy(update={"instances": instances})), bundles[1])
-    starts = [change for change in azure.changes if change == f"PUT {ENDPOINT}/deployments/{bundles[1].slot}"]
+    again = replace(target, settings=target.settings.model_copy(update={"instances": instances}))
+    wanted = bundles[1].under(again.terms)
+    removed = deploy(again, wanted).removed
+    starts = [change for change in azure.changes if change.startswith(f"PUT {ENDPOINT}/deployments/m{wanted.version}")]
     assert len(starts) == (1 if instances == 2 else 2)
+    assert any(bundles[1].slot in each for each in removed) == (instances == 3)
     assert azure.resources[ENDPOINT]["properties"]["provisioningState"] == "Succeeded"
-    assert_answers(azure, target, bundles[:2])
+    assert_answers(azure, target, [bundles[0], wanted])
 
 
 def test_leftovers_of_a_killed_deployment_are_removed_by_that_of_another_version(azure, target, bundles, answering):

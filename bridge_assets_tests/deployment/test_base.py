@@ -32,6 +32,7 @@ class Shelf:
     failure: BaseException = field(default_factory=lambda: OSError("the line was cut"))
     dead: bool = False
     wrong_behind_the_door: bool = False
+    terms: dict[str, str] = field(default_factory=dict)
     kind, address, page, cost = "shelf", "shelf://here", "", "nothing"
 
     @contextmanager
@@ -195,4 +196,36 @@ def test_the_trail_follows_what_answers():
     assert trail_of("a", ("a", "b")) == ("a",)  # b was never given the traffic, or was taken back
     assert trail_of("c", ("a", "b")) == ("a", "b", "c")
     assert trail_of("e", ("a", "b", "c", "d")) == ("b", "c", "d", "e")
-    assert version_of("m0123456789ab-ba9876543210") == "0123456789ab"
+    assert trail_of("mb-2", ("ma-1", "mb-1", "mc-1")) == ("ma-1", "mb-2")
+    assert version_of("m0123456789ab-ba9876543210-abc") == "0123456789ab"
+
+
+def test_the_same_version_under_other_settings_is_another_slot_with_a_canary_of_its_own(shelf, bundles):
+    deploy(shelf, bundles[0])
+    deploy(shelf, bundles[1])
+    shelf.terms = {"machine": "larger"}
+    again = deploy(shelf, bundles[1])
+    assert shelf.trail == (bundles[0].slot, bundles[1].under(shelf.terms).slot)
+    assert (again.previous, again.removed) == (bundles[0].version, (bundles[1].slot,))
+    assert len(bundles[1].under(shelf.terms).slot) == 30
+    assert rollback(shelf, {bundles[0].version: bundles[0]}.__getitem__).version == bundles[0].version
+    assert shelf.trail == (bundles[0].under(shelf.terms).slot,)
+
+
+def test_what_cannot_be_removed_yet_keeps_no_version_out_but_is_said(shelf, bundles):
+    deploy(shelf, bundles[0])
+    shelf.place(bundles[2])
+    retire, shelf.retire = shelf.retire, stubborn(bundles[2].slot, shelf.retire)  # type: ignore[method-assign]
+    with pytest.raises(DeploymentError, match=f"{bundles[1].version} answers, but what ran before it was not removed"):
+        deploy(shelf, bundles[1])
+    shelf.retire = retire  # type: ignore[method-assign]
+    assert bundles[2].slot in deploy(shelf, bundles[1]).removed
+
+
+def stubborn(slot: str, retire):
+    def refuse(asked: str):
+        if asked == slot:
+            raise DeploymentError("it is being made", where="there", why="It cannot be removed yet", do="wait")
+        return retire(asked)
+
+    return refuse

@@ -85,8 +85,8 @@ def vertex(server) -> Iterator[VertexServer]:
 
 
 @pytest.fixture
-def bundles(made) -> list[Bundle]:
-    return [bundle_of(candidate) for candidate in made]
+def bundles(made, endpoint) -> list[Bundle]:
+    return [bundle_of(candidate).under(endpoint.terms) for candidate in made]
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_slot_registered_with_another_image_is_registered_and_deployed_anew(en
     endpoint.place(bundles[0])
     other = replace(endpoint, settings=endpoint.settings.model_copy(update={"image": "serve:2"}))
     deploy(other, bundles[0])
-    assert answers_alone(vertex, bundles[0])
+    assert answers_alone(vertex, bundles[0].under(other.terms))
     (deployed,) = vertex.endpoints[NAME].deployed_models
     version = next(each for each in vertex.models[NAME] if each.version_id == deployed.model_version_id)
     assert version.container_spec.image_uri == "serve:2"
