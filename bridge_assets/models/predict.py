@@ -15,6 +15,9 @@ from bridge_assets.models.matrix import fall_column, feature_matrix
 if TYPE_CHECKING:
     import numpy as np
 
+#: Rows that ONNX Runtime is asked for at once: what it needs for them grows with rows times trees, and it keeps it.
+_BLOCK = 1000
+
 
 class OnnxPredictor:
     """The probability of a fall from an exported classifier.
@@ -85,8 +88,12 @@ class OnnxPredictor:
         matrix = feature_matrix(X, self.features)
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
-        (probabilities,) = self._session.run(["probabilities"], {self._session.get_inputs()[0].name: matrix})
-        return fall_column(np.asarray(probabilities), self.classes)
+        name = self._session.get_inputs()[0].name
+        blocks = [
+            self._session.run(["probabilities"], {name: matrix[start : start + _BLOCK]})[0]
+            for start in range(0, len(matrix), _BLOCK)
+        ]
+        return fall_column(np.concatenate(blocks), self.classes)
 
 
 __all__ = ["FeatureError", "OnnxPredictor", "PredictorError"]
