@@ -2,7 +2,7 @@
 
 Two orders are written. `rank_in_state` goes by the probability alone: it is what the model is judged by, and is led by
 Good bridges, which fall most often. `look_first_rank` weighs the probability with what a fall would mean: see
-`look_first_weight`.
+`look_first_weight`. A regression is ranked by its expected change in the same two ways, the greatest loss first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge_assets.models.tasks import CLASSIFICATION
 from bridge_assets.nbi.errors import SourceError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.models.task import Task
     from bridge_assets.settings import LookFirstSettings
 
 
@@ -35,7 +37,7 @@ class ServedModel:
     normalization : Normalization
     predictor : OnnxPredictor
     target : str
-        What its probability is of: `targets.named`.
+        What is foreseen: `Task.named`.
     """
 
     version: str
@@ -45,16 +47,20 @@ class ServedModel:
     predictor: OnnxPredictor
     target: str = "fall"
 
-    def fall_probability(self, features: pl.DataFrame) -> pl.Series:
-        """Probability of a fall for features in natural units, as Float32."""
+    @property
+    def task(self) -> Task:
+        return self.predictor.task
+
+    def answers(self, features: pl.DataFrame) -> pl.Series:
+        """What it says of features in natural units, as Float32: `fall_probability`, or `expected_change` in points."""
         import polars as pl
 
         scaled = self.normalization.apply(features).select(self.normalization.features).to_numpy()
-        return pl.Series("fall_probability", self.predictor.predict_proba(scaled), dtype=pl.Float32)
+        return pl.Series(self.task.answer, self.predictor.answers(scaled), dtype=pl.Float32)
 
 
 def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
-    """What a fall is worth, by the condition (column `condition`) it would begin at.
+    """What a fall, or a point, is worth, by the condition (column `condition`) it would begin at.
 
     Good is 7 or more and Poor 4 or less (23 CFR 490.409), so that a fall from 5 makes a bridge Poor, and one from 4 or
     less makes a Poor one worse. The weights are a choice of whoever makes the list (`look_first` in model_config.yaml),
@@ -88,7 +94,8 @@ def score_year(
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
         highest probability; equal ones in the order of their keys), look_first_rank (Int32, in its state, 1 = highest
         product of probability and `look_first_weight`; equal ones by probability, then key), target (what the
-        probability is of), model_version, features_digest; sorted by structure key.
+        probability is of), model_version, features_digest; sorted by structure key. A regression has expected_change
+        (Float32, points) before the ranks, in which the lowest comes first, and a fall_probability that is null.
 
     Raises
     ------
@@ -109,21 +116,24 @@ def score_year(
         )
     features = lake.read_year("bridge_features", survey_year)
     state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
-    probability = pl.col("fall_probability")
-    worth = probability * look_first_weight(look_first or LookFirstSettings())
+    severity = model.task.severity(pl.col(model.task.answer))
+    worth = severity * look_first_weight(look_first or LookFirstSettings())
+    # Every table of scores has the column: those who read several years, or sum up falls, find nothing to add.
+    no_probability = [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.answer)]
     scores = (
-        features.with_columns(model.fall_probability(features))
-        .sort(state, -worth, -probability, "structure_key")
+        features.with_columns(model.answers(features))
+        .sort(state, -worth, -severity, "structure_key")
         .with_columns(rank.alias("look_first_rank"))
-        .sort(state, -probability, "structure_key")
+        .sort(state, -severity, "structure_key")
         .select(
             "structure_key",
             "survey_year",
             "inspection_date",
             pl.col("condition").cast(pl.Int8),
-            "fall_probability",
+            model.task.answer,
             rank.alias("rank_in_state"),
             "look_first_rank",
+            *no_probability,
             pl.lit(model.target).alias("target"),
             pl.lit(model.version).alias("model_version"),
             pl.lit(model.features_digest).alias("features_digest"),

@@ -9,13 +9,13 @@ from PIL import Image
 
 from bridge_assets.models.plots import calibration_plot_png
 from bridge_assets.models.split import holdout_rows
-from bridge_assets.models.train import holdout_probability
+from bridge_assets.models.train import holdout_answers
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
 
 def test_the_picture_is_a_png_and_the_same_each_time(model, training):
-    probability = holdout_probability(model, training, FEATURES)
+    probability = holdout_answers(model, training, FEATURES)
     picture = calibration_plot_png(training, probability)
     image = Image.open(io.BytesIO(picture))
     assert image.format == "PNG"

@@ -17,10 +17,12 @@ GRID = {"leaf": (5, 700), "features": ("sqrt", 0.8)}
 def test_every_combination_is_tried_and_the_best_comes_first(training):
     said: list[str] = []
     trials = search_forest(training, FEATURES, BASE, GRID, trees=8, splits=2, years=3, progress=said.append)
-    assert len(trials) == len(said) == 4
-    assert said[0].startswith("  1 of 4: leaf 5, features sqrt: AUC 0.")
-    assert [trial.auc for trial in trials] == sorted((trial.auc for trial in trials), reverse=True)
-    assert trials[0].settings.leaf == 5, "leaves of a third of the inspections rank nothing"
+    assert len(trials) == len(said) == 5, "the present settings are tried too"
+    assert said[0].startswith("  1 of 5: leaf 10, features 0.3: AUC 0.")
+    assert said[1].startswith("  2 of 5: leaf 5, features sqrt: AUC 0.")
+    found = [trial.mean("auc") for trial in trials]
+    assert found == sorted(found, reverse=True)
+    assert {trial.settings.leaf for trial in trials[-2:]} == {700}, "leaves of a third of the inspections rank nothing"
     assert trials[0].settings.trees == BASE.trees
     assert trials == search_forest(training, FEATURES, BASE, GRID, trees=8, splits=2, years=3)
 

@@ -23,6 +23,8 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    import polars as pl
+
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.models.scoring import score_year
 
@@ -34,10 +36,11 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,
-                    "expected_falls": round(float(scores["fall_probability"].sum()), 1),
-                    "mean_fall_probability": float(scores.select("fall_probability").mean().item() or 0),
+                    **model.task.in_all(scores[model.task.answer]),
                     "preview": display.preview(
-                        scores.sort("fall_probability", descending=True).select(scores.columns[:6])
+                        scores.sort(model.task.severity(pl.col(model.task.answer)), descending=True).select(
+                            scores.columns[:6]
+                        )
                     ),
                 },
                 asset_key="bridge_predictions",

@@ -23,19 +23,26 @@ def answers_the_probe(platform: Platform) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="bridge_predictions",
     blocking=True,
-    description="Every bridge with a condition has one score between 0 and 1 in every survey year that was scored.",
+    description=(
+        "Every bridge with a condition has one score in every survey year that was scored: a probability between 0 and "
+        "1, or a change that ratings can make."
+    ),
 )
 def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
+
+    from bridge_assets.models.tasks import task_of
 
     lake, problems, rows = platform.lake, [], 0
     for year in lake.years("bridge_predictions"):
         scores, features = lake.read_year("bridge_predictions", year), lake.read_year("bridge_features", year)
         rows += scores.height
         unscored = features.join(scores, on="structure_key", how="anti").height
-        odd = scores.filter(~pl.col("fall_probability").is_between(0, 1) | pl.col("fall_probability").is_null()).height
+        task = task_of(scores)
+        answer, (least, most) = pl.col(task.answer), task.bounds
+        odd = scores.filter(~answer.is_between(least, most) | answer.is_null()).height
         if unscored or odd or scores["structure_key"].n_unique() != scores.height:
-            problems.append(f"{year}: {unscored} bridges without a score, {odd} scores outside 0 to 1")
+            problems.append(f"{year}: {unscored} bridges without a score, {odd} scores outside {least:g} to {most:g}")
     return dg.AssetCheckResult(
         passed=not problems, description="; ".join(problems) or f"{rows:,} scores", metadata={"rows": rows}
     )
