@@ -6,6 +6,7 @@
         model.skops            stage bridge_model
         evaluation.json        stage bridge_model: held-out metrics beside the baselines
         model_card.json, .md   stage bridge_model: what it is, showed, is for, and is not
+        earlier_cuts.png       stage bridge_model: how it did before
         forest.safetensors     stage quantized_model
         model.onnx             stage onnx_model
         probe.json             canary rows and the answers they must get
@@ -36,7 +37,7 @@ STAGE_FILES = {
 
 #: What is made together with a stage and judged with it: its digests stand in the manifest under `files`.
 COMPANIONS = {
-    "bridge_model": ("normalization.json", "evaluation.json", "model_card.json", "model_card.md"),
+    "bridge_model": ("normalization.json", "evaluation.json", "model_card.json", "model_card.md", "earlier_cuts.png"),
     "onnx_model": ("probe.json",),
 }
 

@@ -110,7 +110,7 @@ def model_card(
         "evaluation": evaluation.to_dict(),
         "intended_use": [*INTENDED_USE, task.intended],
         "not_intended": [task.not_intended, *NOT_INTENDED],
-        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *_found_limits(evaluation)],
+        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *task.limits, *_found_limits(evaluation)],
         "features": _features(made.features),
     }
 

@@ -1,4 +1,4 @@
-"""Pictures of a model on held-out inspections."""
+"""Pictures of a model on held-out inspections: whether its answers come true, what it finds, how it did before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bridge_assets.models.baselines import rating_table
 from bridge_assets.models.scores import WORST, gain_curve, share_found
 from bridge_assets.models.split import holdout_rows
-from bridge_assets.models.tasks import task_of
+from bridge_assets.models.tasks import TASKS, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bridge_assets.models.calibration import Bin
-    from bridge_assets.models.task import Task
+    from bridge_assets.models.evaluation import Evaluation
+    from bridge_assets.models.task import Judged, Task
 
 _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
 
@@ -38,7 +40,6 @@ def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
     bytes
         A PNG, the same bytes for the same input.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     task, holdout, table = task_of(training), holdout_rows(training), rating_table(training)
@@ -54,6 +55,61 @@ def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
+    return _png(figure)
+
+
+def cuts_plot_png(evaluation: Evaluation) -> bytes:
+    """Two panels, a figure that decides each: the model and its baseline at earlier cut years and on the hold-out.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        With `rolling`; without, only the hold-out is drawn.
+
+    Returns
+    -------
+    bytes
+        A PNG, the same bytes for the same input.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    for axes, judged in zip(figure.subplots(1, 2), TASKS[evaluation.task].judged, strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25, linewidth=0.6)
+        _cuts(axes, evaluation, judged)
+    return _png(figure)
+
+
+def _cuts(axes: Axes, evaluation: Evaluation, judged: Judged) -> None:
+    better = "lower" if judged.lower_is_better else "higher"
+    title = f"{judged.name[0].upper()}{judged.name[1:]} by the years tested on"
+    axes.set(title=title, ylabel=f"{judged.name} ({better} is better)")
+    tested = [*evaluation.rolling, evaluation]
+    if not evaluation.inspections:  # then no earlier year was tested either
+        _say_nothing(axes)
+        return
+    places = range(len(tested))
+    for name, label, color in (
+        (judged.over, judged.over_in_words.removesuffix("'s"), _TABLE),
+        ("model", "the model", _MODEL),
+    ):
+        known = [judged.of(each.scores[name]) for each in tested]
+        values = [float("nan") if value is None else value for value in known]
+        axes.plot(places[:-1], values[:-1], color=color, marker="o", linewidth=1.8, label=label)
+        axes.plot(places[-1], values[-1], color=color, marker="D", linestyle="none")
+    if interval := evaluation.interval("model", judged.figure):
+        axes.vlines(places[-1], interval.low, interval.high, color=_MODEL, linewidth=0.9)
+    names = [f"{each.first_year} to {each.last_year}\n{each.inspections:,}, {each.falls:,} fell" for each in tested]
+    names[-1] += "\n(hold-out)"
+    axes.set_xticks(places, names, fontsize=8)
+    axes.margins(x=0.12, y=0.15)
+    axes.legend(frameon=False)
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
     return picture.getvalue()

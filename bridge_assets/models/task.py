@@ -81,9 +81,10 @@ class Task(ABC):
     #: Of the picture of calibration: what was said, and what happened.
     axes: ClassVar[tuple[str, str]]
 
-    #: On the model card: a use, what is no use, and what a group did that the model is wrong about.
+    #: On the model card: a use, what is no use, limits, and what a group did that the model is wrong about.
     intended: ClassVar[str]
     not_intended: ClassVar[str]
+    limits: ClassVar[tuple[str, ...]] = ()
     is_off: ClassVar[str]
 
     #: Columns that its training table has beside those that every one has.

@@ -131,6 +131,10 @@ class _Regression(Task):
         "A rate of deterioration, or a statement about safety: work done is part of the change, and a point is one of "
         "a visual rating."
     )
+    limits = (
+        'Nine ratings in ten stay, so that "same rating as now" has the smallest mean absolute error almost by '
+        "definition. An expected change is a mean: RMSE judges it.",
+    )
     is_off = "changed otherwise"
     axes = "Expected change in points", "Mean change in points"
     beside = ("change",)

@@ -40,9 +40,10 @@ class RegisterConfig(dg.Config):
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models import evaluate, model_card, rolling_origin, train, training_set
+    from bridge_assets.models import evaluate, model_card, plots, rolling_origin, train, training_set
     from bridge_assets.models.groups import group_keys, groups_markdown
     from bridge_assets.storage import digest as digest_of_file
+    from bridge_assets.storage import replacing
 
     settings = platform.model
     with explained():
@@ -62,6 +63,9 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             rolling=rolling_origin.rolling_origin(made.table, made.features, settings, context.log.info),
             settings=settings.evaluation,
         )
+        earlier_cuts = plots.cuts_plot_png(evaluation)
+        with replacing(candidate.file("earlier_cuts.png")) as aside:
+            aside.write_bytes(earlier_cuts)
         evaluation.save(candidate.file("evaluation.json"))
         card = model_card.model_card(
             settings.name,
@@ -84,6 +88,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
             "calibration": evaluation.calibration.said if evaluation.calibration else "nothing was held out",
             "earlier_cuts": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
+            "earlier_cuts_plot": display.plot(earlier_cuts),
             "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
             "model_card": dg.MetadataValue.md(text),
             "plot": display.plot(evaluate.calibration_plot_png(made.table, answers)),
