@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import features, growth, ingestion, loading, scoring
+from benchmarks import features, growth, ingestion, loading, scoring, training
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "features": features.main,
     "growth": growth.main,
     "scoring": scoring.main,
+    "training": training.main,
 }
 
 if __name__ == "__main__":

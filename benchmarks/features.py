@@ -36,7 +36,7 @@ def main() -> None:
     folder = working_folder()
     records, inspections = folder / "records.parquet", folder / "inspections.parquet"
     ingest(write_national_years(folder, [YEAR]), YEAR, records, folder / "rejected.parquet")
-    _inspections(records).write_parquet(inspections)
+    inspections_of(records).write_parquet(inspections)
     measured = measure(
         {
             "in pandas": [sys.executable, "-m", "benchmarks.features_in_pandas", str(folder)],
@@ -49,7 +49,7 @@ def main() -> None:
     show(measured, "in pandas")
 
 
-def _inspections(records: Path) -> pl.DataFrame:
+def inspections_of(records: Path) -> pl.DataFrame:
     """A history for every structure of the file: what int_inspections would hold of it."""
     return (
         pl.read_parquet(records, columns=["structure_key", "inspection_date"])

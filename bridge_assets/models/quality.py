@@ -12,7 +12,7 @@ from bridge_assets.models.train import holdout_answers
 
 if TYPE_CHECKING:
     import polars as pl
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.models.evaluation import Evaluation
     from bridge_assets.models.forest import Float16Forest
@@ -80,7 +80,7 @@ def _spread(interval: Interval | None, judged: Judged) -> str:
 
 
 def quantization_problems(
-    forest: RandomForestClassifier | RandomForestRegressor,
+    forest: RandomForestClassifier,
     quantized: Float16Forest,
     training: pl.DataFrame,
     features: Sequence[str],

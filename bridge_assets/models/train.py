@@ -16,14 +16,12 @@ from bridge_assets.models.tasks import TASKS, task_of
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.settings import ForestSettings, ModelSettings
 
 
-def train_forest(
-    training: pl.DataFrame, features: Sequence[str], settings: ForestSettings
-) -> RandomForestClassifier | RandomForestRegressor:
+def train_forest(training: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> RandomForestClassifier:
     """Fit a random forest to the training inspections.
 
     Parameters
@@ -36,8 +34,9 @@ def train_forest(
 
     Returns
     -------
-    RandomForestClassifier or RandomForestRegressor
-        The same to the bit for the same input, however many processors there are.
+    RandomForestClassifier
+        Or a RandomForestRegressor, where `change` is there. The same to the bit for the same input, however many
+        processors there are.
 
     Raises
     ------
@@ -71,14 +70,12 @@ def train_forest(
     return forest.set_params(n_jobs=None)
 
 
-def holdout_answers(
-    model: RandomForestClassifier | RandomForestRegressor, training: pl.DataFrame, features: Sequence[str]
-) -> np.ndarray:
+def holdout_answers(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     """What a model says of the held-out inspections, in their order: probabilities of a fall, or expected changes.
 
     Parameters
     ----------
-    model : RandomForestClassifier or RandomForestRegressor
+    model : RandomForestClassifier
         As `train_forest` gives it.
     training : pl.DataFrame
         With `split` and the features, normalised.

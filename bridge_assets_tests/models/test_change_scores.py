@@ -42,7 +42,7 @@ def test_the_figures_are_the_usual_ones():
     assert found.mae == pytest.approx(mean_absolute_error(change, expected))
     assert found.rmse == pytest.approx(root_mean_squared_error(change, expected))
     assert found.r2 == pytest.approx(1 - ((change - expected) ** 2).sum() / (change**2).sum())
-    assert found.spearman == pytest.approx(spearmanr(change, expected).statistic)
+    assert found.spearman == pytest.approx(spearmanr(change, expected)[0])
     worst = np.argsort(expected, kind="stable")[: len(expected) // 10]
     assert found.worst_10 == pytest.approx((change[worst] < 0).sum() / (change < 0).sum(), abs=0.01)
 
@@ -53,14 +53,15 @@ def test_no_change_explains_nothing_and_ranks_nothing():
     assert (found.r2, found.spearman) == (0, None)
     assert found.worst_20 == pytest.approx(0.2, abs=1e-3)
     assert found.rmse == pytest.approx(np.sqrt((change**2).mean()))
-    assert found.rmse > (change_scores(change, expected).rmse or 0)
+    assert (found.rmse or 0) > (change_scores(change, expected).rmse or 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 50_001])
 def test_where_there_is_nothing_to_measure_there_is_no_figure(count):
     found = change_scores(np.zeros(count), np.full(count, 0.1))
-    expected = ChangeScores() if count == 0 else ChangeScores(mae=pytest.approx(0.1), rmse=pytest.approx(0.1))
-    assert found == expected
+    assert (found.r2, found.spearman, found.worst_10) == (None, None, None)
+    assert (found == ChangeScores()) == (count == 0)
+    assert count == 0 or (found.mae, found.rmse) == pytest.approx((0.1, 0.1))
 
 
 def test_a_gain_is_in_the_model_s_favour_where_errors_are_smaller():

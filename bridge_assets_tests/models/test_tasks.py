@@ -71,6 +71,7 @@ def test_the_forest_gives_the_expected_change(forest, changing):
 def test_the_baselines_are_means_of_the_change(changing):
     found = forecasts(changing, FEATURES)
     assert list(found) == ["average_change", "persistence", "rating_table", "ridge", "gradient_boosting"]
+    assert found["persistence"] is not None
     assert not found["persistence"].any()
     assert found["average_change"] == pytest.approx(train_rows(changing)["change"].mean())
     table = pl.DataFrame({"rating": holdout_rows(changing)["rating"], "said": rating_table(changing)})
@@ -161,7 +162,7 @@ def test_a_table_of_another_task_is_refused(changing, training, tmp_path):
         path = tmp_path / f"{task}.parquet"
         table.write_parquet(path)
         with pytest.raises(TrainingError, match=r"a regression has the column change\. What to do"):
-            train_from_parquet(path, tmp_path / "model.skops", ModelSettings(task=task), FEATURES)
+            train_from_parquet(path, tmp_path / "model.skops", ModelSettings.model_validate({"task": task}), FEATURES)
     changing.write_parquet(tmp_path / "table.parquet")
     settings = ModelSettings(task="regression", forest=ForestSettings(trees=3, depth=3))
     assert train_from_parquet(tmp_path / "table.parquet", tmp_path / "model.skops", settings, FEATURES).is_file()
