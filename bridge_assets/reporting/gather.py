@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.models.candidate import Candidate, named
+from bridge_assets.models.tasks import REGRESSION, recorded
 from bridge_assets.reporting.condition_report import ConditionReport, render_condition_report
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import DataSettings
+
+
+#: What this page has no words for.
+_IN_POINTS = (
+    "The model that is served foresees by how many points ratings change, not the probability of a fall: its answers "
+    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its figures on its model card."
+)
 
 
 def condition_report_html(lake: Lake, data: DataSettings) -> str:
@@ -31,16 +39,20 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
 
     version = LocalEndpoint(data.endpoint_folder).current()
     served = named(data.models_folder, version) if version else None
+    in_points = served is not None and recorded(served.manifest["made_from"]) is REGRESSION
     notes = [lake.note("raw_bridges", year) | {"survey_year": year} for year in lake.years("raw_bridges")]
     report = ConditionReport(
         condition_by_year=lake.read("mart_condition_by_year"),
         outlook=lake.read("mart_bridge_outlook"),
-        evaluation=Evaluation.load(served.file("evaluation.json")).to_dict()["scores"] if served else None,
+        evaluation=None
+        if served is None or in_points
+        else Evaluation.load(served.file("evaluation.json")).to_dict()["scores"],
         drift=lake.read_years("drift_report") if lake.years("drift_report") else pl.DataFrame(),
         ingestion=pl.DataFrame(
             [{key: note[key] for key in ("survey_year", "rows_read", "loaded", "rejected")} for note in notes]
         ),
         rejections=_rejections(notes),
+        silent=_IN_POINTS if in_points else "",
         provenance=_provenance(served, notes, data),
     )
     return render_condition_report(report)

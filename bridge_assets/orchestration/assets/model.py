@@ -6,7 +6,6 @@ import dagster as dg
 from pydantic import Field
 
 from bridge_assets.models.candidate import latest, open_candidate
-from bridge_assets.models.tasks import CLASSIFICATION, task_of
 from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.assets.endpoints import OVERRIDE_TAG
 from bridge_assets.orchestration.assets.features import training_set
@@ -225,6 +224,8 @@ def _oracle(platform: Platform, made):
     foreseen.
     """
     import polars as pl
+
+    from bridge_assets.models.tasks import CLASSIFICATION, task_of
 
     is_known = (made.made_from.get("target", "fall"), made.made_from.get("component", "condition")) == (
         "fall",
