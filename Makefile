@@ -16,6 +16,7 @@ MANIFEST := dbt_project/target/manifest.json
 UV_VERSION := 0.13.9
 
 export DO_NOT_TRACK := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: setup sample run dev test lint types format bench schema lock clean
 

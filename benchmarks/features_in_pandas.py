@@ -1,4 +1,4 @@
-"""The 44 features in pandas, as one would write them there: the baseline of `benchmarks.features`."""
+"""The features in pandas, as one would write them there: the baseline of `benchmarks.features`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,56 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bridge_assets.data.climate import climate
+from bridge_assets.data.coast import kilometres_to_coast
+from bridge_assets.data.peers import PRIOR_FALLS, YEARS_FROM
+
 
 def in_pandas(folder: Path) -> None:
     table = pd.read_parquet(folder / "records.parquet", columns=_COLUMNS)
-    history = pd.read_parquet(folder / "inspections.parquet").drop(columns="survey_year")
+    transitions = pd.read_parquet(folder / "transitions.parquet")
+    year = table["survey_year"].iloc[0]
+    transitions = transitions[transitions["survey_year"] <= year].sort_values(["structure_key", "survey_year"])
+    history = transitions.drop_duplicates("structure_key", keep="last")[["structure_key", *_HISTORY]]
     table = table[table["on_structure"]]
     order = table.assign(line=-table["line_number"].astype("int64"), date=pd.to_datetime(table["inspection_date"]))
     order = order.sort_values(["survey_year", "structure_key", "date", "line"], na_position="first")
     table = table.loc[order.drop_duplicates(["survey_year", "structure_key"], keep="last").index]
     table = table[table["condition"].notna()].merge(history, on="structure_key", how="left")
-    dates = ("inspection_date", "condition_since", "previous_inspection_date")
+    dates = ("inspection_date", "entered_at", "previous_inspection_date", "spell_since")
     table = table.assign(**{name: pd.to_datetime(table[name]) for name in dates})
     table["inspection_date"] = table["inspection_date"].where(~table["inspected_in_future"])
     made = table[["structure_key", "survey_year", "inspection_date", "STATE_CODE_001"]].assign(**_features(table))
+    made["peers_fall_rate"] = _peers(table, transitions, year)
     numbers = made.columns[4:]
     made[numbers] = made[numbers].astype("float32").replace([np.inf, -np.inf], np.nan)
     made["inspection_date"] = made["inspection_date"].dt.date
     made.sort_values("structure_key").reset_index(drop=True).to_parquet(
         folder / "in pandas.parquet", compression="zstd"
     )
+
+
+def _peers(table: pd.DataFrame, transitions: pd.DataFrame, year: int) -> pd.Series:
+    past = transitions[transitions["next_survey_year"] <= year]
+    fell = past["next_condition"] < past["condition"]
+    groups = _groups(past.assign(state=past["structure_key"].str[:2], material=past["material_043a"]))
+    ours = _groups(table.assign(state=table["STATE_CODE_001"], material=table["STRUCTURE_KIND_043A"]))
+    expected = pd.Series(fell.mean(), index=past.index)
+    rate = pd.Series(fell.mean(), index=table.index)
+    for factor in (["condition"], ["material", "is_culvert"], ["state"], ["years"]):
+        sums = groups.assign(falls=fell, expected=expected).groupby(factor, dropna=False)[["falls", "expected"]].sum()
+        ratio = ((sums["falls"] + PRIOR_FALLS) / (sums["expected"] + PRIOR_FALLS)).rename("ratio").reset_index()
+        expected = expected * groups.merge(ratio, on=factor, how="left")["ratio"].to_numpy()
+        rate = rate * ours.merge(ratio, on=factor, how="left")["ratio"].fillna(1).to_numpy()
+    return rate.clip(0, 1)
+
+
+def _groups(table: pd.DataFrame) -> pd.DataFrame:
+    since = pd.to_datetime(table["inspection_date"]) - pd.to_datetime(table["entered_at"])
+    years = (since.dt.days.to_numpy()[:, None] / 365.25 >= np.array(YEARS_FROM)).sum(axis=1)
+    simple = table["material"].str.lstrip("0").replace({"2": "1", "4": "3", "6": "5"})
+    seen = table["entry_seen"].fillna(value=False).astype(bool)
+    return table[["condition", "is_culvert", "state"]].assign(material=simple, years=np.where(seen, years, -1 - years))
 
 
 def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
@@ -50,8 +81,13 @@ def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
     reconstructed = future.where(future > 0)
     items = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060", "CULVERT_COND_062")
     ratings = [rating(item) for item in items]
-    days = (table["inspection_date"] - table["condition_since"]).dt.days
-    since_previous = (table["inspection_date"] - table["previous_inspection_date"]).dt.days
+    days, since_previous, in_spell = (
+        (table["inspection_date"] - table[name]).dt.days
+        for name in ("entered_at", "previous_inspection_date", "spell_since")
+    )
+    detour, spells = table["DETOUR_KILOS_019"], table["deterioration_spell"]
+    weather = {name: table["STATE_CODE_001"].map(by_state) for name, by_state in climate().items()}
+    coast = kilometres_to_coast(table["latitude"].to_numpy(float), table["longitude"].to_numpy(float))
     skew, capacity = table["DEGREES_SKEW_034"], table["INVENTORY_RATING_066"]
     kind, design = "STRUCTURE_KIND_043A", "STRUCTURE_TYPE_043B"
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -61,6 +97,7 @@ def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
             "log_adt_per_lane": np.log10(adt / lanes + 1),
             "traffic_growth": log10("FUTURE_ADT_114") - log10("ADT_029"),
             "log_detour": log10("DETOUR_KILOS_019"),
+            "log_detour_traffic": np.log10(adt.where(adt >= 0).astype(float) * detour.where(detour >= 0) + 1),
             "on_nhs": one_of("HIGHWAY_SYSTEM_104", "1"),
             "latitude": table["latitude"],
             "longitude": table["longitude"],
@@ -68,6 +105,9 @@ def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
             "scour": rating("SCOUR_CRITICAL_113"),
             "channel": rating("CHANNEL_COND_061"),
             "waterway": rating("WATERWAY_EVAL_071"),
+            **weather,
+            "salt_exposure": np.log10(weather["snowfall"] * adt.where(adt >= 0) + 1),
+            "log_coast_distance": pd.Series(np.log10(coast + 1), table.index),
             "age": years_since(table["YEAR_BUILT_027"]),
             "age_since_work": years_since(pd.concat([table["YEAR_BUILT_027"], reconstructed], axis=1).max(axis=1)),
             "reconstructed": reconstructed.notna(),
@@ -97,8 +137,17 @@ def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
             "inspection_frequency": table["INSPECT_FREQ_MONTHS_091"],
             "falls_so_far": table["falls_so_far"],
             "rises_so_far": table["rises_so_far"],
+            "condition_change_seen": table["entry_seen"].astype("float32"),
+            "repairs_so_far": spells - 1,
+            "years_since_repair": (in_spell / 365.25).where(spells > 1),
+            "falls_per_year": (table["falls_in_spell"] / (in_spell / 365.25)).where(in_spell / 365.25 >= 1),
         }  # fmt: skip
 
+
+_HISTORY = [
+    "previous_inspection_date", "falls_so_far", "rises_so_far", "entered_at", "entry_seen", "deterioration_spell",
+    "spell_since", "falls_in_spell",
+]  # fmt: skip
 
 _COLUMNS = [
     "structure_key", "survey_year", "on_structure", "inspection_date", "inspected_in_future", "line_number",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from benchmarks.features import inspections_of
+from benchmarks.features import transitions_of
 from benchmarks.interleaved import measure, show, working_folder
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ def features() -> tuple[str, ...]:
 
 def training_table(folder: Path) -> Path:
     """Write the rows, unless they are there already: `split`, `fall` and the features, Float32."""
-    from bridge_assets.data.feature_engineering import bridge_features, condition_history
+    from bridge_assets.data.feature_engineering import bridge_features, condition_history, features_digest
     from bridge_assets.data.ingestion import ingest
     from bridge_assets.data.normalization import Normalization
+    from bridge_assets.data.peers import peer_outcomes
     from bridge_assets.models.quantization import to_float16_grid
     from bridge_assets.nbi.sample import SampleSpec, write_sample
 
-    path = folder / f"training_{ROWS}_rows.parquet"
+    path = folder / f"training_{ROWS}_rows_{features_digest()}.parquet"
     if path.is_file():
         return path
     sample = folder / "sample_to_train_on"
@@ -104,8 +105,8 @@ def training_table(folder: Path) -> Path:
     write_sample(sample, sample / "oracle.parquet", spec)
     records = sample / "records.parquet"
     ingest([sample / f"NBI_{YEAR}.txt"], YEAR, records, sample / "rejected.parquet")
-    history = condition_history(inspections_of(records).lazy())
-    natural = bridge_features(pl.scan_parquet(records), history, YEAR)
+    past = transitions_of(records).lazy()
+    natural = bridge_features(pl.scan_parquet(records), condition_history(past), peer_outcomes(past), YEAR)
     scaled = Normalization.fit(natural, features()).apply(natural)
     random = np.random.default_rng(0)
     repeated = scaled.select(features())[random.integers(0, scaled.height, ROWS)]

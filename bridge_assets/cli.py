@@ -129,13 +129,30 @@ def predict(structure_key: str, year: int | None) -> None:
 
 
 @main.command()
-@click.option("--to", "version", help="A version that is kept; by default the previous one.")
-def rollback(version: str | None) -> None:
-    """Serve the previous model version again, after a canary."""
-    from bridge_assets.deployment.local import LocalEndpoint
+@click.argument(
+    "endpoint",
+    default="local",
+    type=click.Choice(["local", "sagemaker", "azureml", "vertexai", "kubernetes"]),
+)
+@click.option("--to", "version", help="A version that answered there; by default the healthy one before.")
+def rollback(endpoint: str, version: str | None) -> None:
+    """Let an endpoint answer with the previous model version again, after a canary."""
+    from bridge_assets.deployment.remote import open_endpoint
+    from bridge_assets.environment import EnvironmentSettings
 
-    deployment = LocalEndpoint(DataSettings.load().endpoint_folder).rollback(version)
-    click.echo(f"The local endpoint serves {deployment.version} again (it served {deployment.previous}).")
+    there = open_endpoint(endpoint, EnvironmentSettings.load(), DataSettings.load())
+    was, deployment = there.current(), there.rollback(version)
+    click.echo(f"The {endpoint} endpoint answers with {deployment.version} again (it answered with {was}).")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, help="0 = any that is free; the log says which.")
+def serve(host: str, port: int) -> None:
+    """Answer predictions over HTTP from the local endpoint, and follow it when it takes another version."""
+    from bridge_assets.serve.server import serve_endpoint
+
+    serve_endpoint(DataSettings.load().endpoint_folder, host, port)
 
 
 @main.command()

@@ -47,7 +47,7 @@ class AzureMLSettings(TargetSettings):
     resource_group: str = ""
     workspace: str = ""
     image: str = Field(default="", description="Serving image in a registry the workspace can read.")
-    compute_type: str = Field(default="Standard_DS2_v2", description="Virtual machine of the deployment.")
+    compute_type: str = Field(default="Standard_DS3_v2", description="Virtual machine of the deployment.")
     instances: int = Field(default=1, ge=1)
 
 
@@ -62,6 +62,9 @@ class VertexAISettings(TargetSettings):
     least_replicas: int = Field(default=1, ge=1)
     most_replicas: int = Field(default=2, ge=1)
     service_account: str = ""
+    api_endpoint: str = Field(
+        default="", description="host:port of the service behind Private Service Connect; empty = Google's public one."
+    )
 
 
 class KubernetesSettings(TargetSettings):

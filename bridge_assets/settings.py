@@ -365,6 +365,8 @@ class EvaluationSettings(Strict):
     seed: int = Field(default=0, ge=0)
     least_inspections: int = Field(default=100, ge=1, description="A smaller group gets counts and no figures.")
     least_falls: int = Field(default=10, ge=1, description="A group with fewer falls gets no AUC.")
+    importance_repeats: int = Field(default=5, ge=0, description="Permutations of each feature; 0 = no importance.")
+    importance_inspections: int = Field(default=20_000, ge=1, description="Most held-out inspections permuted.")
 
 
 class LookFirstSettings(Strict):
@@ -373,6 +375,10 @@ class LookFirstSettings(Strict):
     good: float = Field(default=1.0, ge=0, description="Condition 7 or more: one point lower it is Good or Fair.")
     fair: float = Field(default=2.0, ge=0, description="Condition 6: one point lower it is still Fair.")
     to_poor: float = Field(default=4.0, ge=0, description="Condition 5 or less: one point lower it is Poor.")
+    explained_per_state: int = Field(
+        default=25, ge=0, description="The first so many of each state get reasons; 0 = none."
+    )
+    explained_years: int = Field(default=1, ge=1, description="The last survey years whose lists get reasons.")
 
 
 class SurvivalSettings(Strict):

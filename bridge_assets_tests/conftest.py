@@ -18,9 +18,13 @@ from download_server import Server, download_server
 PROJECT = Path(__file__).parent.parent
 
 # What this machine's user has set for their own runs is none of the tests' business.
-for variable in [*os.environ]:
-    if variable.startswith((*(f"BRIDGE_ASSETS_{of}__" for of in ("DATA", "MODEL", "MLFLOW", "DVC")), "DAGSTER_HOME")):
-        del os.environ[variable]
+SETTINGS = ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")
+THEIR_OWN = (*(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS), "DAGSTER_HOME", "SLACK_")
+for variable in [name for name in os.environ if name.startswith(THEIR_OWN)]:
+    del os.environ[variable]
+
+# Some tests import ONNX Runtime before anything of ours could silence it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from dbt.cli.main import dbtRunner
 
 from bridge_assets.data.ingestion import ingest
 from bridge_assets.data.structures import one_record_per_structure
+from bridge_assets.models.contributions import reasons_type
 from bridge_assets.nbi.decode import derived
 from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA
 from bridge_assets.storage import write_parquet
@@ -149,9 +150,18 @@ def write_scores(year: int, lake: Path) -> None:
         records.filter(pl.col("survey_year") == year, pl.col("condition").is_not_null())
         .select("structure_key", "survey_year", "inspection_date", "condition", "STATE_CODE_001")
         .with_columns(fall_probability=(0.5 - pl.col("condition") / 20).cast(pl.Float32))
+        .with_columns(
+            pl.lit([{"feature": "age", "value": 61.0, "contribution": 0.041}], dtype=reasons_type()).alias("reasons"),
+            pl.lit(12.5, dtype=pl.Float32).alias("years_until_poor"),
+            pl.lit(3.0, dtype=pl.Float32).alias("years_until_poor_low"),
+            pl.lit(None, dtype=pl.Float32).alias("years_until_poor_high"),
+            pl.lit(60, dtype=pl.Int16).alias("years_until_poor_horizon"),
+        )
         .sort("STATE_CODE_001", -pl.col("fall_probability"), "structure_key")
         .with_columns(
             pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32).alias("rank_in_state"),
+            pl.int_range(pl.len(), 0, -1).over("STATE_CODE_001").cast(pl.Int32).alias("look_first_rank"),
+            pl.lit("fall").alias("target"),
             pl.lit("3").alias("model_version"),
             pl.lit("0123456789ab").alias("features_digest"),
         )
@@ -312,18 +322,31 @@ def test_condition_by_year_counts_structures_falls_and_scores(everything):
     ) == [(2016, None, pytest.approx(0.3), 1.0), (2018, 1.0, None, pytest.approx(181.5 / 781.5))]
 
 
-def test_the_outlook_is_the_latest_scored_year_most_probable_first(everything):
+def test_the_outlook_is_the_latest_scored_year_the_one_to_look_at_first_first(everything):
     warehouse, _ = everything
     outlook = warehouse.table("from mart_bridge_outlook")
-    assert outlook.select("structure_key", "survey_year", "rank_in_state", "condition_class").rows() == [
-        ("01-A", 2016, 1, "Poor"),
-        ("02-CULVERT", 2016, 1, "Fair"),
-        ("02-TWICE", 2016, 2, "Fair"),
-        ("02-FUTURE", 2016, 3, "Fair"),
-        ("02-A", 2016, 4, "Good"),
+    assert outlook.select(
+        "structure_key", "survey_year", "look_first_rank", "rank_in_state", "condition_class"
+    ).rows() == [
+        ("01-A", 2016, 1, 1, "Poor"),
+        ("02-A", 2016, 1, 4, "Good"),
+        ("02-FUTURE", 2016, 2, 3, "Fair"),
+        ("02-TWICE", 2016, 3, 2, "Fair"),
+        ("02-CULVERT", 2016, 4, 1, "Fair"),
     ]
     assert outlook.schema["fall_probability"] == pl.Float32
-    assert outlook["facility_carried"].to_list()[-1] == "O'NEAL ROAD"
+    assert outlook["facility_carried"][1] == "O'NEAL ROAD"
+
+
+def test_the_outlook_carries_why_years_until_poor_and_the_mean_of_the_state(everything):
+    warehouse, _ = everything
+    outlook = warehouse.table("from mart_bridge_outlook where state_code = '02'")
+    assert (
+        outlook["reasons"].to_list() == [[{"feature": "age", "value": 61.0, "contribution": pytest.approx(0.041)}]] * 4
+    )
+    assert outlook.select("years_until_poor", "years_until_poor_low", "years_until_poor_high").row(0) == (12.5, 3, None)
+    assert set(outlook["target"]) == {"fall"} and set(outlook["years_until_poor_horizon"]) == {60}
+    assert outlook["state_fall_probability"].to_list() == [pytest.approx(outlook["fall_probability"].mean())] * 4
 
 
 #: The same bridges, a state's whole inventory, before and after it gave them other numbers.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from bridge_assets.data.climate import normals_text
+from bridge_assets.data.coast import coastline_text
 from bridge_assets.data.features import (
     ENVIRONMENT,
     FEATURE_NAMES,
@@ -17,6 +19,7 @@ from bridge_assets.data.features import (
     record_columns,
 )
 from bridge_assets.data.normalization import Normalization
+from bridge_assets.data.peers import FACTORS, PRIOR_FALLS, fall_rates, peer_groups
 from bridge_assets.data.structures import one_record_per_structure
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.storage import digest_of
@@ -32,7 +35,10 @@ IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
 
 def features_digest() -> str:
     """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
-    return digest_of([(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES])[:12]
+    defined = [(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES]
+    # What an expression does not show: tables that it looks up, and how the rate of peers comes about.
+    groups = [str(each) for each in peer_groups(pl.col("state"), pl.col("material"))]
+    return digest_of([defined, normals_text(), coastline_text(), groups, FACTORS, PRIOR_FALLS])[:12]
 
 
 def present_features(lake: Lake) -> dict[int, dict[str, Any]]:
@@ -60,24 +66,35 @@ def present_features(lake: Lake) -> dict[int, dict[str, Any]]:
     return notes
 
 
-def condition_history(inspections: pl.LazyFrame) -> pl.DataFrame:
-    """What `bridge_features` needs of int_inspections, for any number of survey years: in order, and no more of it."""
-    history = inspections.select("structure_key", "survey_year", *HISTORY_COLUMNS).collect()
+def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
+    """What `bridge_features` needs of the structures' past, in order and no more of it, for any number of survey years.
+
+    Parameters
+    ----------
+    transitions : pl.LazyFrame
+        fct_condition_transitions: one row an inspection, of which only what was known on its day is taken.
+    """
+    of_the_day = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
+    history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *of_the_day).collect()
     key, year = pl.col("structure_key"), pl.col("survey_year")
     back = (key < key.shift()) | ((key == key.shift()) & (year < year.shift()))
     # The warehouse writes it in this order: looking costs a tenth of sorting.
     return history.sort("structure_key", "survey_year") if history.select(back.any()).item() else history
 
 
-def bridge_features(records: pl.LazyFrame, history: pl.DataFrame, survey_year: int) -> pl.DataFrame:
-    """The features of every bridge of one survey year.
+def bridge_features(
+    records: pl.LazyFrame, history: pl.DataFrame, outcomes: pl.DataFrame, survey_year: int
+) -> pl.DataFrame:
+    """The features of every bridge of one survey year, or of one record of it.
 
     Parameters
     ----------
     records : pl.LazyFrame
-        raw_bridges of that year.
+        raw_bridges of that year, or some of it: a row does not depend on the others.
     history : pl.DataFrame
         `condition_history` of the inspections, of any years; later ones are not looked at.
+    outcomes : pl.DataFrame
+        `peers.peer_outcomes`, of any years; what became known later is not looked at.
     survey_year : int
 
     Returns
@@ -92,11 +109,13 @@ def bridge_features(records: pl.LazyFrame, history: pl.DataFrame, survey_year: i
     bridges = one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(asked).collect()
     # Joined by themselves: the columns of the record need not move.
     past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
+    # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
+    happened = pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
+    bridges = bridges.hstack(past.drop("structure_key")).with_columns(happened)
+    peers = bridges.select(peer_groups(pl.col("STATE_CODE_001"), pl.col("STRUCTURE_KIND_043A")))
     return (
-        bridges.hstack(past.drop("structure_key"))
+        bridges.with_columns(fall_rates(outcomes, survey_year).of(peers))
         .lazy()
-        # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
-        .with_columns(pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date"))
         .select(*IDENTITY, *expressions(FEATURES))
         .sort("structure_key")
         .collect()
@@ -169,6 +188,6 @@ def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFr
 
 
 def features_markdown() -> str:
-    """The definitions of all features as a Markdown table."""
+    """The definitions of all features as a Markdown table, one row each."""
     rows = [f"|{feature.name}|{feature.unit}|{feature.source}|{feature.reason}|" for feature in FEATURES]
-    return "\n".join(["|feature|unit|NBI items|why|", "|---|---|---|---|", *rows])
+    return "\n".join(["|feature|unit|NBI items and tables|why|", "|---|---|---|---|", *rows])

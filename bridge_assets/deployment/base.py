@@ -10,10 +10,10 @@ A target's file (`local` and its siblings) holds only what differs: how to place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge_assets.deployment.errors import DeploymentError, in_one_line
 from bridge_assets.deployment.probe import CanaryReport, Probe, compare
@@ -58,6 +58,21 @@ class Target(Protocol):
     @property
     def address(self) -> str:
         """The front door: where predictions are asked for."""
+        ...
+
+    @property
+    def page(self) -> str:
+        """Where a person looks at it: a page of the provider's console, or nothing."""
+        ...
+
+    @property
+    def cost(self) -> str:
+        """What standing there costs, in words, from the settings."""
+        ...
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """The settings that a slot runs under: image, machine, how many. Other ones are another slot."""
         ...
 
     def alone(self, doing: str) -> AbstractContextManager[None]:
@@ -118,20 +133,24 @@ class Deployment:
 def deploy(target: Target, bundle: Bundle) -> Deployment:
     """Take a model version. The caller has asked the gate.
 
-    Deploying what is current changes nothing, but sends the canary again and removes what is left over.
+    Deploying what is current, under the settings it runs under, changes nothing, but sends the canary again and removes
+    what is left over.
 
     Raises
     ------
     DeploymentError
-        If it did not happen. In every case what answered before goes on answering.
+        If it did not happen: what answered before goes on answering. Or if only what ran before could not be removed,
+        which the message says.
     CanaryMismatch
         If the slot, or the front door after the shift, does not answer the probe as the artifact did.
     """
+    bundle = bundle.under(target.terms)
     with target.alone(f"deploying model version {bundle.version}"):
         before = target.standing()
-        removed = _retire(target, before.placed - {before.current, bundle.slot})
+        left = before.placed - {before.current, bundle.slot}
         if before.current == bundle.slot:
-            return _stands(target, bundle, before.trail, removed)
+            return _stands(target, bundle, before.trail, _retire(target, left))
+        removed = _swept(target, left)
         trail = _trail_with(before.trail, bundle.slot)
         try:
             target.place(bundle)
@@ -141,12 +160,14 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
         except BaseException as error:
             _undo(target, before, bundle.slot, error)
             raise
-        removed += _retire(target, target.standing().placed - {bundle.slot})
+        removed += _clean(target, bundle)
         return _stands(target, bundle, trail, removed, report)
 
 
 def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | None = None) -> Deployment:
-    """Go back to the previous healthy version, or to a named one: it is placed and asked like any other.
+    """Go back to the previous healthy version, or to a named one that answered: it is placed and asked like any other.
+
+    The gate is not asked again: it let through whatever answered.
 
     Parameters
     ----------
@@ -154,27 +175,37 @@ def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | 
     bundle_of : callable
         Version -> its bundle; raises where its files are not at hand.
     version : str, optional
-        Default: the version that answered before, or, where that one cannot be deployed, the one before it, and so on.
+        One of the trail. Default: the version that answered before, or, where that one cannot be deployed, the one
+        before it, and so on.
 
     Raises
     ------
     DeploymentError
-        If there is none, or none of them could be deployed. What answered goes on answering.
+        If there is none, none of them could be deployed, or the named one never answered there. What answered goes on
+        answering.
     """
     trail = target.standing().trail
+    answered = [version_of(slot) for slot in trail]
     if version is not None:
+        if version not in answered:
+            raise DeploymentError(
+                f"there is no version {version!r} to go back to",
+                where=target.address,
+                why=f"These answered here: {', '.join(answered) or 'none'}",
+                do=f"name one of these, or deploy it: {target.kind}_endpoint asks the gate",
+            )
         return deploy(target, bundle_of(version))
     refused: list[str] = []
-    for slot in reversed(trail[:-1]):
+    for before in reversed(answered[:-1]):
         try:
-            return deploy(target, bundle_of(version_of(slot)))
+            return deploy(target, bundle_of(before))
         except Exception as error:
-            refused.append(f"{version_of(slot)}: {in_one_line(error)}")
+            refused.append(f"{before}: {in_one_line(error)}")
     raise DeploymentError(
         "there is no previous version to go back to" if not refused else "no previous version could be deployed",
         where=target.address,
-        why="; ".join(refused) or f"Current is {version_of(trail[-1]) if trail else 'none'}, and nothing was before it",
-        do="name a version, or deploy one",
+        why="; ".join(refused) or f"Current is {answered[-1] if answered else 'none'}, and nothing was before it",
+        do="deploy a version",
     )
 
 
@@ -196,9 +227,12 @@ def trail_of(current: str | None, kept: Iterable[str]) -> tuple[str, ...]:
 
 
 def _trail_with(trail: tuple[str, ...], slot: str) -> tuple[str, ...]:
-    """The trail once a slot answers: going back to one that answered forgets what came after it."""
-    if slot in trail:
-        return trail[: len(trail) - trail[::-1].index(slot)]
+    """The trail once a slot answers: going back to a version that answered forgets what came after it, and of one
+    version the slot that answered last stands there.
+    """
+    versions = [version_of(each) for each in trail]
+    if version_of(slot) in versions:
+        trail = trail[: versions.index(version_of(slot))]
     return (*trail, slot)[-TRAIL_KEPT:]
 
 
@@ -213,6 +247,26 @@ def _stands(
 
 def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
     return [name for slot in sorted(filter(None, slots)) for name in target.retire(slot)]
+
+
+def _swept(target: Target, left: Iterable[str]) -> list[str]:
+    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_clean` tries again."""
+    try:
+        return _retire(target, left)
+    except DeploymentError:
+        return []
+
+
+def _clean(target: Target, bundle: Bundle) -> list[str]:
+    try:
+        return _retire(target, target.standing().placed - {bundle.slot})
+    except Exception as error:
+        raise DeploymentError(
+            f"model version {bundle.version} answers, but what ran before it was not removed",
+            where=target.address,
+            why=in_one_line(error),
+            do="deploy it again, which removes what is left: until then it may cost something",
+        ) from error
 
 
 def _undo(target: Target, before: Standing, slot: str, error: BaseException) -> None:

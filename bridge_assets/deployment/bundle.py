@@ -12,18 +12,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any, Self
 
 from bridge_assets.deployment.errors import DeploymentError, in_one_line
 from bridge_assets.deployment.package import MODEL, NORMALIZATION, PROBE, content_name, served_digests
 from bridge_assets.deployment.probe import Probe
 from bridge_assets.models.candidate import MANIFEST, Candidate
-from bridge_assets.storage import as_json, replacing
+from bridge_assets.storage import as_json, digest_of, replacing
 
 CODE = "code.zip"
 SHIPPED = (MODEL, NORMALIZATION, PROBE)
@@ -31,6 +33,9 @@ SHIPPED = (MODEL, NORMALIZATION, PROBE)
 #: What answering needs of this library. The rest makes models; it stays at home.
 _CODE_FOLDERS = ("data", "deployment", "models", "nbi", "serve")
 _CODE_FILES = ("__init__.py", "storage.py", "settings.py")
+
+#: A slot, whatever it is of.
+SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}(?:-[0-9a-f]{3})?")
 
 #: Timestamps of the archives: the earliest that zip can hold, so that equal content is equal bytes.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -45,10 +50,13 @@ class Bundle:
     candidate : Candidate
     served : mapping of str to str
         File -> SHA-256, of the files in `SHIPPED`.
+    terms : str
+        Digits that name the settings it is to run under (`under`); empty = no matter which.
     """
 
     candidate: Candidate
     served: Mapping[str, str]
+    terms: str = ""
 
     @property
     def version(self) -> str:
@@ -56,10 +64,16 @@ class Bundle:
 
     @cached_property
     def slot(self) -> str:
-        """A name for this content at any target: `m`, the version, a dash and 12 hex digits; 26 characters, of which
-        the first is a letter (SageMaker allows 63, Azure ML 32, a Kubernetes label 63).
+        """A name for this content under these terms: `m`, the version, a dash and 12 hex digits, and where there are
+        terms a dash and 3 digits more. At most 30 characters, of which the first is a letter: Azure ML allows 32, and
+        SageMaker 63 for an endpoint's name (at most 32), a dash and this.
         """
-        return f"m{self.version}-{content_name({**self.served, CODE: hashlib.sha256(code()).hexdigest()})}"
+        content = content_name({**self.served, CODE: hashlib.sha256(code()).hexdigest()})
+        return f"m{self.version}-{content}" + (f"-{self.terms}" if self.terms else "")
+
+    def under(self, terms: Mapping[str, Any]) -> Self:
+        """The same content, to run under settings such as image and machine: other ones are another slot."""
+        return replace(self, terms=digest_of(dict(terms))[:3] if terms else "")
 
     @cached_property
     def probe(self) -> Probe:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bridge_assets.settings import GateSettings, ModelSettings
 
 #: Files of a version that are not needed to ask it.
-NOT_ASKED = ("model.skops", "forest.safetensors")
+NOT_ASKED = ("model.skops",)
 
 #: What two versions must share for their answers to mean the same.
 _SAME_QUESTION = ("features_digest", "target", "component", "horizon_months")

@@ -1,9 +1,10 @@
 """What an endpoint is given: a folder with everything it takes to answer, and the digest of each piece.
 
     model.onnx           the graph
+    forest.safetensors   the float16 forest it was exported from, which answers the same and scores a whole year faster
     normalization.json   the scale its rows must be on
     probe.json           the canary's rows and answers
-    manifest.json        the version's manifest, with the digests of the three under `served`
+    manifest.json        the version's manifest, with the digests of the four under `served`
 
 Belongs here: packing a model version, and reading a package with its bytes checked. Does not belong here: where a
 package goes (`local` and its siblings).
@@ -26,11 +27,12 @@ from bridge_assets.storage import digest, digest_of, write_json
 
 if TYPE_CHECKING:
     from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.forest import Float16Forest
     from bridge_assets.models.predict import OnnxPredictor
     from bridge_assets.models.scoring import ServedModel
 
-MODEL, NORMALIZATION, PROBE = "model.onnx", "normalization.json", "probe.json"
-SERVED = (MODEL, NORMALIZATION, PROBE)
+MODEL, FOREST, NORMALIZATION, PROBE = "model.onnx", "forest.safetensors", "normalization.json", "probe.json"
+SERVED = (MODEL, FOREST, NORMALIZATION, PROBE)
 
 _AGAIN = "deploy the version again: its model folder holds the original"
 
@@ -73,7 +75,8 @@ class Package:
     def holds(self, content: str) -> bool:
         """Whether this is, to the last bit, the package of that content."""
         try:
-            return content_name(self.manifest["served"]) == content and all(self.file(name) for name in SERVED)
+            served = self.manifest["served"]
+            return content_name(served) == content and all(self.file(name) for name in served)
         except DeploymentError:
             return False
 
@@ -87,6 +90,31 @@ class Package:
             raise DeploymentError(
                 "the model cannot be loaded", where=path, why=in_one_line(error), do="materialise onnx_model again"
             ) from error
+
+    def forest(self, predictor: OnnxPredictor) -> Float16Forest | None:
+        """The forest that the graph was exported from; None where the package brings none (`bundle`).
+
+        Raises
+        ------
+        DeploymentError
+            If it is damaged, or another than that of the graph.
+        """
+        from bridge_assets.models.errors import ForestFileError
+        from bridge_assets.models.forest import Float16Forest
+
+        if FOREST not in self.manifest["served"]:
+            return None
+        path = self.file(FOREST)
+        again = "materialise quantized_model and onnx_model again"
+        try:
+            forest = Float16Forest.load(path)
+        except ForestFileError as error:
+            why = in_one_line(error)
+            raise DeploymentError("the forest cannot be loaded", where=path, why=why, do=again) from error
+        if forest.checksum != (of_graph := predictor.metadata.get("forest_sha256")):
+            why = f"Its checksum is {forest.checksum[:12]}, {MODEL} was exported from {str(of_graph)[:12]}"
+            raise DeploymentError(f"{FOREST} and {MODEL} are not of one model", where=path, why=why, do=again)
+        return forest
 
     def normalization(self) -> Normalization:
         from bridge_assets.data.normalization import Normalization
@@ -103,7 +131,11 @@ class Package:
             ) from error
 
     def canary(self) -> CanaryReport:
-        """Load the model from this folder and compare its answers with the probe's.
+        """Load the model from this folder and compare its answers with the probe's: `check`."""
+        return self.check(self.served())
+
+    def check(self, served: ServedModel) -> CanaryReport:
+        """Compare the answers of this package's model, once it is loaded, with the probe's.
 
         Raises
         ------
@@ -112,7 +144,7 @@ class Package:
         DeploymentError
             If a file is damaged.
         """
-        served, probe = self.served(), Probe.load(self.file(PROBE))
+        probe = Probe.load(self.file(PROBE))
         expected = tuple(served.predictor.features)
         for name, features in ((PROBE, probe.features), (NORMALIZATION, served.normalization.features)):
             if features != expected:
@@ -126,7 +158,7 @@ class Package:
         return compare(served.answers(probe.table()).to_numpy(), probe, self.folder)
 
     def served(self) -> ServedModel:
-        """The version as scoring uses it: predictor and scale from one folder.
+        """The version as scoring uses it: predictor, forest and scale from one folder.
 
         Raises
         ------
@@ -149,7 +181,16 @@ class Package:
                 do="materialise training_set and bridge_model again",
             ) from error
         target = recorded(made_from).named(made_from.get("target", "fall"), made_from.get("component", "condition"))
-        return ServedModel(version, features_digest, (first, last), self.normalization(), self.predictor(), target)
+        predictor = self.predictor()
+        return ServedModel(
+            version,
+            features_digest,
+            (first, last),
+            self.normalization(),
+            predictor,
+            target,
+            self.forest(predictor),
+        )
 
 
 def served_digests(candidate: Candidate) -> dict[str, str]:
@@ -161,6 +202,7 @@ def served_digests(candidate: Candidate) -> dict[str, str]:
         If the ONNX artifact is not what its manifest says, or a file is missing.
     """
     try:
+        candidate.verify("quantized_model")
         candidate.verify("onnx_model")
         return {name: digest(candidate.file(name)) for name in SERVED}
     except CandidateError as error:
@@ -203,13 +245,13 @@ def pack(candidate: Candidate, served: Mapping[str, str], folder: Path) -> Packa
         If the disk is full or the folder cannot be written.
     """
     folder.mkdir()
-    for name in SERVED:
+    for name in served:
         shutil.copyfile(candidate.file(name), folder / name)
         flush(folder / name)
     write_json({**candidate.manifest, "served": dict(served)}, folder / MANIFEST)
     flush(folder)
     package = Package(folder)
-    for name in SERVED:
+    for name in served:
         package.file(name)
     return package
 

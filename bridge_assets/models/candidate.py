@@ -6,7 +6,8 @@
         model.skops            stage bridge_model
         evaluation.json        stage bridge_model: held-out metrics beside the baselines
         model_card.json, .md   stage bridge_model: what it is, showed, is for, and is not
-        earlier_cuts.png       stage bridge_model: how it did before
+        calibration.png, importance.png, earlier_cuts.png   stage bridge_model: how it did, what it goes by, how it did
+                               before
         forest.safetensors     stage quantized_model
         model.onnx             stage onnx_model
         probe.json             canary rows and the answers they must get
@@ -37,7 +38,15 @@ STAGE_FILES = {
 
 #: What is made together with a stage and judged with it: its digests stand in the manifest under `files`.
 COMPANIONS = {
-    "bridge_model": ("normalization.json", "evaluation.json", "model_card.json", "model_card.md", "earlier_cuts.png"),
+    "bridge_model": (
+        "normalization.json",
+        "evaluation.json",
+        "model_card.json",
+        "model_card.md",
+        "calibration.png",
+        "importance.png",
+        "earlier_cuts.png",
+    ),
     "onnx_model": ("probe.json",),
 }
 

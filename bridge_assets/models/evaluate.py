@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+    from bridge_assets.models.importance import Importance
     from bridge_assets.models.rolling_origin import Cut
     from bridge_assets.settings import EvaluationSettings
 
@@ -39,6 +40,7 @@ def evaluate(
     features: Sequence[str] = (),
     keys: pl.DataFrame | None = None,
     rolling: Sequence[Cut] = (),
+    importance: Importance | None = None,
     settings: EvaluationSettings | None = None,
 ) -> Evaluation:
     """Measure a model, and what it is held against, on the same held-out inspections.
@@ -58,6 +60,8 @@ def evaluate(
         `groups.group_keys` of the held-out inspections; without them there are no figures by group.
     rolling : sequence of Cut
         `rolling_origin.rolling_origin`, to be kept with the rest.
+    importance : Importance, optional
+        `importance.permutation_importance`, to be kept with the rest.
     settings : EvaluationSettings, optional
         Default: those of model_config.yaml's defaults.
 
@@ -106,6 +110,7 @@ def evaluate(
         calibration=task.reliability(happened, answers, structures, **drawn),
         groups=() if keys is None else tuple(figures_by_group(happened, answers, keys, settings, task.group_figures)),
         rolling=tuple(rolling),
+        importance=importance,
         task=task.name,
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.models.calibration import Bin
+from bridge_assets.models.importance import Importance
 from bridge_assets.models.resampling import Interval
 from bridge_assets.models.rolling_origin import Cut
 from bridge_assets.models.tasks import CLASSIFICATION, TASKS, recorded
@@ -60,6 +61,8 @@ class Evaluation:
     groups : sequence of GroupFigures or ChangeFigures
     rolling : sequence of Cut
         The same kind of model at earlier cut years.
+    importance : Importance or None
+        What the model goes by.
     task : str
         What the model is set to do: `tasks.TASKS`.
     """
@@ -78,6 +81,7 @@ class Evaluation:
     calibration: Reliability | ChangeReliability | None = None
     groups: Sequence[GroupFigures] | Sequence[ChangeFigures] = ()
     rolling: Sequence[Cut] = ()
+    importance: Importance | None = None
     task: str = CLASSIFICATION.name
 
     def interval(self, forecast: str, figure: str) -> Interval | None:
@@ -131,6 +135,7 @@ class Evaluation:
                     Cut(**{**cut, "scores": {name: task.scores_type(**each) for name, each in cut["scores"].items()}})
                     for cut in values.get("rolling", ())
                 ),
+                "importance": Importance.from_dict(values["importance"]) if values.get("importance") else None,
             }
         )
 

@@ -111,6 +111,11 @@ def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel
     return latest(models)
 
 
+def fitted(models: Path) -> bool:
+    """Whether a deterioration model has ever been fitted."""
+    return (models / _FOLDER / _LATEST).is_file()
+
+
 def latest(models: Path) -> KeptModel:
     """The deterioration model fitted last, its bytes compared with its note.
 
@@ -121,7 +126,7 @@ def latest(models: Path) -> KeptModel:
     """
     again = "What to do: materialise deterioration_model"
     path = models / _FOLDER / _LATEST
-    if not path.is_file():
+    if not fitted(models):
         raise ModelFileError(f"no deterioration model has been fitted ({path} is not there). {again}")
     note = json.loads(path.read_text(encoding="utf-8"))
     folder = path.with_name(note["version"])
@@ -198,12 +203,12 @@ def score_year(lake: Lake, survey_year: int, kept: KeptModel, settings: Survival
 
 
 def in_words(scores: pl.DataFrame) -> pl.DataFrame:
-    """The same table with years as a person reads them: `12.3`, `Poor`, `> 60`."""
+    """The same table with years as a person reads them: `12.3`, `Poor`, `> 60`; null where none were worked out."""
     import polars as pl
 
     def words(name: str) -> pl.Expr:
         return (
-            pl.when(pl.col("condition") <= 4)
+            pl.when((pl.col("condition") <= 4) & pl.col("horizon_years").is_not_null())
             .then(pl.lit("Poor"))
             .when(pl.col(name).is_null())
             .then(pl.format("> {}", "horizon_years"))
@@ -211,7 +216,8 @@ def in_words(scores: pl.DataFrame) -> pl.DataFrame:
             .alias(name)
         )
 
-    return scores.with_columns(words(f"{name}_years") for name in ("expected", "low", "median", "high"))
+    years = [f"{name}_years" for name in ("expected", "low", "median", "high")]
+    return scores.with_columns(words(name) for name in years if name in scores.columns)
 
 
 def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.models.evaluate import intervals_markdown, markdown_table, oracle_sentence
 from bridge_assets.models.evaluation import Evaluation
 from bridge_assets.models.groups import groups_markdown
+from bridge_assets.models.importance import importance_markdown
 from bridge_assets.models.rolling_origin import rolling_markdown
 from bridge_assets.models.tasks import TASKS, recorded
 from bridge_assets.storage import write_json, write_text
@@ -161,6 +162,9 @@ def markdown(card: Mapping[str, Any]) -> str:
         "",
         "## By group",
         groups_markdown(evaluation.groups) if evaluation.groups else "Not worked out.",
+        "",
+        "## What it goes by",
+        importance_markdown(evaluation.importance),
         "",
         "## Limits",
         *(f"- {each}" for each in card["limits"]),

@@ -1,18 +1,18 @@
-"""Pictures of a model on held-out inspections: whether its answers come true, what it finds, how it did before."""
+"""Pictures of a model on held-out inspections: whether its answers come true, how it did before, what it goes by."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.baselines import rating_table
+from bridge_assets.models.importance import SHOWN
 from bridge_assets.models.scores import WORST, gain_curve, share_found
 from bridge_assets.models.split import holdout_rows
 from bridge_assets.models.tasks import TASKS, task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import polars as pl
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.models.calibration import Bin
     from bridge_assets.models.evaluation import Evaluation
+    from bridge_assets.models.importance import Importance, Loss
     from bridge_assets.models.task import Judged, Task
 
 _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
@@ -105,6 +106,40 @@ def _cuts(axes: Axes, evaluation: Evaluation, judged: Judged) -> None:
     axes.set_xticks(places, names, fontsize=8)
     axes.margins(x=0.12, y=0.15)
     axes.legend(frameon=False)
+
+
+def importance_plot_png(importance: Importance | None) -> bytes:
+    """Two panels: the AUC lost when a whole family is permuted, and when a single feature is.
+
+    Returns
+    -------
+    bytes
+        A PNG, the same bytes for the same input.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, title in ((left, "All features of a family"), (right, "Single features")):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", alpha=0.25, linewidth=0.6)
+        axes.set(title=title, xlabel="AUC lost when permuted (bars: spread of the repeats)")
+        if importance is None:
+            _say_nothing(axes)
+    if importance is not None:
+        _losses(left, list(importance.families.items()), _TABLE)
+        _losses(right, list(importance.features.items())[:SHOWN], _MODEL)
+    return _png(figure)
+
+
+def _losses(axes: Axes, losses: Sequence[tuple[str, Loss]], color: str) -> None:
+    names = [name for name, _ in losses][::-1]
+    values = [loss.auc_loss for _, loss in losses][::-1]
+    axes.barh(names, values, color=color, height=0.65)
+    axes.errorbar(
+        values, names, xerr=[loss.spread for _, loss in losses][::-1], fmt="none", ecolor="#333333", elinewidth=0.9
+    )
+    axes.axvline(0, color=_CHANCE, linewidth=1)
 
 
 def _png(figure: Figure) -> bytes:

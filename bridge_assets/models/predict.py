@@ -51,10 +51,11 @@ class OnnxPredictor:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if not path.is_file():
+            raise PredictorError(f"{path} is not there. What to do: materialise onnx_model")
         try:
-            self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except FileNotFoundError:
-            raise PredictorError(f"{path} is not there. What to do: materialise onnx_model") from None
+            # By its name: of bytes that it is given, a session keeps a copy for as long as it lives.
+            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise PredictorError(f"{path} is no model that ONNX Runtime can run: {error}") from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -97,12 +98,16 @@ class OnnxPredictor:
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of a fall, for whoever can do with nothing else: raises PredictorError for a regression."""
+        self.refuse_regression()
+        return self.answers(X)
+
+    def refuse_regression(self) -> None:
+        """Raises PredictorError where there is no probability to be had."""
         if self.task is not CLASSIFICATION:
             raise PredictorError(
                 "this model is a regression: it says by how many points the rating changes, and gives no probability. "
                 "What to do: ask for its answers, or deploy a model of task: classification"
             )
-        return self.answers(X)
 
 
 __all__ = ["FeatureError", "OnnxPredictor", "PredictorError"]

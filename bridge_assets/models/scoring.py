@@ -1,8 +1,9 @@
-"""Scores of one survey year by a served model. A prediction from features of other definitions is refused.
+"""Scores of one survey year by a served model: the answer, the orders to look in, why, and years until Poor.
 
-Two orders are written. `rank_in_state` goes by the probability alone: it is what the model is judged by, and is led by
-Good bridges, which fall most often. `look_first_rank` weighs the probability with what a fall would mean: see
-`look_first_weight`. A regression is ranked by its expected change in the same two ways, the greatest loss first.
+A prediction from features of other definitions is refused. Two orders are written. `rank_in_state` goes by the
+probability alone: it is what the model is judged by, and is led by Good bridges, which fall most often.
+`look_first_rank` weighs the probability with what a fall would mean: see `look_first_weight`. A regression is ranked by
+its expected change in the same two ways, the greatest loss first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.tasks import CLASSIFICATION
+from bridge_assets.models.tasks import CLASSIFICATION, task_of
 from bridge_assets.nbi.errors import SourceError
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.forest import Float16Forest
     from bridge_assets.models.predict import OnnxPredictor
     from bridge_assets.models.task import Task
     from bridge_assets.settings import LookFirstSettings
+
+NAME = "bridge_predictions"
+
+#: Rows from which on the forest's compiled loops are used: for fewer, loading them takes longer than the graph does.
+_WORTH_COMPILING = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class ServedModel:
     predictor : OnnxPredictor
     target : str
         What is foreseen: `Task.named`.
+    forest : Float16Forest, optional
+        What the predictor's graph was exported from. It decides alike, and is asked for many rows.
     """
 
     version: str
@@ -46,6 +55,7 @@ class ServedModel:
     normalization: Normalization
     predictor: OnnxPredictor
     target: str = "fall"
+    forest: Float16Forest | None = None
 
     @property
     def task(self) -> Task:
@@ -56,7 +66,16 @@ class ServedModel:
         import polars as pl
 
         scaled = self.normalization.apply(features).select(self.normalization.features).to_numpy()
-        return pl.Series(self.task.answer, self.predictor.answers(scaled), dtype=pl.Float32)
+        if self.forest is not None and len(scaled) >= _WORTH_COMPILING:
+            said = self.task.ask(self.forest, scaled)
+        else:
+            said = self.predictor.answers(scaled)
+        return pl.Series(self.task.answer, said, dtype=pl.Float32)
+
+    def fall_probability(self, features: pl.DataFrame) -> pl.Series:
+        """The same, for whoever can do with a probability alone: raises PredictorError for a regression."""
+        self.predictor.refuse_regression()
+        return self.answers(features)
 
 
 def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
@@ -75,9 +94,15 @@ def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
 
 
 def score_year(
-    lake: Lake, survey_year: int, model: ServedModel, look_first: LookFirstSettings | None = None
+    lake: Lake,
+    survey_year: int,
+    model: ServedModel,
+    look_first: LookFirstSettings | None = None,
 ) -> pl.DataFrame:
-    """Score every bridge of a survey year and write bridge_predictions.
+    """Score every bridge of a survey year and write bridge_predictions, with its note.
+
+    The note says what it was made from, which bridges got reasons against which base (`explained`), and whose years
+    until Poor stand there (`years_until_poor`), or why there are none.
 
     Parameters
     ----------
@@ -86,7 +111,7 @@ def score_year(
     survey_year : int
     model : ServedModel
     look_first : LookFirstSettings, optional
-        What a fall is worth; default: those of model_config.yaml's defaults.
+        What a fall is worth, and who gets reasons; default: those of model_config.yaml's defaults.
 
     Returns
     -------
@@ -94,8 +119,11 @@ def score_year(
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
         highest probability; equal ones in the order of their keys), look_first_rank (Int32, in its state, 1 = highest
         product of probability and `look_first_weight`; equal ones by probability, then key), target (what the
-        probability is of), model_version, features_digest; sorted by structure key. A regression has expected_change
-        (Float32, points) before the ranks, in which the lowest comes first, and a fall_probability that is null.
+        probability is of), reasons (`contributions.reasons_type`; null for all but the first of each state in the last
+        survey years), years_until_poor, years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon),
+        years_until_poor_horizon (Int16, null where no years were worked out), model_version, features_digest; sorted by
+        structure key. A regression has expected_change (Float32, points) before the ranks, in which the lowest comes
+        first, and a fall_probability that is null.
 
     Raises
     ------
@@ -104,8 +132,11 @@ def score_year(
     """
     import polars as pl
 
+    from bridge_assets.models.contributions import Explainer
+    from bridge_assets.models.expected_years import COLUMNS, years_beside
     from bridge_assets.settings import LookFirstSettings
 
+    look_first = look_first or LookFirstSettings()
     made_by = lake.note("bridge_features", survey_year)["features_digest"]
     if made_by != model.features_digest:
         raise SourceError(
@@ -115,30 +146,84 @@ def score_year(
             do="materialise bridge_features again, or train and deploy a model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)
-    state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
-    severity = model.task.severity(pl.col(model.task.answer))
-    worth = severity * look_first_weight(look_first or LookFirstSettings())
-    # Every table of scores has the column: those who read several years, or sum up falls, find nothing to add.
+    ranked = _ranked(features.with_columns(model.answers(features)), model.task, look_first)
+    explainer = Explainer(model.forest, "the forest is not served beside its graph")
+    if survey_year not in lake.years("bridge_features")[-look_first.explained_years :]:
+        explainer = Explainer(None, f"{survey_year} is none of the last years (look_first.explained_years)")
+    reasons, explained = explainer.explain(
+        ranked, model.normalization, pl.col("look_first_rank") <= look_first.explained_per_state
+    )
+    # Every table of scores has the column: who reads several years, or sums up falls, finds nothing to add.
     no_probability = [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.answer)]
+    years, until_poor = years_beside(lake, survey_year, features)
     scores = (
-        features.with_columns(model.answers(features))
-        .sort(state, -worth, -severity, "structure_key")
-        .with_columns(rank.alias("look_first_rank"))
-        .sort(state, -severity, "structure_key")
+        ranked.join(reasons, on="structure_key", how="left")
+        .join(years, on="structure_key", how="left")
         .select(
             "structure_key",
             "survey_year",
             "inspection_date",
             pl.col("condition").cast(pl.Int8),
             model.task.answer,
-            rank.alias("rank_in_state"),
+            "rank_in_state",
             "look_first_rank",
             *no_probability,
             pl.lit(model.target).alias("target"),
+            "reasons",
+            *COLUMNS,
             pl.lit(model.version).alias("model_version"),
             pl.lit(model.features_digest).alias("features_digest"),
         )
         .sort("structure_key")
     )
-    lake.write(scores, "bridge_predictions", survey_year)
+    made_from = {
+        "digest": lake.write(scores, NAME, survey_year),
+        "bridge_features": lake.digest("bridge_features", survey_year),
+        "features_digest": model.features_digest,
+        "model_version": model.version,
+        "rows": scores.height,
+    }
+    lake.write_note(NAME, survey_year, {**made_from, "explained": explained, "years_until_poor": until_poor})
     return scores
+
+
+def _ranked(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings) -> pl.DataFrame:
+    """The same rows with `rank_in_state` and `look_first_rank`."""
+    import polars as pl
+
+    state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
+    severity = task.severity(pl.col(task.answer))
+    return (
+        scored.sort(state, -severity * look_first_weight(look_first), -severity, "structure_key")
+        .with_columns(rank.alias("look_first_rank"))
+        .sort(state, -severity, "structure_key")
+        .with_columns(rank.alias("rank_in_state"))
+    )
+
+
+def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
+    """What is wrong with the scores of one survey year, one sentence each; empty where nothing is."""
+    import polars as pl
+
+    state = pl.col("structure_key").str.slice(0, 2)
+    problems = []
+    if missing := features.join(scores, on="structure_key", how="anti").height:
+        problems.append(f"{missing} bridges without a score")
+    if twice := scores.height - scores["structure_key"].n_unique():
+        problems.append(f"{twice} bridges stand there twice")
+    task = task_of(scores)
+    least, most = task.bounds
+    inside = pl.col(task.answer).is_between(least, most)
+    if odd := scores.filter(~inside.fill_null(False)).height:
+        problems.append(f"{odd} scores outside {least:g} to {most:g}")
+    counted = pl.int_range(1, pl.len() + 1).over(state)
+    problems += [
+        f"{rank} does not count the bridges of a state from 1"
+        for rank in ("rank_in_state", "look_first_rank")
+        if scores.filter(pl.col(rank).sort().over(state) != counted).height
+    ]
+    explained = pl.col("reasons").is_not_null()
+    told = scores.filter(explained).group_by(state).agg(pl.len().alias("told"), pl.col("look_first_rank").max())
+    if passed_over := told.filter(pl.col("told") != pl.col("look_first_rank")).height:
+        problems.append(f"in {passed_over} states others have reasons than the first")
+    return problems

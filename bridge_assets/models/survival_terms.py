@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.data.features import CONDITION, FEATURE_NAMES
+from bridge_assets.data.features import CONDITION, FEATURE_NAMES, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 MOVING = ("condition", "years_in_condition", "age", "age_since_work")
 
 #: Counted from where the files begin, so that they grow with the years on file and not with the structure: what they
-#: meant in the years of training they do not mean later.
-SINCE_THE_FILES_BEGIN = ("falls_so_far", "rises_so_far", "months_since_previous")
+#: meant in the years of training they do not mean later. The rate of the peers, among them, is a rate of its own: it
+#: moves with condition and time in it.
+SINCE_THE_FILES_BEGIN = ("falls_so_far", "rises_so_far", "months_since_previous", *(each.name for each in PAST))
 
 #: What is known of the present condition alone, and what stays with the structure.
 PRESENT = tuple(each.name for each in CONDITION if each.name not in (*MOVING, *SINCE_THE_FILES_BEGIN))

@@ -37,12 +37,16 @@ RATINGS = {
 #: Highest rating that is Poor (23 CFR 490.409).
 POOR = 4
 
+#: What a regression foresees of a fall, as predictions carry it.
+CHANGE = "change"
+
 _DAYS_PER_YEAR = 365.25
 
 
 def described(target: str, component: str) -> str:
     """The target in words: "the condition falls", "the deck is Poor" ..."""
-    return f"{whose(component)} " + ("is at least one point lower" if target == "fall" else f"is {POOR} or less")
+    happens = {"fall": "is at least one point lower", "poor": f"is {POOR} or less", CHANGE: "changes"}
+    return f"{whose(component)} {happens[target]}"
 
 
 def whose(component: str) -> str:
@@ -53,6 +57,12 @@ def whose(component: str) -> str:
 def named(target: str, component: str) -> str:
     """The target in a word or two, as predictions carry it: `fall`, `poor`, `fall of deck` ..."""
     return target if component == "condition" else f"{target} of {component}"
+
+
+def described_by_name(name: str) -> str:
+    """What `described` says, of the name that predictions carry."""
+    target, _, component = name.partition(" of ")
+    return described(target, component or "condition")
 
 
 def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:

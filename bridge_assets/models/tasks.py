@@ -211,10 +211,11 @@ class _Regression(Task):
         return -answers
 
     def foresees(self, target: str, component: str) -> str:
-        return f"by how many points {targets.whose(component)} changes at the next inspection (negative = worse)"
+        changes = targets.described(targets.CHANGE, component)
+        return f"by how many points {changes} at the next inspection (negative = worse)"
 
     def named(self, target: str, component: str) -> str:
-        return targets.named("change", component)
+        return targets.named(targets.CHANGE, component)
 
     def in_all(self, answers: pl.Series) -> dict[str, float]:
         return {"mean_expected_change": _mean(answers)}

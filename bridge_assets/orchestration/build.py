@@ -18,6 +18,7 @@ from bridge_assets.orchestration.assets import (
     scoring,
     warehouse,
 )
+from bridge_assets.orchestration.checks import endpoints as endpoints_checks
 from bridge_assets.orchestration.checks import inventory as inventory_checks
 from bridge_assets.orchestration.checks import lifetimes as lifetimes_checks
 from bridge_assets.orchestration.checks import model as model_checks
@@ -26,14 +27,15 @@ from bridge_assets.orchestration.checks import scoring as scoring_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs import JOBS
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.orchestration.schedules import weekly_scoring
+from bridge_assets.orchestration.rollback import ROLLBACK_JOBS
+from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
 
 #: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
 ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, lifetimes, drift, reporting]
-CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, lifetimes_checks]
+CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, lifetimes_checks, endpoints_checks]
 
 
 def build_definitions() -> dg.Definitions:
@@ -41,8 +43,8 @@ def build_definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=JOBS,
-        schedules=[weekly_scoring],
+        jobs=[*JOBS, *ROLLBACK_JOBS],
+        schedules=[weekly_scoring, smoke_checks],
         sensors=[new_survey_file],
         resources={"platform": Platform(), "dbt": dbt_resource()},
         executor=_executor(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
+from bridge_assets.environment import EnvironmentSettings
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
 
 
@@ -33,6 +34,10 @@ class Platform(dg.ConfigurableResource):
     def registry(self) -> MlflowSettings | DvcSettings:
         """Where model versions are registered (`registry` in model_config.yaml)."""
         return self.dvc if self.model.registry == "dvc" else self.mlflow
+
+    @property
+    def environment(self) -> EnvironmentSettings:
+        return EnvironmentSettings.load()
 
     @property
     def lake(self) -> Lake:

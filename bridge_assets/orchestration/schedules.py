@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.jobs import SCORING
+from bridge_assets.orchestration.jobs import SCORING, SMOKE_CHECKS
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -23,3 +23,19 @@ def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) ->
     if not (platform.data.endpoint_folder / "current").exists():
         return dg.SkipReason("No model is being served yet: materialise local_endpoint first.")
     return dg.RunRequest(partition_key=str(years[-1]))
+
+
+@dg.schedule(
+    job=SMOKE_CHECKS,
+    cron_schedule="20 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description=(
+        "Every hour: send the canary to every endpoint that is enabled, and to the local one. Skips, and says why, "
+        "while nothing is deployed."
+    ),
+)
+def smoke_checks(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+    if not (platform.data.endpoint_folder / "current").exists():
+        return dg.SkipReason("No model is being served yet: materialise local_endpoint first.")
+    return dg.RunRequest()

@@ -57,7 +57,14 @@ COLUMNS = {
         "condition_class",
         "inspection_date",
         "fall_probability",
-        "rank_in_state",
+        "state_fall_probability",
+        "look_first_rank",
+        "target",
+        "reasons",
+        "years_until_poor",
+        "years_until_poor_low",
+        "years_until_poor_high",
+        "years_until_poor_horizon",
         "model_version",
     ),
     "drift": ("survey_year", "feature", "statistic", "threshold", "drifted"),
@@ -87,12 +94,15 @@ class ConditionReport:
     outlook : pl.DataFrame
         One row a structure and scored survey year. structure_key, survey_year, state_code, county_code,
         facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
-        inspection_date (Date), fall_probability (0-1, at the next inspection), rank_in_state (1 = highest
-        probability), model_version.
+        inspection_date (Date), fall_probability (0-1, at the next inspection), state_fall_probability (mean of its
+        state), look_first_rank (1 = the one of its state to look at first), target (`targets.named`), reasons
+        (`contributions.reasons_type`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
+        beyond years_until_poor_horizon, which is null where there are none), model_version.
     evaluation : mapping or None
         The scores of `models.evaluate.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the held-out
-        inspections. Forecasts persistence, base_rate, rating_table, model and, for the sample, oracle; metrics auc,
-        average_precision, brier, worst_10 (share of the falls among the tenth with the highest probability).
+        inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting, model and,
+        for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the tenth with
+        the highest probability).
     drift : pl.DataFrame
         survey_year, feature, statistic (nullable), threshold, drifted; one row a feature and survey year.
     ingestion : pl.DataFrame

@@ -53,7 +53,7 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
         ),
         rejections=_rejections(notes),
         silent=_IN_POINTS if in_points else "",
-        provenance=_provenance(served, notes, data),
+        provenance=_provenance(served, notes, data) | _of_the_scores(lake, in_points),
     )
     return render_condition_report(report)
 
@@ -87,6 +87,26 @@ def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings)
             "ONNX model (SHA-256)": served.stages["onnx_model"][:16],
         }
     return said
+
+
+def _of_the_scores(lake: Lake, in_points: bool) -> dict[str, str]:
+    """Where the reasons and the years until Poor of the last scored year come from, or why there are none."""
+    from bridge_assets.models.scoring import NAME
+    from bridge_assets.reporting.wording import percent, plural
+
+    years = [year for year in lake.years(NAME) if lake.has_note(NAME, year)]
+    if not years:
+        return {}
+    note = lake.note(NAME, years[-1])
+    reasons, until_poor = note["explained"], note["years_until_poor"]
+    base = reasons.get("base_value")
+    return {
+        "Reasons": reasons.get("why_not")
+        or f"{plural(reasons['explained'], 'bridge', 'bridges')}, compared with a mean of "
+        f"{f'{base:+.3f} points' if in_points else percent(base)}",
+        "Years until Poor": until_poor.get("why_not")
+        or f"deterioration model {until_poor['model_version']}, {until_poor['interval']:.0%} intervals",
+    }
 
 
 def _source(data: DataSettings) -> str:

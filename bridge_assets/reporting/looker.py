@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -67,9 +68,9 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
     df : pd.DataFrame
         Columns are written in their order, the index is not written.
     out_path : str or Path
-        - a file ending in `.csv`: UTF-8, one header row, dates as YYYY-MM-DD, moments in ISO 8601, missing values
-          empty;
-        - a file ending in `.parquet`;
+        - a file ending in `.csv`: UTF-8, one header row, dates as YYYY-MM-DD, moments in ISO 8601, lists and records
+          as JSON, missing values empty;
+        - a file ending in `.parquet`, with every value as it is;
         - `https://docs.google.com/spreadsheets/d/<key>` (the tab of `#gid=`, else the first) or
           `gsheet://<key>/<tab>` (made if it is not there). Needs `pip install 'bridge-assets[sheets]'`, and
           credentials from the environment: the file that GOOGLE_APPLICATION_CREDENTIALS names, or application default
@@ -109,18 +110,19 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
             df.to_parquet(aside, index=False)
     else:
         with replacing(target) as aside:
-            _with_iso_dates(df).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
+            _as_cells(df).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
     return str(out_path)
 
 
 def sheet_rows(df: pd.DataFrame) -> list[list[Any]]:
     """The header and the rows of a table as a sheet takes them: text, numbers, Booleans, and "" for what is missing.
 
-    Dates are ISO text. Every cell has a value: a null would leave the cell's previous content standing.
+    Dates are ISO text, lists and records JSON. Every cell has a value: a null would leave the cell's previous content
+    standing.
     """
     header: list[Any] = [str(name) for name in df.columns]
     # astype(object) gives Python's own numbers instead of numpy's, which JSON does not know.
-    columns = [[_cell(value) for value in column.astype(object)] for _, column in _with_iso_dates(df).items()]
+    columns = [[_cell(value) for value in column.astype(object)] for _, column in _as_cells(df).items()]
     return [header, *(list(row) for row in zip(*columns, strict=True))]
 
 
@@ -186,7 +188,7 @@ def _open_worksheet(target: SheetTab) -> Worksheet:
         ) from error
 
 
-def _with_iso_dates(df: pd.DataFrame) -> pd.DataFrame:
+def _as_cells(df: pd.DataFrame) -> pd.DataFrame:
     from pandas.api.types import is_datetime64_any_dtype, is_object_dtype
 
     def as_text(column: pd.Series) -> pd.Series:
@@ -196,13 +198,26 @@ def _with_iso_dates(df: pd.DataFrame) -> pd.DataFrame:
             return column.astype(object).map(
                 lambda moment: _iso(moment.date() if only_dates else moment), na_action="ignore"
             )
-        return column.map(_iso, na_action="ignore") if is_object_dtype(column.dtype) else column
+        return column.map(_as_text, na_action="ignore") if is_object_dtype(column.dtype) else column
 
     return df.apply(as_text)
 
 
 def _iso(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value  # a datetime is a date
+
+
+def _as_text(value: Any) -> Any:
+    """A date as ISO text, and what no cell can hold as JSON; anything else as it is."""
+    import numpy as np
+
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    return _iso(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else _iso(value)  # numpy's arrays and numbers
 
 
 def _cell(value: Any) -> Any:

@@ -18,13 +18,21 @@ Row: TypeAlias = dict[str, Any]
 Metrics: TypeAlias = Mapping[str, float | None]
 
 ALL_STATES = "all"
-LOOK_FIRST = 25
 ORACLE = "oracle"
+
+#: Bridges in the list to be looked at first, of all states together: each state gives its first few.
+LOOK_FIRST = 25
+
+#: Reasons that are shown of a bridge, of those that its prediction carries.
+REASONS_SHOWN = 3
+
+#: Forecasts that not every evaluation holds: left out where they are not there.
+OPTIONAL = ("logistic_regression", "gradient_boosting", ORACLE)
 
 #: asset -> what it holds. The small print of each section names one of these.
 SOURCES = {
     "mart_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
-    "mart_bridge_outlook": "Every structure of a scored survey year with its fall probability and rank",
+    "mart_bridge_outlook": "Every structure of a scored survey year: its probability, ranks, why, and years until Poor",
     "bridge_model": "The evaluation of the model on held-out inspections",
     "drift_report": "Distance of each feature to the training years",
     "raw_bridges": "Rows read and loaded of each survey file",
@@ -36,6 +44,8 @@ FORECASTS = {
     "persistence": ("Persistence", "every bridge keeps its rating"),
     "base_rate": ("Base rate", "every bridge has the average probability"),
     "rating_table": ("Rating table", "the share that fell at the same rating and time in it"),
+    "logistic_regression": ("Logistic regression", "of the same features, linear"),
+    "gradient_boosting": ("Gradient boosting", "of the same features, trees one after the other"),
     "model": ("Model", "a random forest of the bridge features"),
     "oracle": ("Oracle", "the true probability, which only the sample knows: no model can do better"),
 }
@@ -105,8 +115,10 @@ def by_state(condition_by_year: pl.DataFrame, year: int | None) -> list[Row]:
 
 
 def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The structures with the highest fall probability in the survey year, or in the last one scored before it."""
+    """The first bridges of each state in the survey year, or in the last one scored before it, the first ones first."""
     import polars as pl
+
+    from bridge_assets.models.targets import described_by_name
 
     if outlook.is_empty():
         return None
@@ -115,15 +127,40 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
     if scored.is_empty():
         scored_year = int(outlook["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
         scored = _scored(outlook, scored_year)
-    highest = scored.sort("fall_probability", "structure_key", descending=[True, False]).head(LOOK_FIRST)
+    places = max(1, LOOK_FIRST // max(1, scored["state_code"].n_unique()))
+    first = scored.filter(pl.col("look_first_rank") <= places).sort(
+        "look_first_rank", "fall_probability", "structure_key", descending=[False, True, False]
+    )
     # Bars are drawn against the highest probability of the list: it is an order, and most probabilities are small.
-    scale = max((row["fall_probability"] for row in highest.iter_rows(named=True)), default=0.0) or 1.0
+    scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
     return {
         "survey_year": scored_year,
         "is_of_the_report": scored_year == year,
         "scored": scored.height,
+        "states": scored["state_code"].n_unique(),
+        "places": first["look_first_rank"].max(),
+        "mean": scored["fall_probability"].mean(),
+        "foresees": [described_by_name(target) for target in scored["target"].drop_nulls().unique().sort()],
         "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
-        "rows": [{**row, "bar": row["fall_probability"] / scale} for row in highest.iter_rows(named=True)],
+        "rows": [_to_look_at(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
+    }
+
+
+def _years_in_words(bridges: pl.DataFrame) -> pl.DataFrame:
+    from bridge_assets.models.expected_years import COLUMNS
+    from bridge_assets.models.lifetimes import in_words
+
+    return in_words(bridges.rename(COLUMNS))
+
+
+def _to_look_at(row: Row, scale: float) -> Row:
+    from bridge_assets.reporting.reasons import in_words
+
+    return {
+        **row,
+        "bar": row["fall_probability"] / scale,
+        "mark": min(1.0, (row["state_fall_probability"] or 0.0) / scale),
+        "reasons": in_words((row["reasons"] or [])[:REASONS_SHOWN]),
     }
 
 
@@ -134,7 +171,7 @@ def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
     rows = []
     for key, (name, says) in FORECASTS.items():
         metrics = evaluation.get(key, {})
-        if key == ORACLE and not known(metrics.get("auc")):
+        if key in OPTIONAL and not known(metrics.get("auc")):
             continue
         rows.append(
             {"key": key, "name": name, "says": says, "metrics": {metric: metrics.get(metric) for metric in METRICS}}

@@ -65,4 +65,11 @@ def plural(number: float, one: str, many: str) -> str:
     return f"{count(number)} {one if round(number) == 1 else many}"
 
 
-FILTERS = {each.__name__: each for each in (count, percent, share, points, decimal, month, state, plural)}
+def years(said: str | None) -> str:
+    """Years until Poor as `lifetimes.in_words` says them: `12.3`, `Poor now` for `Poor`, `over 60` for `> 60`."""
+    if said is None:
+        return DASH
+    return f"Poor{_SPACE}now" if said == "Poor" else said.replace("> ", f"over{_SPACE}")
+
+
+FILTERS = {each.__name__: each for each in (count, percent, share, points, decimal, month, state, plural, years)}

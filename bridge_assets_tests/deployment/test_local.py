@@ -7,14 +7,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from served_versions import FEATURES, answers_as, assert_whole, change_a_byte, leftovers, snapshot
 
-from bridge_assets.deployment.base import CanaryMismatch, DeploymentError
+from bridge_assets.deployment.errors import CanaryMismatch, DeploymentError
 from bridge_assets.deployment.folder import EndpointFolder, version_of
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.deployment.package import SERVED, content_name, served_digests
 from bridge_assets.models.candidate import Candidate
+from bridge_assets.storage import digest
 
 # Deploying
 
@@ -84,8 +86,9 @@ def test_versions_beyond_those_kept_are_removed_and_named(tmp_path, candidates):
 def test_a_version_exported_anew_with_other_bytes_is_taken_and_the_old_form_stays(endpoint, candidates):
     version, other = candidates[0], candidates[1]
     endpoint.deploy(version)
-    for name in ("model.onnx", "probe.json"):
+    for name in ("forest.safetensors", "model.onnx", "probe.json"):
         shutil.copyfile(other.file(name), version.file(name))
+    version.record("quantized_model")
     version.record("onnx_model")
     endpoint.deploy(version)
     assert answers_as(endpoint, version)
@@ -137,7 +140,9 @@ def test_an_incomplete_version_is_refused_before_anything_is_created(endpoint, c
 
 
 def wrong_model(candidate: Candidate, other: Candidate) -> None:
-    shutil.copyfile(other.file("model.onnx"), candidate.file("model.onnx"))
+    for name in ("forest.safetensors", "model.onnx"):
+        shutil.copyfile(other.file(name), candidate.file(name))
+    candidate.record("quantized_model")
     candidate.record("onnx_model")
 
 
@@ -272,3 +277,29 @@ def test_rollback_to_a_damaged_version_is_refused(endpoint, candidates):
 
 def test_the_name_of_a_package_tells_contents_apart(candidates):
     assert len({content_name(served_digests(candidate)) for candidate in candidates}) == 4
+
+
+# The forest beside the graph
+
+
+def test_a_whole_year_is_scored_by_the_forest_and_a_request_by_the_graph_alike(endpoint, candidates):
+    endpoint.deploy(candidates[0])
+    served = endpoint.served()
+    draw = np.random.default_rng(3)
+    year = pl.DataFrame(draw.normal(size=(20_000, len(FEATURES))).astype(np.float32), schema=list(FEATURES))
+    by_forest = served.fall_probability(year)
+    by_graph = served.fall_probability(year.head(2_000))
+    assert served.forest is not None
+    assert "packed" in vars(served.forest)  # its loops were asked
+    assert by_forest.head(2_000).to_numpy() == pytest.approx(by_graph.to_numpy(), abs=1e-6)
+
+
+def test_a_forest_of_another_graph_is_refused(endpoint, candidates):
+    endpoint.deploy(candidates[0])
+    shutil.copyfile(candidates[2].file("forest.safetensors"), candidates[1].file("forest.safetensors"))
+    manifest = candidates[1].manifest
+    manifest["stages"]["quantized_model"] = digest(candidates[1].file("forest.safetensors"))
+    candidates[1].file("manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DeploymentError, match=r"forest\.safetensors and model\.onnx are not of one model"):
+        endpoint.deploy(candidates[1])
+    assert answers_as(endpoint, candidates[0])

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from served_versions import answers_as, assert_whole, leftovers, snapshot
 
-from bridge_assets.deployment.base import DeploymentError, Probe, canary
+from bridge_assets.deployment.errors import DeploymentError
 from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.deployment.probe import Probe, compare
 from bridge_assets.models.candidate import Candidate
 
 SPAWN = multiprocessing.get_context("forkserver")
@@ -146,7 +147,7 @@ def test_readers_see_only_the_old_or_the_new_version(endpoint, candidates):
     while process.is_alive():
         served = endpoint.served()
         probe = expected[served.version]
-        canary(served.predictor.predict_proba, probe, endpoint.root)
+        compare(served.fall_probability(probe.table()).to_numpy(), probe, endpoint.root)
         seen[served.version] += 1
     process.join()
     assert process.exitcode == 0

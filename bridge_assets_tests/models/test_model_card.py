@@ -11,7 +11,9 @@ import pytest
 from bridge_assets.data.normalization import Normalization
 from bridge_assets.models.evaluate import Evaluation, evaluate
 from bridge_assets.models.groups import figures_by_group
+from bridge_assets.models.importance import permutation_importance
 from bridge_assets.models.model_card import JSON, MARKDOWN, markdown, model_card, save
+from bridge_assets.models.quantization import quantize_rf
 from bridge_assets.models.split import holdout_rows
 from bridge_assets.models.train import holdout_answers, recipe
 from bridge_assets.models.training_set import TrainingSet
@@ -34,8 +36,16 @@ def card(model, training):
     probability = holdout_answers(model, training, FEATURES)
     holdout = holdout_rows(training)
     keys = holdout.select(state=pl.col("structure_key").str.slice(0, 2), condition=pl.col("rating").cast(pl.String))
-    settings = EvaluationSettings(resamples=40)
-    found = evaluate(training, probability, oracle=training["truth"], features=FEATURES, keys=keys, settings=settings)
+    settings = EvaluationSettings(resamples=40, importance_repeats=2)
+    found = evaluate(
+        training,
+        probability,
+        oracle=training["truth"],
+        features=FEATURES,
+        keys=keys,
+        importance=permutation_importance(quantize_rf(model), training, {"traffic": ["log_adt"]}, settings),
+        settings=settings,
+    )
     assert found.groups == tuple(figures_by_group(holdout["fall"].to_numpy(), probability, keys, settings))
     ones = (1.0,) * len(FEATURES)
     made = TrainingSet(training, "a" * 64, MADE_FROM, Normalization(FEATURES, ones, ones, ones))
@@ -62,6 +72,9 @@ def test_it_says_everything_that_a_reader_asks(card):
         "| oracle (sample only) |",
         "gain over rating table",
         "expected calibration error",
+        "## What it goes by",
+        "| all of traffic | +0.",
+        "| years_in_condition | +0.",
         "| state | Alabama (01) |",
         "A probability of failure",
         "the figures say that the machinery works",
@@ -89,3 +102,4 @@ def test_a_model_with_nothing_held_out_has_a_card_too(card, training):
     text = markdown({**card, "evaluation": nothing.to_dict()})
     assert "No held-out inspections." in text
     assert "No held-out inspection to judge it on." in text
+    assert "Not worked out: there is no held-out inspection to rank." in text

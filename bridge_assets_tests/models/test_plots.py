@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from bridge_assets.models.evaluate import evaluate
-from bridge_assets.models.plots import calibration_plot_png, cuts_plot_png
+from bridge_assets.models.importance import Importance, Loss
+from bridge_assets.models.plots import calibration_plot_png, cuts_plot_png, importance_plot_png
 from bridge_assets.models.rolling_origin import rolling_origin
 from bridge_assets.models.split import holdout_rows
 from bridge_assets.models.train import holdout_answers, train_forest
@@ -25,6 +26,14 @@ def test_the_picture_is_a_png_and_the_same_each_time(model, training):
     assert image.width > 2 * image.height
     assert len(np.unique(np.asarray(image.convert("L")))) > 50, "nothing was drawn"
     assert calibration_plot_png(training, probability) == picture
+
+
+def test_importance_is_drawn_whether_or_not_there_is_one():
+    losses = {f"feature_{place}": Loss(0.1 / (place + 1), 0.01) for place in range(20)}
+    picture = importance_plot_png(Importance(0.75, 100, 100, 5, losses, {"traffic": Loss(0.2, 0.02)}))
+    assert len(np.unique(np.asarray(Image.open(io.BytesIO(picture)).convert("L")))) > 50, "nothing was drawn"
+    assert importance_plot_png(Importance(0.75, 100, 100, 5, losses, {"traffic": Loss(0.2, 0.02)})) == picture
+    assert importance_plot_png(None).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

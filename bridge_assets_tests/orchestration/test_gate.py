@@ -12,7 +12,7 @@ from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.models.candidate import latest
 from bridge_assets.models.register import configured
 from bridge_assets.models.registered import Registry
-from bridge_assets.orchestration.assets.endpoints import OVERRIDE_TAG
+from bridge_assets.orchestration.overrides import OVERRIDE_TAG
 from bridge_assets.settings import MlflowSettings
 
 MODEL = ("bridge_model", "quantized_model", "onnx_model", "registered_model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,10 +40,32 @@ def test_the_first_run_made_everything(platform) -> None:
     assert (platform.home / "reports" / "condition_report.html").is_file()
     sheet = pl.read_csv(platform.home / "reports" / "bridge_outlook.csv", infer_schema=False)
     assert sheet.height == platform.lake.read_year("bridge_predictions", YEARS[1]).height
+    assert sheet["reasons"].drop_nulls().str.contains("points").all() and sheet["reasons"].null_count() < sheet.height
     assert (
         LocalEndpoint(platform.home / "endpoints" / "local").current()
         == platform.first.materialized["bridge_model"]["model_version"]
     )
+
+
+def test_the_first_of_each_state_in_the_last_year_are_told_why(platform) -> None:
+    scores = platform.lake.read_year("bridge_predictions", YEARS[1])
+    told = scores.filter(pl.col("reasons").is_not_null())
+    assert told.height == scores.filter(pl.col("look_first_rank") <= 25).height
+    shown = platform.first.materialized["bridge_predictions"]
+    assert shown["reasons_explained"] == told.height
+    assert shown["reasons_base_value"] == pytest.approx(scores["fall_probability"].mean(), abs=1e-5)
+    assert platform.lake.read_year("bridge_predictions", YEARS[0])["reasons"].drop_nulls().is_empty()
+    outlook = platform.lake.read("mart_bridge_outlook").filter(pl.col("reasons").is_not_null())
+    assert set(outlook["structure_key"]) == set(told["structure_key"])
+
+
+def test_a_version_that_is_served_after_its_folder_is_gone_scores_without_reasons(platform) -> None:
+    version = LocalEndpoint(platform.home / "endpoints" / "local").current()
+    shutil.rmtree(platform.home / "models" / str(version))
+    made = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
+    assert made.success, failure(made)
+    assert platform.lake.read_year("bridge_predictions", YEARS[1])["reasons"].drop_nulls().is_empty()
+    assert f"no model version '{version}'" in platform.lake.note("bridge_predictions", YEARS[1])["explained"]["why_not"]
 
 
 def test_features_and_staging_take_the_same_record_of_a_structure(platform) -> None:

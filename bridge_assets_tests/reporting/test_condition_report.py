@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from html_page import Page
 
+from bridge_assets.models.contributions import reasons_type
 from bridge_assets.reporting.condition_report import ConditionReport, condition_trend_png, render_condition_report
 
 EVIL = "<script>alert('x')</script>"
@@ -50,10 +51,27 @@ def bridge(key: str, probability: float | None, **more: object) -> dict:
         "condition_class": "Poor",
         "inspection_date": dt.date(2024, 5, 1),
         "fall_probability": probability,
-        "rank_in_state": 3,
+        "state_fall_probability": 0.093,
+        "look_first_rank": 1,
+        "target": "fall",
+        "reasons": None,
+        "years_until_poor": None,
+        "years_until_poor_low": None,
+        "years_until_poor_high": None,
+        "years_until_poor_horizon": None,
         "model_version": "3fa9c1d20b7e",
         **more,
     }
+
+
+def told(feature: str, value: float | None, contribution: float) -> dict:
+    return {"feature": feature, "value": value, "contribution": contribution}
+
+
+def table(*bridges: dict) -> pl.DataFrame:
+    types = {"reasons": reasons_type(), "years_until_poor_horizon": pl.Int16}
+    types |= dict.fromkeys(("years_until_poor", "years_until_poor_low", "years_until_poor_high"), pl.Float32)
+    return pl.DataFrame(list(bridges), schema_overrides=types, infer_schema_length=None)
 
 
 @pytest.fixture
@@ -79,20 +97,39 @@ def report() -> ConditionReport:
             ],
             infer_schema_length=None,
         ),
-        outlook=pl.DataFrame(
-            [
-                bridge("25-100", 0.1234),
-                bridge("25-200", 0.5, facility_carried=EVIL, features_intersected='"BIG" & O\'NEAL CREEK'),
-                bridge("02-7", 0.3, inspection_date=None, location=None, county_code=None, condition_class="Poor"),
-                bridge("02-8", None),
-                bridge("25-300", 0.9, survey_year=2024),
-            ],
-            infer_schema_length=None,
+        outlook=table(
+            bridge(
+                "25-100",
+                0.1234,
+                look_first_rank=2,
+                condition=5,
+                condition_class="Fair",
+                years_until_poor=12.34,
+                years_until_poor_low=3.0,
+                years_until_poor_horizon=60,
+            ),
+            bridge(
+                "25-200",
+                0.5,
+                facility_carried=EVIL,
+                features_intersected='"BIG" & O\'NEAL CREEK',
+                years_until_poor_horizon=60,
+                reasons=[
+                    told("age", 61.0, 0.0412),
+                    told(EVIL, 2.0, -0.02),
+                    told("log_adt", None, 0.01),
+                    told("skew", 30.0, 0.001),
+                ],
+            ),
+            bridge("02-7", 0.3, inspection_date=None, location=None, county_code=None, condition_class="Poor"),
+            bridge("02-8", None),
+            bridge("25-300", 0.9, survey_year=2024),
         ),
         evaluation={
             "persistence": {"auc": 0.5, "average_precision": 0.1, "brier": 0.11, "worst_10": 0.1},
             "base_rate": {"auc": 0.5, "average_precision": 0.1, "brier": 0.0971, "worst_10": 0.1},
             "rating_table": {"auc": 0.613, "average_precision": 0.15, "brier": 0.0949, "worst_10": 0.174},
+            "logistic_regression": {"auc": 0.7, "average_precision": 0.22, "brier": 0.0921, "worst_10": 0.26},
             "model": {"auc": 0.711, "average_precision": 0.233, "brier": 0.0905, "worst_10": 0.283},
         },
         drift=pl.DataFrame(
@@ -176,18 +213,58 @@ def test_expected_falls_are_the_sum_of_the_probabilities_of_the_latest_year(page
     assert "Sum of the probabilities of 3 structures" in page.words
 
 
-def test_look_first_holds_the_highest_probabilities_of_the_latest_year_in_order(page: Page) -> None:
-    first = page.row("1")
-    assert [page.row(str(place))[1].rsplit(" ", 1)[-1] for place in (1, 2, 3)] == ["25-200", "02-7", "25-100"]
-    assert first[2:] == ["50.0 %", "4 Poor", "2024-05", "Massachusetts 25, county 017", "3"]
-    assert page.row("2")[4:6] == ["–", "Alaska 02, county –"]
+def looked_at(page: Page) -> list[list[str]]:
+    """The rows of the list, without its head."""
+    rows = [[" ".join(cell.split()) for cell in cells] for cells in page.rows]
+    return [row for row in rows if len(row) == 6 and row[0].isdigit()]
+
+
+def test_look_first_holds_the_first_of_each_state_in_the_latest_year_in_order(page: Page) -> None:
+    first, second, third = looked_at(page)
+    assert (first[0], second[0], third[0]) == ("1", "1", "2")
+    assert "25-200" in first[1] and "02-7" in second[1] and "25-100" in third[1]
+    assert first[2:] == ["Massachusetts 25, county 017", "4 Poor in 2024-05", "50.0 % state 9.3 %", "Poor now"]
+    assert second[2:4] == ["Alaska 02, county –", "4 Poor in –"]
     assert "25-300" not in page.words and "02-8" not in page.words
+    assert "The first 2 bridges of each state, out of 3 scored structures" in page.words
+    assert "the probability that the condition is at least one point lower at the next inspection" in page.words
 
 
-def test_look_first_stops_at_25_and_breaks_ties_by_key(report: ConditionReport) -> None:
-    many = pl.DataFrame([bridge(f"25-{number:03}", 0.2) for number in range(40)])
-    page = Page(render_condition_report(replace(report, outlook=many)))
-    assert page.row("25")[1].endswith("25-024") and "25-025" not in page.words
+def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionReport) -> None:
+    one = table(*(bridge(f"25-{number:03}", 0.2, look_first_rank=number + 1) for number in range(40)))
+    assert [row[0] for row in looked_at(Page(render_condition_report(replace(report, outlook=one))))] == [
+        str(place) for place in range(1, 26)
+    ]
+    many = table(
+        *(bridge(f"{state:02}-{rank}", 0.2, look_first_rank=rank) for state in range(1, 57) for rank in (1, 2, 3))
+    )
+    rows = looked_at(Page(render_condition_report(replace(report, outlook=many))))
+    assert [row[0] for row in rows] == ["1"] * 56
+    assert rows[0][1].endswith("01-1"), "equal ones stand in the order of their keys"
+
+
+def test_years_until_poor_stand_in_words_and_a_dash_where_there_are_none(page: Page) -> None:
+    assert [row[-1] for row in looked_at(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
+    assert "Years until Poor are counted from the inspection if nothing is done" in page.words
+
+
+def test_the_largest_reasons_stand_in_points_and_are_escaped(report: ConditionReport, page: Page) -> None:
+    assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in looked_at(page)[0][1]
+    assert "skew" not in page.words
+    assert "compared with the mean of all scored bridges (30.8 %)" in page.words
+    untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_type()))
+    assert "what moved the model" not in Page(render_condition_report(replace(report, outlook=untold))).words
+
+
+def test_another_target_is_said_as_what_it_is(report: ConditionReport) -> None:
+    decks = report.outlook.with_columns(target=pl.lit("poor of deck"))
+    words = Page(render_condition_report(replace(report, outlook=decks))).words
+    assert "the probability that the deck rating is 4 or less at the next inspection" in words
+
+
+def test_learned_baselines_stand_beside_the_model_where_they_were_measured(page: Page) -> None:
+    assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %"]
+    assert "Gradient boosting" not in page.words
 
 
 def test_scores_of_an_earlier_year_are_shown_as_such(report: ConditionReport) -> None:
@@ -284,8 +361,8 @@ def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport)
 
 
 def test_a_table_without_a_column_is_refused_by_name(report: ConditionReport) -> None:
-    with pytest.raises(ValueError, match=r"outlook lacks location, rank_in_state; it has structure_key"):
-        replace(report, outlook=report.outlook.drop("location", "rank_in_state"))
+    with pytest.raises(ValueError, match=r"outlook lacks location, look_first_rank; it has structure_key"):
+        replace(report, outlook=report.outlook.drop("location", "look_first_rank"))
 
 
 def test_trend_picture_is_a_png_of_the_same_bytes_each_time(report: ConditionReport) -> None:

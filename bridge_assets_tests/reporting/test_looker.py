@@ -53,6 +53,20 @@ def test_csv_keeps_text_as_it_is(outlook: pd.DataFrame, tmp_path: Path) -> None:
     assert float(back["fall_probability"][2]) == 1 / 3
 
 
+def test_lists_and_records_become_json_in_a_cell_and_stay_as_they_are_in_parquet(tmp_path: Path) -> None:
+    told = [{"feature": FORMULA, "value": np.float32(2), "since": dt.date(2024, 5, 1)}]
+    nested = pd.DataFrame({"reasons": [np.array(told, dtype=object), [], None], "one": [told[0], (1, 2), np.nan]})
+    cells = pd.read_csv(export_to_looker(nested, tmp_path / "x.csv"), dtype=str, keep_default_na=False)
+    plain = {"feature": FORMULA, "value": 2.0, "since": "2024-05-01"}
+    assert [json.loads(cells[name][0]) for name in cells] == [[plain], plain]
+    assert cells.iloc[1:].to_numpy().tolist() == [["[]", "[1, 2]"], ["", ""]]
+    header, *rows = sheet_rows(nested)
+    assert header == ["reasons", "one"] and [json.loads(cell) for cell in rows[0]] == [[plain], plain]
+    assert rows[1:] == [["[]", "[1, 2]"], ["", ""]]
+    back = pd.read_parquet(export_to_looker(nested[["reasons"]], tmp_path / "x.parquet"))
+    assert back["reasons"][0][0]["feature"] == FORMULA
+
+
 def test_parquet_keeps_values_and_types(outlook: pd.DataFrame, tmp_path: Path) -> None:
     back = pd.read_parquet(export_to_looker(outlook, tmp_path / "outlook.parquet"))
     pd.testing.assert_frame_equal(back, outlook.reset_index(drop=True))

@@ -9,25 +9,28 @@ from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
-    deps=["raw_bridges", "int_inspections"],
+    deps=["raw_bridges", "fct_condition_transitions"],
     partitions_def=SURVEY_YEARS,
     backfill_policy=ALL_YEARS_IN_ONE_RUN,
     group_name=groups.FEATURES,
     owners=display.OWNERS_OF_MODELS,
     kinds={"polars", "parquet"},
     description=(
-        "One bridge in one survey year: traffic, environment, structure and condition history as numbers in natural "
-        "units. A function of that record and of the inspections up to it; nothing of the future."
+        "One bridge in one survey year: traffic, environment, structure, condition and past as numbers in natural "
+        "units. A function of that record, of the inspections up to it, and of what the files up to that year tell of "
+        "its peers; nothing of the future."
     ),
 )
 def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.data import feature_engineering as engineering
+    from bridge_assets.data.peers import peer_outcomes
 
     lake = platform.lake
     with explained():
-        history = engineering.condition_history(lake.scan("int_inspections"))
+        transitions = lake.scan("fct_condition_transitions")
+        history, outcomes = engineering.condition_history(transitions), peer_outcomes(transitions)
         for year in survey_years(context):
-            features = engineering.bridge_features(lake.scan_year("raw_bridges", year), history, year)
+            features = engineering.bridge_features(lake.scan_year("raw_bridges", year), history, outcomes, year)
             digest = lake.write(features, "bridge_features", year)
             lake.write_note(
                 "bridge_features",

@@ -19,16 +19,22 @@ from bridge_assets.orchestration.resources import Platform
     description=(
         "How fast the condition of a bridge goes on falling if nothing is done: yearly rates by condition, time in it, "
         "age and the other features, fitted to intervals between inspections of any length. Its figures are those of "
-        "the same recipe on held-out structures in later years, beside Kaplan-Meier tables."
+        "the same recipe on held-out structures in later years, beside Kaplan-Meier tables. Too few falls to learn "
+        "from are no failure: the metadata says so, and what was fitted before stays."
     ),
 )
-def deterioration_model(platform: Platform) -> dg.MaterializeResult:
+def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.models.errors import TrainingError
     from bridge_assets.models.lifetimes import fit_and_keep
     from bridge_assets.models.survival_evaluation import markdown_table
     from bridge_assets.models.survival_plots import calibration_plot_png
 
     with explained():
-        kept = fit_and_keep(platform.lake, platform.data.models_folder, platform.model)
+        try:
+            kept = fit_and_keep(platform.lake, platform.data.models_folder, platform.model)
+        except TrainingError as error:  # the predictions that come after carry no years then, and need none
+            context.log.warning(str(error))
+            return dg.MaterializeResult(metadata={"why_not": str(error)})
     evaluation = kept.evaluation
     return dg.MaterializeResult(
         data_version=dg.DataVersion(kept.digest[:12]),
@@ -55,14 +61,16 @@ def deterioration_model(platform: Platform) -> dg.MaterializeResult:
     description=(
         "One bridge in one survey year: years from its inspection until its condition is Poor (4 or less) if nothing "
         "is done, expected and with an interval, and the probability of Poor within 2, 4 and 8 years. Empty years lie "
-        "beyond the horizon; 0 is Poor already."
+        "beyond the horizon; 0 is Poor already. Where no deterioration model could be fitted there are no rows."
     ),
 )
 def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.lifetimes import in_words, latest, score_year
+    from bridge_assets.models.lifetimes import NAME, fitted, in_words, latest, score_year
 
     lake, settings = platform.lake, platform.model.survival
     with explained():
+        if not fitted(platform.data.models_folder):
+            return dg.MaterializeResult(metadata={"why_not": "no deterioration model has been fitted"})
         kept = latest(platform.data.models_folder)
         for year in survey_years(context):
             scores = score_year(lake, year, kept, settings)
@@ -77,7 +85,7 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
                     "beyond_the_horizon": int(scores["median_years"].null_count()),
                     "preview": display.preview(in_words(soonest).select(scores.columns[:11])),
                 },
-                asset_key="years_until_poor",
+                asset_key=NAME,
                 partition_key=str(year),
             )
     return dg.MaterializeResult(

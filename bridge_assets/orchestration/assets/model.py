@@ -6,8 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from bridge_assets.models.candidate import latest, open_candidate
-from bridge_assets.orchestration import display, groups
-from bridge_assets.orchestration.assets.endpoints import OVERRIDE_TAG
+from bridge_assets.orchestration import display, groups, overrides
 from bridge_assets.orchestration.assets.features import training_set
 from bridge_assets.orchestration.evidence import ask_gate
 from bridge_assets.orchestration.failures import explained
@@ -39,8 +38,10 @@ class RegisterConfig(dg.Config):
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models import evaluate, model_card, plots, rolling_origin, train, training_set
+    from bridge_assets.data.features import FAMILIES
+    from bridge_assets.models import evaluate, importance, model_card, plots, rolling_origin, train, training_set
     from bridge_assets.models.groups import group_keys, groups_markdown
+    from bridge_assets.models.quantization import quantize_rf
     from bridge_assets.storage import digest as digest_of_file
     from bridge_assets.storage import replacing
 
@@ -60,11 +61,22 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             features=made.features,
             keys=group_keys(evaluate.holdout_rows(made.table), platform.lake),
             rolling=rolling_origin.rolling_origin(made.table, made.features, settings, context.log.info),
+            importance=importance.permutation_importance(
+                quantize_rf(forest),
+                made.table,
+                {family: [each.name for each in features] for family, features in FAMILIES.items()},
+                settings.evaluation,
+            ),
             settings=settings.evaluation,
         )
-        earlier_cuts = plots.cuts_plot_png(evaluation)
-        with replacing(candidate.file("earlier_cuts.png")) as aside:
-            aside.write_bytes(earlier_cuts)
+        pictures = {
+            "calibration.png": plots.calibration_plot_png(made.table, answers),
+            "importance.png": plots.importance_plot_png(evaluation.importance),
+            "earlier_cuts.png": plots.cuts_plot_png(evaluation),
+        }
+        for name, picture in pictures.items():
+            with replacing(candidate.file(name)) as aside:
+                aside.write_bytes(picture)
         evaluation.save(candidate.file("evaluation.json"))
         card = model_card.model_card(
             settings.name,
@@ -87,10 +99,12 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
             "calibration": evaluation.calibration.said if evaluation.calibration else "nothing was held out",
             "earlier_cuts": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
-            "earlier_cuts_plot": display.plot(earlier_cuts),
+            "earlier_cuts_plot": display.plot(pictures["earlier_cuts.png"]),
             "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
             "model_card": dg.MetadataValue.md(text),
-            "plot": display.plot(evaluate.calibration_plot_png(made.table, answers)),
+            "plot": display.plot(pictures["calibration.png"]),
+            "goes_by": dg.MetadataValue.md(importance.importance_markdown(evaluation.importance)),
+            "goes_by_plot": display.plot(pictures["importance.png"]),
             **{name: value for name, value in evaluation.figures().items() if value is not None},
             "digest": digest,
             "folder": display.file(candidate.folder),
@@ -195,8 +209,7 @@ def registered_model(
             for finding in ask_gate(context.instance, candidate).findings
         }
         if override:
-            context.log.warning(f"Registered although worse than the champion: {override.reason}. {found.said}")
-            context.instance.add_run_tags(context.run.run_id, {OVERRIDE_TAG: override.reason[:200]})
+            overrides.record(context, f"registering although worse than the champion. {found.said}", override)
             notes["override_reason"] = override.reason
         registered = register_version(candidate, platform.registry, home, platform.model.name, notes=notes)
         dvc_md5 = registered.notes.get("dvc_md5", "")

@@ -41,17 +41,19 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     owners=display.OWNERS_OF_DATA,
     kinds={"looker", "csv"},
     description=(
-        "One bridge of the latest scored survey year, with its names, condition and probability of a fall, as a sheet "
-        "for Looker: a file by default. Text is written raw and never executed."
+        "One bridge of the latest scored survey year, with its names, condition, probability of a fall, why, and years "
+        "until Poor, as a sheet for Looker: a file by default. Text is written raw and never executed."
     ),
 )
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:
     import polars as pl
 
     from bridge_assets.reporting.looker import export_to_looker
+    from bridge_assets.reporting.reasons import with_text
 
     with explained():
         outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")
+        outlook = with_text(outlook)
         # convert_dtypes, because pandas makes decimals of whole numbers with gaps.
         written = export_to_looker(outlook.to_pandas().convert_dtypes(), platform.data.sheet_path)
     return dg.MaterializeResult(

@@ -5,45 +5,51 @@ import dagster as dg
 from bridge_assets.orchestration import display, groups
 from bridge_assets.orchestration.assets.endpoints import local_endpoint
 from bridge_assets.orchestration.assets.features import bridge_features
+from bridge_assets.orchestration.assets.lifetimes import years_until_poor
 from bridge_assets.orchestration.failures import explained
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
-    deps=[local_endpoint, bridge_features],
+    deps=[local_endpoint, bridge_features, years_until_poor],
     partitions_def=SURVEY_YEARS,
     backfill_policy=ALL_YEARS_IN_ONE_RUN,
     group_name=groups.SCORING,
     owners=display.OWNERS_OF_MODELS,
     kinds={"onnx", "parquet"},
     description=(
-        "One bridge in one survey year: the probability that its condition falls at its next inspection, its rank in "
-        "its state (1 = look first), and the model version that says so."
+        "One bridge in one survey year: the probability that its condition falls at its next inspection, its ranks in "
+        "its state by that and by what a fall would mean (look_first_rank, 1 = look first), years until Poor, and the "
+        "model version that says so. The first of each state in the last year also carry why: what the largest "
+        "contributions to the probability are."
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     import polars as pl
 
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.models.scoring import score_year
+    from bridge_assets.models.scoring import NAME, score_year
 
     lake = platform.lake
     with explained():
         model = LocalEndpoint(platform.data.endpoint_folder).served()
         for year in survey_years(context):
             scores = score_year(lake, year, model, platform.model.look_first)
+            note = lake.note(NAME, year)
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,
                     **model.task.in_all(scores[model.task.answer]),
+                    **{f"reasons_{name}": value for name, value in note["explained"].items()},
+                    **{f"years_until_poor_{name}": value for name, value in note["years_until_poor"].items()},
                     "preview": display.preview(
-                        scores.sort(model.task.severity(pl.col(model.task.answer)), descending=True).select(
-                            scores.columns[:6]
-                        )
+                        scores.sort(
+                            "look_first_rank", model.task.severity(pl.col(model.task.answer)), descending=[False, True]
+                        ).select(scores.columns[:7])
                     ),
                 },
-                asset_key="bridge_predictions",
+                asset_key=NAME,
                 partition_key=str(year),
             )
     return dg.MaterializeResult(metadata={"model_version": model.version})

@@ -1,5 +1,17 @@
 with scores as (
-    select structure_key, survey_year, fall_probability, rank_in_state, model_version
+    select
+        structure_key,
+        survey_year,
+        fall_probability,
+        rank_in_state,
+        look_first_rank,
+        target,
+        reasons,
+        years_until_poor,
+        years_until_poor_low,
+        years_until_poor_high,
+        years_until_poor_horizon,
+        model_version
     from {{ source('lake', 'bridge_predictions') }}
     where survey_year = (select max(survey_year) from {{ source('lake', 'bridge_predictions') }})
 ),
@@ -25,8 +37,18 @@ select
     bridges.condition_class,
     bridges.inspection_date,
     scores.fall_probability,
+    -- Decimals add up to the same in any order, floating-point numbers do not.
+    cast(sum(cast(scores.fall_probability as decimal(18, 9))) over (partition by bridges.state_code) as double)
+    / count(*) over (partition by bridges.state_code) as state_fall_probability,
     scores.rank_in_state,
+    scores.look_first_rank,
+    scores.target,
+    scores.reasons,
+    scores.years_until_poor,
+    scores.years_until_poor_low,
+    scores.years_until_poor_high,
+    scores.years_until_poor_horizon,
     scores.model_version
 from bridges
 inner join scores on bridges.structure_key = scores.structure_key and bridges.survey_year = scores.survey_year
-order by scores.fall_probability desc, bridges.structure_key
+order by scores.look_first_rank, scores.fall_probability desc, bridges.structure_key

@@ -1,0 +1,31 @@
+# The image of every endpoint: Python, the libraries that answer, and boot.py. The model, and the code that answers from
+# it, come in the bundle (bridge_assets/deployment/bundle.py), which the container finds, checks and opens as it starts.
+#
+#   docker build --tag bridge-assets-serve .
+#   docker run --rm --read-only --tmpfs /tmp --publish 8080:8080 \
+#       --volume /path/to/bundle.tar.gz:/bundle.tar.gz:ro --env BRIDGE_ASSETS_PACKAGE=/bundle.tar.gz bridge-assets-serve
+FROM python:3.11-slim
+
+LABEL org.opencontainers.image.title="bridge-assets-serve" \
+      org.opencontainers.image.description="Answers how likely a bridge's condition is to fall, from a bundle of bridge-assets" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
+
+# Wheels alone: nothing is compiled, and no compiler is in the image.
+COPY configs/serving_requirements.txt /opt/bridge-assets/
+RUN python -m pip install --no-cache-dir --disable-pip-version-check --only-binary=:all: \
+        --requirement /opt/bridge-assets/serving_requirements.txt
+
+COPY bridge_assets/serve/boot.py /opt/bridge-assets/
+
+# Only /tmp is written to, and only to open an archive.
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
+# By number: Kubernetes lets no container run as a user whose number it cannot see (runAsNonRoot).
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, sys, urllib.request; sys.path.append('/opt/bridge-assets'); import boot; urllib.request.urlopen(f'http://127.0.0.1:{boot.port_of(os.environ)}/health', timeout=4)"]
+
+# SageMaker adds the word `serve`, which says nothing new.
+ENTRYPOINT ["python", "/opt/bridge-assets/boot.py"]

@@ -1,0 +1,36 @@
+"""Does what was deployed still answer as its artifact did? Asked after a deployment, and by the clock."""
+
+import dagster as dg
+
+from bridge_assets.deployment.errors import DeploymentError
+from bridge_assets.orchestration.assets.endpoints import PROVIDERS
+from bridge_assets.orchestration.resources import Platform
+
+
+def _answers_the_probe(key: str, description: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=f"{key}_endpoint", name="answers_the_probe", description=description)
+    def check(platform: Platform) -> dg.AssetCheckResult:
+        from bridge_assets.deployment.remote import open_endpoint
+
+        try:
+            report = open_endpoint(key, platform.environment, platform.data).canary()
+        except DeploymentError as error:
+            return dg.AssetCheckResult(passed=False, description=str(error))
+        return dg.AssetCheckResult(
+            passed=True,
+            description=f"{report.rows} rows, largest difference {report.largest_difference:.2e}",
+            metadata={"rows": report.rows, "largest_difference": report.largest_difference},
+        )
+
+    return check
+
+
+local = _answers_the_probe(
+    "local", "The endpoint answers its probe with the artifact's own answers, from the bytes on disk."
+)
+sagemaker, azureml, vertexai, kubernetes = (
+    _answers_the_probe(
+        provider.key, f"The front door on {provider.title} answers the probe with the artifact's own answers."
+    )
+    for provider in PROVIDERS
+)

@@ -1,0 +1,176 @@
+"""The app: routes of every provider over one predictor.
+
+Each answer carries the version and the slot that gave it. What is refused is said in one line of JSON; what fails is
+said in the log, and to the caller only that it failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bridge_assets.serve.access import AccessLog
+from bridge_assets.serve.answering import Answering
+from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
+from bridge_assets.serve.rows import Refused
+
+#: Most bytes of one body: a choice, room for 10,000 rows of 44 features.
+MOST_BYTES = 16 << 20
+
+#: Requests that may have a thread or wait for one; more are sent away with 503 and may come again. A choice.
+MOST_WAITING = 128
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+_THREADS = min(8, len(os.sched_getaffinity(0)))
+
+
+@dataclass
+class Door:
+    """What the app and the process around it share.
+
+    Attributes
+    ----------
+    answering : callable
+        The version that answers a new request.
+    closing : bool
+        The process was told to end: not ready any more, while what still comes is answered.
+    waiting : int
+        Requests that have a thread or wait for one.
+    threads : ThreadPoolExecutor
+        Where rows are read and answered.
+    """
+
+    answering: Callable[[], Answering]
+    closing: bool = False
+    waiting: int = 0
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
+
+
+def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:
+    """The app of a door.
+
+    Parameters
+    ----------
+    door : Door
+    environ : mapping
+        Holds the routes and the model's name that a provider wants: `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE`,
+        `BRIDGE_ASSETS_MODEL_NAME`.
+    lifespan : callable, optional
+        What runs beside the app.
+    """
+
+    def get(path: str, answer: Callable[[Answering], Response]) -> Route:
+        return Route(path, _asked(answer), methods=["GET"])
+
+    def post(path: str, contract: Contract) -> Route:
+        return Route(path, _predicted(door, contract), methods=["POST"])
+
+    name = environ.get("BRIDGE_ASSETS_MODEL_NAME", "bridge-fall")
+    vertex_health, vertex_predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
+    ready = partial(_health, door)
+    routes = [
+        # Google Vertex AI says which routes it wants
+        *([get(vertex_health, ready)] if vertex_health else []),
+        *([post(vertex_predict, VERTEX)] if vertex_predict else []),
+        # everybody
+        get("/health", ready),
+        post("/predict", INSTANCES),
+        # Amazon SageMaker
+        get("/ping", partial(_ping, door)),
+        post("/invocations", SAGEMAKER),
+        # Azure ML
+        post("/score", AZUREML),
+        # KServe: the Open Inference Protocol, version 2
+        get("/v2/health/live", lambda _: JSONResponse({"live": True})),
+        get("/v2/health/ready", ready),
+        get(f"/v2/models/{name}", lambda answering: JSONResponse(kserve_metadata(name, answering))),
+        get(f"/v2/models/{name}/ready", ready),
+        post(f"/v2/models/{name}/infer", kserve(name)),
+    ]
+    handlers = {Refused: _refused, HTTPException: _no_such_route}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.add_middleware(AccessLog, door=door)
+    return app
+
+
+def _asked(answer: Callable[[Answering], Response]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return answer(request.state.answering)
+
+    return endpoint
+
+
+def _predicted(door: Door, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
+    def respond(body: bytes, media_type: str, answering: Answering) -> bytes:
+        asked = contract.read(body, media_type, answering.features)
+        return json.dumps(contract.write(answering.answers(asked.table), answering, asked)).encode()
+
+    async def endpoint(request: Request) -> Response:
+        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        body = await _body(request)
+        if door.waiting >= MOST_WAITING:
+            raise Refused("too many requests are waiting; come again in a second", 503)
+        door.waiting += 1
+        try:
+            # Reading rows takes as long as answering them: neither keeps the loop from saying that we are healthy.
+            answer = await get_running_loop().run_in_executor(
+                door.threads, respond, body, media_type, request.state.answering
+            )
+        finally:
+            door.waiting -= 1
+        return Response(answer, media_type="application/json")
+
+    return endpoint
+
+
+async def _body(request: Request) -> bytes:
+    """The body, or a refusal of one that is too large. What is too large is read and dropped, up to a point: a client
+    that is still sending would not see the answer.
+    """
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size <= MOST_BYTES:
+                parts.append(part)
+            elif size > 4 * MOST_BYTES:
+                break
+    except ClientDisconnect:
+        raise Refused("the body was cut") from None
+    if size > MOST_BYTES:
+        raise Refused(f"the body is too large; send at most {MOST_BYTES >> 20} MiB", 413)
+    return b"".join(parts)
+
+
+def _health(door: Door, answering: Answering) -> Response:
+    said = {"status": "closing" if door.closing else "ok", "version": answering.version, "slot": answering.slot}
+    return JSONResponse(said, 503 if door.closing else 200)
+
+
+def _ping(door: Door, answering: Answering) -> Response:
+    return Response(status_code=503 if door.closing else 200)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    again = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse({"error": str(error)}, error.status, headers=again)
+
+
+def _no_such_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = {404: "there is no such route", 405: "this route takes another method"}.get(error.status_code, error.detail)
+    return JSONResponse({"error": what}, error.status_code, headers=error.headers)

@@ -1,0 +1,220 @@
+"""Starts a container: finds the bundle, checks its bytes, and serves with the code that lies in it.
+
+This file stands alone in the image, beside Python and the libraries. Nothing of bridge_assets is imported before the
+bundle's own `code.zip` leads `sys.path`. Everything is said by environment variables:
+
+=============================  ===========================================================================
+BRIDGE_ASSETS_PACKAGE          The bundle: a folder, an archive, or a URL (s3://, gs://, https://).
+BRIDGE_ASSETS_PACKAGE_SHA256   Of the archive; compared before anything is unpacked.
+BRIDGE_ASSETS_SLOT             `Bundle.slot`, which names model, scale, probe and code; compared before any code is
+                               run. What a URL holds is run only where this or the digest is given.
+AZUREML_MODEL_DIR              Where Azure ML mounts the bundle, used where no package is named.
+AIP_STORAGE_URI                Where Vertex AI copied it, used where no package is named.
+(none of these)                /opt/ml/model, where SageMaker unpacks it.
+BRIDGE_ASSETS_PORT             Else AIP_HTTP_PORT (Vertex AI), SAGEMAKER_BIND_TO_PORT, or 8080. 0 = any.
+BRIDGE_ASSETS_HOST             0.0.0.0 unless it is said.
+BRIDGE_ASSETS_CLOSING_SECONDS  How long requests are taken after SIGTERM (`server`).
+AIP_HEALTH_ROUTE and others    Read by the app (`app.make_app`).
+=============================  ===========================================================================
+
+What a folder or URL holds is either the unpacked bundle or one `bundle.tar.gz`. A reason not to start is one line on
+stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Mapping
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+ARCHIVE, MANIFEST, CODE = "bundle.tar.gz", "manifest.json", "code.zip"
+SHIPPED = ("model.onnx", "normalization.json", "probe.json")
+
+#: Most that one unpacked file may hold: a choice, far above any model, below what would fill a disk.
+MOST_BYTES = 1 << 30
+
+SAGEMAKER_FOLDER = "/opt/ml/model"
+
+_DEPLOY_AGAIN = "deploy the version again"
+
+
+class StartError(Exception):
+    """Why nothing is served. The message says what, where, why, and what to do."""
+
+    def __init__(self, what: str, *, where: object, why: str, do: str) -> None:
+        super().__init__(f"{where}: {what}. {why}. What to do: {do}.")
+
+
+def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
+    # Process 1 of a container ignores SIGTERM until somebody handles it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # requests come in side by side; a pool of threads is only memory
+    try:
+        folder = bundle_folder(environ)
+        slot = checked(folder, environ.get("BRIDGE_ASSETS_SLOT"))
+        port = port_of(environ)
+        here = str(Path(__file__).parent)
+        sys.path[:] = [str(folder / CODE), *(path for path in sys.path if path != here)]
+
+        from bridge_assets.serve.server import serve_package
+
+        host = environ.get("BRIDGE_ASSETS_HOST", "0.0.0.0")  # noqa: S104 # the container's own network
+        serve_package(folder, slot, host, port)
+    except Exception as error:  # whatever it is, a container's log must hold the reason in one line
+        ours = isinstance(error, StartError) or hasattr(error, "do")  # DeploymentError cannot be named here
+        said = str(error) if ours else f"{type(error).__name__}: {error}"
+        print(" ".join(said.split()), file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(2)
+    sys.exit(0)
+
+
+def bundle_folder(environ: Mapping[str, str]) -> Path:
+    """The folder that holds the unpacked bundle; an archive is compared with its digest, then unpacked below /tmp."""
+    sha256 = environ.get("BRIDGE_ASSETS_PACKAGE_SHA256")
+    named = (environ.get(variable) for variable in ("BRIDGE_ASSETS_PACKAGE", "AZUREML_MODEL_DIR", "AIP_STORAGE_URI"))
+    source = next(filter(None, named), SAGEMAKER_FOLDER)
+    if "://" in source:
+        return _fetched(source, sha256, known=bool(sha256 or environ.get("BRIDGE_ASSETS_SLOT")))
+    path = Path(source)
+    # Azure ML mounts a model that is a folder one level below the folder it names.
+    for folder in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
+        if (folder / ARCHIVE).is_file():
+            return _opened(folder / ARCHIVE, sha256)
+        if (folder / MANIFEST).is_file():
+            if sha256:
+                raise StartError(
+                    "this folder cannot be compared with BRIDGE_ASSETS_PACKAGE_SHA256",
+                    where=folder,
+                    why="That is the digest of an archive, and here lies what was in one",
+                    do="set BRIDGE_ASSETS_SLOT instead, which names the content",
+                )
+            return folder
+    if path.is_file():
+        return _opened(path, sha256)
+    raise StartError(
+        "there is no bundle",
+        where=path,
+        why=f"It holds neither {ARCHIVE} nor {MANIFEST}" if path.is_dir() else "There is no such folder or file",
+        do="set BRIDGE_ASSETS_PACKAGE to a folder, an archive or a URL",
+    )
+
+
+def checked(folder: Path, expected: str | None) -> str:
+    """The slot of a bundle (`Bundle.slot`), after comparing its bytes with the manifest and the slot with what is
+    expected.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version, served = manifest["version"], dict(manifest["served"])
+        digests = {name: _digest(folder / name) for name in (*SHIPPED, CODE)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StartError(
+            "this is no whole bundle", where=folder, why=f"{type(error).__name__}: {error}", do=_DEPLOY_AGAIN
+        ) from error
+    for name in SHIPPED:
+        if digests[name] != served.get(name):
+            raise StartError(
+                f"{name} is not what was deployed",
+                where=folder / name,
+                why=f"Its SHA-256 is {digests[name][:12]}, the manifest says {str(served.get(name))[:12]}",
+                do=_DEPLOY_AGAIN,
+            )
+    slot = f"m{version}-{hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:12]}"
+    if expected and slot != expected and not expected.startswith(f"{slot}-"):  # the rest names settings
+        why = f"It is {slot}, BRIDGE_ASSETS_SLOT says {expected}"
+        raise StartError("this is another bundle", where=folder, why=why, do=_DEPLOY_AGAIN)
+    return expected or slot
+
+
+def port_of(environ: Mapping[str, str]) -> int:
+    """The port that the provider wants."""
+    for variable in ("BRIDGE_ASSETS_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"):
+        if said := environ.get(variable):
+            if said.isascii() and said.isdigit() and int(said) < 1 << 16:
+                return int(said)
+            raise StartError("this is no port", where=variable, why=f"It is {said!r}", do="set it to 0 to 65535")
+    return 8080
+
+
+def _fetched(url: str, sha256: str | None, *, known: bool) -> Path:
+    parts = urlsplit(url)
+    if not parts.path.endswith((".tar.gz", ".tgz")):
+        parts = parts._replace(path=f"{parts.path.rstrip('/')}/{ARCHIVE}")
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))  # signatures are secrets
+    if not known:
+        raise StartError(
+            "it is not known what must lie here",
+            where=shown,
+            why="Code from elsewhere is run only where BRIDGE_ASSETS_PACKAGE_SHA256 or BRIDGE_ASSETS_SLOT names it",
+            do="set one of them to what the deployment gave",
+        )
+    try:
+        import fsspec
+
+        with tempfile.TemporaryFile() as copy:
+            there: Any
+            with fsspec.open(urlunsplit(parts), "rb") as there:
+                shutil.copyfileobj(there, copy)
+            return _unpacked(copy, sha256, shown)
+    except StartError:
+        raise
+    except Exception as error:  # each storage has errors of its own
+        why = f"{type(error).__name__}: {error}".replace(url, shown)
+        do = "correct the address, or the credentials of this container"
+        raise StartError("the archive cannot be fetched", where=shown, why=why, do=do) from None
+
+
+def _opened(path: Path, sha256: str | None) -> Path:
+    with path.open("rb") as archive:
+        return _unpacked(archive, sha256, path)
+
+
+def _unpacked(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
+    archive.seek(0)
+    if sha256 and (found := hashlib.file_digest(archive, "sha256").hexdigest()) != sha256.lower():
+        raise StartError(
+            "the archive is not what was deployed",
+            where=where,
+            why=f"Its SHA-256 is {found[:12]}, BRIDGE_ASSETS_PACKAGE_SHA256 says {sha256[:12]}",
+            do=_DEPLOY_AGAIN,
+        )
+    archive.seek(0)
+    folder = Path(tempfile.mkdtemp(prefix="bridge_assets_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is None or member.name not in (*SHIPPED, MANIFEST, CODE) or member.size > MOST_BYTES:
+                    raise tarfile.TarError(f"it holds {member.name!r}, which is no part of a bundle, or too large")
+                with (folder / member.name).open("xb") as file:
+                    shutil.copyfileobj(content, file)
+            while unzipped.read(1 << 16):  # to the end, where the checksum of it all stands
+                pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise StartError(
+            "the archive cannot be unpacked", where=where, why=f"{type(error).__name__}: {error}", do=_DEPLOY_AGAIN
+        ) from error
+    return folder
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

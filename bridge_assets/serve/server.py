@@ -1,0 +1,146 @@
+"""The process around the app: binds a port, follows versions, and ends without cutting a request.
+
+Told to end (SIGTERM), it says that it is not ready and goes on answering for a few seconds, since whoever sends
+requests learns of it late; then it takes no more, and ends when the last answer is out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from bridge_assets.deployment.errors import DeploymentError
+from bridge_assets.deployment.package import Package
+from bridge_assets.serve.access import say
+from bridge_assets.serve.answering import Answering, Follower
+from bridge_assets.serve.app import Door, make_app
+
+#: Seconds that a server goes on taking requests after SIGTERM. Kubernetes sends it while it tells the others.
+CLOSING_SECONDS = 5.0
+
+#: Seconds for the answers that are under way then. Together less than the 30 s after which Kubernetes kills.
+_LAST_ANSWERS_SECONDS = 20
+
+#: Seconds between two looks at what the local endpoint points to.
+_LOOK_SECONDS = 0.2
+
+#: Longer than load balancers keep an idle connection (60 s is common), so that they close it and not we.
+_KEEP_ALIVE_SECONDS = 75
+
+
+def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
+    """Serve one package until the process is told to end.
+
+    Raises
+    ------
+    DeploymentError
+        If it cannot be loaded, does not answer its probe, or the port is taken.
+    """
+    answering = Answering.load(Package(folder), slot)
+    _serve(Door(lambda: answering), host, port)
+
+
+def serve_endpoint(root: Path, host: str, port: int) -> None:
+    """Serve what the folder of the local endpoint points to, and follow it.
+
+    Raises
+    ------
+    DeploymentError
+        If nothing is deployed there, it cannot be loaded, or the port is taken.
+    """
+    follower = Follower(root)
+    _serve(Door(lambda: follower.current), host, port, follower.refresh)
+
+
+def _serve(door: Door, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
+    @asynccontextmanager
+    async def following(app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(_follow(door, refresh)) if refresh else None
+        yield
+        if task:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    config = uvicorn.Config(
+        make_app(door, lifespan=following),
+        # Named, so that a server is the same whatever else is installed beside it.
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
+    with _bound(host, port) as listening:
+        _Server(config, door, float(os.environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", CLOSING_SECONDS))).run([listening])
+
+
+async def _follow(door: Door, refresh: Callable[[], bool]) -> None:
+    failed = ""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            if await asyncio.to_thread(refresh):
+                say("version", version=door.answering().version, slot=door.answering().slot)
+            failed = ""
+        except Exception as error:  # what answered goes on answering; the next look may find it mended
+            if failed != (failed := f"{type(error).__name__}: {error}"):
+                say("not taken", why=failed, version=door.answering().version)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # TCP by name: asyncio sends small answers at once (TCP_NODELAY) only where the socket says that it is TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        do = "name another one, or end what has it"
+        raise DeploymentError("the port cannot be taken", where=f"{host}:{port}", why=str(error), do=do) from error
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """A server that is not ready for a while before it stops."""
+
+    def __init__(self, config: uvicorn.Config, door: Door, closing_seconds: float) -> None:
+        super().__init__(config)
+        self._door, self._closing_seconds, self._until = door, closing_seconds, float("inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        answering, listening = self._door.answering(), (sockets or [])[0].getsockname()
+        say("serving", version=answering.version, slot=answering.slot, host=listening[0], port=listening[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not the base's: it would raise the signal again at the end, so that an orderly end looked like a kill.
+        if self._door.closing or sig == signal.SIGINT:
+            self.should_exit = True
+        self._door.closing = True
+        self._until = min(self._until, time.monotonic() + self._closing_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        return time.monotonic() >= self._until or await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        say("closing")
+        await super().shutdown(sockets)
+        self._door.threads.shutdown()

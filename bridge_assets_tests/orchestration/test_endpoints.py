@@ -1,0 +1,202 @@
+"""Every target asks the same gate before anything is sent, says what it lacks, and can be gone back on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from slack_receiver import slack_receiver
+from small_platform import defs, failure
+
+from bridge_assets.cli import main
+from bridge_assets.deployment.gate import REQUIRED
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.deployment.remote import TARGETS
+from bridge_assets.environment import EnvironmentSettings
+from bridge_assets.models.candidate import Candidate, latest
+from bridge_assets.orchestration.assets.endpoints import PROVIDERS
+from bridge_assets.orchestration.evidence import ABOUT
+
+KEYS = [provider.key for provider in PROVIDERS]
+
+#: Enough for a target to be opened; nothing answers at these addresses, so that asking one before the gate shows.
+CONFIGURED = {
+    "sagemaker": {
+        "REGION": "us-east-1",
+        "ROLE_ARN": "arn:aws:iam::123456789012:role/none",
+        "IMAGE": "123456789012.dkr.ecr.us-east-1.amazonaws.com/none:1",
+        "BUCKET": "s3://none/bridges",
+    },
+    "azureml": {
+        "SUBSCRIPTION_ID": "00000000-0000-0000-0000-000000000000",
+        "RESOURCE_GROUP": "none",
+        "WORKSPACE": "none",
+        "IMAGE": "none.azurecr.io/none:1",
+    },
+    "vertexai": {
+        "PROJECT": "none",
+        "IMAGE": "us-central1-docker.pkg.dev/none/none/none:1",
+        "BUCKET": "gs://none/bridges",
+    },
+    "kubernetes": {"CONTEXT": "none", "IMAGE": "none:1", "ARTIFACTS": "/nowhere"},
+}
+
+
+@pytest.fixture
+def configured(monkeypatch, tmp_path):
+    """Every target configured, none of them reachable, no credentials."""
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "none",
+        "contexts": [{"name": "none", "context": {"cluster": "none", "user": "none"}}],
+        "clusters": [{"name": "none", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "none", "user": {}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for key, values in CONFIGURED.items():
+        for name, value in values.items():
+            monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__{name}", value)
+
+
+def test_every_target_has_a_section_of_its_own_and_a_class() -> None:
+    assert set(KEYS) == set(TARGETS)
+    environment = EnvironmentSettings.load()
+    assert not any(getattr(environment, key).enabled for key in KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_target_that_is_not_configured_says_in_one_line_what_it_needs(platform, key) -> None:
+    said = failure(platform.materialize(f"{key}_endpoint"))
+    line = next(line for line in said.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
+    assert f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__" in line
+    assert "pip install 'bridge-assets[" in line
+
+
+def record(instance: dg.DagsterInstance, candidate: Candidate, states: dict[str, str]) -> None:
+    """Report an evaluation of every required check, as a run would have: passed, failed, or about other bytes."""
+    for requirement in REQUIRED:
+        state = states.get(str(requirement), "passed")
+        if state == "missing":
+            continue
+        about = "0" * 64 if state == "stale" else candidate.stages[requirement.asset]
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(requirement.asset),
+                check_name=requirement.check,
+                passed=state != "failed",
+                metadata={ABOUT: dg.MetadataValue.text(about)},
+            )
+        )
+
+
+STATES = {"failed": "failed", "stale": "outdated", "missing": "outdated"}
+
+
+@pytest.mark.parametrize(("key", "state"), list(itertools.product(KEYS, STATES)))
+def test_a_closed_gate_is_closed_on_every_target_before_anything_is_sent(platform, configured, key, state) -> None:
+    """The newest evaluation about the version's bytes decides: a failed one closes the gate; where there is none about
+    its bytes, those about others count for nothing.
+    """
+    candidate = latest(platform.home / "models")
+    requirement = REQUIRED[-1]
+    if state == "failed":
+        time.sleep(0.01)  # newer than what the first run recorded
+        with dg.DagsterInstance.get() as instance:
+            record(instance, candidate, {str(requirement): "failed"})
+    else:
+        manifest = candidate.manifest
+        manifest["stages"][requirement.asset] = ("1" if state == "stale" else "2") * 64
+        candidate.file("manifest.json").write_text(json.dumps(manifest))
+    said = failure(platform.materialize(f"{key}_endpoint"))
+    assert "the gate is closed" in said
+    assert f"{requirement} {STATES[state]}" in said
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_open_gate_lets_the_version_through_to_the_target(platform, configured, key, monkeypatch) -> None:
+    """Nothing answers there: what fails is the sending, and it fails as something a person can read."""
+    monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__WAIT_MINUTES", "0.001")
+    result = platform.materialize(f"{key}_endpoint")
+    assert not result.success
+    said = failure(result)
+    assert "the gate is" not in said
+    assert "What to do:" in said
+
+
+def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
+    asked = defs.resolve_job_def("smoke_checks").asset_layer.asset_graph
+    selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "answers_the_probe"}
+    assert "local_endpoint:answers_the_probe" in selected
+    made = defs.resolve_job_def("full_pipeline").asset_layer.selected_asset_keys
+    assert not any(dg.AssetKey(provider.asset) in made for provider in PROVIDERS)
+
+
+def test_an_override_is_told_to_slack(platform, monkeypatch) -> None:
+    candidate = latest(platform.home / "models")
+    manifest = candidate.manifest
+    manifest["stages"]["training_set"] = "0" * 64
+    candidate.file("manifest.json").write_text(json.dumps(manifest))
+    reason = "Agreed with the bridge office on Monday"
+    with slack_receiver() as slack:
+        monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
+        result = platform.materialize("local_endpoint", config={"override_reason": reason})
+        assert result.success, failure(result)
+        [text] = slack.texts
+    assert reason in text
+    assert "training_set:no_leakage outdated" in text
+    assert result.run_id in text
+
+
+def go_back(**config: str) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.get() as instance:
+        return defs.resolve_job_def("rollback_local").execute_in_process(
+            instance=instance,
+            run_config={
+                "ops": {"go_back_local": {"config": config}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+
+
+def test_the_rollback_job_goes_back_and_the_asset_says_so(platform, monkeypatch) -> None:
+    endpoint = LocalEndpoint(platform.home / "endpoints" / "local")
+    first = endpoint.current()
+    assert "no previous version" in failure(go_back())
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
+    trained = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model")
+    assert trained.success, failure(trained)
+    assert platform.materialize("local_endpoint").success
+    second = endpoint.current()
+    assert second != first
+    assert go_back().success
+    assert endpoint.current() == first
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("local_endpoint"))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.metadata["model_version"].value == first
+    assert event.asset_materialization.metadata["rollback"].value is True
+
+
+def test_only_what_answered_can_be_gone_back_to(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
+    assert platform.materialize("bridge_model", "quantized_model", "onnx_model", checks=False).success
+    untried = latest(platform.home / "models").version
+    assert f"no version {untried!r} to go back to" in failure(go_back(model_version=untried))
+
+
+def test_the_command_line_goes_back_too_and_says_what_a_target_needs(platform) -> None:
+    refused = CliRunner().invoke(main, ["rollback", "sagemaker"])
+    assert refused.exit_code == 1
+    assert "BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__" in refused.output
+    local = CliRunner().invoke(main, ["rollback"])
+    assert "no previous version" in local.output

@@ -1,0 +1,394 @@
+"""Azure, as far as Azure Machine Learning's SDK speaks to it: a resource manager and the scoring addresses of endpoints
+(what these lean on is in `azure_around`).
+
+Rules of the real service that a deployment can trip over are kept: names unique in a region, one operation at a time on
+a resource, traffic only to deployments that stand, no deletion of one that has traffic, a model's path fixed for good.
+Faults come on demand (`Azure.fault` and what follows it).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from providers.azure_around import BLOBS, CREDENTIALS, SIGN_IN, TENANT, TOKEN, Containers, Store, sign_in
+from providers.tls_proxy import Answer, Cut, Request, internet
+
+SUBSCRIPTION, GROUP, WORKSPACE, REGION = "00000000-0000-0000-0000-000000000000", "rg", "bridges", "eastus"
+_WORKSPACE = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+    f"/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE}"
+)
+_ARM, _SCORING, _KEY = "management.azure.com", f"{REGION}.inference.ml.azure.com", "a-key"
+
+_YOUNG, _OLD = "2126-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class _Operation:
+    """What goes on with a resource: it ends at the second look, or never."""
+
+    path: str
+    ends: dict[str, Any] | None  # what the resource is in the end; None = gone
+    stuck: bool
+    looks: int = 0
+    error: str = ""
+    status: str = "InProgress"
+
+
+@dataclass
+class _Fault:
+    method: str
+    path: re.Pattern[str]
+    answer: Answer | None  # None = the connection is cut
+    times: int
+    done: bool  # what was asked is done all the same
+
+
+@dataclass
+class Azure:
+    """The state of a subscription with one workspace. Paths of resources are kept below the workspace, as they came."""
+
+    containers: Containers
+    store: Store = field(default_factory=Store)
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    sign_in_error: str = ""
+    behind: dict[str, str] = field(default_factory=dict)  # a slot -> the one whose container answers for it
+    front_door: list[str] = field(default_factory=list)  # who answers the next requests that name no deployment
+    prompt: bool = False  # what does not get stuck has ended when it is answered
+    asked: int = 0
+    _faults: list[_Fault] = field(default_factory=list)
+    _operations: dict[str, _Operation] = field(default_factory=dict)
+    _stuck: list[re.Pattern[str]] = field(default_factory=list)
+    _gone_after: int | None = None
+    _lock: Any = field(default_factory=threading.RLock)
+    _numbers: Any = field(default_factory=itertools.count)
+
+    # What tests say and ask -----------------------------------------------------------------------------------------
+
+    def fault(
+        self,
+        method: str,
+        path: str,
+        status: int = 0,
+        code: str = "Fault",
+        times: int = 1,
+        done: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Answer the next requests with an error; status 0 cuts the connection. `done`: do first what they ask."""
+        content = {"error": {"code": code, "message": f"{code}: on demand"}}
+        answer = Answer(status, content, headers or {}) if status else None
+        self._faults.append(_Fault(method, re.compile(path), answer, times, done))
+
+    def stick(self, path: str) -> None:
+        """Making or changing such a resource never ends."""
+        self._stuck.append(re.compile(path))
+
+    def vanish_after(self, changes: int) -> None:
+        """Do so many changes more, then answer nothing: what is seen from here when the client is killed."""
+        self._gone_after = len(self.changes) + changes
+
+    def come_back(self) -> None:
+        """Answer again. Time has passed: what went on has ended."""
+        self._gone_after = None
+        for operation in self._operations.values():
+            if not operation.stuck:
+                self._end(operation)
+
+    def age(self, path: str) -> None:
+        """Let a resource look as if it was last changed long ago."""
+        self.resources[path]["systemData"] = dict.fromkeys(("createdAt", "lastModifiedAt"), _OLD)
+
+    def put(self, path: str, **resource: Any) -> None:
+        """A resource that somebody made."""
+        self.resources[path] = self._whole(path, deepcopy(resource)) | {"systemData": _made()}
+        self.resources[path]["properties"]["provisioningState"] = "Succeeded"
+
+    def spent(self) -> bool:
+        """Whether every fault has struck."""
+        return not any(fault.times for fault in self._faults)
+
+    def states(self) -> dict[str, Any]:
+        """Everything but the records of images, which are nobody's."""
+        named = {path: it for path, it in self.resources.items() if "/environments/" not in path}
+        return deepcopy({path: (it.get("tags"), it["properties"]) for path, it in named.items()})
+
+    def save(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What stands, for `restore`."""
+        return deepcopy((self.resources, self.store.blobs))
+
+    def restore(self, saved: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Nothing but what stood then."""
+        self.reset()
+        self.resources, self.store.blobs = deepcopy(saved)
+
+    def reset(self) -> None:
+        """A fresh subscription; containers stay."""
+        self.__dict__.update(Azure(self.containers).__dict__)
+        self.put("", location=REGION, properties={"storageAccount": "/x/bridgestore", "keyVault": "/x/k"})
+        self.put(
+            "/datastores/workspaceblobstore",
+            properties={
+                "datastoreType": "AzureBlob",
+                "accountName": "bridgestore",
+                "containerName": "azureml",
+                "endpoint": "core.windows.net",
+                "protocol": "https",
+                "isDefault": True,
+                "credentials": self.store.credentials,
+            },
+        )
+        self.changes.clear()
+
+    # Which service is asked -----------------------------------------------------------------------------------------
+
+    def answer(self, asked: Request) -> Answer:
+        self.asked += 1
+        if asked.host == SIGN_IN:
+            return sign_in(asked, self.sign_in_error)
+        if asked.host.endswith(_SCORING):
+            return self._faulty(asked, asked.path) or self._score(asked)
+        with self._lock:
+            if asked.host == BLOBS:
+                return self._faulty(asked, asked.path) or self.store.answer(asked)
+            path = asked.path.replace(_WORKSPACE, "", 1).rstrip("/")
+            if self._gone_after is not None and len(self.changes) >= self._gone_after:
+                raise Cut
+            if asked.headers.get("authorization") != f"Bearer {TOKEN}":
+                return _error(401, "ExpiredAuthenticationToken", "The access token is missing or expired.")
+            return self._faulty(asked, path) or self._arm(asked, path)
+
+    def _faulty(self, asked: Request, path: str) -> Answer | None:
+        for fault in self._faults:
+            if fault.times and fault.method == asked.method and fault.path.search(path):
+                fault.times -= 1
+                if fault.done:
+                    self._arm(asked, path)
+                if fault.answer is None:
+                    raise Cut
+                return fault.answer
+        return None
+
+    # The resource manager -------------------------------------------------------------------------------------------
+
+    def _arm(self, asked: Request, path: str) -> Answer:
+        if path.startswith("/operations/"):
+            return self._look(path.rpartition("/")[2])
+        match asked.method, path.rpartition("/")[2]:
+            case "POST", "listKeys":
+                return Answer(200, {"primaryKey": _KEY, "secondaryKey": _KEY})
+            case "POST", "listSecrets":
+                return Answer(200, self.store.secrets)
+            case "POST", "getLogs":
+                lines = self.containers.logs.get(path.split("/")[-2], "").splitlines()
+                return Answer(200, {"content": "\n".join(lines[-int(asked.json().get("tail") or 50) :])})
+            case "GET", "models" | "onlineEndpoints" | "deployments" | "versions" | "datastores":
+                return Answer(
+                    200, {"value": [it for at, it in self.resources.items() if at.rpartition("/")[0] == path]}
+                )
+            case "GET", _:
+                self._pass_time(path)
+                if path.startswith("/datastores/"):
+                    self.resources[path]["properties"]["credentials"] = self.store.credentials
+                return Answer(200, self.resources[path]) if path in self.resources else _missing(path)
+            case "PUT", _:
+                return self._changed(f"PUT {path}", self._put(path, asked.json()))
+            case "DELETE", _:
+                return self._changed(f"DELETE {path}", self._delete(path))
+        return _error(405, "MethodNotAllowed", f"{asked.method} {path} is nothing that this server knows")
+
+    def _changed(self, what: str, answer: Answer) -> Answer:
+        if answer.status < 400:
+            self.changes.append(what)
+        return answer
+
+    def _put(self, path: str, body: dict[str, Any]) -> Answer:
+        there, resource = self.resources.get(path), self._whole(path, body)
+        endpoint = _parts(path)[0]
+        if refused := self._refusal(path, there, resource):
+            return _error(*refused)
+        state = "Updating" if there else "Creating"
+        resource["systemData"] = _made()
+        if not endpoint:
+            resource["properties"]["provisioningState"] = "Succeeded"
+            self.resources[path] = resource
+            return Answer(200 if there else 201, resource)
+        shown = deepcopy(there or resource)
+        shown["properties"]["provisioningState"], shown["systemData"] = state, _made()
+        self.resources[path] = shown
+        headers = self._begin(path, resource)
+        return Answer(200 if there else 201, self.resources[path], headers)
+
+    def _refusal(self, path: str, there: dict | None, resource: dict) -> tuple[int, str, str] | None:
+        endpoint, slot = _parts(path)
+        properties = resource["properties"]
+        if there and endpoint and there["properties"]["provisioningState"] in ("Creating", "Updating", "Deleting"):
+            return 409, "ResourceOperationInProgress", f"An operation on {path} is in progress."
+        if there and "/models/" in path and there["properties"]["modelUri"] != properties["modelUri"]:
+            return 400, "UserError", "The asset's path cannot be changed."
+        if endpoint and not slot:
+            if endpoint in self.taken:
+                said = "There is already an endpoint with this name, Endpoint name needs to be unique within a region."
+                return 400, "BadArgument", f"{said} Try some other name."
+            if unknown := [
+                name for name in properties["traffic"] if f"{path}/deployments/{name}" not in self.resources
+            ]:
+                return 400, "BadArgument", f"Traffic to deployments that do not exist: {unknown}"
+            if sum(properties["traffic"].values()) not in (0, 100):
+                return 400, "BadArgument", "The sum of traffic must be 0 or 100."
+        if slot:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{2,31}", slot):
+                return 400, "BadArgument", f"{slot} is no name of a deployment"
+            for what in (properties["model"], properties["environmentId"]):
+                if what.replace(_WORKSPACE, "", 1) not in self.resources:
+                    return 400, "BadArgument", f"{what} does not exist"
+        return None
+
+    def _delete(self, path: str) -> Answer:
+        there = self.resources.get(path)
+        if there is None:
+            return Answer(204)
+        endpoint, slot = _parts(path)
+        if not endpoint:
+            del self.resources[path]
+            return Answer(200)
+        traffic = self.resources[f"/onlineEndpoints/{endpoint}"]["properties"]["traffic"]
+        if slot and traffic.get(slot):
+            return _error(409, "Conflict", f"Deployment {slot} has traffic; set it to 0 first.")
+        for operation in self._operations.values():  # a creation that is under way ends by it
+            operation.status = "Canceled" if operation.path == path else operation.status
+        there["properties"]["provisioningState"] = "Deleting"
+        headers = self._begin(path, None)
+        return Answer(202 if headers else 204, b"", headers)
+
+    def _begin(self, path: str, ends: dict[str, Any] | None) -> dict[str, str]:
+        number = str(next(self._numbers))
+        stuck = ends is not None and any(pattern.search(path) for pattern in self._stuck)
+        self._operations[number] = _Operation(path, ends, stuck)
+        if self.prompt and not stuck:
+            self._end(self._operations[number])
+            return {}
+        where = f"https://{_ARM}{_WORKSPACE}/operations/{number}?api-version=2024-01-01"
+        return {"Azure-AsyncOperation": where, "Location": where, "x-ms-retry-after-ms": "1"}
+
+    def _pass_time(self, path: str) -> None:
+        """Every look at a resource is a moment later; what goes on with it ends at the second one."""
+        for operation in self._operations.values():
+            if operation.path == path:
+                operation.looks += 1
+                if operation.looks > 1 and not operation.stuck:
+                    self._end(operation)
+
+    def _look(self, number: str) -> Answer:
+        if (operation := self._operations.get(number)) is None:
+            return _missing(number)
+        self._pass_time(operation.path)
+        said: dict[str, Any] = {"status": operation.status}
+        if operation.status == "Failed":
+            said["error"] = {"code": "DeploymentFailed", "message": operation.error}
+        return Answer(200, said, {"x-ms-retry-after-ms": "1"})
+
+    def _end(self, operation: _Operation) -> None:
+        if operation.status != "InProgress":
+            return
+        path, slot = operation.path, _parts(operation.path)[1]
+        if operation.ends is None:
+            for gone in [at for at in self.resources if at == path or at.startswith(f"{path}/")]:
+                del self.resources[gone]
+        else:
+            if slot:
+                operation.error = self._start(slot, operation.ends)
+            self.resources[path] = operation.ends
+            operation.ends["properties"]["provisioningState"] = "Failed" if operation.error else "Succeeded"
+        operation.status = "Failed" if operation.error else "Succeeded"
+
+    def _whole(self, path: str, resource: dict[str, Any]) -> dict[str, Any]:
+        """With what the service adds."""
+        properties = resource.setdefault("properties", {})
+        resource |= {"id": _WORKSPACE + path, "name": path.rpartition("/")[2] or WORKSPACE, "type": "x"}
+        endpoint, slot = _parts(path)
+        if slot:
+            properties.setdefault("endpointComputeType", "Managed")
+            properties.setdefault("scaleSettings", {"scaleType": "Default"})
+            resource.setdefault("sku", {"name": "Default", "capacity": 1})
+        elif endpoint:
+            resource["identity"] = {"type": "SystemAssigned", "principalId": "p", "tenantId": TENANT}
+            properties["scoringUri"] = f"https://{endpoint}.{_SCORING}/score"
+            properties.setdefault("authMode", "Key")
+            for key in ("traffic", "mirrorTraffic", "properties"):
+                properties[key] = properties.get(key) or {}
+        elif "/models/" in path:
+            properties["flavors"] = properties.get("flavors") or {}
+            resource["tags"] = properties.get("tags")
+        return resource
+
+    # Containers -----------------------------------------------------------------------------------------------------
+
+    def _start(self, slot: str, deployment: dict[str, Any]) -> str:
+        """Start the container of a deployment; the error, if it does not come up."""
+        properties = deployment["properties"]
+        model = self.resources[properties["model"].replace(_WORKSPACE, "", 1)]
+        blob = model["properties"]["modelUri"].partition("/paths/")[2]
+        if (there := self.store.blobs.get(f"/azureml/{blob}")) is None:
+            return f"The model's file {blob} does not exist"
+        environ = properties.get("environmentVariables") or {}
+        deployment["container"] = self.containers.start(slot, blob.rpartition("/")[2], there[0], environ)
+        return "" if deployment["container"] else "User container has crashed or terminated."
+
+    def _score(self, asked: Request) -> Answer:
+        endpoint = self.resources.get(f"/onlineEndpoints/{asked.host.partition('.')[0]}")
+        if endpoint is None:
+            return _error(404, "NotFound", "There is no such endpoint.")
+        if asked.headers.get("authorization") != f"Bearer {_KEY}":
+            return _error(401, "Unauthorized", "The key is missing or wrong.")
+        traffic = endpoint["properties"]["traffic"]
+        slot = asked.headers.get("azureml-model-deployment")
+        if slot is None:
+            slot = self.front_door.pop(0) if self.front_door else max(traffic, key=traffic.__getitem__, default="")
+        there = self.resources.get(f"/onlineEndpoints/{endpoint['name']}/deployments/{self.behind.get(slot, slot)}")
+        if not there or not there.get("container"):
+            return _error(404, "NotFound", f"There is no deployment {slot!r} that answers.")
+        environment = self.resources[there["properties"]["environmentId"].replace(_WORKSPACE, "", 1)]
+        route = environment["properties"]["inferenceConfig"]["scoringRoute"]
+        assert route["port"] == 8080  # where the served app listens in its container
+        return self.containers.ask(there["container"] + route["path"], asked)
+
+
+def _parts(path: str) -> tuple[str, str]:
+    """Endpoint and deployment in a path; empty where there is none."""
+    found = re.fullmatch(r"/onlineEndpoints/([^/]+)(?:/deployments/([^/]+))?", path)
+    return (found[1], found[2] or "") if found else ("", "")
+
+
+def _made() -> dict[str, str]:
+    return dict.fromkeys(("createdAt", "lastModifiedAt"), _YOUNG)
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    return Answer(status, {"error": {"code": code, "message": message}})
+
+
+def _missing(path: str) -> Answer:
+    return _error(404, "ResourceNotFound", f"The Resource {path!r} was not found.")
+
+
+@contextmanager
+def azure_server(folder: Path) -> Iterator[tuple[Azure, dict[str, str]]]:
+    """A subscription with a workspace, and the environment variables that make a client come to it."""
+    azure = Azure(Containers(folder))
+    azure.reset()
+    with internet([SIGN_IN, _ARM, BLOBS, f"*.{_SCORING}"], azure.answer, folder) as variables:
+        try:
+            yield azure, {**variables, **CREDENTIALS}
+        finally:
+            azure.containers.end()

@@ -1,0 +1,252 @@
+"""What a Kubernetes API server keeps: objects by kind and name, who owns which field, and server-side apply.
+
+As the real one: a field that another manager set to another value is a conflict (409, its causes name manager and
+field); a field that an apply leaves out is removed if nobody else owns it; what changes nothing changes no
+`resourceVersion`; a change of `spec` raises `generation`. A dry run validates strictly, against the real schemas; what
+is meant is not validated again, which would take most of a test's time.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import kubernetes_validate
+
+Path = tuple[str, ...]
+Key = tuple[str, str]
+
+#: Lists that are merged item by item, and the fields that tell the items apart; any other list is one value.
+_MERGED = {
+    "containers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "ports": ("containerPort", "port", "protocol"),
+    "volumeMounts": ("mountPath",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}
+
+_SCHEMAS = "1.34"
+
+
+class Refused(Exception):
+    """An answer that is an error, as the API server words it."""
+
+    def __init__(self, status: int, reason: str, message: str, causes: list[dict[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": {"causes": causes or []},
+            "code": status,
+        }
+
+
+@dataclass
+class Store:
+    """Objects of one namespace, by plural and name. Whoever looks at more than one holds `lock`."""
+
+    objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    owners: dict[Key, dict[str, set[Path]]] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _version: int = 0
+
+    def get(self, key: Key) -> dict[str, Any]:
+        if key not in self.objects:
+            raise Refused(404, "NotFound", f'{key[0]} "{key[1]}" not found')
+        return self.objects[key]
+
+    def all(self, plural: str, selector: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        found = [each for (kind, _), each in sorted(self.objects.items()) if kind == plural]
+        return [each for each in found if selects(selector or {}, each["metadata"].get("labels", {}))]
+
+    def create(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
+        if key in self.objects:
+            raise Refused(409, "AlreadyExists", f'{key[0]} "{key[1]}" already exists')
+        return self._write(key, copy.deepcopy(document))
+
+    def replace(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
+        version = self.get(key)["metadata"]["resourceVersion"]
+        if document["metadata"].get("resourceVersion", version) != version:
+            said = "the object has been modified; please apply your changes to the latest version and try again"
+            raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {key[0]} "{key[1]}": {said}')
+        return self._write(key, copy.deepcopy(document))
+
+    def delete(self, key: Key, version: str | None) -> dict[str, Any]:
+        if version not in (None, self.get(key)["metadata"]["resourceVersion"]):
+            raise Refused(409, "Conflict", f"Precondition failed: ResourceVersion of {key[1]} is another")
+        self.owners.pop(key, None)
+        self.changes.append(f"DELETE {'/'.join(key)}")
+        return self.objects.pop(key)
+
+    def apply(
+        self, key: Key, document: dict[str, Any], manager: str, *, force: bool = False, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Server-side apply."""
+        live = self.objects.get(key)
+        owners = copy.deepcopy(self.owners.get(key, {}))
+        before, wanted = dict(_leaves(live)) if live else {}, dict(_leaves(_without_identity(document)))
+        others = {other: paths for other, paths in owners.items() if other != manager}
+        conflicts = [
+            (other, path)
+            for other, paths in sorted(others.items())
+            for path in sorted(paths & wanted.keys())
+            if before.get(path) != wanted[path]
+        ]
+        if conflicts and not force:
+            raise _conflict(conflicts, document["apiVersion"])
+        for other, path in conflicts:
+            owners[other].discard(path)
+        kept: set[Path] = set().union(*others.values()) if others else set()
+        dropped = owners.get(manager, set()) - wanted.keys() - kept
+        merged = {path: value for path, value in before.items() if path not in dropped} | wanted
+        result = _built(merged) | {"apiVersion": document["apiVersion"], "kind": document["kind"]}
+        result["metadata"]["name"] = key[1]
+        if key[0] == "deployments":
+            result["spec"].setdefault("replicas", 1)
+            _check_selector(key, result, live)
+        if dry_run:
+            _validate(json.dumps({part: value for part, value in result.items() if part != "status"}, sort_keys=True))
+            return result
+        self.owners[key] = {**owners, manager: set(wanted)}
+        return live if live is not None and _same(live, result) else self._write(key, result)
+
+    def set(self, key: Key, manager: str, path: Path, value: Any) -> None:
+        """Another client's update of one field."""
+        target = self.get(key)
+        document = copy.deepcopy(target)
+        place = document
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place[path[-1]] = value
+        self._write(key, document)
+        for paths in self.owners.setdefault(key, {}).values():
+            paths.discard(path)
+        self.owners[key].setdefault(manager, set()).add(path)
+
+    def status(self, key: Key, status: dict[str, Any]) -> None:
+        """What a controller says about an object."""
+        if key in self.objects and self.objects[key].get("status") != status:
+            self._version += 1
+            self.objects[key] = {**self.objects[key], "status": status}
+            self.objects[key]["metadata"] = {**self.objects[key]["metadata"], "resourceVersion": str(self._version)}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything but what controllers say."""
+        with self.lock:
+            return {
+                "/".join(key): {name: value for name, value in each.items() if name != "status"}
+                | {"metadata": _plain(each)}
+                for key, each in sorted(self.objects.items())
+                if key[0] != "pods"
+            }
+
+    def _write(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
+        live = self.objects.get(key)
+        self._version += 1
+        metadata = document["metadata"]
+        metadata["resourceVersion"] = str(self._version)
+        metadata["uid"] = live["metadata"]["uid"] if live else str(uuid.uuid4())
+        generation = live["metadata"].get("generation", 1) if live else 0
+        changed = live is None or live.get("spec") != document.get("spec")
+        metadata["generation"] = generation + 1 if changed else generation
+        self.objects[key] = document
+        if key[0] != "pods":
+            self.changes.append(f"{'UPDATE' if live else 'CREATE'} {'/'.join(key)}")
+        return document
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return all(labels.get(name) == value for name, value in selector.items())
+
+
+def _check_selector(key: Key, result: dict[str, Any], live: dict[str, Any] | None) -> None:
+    selector = result["spec"]["selector"]
+    if live and live["spec"]["selector"] != selector:
+        raise Refused(422, "Invalid", f'Deployment "{key[1]}" is invalid: spec.selector: field is immutable')
+    if not selects(selector["matchLabels"], result["spec"]["template"]["metadata"]["labels"]):
+        said = "spec.template.metadata.labels: `selector` does not match template `labels`"
+        raise Refused(422, "Invalid", f'Deployment "{key[1]}" is invalid: {said}')
+
+
+@lru_cache(maxsize=512)
+def _validate(document: str) -> None:
+    try:
+        kubernetes_validate.validate(json.loads(document), _SCHEMAS, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        where = ".".join(map(str, error.path))
+        raise Refused(400, "BadRequest", f"strict decoding error: {where}: {error.message}") from None
+
+
+def _conflict(conflicts: list[tuple[str, Path]], api: str) -> Refused:
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f'conflict with "{other}" using {api}',
+            "field": "".join(part if part.startswith("[") else f".{part}" for part in path),
+        }
+        for other, path in conflicts
+    ]
+    count = f"{len(causes)} conflict{'s' * (len(causes) > 1)}"
+    said = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
+    return Refused(409, "Conflict", f"Apply failed with {count}: {said}", causes)
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value of a document that an apply decides by itself."""
+    keys = _MERGED.get(path[-1], ()) if path else ()
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, (*path, name))
+    elif isinstance(value, list) and keys and all(isinstance(item, dict) for item in value):
+        for item in value:
+            told = {name: item[name] for name in keys if name in item}
+            yield from _leaves(item, (*path, f"[{json.dumps(told, sort_keys=True)}]"))
+    else:
+        yield path, value
+
+
+def _built(leaves: dict[Path, Any]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path, value in leaves.items():
+        place = root
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place.setdefault(path[-1], copy.deepcopy(value))
+    return _lists(root)
+
+
+def _lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if value and all(name.startswith("[") for name in value):
+        return [_lists(item) for item in value.values()]
+    return {name: _lists(inner) for name, inner in value.items()}
+
+
+_SERVERS_OWN = ("resourceVersion", "uid", "generation")
+
+
+def _without_identity(document: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in document["metadata"].items() if key not in ("name", "namespace")}
+    return {key: value for key, value in document.items() if key not in ("apiVersion", "kind")} | {"metadata": metadata}
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document["metadata"].items() if key not in _SERVERS_OWN}
+
+
+def _same(live: dict[str, Any], result: dict[str, Any]) -> bool:
+    return {**live, "metadata": _plain(live)} == {**result, "metadata": _plain(result)}

@@ -1,0 +1,419 @@
+"""What makes pods of Deployments: a toy autoscaler, Deployment controller, kubelet and Service proxy.
+
+Rollouts respect maxSurge and maxUnavailable; a pod is ready when its readiness probe says so, is told to end with
+SIGTERM and killed after its grace; a Service forwards connections to pods that are ready, and learns of a change late.
+A container is the served app itself, started by `bridge_assets/serve/boot.py` with the variables of its manifest: a
+process of its own on an address of its own (`processes`), or one shared between equal pods, which starts in no time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from providers.kubernetes_objects import Store
+from serving import serving
+
+from bridge_assets.serve import boot
+
+#: Real seconds between two looks of the controllers, and between two probes of a pod that is ready.
+_TICK, _PROBE = 0.02, 0.2
+
+#: Copies of archives that shared containers are started from, so that equal ones are equal to `serving`.
+_ARCHIVES = Path(tempfile.mkdtemp(prefix="archives-"))
+
+_addresses = itertools.count(1)
+
+
+class ContainerError(Exception):
+    """Why a container does not run: reason, and what its log ends with."""
+
+    def __init__(self, reason: str, log: str) -> None:
+        super().__init__(reason)
+        self.reason, self.log = reason, log
+
+
+@dataclass
+class Shared:
+    """A container that equal pods share."""
+
+    environ: dict[str, str]
+    _open: ExitStack = field(default_factory=ExitStack)
+    address: tuple[str, int] = ("", 0)
+
+    def start(self) -> None:
+        archive = Path(self.environ["BRIDGE_ASSETS_PACKAGE"])
+        copy = _ARCHIVES / f"{hashlib.sha256(archive.read_bytes()).hexdigest()}.tar.gz"
+        if not copy.exists():
+            shutil.copyfile(archive, copy)
+        try:
+            url = self._open.enter_context(serving(copy))
+        except RuntimeError as error:
+            raise ContainerError("Error", str(error)) from None
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.address = host, int(port)
+
+    def alive(self) -> bool:
+        return True
+
+    def end(self) -> None:
+        self._open.close()
+
+
+@dataclass
+class Process:
+    """A container that is a process, on a loopback address of its own with the port of the manifest."""
+
+    environ: dict[str, str]
+    grace: float
+    port: int
+    address: tuple[str, int] = ("", 0)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        number = next(_addresses)
+        self.address = f"127.9.{number // 250}.{number % 250 + 1}", self.port
+        environ = {**os.environ, **self.environ, "BRIDGE_ASSETS_HOST": self.address[0]}
+        command = [sys.executable, str(Path(boot.__file__))]
+        self._process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def alive(self) -> bool:
+        if self._process is None or self._process.poll() is None:
+            return True
+        assert self._process.stderr is not None
+        raise ContainerError("Error", self._process.stderr.read().decode())
+
+    def end(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(self.grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass
+class Pods:
+    """Controllers and nodes of a cluster.
+
+    Attributes
+    ----------
+    store : Store
+    second : float
+        How long a second of a manifest takes here.
+    processes : bool
+        Whether each pod is a process.
+    unschedulable : bool
+        No node has room.
+    swap : callable
+        Labels of a pod -> an archive that it serves instead of its own: a wrong model behind the endpoint.
+    least_ready : dict
+        Deployment -> fewest pods that were ready at once since it first had as many as it wants.
+    """
+
+    store: Store
+    second: float
+    processes: bool
+    unschedulable: bool = False
+    swap: Callable[[dict[str, str]], Path | None] = lambda labels: None
+    least_ready: dict[str, int] = field(default_factory=dict)
+    containers: dict[str, Shared | Process] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def run(self) -> None:
+        while not self._stop.wait(_TICK):
+            with self.store.lock:
+                for scaler in self.store.all("horizontalpodautoscalers"):
+                    self._scale(scaler)
+                for deployment in self.store.all("deployments"):
+                    self._roll(deployment)
+                names = {each["metadata"]["name"] for each in self.store.all("deployments")}
+                for pod in self.store.all("pods"):
+                    if pod["metadata"]["ownerReferences"][0]["name"] not in names:
+                        self._end(pod)
+
+    def stop(self) -> None:
+        self._stop.set()
+        with self.store.lock:
+            for pod in self.store.all("pods"):
+                self._end(pod)
+        for thread in self._threads:
+            thread.join()
+
+    def ready(self, selector: dict[str, str]) -> list[tuple[str, int]]:
+        """Addresses of the pods that a Service sends requests to."""
+        with self.store.lock:
+            pods = [pod for pod in self.store.all("pods", selector) if _ready(pod)]
+            return [self.containers[pod["metadata"]["name"]].address for pod in pods]
+
+    # Controllers
+
+    def _scale(self, scaler: dict[str, Any]) -> None:
+        key = ("deployments", scaler["spec"]["scaleTargetRef"]["name"])
+        if key in self.store.objects:
+            wanted = self.store.objects[key]["spec"]["replicas"]
+            if wanted < (least := scaler["spec"].get("minReplicas", 1)):
+                self.store.set(key, "kube-controller-manager", ("spec", "replicas"), least)
+
+    def _roll(self, deployment: dict[str, Any]) -> None:
+        metadata, spec = deployment["metadata"], deployment["spec"]
+        name, wanted = metadata["name"], spec["replicas"]
+        template = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:10]
+        mine = [pod for pod in self.store.all("pods", spec["selector"]["matchLabels"]) if _standing(pod)]
+        new = [pod for pod in mine if pod["metadata"]["labels"]["pod-template-hash"] == template]
+        old = [pod for pod in mine if pod not in new]
+        ready = [pod for pod in mine if _ready(pod)]
+        update = spec.get("strategy", {}).get("rollingUpdate", {})
+        if len(new) < wanted and len(mine) < wanted + update.get("maxSurge", 1):
+            new.append(self._make(deployment, template))
+        elif len(new) > wanted:
+            self._end(new[-1])
+        spare = len(ready) - (wanted - update.get("maxUnavailable", 1))
+        for pod in sorted(old, key=_ready):
+            if not _ready(pod) or spare > 0:
+                spare -= _ready(pod)
+                self._end(pod)
+        count = len([pod for pod in mine if _ready(pod) and _standing(pod)])
+        if name in self.least_ready or count >= wanted > 1:
+            self.least_ready[name] = min(self.least_ready.get(name, count), count)
+        self._report(deployment, new, [pod for pod in old if _standing(pod)])
+
+    def _report(self, deployment: dict[str, Any], new: list[Any], old: list[Any]) -> None:
+        """What a controller says of a rollout. It is given up once a pod waits for what will not come, whatever
+        progressDeadlineSeconds: starting a process takes as long as it takes.
+        """
+        metadata, available = deployment["metadata"], sum(map(_ready, [*new, *old]))
+        done = len(new) == deployment["spec"]["replicas"] == available and not old
+        conditions = deployment.get("status", {}).get("conditions", [])
+        if done:
+            conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
+        elif any("waiting" in _container_of(pod).get("state", {}) for pod in new) and not _given_up(conditions):
+            said = {"status": "False", "reason": "ProgressDeadlineExceeded"}
+            conditions = [{"type": "Progressing", **said, "lastUpdateTime": f"{time.time():.6f}"}]
+        status = {
+            "observedGeneration": metadata["generation"],
+            "replicas": len(new) + len(old),
+            "updatedReplicas": len(new),
+            "availableReplicas": available,
+            "conditions": conditions,
+        }
+        self.store.status(("deployments", metadata["name"]), status)
+
+    # Nodes
+
+    def _make(self, deployment: dict[str, Any], template: str) -> dict[str, Any]:
+        name = f"{deployment['metadata']['name']}-{template}-{next(self._numbers):05d}"
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "labels": {**deployment["spec"]["template"]["metadata"]["labels"], "pod-template-hash": template},
+                "ownerReferences": [{"kind": "Deployment", "name": deployment["metadata"]["name"]}],
+            },
+            "spec": deployment["spec"]["template"]["spec"],
+            "status": {"phase": "Pending"},
+        }
+        self.store.create(("pods", name), pod)
+        self._later(lambda: self._live(name, pod))
+        return self.store.objects["pods", name]
+
+    def _live(self, name: str, pod: dict[str, Any]) -> None:
+        """Start a pod's container, then look after it until the pod is told to end."""
+        server = pod["spec"]["containers"][0]
+        while self.unschedulable and not self._stop.is_set():
+            said = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/3 nodes have room",
+            }
+            self._say(name, {"phase": "Pending", "conditions": [said]})
+            time.sleep(_TICK)
+        account = ("serviceaccounts", pod["spec"].get("serviceAccountName", ""))
+        if "missing" in server["image"] or (account[1] and account not in self.store.objects):
+            self._waits(name, "ImagePullBackOff", f'Back-off pulling image "{server["image"]}"')
+            return
+        container = self._container(pod, server)
+        with self.store.lock:
+            if not self._stands(name):
+                return
+            self.containers[name] = container
+        probe = server["readinessProbe"]["httpGet"]["path"]
+        try:
+            container.start()
+            while container.alive() and self._stands(name):
+                self._runs(name, ready=(ready := _healthy(container.address, probe)))
+                time.sleep(_PROBE if ready else _TICK)
+        except ContainerError as error:
+            if self._stands(name):
+                self.logs[name] = error.log
+                self._waits(name, "CrashLoopBackOff", "back-off restarting failed container", ended=error.reason)
+
+    def _container(self, pod: dict[str, Any], server: dict[str, Any]) -> Shared | Process:
+        environ = {each["name"]: each["value"] for each in server["env"]}
+        if swap := self.swap(pod["metadata"]["labels"]):
+            environ["BRIDGE_ASSETS_PACKAGE"] = str(swap)
+            environ["BRIDGE_ASSETS_PACKAGE_SHA256"] = hashlib.sha256(swap.read_bytes()).hexdigest()
+            del environ["BRIDGE_ASSETS_SLOT"]
+        if "BRIDGE_ASSETS_CLOSING_SECONDS" in environ:
+            closing = self.second * float(environ["BRIDGE_ASSETS_CLOSING_SECONDS"])
+            environ["BRIDGE_ASSETS_CLOSING_SECONDS"] = str(closing)
+        grace = self.second * pod["spec"].get("terminationGracePeriodSeconds", 30)
+        port = server["ports"][0]["containerPort"]
+        return Process(environ, grace, port) if self.processes else Shared(environ)
+
+    def _end(self, pod: dict[str, Any]) -> None:
+        if not _standing(pod):
+            return
+        name = pod["metadata"]["name"]
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+        def end() -> None:
+            if container := self.containers.get(name):
+                container.end()
+            with self.store.lock:
+                self.store.objects.pop(("pods", name), None)
+
+        self._later(end)
+
+    def _later(self, what: Callable[[], None]) -> None:
+        self._threads.append(thread := threading.Thread(target=what, daemon=True))
+        thread.start()
+
+    def _stands(self, name: str) -> bool:
+        return not self._stop.is_set() and _standing(self.store.objects.get(("pods", name), {}))
+
+    def _runs(self, name: str, *, ready: bool) -> None:
+        condition = {"type": "Ready", "status": str(ready)}
+        self._say(
+            name,
+            {
+                "phase": "Running",
+                "conditions": [condition],
+                "containerStatuses": [{"ready": ready, "state": {"running": {}}}],
+            },
+        )
+
+    def _waits(self, name: str, reason: str, message: str, ended: str = "") -> None:
+        container: dict[str, Any] = {"ready": False, "state": {"waiting": {"reason": reason, "message": message}}}
+        if ended:
+            container["lastState"] = {"terminated": {"reason": ended, "exitCode": 2}}
+        self._say(name, {"phase": "Pending", "containerStatuses": [container]})
+
+    def _say(self, name: str, status: dict[str, Any]) -> None:
+        with self.store.lock:
+            if ("pods", name) in self.store.objects:
+                self.store.objects["pods", name]["status"] = status
+
+
+class Door:
+    """A Service as other pods see it: each connection goes to a pod that was ready a moment ago."""
+
+    def __init__(self, pods: Pods, service: str, late: float) -> None:
+        self._pods, self._service, self._late = pods, service, late
+        self._known: list[tuple[str, int]] = []
+        self._turn = itertools.count()
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._open = True
+        for work in (self._learn, self._accept):
+            threading.Thread(target=work, daemon=True).start()
+
+    def close(self) -> None:
+        self._open = False
+        self._listening.close()
+
+    def _learn(self) -> None:
+        while self._open:
+            with self._pods.store.lock:
+                service = self._pods.store.objects.get(("services", self._service))
+            self._known = self._pods.ready(service["spec"]["selector"]) if service else []
+            time.sleep(self._late)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                threading.Thread(target=self._forward, args=(client,), daemon=True).start()
+
+    def _forward(self, client: socket.socket) -> None:
+        known = self._known
+        with client, suppress(OSError):
+            if not known:
+                return
+            with socket.create_connection(known[next(self._turn) % len(known)], timeout=5) as pod:
+                pod.settimeout(None)
+                back = threading.Thread(target=_copy, args=(pod, client), daemon=True)
+                back.start()
+                _copy(client, pod)
+                back.join()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _healthy(address: tuple[str, int], path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _standing(pod: dict[str, Any]) -> bool:
+    return bool(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
+def _given_up(conditions: list[dict[str, Any]]) -> bool:
+    return any(condition["status"] == "False" for condition in conditions)
+
+
+def _container_of(pod: dict[str, Any]) -> dict[str, Any]:
+    return pod.get("status", {}).get("containerStatuses", [{}])[0]
+
+
+def _ready(pod: dict[str, Any]) -> bool:
+    return _standing(pod) and bool(_container_of(pod).get("ready"))
+
+
+def forwarded(pods: Pods, service: dict[str, Any], method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """What a pod of a Service answers."""
+    known = pods.ready(service["spec"]["selector"])
+    if not known:
+        name = service["metadata"]["name"]
+        return 503, json.dumps({"message": f'no endpoints available for service "{name}"'}).encode()
+    asked = urllib.request.Request(f"http://{known[0][0]}:{known[0][1]}{path}", body, method=method)
+    asked.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()

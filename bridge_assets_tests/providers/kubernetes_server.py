@@ -1,0 +1,251 @@
+"""A Kubernetes API server on loopback, for the real client: one namespace, with pods that really answer.
+
+No API server can be installed where the tests run, and the in-memory one on PyPI (kmock) has neither server-side apply
+nor controllers. So this one speaks the real protocol, as far as a deployment goes: get, list by labels, create,
+replace, apply and delete (`kubernetes_objects`); pods and Services (`kubernetes_pods`); logs, and Services through its
+proxy. Faults come on demand (`fail`, `cut`, `deaf_after`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import yaml
+from providers.kubernetes_objects import Refused, Store
+from providers.kubernetes_pods import Door, Pods, forwarded
+
+TOKEN = "a-token"
+
+_PATH = re.compile(
+    r"/api(?:s/(?P<group>[^/]+))?/v\d\w*/namespaces/(?P<namespace>[^/]+)/(?P<plural>[a-z]+)"
+    r"(?:/(?P<name>[^/]+)(?:/(?P<sub>proxy|log)(?P<rest>/.*)?)?)?"
+)
+_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass
+class _Fault:
+    asked: re.Pattern[str]
+    times: int
+    answer: tuple[int, str, dict[str, str]] | None  # None = the connection is cut
+    done: bool  # what was asked is done all the same
+
+
+@dataclass
+class Kubernetes:
+    """A cluster.
+
+    Attributes
+    ----------
+    namespace : str
+    rules : list of dict
+        Of the Role of whoever has the token.
+    store : Store
+    pods : Pods
+    requests : list of str
+        `METHOD path?query`, in order.
+    deaf_after : int or None
+        Changes that still come through; from then on every connection is cut, as for a client that was killed.
+    """
+
+    namespace: str
+    rules: list[dict[str, Any]]
+    store: Store
+    pods: Pods
+    url: str = ""
+    requests: list[str] = field(default_factory=list)
+    deaf_after: int | None = None
+    faults: list[_Fault] = field(default_factory=list)
+    doors: list[Door] = field(default_factory=list)
+
+    def fail(self, asked: str, status: int, message: str = "", *, times: int = 1000, **headers: str) -> None:
+        """Answer requests that match with an error."""
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.faults.append(_Fault(re.compile(asked), times, (status, message, said), False))
+
+    def cut(self, asked: str, *, times: int = 1000, done: bool) -> None:
+        """Cut the connection of requests that match, before or after doing what they ask."""
+        self.faults.append(_Fault(re.compile(asked), times, None, done))
+
+    def mend(self) -> None:
+        self.faults.clear()
+        self.deaf_after = None
+
+    @property
+    def changes(self) -> list[str]:
+        """What was changed by clients, without the Lease."""
+        return [change for change in self.store.changes if " leases/" not in change]
+
+    def names(self, plural: str) -> list[str]:
+        with self.store.lock:
+            return [each["metadata"]["name"] for each in self.store.all(plural)]
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return self.store.objects["deployments", name]
+
+    def door(self, service: str, late: float = 0.1) -> str:
+        """The address of a Service for clients that are not the API server; it learns of pods `late` seconds late."""
+        self.doors.append(door := Door(self.pods, service, late))
+        return door.url
+
+    def kubeconfig(self, path: Path, token: str = TOKEN, context: str = "test") -> Path:
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": self.url}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": context, "context": {"cluster": "test", "user": "test"}}],
+            "current-context": context,
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """What a request is answered, faults aside."""
+        found = _PATH.fullmatch(path)
+        if not found:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        if found["namespace"] != self.namespace:
+            raise Refused(403, "Forbidden", f'not allowed in the namespace "{found["namespace"]}"')
+        plural, name = found["plural"], found["name"] or ""
+        self._authorize(method, found["group"] or "", plural, name, found["sub"])
+        if found["sub"] == "proxy":
+            with self.store.lock:
+                service = self.store.get((plural, name.partition(":")[0]))
+            return forwarded(self.pods, service, method, found["rest"], body)
+        with self.store.lock:
+            if found["sub"] == "log":
+                lines = self.pods.logs.get(name, "").splitlines(keepends=True)
+                return 200, "".join(lines[-int(query["tailLines"]) :]).encode()
+            return 200, json.dumps(self._object(method, (plural, name), query, body)).encode()
+
+    def _authorize(self, method: str, group: str, plural: str, name: str, sub: str | None) -> None:
+        verbs = [_VERBS[method] if name or method == "POST" else "list"]
+        if method == "PATCH" and (plural, name) not in self.store.objects:
+            verbs.append("create")
+        resource = f"{plural}/{sub}" if sub else plural
+        for verb in verbs:
+            if not any(
+                group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
+                for rule in self.rules
+            ):
+                raise Refused(403, "Forbidden", f'cannot {verb} resource "{resource}" in API group "{group}"')
+
+    def _object(self, method: str, key: tuple[str, str], query: dict[str, str], body: bytes) -> dict[str, Any]:
+        document = json.loads(body) if body else {}
+        if method == "GET":
+            if key[1]:
+                return self.store.get(key)
+            selector = dict(pair.split("=") for pair in query["labelSelector"].split(","))
+            # Items of a list do not say their kind.
+            items = [
+                {part: value for part, value in each.items() if part not in ("kind", "apiVersion")}
+                for each in self.store.all(key[0], selector)
+            ]
+            return {"kind": "List", "items": items}
+        if method == "POST":
+            return self.store.create((key[0], document["metadata"]["name"]), document)
+        if method == "PUT":
+            return self.store.replace(key, document)
+        if method == "PATCH":
+            manager, force, dry_run = query["fieldManager"], query["force"] == "true", query.get("dryRun") == "All"
+            return self.store.apply(key, document, manager, force=force, dry_run=dry_run)
+        return self.store.delete(key, document.get("preconditions", {}).get("resourceVersion"))
+
+
+def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = f"{self.command} {self.path}"
+            cluster.requests.append(asked)
+            parts = urlsplit(self.path)
+            query = dict(parse_qsl(parts.query))
+            changes = self.command != "GET" and "/proxy" not in parts.path and "dryRun" not in query
+            if cluster.deaf_after is not None:
+                cluster.deaf_after -= changes and cluster.deaf_after >= 0
+                if cluster.deaf_after < 0:
+                    self.close_connection = True
+                    return
+            fault = next((each for each in cluster.faults if each.times and each.asked.search(asked)), None)
+            if fault is None:
+                self._send(*self._answer(parts.path, query, body))
+                return
+            fault.times -= 1
+            if fault.answer:
+                status, message, headers = fault.answer
+                self._send(status, json.dumps(Refused(status, "", message).body).encode(), headers)
+                return
+            if fault.done:
+                self._answer(parts.path, query, body)
+            self.close_connection = True
+
+        def _answer(self, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+            try:
+                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                    raise Refused(401, "Unauthorized", "Unauthorized")
+                return cluster.answer(self.command, path, query, body)
+            except Refused as refused:
+                return refused.status, json.dumps(refused.body).encode()
+
+        def _send(self, status: int, answer: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            said = {"Content-Type": "application/json", "Content-Length": str(len(answer)), **(headers or {})}
+            for name, value in said.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
+
+    return Handler
+
+
+@contextmanager
+def kubernetes_server(
+    rules: list[dict[str, Any]], namespace: str = "bridges", *, second: float = 0.02, processes: bool = False
+) -> Iterator[Kubernetes]:
+    """A cluster on loopback.
+
+    Parameters
+    ----------
+    rules : list of dict
+        What the client may do, as a Role says it.
+    namespace : str
+    second : float
+        How long a second of a manifest takes here.
+    processes : bool
+        Whether each pod is a process of its own.
+    """
+    store = Store()
+    cluster = Kubernetes(namespace, rules, store, Pods(store, second, processes))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cluster))
+    server.daemon_threads = True
+    cluster.url = f"http://127.0.0.1:{server.server_address[1]}"
+    works: list[Callable[[], None]] = [lambda: server.serve_forever(poll_interval=0.02), cluster.pods.run]
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield cluster
+    finally:
+        for door in cluster.doors:
+            door.close()
+        cluster.pods.stop()
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,491 @@
+"""Vertex AI on loopback: gRPC over TLS with the service's own messages, and a bucket beside it.
+
+It keeps the rules that a deployment can trip over: long-running operations, one at a time on an endpoint; ids, labels
+and aliases of their shapes; no traffic to what is not deployed, no undeploying of what has traffic; a model's default
+version, a deployed one and its last one cannot be deleted; an update with an old etag is refused. As the real service
+does, it names a project by its number. A deployed model is a real process of the served app (`behind`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent import futures
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.cloud import aiplatform_v1 as v
+from google.longrunning import operations_pb2
+from google.protobuf import duration_pb2, empty_pb2, json_format, struct_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from providers.gcs_server import GcsServer
+from providers.google_faults import Fault, Faults
+from providers.tls_proxy import certificates
+
+NUMBER = "424242424242"
+_LABEL = re.compile(r"[a-z0-9_-]{0,63}")
+_ENDPOINT_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
+_MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
+_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
+_FILTER = re.compile(r'labels\.([a-z0-9_-]+)="([a-z0-9_-]*)"')
+_READS = {"GetEndpoint", "ListEndpoints", "GetModel", "ListModelVersions", "Predict", "GetOperation", "ListOperations"}
+
+#: What runs a container: (id of the endpoint, its environment, the archive that it finds) -> its address.
+Behind = Callable[[str, dict[str, str], bytes], str]
+
+
+def refused(code: str, message: str) -> Fault:
+    return Fault(getattr(grpc.StatusCode, code), message)
+
+
+@dataclass
+class Running:
+    """An operation on a resource: what it will do when it ends, that many requests later."""
+
+    proto: operations_pb2.Operation
+    on: str
+    effect: Callable[[], Any]
+    left: float
+
+
+@dataclass
+class VertexServer:
+    """One project in one location.
+
+    Attributes
+    ----------
+    behind : callable
+    takes : int
+        Requests, of any kind, that come in before an operation ends.
+    stuck : set of str
+        Methods whose operations do not end until they are cancelled.
+    fails : dict of str to Fault
+        Methods whose operations end with an error.
+    stale : int
+        Predictions that are still answered by the traffic split before the last one.
+    holds : bool
+        UpdateEndpoint is not answered, and not done, until the caller has gone; `held` once it has come.
+    """
+
+    behind: Behind
+    takes: int = 1
+    stuck: set[str] = field(default_factory=set)
+    fails: dict[str, Fault] = field(default_factory=dict)
+    stale: int = 0
+    holds: bool = False
+    faults: Faults = field(default_factory=Faults)
+    endpoints: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, list[Any]] = field(default_factory=dict)
+    operations: dict[str, Running] = field(default_factory=dict)
+    containers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    splits_before: dict[str, dict[str, int]] = field(default_factory=dict)
+    held: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, folder: Path) -> None:
+        """Listen. `address` and `roots` are what a client needs, `bucket.url` where its archives go."""
+        self._lock, self._numbers = threading.RLock(), itertools.count(1000)
+        self.bucket = GcsServer(self.faults)
+        authority, chain = certificates(["localhost"], folder)
+        self.roots_file, self.roots = authority, authority.read_bytes()
+        self._grpc = grpc.server(futures.ThreadPoolExecutor(8))
+        for service, methods in SERVICES.items():
+            handlers = {name: self._handler(name, *how) for name, how in methods.items()}
+            self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        tls = grpc.ssl_server_credentials([(chain.read_bytes(), chain.read_bytes())])
+        self.address = f"localhost:{self._grpc.add_secure_port('localhost:0', tls)}"
+        self._grpc.start()
+
+    def end(self) -> None:
+        self._grpc.stop(grace=1).wait()
+        self.bucket.end()
+
+    def kept(self) -> Any:
+        """What stands, to `begin_again` with."""
+        return deepcopy((self.endpoints, self.models, self.containers, self.splits_before, self.bucket.objects))
+
+    def begin_again(self, kept: Any = ({}, {}, {}, {}, {})) -> None:
+        """A project in which nothing else stands, nothing is under way, and nothing goes wrong."""
+        with self._lock:
+            self.endpoints, self.models, self.containers, self.splits_before, self.bucket.objects = deepcopy(kept)
+            self.operations.clear()
+            self.faults.forget()
+            self.takes, self.stuck, self.fails, self.stale, self.holds = 1, set(), {}, 0, False
+            self.held.clear()
+
+    def let_end(self) -> None:
+        """Time passes until no operation is under way."""
+        while not all(each.proto.done for each in self.operations.values()):
+            self.go_on()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that stands, to be compared."""
+        return {
+            "endpoints": {name: type(each).to_json(each) for name, each in self.endpoints.items()},
+            "models": {name: [type(each).to_json(each) for each in all_] for name, all_ in self.models.items()},
+            "objects": dict(self.bucket.objects),
+        }
+
+    def deployed(self, endpoint_id: str) -> dict[str, int]:
+        """Display name of what is deployed on an endpoint -> its share of the traffic."""
+        endpoint = self.endpoints[endpoint_id]
+        return {each.display_name: endpoint.traffic_split.get(each.id, 0) for each in endpoint.deployed_models}
+
+    # Answers
+
+    def _handler(self, name: str, method: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
+        def answer(asked: Any, context: grpc.ServicerContext) -> Any:
+            fault = self.faults.of(name, changes=name not in _READS)
+            try:
+                if fault and not fault.done:
+                    raise fault
+                if name == "UpdateEndpoint" and self.holds:
+                    gone = threading.Event()
+                    if context.add_callback(gone.set):
+                        self.held.set()
+                        gone.wait(60)
+                with self._lock:
+                    self.go_on()
+                    if not context.is_active():
+                        raise refused("CANCELLED", "nobody waits for the answer")
+                    answer = sent(method(self, asked))
+                if fault:
+                    raise fault
+                return answer
+            except Fault as said:
+                status = status_pb2.Status(code=said.code.value[0], message=said.message)
+                if said.after is not None:
+                    delay = duration_pb2.Duration()
+                    delay.FromMilliseconds(int(1000 * said.after))
+                    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+                context.abort_with_status(rpc_status.to_status(status))
+
+        def sent(message: Any) -> bytes:
+            if hasattr(message, "SerializeToString"):
+                return message.SerializeToString()
+            return type(message).serialize(message)
+
+        read = request.deserialize if hasattr(request, "deserialize") else request.FromString
+        return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=read, response_serializer=None)
+
+    # Operations
+
+    def _begin(self, method: str, on: str, effect: Callable[[], Any]) -> operations_pb2.Operation:
+        proto = operations_pb2.Operation(name=f"{on}/operations/{next(self._numbers)}")
+
+        def failing() -> Any:
+            raise self.fails[method]
+
+        left = float("inf") if method in self.stuck else self.takes
+        self.operations[proto.name] = Running(proto, on, failing if method in self.fails else effect, left)
+        return proto
+
+    def go_on(self) -> None:
+        """Time passes: one request came in."""
+        for running in list(self.operations.values()):
+            running.left -= 1
+            if not running.proto.done and running.left < 0:
+                running.proto.done = True
+                try:
+                    result = running.effect()
+                    message = result if isinstance(result, empty_pb2.Empty) else type(result).pb(result)
+                    running.proto.response.Pack(message)
+                except Fault as said:
+                    running.proto.error.CopyFrom(status_pb2.Status(code=said.code.value[0], message=said.message))
+
+    def _alone(self, on: str) -> None:
+        if under_way := [each.proto.name for each in self.operations.values() if each.on == on and not each.proto.done]:
+            raise refused("FAILED_PRECONDITION", f"There are other operations running on {on}: {under_way}")
+
+    def get_operation(self, asked: Any) -> operations_pb2.Operation:
+        return self.operations[_numbered(asked.name)].proto
+
+    def list_operations(self, asked: Any) -> operations_pb2.ListOperationsResponse:
+        """A page holds ten."""
+        listed = [each.proto for each in self.operations.values() if each.on == _numbered(asked.name)]
+        begin = int(asked.page_token or 0)
+        following = str(begin + 10) if begin + 10 < len(listed) else ""
+        return operations_pb2.ListOperationsResponse(operations=listed[begin : begin + 10], next_page_token=following)
+
+    def cancel_operation(self, asked: Any) -> empty_pb2.Empty:
+        running = self.operations[_numbered(asked.name)]
+        if running.proto.done:
+            raise refused("FAILED_PRECONDITION", "the operation has ended")
+        running.proto.done = True
+        running.proto.error.CopyFrom(status_pb2.Status(code=1, message="cancelled"))
+        return empty_pb2.Empty()
+
+    # Endpoints
+
+    def _endpoint(self, name: str) -> Any:
+        if (endpoint := self.endpoints.get(_last(name))) is None:
+            raise refused("NOT_FOUND", f"The Endpoint does not exist: {name}")
+        return endpoint
+
+    def get_endpoint(self, asked: Any) -> Any:
+        return self._endpoint(asked.name)
+
+    def list_endpoints(self, asked: Any) -> Any:
+        wanted = [_FILTER.fullmatch(term) for term in asked.filter.split(" AND ")]
+        if None in wanted:
+            raise refused("INVALID_ARGUMENT", f"filter: {asked.filter}")
+        found = [
+            each
+            for each in self.endpoints.values()
+            if all(each.labels.get(term[1]) == term[2] for term in wanted if term is not None)
+        ]
+        return v.ListEndpointsResponse(endpoints=found)
+
+    def create_endpoint(self, asked: Any) -> operations_pb2.Operation:
+        if not _ENDPOINT_ID.fullmatch(asked.endpoint_id) or not asked.endpoint.display_name:
+            raise refused("INVALID_ARGUMENT", f"endpoint_id: {asked.endpoint_id}")
+        _check_labels(asked.endpoint.labels)
+        name = _numbered(f"{asked.parent}/endpoints/{asked.endpoint_id}")
+        self._alone(name)
+        if asked.endpoint_id in self.endpoints:
+            raise refused("ALREADY_EXISTS", f"{name} already exists")
+
+        def effect() -> Any:
+            made = v.Endpoint(asked.endpoint)
+            made.name, made.etag = name, str(next(self._numbers))
+            self.endpoints[asked.endpoint_id] = made
+            return made
+
+        return self._begin("CreateEndpoint", name, effect)
+
+    def update_endpoint(self, asked: Any) -> Any:
+        endpoint, paths = self._endpoint(asked.endpoint.name), set(asked.update_mask.paths)
+        if not paths or paths - {"traffic_split", "labels", "display_name"}:
+            raise refused("INVALID_ARGUMENT", f"update_mask: {paths}")
+        if asked.endpoint.etag not in ("", endpoint.etag):
+            raise refused("ABORTED", "the etag is not the current one")
+        split = dict(asked.endpoint.traffic_split)
+        if "traffic_split" in paths:
+            self._check_split(endpoint, split)
+            self.splits_before[_last(endpoint.name)] = dict(endpoint.traffic_split)
+            endpoint.traffic_split = split
+        if "labels" in paths:
+            _check_labels(asked.endpoint.labels)
+            endpoint.labels = dict(asked.endpoint.labels)
+        endpoint.etag = str(next(self._numbers))
+        return endpoint
+
+    def delete_endpoint(self, asked: Any) -> operations_pb2.Operation:
+        endpoint = self._endpoint(asked.name)
+        self._alone(endpoint.name)
+        if endpoint.deployed_models:
+            raise refused("FAILED_PRECONDITION", "The Endpoint has deployed or being-deployed DeployedModels")
+
+        def effect() -> Any:
+            del self.endpoints[_last(endpoint.name)]
+            return empty_pb2.Empty()
+
+        return self._begin("DeleteEndpoint", endpoint.name, effect)
+
+    def deploy_model(self, asked: Any) -> operations_pb2.Operation:
+        endpoint, model = self._endpoint(asked.endpoint), self._version(asked.deployed_model.model)
+        self._alone(endpoint.name)
+        resources = asked.deployed_model.dedicated_resources
+        least, most = resources.min_replica_count, resources.max_replica_count
+        if not re.fullmatch(r"[a-z0-9]+-[a-z]+-\d+", resources.machine_spec.machine_type) or not 1 <= least <= most:
+            raise refused("INVALID_ARGUMENT", f"dedicated_resources: {resources}")
+        deployed = v.DeployedModel(asked.deployed_model)
+        deployed.id, deployed.model = str(next(self._numbers)), model.name
+        deployed.model_version_id = model.version_id
+
+        def effect() -> Any:
+            bucket, _, folder = model.artifact_uri.removeprefix("gs://").partition("/")
+            spec = model.container_spec
+            environment = {each.name: each.value for each in spec.env} | {
+                "AIP_HTTP_PORT": str(spec.ports[0].container_port),
+                "AIP_PREDICT_ROUTE": spec.predict_route,
+                "AIP_HEALTH_ROUTE": spec.health_route,
+            }
+            if (archive := self.bucket.objects.get((bucket, f"{folder}/bundle.tar.gz"))) is None:
+                raise refused("NOT_FOUND", f"{model.artifact_uri} is empty")
+            try:
+                url = self.behind(_last(endpoint.name), environment, archive.content)
+                with urllib.request.urlopen(url + spec.health_route):
+                    pass
+            except RuntimeError as error:  # it did not start
+                raise refused("FAILED_PRECONDITION", f"Model server exited unexpectedly: {error}") from None
+            self.containers[deployed.id] = (url, spec.predict_route)
+            endpoint.deployed_models.append(deployed)
+            if asked.traffic_split:
+                split = {deployed.id if id_ == "0" else id_: share for id_, share in asked.traffic_split.items()}
+                self._check_split(endpoint, split)
+                endpoint.traffic_split = split
+            return v.DeployModelResponse(deployed_model=deployed)
+
+        return self._begin("DeployModel", endpoint.name, effect)
+
+    def undeploy_model(self, asked: Any) -> operations_pb2.Operation:
+        endpoint = self._endpoint(asked.endpoint)
+        self._alone(endpoint.name)
+        left = [each for each in endpoint.deployed_models if each.id != asked.deployed_model_id]
+        if len(left) == len(endpoint.deployed_models):
+            raise refused("NOT_FOUND", f"there is no deployed model {asked.deployed_model_id}")
+        split = dict(asked.traffic_split or endpoint.traffic_split)
+        if left and split.get(asked.deployed_model_id):
+            raise refused("FAILED_PRECONDITION", "the deployed model has traffic")
+
+        def effect() -> Any:
+            endpoint.deployed_models = left
+            endpoint.traffic_split = split if left else {}
+            return v.UndeployModelResponse()
+
+        return self._begin("UndeployModel", endpoint.name, effect)
+
+    def _check_split(self, endpoint: Any, split: dict[str, int]) -> None:
+        if split and (sum(split.values()) != 100 or split.keys() - {each.id for each in endpoint.deployed_models}):
+            raise refused("INVALID_ARGUMENT", f"traffic_split: {split}")
+
+    # Models
+
+    def _version(self, name: str) -> Any:
+        path, _, version = name.partition("@")
+        for each in self.models.get(_last(path), []):
+            if (version or "default") in (each.version_id, *each.version_aliases):
+                return each
+        raise refused("NOT_FOUND", f"The Model does not exist: {name}")
+
+    def get_model(self, asked: Any) -> Any:
+        return self._version(asked.name)
+
+    def list_model_versions(self, asked: Any) -> Any:
+        if _last(asked.name) not in self.models:
+            raise refused("NOT_FOUND", f"The Model does not exist: {asked.name}")
+        return v.ListModelVersionsResponse(models=self.models[_last(asked.name)])
+
+    def upload_model(self, asked: Any) -> operations_pb2.Operation:
+        if asked.parent_model:
+            self._version(asked.parent_model)
+        elif asked.model_id in self.models:
+            raise refused("ALREADY_EXISTS", f"the model {asked.model_id} already exists")
+        id_ = _last(asked.parent_model) or asked.model_id
+        spec = asked.model.container_spec
+        if not (
+            _MODEL_ID.fullmatch(id_) and all(map(_ALIAS.fullmatch, asked.model.version_aliases)) and spec.image_uri
+        ):
+            raise refused("INVALID_ARGUMENT", f"model: {asked.model}")
+        _check_labels(asked.model.labels)
+        name = _numbered(f"{asked.parent}/models/{id_}")
+
+        def effect() -> Any:
+            versions, made = self.models.setdefault(id_, []), v.Model(asked.model)
+            made.name, made.version_id = name, str(max((int(each.version_id) for each in versions), default=0) + 1)
+            if not versions:
+                made.version_aliases.append("default")
+            versions.append(made)
+            self._move_aliases(id_, made, list(made.version_aliases))
+            return v.UploadModelResponse(model=name, model_version_id=made.version_id)
+
+        return self._begin("UploadModel", name, effect)
+
+    def merge_version_aliases(self, asked: Any) -> Any:
+        version = self._version(asked.name)
+        self._move_aliases(_last(asked.name.partition("@")[0]), version, list(asked.version_aliases))
+        return version
+
+    def _move_aliases(self, model_id: str, to: Any, aliases: list[str]) -> None:
+        for each in self.models[model_id]:
+            each.version_aliases = [alias for alias in each.version_aliases if alias not in aliases]
+        to.version_aliases.extend(aliases)
+
+    def delete_model_version(self, asked: Any) -> operations_pb2.Operation:
+        version, versions = self._version(asked.name), self.models[_last(asked.name.partition("@")[0])]
+        if "default" in version.version_aliases or len(versions) == 1 or self._is_deployed(version):
+            raise refused("FAILED_PRECONDITION", "the version is the default, the last one, or deployed")
+
+        def effect() -> Any:
+            versions.remove(version)
+            return empty_pb2.Empty()
+
+        return self._begin("DeleteModelVersion", version.name, effect)
+
+    def delete_model(self, asked: Any) -> operations_pb2.Operation:
+        name = self._version(asked.name).name
+        if any(map(self._is_deployed, self.models[_last(name)])):
+            raise refused("FAILED_PRECONDITION", "the model is deployed")
+
+        def effect() -> Any:
+            del self.models[_last(name)]
+            return empty_pb2.Empty()
+
+        return self._begin("DeleteModel", name, effect)
+
+    def _is_deployed(self, version: Any) -> bool:
+        deployed = [each for endpoint in self.endpoints.values() for each in endpoint.deployed_models]
+        return (version.name, version.version_id) in [(each.model, each.model_version_id) for each in deployed]
+
+    # Predictions
+
+    def predict(self, asked: Any) -> Any:
+        endpoint = self._endpoint(asked.endpoint)
+        split = dict(endpoint.traffic_split)
+        if self.stale and (before := self.splits_before.get(_last(endpoint.name))):
+            self.stale, split = self.stale - 1, before
+        if not split:
+            raise refused("FAILED_PRECONDITION", "the endpoint has no traffic split")
+        id_ = max(split, key=lambda each: split[each])
+        url, route = self.containers[id_]
+        body = json.dumps(
+            {"instances": [json_format.MessageToDict(each) for each in v.PredictRequest.pb(asked).instances]}
+        )
+        request = urllib.request.Request(url + route, body.encode(), {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request) as response:
+                said = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise refused("INVALID_ARGUMENT", f"{error.code} from the container: {error.read().decode()}") from None
+        answer = v.PredictResponse(deployed_model_id=id_)
+        answer.predictions.extend(json_format.ParseDict(each, struct_pb2.Value()) for each in said["predictions"])
+        return answer
+
+
+def _numbered(name: str) -> str:
+    return re.sub(r"^projects/[^/]+", f"projects/{NUMBER}", name)
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _check_labels(labels: Any) -> None:
+    if len(labels) > 64 or not all(key and _LABEL.fullmatch(key) and _LABEL.fullmatch(labels[key]) for key in labels):
+        raise refused("INVALID_ARGUMENT", f"labels: {dict(labels)}")
+
+
+SERVICES: dict[str, dict[str, tuple[Callable[..., Any], Any]]] = {
+    "google.cloud.aiplatform.v1.EndpointService": {
+        "CreateEndpoint": (VertexServer.create_endpoint, v.CreateEndpointRequest),
+        "GetEndpoint": (VertexServer.get_endpoint, v.GetEndpointRequest),
+        "ListEndpoints": (VertexServer.list_endpoints, v.ListEndpointsRequest),
+        "UpdateEndpoint": (VertexServer.update_endpoint, v.UpdateEndpointRequest),
+        "DeleteEndpoint": (VertexServer.delete_endpoint, v.DeleteEndpointRequest),
+        "DeployModel": (VertexServer.deploy_model, v.DeployModelRequest),
+        "UndeployModel": (VertexServer.undeploy_model, v.UndeployModelRequest),
+    },
+    "google.cloud.aiplatform.v1.ModelService": {
+        "UploadModel": (VertexServer.upload_model, v.UploadModelRequest),
+        "GetModel": (VertexServer.get_model, v.GetModelRequest),
+        "ListModelVersions": (VertexServer.list_model_versions, v.ListModelVersionsRequest),
+        "MergeVersionAliases": (VertexServer.merge_version_aliases, v.MergeVersionAliasesRequest),
+        "DeleteModelVersion": (VertexServer.delete_model_version, v.DeleteModelVersionRequest),
+        "DeleteModel": (VertexServer.delete_model, v.DeleteModelRequest),
+    },
+    "google.cloud.aiplatform.v1.PredictionService": {"Predict": (VertexServer.predict, v.PredictRequest)},
+    "google.longrunning.Operations": {
+        "GetOperation": (VertexServer.get_operation, operations_pb2.GetOperationRequest),
+        "ListOperations": (VertexServer.list_operations, operations_pb2.ListOperationsRequest),
+        "CancelOperation": (VertexServer.cancel_operation, operations_pb2.CancelOperationRequest),
+    },
+}

@@ -1,0 +1,35 @@
+"""Model versions, and a server of one of them."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from served_versions import make_candidate
+from serving import serving
+
+from bridge_assets.deployment.bundle import Bundle, bundle_of
+from bridge_assets.models.candidate import Candidate
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory) -> list[Candidate]:
+    models = tmp_path_factory.mktemp("models")
+    return [make_candidate(models, seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def bundle(versions) -> Bundle:
+    return bundle_of(versions[0])
+
+
+@pytest.fixture(scope="session")
+def vertex() -> dict[str, str]:
+    """What Vertex AI says to a container."""
+    return {"AIP_HEALTH_ROUTE": "/vertex/alive", "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict"}
+
+
+@pytest.fixture(scope="session")
+def client(bundle, vertex):
+    """A client of a server of `bundle`."""
+    with serving(bundle, **vertex) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client

@@ -1,0 +1,209 @@
+"""The process that serves: its limits, its log, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+from serving import booted
+
+from bridge_assets.deployment.package import Package
+from bridge_assets.serve.answering import Answering
+from bridge_assets.serve.app import MOST_BYTES, MOST_WAITING, Door, make_app
+from bridge_assets.serve.rows import table_of_instances
+
+
+@pytest.fixture
+def server(bundle, tmp_path):
+    """A server of a test's own, to be ended."""
+    server = booted(BRIDGE_ASSETS_PACKAGE=str(bundle.write(tmp_path / "bundle.tar.gz")))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def answering(bundle, tmp_path) -> Answering:
+    return Answering.load(Package(bundle.unpack(tmp_path / "package")), bundle.slot)
+
+
+def asked(door: Door, method: str, path: str, **request) -> httpx.Response:
+    """What the app of a door says, without a server around it."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(make_app(door, {}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(ask())
+
+
+# Limits
+
+
+def test_a_body_that_is_too_large_is_refused_however_it_is_sent(client):
+    for content in (b" " * (MOST_BYTES + 1), iter([b" " * MOST_BYTES, b" "])):
+        reply = client.post("/predict", content=content)
+        assert (reply.status_code, reply.json()) == (413, {"error": "the body is too large; send at most 16 MiB"})
+    assert client.post("/predict", content=b" " * MOST_BYTES).status_code == 400
+
+
+def test_too_many_rows_are_refused(client):
+    reply = client.post("/predict", json={"instances": [{"age": 1}] * 10_001})
+    assert reply.status_code == 413
+    assert client.post("/predict", json={"instances": [{"age": 1}] * 10_000}).status_code == 200
+
+
+def test_a_number_beyond_the_models_scale_is_refused_by_name(client):
+    reply = client.post("/predict", json={"instances": [{"age": 1}, {"age": 1, "traffic": 1e30}]})
+    assert (reply.status_code, reply.json()) == (422, {"error": "row 1: feature 'traffic': 1e+30 is too large"})
+
+
+def test_other_routes_and_methods_are_refused_without_a_word_of_the_inside(client):
+    for method, path, status in (("GET", "/nothing", 404), ("GET", "/predict", 405), ("POST", "/health", 405)):
+        reply = client.request(method, path)
+        assert (reply.status_code, list(reply.json())) == (status, ["error"])
+        assert reply.headers["X-Model-Version"]
+
+
+def test_too_many_that_wait_are_sent_away(answering):
+    door = Door(lambda: answering, waiting=MOST_WAITING)
+    reply = asked(door, "POST", "/predict", json={"instances": [{"age": 1}]})
+    assert (reply.status_code, reply.headers["Retry-After"]) == (503, "1")
+    assert asked(door, "GET", "/health").status_code == 200
+
+
+def test_requests_side_by_side_get_their_own_answers(client, answering):
+    rows = [[{"condition": number / 10, "age": float(size)} for number in range(size)] for size in range(1, 40)]
+    expected = [answering.answers(table_of_instances(each, answering.features)) for each in rows]
+
+    def ask(instances: list) -> list[float]:
+        return client.post("/predict", json={"instances": instances}).json()["predictions"]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, rows)) == expected
+
+
+# The log
+
+
+def test_the_log_says_who_answered_what_and_nothing_that_was_sent(server, bundle):
+    with httpx.Client(base_url=server.url) as client:
+        client.post("/predict", json={"instances": [{"age": 42424}]}, headers={"Authorization": "Bearer secret"})
+        client.post("/predict?key=secret", json={"instances": [{"secret": 42424}]})
+        client.get("/health")
+    server.end()
+    serving, first, second, closing = server.log
+    assert (serving["event"], closing["event"]) == ("serving", "closing")
+    assert (first["method"], first["path"], first["status"]) == ("POST", "/predict", 200)
+    assert (first["version"], first["slot"]) == (bundle.version, bundle.slot)
+    assert first["milliseconds"] > 0
+    assert first["bytes_in"] > 0
+    assert first["bytes_out"] > 0
+    assert second["status"] == 422
+    assert "secret" not in json.dumps(server.log)
+    assert "42424" not in json.dumps(server.log)
+    assert server.errors == []
+
+
+def test_a_failure_is_told_to_the_log_and_not_to_the_caller(answering, capsys):
+    scale = replace(answering.model.normalization, features=("condition", "age"))  # of another model
+    broken = replace(answering, model=replace(answering.model, normalization=scale))
+    reply = asked(Door(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
+    assert (reply.status_code, reply.json()) == (500, {"error": "the server failed to answer; its log says why"})
+    failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (failed["event"], failed["path"], answered["status"]) == ("failed", "/predict", 500)
+    assert "Traceback" in failed["trace"]
+
+
+# Ending
+
+
+def half_sent(url: str, body: bytes) -> socket.socket:
+    """A connection with a request on it whose last byte is missing."""
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=30)
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    connection.sendall(head.encode())
+    assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # the app is reading
+    connection.sendall(body[:-1])
+    return connection
+
+
+def wait_for(holds) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def refuses(url: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=30).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_request_that_is_under_way_is_answered_after_the_end_was_asked_for(server, bundle):
+    body = json.dumps({"instances": bundle.probe.instances()}).encode()
+    with half_sent(server.url, body) as connection:
+        server.tell_to_end()
+        wait_for(lambda: refuses(server.url))
+        assert server.process.poll() is None
+        connection.sendall(body[-1:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == len(bundle.probe.rows)
+    assert server.end() == 0
+    assert server.errors == []
+
+
+def test_for_a_while_it_is_not_ready_and_still_answers(bundle, tmp_path):
+    archive = bundle.write(tmp_path / "bundle.tar.gz")
+    server = booted(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="60")
+    server.tell_to_end()
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        wait_for(lambda: client.get("/health").status_code == 503)
+        assert client.get("/health").json()["status"] == "closing"
+        for path in ("/ping", "/v2/health/ready"):
+            assert client.get(path).status_code == 503
+        assert client.get("/v2/health/live").status_code == 200
+        reply = client.post("/predict", json={"instances": [{"age": 1}]})
+        assert (reply.status_code, reply.headers["Connection"]) == (200, "close")
+    assert server.end() == 0, "told again, it waits no longer"
+
+
+def test_no_request_is_cut_when_a_server_ends_under_load(bundle, tmp_path):
+    """Fifty requests a second, by clients that go elsewhere once they are told to, as a load balancer does."""
+    archive = bundle.write(tmp_path / "bundle.tar.gz")
+    server = booted(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="2")
+    body = {"instances": bundle.probe.instances()}
+    told, statuses = threading.Event(), []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            while True:
+                reply = client.post("/predict", json=body)
+                statuses.append(reply.status_code)
+                if reply.headers.get("Connection") == "close":
+                    return
+                if len(statuses) > 25:
+                    told.set()
+                time.sleep(0.08)
+
+    with ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask) for _ in range(4)]
+        assert told.wait(30)
+        server.tell_to_end()
+        for each in asking:
+            each.result()
+    assert set(statuses) == {200}
+    assert server.end() == 0
+    assert server.errors == []
+    assert sum(event["event"] == "answered" for event in server.log) == len(statuses)

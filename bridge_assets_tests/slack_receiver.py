@@ -1,0 +1,48 @@
+"""A receiver of incoming webhooks on loopback: answers as Slack does, or as it is told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Receiver:
+    """`url` takes messages; `texts` are those that were accepted; `answers` are given first: status, headers, body."""
+
+    url: str = ""
+    texts: list[str] = field(default_factory=list)
+    answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
+    asked: int = 0
+
+
+@contextmanager
+def slack_receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            receiver.asked += 1
+            status, headers, said = receiver.answers.pop(0) if receiver.answers else (200, {}, "ok")
+            if status == 200:
+                receiver.texts.append(body["text"])
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.url = f"http://127.0.0.1:{server.server_port}/services/T000/B000/secret"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield receiver
+        server.shutdown()
