@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import features, growth, ingestion, loading, scoring, serving
+from benchmarks import features, growth, ingestion, loading, scoring, serving, training
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "growth": growth.main,
     "scoring": scoring.main,
     "serving": serving.main,
+    "training": training.main,
 }
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
     folder = working_folder()
     records, transitions = folder / "records.parquet", folder / "transitions.parquet"
     ingest(write_national_years(folder, [YEAR]), YEAR, records, folder / "rejected.parquet")
-    _transitions(records).write_parquet(transitions)
+    transitions_of(records).write_parquet(transitions)
     measured = measure(
         {
             "in pandas": [sys.executable, "-m", "benchmarks.features_in_pandas", str(folder)],
@@ -51,7 +51,7 @@ def main() -> None:
     show(measured, "in pandas")
 
 
-def _transitions(records: Path) -> pl.DataFrame:
+def transitions_of(records: Path) -> pl.DataFrame:
     """What fct_condition_transitions would hold of every structure: this inspection, and the one two years before."""
     of_record = ["structure_key", "STRUCTURE_KIND_043A", "is_culvert", "inspection_date", "condition"]
     now = (

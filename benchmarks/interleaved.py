@@ -15,17 +15,21 @@ from pathlib import Path
 _PEAK = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_maxrss, used.ru_utime + used.ru_stime)
 sys.exit(code)
 """
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Median wall time in seconds and largest peak memory in MB of one command."""
+    """One command: median wall time and median time on all processors in seconds, largest peak memory in MB. Where
+    others use the machine, the processor time says more.
+    """
 
     seconds: float
     megabytes: float
+    processor_seconds: float
 
 
 def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str, Measured]:
@@ -38,6 +42,7 @@ def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str,
     """
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
+    processors: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
             started = time.perf_counter()
@@ -45,8 +50,13 @@ def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str,
             seconds[name].append(time.perf_counter() - started)
             if ran.returncode:
                 raise RuntimeError(f"{name} failed: {' '.join(command)}")
-            peaks[name].append(int(ran.stdout) / 1024)
-    return {name: Measured(statistics.median(seconds[name]), max(peaks[name])) for name in commands}
+            kilobytes, used = map(float, ran.stdout.split())
+            peaks[name].append(kilobytes / 1024)
+            processors[name].append(used)
+    return {
+        name: Measured(statistics.median(seconds[name]), max(peaks[name]), statistics.median(processors[name]))
+        for name in commands
+    }
 
 
 def working_folder() -> Path:
@@ -59,6 +69,11 @@ def working_folder() -> Path:
 def show(measured: Mapping[str, Measured], baseline: str) -> None:
     """Print a Markdown table of the figures, each as a ratio to the baseline too."""
     base = measured[baseline]
-    print("| what | median s | times the baseline | peak MB |\n|---|---:|---:|---:|")
+    print("| what | median s | times the baseline | CPU s | times the baseline | peak MB |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, figure in measured.items():
-        print(f"| {name} | {figure.seconds:.2f} | {figure.seconds / base.seconds:.2f} | {figure.megabytes:.0f} |")
+        on_processors = figure.processor_seconds
+        print(
+            f"| {name} | {figure.seconds:.2f} | {figure.seconds / base.seconds:.2f} | {on_processors:.2f} | "
+            f"{on_processors / base.processor_seconds:.2f} | {figure.megabytes:.0f} |"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,12 +21,12 @@ class _Explained(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         from bridge_assets.deployment.errors import DeploymentError
-        from bridge_assets.models.errors import RegistryError
+        from bridge_assets.models.errors import ModelError
         from bridge_assets.storage import StorageError
 
         try:
             return super().invoke(ctx)
-        except (SourceError, SettingsError, StorageError, DeploymentError, RegistryError) as error:
+        except (SourceError, SettingsError, StorageError, DeploymentError, ModelError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -121,11 +121,10 @@ def predict(structure_key: str, year: int | None) -> None:
             why=f"It holds {features.height} bridges, such as {', '.join(features['structure_key'].head(3))}",
             do="give a structure key: two-digit state code, a dash, the structure number without padding",
         )
-    probability = float(served.fall_probability(bridge)[0])
     click.echo(
         f"{structure_key}, survey year {survey_year}: condition {int(bridge['condition'][0])}, "
         f"inspected {bridge['inspection_date'][0] or 'on an unknown date'}\n"
-        f"probability that the condition falls at the next inspection: {probability:.1%} (model {served.version})"
+        f"{served.task.sentence(float(served.answers(bridge)[0]))} (model {served.version})"
     )
 
 
@@ -154,6 +153,55 @@ def serve(host: str, port: int) -> None:
     from bridge_assets.serve.server import serve_endpoint
 
     serve_endpoint(DataSettings.load().endpoint_folder, host, port)
+
+
+@main.command()
+@click.option("--trees", default=60, show_default=True, help="Most trees of a forest tried.")
+@click.option("--splits", default=3, show_default=True, help="Inner splits: each holds out its part of the structures.")
+@click.option("--years", default=6, show_default=True, help="Last survey years that each inner split holds out.")
+@click.option(
+    "--try", "tried", multiple=True, help="Setting and values, such as leaf=20,40; by default the usual grid."
+)
+def search(trees: int, splits: int, years: int, tried: tuple[str, ...]) -> None:
+    """Try settings of the forest on the training inspections. Changes nothing: it says which lines would."""
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.models import search as forests
+    from bridge_assets.models import training_set
+    from bridge_assets.models.tasks import task_of
+    from bridge_assets.settings import ModelSettings
+
+    base = ModelSettings.load().forest
+    grid = _grid(tried) if tried else forests.GRID
+    made = training_set.read(Lake(DataSettings.load().lake))
+    options = {"trees": trees, "splits": splits, "years": years}
+    trials = forests.search_forest(made.table, made.features, base, grid, **options, progress=click.echo)
+    click.echo(f"\n{forests.search_markdown(trials, base, task_of(made.table).judged, list(grid))}\n")
+    lines = forests.lines_to_change(base, trials[0].settings)
+    if not lines:
+        click.echo("The present settings are the best of these: nothing to change.")
+        return
+    click.echo("The first of these would be had by (a gain smaller than what the inner splits differ by is none):")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+def _grid(tried: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    from pydantic import ValidationError
+
+    from bridge_assets.settings import ForestSettings
+
+    grid = {}
+    for each in tried:
+        name, _, values = each.partition("=")
+        if name not in ForestSettings.model_fields:
+            raise click.BadParameter(f"{name!r} is no setting of the forest: {', '.join(ForestSettings.model_fields)}")
+        try:
+            grid[name] = tuple(
+                getattr(ForestSettings.model_validate({name: value.strip()}), name) for value in values.split(",")
+            )
+        except ValidationError as error:
+            raise click.BadParameter(f"{each}: {error.errors()[0]['msg']}") from None
+    return grid
 
 
 @main.group()

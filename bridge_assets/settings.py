@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 #: Set to use another configuration folder than `configs/` beside the package or in the working directory.
@@ -80,6 +90,21 @@ class YamlSettings(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             raise SettingsError(_explain(error, path, cls)) from None
+
+    @classmethod
+    def place_of(cls, *keys: str) -> str:
+        """Where the value below these keys is decided, for whoever wants to change it: the environment variable that is
+        set, or the file and the line.
+        """
+        variable = cls.model_config.get("env_prefix", "") + "__".join(keys).upper()
+        if variable in os.environ:
+            return f"environment variable {variable}"
+        path, line = config_folder() / cls.file, None
+        node = yaml.compose(path.read_text(encoding="utf-8")) if path.is_file() else None
+        for key in keys:
+            below = node.value if isinstance(node, yaml.MappingNode) else []
+            line, node = next(((name.start_mark.line + 1, at) for name, at in below if name.value == key), (None, None))
+        return f"{path}, line {line}" if line else f"{path}, a new line below {' and '.join(keys[:-1])}"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -377,19 +402,27 @@ class GateSettings(Strict):
     holdout_falls: int = Field(default=50, ge=1, description="Fewer held-out falls prove nothing.")
     auc_gain: float = Field(default=0.0, description="Least gain in AUC over the rating table.")
     brier_gain: float = Field(default=0.0, description="Least gain in Brier score over the base rate.")
+    rmse_gain: float = Field(default=0.0, description="Regression: least gain in RMSE, in points, over no change.")
+    spearman_gain: float = Field(default=0.0, description="Regression: least gain in rank correlation over the table.")
     calibration_error: float = Field(
         default=0.02,
         ge=0,
-        description="Most the calibration error may exceed that of perfectly calibrated probabilities.",
+        description="Most the calibration error may exceed that of perfect answers: a share, or points of the rating.",
     )
     quantization_auc_loss: float = Field(default=0.0005, ge=0, description="Most AUC lost in float16.")
-    quantization_difference: float = Field(default=0.001, ge=0, description="Most a probability may move in float16.")
-    onnx_difference: float = Field(default=1e-5, ge=0, description="Most an ONNX probability may differ.")
+    quantization_difference: float = Field(default=0.001, ge=0, description="Most an answer may move in float16.")
+    onnx_difference: float = Field(default=1e-5, ge=0, description="Most an ONNX answer may differ.")
     champion_auc_loss: float = Field(
         default=0.005, ge=0, description="Most AUC that may be lost against the champion on the same hold-out."
     )
     champion_brier_loss: float = Field(
         default=0.001, ge=0, description="Most the Brier score may be above the champion's on the same hold-out."
+    )
+    champion_rmse_loss: float = Field(
+        default=0.005, ge=0, description="Regression: most RMSE, in points, may be above the champion's."
+    )
+    champion_spearman_loss: float = Field(
+        default=0.01, ge=0, description="Regression: most rank correlation that may be lost against the champion."
     )
     champion_cannot_be_asked: Literal["recorded", "accept", "refuse"] = Field(
         default="recorded",
@@ -423,8 +456,9 @@ class ModelSettings(YamlSettings):
     component: Literal["condition", "deck", "superstructure", "substructure", "culvert"] = Field(
         default="condition", description="Whose rating: the lowest one (condition), or that of one component."
     )
-    task: Literal["classification"] = Field(
-        default="classification", description="A probability. Gate, calibration and endpoints judge nothing else."
+    task: Literal["classification", "regression"] = Field(
+        default="classification",
+        description="A probability (classification), or the expected change of the rating in points (regression).",
     )
     horizon_months: int = Field(default=48, ge=12, description="A next inspection later than this is no evidence.")
     forest: ForestSettings = ForestSettings()
@@ -434,6 +468,16 @@ class ModelSettings(YamlSettings):
     survival: SurvivalSettings = SurvivalSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
+
+    @field_validator("task")
+    @classmethod
+    def _fits_the_target(cls, task: str, info: ValidationInfo) -> str:
+        if task == "regression" and info.data.get("target") == "poor":
+            raise ValueError(
+                "a regression foresees by how many points the rating changes, and Poor is no number of points. What to "
+                "do: set target: fall with it, or task: classification for the probability of Poor"
+            )
+        return task
 
 
 class MlflowSettings(YamlSettings):

@@ -16,9 +16,9 @@ NAME = "bridge_fall"
 def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Candidate:
     """A version with every stage, a model card and an evaluation; another seed or skill is another version.
 
-    What it learns is that `condition`, times its skill, makes a fall likely.
+    What it learns is that `condition`, times its skill, makes a fall likely; with task="regression", of one point.
     """
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.deployment.probe import write_probe
@@ -30,7 +30,10 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     draw = np.random.default_rng(seed)
     rows = to_float16_grid(draw.normal(size=(400, len(FEATURES))))
     falls = skill * rows[:, 0] + draw.normal(size=len(rows)) > 0.5
-    forest = RandomForestClassifier(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, falls)
+    if made_from.get("task") == "regression":
+        forest = RandomForestRegressor(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, -falls.astype(float))
+    else:
+        forest = RandomForestClassifier(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, falls)
     forest.feature_names_in_ = np.array(FEATURES, dtype=object)
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020], "survey_years": [2009, 2021]} | made_from
     recipe = {"seed": seed, "skill": skill, "features": list(FEATURES)}
@@ -47,7 +50,7 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     candidate.record("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
     predictor = OnnxPredictor(candidate.file("model.onnx"))
-    write_probe(predictor.predict_proba, normalization, rows[:32], candidate.file("probe.json"))
+    write_probe(predictor.answers, normalization, rows[:32], candidate.file("probe.json"))
     candidate.record("onnx_model")
     return candidate
 

@@ -38,14 +38,14 @@ def make_candidate(models: Path, seed: int) -> Candidate:
     candidate.record("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
     predictor = OnnxPredictor(candidate.file("model.onnx"))
-    write_probe(predictor.predict_proba, normalization, rows[:32], candidate.file("probe.json"))
+    write_probe(predictor.answers, normalization, rows[:32], candidate.file("probe.json"))
     candidate.record("onnx_model")
     return candidate
 
 
 def answers_as(endpoint: LocalEndpoint, candidate: Candidate) -> bool:
     probe = Probe.load(candidate.file("probe.json"))
-    found = endpoint.served().fall_probability(probe.table()).to_numpy()
+    found = endpoint.served().answers(probe.table()).to_numpy()
     return endpoint.current() == candidate.version and np.allclose(found, probe.answers, rtol=0, atol=1e-6)
 
 

@@ -95,6 +95,26 @@ def test_a_bad_environment_variable_is_named(configs: Path, monkeypatch: pytest.
         ModelSettings.load()
 
 
+def test_a_regression_of_poor_is_refused_and_says_what_to_do(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (configs / "model_config.yaml").write_text("target: poor\ntask: regression\n")
+    with pytest.raises(
+        SettingsError, match=r"model_config\.yaml: task: .*Poor is no number of points\. What to do: set "
+    ):
+        ModelSettings.load()
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TARGET", "fall")
+    assert ModelSettings.load().task == "regression"
+
+
+def test_the_place_of_a_value_is_found(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = configs / "model_config.yaml"
+    assert ModelSettings.place_of("forest", "leaf") == f"{path}, a new line below forest"
+    path.write_text("# leaf: 1\ngate:\n  leaf: 7\nforest:\n  trees: 5\n  leaf: 40\n")
+    assert ModelSettings.place_of("forest", "leaf") == f"{path}, line 6"
+    assert ModelSettings.place_of("forest", "depth") == f"{path}, a new line below forest"
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__LEAF", "9")
+    assert ModelSettings.place_of("forest", "leaf") == "environment variable BRIDGE_ASSETS_MODEL__FOREST__LEAF"
+
+
 def test_a_misspelt_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TRES", "70")
     with pytest.raises(SettingsError, match=r"TRES is no key of model_config\.yaml there\. Expected: .*TREES"):

@@ -15,6 +15,7 @@ from bridge_assets.deployment.gate import CHAMPION, Decision, Evaluation, ask
 from bridge_assets.models import register, training_set
 from bridge_assets.models.candidate import Candidate
 from bridge_assets.models.split import holdout_rows
+from bridge_assets.models.tasks import task_of
 from bridge_assets.nbi.errors import SourceError
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def holdout_in_natural_units(lake: Lake, made: TrainingSet) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, next_survey_year, fall, then the features.
+        structure_key, survey_year, next_survey_year, fall, in a regression change, then the features.
 
     Raises
     ------
     SourceError
         If a year's features were made anew since the training set.
     """
-    held_out = holdout_rows(made.table).select("structure_key", "survey_year", "next_survey_year", "fall")
+    outcome = ("fall", *task_of(made.table).beside)
+    held_out = holdout_rows(made.table).select("structure_key", "survey_year", "next_survey_year", *outcome)
     for year in held_out["survey_year"].unique().sort().to_list():
         note = lake.note("bridge_features", year)
         same = note["raw_bridges"] == made.made_from["raw_bridges"].get(str(year))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.deployment.package import pack, served_digests
 from bridge_assets.models.candidate import Candidate
 from bridge_assets.models.resampling import Interval, intervals
-from bridge_assets.models.scores import Scores, scores
 from bridge_assets.models.split import holdout_rows, split_at
+from bridge_assets.models.tasks import recorded
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+    from bridge_assets.models.task import Task
     from bridge_assets.settings import GateSettings, ModelSettings
 
 #: Files of a version that are not needed to ask it.
@@ -52,7 +54,8 @@ class Comparison:
         Whether both were asked about the same inspections.
     inspections, falls : int
         Those.
-    of_candidate, of_champion : Scores
+    of_candidate, of_champion : Scores or ChangeScores
+        None where they were not asked.
     gains : mapping of str to Interval
         Figure -> 95 % interval of what the candidate gains over the champion, by resampling structures.
     """
@@ -63,8 +66,8 @@ class Comparison:
     asked: bool = False
     inspections: int = 0
     falls: int = 0
-    of_candidate: Scores = field(default_factory=Scores)
-    of_champion: Scores = field(default_factory=Scores)
+    of_candidate: Any = None
+    of_champion: Any = None
     gains: dict[str, Interval] = field(default_factory=dict)
 
     def markdown(self) -> str:
@@ -72,11 +75,11 @@ class Comparison:
         if not self.asked:
             return self.said
         lines = ["|figure|candidate|champion|gain|95 % interval|", "|---|---:|---:|---:|---|"]
-        for figure in ("auc", "average_precision", "brier", "worst_10"):
+        for figure in self.of_candidate.COMPARED:
             mine, other = getattr(self.of_candidate, figure), getattr(self.of_champion, figure)
             if mine is None or other is None:
                 continue
-            gain = other - mine if figure == "brier" else mine - other
+            gain = other - mine if figure in self.of_candidate.LOWER_IS_BETTER else mine - other
             between = self.gains.get(figure)
             interval = f"{between.low:+.4f} to {between.high:+.4f}" if between else "-"
             lines.append(f"|{figure}|{mine:.4f}|{other:.4f}|{gain:+.4f}|{interval}|")
@@ -95,7 +98,7 @@ def compare(
     holdout : pl.DataFrame, optional
         As `challenge.holdout_in_natural_units` gives it; needed where there is a champion.
     settings : ModelSettings
-        `gate.champion_auc_loss`, `gate.champion_brier_loss`, `gate.champion_cannot_be_asked`; and
+        `gate`: the most that may be lost (`Judged.most_lost`) and `champion_cannot_be_asked`; and
         `split.holdout_structures`, where the champion's manifest does not name its own share.
 
     Raises
@@ -108,24 +111,32 @@ def compare(
         return Comparison(None, "there is no champion yet")
     if champion.stages.get("onnx_model") == candidate.stages.get("onnx_model"):
         return Comparison(champion.version, "this is the champion")
-    if other := _other_question(candidate, champion):
-        return _by_record(candidate, champion, gate, other)
+    task = recorded(candidate.manifest["made_from"])
+    if differing := _other_question(candidate, champion):
+        return _by_record(candidate, champion, gate, differing, task)
     share = settings.split.holdout_structures
     unseen = _unseen(holdout, float(champion.manifest["made_from"].get("holdout_structures", share)))
     falls = unseen["fall"].to_numpy().astype(bool)
     if falls.all() or not falls.any() or len(falls) < gate.holdout_inspections or falls.sum() < gate.holdout_falls:
         few = f"only {len(falls):,} inspections with {int(falls.sum()):,} falls are held out from both"
-        return _by_record(candidate, champion, gate, few)
+        return _by_record(candidate, champion, gate, few, task)
     answers = {"model": _answers(candidate, unseen), "champion": _answers(champion, unseen)}
-    mine, other = (scores(falls, answer) for answer in answers.values())
-    _, gains = intervals(falls, answers, unseen["structure_key"].to_list(), ["champion"], resamples=_RESAMPLES, seed=0)
+    happened, structures = task.happened(unseen), unseen["structure_key"].to_list()
+    mine, other = (task.scores(happened, answer) for answer in answers.values())
+    _, gains = intervals(
+        happened, answers, structures, ["champion"], resamples=_RESAMPLES, seed=0, measured=task.measured
+    )
+    beside = [
+        tuple("-" if (value := judged.of(figures)) is None else judged.written(value) for figures in (mine, other))
+        for judged in task.judged
+    ]
+    first, second = task.judged
+    lost = [_lost(judged.gain(judged.of(mine), judged.of(other))) for judged in task.judged]
     return Comparison(
         champion.version,
-        f"AUC {mine.auc:.4f} against the champion's {other.auc:.4f}, Brier score {mine.brier:.5f} against "
-        f"{other.brier:.5f}, on {len(falls):,} inspections held out from both (champion {champion.version})",
-        tuple(
-            _losses(_lost(other.auc, mine.auc), _lost(mine.brier, other.brier), gate, "", champion.version, mine, other)
-        ),
+        f"{first.name} {beside[0][0]} against the champion's {beside[0][1]}, {second.name} {beside[1][0]} against "
+        f"{beside[1][1]}, on {len(falls):,} inspections held out from both (champion {champion.version})",
+        tuple(_losses(task, lost, gate, "", champion.version, beside)),
         True,
         len(falls),
         int(falls.sum()),
@@ -144,10 +155,10 @@ def unknown(uri: str, gate: GateSettings) -> Comparison:
 
 
 def _answers(version: Candidate, features: pl.DataFrame) -> np.ndarray:
-    """The probabilities that an endpoint of this version would give."""
+    """The answers that an endpoint of this version would give."""
     with tempfile.TemporaryDirectory() as folder:
         served = pack(version, served_digests(version), Path(folder) / version.version).served()
-        return served.fall_probability(features).to_numpy().astype(float)
+        return served.answers(features).to_numpy().astype(float)
 
 
 def _unseen(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
@@ -161,67 +172,75 @@ def _unseen(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
 def _other_question(candidate: Candidate, champion: Candidate) -> str:
     mine, other = candidate.manifest["made_from"], champion.manifest["made_from"]
     differing = [key for key in _SAME_QUESTION if key in mine and key in other and mine[key] != other[key]]
+    differing += ["task"] if recorded(mine) is not recorded(other) else []
     if not differing:
         return ""
     return "it was trained on another " + " and another ".join(key.replace("_", " ") for key in differing)
 
 
-def _by_record(candidate: Candidate, champion: Candidate, gate: GateSettings, why: str) -> Comparison:
+def _by_record(candidate: Candidate, champion: Candidate, gate: GateSettings, why: str, task: Task) -> Comparison:
     said = f"the champion {champion.version} cannot be asked about these inspections: {why}"
     if gate.champion_cannot_be_asked == "accept":
         return Comparison(champion.version, f"{said}. Accepted {_DECIDE}")
     if gate.champion_cannot_be_asked == "refuse":
         return Comparison(champion.version, said, (f"{said}. Refused {_DECIDE}",))
-    mine, other = _recorded_gains(candidate), _recorded_gains(champion)
-    if None in (*mine, *other):
+    mine, other = _recorded_gains(candidate, task), _recorded_gains(champion, task)
+    if not (mine and other):
         unknown = f"{said}, and there are no recorded figures of both to compare {_DECIDE}"
         return Comparison(champion.version, said, (unknown,))
-    (auc, brier), (champions_auc, champions_brier) = mine, other
-    compared = (
-        f"{said}. On its own hold-out each gains over its baselines: AUC {auc:+.4f}, the champion "
-        f"{champions_auc:+.4f}; Brier score {brier:+.5f}, the champion {champions_brier:+.5f}"
+    gains = "; ".join(
+        f"{judged.name} {judged.written(gain, '+')}, the champion {judged.written(champions, '+')}"
+        for judged, gain, champions in zip(task.judged, mine, other, strict=True)
     )
-    lost = _losses(
-        _lost(champions_auc, auc), _lost(champions_brier, brier), gate, "by its recorded figures ", champion.version
-    )
-    problems = (f"{compared}; {'; '.join(lost)} {_DECIDE}",) if lost else ()
-    return Comparison(champion.version, compared, problems)
+    compared = f"{said}. On its own hold-out each gains over its baselines: {gains}"
+    lost = [champions - gain for gain, champions in zip(mine, other, strict=True)]
+    problems = _losses(task, lost, gate, "by its recorded figures ", champion.version)
+    return Comparison(champion.version, compared, (f"{compared}; {'; '.join(problems)} {_DECIDE}",) if problems else ())
 
 
-def _recorded_gains(version: Candidate) -> tuple[float | None, float | None]:
-    """Gain in AUC over the rating table and in Brier score over the base rate, as recorded when it was trained."""
+def _recorded_gains(version: Candidate, task: Task) -> list[float]:
+    """Gain of each judged figure over its baseline, as recorded when it was trained; empty where one is not known."""
     try:
         figures: dict[str, Any] = json.loads(version.file("evaluation.json").read_text(encoding="utf-8"))["scores"]
-        auc = _lost(figures["model"]["auc"], figures["rating_table"]["auc"])
-        return auc, _lost(figures["base_rate"]["brier"], figures["model"]["brier"])
+        gains = [judged.gain(judged.of(figures["model"]), judged.of(figures[judged.over])) for judged in task.judged]
     except (OSError, ValueError, KeyError, TypeError):
-        return None, None
+        return []
+    return [gain for gain in gains if gain is not None] if None not in gains else []
 
 
-def _lost(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else before - after
+def _lost(gain: float | None) -> float | None:
+    return None if gain is None else -gain
 
 
 def _losses(
-    auc: float | None,
-    brier: float | None,
+    task: Task,
+    lost: Sequence[float | None],
     gate: GateSettings,
     how: str,
     champion: str,
-    mine: Scores | None = None,
-    other: Scores | None = None,
+    beside: Sequence[tuple[str, ...]] = (),
 ) -> list[str]:
+    """What is lost beyond the gate's limits, a sentence a figure.
+
+    Parameters
+    ----------
+    task : Task
+    lost : sequence of float or None
+        Of each figure that is judged.
+    gate : GateSettings
+    how : str
+        What the sentence begins with.
+    champion : str
+    beside : sequence of (str, str)
+        The candidate's and the champion's figure, where both were measured on the same inspections.
+    """
     problems = []
-    if auc is not None and auc > gate.champion_auc_loss:
-        figures = f" ({mine.auc:.4f} against {other.auc:.4f})" if mine and other else ""
-        problems.append(
-            f"{how}AUC is {auc:.4f} worse than that of champion {champion}{figures}; the most is "
-            f"{gate.champion_auc_loss:g} (champion_auc_loss)"
-        )
-    if brier is not None and brier > gate.champion_brier_loss:
-        figures = f" ({mine.brier:.5f} against {other.brier:.5f})" if mine and other else ""
-        problems.append(
-            f"{how}the Brier score is {brier:.5f} worse than that of champion {champion}{figures}; the most is "
-            f"{gate.champion_brier_loss:g} (champion_brier_loss)"
-        )
+    for place, judged in enumerate(task.judged):
+        worse, most = lost[place], getattr(gate, judged.most_lost)
+        if worse is not None and worse > most:
+            figures = f" ({beside[place][0]} against {beside[place][1]})" if beside else ""
+            problems.append(
+                f"{how}{judged.subject} is {judged.written(worse)} worse than that of champion {champion}{figures}; "
+                f"the most is {most:g} ({judged.most_lost})"
+            )
     return problems

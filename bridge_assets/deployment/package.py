@@ -155,7 +155,7 @@ class Package:
                     why=f"Features of only one of them: {others}" if others else "Their features are in another order",
                     do="materialise bridge_model and what follows it again",
                 )
-        return compare(served.fall_probability(probe.table()).to_numpy(), probe, self.folder)
+        return compare(served.answers(probe.table()).to_numpy(), probe, self.folder)
 
     def served(self) -> ServedModel:
         """The version as scoring uses it: predictor, forest and scale from one folder.
@@ -166,7 +166,7 @@ class Package:
             If a file is damaged, or the manifest does not say what the version was trained on.
         """
         from bridge_assets.models.scoring import ServedModel
-        from bridge_assets.models.targets import named
+        from bridge_assets.models.tasks import recorded
 
         manifest = self.manifest
         try:
@@ -180,7 +180,7 @@ class Package:
                 why=in_one_line(error),
                 do="materialise training_set and bridge_model again",
             ) from error
-        target = named(made_from.get("target", "fall"), made_from.get("component", "condition"))
+        target = recorded(made_from).named(made_from.get("target", "fall"), made_from.get("component", "condition"))
         predictor = self.predictor()
         return ServedModel(
             version,

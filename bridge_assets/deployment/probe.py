@@ -57,7 +57,7 @@ class Probe:
     rows : tuple of tuple of (float or None)
         In natural units, as in bridge_features; None = missing.
     answers : tuple of float
-        Probability of a fall, one a row: what the artifact itself said when it was exported.
+        One a row, a probability of a fall or an expected change: what the artifact itself said when it was exported.
 
     Raises
     ------
@@ -112,14 +112,14 @@ class Probe:
 
 
 def write_probe(
-    predict_proba: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
+    answers_to: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
 ) -> Path:
     """Ask the artifact itself about some rows and keep what it says as the probe.
 
     Parameters
     ----------
-    predict_proba : callable
-        Of the artifact as exported: rows of shape (n, f) on the model's scale -> probabilities of shape (n,).
+    answers_to : callable
+        Of the artifact as exported: rows of shape (n, f) on the model's scale -> answers of shape (n,).
     normalization : Normalization
         Of the same model version.
     rows : np.ndarray, shape (n, f)
@@ -141,7 +141,7 @@ def write_probe(
     frozen = tuple(map(tuple, natural))
     features = tuple(normalization.features)
     asked = Probe(features, frozen, (0.0,) * len(frozen)).table()
-    answers = predict_proba(normalization.apply(asked).select(features).to_numpy())
+    answers = answers_to(normalization.apply(asked).select(features).to_numpy())
     # float() of a float32 is exact, and JSON keeps a float to the last bit.
     return Probe(features, frozen, tuple(np.asarray(answers).tolist())).save(path)
 
@@ -152,7 +152,7 @@ def compare(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | s
     Parameters
     ----------
     answers : array of shape (n,)
-        Probabilities that an endpoint gave to the probe's rows.
+        Answers that an endpoint gave to the probe's rows.
     probe : Probe
     where : Path or str
         The endpoint, for the message.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge_assets.drift.detection import drift_table, learn_thresholds
+from bridge_assets.models.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from typing import Self
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import DriftSettings
 
-PROBABILITY = "fall_probability"
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -24,24 +23,29 @@ class Reference:
 
     table: pl.DataFrame
     thresholds: dict[str, float]
+    answer: str = CLASSIFICATION.answer
 
     @classmethod
-    def of(cls, lake: Lake, years: tuple[int, int], settings: DriftSettings) -> Self:
-        """The features, and where they have been scored the probabilities, of the reference years (both ends
+    def of(
+        cls, lake: Lake, years: tuple[int, int], settings: DriftSettings, answer: str = CLASSIFICATION.answer
+    ) -> Self:
+        """The features, and where they have been scored the answers (`Task.answer`), of the reference years (both ends
         included).
         """
         import polars as pl
 
-        columns = _columns()
-        by_year = {year: _year(lake, year) for year in lake.years("bridge_features") if years[0] <= year <= years[1]}
+        columns = _columns(answer)
+        inside = [year for year in lake.years("bridge_features") if years[0] <= year <= years[1]]
+        by_year = {year: _year(lake, year, answer) for year in inside}
         thresholds = learn_thresholds(by_year, columns, settings)
-        return cls(pl.concat(by_year.values()), thresholds)
+        return cls(pl.concat(by_year.values()), thresholds, answer)
 
     def report(self, lake: Lake, survey_year: int, model_version: str) -> pl.DataFrame:
         """Compare one survey year with the reference and write its drift_report."""
         import polars as pl
 
-        table = drift_table(self.table, _year(lake, survey_year), _columns(), self.thresholds).select(
+        year = _year(lake, survey_year, self.answer)
+        table = drift_table(self.table, year, _columns(self.answer), self.thresholds).select(
             pl.lit(survey_year, dtype=pl.Int16).alias("survey_year"),
             pl.all(),
             pl.lit(model_version).alias("model_version"),
@@ -50,17 +54,19 @@ class Reference:
         return table
 
 
-def _columns() -> list[str]:
+def _columns(answer: str) -> list[str]:
     from bridge_assets.data.features import FEATURE_NAMES
 
-    return [*FEATURE_NAMES, PROBABILITY]
+    return [*FEATURE_NAMES, answer]
 
 
-def _year(lake: Lake, survey_year: int) -> pl.DataFrame:
+def _year(lake: Lake, survey_year: int, answer: str) -> pl.DataFrame:
     import polars as pl
 
-    features = lake.read_year("bridge_features", survey_year)
-    if survey_year not in lake.years("bridge_predictions"):
-        return features.select("structure_key", *_columns()[:-1], pl.lit(None, dtype=pl.Float32).alias(PROBABILITY))
-    scores = lake.read_year("bridge_predictions", survey_year).select("structure_key", PROBABILITY)
-    return features.join(scores, on="structure_key", how="left").select("structure_key", *_columns())
+    features, columns = lake.read_year("bridge_features", survey_year), _columns(answer)
+    scored = survey_year in lake.years("bridge_predictions")
+    scores = lake.read_year("bridge_predictions", survey_year) if scored else pl.DataFrame()
+    if answer not in scores.columns:  # not scored, or by a model of another task
+        return features.select("structure_key", *columns[:-1], pl.lit(None, dtype=pl.Float32).alias(answer))
+    answers = scores.select("structure_key", answer)
+    return features.join(answers, on="structure_key", how="left").select("structure_key", *columns)

@@ -25,7 +25,16 @@ _DRAWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A tenth of the inspections, in the order of their probabilities."""
+    """A tenth of the inspections, in the order of their probabilities.
+
+    Attributes
+    ----------
+    inspections, falls : int
+    expected : float
+        Mean probability.
+    observed, observed_low, observed_high : float
+        Share that fell, and its 95 % interval.
+    """
 
     inspections: int
     falls: int
@@ -109,9 +118,7 @@ def reliability(
         return None
     probability = np.asarray(probability, dtype=float)
     falls = np.asarray(falls, dtype=bool)
-    tenth = np.empty(len(falls), dtype=np.intp)
-    for number, part in enumerate(np.array_split(np.argsort(probability, kind="stable"), BINS)):
-        tenth[part] = number
+    tenth = by_tenth(probability)
 
     def error(weights: np.ndarray, happened: np.ndarray) -> float:
         # |mean probability - share that fell| times the tenth's share of the rows.
@@ -137,6 +144,16 @@ def reliability(
         interval_of(drawn[:, 1]),
         slope(falls, probability),
     )
+
+
+def by_tenth(said: np.ndarray) -> np.ndarray:
+    """The tenth of each row, 0 to 9, in the order of what was said of it; equals in their order."""
+    import numpy as np
+
+    tenth = np.empty(len(said), dtype=np.intp)
+    for number, part in enumerate(np.array_split(np.argsort(said, kind="stable"), BINS)):
+        tenth[part] = number
+    return tenth
 
 
 def slope(falls: np.ndarray, probability: np.ndarray) -> float | None:

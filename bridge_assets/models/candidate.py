@@ -6,7 +6,8 @@
         model.skops            stage bridge_model
         evaluation.json        stage bridge_model: held-out metrics beside the baselines
         model_card.json, .md   stage bridge_model: what it is, showed, is for, and is not
-        calibration.png, importance.png   stage bridge_model: how it did, and what it goes by
+        calibration.png, importance.png, earlier_cuts.png   stage bridge_model: how it did, what it goes by, how it did
+                               before
         forest.safetensors     stage quantized_model
         model.onnx             stage onnx_model
         probe.json             canary rows and the answers they must get
@@ -44,6 +45,7 @@ COMPANIONS = {
         "model_card.md",
         "calibration.png",
         "importance.png",
+        "earlier_cuts.png",
     ),
     "onnx_model": ("probe.json",),
 }

@@ -1,4 +1,4 @@
-"""Why a bridge gets its probability: what each feature adds to it or takes from it.
+"""Why a bridge gets its probability, or its expected change: what each feature adds to it or takes from it.
 
 Shapley values on the trees (Lundberg et al., Nature Machine Intelligence 2, 2020), by the library shap, of the float16
 forest that is served. They are exact: the base, which is the mean probability of the bridges that they are told apart
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.forest import Float16Forest
 from bridge_assets.models.matrix import feature_matrix
+from bridge_assets.models.tasks import task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +81,8 @@ class Explainer:
         Parameters
         ----------
         scored : pl.DataFrame
-            All bridges of the year: features in natural units, `structure_key`, `fall_probability`.
+            All bridges of the year: features in natural units, `structure_key`, and the answers
+            (`Task.answer`).
         normalization : Normalization
             The model's scale.
         first : pl.Expr
@@ -102,7 +104,7 @@ class Explainer:
             return nothing, {"explained": 0, "why_not": self.why_not}
         rows = scored.filter(first)
         found = contributions(self.forest, normalization.apply(rows), normalization.apply(scored))
-        off = np.abs(found.answers - rows["fall_probability"].to_numpy()).max(initial=0)
+        off = np.abs(found.answers - rows[task_of(rows).answer].to_numpy()).max(initial=0)
         if off > TOLERANCE:
             return nothing, {
                 "explained": 0,

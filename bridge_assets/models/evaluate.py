@@ -11,23 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.baselines import (
-    base_rate,
-    gradient_boosting,
-    logistic_regression,
-    persistence,
-    rating_table,
-)
-from bridge_assets.models.calibration import reliability
+from bridge_assets.models.baselines import forecasts as baseline_forecasts
 from bridge_assets.models.errors import ModelError
-from bridge_assets.models.evaluation import AGAINST, FORECASTS, Evaluation
+from bridge_assets.models.evaluation import FORECASTS, Evaluation
 from bridge_assets.models.groups import figures_by_group
 from bridge_assets.models.leakage import leakage_problems
 from bridge_assets.models.plots import calibration_plot_png
 from bridge_assets.models.quality import calibration_problems, quality_problems, quantization_problems
 from bridge_assets.models.resampling import intervals
-from bridge_assets.models.scores import Scores, expected_auc, scores
+from bridge_assets.models.scores import Scores, expected_auc
 from bridge_assets.models.split import holdout_rows, train_rows
+from bridge_assets.models.tasks import task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +34,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     training: pl.DataFrame,
-    probability: np.ndarray,
+    answers: np.ndarray,
     *,
     oracle: pl.Series | None = None,
     features: Sequence[str] = (),
@@ -55,9 +49,9 @@ def evaluate(
     ----------
     training : pl.DataFrame
         The training table with `structure_key`, `split`, `fall`, `survey_year`, and `rating` and `years_in_rating` in
-        natural units.
-    probability : np.ndarray of shape (n_holdout,)
-        The model's probability of a fall for `holdout_rows(training)`, in that order.
+        natural units; for a regression with `change`.
+    answers : np.ndarray of shape (n_holdout,)
+        The model's probability of a fall, or expected change, for `holdout_rows(training)`, in that order.
     oracle : pl.Series, optional
         The true probability of a fall for every row of `training`, where it is known (the sample inventory).
     features : sequence of str
@@ -74,29 +68,19 @@ def evaluate(
     Raises
     ------
     ModelError
-        If there are not as many probabilities as held-out inspections, or the oracle does not know one of them.
+        If there are not as many answers as held-out inspections, or the oracle does not know one of them.
     """
     import numpy as np
 
     from bridge_assets.settings import EvaluationSettings
 
     settings = settings or EvaluationSettings()
-    holdout, train = holdout_rows(training), train_rows(training)
-    if len(probability) != holdout.height:
-        raise ModelError(
-            f"expected {holdout.height} probabilities, one for each held-out inspection, found {len(probability)}"
-        )
-    falls = holdout["fall"].to_numpy().astype(bool)
-    probability = np.asarray(probability, dtype=float)
-    forecasts: dict[str, np.ndarray | None] = {
-        "base_rate": base_rate(training),
-        "persistence": persistence(training),
-        "rating_table": rating_table(training),
-    }
-    if features:
-        forecasts["logistic_regression"] = logistic_regression(training, features)
-        forecasts["gradient_boosting"] = gradient_boosting(training, features)
-    forecasts["model"] = probability
+    task, holdout, train = task_of(training), holdout_rows(training), train_rows(training)
+    if len(answers) != holdout.height:
+        raise ModelError(f"expected {holdout.height} answers, one for each held-out inspection, found {len(answers)}")
+    happened, falls = task.happened(holdout), holdout["fall"].to_numpy().astype(bool)
+    answers = np.asarray(answers, dtype=float)
+    forecasts = {**baseline_forecasts(training, features), "model": answers}
     if oracle is not None:
         known = oracle.filter(training["split"] == "holdout")
         if known.null_count():
@@ -105,9 +89,8 @@ def evaluate(
     structures = holdout["structure_key"].to_list()
     there = {name: said for name, said in forecasts.items() if said is not None}
     truth = there.get("oracle")
-    of_figures, of_gains = intervals(
-        falls, there, structures, AGAINST, resamples=settings.resamples, seed=settings.seed
-    )
+    drawn = {"resamples": settings.resamples, "seed": settings.seed}
+    of_figures, of_gains = intervals(happened, there, structures, task.against, **drawn, measured=task.measured)
     years = holdout["survey_year"].to_list()
     return Evaluation(
         inspections=holdout.height,
@@ -117,14 +100,18 @@ def evaluate(
         last_year=max(years, default=None),
         train_inspections=train.height,
         train_falls=int(train["fall"].sum()),
-        scores={name: Scores() if values is None else scores(falls, values) for name, values in forecasts.items()},
+        scores={
+            name: task.scores_type() if values is None else task.scores(happened, values)
+            for name, values in forecasts.items()
+        },
         intervals=of_figures,
         gains=of_gains,
         expected_auc={} if truth is None else {name: expected_auc(truth, said) for name, said in there.items()},
-        calibration=reliability(falls, probability, structures, resamples=settings.resamples, seed=settings.seed),
-        groups=() if keys is None else tuple(figures_by_group(falls, probability, keys, settings)),
+        calibration=task.reliability(happened, answers, structures, **drawn),
+        groups=() if keys is None else tuple(figures_by_group(happened, answers, keys, settings, task.group_figures)),
         rolling=tuple(rolling),
         importance=importance,
+        task=task.name,
     )
 
 
@@ -135,33 +122,18 @@ def markdown_table(evaluation: Evaluation) -> str:
     years = f"{evaluation.first_year}" + (
         f" to {evaluation.last_year}" if evaluation.last_year != evaluation.first_year else ""
     )
+    columns = type(evaluation.scores["model"]).TABLE
     lines = [
         f"{evaluation.inspections:,} held-out inspections of {years}, of which {evaluation.falls:,} fell "
         f"({evaluation.falls / evaluation.inspections:.1%}); trained on {evaluation.train_inspections:,} inspections.",
         "",
-        "| forecast | AUC | average precision | Brier | accuracy | falls in worst 5 % | 10 % | 20 % |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"| forecast | {' | '.join(column.heading for column in columns)} |",
+        f"|---|{'---:|' * len(columns)}",
     ]
     for name, figures in evaluation.scores.items():
-        cells = [
-            _cell(figures.auc, ".3f"),
-            _cell(figures.average_precision, ".3f"),
-            _cell(figures.brier, ".4f"),
-            *(_cell(value, ".1%") for value in (figures.accuracy, figures.worst_5, figures.worst_10, figures.worst_20)),
-        ]
+        cells = [_cell(getattr(figures, column.figure), column.form) for column in columns]
         lines.append(f"| {FORECASTS[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-#: figure -> what people call it, and its form.
-_SHOWN = {
-    "auc": ("AUC", ".3f"),
-    "average_precision": ("average precision", ".3f"),
-    "brier": ("Brier (gain = lower)", ".4f"),
-    "worst_5": ("falls in worst 5 %", ".1%"),
-    "worst_10": ("falls in worst 10 %", ".1%"),
-    "worst_20": ("falls in worst 20 %", ".1%"),
-}
 
 
 def oracle_sentence(evaluation: Evaluation) -> str:
@@ -181,17 +153,20 @@ def intervals_markdown(evaluation: Evaluation) -> str:
     if not evaluation.intervals.get("model"):
         return "No intervals: there is nothing to resample."
     model = evaluation.scores["model"]
-    over = [name for name in AGAINST if name in evaluation.gains and name != "base_rate"]
+    over = [name for name in evaluation.gains if name not in ("base_rate", "average_change")]
     head = [f"gain over {FORECASTS[name].removesuffix(' (sample only)')}" for name in over]
     lines = [f"| figure | model (95 % interval) | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
-    for figure, (name, form) in _SHOWN.items():
+    for column in type(model).INTERVALS:
+        figure, form = column.figure, column.form
         interval = evaluation.interval("model", figure)
         if interval is None:
             continue
         gains = [evaluation.gain(each, figure) for each in over]
         cells = ["-" if gain is None else f"{gain.low:+{form}} to {gain.high:+{form}}" for gain in gains]
         value = _cell(getattr(model, figure), form)
-        lines.append(f"| {name} | {value} ({interval.low:{form}} to {interval.high:{form}}) | {' | '.join(cells)} |")
+        lines.append(
+            f"| {column.heading} | {value} ({interval.low:{form}} to {interval.high:{form}}) | {' | '.join(cells)} |"
+        )
     return "\n".join(lines)
 
 

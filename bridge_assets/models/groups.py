@@ -6,18 +6,21 @@ The keys are read from the records; a model need not be given them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from bridge_assets.models.scores import area_under_curve, wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import polars as pl
 
     from bridge_assets.data.lake import Lake
+    from bridge_assets.models.change_groups import ChangeFigures
     from bridge_assets.settings import EvaluationSettings
+
+_Group = TypeVar("_Group", "GroupFigures", "ChangeFigures")
 
 #: Column of the keys -> what people call it, and the NBI item.
 GROUPINGS = {
@@ -51,6 +54,10 @@ class GroupFigures:
         Why there are no figures, or no AUC; empty where there are.
     """
 
+    #: Headings of `cells`, and what the mark at an expectation means.
+    HEAD: ClassVar[tuple[str, ...]] = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
+    FOOT: ClassVar[str] = "the mean probability lies outside the interval of the share that fell."
+
     by: str
     code: str
     meaning: str
@@ -68,6 +75,15 @@ class GroupFigures:
     def is_off(self) -> bool:
         """Whether the mean probability lies outside what the share that fell allows, in a group of sufficient size."""
         return self.brier is not None and not self.observed_low <= self.expected <= self.observed_high
+
+    def cells(self) -> tuple[str, ...]:
+        """The figures as a table shows them."""
+        return (
+            f"{self.expected:.1%}{' *' if self.is_off else ''}",
+            f"{self.observed:.1%} ({self.observed_low:.1%} to {self.observed_high:.1%})",
+            (self.too_small or "-") if self.auc is None else f"{self.auc:.3f}",
+            "" if self.brier is None else f"{self.brier:.4f}",
+        )
 
 
 def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
@@ -121,41 +137,13 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     )
 
 
-def figures_by_group(
-    falls: np.ndarray, probability: np.ndarray, keys: pl.DataFrame, settings: EvaluationSettings
-) -> list[GroupFigures]:
-    """The figures of every group, grouping by grouping, the largest group first.
-
-    Parameters
-    ----------
-    falls : np.ndarray of bool, shape (n,)
-    probability : np.ndarray, shape (n,)
-    keys : pl.DataFrame
-        n rows; a column a grouping, as `group_keys` gives it.
-    settings : EvaluationSettings
-        Which groups are too small.
-    """
-    import numpy as np
-
-    found = []
-    for by in keys.columns:
-        codes = keys[by].to_numpy()
-        groups = [_figures(by, str(code), falls, probability, codes == code, settings) for code in np.unique(codes)]
-        found += sorted(groups, key=lambda group: (-group.inspections, group.code))
-    return found
-
-
-def _figures(
-    by: str, code: str, falls: np.ndarray, probability: np.ndarray, rows: np.ndarray, settings: EvaluationSettings
+def fall_figures(
+    by: str, code: str, falls: np.ndarray, probability: np.ndarray, settings: EvaluationSettings
 ) -> GroupFigures:
-    fell, said = falls[rows], probability[rows]
-    count, hits = len(fell), int(fell.sum())
+    """The figures of one group of inspections: whether each fell, and the probability that it would."""
+    count, hits = len(falls), int(falls.sum())
     low, high = wilson(hits, count)
-    too_small = ""
-    if count < settings.least_inspections:
-        too_small = f"fewer than {settings.least_inspections} inspections"
-    elif hits < settings.least_falls:
-        too_small = f"fewer than {settings.least_falls} falls"
+    too_small = said_too_small(count, hits, settings)
     judged = count >= settings.least_inspections
     return GroupFigures(
         by,
@@ -163,14 +151,54 @@ def _figures(
         meaning(by, code),
         count,
         hits,
-        float(said.mean()),
+        float(probability.mean()),
         hits / count,
         low,
         high,
-        None if too_small else area_under_curve(fell, said),
-        float(((said - fell) ** 2).mean()) if judged else None,
+        None if too_small else area_under_curve(falls, probability),
+        float(((probability - falls) ** 2).mean()) if judged else None,
         too_small,
     )
+
+
+def figures_by_group(
+    happened: np.ndarray,
+    said: np.ndarray,
+    keys: pl.DataFrame,
+    settings: EvaluationSettings,
+    of_group: Callable[[str, str, np.ndarray, np.ndarray, EvaluationSettings], _Group] = fall_figures,
+) -> list[_Group]:
+    """The figures of every group, grouping by grouping, the largest group first.
+
+    Parameters
+    ----------
+    happened : np.ndarray, shape (n,)
+        Whether each inspection found a fall, or what else `of_group` takes.
+    said : np.ndarray, shape (n,)
+        The probability of it, or what else was said.
+    keys : pl.DataFrame
+        n rows; a column a grouping, as `group_keys` gives it.
+    settings : EvaluationSettings
+        Which groups are too small.
+    of_group : callable
+        Makes the figures of one group: `fall_figures`, or its counterpart for another task.
+    """
+    import numpy as np
+
+    found = []
+    for by in keys.columns:
+        codes = keys[by].to_numpy()
+        rows = {str(code): codes == code for code in np.unique(codes)}
+        groups = [of_group(by, code, happened[each], said[each], settings) for code, each in rows.items()]
+        found += sorted(groups, key=lambda group: (-group.inspections, group.code))
+    return found
+
+
+def said_too_small(inspections: int, falls: int, settings: EvaluationSettings) -> str:
+    """Why a group is too small to have every figure; empty where it is not."""
+    if inspections < settings.least_inspections:
+        return f"fewer than {settings.least_inspections} inspections"
+    return f"fewer than {settings.least_falls} falls" if falls < settings.least_falls else ""
 
 
 def meaning(by: str, code: str) -> str:
@@ -183,19 +211,14 @@ def meaning(by: str, code: str) -> str:
     return (said or "no code of the guide").removesuffix(" (item 44: none)")
 
 
-def groups_markdown(groups: Sequence[GroupFigures | dict[str, Any]]) -> str:
+def groups_markdown(groups: Sequence[GroupFigures] | Sequence[ChangeFigures]) -> str:
     """The groups as a Markdown table, those that are too small with their counts and why."""
+    kind = type(groups[0]) if groups else GroupFigures
     lines = [
-        "| by | group | inspections | fell | mean probability | share that fell (95 %) | AUC | Brier |",
+        f"| by | group | inspections | fell | {' | '.join(kind.HEAD)} |",
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
-    for group in (GroupFigures(**each) if isinstance(each, dict) else each for each in groups):
+    for group in groups:
         name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
-        brier = "" if group.brier is None else f"{group.brier:.4f}"
-        auc = (group.too_small or "-") if group.auc is None else f"{group.auc:.3f}"
-        mark = " *" if group.is_off else ""
-        lines.append(
-            f"| {group.by} | {name} | {group.inspections:,} | {group.falls:,} | {group.expected:.1%}{mark} | "
-            f"{group.observed:.1%} ({group.observed_low:.1%} to {group.observed_high:.1%}) | {auc} | {brier} |"
-        )
-    return "\n".join([*lines, "", "\\* the mean probability lies outside the interval of the share that fell."])
+        lines.append(f"| {group.by} | {name} | {group.inspections:,} | {group.falls:,} | {' | '.join(group.cells())} |")
+    return "\n".join([*lines, "", f"\\* {kind.FOOT}"])

@@ -3,18 +3,19 @@
 A feature is permuted among the inspections (Breiman, Machine Learning 45, 2001), so that it keeps its values and loses
 what it says. Features that say the same hide each other: where one is permuted, the model still has the other. So whole
 families are permuted as well, all features of one from the same other inspection. It says what this model goes by, not
-what makes bridges deteriorate.
+what makes bridges deteriorate. The AUC of a regression is that of the falls in the order of its expected changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from bridge_assets.models.matrix import fall_column, feature_matrix
+from bridge_assets.models.matrix import feature_matrix
 from bridge_assets.models.scores import area_under_curve
 from bridge_assets.models.split import holdout_rows
+from bridge_assets.models.tasks import task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +88,7 @@ def permutation_importance(
     Parameters
     ----------
     forest : Float16Forest
-        A classifier. Its float16 form: it decides as the forest it was made from and answers ten times as fast.
+        The float16 form: it decides as the forest it was made from and answers ten times as fast.
     training : pl.DataFrame
         With `split`, `fall` and the features on the model's scale.
     families : mapping of str to sequence of str
@@ -103,14 +104,18 @@ def permutation_importance(
     import numpy as np
     from sklearn.inspection import permutation_importance as permuted
 
-    holdout = holdout_rows(training)
+    task, holdout = task_of(training), holdout_rows(training)
+
+    def severity(rows: Any) -> np.ndarray:
+        return task.severity(task.ask(forest, rows))
+
     if settings.importance_repeats == 0:
         return None
     used = holdout
     if holdout.height > settings.importance_inspections:
         used = holdout.sample(settings.importance_inspections, seed=settings.seed)
     falls = used["fall"].to_numpy().astype(bool)
-    if (auc := area_under_curve(falls, _probability(forest, used))) is None:
+    if (auc := area_under_curve(falls, severity(used))) is None:
         return None
     place = {name: column for column, name in enumerate(forest.features)}
     together = {name: [place[each] for each in names if each in place] for name, names in families.items()}
@@ -120,7 +125,7 @@ def permutation_importance(
     # from: to permute it is to permute the group.
     origins = np.tile(np.arange(len(falls))[:, None], len(groups))
     found = permuted(
-        _grouped(forest, feature_matrix(used, forest.features), groups),
+        _grouped(severity, feature_matrix(used, forest.features), groups),
         origins,
         falls,
         scoring=lambda asked, rows, outcome: area_under_curve(outcome, asked.predict(rows)),
@@ -175,8 +180,8 @@ def importance_markdown(importance: Importance | None) -> str:
     )
 
 
-def _grouped(forest: Float16Forest, rows: np.ndarray, groups: Sequence[Sequence[int]]) -> Any:
-    """The forest as an estimator of scikit-learn that is asked with the origins of groups of features."""
+def _grouped(severity: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, groups: Sequence[Sequence[int]]) -> Any:
+    """The forest's order as an estimator of scikit-learn that is asked with the origins of groups of features."""
     import numpy as np
     from sklearn.base import BaseEstimator
 
@@ -190,7 +195,7 @@ def _grouped(forest: Float16Forest, rows: np.ndarray, groups: Sequence[Sequence[
             matrix = rows.copy()
             for columns, taken in self._moved(origins):
                 matrix[:, columns] = rows[taken[:, None], columns]
-            return fall_column(forest.predict_proba(matrix), forest.classes)
+            return severity(matrix)
 
         def _moved(self, origins: np.ndarray) -> Iterator[tuple[Sequence[int], np.ndarray]]:
             for column, columns in enumerate(groups):
@@ -198,10 +203,6 @@ def _grouped(forest: Float16Forest, rows: np.ndarray, groups: Sequence[Sequence[
                     yield columns, taken
 
     return Grouped()
-
-
-def _probability(forest: Float16Forest, rows: pl.DataFrame) -> np.ndarray:
-    return fall_column(forest.predict_proba(rows), forest.classes)
 
 
 def _in_order(losses: Mapping[str, Loss]) -> dict[str, Loss]:

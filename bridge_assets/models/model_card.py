@@ -15,7 +15,7 @@ from bridge_assets.models.evaluation import Evaluation
 from bridge_assets.models.groups import groups_markdown
 from bridge_assets.models.importance import importance_markdown
 from bridge_assets.models.rolling_origin import rolling_markdown
-from bridge_assets.models.targets import described
+from bridge_assets.models.tasks import TASKS, recorded
 from bridge_assets.storage import write_json, write_text
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ SPLITS = ("train", "holdout", "unused")
 
 INTENDED_USE = (
     "Putting the bridges of a state in the order in which somebody should look at them before their next inspection.",
-    "Expected numbers of falls over many bridges: of a state, an owner, a survey year.",
 )
 
 NOT_INTENDED = (
-    "A probability of failure, or a statement about safety: a fall is one point of a visual rating.",
     "Lengthening the interval between inspections, closing or posting a bridge, or any decision about one bridge "
     "without an engineer.",
     "Comparing states: agencies rate differently, and the model learns their habits with the rest.",
@@ -81,18 +79,20 @@ def model_card(
     """
     made_from = made.made_from
     target, component = made_from.get("target", "fall"), made_from.get("component", "condition")
+    task = recorded(made_from)
     return {
         "model": {
             "name": name,
             "version": version,
-            "kind": "random forest (scikit-learn's RandomForestClassifier)",
+            "kind": f"random forest (scikit-learn's {type(task.forest()).__name__})",
             "forest": dict(recipe["forest"]),
             "libraries": dict(recipe["libraries"]),
         },
         "foresees": {
             "target": target,
             "component": component,
-            "in_words": f"the probability that at the next inspection {described(target, component)}",
+            **task.note,
+            "in_words": task.foresees(target, component),
             "horizon_months": made_from["horizon_months"],
         },
         "data": {
@@ -109,9 +109,9 @@ def model_card(
             "model": model_digest,
         },
         "evaluation": evaluation.to_dict(),
-        "intended_use": list(INTENDED_USE),
-        "not_intended": list(NOT_INTENDED),
-        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *_found_limits(evaluation)],
+        "intended_use": [*INTENDED_USE, task.intended],
+        "not_intended": [task.not_intended, *NOT_INTENDED],
+        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *task.limits, *_found_limits(evaluation)],
         "features": _features(made.features),
     }
 
@@ -207,8 +207,8 @@ def _found_limits(evaluation: Evaluation) -> list[str]:
     found = []
     if off:
         found.append(
-            f"Of {len(evaluation.groups)} groups, {len(off)} fell more or less often than the model says, beyond what "
-            f"a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
+            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].is_off} than the model says, "
+            f"beyond what a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
         )
     if small:
         found.append(f"Too few held-out inspections or falls to rank by: {', '.join(small)}.")
@@ -218,12 +218,14 @@ def _found_limits(evaluation: Evaluation) -> list[str]:
 def _calibration_table(evaluation: Evaluation) -> list[str]:
     if evaluation.calibration is None:
         return []
+    task = TASKS[evaluation.task]
+    expected, observed, form = (*task.group_type.HEAD[:2], task.form)
     rows = [
-        f"| {each.inspections:,} | {each.falls:,} | {each.expected:.1%} | {each.observed:.1%} "
-        f"({each.observed_low:.1%} to {each.observed_high:.1%}) |"
+        f"| {each.inspections:,} | {each.falls:,} | {each.expected:{form}} | {each.observed:{form}} "
+        f"({each.observed_low:{form}} to {each.observed_high:{form}}) |"
         for each in evaluation.calibration.bins
     ]
-    return ["| inspections | fell | mean probability | share that fell (95 %) |", "|---:|---:|---:|---|", *rows, ""]
+    return [f"| inspections | fell | {expected} | {observed} |", "|---:|---:|---:|---|", *rows, ""]
 
 
 def _features(names: Sequence[str]) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Pictures of a model on held-out inspections: whether its probabilities come true, what it finds, what it goes by."""
+"""Pictures of a model on held-out inspections: whether its answers come true, how it did before, what it goes by."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.models.baselines import rating_table
 from bridge_assets.models.importance import SHOWN
-from bridge_assets.models.scores import WORST, gain_curve, share_found, wilson
+from bridge_assets.models.scores import WORST, gain_curve, share_found
 from bridge_assets.models.split import holdout_rows
+from bridge_assets.models.tasks import TASKS, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,20 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from bridge_assets.models.calibration import Bin
+    from bridge_assets.models.evaluation import Evaluation
     from bridge_assets.models.importance import Importance, Loss
+    from bridge_assets.models.task import Judged, Task
 
 _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
-def calibration_plot_png(training: pl.DataFrame, probability: np.ndarray) -> bytes:
-    """Two panels: the share that fell against the probability given, and what looking at the worst first finds.
+def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
+    """Two panels: what happened against what was said, by tenths, and what looking at the worst first finds.
 
     Parameters
     ----------
     training : pl.DataFrame
         As for `evaluate`.
-    probability : np.ndarray of shape (n_holdout,)
-        Probability of a fall for `holdout_rows(training)`, in that order.
+    answers : np.ndarray of shape (n_holdout,)
+        Probability of a fall, or expected change, for `holdout_rows(training)`, in that order.
 
     Returns
     -------
@@ -39,15 +43,69 @@ def calibration_plot_png(training: pl.DataFrame, probability: np.ndarray) -> byt
     """
     from matplotlib.figure import Figure
 
-    falls = holdout_rows(training)["fall"].to_numpy().astype(bool)
+    task, holdout, table = task_of(training), holdout_rows(training), rating_table(training)
+    falls, structures = holdout["fall"].to_numpy().astype(bool), holdout["structure_key"].to_list()
+    reliability = task.reliability(task.happened(holdout), answers, structures, resamples=0, seed=0)
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _calibration(left, falls, probability)
-    _gain(right, falls, {"model": (probability, _MODEL), "rating table": (rating_table(training), _TABLE)})
+    _calibration(left, task, reliability.bins if reliability else ())
+    forecasts = {"model": (task.severity(answers), _MODEL)}
+    if table is not None:
+        forecasts["rating table"] = (task.severity(table), _TABLE)
+    _gain(right, falls, forecasts)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
     return _png(figure)
+
+
+def cuts_plot_png(evaluation: Evaluation) -> bytes:
+    """Two panels, a figure that decides each: the model and its baseline at earlier cut years and on the hold-out.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        With `rolling`; without, only the hold-out is drawn.
+
+    Returns
+    -------
+    bytes
+        A PNG, the same bytes for the same input.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    for axes, judged in zip(figure.subplots(1, 2), TASKS[evaluation.task].judged, strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25, linewidth=0.6)
+        _cuts(axes, evaluation, judged)
+    return _png(figure)
+
+
+def _cuts(axes: Axes, evaluation: Evaluation, judged: Judged) -> None:
+    better = "lower" if judged.lower_is_better else "higher"
+    title = f"{judged.name[0].upper()}{judged.name[1:]} by the years tested on"
+    axes.set(title=title, ylabel=f"{judged.name} ({better} is better)")
+    tested = [*evaluation.rolling, evaluation]
+    if not evaluation.inspections:  # then no earlier year was tested either
+        _say_nothing(axes)
+        return
+    places = range(len(tested))
+    for name, label, color in (
+        (judged.over, judged.over_in_words.removesuffix("'s"), _TABLE),
+        ("model", "the model", _MODEL),
+    ):
+        known = [judged.of(each.scores[name]) for each in tested]
+        values = [float("nan") if value is None else value for value in known]
+        axes.plot(places[:-1], values[:-1], color=color, marker="o", linewidth=1.8, label=label)
+        axes.plot(places[-1], values[-1], color=color, marker="D", linestyle="none")
+    if interval := evaluation.interval("model", judged.figure):
+        axes.vlines(places[-1], interval.low, interval.high, color=_MODEL, linewidth=0.9)
+    names = [f"{each.first_year} to {each.last_year}\n{each.inspections:,}, {each.falls:,} fell" for each in tested]
+    names[-1] += "\n(hold-out)"
+    axes.set_xticks(places, names, fontsize=8)
+    axes.margins(x=0.12, y=0.15)
+    axes.legend(frameon=False)
 
 
 def importance_plot_png(importance: Importance | None) -> bytes:
@@ -92,34 +150,33 @@ def _png(figure: Figure) -> bytes:
     return picture.getvalue()
 
 
-def _calibration(axes: Axes, falls: np.ndarray, probability: np.ndarray) -> None:
-    import numpy as np
-
-    axes.set(xlabel="Probability of a fall, mean of the tenth", ylabel="Share that fell", title="Calibration by tenths")
-    if not len(falls):
+def _calibration(axes: Axes, task: Task, tenths: Sequence[Bin]) -> None:
+    said, observed = task.axes
+    axes.set(xlabel=f"{said}, mean of the tenth", ylabel=observed, title="Calibration by tenths")
+    if not tenths:
         _say_nothing(axes)
         return
-    tenths = [part for part in np.array_split(np.argsort(probability, kind="stable"), 10) if len(part)]
-    said = np.array([probability[part].mean() for part in tenths])
-    fell = np.array([falls[part].mean() for part in tenths])
-    low, high = zip(*(wilson(int(falls[part].sum()), len(part)) for part in tenths), strict=True)
-    top = 1.08 * max(*high, *said, 0.01)
-    axes.plot([0, top], [0, top], color=_CHANCE, linewidth=1, linestyle="--", label="perfect")
+    expected, found = [each.expected for each in tenths], [each.observed for each in tenths]
+    low, high = [each.observed_low for each in tenths], [each.observed_high for each in tenths]
+    top = 1.08 * max(*high, *expected, 0.01)
+    bottom = min(0.0, 1.08 * min(*low, *expected))
+    axes.plot([bottom, top], [bottom, top], color=_CHANCE, linewidth=1, linestyle="--", label="perfect")
     axes.errorbar(
-        said,
-        fell,
-        yerr=[fell - low, np.array(high) - fell],
+        expected,
+        found,
+        yerr=[
+            [value - end for value, end in zip(found, low, strict=True)],
+            [end - value for value, end in zip(found, high, strict=True)],
+        ],
         color=_MODEL,
         marker="o",
         linewidth=1.4,
         elinewidth=0.9,
         capsize=2.5,
     )
-    for x, y, part in zip(said, high, tenths, strict=True):
-        axes.annotate(
-            f"{int(falls[part].sum()):,}", (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=7.5
-        )
-    sizes = " or ".join(f"{size:,}" for size in sorted({len(part) for part in tenths}))
+    for x, y, tenth in zip(expected, high, tenths, strict=True):
+        axes.annotate(f"{tenth.falls:,}", (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=7.5)
+    sizes = " or ".join(f"{size:,}" for size in sorted({each.inspections for each in tenths}))
     axes.text(
         0.98,
         0.03,
@@ -129,11 +186,11 @@ def _calibration(axes: Axes, falls: np.ndarray, probability: np.ndarray) -> None
         fontsize=8,
         color="#555555",
     )
-    axes.set(xlim=(0, top), ylim=(0, top))
+    axes.set(xlim=(bottom, top), ylim=(bottom, top))
     axes.legend(frameon=False, loc="upper left")
 
 
-def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray | None, str]]) -> None:
+def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, str]]) -> None:
     axes.set(
         xlabel="Share of inspections looked at, worst first", ylabel="Share of falls found", title="What a budget finds"
     )
@@ -141,23 +198,21 @@ def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray |
         _say_nothing(axes)
         return
     for name, (values, color) in forecasts.items():
-        if values is not None:
-            looked_at, found = gain_curve(falls, values)
-            axes.plot(looked_at / len(falls), found / falls.sum(), color=color, linewidth=1.8, label=name)
+        looked_at, found = gain_curve(falls, values)
+        axes.plot(looked_at / len(falls), found / falls.sum(), color=color, linewidth=1.8, label=name)
     axes.plot([0, 1], [0, 1], color=_CHANCE, linewidth=1, linestyle="--", label="chance")
     values, color = forecasts["model"]
-    if values is not None:
-        for share in WORST:
-            found_share = share_found(falls, values, share) or 0.0
-            axes.plot(share, found_share, marker="o", color=color)
-            axes.annotate(
-                f"{found_share:.0%} in the worst {share:.0%}",
-                (share, found_share),
-                (8, -4),
-                textcoords="offset points",
-                fontsize=8,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
-            )
+    for share in WORST:
+        found_share = share_found(falls, values, share) or 0.0
+        axes.plot(share, found_share, marker="o", color=color)
+        axes.annotate(
+            f"{found_share:.0%} in the worst {share:.0%}",
+            (share, found_share),
+            (8, -4),
+            textcoords="offset points",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="lower right")
 

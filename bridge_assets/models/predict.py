@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.errors import FeatureError, PredictorError
 from bridge_assets.models.matrix import fall_column, feature_matrix
+from bridge_assets.models.tasks import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from bridge_assets.models.task import Task
 
 #: Rows that ONNX Runtime is asked for at once: what it needs for them grows with rows times trees, and it keeps it.
 _BLOCK = 1000
 
 
 class OnnxPredictor:
-    """The probability of a fall from an exported classifier.
+    """What an exported forest says: the probability of a fall, or the expected change of the rating.
 
     Parameters
     ----------
@@ -34,13 +37,15 @@ class OnnxPredictor:
     features : tuple of str
         In the order of the columns of X.
     classes : tuple
+        Empty for a regression.
+    task : Task
     metadata : dict of str to str
         What the file says about itself.
 
     Raises
     ------
     PredictorError
-        If the file is no ONNX model, or not one that `export_to_onnx` wrote from a classifier.
+        If the file is no ONNX model, or not one that `export_to_onnx` wrote.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -58,15 +63,17 @@ class OnnxPredictor:
             raise PredictorError(f"{path} is no model that ONNX Runtime can run: {error}") from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         outputs = {output.name for output in self._session.get_outputs()}
-        if "features" not in self.metadata or "probabilities" not in outputs:
+        if "features" not in self.metadata or not outputs & {"probabilities", "prediction"}:
             raise PredictorError(
-                f"{path} is no classifier written by export_to_onnx: it names no features or gives no probabilities"
+                f"{path} is no forest written by export_to_onnx: it names no features, or gives neither probabilities "
+                f"nor a prediction"
             )
+        self.task: Task = CLASSIFICATION if "probabilities" in outputs else REGRESSION
         self.features: tuple[str, ...] = tuple(json.loads(self.metadata["features"]))
         self.classes: tuple[Any, ...] = tuple(json.loads(self.metadata["classes"]))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of a fall.
+    def answers(self, X: Any) -> np.ndarray:
+        """The probability of a fall, or the expected change in points, as the task is.
 
         Parameters
         ----------
@@ -89,11 +96,26 @@ class OnnxPredictor:
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
         name = self._session.get_inputs()[0].name
+        output = "probabilities" if self.task is CLASSIFICATION else "prediction"
         blocks = [
-            self._session.run(["probabilities"], {name: matrix[start : start + _BLOCK]})[0]
+            self._session.run([output], {name: matrix[start : start + _BLOCK]})[0]
             for start in range(0, len(matrix), _BLOCK)
         ]
-        return fall_column(np.concatenate(blocks), self.classes)
+        said = np.concatenate(blocks)
+        return fall_column(said, self.classes) if self.task is CLASSIFICATION else said[:, 0]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of a fall, for whoever can do with nothing else: raises PredictorError for a regression."""
+        self.refuse_regression()
+        return self.answers(X)
+
+    def refuse_regression(self) -> None:
+        """Raises PredictorError where there is no probability to be had."""
+        if self.task is not CLASSIFICATION:
+            raise PredictorError(
+                "this model is a regression: it says by how many points the rating changes, and gives no probability. "
+                "What to do: ask for its answers, or deploy a model of task: classification"
+            )
 
 
 __all__ = ["FeatureError", "OnnxPredictor", "PredictorError"]

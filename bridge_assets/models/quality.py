@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.matrix import fall_column
 from bridge_assets.models.scores import area_under_curve
 from bridge_assets.models.split import holdout_rows
-from bridge_assets.models.train import holdout_probability
+from bridge_assets.models.tasks import TASKS, task_of
+from bridge_assets.models.train import holdout_answers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bridge_assets.models.evaluation import Evaluation
     from bridge_assets.models.forest import Float16Forest
     from bridge_assets.models.resampling import Interval
+    from bridge_assets.models.task import Judged
     from bridge_assets.settings import GateSettings
 
 
@@ -36,43 +37,34 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
         problems.append(
             f"{evaluation.falls:,} held-out falls prove nothing; the least is {gate.holdout_falls:,} (holdout_falls)"
         )
-    model, table, rate = (evaluation.scores[name] for name in ("model", "rating_table", "base_rate"))
-    if model.auc is None or table.auc is None:
-        problems.append(
-            "the ranking cannot be judged: AUC needs training inspections, held-out falls and bridges that did not fall"
-        )
-    else:
-        gain, interval = model.auc - table.auc, evaluation.gain("rating_table", "auc")
-        if _least(gain, interval) < gate.auc_gain:
+    for judged in TASKS[evaluation.task].judged:
+        mine, other = (judged.of(evaluation.scores[name]) for name in ("model", judged.over))
+        gain, interval = judged.gain(mine, other), evaluation.gain(judged.over, judged.figure)
+        if mine is None or other is None or gain is None:
+            problems.append(judged.cannot)
+        elif _least(gain, interval) < (least := getattr(gate, judged.least)):
             problems.append(
-                f"AUC {model.auc:.4f} is a gain of {gain:+.4f} over the rating table's {table.auc:.4f}"
-                f"{_spread(interval, '+.4f')}; the least is {gate.auc_gain:+.4f} (auc_gain)"
-            )
-    if model.brier is None or rate.brier is None:
-        problems.append("the probabilities cannot be judged: the Brier score needs training and held-out inspections")
-    else:
-        gain, interval = rate.brier - model.brier, evaluation.gain("base_rate", "brier")
-        if _least(gain, interval) < gate.brier_gain:
-            problems.append(
-                f"Brier score {model.brier:.5f} is a gain of {gain:+.5f} over the base rate's {rate.brier:.5f}"
-                f"{_spread(interval, '+.5f')}; the least is {gate.brier_gain:+.5f} (brier_gain)"
+                f"{judged.name} {judged.written(mine)} is a gain of {judged.written(gain, '+')} over "
+                f"{judged.over_in_words} {judged.written(other)}{_spread(interval, judged)}; the least is "
+                f"{judged.written(least, '+')} ({judged.least})"
             )
     return problems
 
 
 def calibration_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
-    """Why the probabilities cannot be taken at their word; an empty list lets them pass.
+    """Why the answers cannot be taken at their word; an empty list lets them pass.
 
-    What is held against `gate.calibration_error` is the error beyond that which perfect probabilities have on as many
+    What is held against `gate.calibration_error` is the error beyond that which perfect answers have on as many
     inspections (`calibration.Reliability.excess`).
     """
+    answers = TASKS[evaluation.task].answers_in_words
     if evaluation.calibration is None:
-        return ["the probabilities cannot be judged: there is no held-out inspection"]
+        return [f"the {answers} cannot be judged: there is no held-out inspection"]
     found = evaluation.calibration
     if found.excess <= gate.calibration_error:
         return []
     return [
-        f"the probabilities do not come true: {found.said}. The error exceeds that of perfect probabilities by "
+        f"the {answers} do not come true: {found.said}. The error exceeds that of perfect {answers} by "
         f"{found.excess:.4f}; the most is {gate.calibration_error:g} (calibration_error)"
     ]
 
@@ -81,8 +73,10 @@ def _least(gain: float, interval: Interval | None) -> float:
     return gain if interval is None else interval.low
 
 
-def _spread(interval: Interval | None, form: str) -> str:
-    return "" if interval is None else f" (95 % interval {interval.low:{form}} to {interval.high:{form}})"
+def _spread(interval: Interval | None, judged: Judged) -> str:
+    if interval is None:
+        return ""
+    return f" (95 % interval {judged.written(interval.low, '+')} to {judged.written(interval.high, '+')})"
 
 
 def quantization_problems(
@@ -109,9 +103,9 @@ def quantization_problems(
     problems : list of str
         Empty = passes.
     difference : float
-        The most that a probability moves.
+        The most that an answer moves.
     loss : float
-        AUC lost; 0 where AUC cannot be measured, since nothing ranks differently there.
+        AUC of the falls lost; 0 where it cannot be measured, since nothing ranks differently there.
     """
     import numpy as np
 
@@ -120,16 +114,18 @@ def quantization_problems(
     holdout = holdout_rows(training)
     if holdout.is_empty():
         return ["there is no held-out inspection to measure the loss on"], 0.0, 0.0
-    before = holdout_probability(forest, training, features)
-    after = fall_column(quantized.predict_proba(holdout), quantized.classes).astype(float)
+    task = task_of(training)
+    before = holdout_answers(forest, training, features)
+    after = task.ask(quantized, holdout).astype(float)
     falls = holdout["fall"].to_numpy().astype(bool)
     difference = float(np.abs(before - after).max())
-    loss = (area_under_curve(falls, before) or 0.0) - (area_under_curve(falls, after) or 0.0)
+    auc_before, auc_after = (area_under_curve(falls, task.severity(answers)) or 0.0 for answers in (before, after))
+    loss = auc_before - auc_after
     problems = []
     if difference > gate.quantization_difference:
         problems.append(
-            f"a probability moves by {difference:.6f} in float16; the most is {gate.quantization_difference:g} "
-            f"(quantization_difference)"
+            f"{task.answer_in_words} moves by {difference:.6f} in float16; the most is "
+            f"{gate.quantization_difference:g} (quantization_difference)"
         )
     if loss > gate.quantization_auc_loss:
         problems.append(

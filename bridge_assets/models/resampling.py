@@ -10,18 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from bridge_assets.models.scores import WORST
+from bridge_assets.models.scores import WORST, Scores
 
 if TYPE_CHECKING:
     import numpy as np
-
-#: Figures that have an interval, in the order of `Ranked.figures`.
-FIGURES = ("auc", "average_precision", "brier", "worst_5", "worst_10", "worst_20")
-
-#: Where a higher figure is the worse one.
-LOWER_IS_BETTER = frozenset({"brier"})
 
 LEVEL = 0.95
 
@@ -59,14 +53,33 @@ def structure_weights(structures: Sequence[str], resamples: int, seed: int) -> I
         yield np.bincount(random.integers(0, len(keys), len(keys)), minlength=len(keys))[row]
 
 
+class Measured(Protocol):
+    """One forecast on one set of inspections, whose figures can be asked for any weights."""
+
+    #: Figures that have an interval, in the order of `figures`.
+    FIGURES: ClassVar[tuple[str, ...]]
+
+    #: Where a higher figure is the worse one.
+    LOWER_IS_BETTER: ClassVar[frozenset[str]]
+
+    def __init__(self, happened: np.ndarray, said: np.ndarray, /) -> None: ...
+
+    def figures(self, weights: np.ndarray) -> list[float]:
+        """The figures of `FIGURES` with these weights, one a row; NaN where there is nothing to measure."""
+        ...
+
+
 class Ranked:
-    """One forecast, sorted once, whose figures can be asked for any weights.
+    """Probabilities of a fall, sorted once, whose figures can be asked for any weights.
 
     Parameters
     ----------
     falls : np.ndarray of bool, shape (n,)
     probability : np.ndarray, shape (n,)
     """
+
+    FIGURES: ClassVar[tuple[str, ...]] = ("auc", "average_precision", "brier", "worst_5", "worst_10", "worst_20")
+    LOWER_IS_BETTER: ClassVar[frozenset[str]] = Scores.LOWER_IS_BETTER
 
     def __init__(self, falls: np.ndarray, probability: np.ndarray) -> None:
         import numpy as np
@@ -104,51 +117,59 @@ class Ranked:
 
 
 def intervals(
-    falls: np.ndarray,
+    happened: np.ndarray,
     forecasts: Mapping[str, np.ndarray],
     structures: Sequence[str],
     against: Sequence[str],
     *,
     resamples: int,
     seed: int,
+    measured: type[Measured] = Ranked,
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
     """95 % intervals of every forecast's figures, and of what the model gains over others on the same resamples.
 
     Parameters
     ----------
-    falls : np.ndarray of bool, shape (n,)
+    happened : np.ndarray, shape (n,)
+        Whether each inspection found a fall, or what else `measured` takes.
     forecasts : mapping of str to np.ndarray of shape (n,)
         With `model`.
     structures : sequence of str, length n
     against : sequence of str
         Names of forecasts that the model's gain is measured over; those that are not there are left out.
     resamples, seed : int
+    measured : type of Measured
+        What the figures are.
 
     Returns
     -------
     of_figures, of_gains : dict of str to dict of str to Interval
-        forecast -> figure -> interval. A gain above 0 is in the model's favour, for the Brier score too. Figures that
+        forecast -> figure -> interval. A gain above 0 is in the model's favour, where lower is better too. Figures that
         hardly any resample could measure (fewer than half) have none.
     """
     import numpy as np
 
-    ranked = {name: Ranked(falls, probability) for name, probability in forecasts.items()}
+    ranked = {name: measured(happened, said) for name, said in forecasts.items()}
     drawn = np.array(
         [
             [each.figures(weights) for each in ranked.values()]
             for weights in structure_weights(structures, resamples, seed)
         ]
-    ).reshape(-1, len(ranked), len(FIGURES))
+    ).reshape(-1, len(ranked), len(measured.FIGURES))
     names = list(ranked)
-    of_figures = {name: _by_figure(drawn[:, place]) for place, name in enumerate(names)}
-    sign = np.array([-1.0 if figure in LOWER_IS_BETTER else 1.0 for figure in FIGURES])
+    of_figures = {name: _by_figure(drawn[:, place], measured.FIGURES) for place, name in enumerate(names)}
+    sign = np.array([-1.0 if figure in measured.LOWER_IS_BETTER else 1.0 for figure in measured.FIGURES])
     model = drawn[:, names.index("model")]
-    of_gains = {name: _by_figure(sign * (model - drawn[:, names.index(name)])) for name in against if name in ranked}
+    of_gains = {
+        name: _by_figure(sign * (model - drawn[:, names.index(name)]), measured.FIGURES)
+        for name in against
+        if name in ranked
+    }
     return of_figures, of_gains
 
 
-def _by_figure(drawn: np.ndarray) -> dict[str, Interval]:
-    found = {figure: interval_of(drawn[:, place]) for place, figure in enumerate(FIGURES)}
+def _by_figure(drawn: np.ndarray, figures: Sequence[str]) -> dict[str, Interval]:
+    found = {figure: interval_of(drawn[:, place]) for place, figure in enumerate(figures)}
     return {figure: interval for figure, interval in found.items() if interval is not None}
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.models.baselines import base_rate, rating_table
-from bridge_assets.models.scores import Scores, scores
+from bridge_assets.models.baselines import forecasts
 from bridge_assets.models.split import holdout_rows, split_at, train_rows
+from bridge_assets.models.tasks import task_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,8 +35,9 @@ class Cut:
     train_inspections, train_falls, inspections, falls : int
     trees : int
         Of the forest; fewer than in the final one, to bound the cost.
-    scores : dict of str to Scores
-        base_rate, rating_table and model; without figures where there was nothing to train on.
+    scores : dict of str to Scores or ChangeScores
+        base_rate (in a regression persistence), rating_table and model; without figures where there was nothing to
+        train on.
     """
 
     first_year: int
@@ -46,7 +47,7 @@ class Cut:
     inspections: int
     falls: int
     trees: int
-    scores: dict[str, Scores]
+    scores: dict[str, Any]
 
 
 def cut_years(training: pl.DataFrame, settings: SplitSettings) -> list[tuple[int, int]]:
@@ -79,29 +80,30 @@ def rolling_origin(
     progress : callable
         Told what was done, a line a cut.
     """
+    task = task_of(training)
     forest = settings.forest.model_copy(update={"trees": min(settings.forest.trees, settings.split.rolling_trees)})
     found = []
     for cut, last in cut_years(training, settings.split):
         table = split_at(training, cut, last, settings.split.holdout_structures)
         found.append(_cut(table, cut, last, features, forest))
-        auc = found[-1].scores["model"].auc
+        said = task.judged[0]
+        figure = said.of(found[-1].scores["model"])
         progress(
             f"cut {cut}: {found[-1].train_inspections:,} inspections trained on, {found[-1].inspections:,} tested, "
-            f"AUC {'-' if auc is None else format(auc, '.3f')}"
+            f"{said.name} {'-' if figure is None else format(figure, '.3f')}"
         )
     return found
 
 
 def _cut(table: pl.DataFrame, cut: int, last: int, features: Sequence[str], forest: Any) -> Cut:
-    from bridge_assets.models.train import holdout_probability, train_forest
+    from bridge_assets.models.train import holdout_answers, train_forest
 
-    train, holdout = train_rows(table), holdout_rows(table)
-    figures: dict[str, Scores] = {name: Scores() for name in ("base_rate", "rating_table", "model")}
+    task, train, holdout = task_of(table), train_rows(table), holdout_rows(table)
+    figures = dict.fromkeys((*task.simple, "model"), task.scores_type())
     if not train.is_empty():
-        falls = holdout["fall"].to_numpy().astype(bool)
-        probability = holdout_probability(train_forest(table, features, forest), table, features)
-        forecasts = {"base_rate": base_rate(table), "rating_table": rating_table(table), "model": probability}
-        figures = {name: Scores() if said is None else scores(falls, said) for name, said in forecasts.items()}
+        answers = holdout_answers(train_forest(table, features, forest), table, features)
+        said = {**forecasts(table), "model": answers}
+        figures = {name: task.scores(task.happened(holdout), said[name]) for name in figures}
     return Cut(
         cut,
         last,
@@ -118,20 +120,16 @@ def rolling_markdown(cuts: Sequence[Cut]) -> str:
     """The cuts as a Markdown table."""
     if not cuts:
         return "No earlier cut year was evaluated."
+    columns = type(cuts[0].scores["model"]).CUTS
     lines = [
         f"A forest of {cuts[0].trees} trees for each cut, trained on what was known before it, on other structures.",
         "",
-        "| tested on | trained on | inspections | fell | AUC of rating table | AUC | average precision | Brier | "
-        "worst 10 % |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| tested on | trained on | inspections | fell | {' | '.join(column.heading for column in columns)} |",
+        f"|---|---:|---:|---:|{'---:|' * len(columns)}",
     ]
     for cut in cuts:
         years = str(cut.first_year) if cut.first_year == cut.last_year else f"{cut.first_year} to {cut.last_year}"
-        model, table = cut.scores["model"], cut.scores["rating_table"]
-        cells = [
-            *((table.auc, ".3f"), (model.auc, ".3f"), (model.average_precision, ".3f"), (model.brier, ".4f")),
-            (model.worst_10, ".1%"),
-        ]
+        cells = [(getattr(cut.scores[column.of], column.figure), column.form) for column in columns]
         figures = " | ".join("-" if value is None else format(value, form) for value, form in cells)
         lines.append(f"| {years} | {cut.train_inspections:,} | {cut.inspections:,} | {cut.falls:,} | {figures} |")
     return "\n".join(lines)

@@ -7,13 +7,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
 
 #: Shares of the list that somebody looks at, worst first.
 WORST = (0.05, 0.10, 0.20)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure as a table shows it.
+
+    Attributes
+    ----------
+    figure : str
+        Field of the scores.
+    heading : str
+    form : str
+        How the value is written: a format of Python.
+    of : str
+        The forecast whose figure it is, in tables that show several.
+    """
+
+    figure: str
+    heading: str
+    form: str
+    of: str = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +55,37 @@ class Scores:
         Share of all falls that is among the 5, 10 or 20 % of inspections with the highest probability. Ties are broken
         by chance, so a constant finds 5, 10 and 20 %.
     """
+
+    LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"brier"})
+
+    #: Shown where two versions are compared.
+    COMPARED: ClassVar[tuple[str, ...]] = ("auc", "average_precision", "brier", "worst_10")
+
+    #: All forecasts side by side; the model with its intervals; the model at earlier cut years.
+    TABLE: ClassVar[tuple[Column, ...]] = (
+        Column("auc", "AUC", ".3f"),
+        Column("average_precision", "average precision", ".3f"),
+        Column("brier", "Brier", ".4f"),
+        Column("accuracy", "accuracy", ".1%"),
+        Column("worst_5", "falls in worst 5 %", ".1%"),
+        Column("worst_10", "10 %", ".1%"),
+        Column("worst_20", "20 %", ".1%"),
+    )
+    INTERVALS: ClassVar[tuple[Column, ...]] = (
+        Column("auc", "AUC", ".3f"),
+        Column("average_precision", "average precision", ".3f"),
+        Column("brier", "Brier (gain = lower)", ".4f"),
+        Column("worst_5", "falls in worst 5 %", ".1%"),
+        Column("worst_10", "falls in worst 10 %", ".1%"),
+        Column("worst_20", "falls in worst 20 %", ".1%"),
+    )
+    CUTS: ClassVar[tuple[Column, ...]] = (
+        Column("auc", "AUC of rating table", ".3f", of="rating_table"),
+        Column("auc", "AUC", ".3f"),
+        Column("average_precision", "average precision", ".3f"),
+        Column("brier", "Brier", ".4f"),
+        Column("worst_10", "worst 10 %", ".1%"),
+    )
 
     auc: float | None = None
     average_precision: float | None = None

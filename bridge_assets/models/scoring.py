@@ -1,8 +1,9 @@
-"""Scores of one survey year by a served model: the probability, the orders to look in, why, and years until Poor.
+"""Scores of one survey year by a served model: the answer, the orders to look in, why, and years until Poor.
 
 A prediction from features of other definitions is refused. Two orders are written. `rank_in_state` goes by the
 probability alone: it is what the model is judged by, and is led by Good bridges, which fall most often.
-`look_first_rank` weighs the probability with what a fall would mean: see `look_first_weight`.
+`look_first_rank` weighs the probability with what a fall would mean: see `look_first_weight`. A regression is ranked by
+its expected change in the same two ways, the greatest loss first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.matrix import fall_column
+from bridge_assets.models.tasks import CLASSIFICATION, task_of
 from bridge_assets.nbi.errors import SourceError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.models.forest import Float16Forest
     from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.models.task import Task
     from bridge_assets.settings import LookFirstSettings
 
 NAME = "bridge_predictions"
@@ -42,7 +44,7 @@ class ServedModel:
     normalization : Normalization
     predictor : OnnxPredictor
     target : str
-        What its probability is of: `targets.named`.
+        What is foreseen: `Task.named`.
     forest : Float16Forest, optional
         What the predictor's graph was exported from. It decides alike, and is asked for many rows.
     """
@@ -55,20 +57,29 @@ class ServedModel:
     target: str = "fall"
     forest: Float16Forest | None = None
 
-    def fall_probability(self, features: pl.DataFrame) -> pl.Series:
-        """Probability of a fall for features in natural units, as Float32."""
+    @property
+    def task(self) -> Task:
+        return self.predictor.task
+
+    def answers(self, features: pl.DataFrame) -> pl.Series:
+        """What it says of features in natural units, as Float32: `fall_probability`, or `expected_change` in points."""
         import polars as pl
 
         scaled = self.normalization.apply(features).select(self.normalization.features).to_numpy()
         if self.forest is not None and len(scaled) >= _WORTH_COMPILING:
-            probability = fall_column(self.forest.predict_proba(scaled), self.forest.classes)
+            said = self.task.ask(self.forest, scaled)
         else:
-            probability = self.predictor.predict_proba(scaled)
-        return pl.Series("fall_probability", probability, dtype=pl.Float32)
+            said = self.predictor.answers(scaled)
+        return pl.Series(self.task.answer, said, dtype=pl.Float32)
+
+    def fall_probability(self, features: pl.DataFrame) -> pl.Series:
+        """The same, for whoever can do with a probability alone: raises PredictorError for a regression."""
+        self.predictor.refuse_regression()
+        return self.answers(features)
 
 
 def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
-    """What a fall is worth, by the condition (column `condition`) it would begin at.
+    """What a fall, or a point, is worth, by the condition (column `condition`) it would begin at.
 
     Good is 7 or more and Poor 4 or less (23 CFR 490.409), so that a fall from 5 makes a bridge Poor, and one from 4 or
     less makes a Poor one worse. The weights are a choice of whoever makes the list (`look_first` in model_config.yaml),
@@ -111,7 +122,8 @@ def score_year(
         probability is of), reasons (`contributions.reasons_type`; null for all but the first of each state in the last
         survey years), years_until_poor, years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon),
         years_until_poor_horizon (Int16, null where no years were worked out), model_version, features_digest; sorted by
-        structure key.
+        structure key. A regression has expected_change (Float32, points) before the ranks, in which the lowest comes
+        first, and a fall_probability that is null.
 
     Raises
     ------
@@ -134,13 +146,15 @@ def score_year(
             do="materialise bridge_features again, or train and deploy a model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)
-    ranked = _ranked(features.with_columns(model.fall_probability(features)), look_first)
+    ranked = _ranked(features.with_columns(model.answers(features)), model.task, look_first)
     explainer = Explainer(model.forest, "the forest is not served beside its graph")
     if survey_year not in lake.years("bridge_features")[-look_first.explained_years :]:
         explainer = Explainer(None, f"{survey_year} is none of the last years (look_first.explained_years)")
     reasons, explained = explainer.explain(
         ranked, model.normalization, pl.col("look_first_rank") <= look_first.explained_per_state
     )
+    # Every table of scores has the column: who reads several years, or sums up falls, finds nothing to add.
+    no_probability = [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.answer)]
     years, until_poor = years_beside(lake, survey_year, features)
     scores = (
         ranked.join(reasons, on="structure_key", how="left")
@@ -150,9 +164,10 @@ def score_year(
             "survey_year",
             "inspection_date",
             pl.col("condition").cast(pl.Int8),
-            "fall_probability",
+            model.task.answer,
             "rank_in_state",
             "look_first_rank",
+            *no_probability,
             pl.lit(model.target).alias("target"),
             "reasons",
             *COLUMNS,
@@ -172,16 +187,16 @@ def score_year(
     return scores
 
 
-def _ranked(scored: pl.DataFrame, look_first: LookFirstSettings) -> pl.DataFrame:
+def _ranked(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings) -> pl.DataFrame:
     """The same rows with `rank_in_state` and `look_first_rank`."""
     import polars as pl
 
     state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
-    probability = pl.col("fall_probability")
+    severity = task.severity(pl.col(task.answer))
     return (
-        scored.sort(state, -probability * look_first_weight(look_first), -probability, "structure_key")
+        scored.sort(state, -severity * look_first_weight(look_first), -severity, "structure_key")
         .with_columns(rank.alias("look_first_rank"))
-        .sort(state, -probability, "structure_key")
+        .sort(state, -severity, "structure_key")
         .with_columns(rank.alias("rank_in_state"))
     )
 
@@ -196,9 +211,11 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
         problems.append(f"{missing} bridges without a score")
     if twice := scores.height - scores["structure_key"].n_unique():
         problems.append(f"{twice} bridges stand there twice")
-    inside = pl.col("fall_probability").is_between(0, 1)
+    task = task_of(scores)
+    least, most = task.bounds
+    inside = pl.col(task.answer).is_between(least, most)
     if odd := scores.filter(~inside.fill_null(False)).height:
-        problems.append(f"{odd} scores outside 0 to 1")
+        problems.append(f"{odd} scores outside {least:g} to {most:g}")
     counted = pl.int_range(1, pl.len() + 1).over(state)
     problems += [
         f"{rank} does not count the bridges of a state from 1"

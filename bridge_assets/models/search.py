@@ -13,12 +13,13 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.errors import TrainingError
-from bridge_assets.models.scores import Scores, scores
 from bridge_assets.models.split import holdout_rows, split_at, train_rows
+from bridge_assets.models.tasks import task_of
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from bridge_assets.models.task import Judged
     from bridge_assets.settings import ForestSettings
 
 #: Tried by default: everything else stays as it is set.
@@ -32,24 +33,17 @@ class Trial:
     Attributes
     ----------
     settings : ForestSettings
-    scores : tuple of Scores
+    scores : tuple of Scores or ChangeScores
         One for each inner split.
     """
 
     settings: ForestSettings
-    scores: tuple[Scores, ...]
+    scores: tuple[Any, ...]
 
-    @property
-    def auc(self) -> float:
-        """Mean over the inner splits that could be judged; 0 where none could."""
-        known = [each.auc for each in self.scores if each.auc is not None]
-        return sum(known) / len(known) if known else 0.0
-
-    @property
-    def brier(self) -> float:
-        """Mean over the inner splits; smaller is better. It also sees probabilities too close to each other."""
-        known = [each.brier for each in self.scores if each.brier is not None]
-        return sum(known) / len(known) if known else 1.0
+    def mean(self, figure: str) -> float | None:
+        """Mean over the inner splits that could be judged; None where none could."""
+        known = [value for each in self.scores if (value := getattr(each, figure)) is not None]
+        return sum(known) / len(known) if known else None
 
 
 def search_forest(
@@ -63,15 +57,15 @@ def search_forest(
     years: int = 6,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Trial]:
-    """Try every combination of a grid on training inspections.
+    """Try every combination of a grid, and the present settings, on training inspections.
 
     Parameters
     ----------
     training : pl.DataFrame
-        With `split`, `fall`, structure and years, and the features, normalised.
+        With `split`, `fall`, in a regression `change`, structure and years, and the features, normalised.
     features : sequence of str
     base : ForestSettings
-        What the grid does not name, the seed included.
+        The present settings: what the grid does not name stays, the seed included.
     grid : mapping of str to iterable
         Field of ForestSettings -> values.
     trees : int
@@ -86,7 +80,8 @@ def search_forest(
     Returns
     -------
     list of Trial
-        The best mean AUC first; of equals, the earlier in the grid.
+        The best first, by the mean of the figure that decides first (`Task.judged`: AUC, or RMSE); of equals, the
+        earlier in the grid.
 
     Raises
     ------
@@ -94,15 +89,61 @@ def search_forest(
         If the training inspections span too few years for an inner split.
     """
     inner = [_inner(training, years, splits, number) for number in range(splits)]
-    combinations = list(product(*grid.values()))
+    judged = task_of(training).judged
+    combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    if (present := {name: getattr(base, name) for name in grid}) not in combinations:
+        combinations.insert(0, present)
     trials = []
-    for place, values in enumerate(combinations, start=1):
-        changed = dict(zip(grid, values, strict=True))
+    for place, changed in enumerate(combinations, start=1):
         tried = base.model_copy(update={"trees": min(base.trees, trees), **changed})
         trials.append(Trial(base.model_copy(update=changed), tuple(_scores(part, features, tried) for part in inner)))
         said = ", ".join(f"{name} {value}" for name, value in changed.items())
-        progress(f"{place:>3} of {len(combinations)}: {said}: AUC {trials[-1].auc:.4f}, Brier {trials[-1].brier:.5f}")
-    return sorted(trials, key=lambda trial: -trial.auc)
+        figures = ", ".join(f"{each.name} {_written(trials[-1].mean(each.figure), each)}" for each in judged)
+        progress(f"{place:>3} of {len(combinations)}: {said}: {figures}")
+    return sorted(trials, key=lambda trial: _cost(trial, judged[0]))
+
+
+def search_markdown(
+    trials: Sequence[Trial], base: ForestSettings, judged: Sequence[Judged], names: Sequence[str]
+) -> str:
+    """The trials as a Markdown table, the present settings marked.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        As `search_forest` gives them.
+    base : ForestSettings
+        The present settings.
+    judged : sequence of Judged
+        Of the task: their means are shown, and of the first one what each inner split gave.
+    names : sequence of str
+        The settings that were tried: the grid's.
+    """
+    figures = [each.name for each in judged]
+    lines = [
+        f"| {' | '.join(names)} | {' | '.join(figures)} | {figures[0]} of each inner split | |",
+        f"|{'---:|' * (len(names) + len(figures))}---|---|",
+    ]
+    for trial in trials:
+        cells = [
+            *(str(getattr(trial.settings, name)) for name in names),
+            *(_written(trial.mean(each.figure), each) for each in judged),
+            ", ".join(_written(judged[0].of(each), judged[0]) for each in trial.scores),
+            "now" if trial.settings == base else "",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def lines_to_change(base: ForestSettings, better: ForestSettings) -> list[str]:
+    """Which lines of configs/model_config.yaml to change, and to what, one a setting; nothing is written."""
+    from bridge_assets.settings import ModelSettings
+
+    return [
+        f"{ModelSettings.place_of('forest', name)}: {name}: {value} (now {getattr(base, name)})"
+        for name, value in better.model_dump().items()
+        if value != getattr(base, name)
+    ]
 
 
 def _inner(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.DataFrame:
@@ -122,8 +163,20 @@ def _inner(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.D
     return inner
 
 
-def _scores(table: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> Scores:
-    from bridge_assets.models.train import holdout_probability, train_forest
+def _scores(table: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> Any:
+    from bridge_assets.models.train import holdout_answers, train_forest
 
-    falls = holdout_rows(table)["fall"].to_numpy().astype(bool)
-    return scores(falls, holdout_probability(train_forest(table, features, settings), table, features))
+    task = task_of(table)
+    answers = holdout_answers(train_forest(table, features, settings), table, features)
+    return task.scores(task.happened(holdout_rows(table)), answers)
+
+
+def _cost(trial: Trial, judged: Judged) -> float:
+    mean = trial.mean(judged.figure)
+    if mean is None:
+        return float("inf")
+    return mean if judged.lower_is_better else -mean
+
+
+def _written(value: float | None, judged: Judged) -> str:
+    return "-" if value is None else judged.written(value)

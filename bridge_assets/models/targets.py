@@ -8,7 +8,10 @@ poor         The rating is 4 or less at the next inspection (Poor: 23 CFR 490.40
 The rating is the condition (the lowest of items 58, 59, 60 and 62) or that of one component. An outcome is known where
 the next inspection lies within the horizon and rates what this one rated; the rest is no evidence.
 
-The training table keeps the outcome in the column `fall`, whichever target it is of.
+The training table keeps the outcome in the column `fall`, whichever target it is of. A regression (`task`) learns the
+column `change` beside it: the next rating minus this one, in points, so that a negative one is worse. Rises count as
+they are: work done is part of what the next inspection finds. What would come if nothing were done is another question
+(`survival`).
 """
 
 from __future__ import annotations
@@ -34,13 +37,21 @@ RATINGS = {
 #: Highest rating that is Poor (23 CFR 490.409).
 POOR = 4
 
+#: What a regression foresees of a fall, as predictions carry it.
+CHANGE = "change"
+
 _DAYS_PER_YEAR = 365.25
 
 
 def described(target: str, component: str) -> str:
     """The target in words: "the condition falls", "the deck is Poor" ..."""
-    of_what = {"condition": "condition", "culvert": "culvert rating"}.get(component, f"{component} rating")
-    return f"the {of_what} " + ("is at least one point lower" if target == "fall" else f"is {POOR} or less")
+    happens = {"fall": "is at least one point lower", "poor": f"is {POOR} or less", CHANGE: "changes"}
+    return f"{whose(component)} {happens[target]}"
+
+
+def whose(component: str) -> str:
+    """Whose rating, in words: "the condition", "the deck rating" ..."""
+    return "the condition" if component == "condition" else f"the {component} rating"
 
 
 def named(target: str, component: str) -> str:
@@ -70,8 +81,8 @@ def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settin
     pl.LazyFrame
         The transitions' rows with `fall` (Boolean; null = not known) replaced by the outcome, and `rating` (Float32, of
         what is foreseen), `years_in_rating` (Float32, years since the inspection that first saw it, of the condition
-        itself from the first one that saw a change) and `is_now` (Boolean: what "same rating as now" says). A structure
-        without the component has no outcome.
+        itself from the first one that saw a change) and `is_now` (Boolean: what "same rating as now" says); for a
+        regression also `change` (Float32, points; null as `fall` is). A structure without the component has no outcome.
 
     Raises
     ------
@@ -94,11 +105,14 @@ def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settin
     else:
         happens, is_now = pl.col("next_rating") <= POOR, pl.col("rating") <= POOR
     both = pl.col("rating").is_not_null() & pl.col("next_rating").is_not_null()
+    points = pl.col("next_rating").cast(pl.Float32) - pl.col("rating").cast(pl.Float32)
+    change = {"change": pl.when(known & both).then(points)} if settings.task == "regression" else {}
     return rated.with_columns(
         pl.col("rating").cast(pl.Float32),
         pl.col("years_in_rating").cast(pl.Float32),
         fall=pl.when(known & both).then(happens),
         is_now=pl.when(pl.col("rating").is_not_null()).then(is_now),
+        **change,
     ).drop("next_rating")
 
 

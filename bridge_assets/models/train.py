@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.errors import FeatureError, ModelFileError, TrainingError
-from bridge_assets.models.matrix import fall_column, feature_matrix
+from bridge_assets.models.matrix import feature_matrix
 from bridge_assets.models.sklearn_file import load_model, save_model
 from bridge_assets.models.split import holdout_rows, split_inspections, train_rows
+from bridge_assets.models.tasks import TASKS, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     Parameters
     ----------
     training : pl.DataFrame
-        With `split`, `fall` and the features, normalised and on float16's grid.
+        With `split`, `fall` and the features, normalised and on float16's grid; for a regression also `change`.
     features : sequence of str
         In the order the model keeps.
     settings : ForestSettings
@@ -34,7 +35,8 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     Returns
     -------
     RandomForestClassifier
-        The same to the bit for the same input, however many processors there are.
+        Or a RandomForestRegressor, where `change` is there. The same to the bit for the same input, however many
+        processors there are.
 
     Raises
     ------
@@ -44,9 +46,8 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
         If a feature is not in the table or has missing values.
     """
     import pandas as pd
-    from sklearn.ensemble import RandomForestClassifier
 
-    train = train_rows(training)
+    task, train = task_of(training), train_rows(training)
     if train.is_empty():
         raise TrainingError(
             f"none of {training.height:,} inspections is one to train on. What to do: load more survey years, or "
@@ -55,22 +56,22 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
         )
     matrix = feature_matrix(train, features)
     _refuse_off_grid(matrix, features)
-    forest = RandomForestClassifier(
+    forest = task.forest(
         n_estimators=settings.trees,
         max_depth=settings.depth,
         min_samples_leaf=settings.leaf,
-        max_features=settings.features,  # type: ignore[arg-type] # inferred from its default alone
+        max_features=settings.features,
         n_jobs=-1,
         random_state=settings.seed,
     )
-    forest.fit(pd.DataFrame(matrix, columns=list(features)), train["fall"].to_numpy().astype(bool))
-    # Several workers add up the trees' probabilities in the order they finish, which moves the last bit from run to
+    forest.fit(pd.DataFrame(matrix, columns=list(features)), task.happened(train))
+    # Several workers add up the trees' answers in the order they finish, which moves the last bit from run to
     # run.
     return forest.set_params(n_jobs=None)
 
 
-def holdout_probability(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
-    """The probability of a fall for the held-out inspections, in their order.
+def holdout_answers(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """What a model says of the held-out inspections, in their order: probabilities of a fall, or expected changes.
 
     Parameters
     ----------
@@ -97,8 +98,7 @@ def holdout_probability(model: RandomForestClassifier, training: pl.DataFrame, f
     matrix = feature_matrix(holdout_rows(training), features)
     if not len(matrix):
         return np.empty(0)
-    probabilities = np.asarray(model.predict_proba(pd.DataFrame(matrix, columns=list(features))))
-    return fall_column(probabilities, np.asarray(model.classes_).tolist())
+    return task_of(training).ask(model, pd.DataFrame(matrix, columns=list(features)))
 
 
 def recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def train_from_parquet(
     Parameters
     ----------
     path : Path
-        Inspections with their outcome and features as `data.feature_engineering.training_inspections` gives them.
+        Inspections with their outcome and features as `data.feature_engineering.training_inspections` gives them; for a
+        regression with `change` (`targets.outcomes`).
     model_path : Path
         Where the model goes; the normalisation goes beside it as `normalization.json`.
     settings : ModelSettings
@@ -130,7 +131,7 @@ def train_from_parquet(
     Raises
     ------
     TrainingError, FeatureError
-        If there is nothing to train on or a feature is not in the table.
+        If there is nothing to train on, a feature is not in the table, or the table is not of the task that is set.
     StorageError
         If an output cannot be written.
     """
@@ -143,6 +144,11 @@ def train_from_parquet(
     table = split_inspections(pl.read_parquet(path), settings.split)
     if missing := [name for name in features if name not in table.columns]:
         raise FeatureError(f"{path} lacks {len(missing)} features: {', '.join(missing)}")
+    if task_of(table) is not TASKS[settings.task]:
+        raise TrainingError(
+            f"{path} is of a {task_of(table).name}: a regression has the column change. What to do: set task in "
+            f"configs/model_config.yaml to it, or make the table anew"
+        )
     normalization = Normalization.fit(train_rows(table), features)
     model = train_forest(normalization.apply(table), features, settings.forest)
     normalization.save(model_path.with_name("normalization.json"))
@@ -167,7 +173,7 @@ __all__ = [
     "FeatureError",
     "ModelFileError",
     "TrainingError",
-    "holdout_probability",
+    "holdout_answers",
     "load_model",
     "recipe",
     "save_model",

@@ -27,13 +27,13 @@ class TrainingSet:
     ----------
     table : pl.DataFrame
         structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean: the outcome of the target), split
-        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines
-        (`targets.outcomes`), and the features on the model's scale.
+        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines, for
+        a regression `change` (`targets.outcomes`), and the features on the model's scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
         Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training
-        year, target, component, horizon, share of held-out structures.
+        year, target, component, task (`tasks.Task.note`), horizon, share of held-out structures.
     normalization : Normalization
         Fitted on the inspections of `train` alone.
     """
@@ -81,14 +81,18 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     )
     from bridge_assets.data.normalization import Normalization
     from bridge_assets.models.targets import outcomes
+    from bridge_assets.models.tasks import TASKS
     from bridge_assets.models.train import split_inspections
 
+    task = TASKS[settings.task]
     notes = present_features(lake)
     of_components = None if settings.component == "condition" else lake.scan("int_inspections")
     labelled = outcomes(lake.scan("fct_condition_transitions"), of_components, settings)
     rated = (
         labelled.filter(pl.col("fall").is_not_null())
-        .select("structure_key", pl.col("survey_year").cast(pl.Int16), "rating", "years_in_rating", "is_now")
+        .select(
+            "structure_key", pl.col("survey_year").cast(pl.Int16), "rating", "years_in_rating", "is_now", *task.beside
+        )
         .collect()
     )
     inspections = training_inspections(lake.scan_years("bridge_features"), labelled).join(
@@ -104,6 +108,7 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
         "training_years": [training["survey_year"].min(), training["survey_year"].max()],
         "target": settings.target,
         "component": settings.component,
+        **task.note,
         "horizon_months": settings.horizon_months,
         "holdout_structures": settings.split.holdout_structures,
     }

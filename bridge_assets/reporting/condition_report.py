@@ -109,6 +109,8 @@ class ConditionReport:
         survey_year, rows_read, loaded, rejected; one row a survey year.
     rejections : pl.DataFrame
         survey_year, reason (`nbi.records.REASONS`), rejected; one row a survey year and reason that occurs.
+    silent : str
+        Why nothing is said of probabilities though a model is served; stands where they would. Empty = it is.
     provenance : mapping
         What it was made from, for people: model version, survey years, digests, source. Shown in the order given.
     """
@@ -119,6 +121,7 @@ class ConditionReport:
     drift: pl.DataFrame = field(default_factory=_no_rows)
     ingestion: pl.DataFrame = field(default_factory=_no_rows)
     rejections: pl.DataFrame = field(default_factory=_no_rows)
+    silent: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -167,5 +170,6 @@ def render_condition_report(report: ConditionReport) -> str:
         quality=sections.model_quality(report.evaluation),
         drift=sections.drift_summary(report.drift),
         ingestion=sections.data_quality(report.ingestion, report.rejections),
+        silent=report.silent,
         provenance=dict(report.provenance),
     )

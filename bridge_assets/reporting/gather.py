@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.models.candidate import Candidate, named
+from bridge_assets.models.tasks import REGRESSION, recorded
 from bridge_assets.reporting.condition_report import ConditionReport, render_condition_report
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import DataSettings
+
+
+#: What this page has no words for.
+_IN_POINTS = (
+    "The model that is served foresees by how many points ratings change, not the probability of a fall: its answers "
+    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its figures on its model card."
+)
 
 
 def condition_report_html(lake: Lake, data: DataSettings) -> str:
@@ -31,17 +39,21 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
 
     version = LocalEndpoint(data.endpoint_folder).current()
     served = named(data.models_folder, version) if version else None
+    in_points = served is not None and recorded(served.manifest["made_from"]) is REGRESSION
     notes = [lake.note("raw_bridges", year) | {"survey_year": year} for year in lake.years("raw_bridges")]
     report = ConditionReport(
         condition_by_year=lake.read("mart_condition_by_year"),
         outlook=lake.read("mart_bridge_outlook"),
-        evaluation=Evaluation.load(served.file("evaluation.json")).to_dict()["scores"] if served else None,
+        evaluation=None
+        if served is None or in_points
+        else Evaluation.load(served.file("evaluation.json")).to_dict()["scores"],
         drift=lake.read_years("drift_report") if lake.years("drift_report") else pl.DataFrame(),
         ingestion=pl.DataFrame(
             [{key: note[key] for key in ("survey_year", "rows_read", "loaded", "rejected")} for note in notes]
         ),
         rejections=_rejections(notes),
-        provenance=_provenance(served, notes, data) | _of_the_scores(lake),
+        silent=_IN_POINTS if in_points else "",
+        provenance=_provenance(served, notes, data) | _of_the_scores(lake, in_points),
     )
     return render_condition_report(report)
 
@@ -77,7 +89,7 @@ def _provenance(served: Candidate | None, notes: list[dict], data: DataSettings)
     return said
 
 
-def _of_the_scores(lake: Lake) -> dict[str, str]:
+def _of_the_scores(lake: Lake, in_points: bool) -> dict[str, str]:
     """Where the reasons and the years until Poor of the last scored year come from, or why there are none."""
     from bridge_assets.models.scoring import NAME
     from bridge_assets.reporting.wording import percent, plural
@@ -87,10 +99,11 @@ def _of_the_scores(lake: Lake) -> dict[str, str]:
         return {}
     note = lake.note(NAME, years[-1])
     reasons, until_poor = note["explained"], note["years_until_poor"]
+    base = reasons.get("base_value")
     return {
         "Reasons": reasons.get("why_not")
         or f"{plural(reasons['explained'], 'bridge', 'bridges')}, compared with a mean of "
-        f"{percent(reasons['base_value'])}",
+        f"{f'{base:+.3f} points' if in_points else percent(base)}",
         "Years until Poor": until_poor.get("why_not")
         or f"deterioration model {until_poor['model_version']}, {until_poor['interval']:.0%} intervals",
     }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from bridge_assets.models.targets import CHANGE
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -29,7 +31,7 @@ class Reason(NamedTuple):
     value : str
         `61 years`.
     points : str
-        `+4.1`: percentage points.
+        `+4.1`: percentage points; of an expected change `-0.12`: points of the rating.
     """
 
     name: str
@@ -37,27 +39,28 @@ class Reason(NamedTuple):
     points: str
 
 
-def in_words(told: Iterable[Told]) -> list[Reason]:
-    """The entries of the column `reasons` of one bridge in words, in their order."""
+def in_words(told: Iterable[Told], target: str = "fall") -> list[Reason]:
+    """The entries of the column `reasons` of one bridge in words, in their order; `target` is what they are of."""
+    scale, form = (1, "+.2f") if target.startswith(CHANGE) else (100, "+.1f")
     return [
-        Reason(*_name_and_value(each["feature"], each["value"]), f"{each['contribution'] * 100:+.1f}") for each in told
+        Reason(*_name_and_value(each["feature"], each["value"]), format(each["contribution"] * scale, form))
+        for each in told
     ]
 
 
-def as_text(told: Iterable[Told] | None) -> str | None:
+def as_text(told: Iterable[Told] | None, target: str = "fall") -> str | None:
     """All of them in one line of plain text: `age 61 years: +4.1 points; over water yes: -0.3 points`."""
     if told is None:
         return None
-    return "; ".join(f"{reason.name} {reason.value}: {reason.points} points" for reason in in_words(told))
+    return "; ".join(f"{reason.name} {reason.value}: {reason.points} points" for reason in in_words(told, target))
 
 
 def with_text(outlook: pl.DataFrame) -> pl.DataFrame:
     """The same table with the column `reasons` as text, for what holds no lists."""
     import polars as pl
 
-    return outlook.with_columns(
-        pl.Series("reasons", [as_text(told) for told in outlook["reasons"].to_list()], pl.String)
-    )
+    of_bridges = zip(outlook["reasons"].to_list(), outlook["target"], strict=True)
+    return outlook.with_columns(pl.Series("reasons", [as_text(*each) for each in of_bridges], pl.String))
 
 
 def _name_and_value(feature: str, value: float | None) -> tuple[str, str]:

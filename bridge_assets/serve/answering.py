@@ -52,7 +52,12 @@ class Answering:
     def features(self) -> tuple[str, ...]:
         return self.model.normalization.features
 
-    def probabilities(self, table: pl.DataFrame) -> list[float]:
+    @property
+    def answer(self) -> str:
+        """Name of what is answered, where a contract names it: `fall_probability`, or `expected_change`."""
+        return self.model.task.answer
+
+    def answers(self, table: pl.DataFrame) -> list[float]:
         """Answers to rows of features in natural units: the very code of batch scoring.
 
         Raises
@@ -63,7 +68,7 @@ class Answering:
         import numpy as np
 
         try:
-            return self.model.fall_probability(table).to_list()
+            return self.model.answers(table).to_list()
         except FeatureError:
             scaled = self.model.normalization.apply(table).select(self.features).to_numpy()
             row, column = (int(index) for index in np.argwhere(~np.isfinite(scaled))[0])

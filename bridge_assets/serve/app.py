@@ -116,7 +116,7 @@ def _asked(answer: Callable[[Answering], Response]) -> Callable[[Request], Await
 def _predicted(door: Door, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
     def respond(body: bytes, media_type: str, answering: Answering) -> bytes:
         asked = contract.read(body, media_type, answering.features)
-        return json.dumps(contract.write(answering.probabilities(asked.table), answering.version, asked)).encode()
+        return json.dumps(contract.write(answering.answers(asked.table), answering, asked)).encode()
 
     async def endpoint(request: Request) -> Response:
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()

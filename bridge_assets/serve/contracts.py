@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from bridge_assets.serve.answering import Answering
 
-#: Name of what is answered, where a contract names it.
-ANSWER = "fall_probability"
-
 _TENSOR_TYPES = frozenset(
     ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 )
@@ -49,19 +46,19 @@ class Contract:
     read : callable
         (body, media type, features of the model) -> what is asked. Raises Refused.
     write : callable
-        (probabilities, version of the model, what was asked) -> the answer, as JSON.
+        (answers, the model that gave them, what was asked) -> the answer, as JSON.
     """
 
     read: Callable[[bytes, str, Sequence[str]], Asked]
-    write: Callable[[list[float], str, Asked], dict[str, Any]]
+    write: Callable[[list[float], Answering, Asked], dict[str, Any]]
 
 
 def _read_instances(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
     return Asked(table_of_instances(json_object(body, ["instances"]).get("instances"), features))
 
 
-def _write_predictions(probabilities: list[float], version: str, asked: Asked) -> dict[str, Any]:
-    return {"predictions": probabilities, "model_version": version}
+def _write_predictions(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
+    return {"predictions": answers, "model_version": answering.version}
 
 
 def _read_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
@@ -81,8 +78,8 @@ def _read_vertex(body: bytes, media_type: str, features: Sequence[str]) -> Asked
     return Asked(table_of_instances(request.get("instances"), features))
 
 
-def _write_vertex(probabilities: list[float], version: str, asked: Asked) -> dict[str, Any]:
-    return {"predictions": probabilities}
+def _write_vertex(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
+    return {"predictions": answers}
 
 
 def _read_azureml(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
@@ -164,10 +161,10 @@ AZUREML = Contract(_read_azureml, _write_predictions)
 def kserve(model_name: str) -> Contract:
     """The Open Inference Protocol, version 2, of a model by that name."""
 
-    def write(probabilities: list[float], version: str, asked: Asked) -> dict[str, Any]:
-        output = {"name": ANSWER, "datatype": "FP32", "shape": [len(probabilities)], "data": probabilities}
+    def write(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
+        output = {"name": answering.answer, "datatype": "FP32", "shape": [len(answers)], "data": answers}
         named = {"id": asked.id} if asked.id else {}
-        return {"model_name": model_name, "model_version": version, **named, "outputs": [output]}
+        return {"model_name": model_name, "model_version": answering.version, **named, "outputs": [output]}
 
     return Contract(_read_kserve, write)
 
@@ -179,5 +176,5 @@ def kserve_metadata(model_name: str, answering: Answering) -> dict[str, Any]:
         "versions": [answering.version],
         "platform": "onnxruntime",
         "inputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in answering.features],
-        "outputs": [{"name": ANSWER, "datatype": "FP32", "shape": [-1]}],
+        "outputs": [{"name": answering.answer, "datatype": "FP32", "shape": [-1]}],
     }

@@ -141,6 +141,32 @@ def test_without_recorded_figures_somebody_must_decide(good, poor, holdout, tmp_
     assert unknown("models:/bridge_fall/1", GateSettings(champion_cannot_be_asked="accept")).problems == ()
 
 
+def test_two_regressions_are_compared_in_points(holdout, tmp_path):
+    good, poor = (make_version(tmp_path / str(skill), 1, skill=skill, task="regression") for skill in (1.0, 0.05))
+    changes = holdout.with_columns(change=-pl.col("fall").cast(pl.Float32))
+    found = compare(poor, good, changes, settings())
+    rmse, rank = found.problems
+    assert rmse.startswith("RMSE is 0.")
+    assert "(champion_rmse_loss)" in rmse
+    assert rank.startswith("the rank correlation is 0.")
+    assert "(champion_spearman_loss)" in rank
+    assert "|rmse|" in found.markdown()
+    better = compare(good, poor, changes, settings())
+    assert better.problems == ()
+    assert better.said.startswith(f"RMSE {better.of_candidate.rmse:.4f} against the champion's ")
+    assert better.gains["rmse"].low > 0
+
+
+def test_a_champion_of_another_task_is_not_asked(good, holdout, tmp_path):
+    regression = make_version(tmp_path, 1, task="regression")
+    found = compare(regression, good, holdout.with_columns(change=0.0), settings())
+    assert not found.asked
+    [problem] = found.problems
+    assert "it was trained on another task, and there are no recorded figures of both" in problem
+    accepted = compare(regression, good, holdout, settings(champion_cannot_be_asked="accept"))
+    assert accepted.problems == ()
+
+
 def test_structures_that_the_champion_trained_on_are_left_out(good, poor, holdout, tmp_path):
     champion = with_record(good, tmp_path / "more", 0.7, 0.09, holdout_structures=0.2)
     found = compare(poor, champion, holdout, settings())

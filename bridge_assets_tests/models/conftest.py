@@ -57,6 +57,17 @@ def training() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def changing() -> pl.DataFrame:
+    """Inspections for a regression: falls of one or two points, and repairs of culverts, more often of low ones."""
+    training, random = make_training(structures=1500), np.random.default_rng(11)
+    falls, rating = training["fall"].to_numpy(), training["rating"].to_numpy()
+    repaired = ~falls & (random.random(len(falls)) < 0.1 * (9 - rating) * (training["culvert"].to_numpy() > 0.5))
+    rise = np.minimum(random.integers(1, 4, len(falls)), 9 - rating)
+    change = np.where(falls, -random.integers(1, 3, len(falls)), np.where(repaired, rise, 0))
+    return training.with_columns(change=pl.Series(change, dtype=pl.Float32))
+
+
+@pytest.fixture(scope="session")
 def forest_settings() -> ForestSettings:
     return ForestSettings(trees=30, depth=8, leaf=10, seed=7)
 

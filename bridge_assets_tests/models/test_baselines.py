@@ -7,7 +7,7 @@ import pytest
 from bridge_assets.models.baselines import (
     base_rate,
     gradient_boosting,
-    logistic_regression,
+    linear,
     persistence,
     rating_table,
 )
@@ -76,7 +76,7 @@ def test_what_is_poor_stays_poor_where_that_is_the_target(training):
     assert (persistence(poor) == (holdout_rows(training)["rating"] <= 4).to_numpy()).all()
 
 
-@pytest.mark.parametrize("learn", [logistic_regression, gradient_boosting])
+@pytest.mark.parametrize("learn", [linear, gradient_boosting])
 def test_the_forecasts_that_learn_rank_falls_from_training_rows_alone(learn, training):
     found = learn(training, FEATURES)
     holdout = holdout_rows(training)
@@ -90,7 +90,7 @@ def test_the_forecasts_that_learn_rank_falls_from_training_rows_alone(learn, tra
     assert (learn(training.with_columns(fall=others), FEATURES) == found).all()
 
 
-@pytest.mark.parametrize("learn", [logistic_regression, gradient_boosting])
+@pytest.mark.parametrize("learn", [linear, gradient_boosting])
 def test_the_forecasts_that_learn_need_both_outcomes(learn, training):
     assert learn(training.filter(pl.col("split") == "holdout"), FEATURES) is None
     assert learn(training.with_columns(fall=pl.lit(False)), FEATURES) is None

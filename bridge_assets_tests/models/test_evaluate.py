@@ -22,7 +22,7 @@ from bridge_assets.models.evaluate import (
 from bridge_assets.models.quantization import quantize_rf
 from bridge_assets.models.resampling import Interval
 from bridge_assets.models.split import holdout_rows, train_rows
-from bridge_assets.models.train import holdout_probability
+from bridge_assets.models.train import holdout_answers
 from bridge_assets.settings import EvaluationSettings, GateSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
@@ -33,7 +33,7 @@ GATE = GateSettings(holdout_inspections=100, holdout_falls=10)
 def evaluation(model, training) -> Evaluation:
     return evaluate(
         training,
-        holdout_probability(model, training, FEATURES),
+        holdout_answers(model, training, FEATURES),
         oracle=training["truth"],
         features=FEATURES,
         settings=EvaluationSettings(resamples=100),
@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, tr
     assert evaluation.base_rate == pytest.approx(holdout["fall"].mean())
     assert (evaluation.first_year, evaluation.last_year) == (2018, 2021)
     assert (evaluation.train_inspections, evaluation.train_falls) == (train.height, train["fall"].sum())
-    expected = roc_auc_score(holdout["fall"], holdout_probability(model, training, FEATURES))
+    expected = roc_auc_score(holdout["fall"], holdout_answers(model, training, FEATURES))
     assert evaluation.scores["model"].auc == pytest.approx(expected)
 
 

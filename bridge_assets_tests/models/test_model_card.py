@@ -15,7 +15,7 @@ from bridge_assets.models.importance import permutation_importance
 from bridge_assets.models.model_card import JSON, MARKDOWN, markdown, model_card, save
 from bridge_assets.models.quantization import quantize_rf
 from bridge_assets.models.split import holdout_rows
-from bridge_assets.models.train import holdout_probability, recipe
+from bridge_assets.models.train import holdout_answers, recipe
 from bridge_assets.models.training_set import TrainingSet
 from bridge_assets.settings import EvaluationSettings, ForestSettings
 
@@ -33,7 +33,7 @@ MADE_FROM = {
 
 @pytest.fixture(scope="module")
 def card(model, training):
-    probability = holdout_probability(model, training, FEATURES)
+    probability = holdout_answers(model, training, FEATURES)
     holdout = holdout_rows(training)
     keys = holdout.select(state=pl.col("structure_key").str.slice(0, 2), condition=pl.col("rating").cast(pl.String))
     settings = EvaluationSettings(resamples=40, importance_repeats=2)

@@ -7,16 +7,19 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from bridge_assets.models.evaluate import evaluate
 from bridge_assets.models.importance import Importance, Loss
-from bridge_assets.models.plots import calibration_plot_png, importance_plot_png
+from bridge_assets.models.plots import calibration_plot_png, cuts_plot_png, importance_plot_png
+from bridge_assets.models.rolling_origin import rolling_origin
 from bridge_assets.models.split import holdout_rows
-from bridge_assets.models.train import holdout_probability
+from bridge_assets.models.train import holdout_answers, train_forest
+from bridge_assets.settings import EvaluationSettings, ForestSettings, ModelSettings, SplitSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
 
 def test_the_picture_is_a_png_and_the_same_each_time(model, training):
-    probability = holdout_probability(model, training, FEATURES)
+    probability = holdout_answers(model, training, FEATURES)
     picture = calibration_plot_png(training, probability)
     image = Image.open(io.BytesIO(picture))
     assert image.format == "PNG"
@@ -46,5 +49,21 @@ def test_importance_is_drawn_whether_or_not_there_is_one():
 )
 def test_too_little_data_still_gives_a_picture(rows, training):
     few = training.filter(rows)
-    picture = calibration_plot_png(few, np.full(holdout_rows(few).height, 0.1))
-    assert picture.startswith(b"\x89PNG")
+    said = np.full(holdout_rows(few).height, 0.1)
+    settings = EvaluationSettings(resamples=5)
+    for picture in (calibration_plot_png(few, said), cuts_plot_png(evaluate(few, said, settings=settings))):
+        assert picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["training", "changing"])
+def test_earlier_cuts_are_drawn_beside_the_hold_out(kind, request):
+    table = request.getfixturevalue(kind)
+    settings = ModelSettings(forest=ForestSettings(trees=5, depth=4), split=SplitSettings(rolling_cuts=2))
+    answers = holdout_answers(train_forest(table, FEATURES, settings.forest), table, FEATURES)
+    cuts = rolling_origin(table, FEATURES, settings)
+    with_cuts, without = (
+        evaluate(table, answers, rolling=rolling, settings=EvaluationSettings(resamples=5)) for rolling in (cuts, [])
+    )
+    picture = cuts_plot_png(with_cuts)
+    assert picture == cuts_plot_png(with_cuts) != cuts_plot_png(without)
+    assert len(np.unique(np.asarray(Image.open(io.BytesIO(picture)).convert("L")))) > 50, "nothing was drawn"

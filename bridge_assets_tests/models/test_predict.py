@@ -9,6 +9,7 @@ from bridge_assets.models.errors import FeatureError, PredictorError
 from bridge_assets.models.export_onnx import export_to_onnx
 from bridge_assets.models.predict import OnnxPredictor
 from bridge_assets.models.quantization import quantize_rf
+from bridge_assets.models.tasks import CLASSIFICATION, REGRESSION
 from bridge_assets.models.train import train_forest
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
@@ -34,6 +35,7 @@ def test_it_knows_its_features_and_finds_them_by_name(served, training):
     assert predictor.features == FEATURES
     assert predictor.classes == (False, True)
     assert predictor.metadata["task"] == "classifier"
+    assert predictor.task is CLASSIFICATION
     rows = training.head(7)
     expected = predictor.predict_proba(rows.select(FEATURES).to_numpy())
     assert (predictor.predict_proba(rows) == expected).all()
@@ -60,16 +62,25 @@ def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_
     assert not predictor.predict_proba(training).any()
 
 
-def test_a_file_that_cannot_be_used_is_refused(regressor, grid_rows, served, tmp_path):
+def test_a_regression_answers_in_points_and_gives_no_probability(regressor, grid_rows, tmp_path):
+    forest = quantize_rf(regressor)
+    predictor = OnnxPredictor(export_to_onnx(forest, grid_rows[:5], tmp_path / "regression.onnx"))
+    assert (predictor.task, predictor.classes) == (REGRESSION, ())
+    found = predictor.answers(grid_rows)
+    assert found.dtype == np.float32
+    assert np.abs(found - forest.predict(grid_rows)).max() < 1e-4
+    assert predictor.answers(grid_rows[:0]).shape == (0,)
+    with pytest.raises(PredictorError, match=r"this model is a regression: .* What to do: ask for its answers"):
+        predictor.predict_proba(grid_rows)
+
+
+def test_a_file_that_cannot_be_used_is_refused(served, tmp_path):
     with pytest.raises(PredictorError, match="is not there"):
         OnnxPredictor(tmp_path / "absent.onnx")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(served.read_bytes()[:1000])
     with pytest.raises(PredictorError, match="no model that ONNX Runtime can run"):
         OnnxPredictor(broken)
-    regression = export_to_onnx(quantize_rf(regressor), grid_rows[:5], tmp_path / "regression.onnx")
-    with pytest.raises(PredictorError, match="no classifier written by export_to_onnx"):
-        OnnxPredictor(regression)
     model = onnx.load(served)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "nameless.onnx")

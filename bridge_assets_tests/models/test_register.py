@@ -13,7 +13,7 @@ from bridge_assets.models.export_onnx import export_to_onnx
 from bridge_assets.models.quantization import quantize_rf
 from bridge_assets.models.register import Registered, fetch, find, promote, register_version
 from bridge_assets.models.sklearn_file import save_model
-from bridge_assets.models.train import holdout_probability, recipe
+from bridge_assets.models.train import holdout_answers, recipe
 from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings, ForestSettings, MlflowSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
@@ -24,7 +24,7 @@ def make_candidate(models: Path, model, training, seed: int = 0) -> Candidate:
     made_from = {"survey_years": [2008, 2021], "features_digest": "f" * 12}
     candidate = open_candidate(models, "a" * 64, recipe(FEATURES, ForestSettings(seed=seed)), made_from)
     save_model(model, candidate.file("model.skops"))
-    evaluate(training, holdout_probability(model, training, FEATURES)).save(candidate.file("evaluation.json"))
+    evaluate(training, holdout_answers(model, training, FEATURES)).save(candidate.file("evaluation.json"))
     candidate.record("bridge_model")
     forest = quantize_rf(model)
     forest.save(candidate.file("forest.safetensors"))

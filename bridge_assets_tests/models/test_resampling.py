@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_assets.models.resampling import FIGURES, Ranked, interval_of, intervals, structure_weights
+from bridge_assets.models.resampling import Ranked, interval_of, intervals, structure_weights
 from bridge_assets.models.scores import scores
 
 forecasts = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3)), max_size=40)
@@ -15,7 +15,7 @@ forecasts = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 
 
 def plain(falls: np.ndarray, probability: np.ndarray) -> list[float | None]:
     figures = scores(falls, probability)
-    return [getattr(figures, name) for name in FIGURES]
+    return [getattr(figures, name) for name in Ranked.FIGURES]
 
 
 @settings(deadline=None, max_examples=150)
@@ -28,7 +28,7 @@ def test_a_weight_is_a_row_that_stands_there_as_often(rows):
     for weight in (weights, np.ones(len(rows), dtype=np.int64)):
         found = ranked.figures(weight)
         expected = plain(np.repeat(falls, weight), np.repeat(probability, weight))
-        for name, value, other in zip(FIGURES, found, expected, strict=True):
+        for name, value, other in zip(Ranked.FIGURES, found, expected, strict=True):
             assert np.isnan(value) if other is None else value == pytest.approx(other, abs=1e-9), name
 
 

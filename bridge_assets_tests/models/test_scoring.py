@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -16,6 +17,8 @@ from bridge_assets.models.contributions import reasons_type
 from bridge_assets.models.forest import Float16Forest
 from bridge_assets.models.predict import OnnxPredictor
 from bridge_assets.models.scoring import ServedModel, score_problems, score_year
+from bridge_assets.models.task import Task
+from bridge_assets.models.tasks import CLASSIFICATION, REGRESSION
 from bridge_assets.nbi.errors import SourceError
 from bridge_assets.settings import LookFirstSettings
 
@@ -37,7 +40,10 @@ class _Predictor:
 
     features = FEATURES
 
-    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+    def __init__(self, task: Task = CLASSIFICATION) -> None:
+        self.task = task
+
+    def answers(self, rows: np.ndarray) -> np.ndarray:
         return rows[:, 1]
 
 
@@ -83,6 +89,21 @@ def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
 def test_equal_weights_give_one_order(lake, model):
     scores = score_year(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
+
+
+def test_a_regression_is_ranked_by_what_is_lost(lake, model):
+    table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
+    lake.write(table, "bridge_features", 2020)
+    losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
+    scores = score_year(lake, 2020, losing)
+    assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
+    assert scores["fall_probability"].null_count() == scores.height
+    assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
+    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
+    assert scores["target"].unique().to_list() == ["change of deck"]
+    assert score_problems(scores, table) == []
+    off = scores.with_columns(expected_change=pl.col("expected_change") - 9)
+    assert score_problems(off, table) == [f"{len(BRIDGES)} scores outside -9 to 9"]
 
 
 def test_features_of_other_definitions_are_refused(lake, model):

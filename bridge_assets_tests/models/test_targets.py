@@ -57,6 +57,18 @@ def test_a_fall_of_the_condition_is_that_of_the_transitions(transitions):
     assert not table["is_now"].any()
 
 
+def test_a_regression_learns_the_change_in_points(transitions, inspections):
+    assert "change" not in found(transitions, None).columns
+    table = found(transitions, None, task="regression")
+    assert table["change"].to_list() == [-1, 0, -1, None, None]
+    assert table["fall"].to_list() == [True, False, True, None, None]
+    assert table.schema["change"] == pl.Float32
+    deck = found(transitions, inspections, task="regression", component="deck")
+    assert deck["change"].to_list() == [0, -2, 0, None, None]
+    rising = transitions.with_columns(next_condition=pl.col("condition") + 3, outcome=pl.lit("rise"))
+    assert found(rising, None, task="regression")["change"].to_list() == [3] * 5, "work done is part of the change"
+
+
 def test_poor_is_four_or_less_at_the_next_inspection(transitions):
     table = found(transitions, None, target="poor")
     assert table["fall"].to_list() == [False, False, True, None, None]

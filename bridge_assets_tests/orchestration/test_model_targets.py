@@ -6,8 +6,10 @@ import json
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from small_platform import YEARS, failure
 
+from bridge_assets.cli import main
 from bridge_assets.models.candidate import latest
 
 STAGES = ("training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
@@ -53,3 +55,53 @@ def test_a_target_goes_from_training_to_scores(platform, monkeypatch, target, co
         by_class = scores.group_by(poor=pl.col("condition") <= 4).agg(pl.col("fall_probability").mean())
         likely = dict(by_class.iter_rows())
         assert likely[True] > 0.5 > likely[False]
+
+
+@pytest.mark.slow
+def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__CHAMPION_CANNOT_BE_ASKED", "accept")
+    made = platform.materialize(*STAGES)
+    assert made.success, failure(made)
+    candidate = latest(platform.home / "models")
+    assert candidate.manifest["made_from"]["task"] == "regression"
+    card = json.loads(candidate.file("model_card.json").read_text())
+    assert card["foresees"]["in_words"].startswith("by how many points the condition changes at the next inspection")
+    assert card["model"]["kind"].endswith("RandomForestRegressor)")
+    figures = card["evaluation"]["scores"]
+    assert list(figures["model"]) == ["mae", "r2", "rmse", "spearman", "worst_10", "worst_20", "worst_5"]
+    assert {"persistence", "rating_table", "ridge", "gradient_boosting", "model"} <= set(figures)
+    assert not {"oracle", "base_rate", "logistic_regression"} & set(figures)
+    assert figures["model"]["rmse"] < figures["persistence"]["rmse"]
+    assert "earlier_cuts.png" in candidate.manifest["files"]
+
+    for year in map(str, YEARS):
+        scored = platform.materialize("bridge_predictions", "drift_report", partition=year)
+        assert scored.success, failure(scored)
+    scores = platform.lake.read_year("bridge_predictions", YEARS[1])
+    assert scores["target"].unique().to_list() == ["change"]
+    assert scores["fall_probability"].null_count() == scores.height
+    assert scores["expected_change"].is_between(-2, 5).all()
+    first = scores.filter(pl.col("rank_in_state") == 1)["expected_change"]
+    assert first.max() < scores["expected_change"].mean()  # type: ignore[operator] # there are some
+    drifted = platform.lake.read_year("drift_report", YEARS[1])["feature"].to_list()
+    assert ("expected_change" in drifted, "fall_probability" in drifted) == (True, False)
+    key = scores["structure_key"][0]
+    asked = CliRunner().invoke(main, ["predict", key])
+    assert f"expected change of the rating at the next inspection: {scores['expected_change'][0]:+.2f} points" in (
+        asked.output
+    )
+
+    reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
+    assert reported.success, failure(reported)
+    page = (platform.home / "reports" / "condition_report.html").read_text()
+    assert page.count("The model that is served foresees by how many points ratings change") == 3
+    assert "materialise bridge_predictions" not in page
+
+
+def test_a_regression_is_no_successor_of_a_classification_by_itself(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
+    stages = [stage for stage in STAGES if stage != "local_endpoint"]
+    made = platform.materialize(*stages, checks=False)
+    assert not made.success
+    assert "it was trained on another task, and there are no recorded figures of both" in failure(made)

@@ -331,6 +331,20 @@ def test_an_empty_report_says_what_to_materialise() -> None:
         assert f"materialise {asset}" in page.words or f"then {asset}" in page.words
 
 
+def test_a_model_that_gives_no_probability_is_told_in_a_line_and_nobody_is_sent_to_score_again(
+    report: ConditionReport,
+) -> None:
+    without = replace(
+        report,
+        outlook=report.outlook.with_columns(fall_probability=pl.lit(None, pl.Float64)),
+        evaluation=None,
+        silent="The model foresees points.",
+    )
+    page = Page(render_condition_report(without))
+    assert page.words.count("The model foresees points.") == 3
+    assert "materialise bridge_predictions" not in page.words
+
+
 def test_tables_with_columns_and_no_rows_are_empty_too(report: ConditionReport) -> None:
     empty = ConditionReport(
         report.condition_by_year.clear(), report.outlook.clear(), {}, report.drift.clear(), report.ingestion.clear()

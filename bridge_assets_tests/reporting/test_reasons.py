@@ -61,6 +61,11 @@ def test_a_line_of_text_holds_all_of_them_and_begins_with_no_sign() -> None:
 
 
 def test_a_table_for_what_holds_no_lists_has_them_as_text() -> None:
-    table = pl.DataFrame({"key": ["a", "b"], "reasons": pl.Series([[told("age", 61.0)], None], dtype=reasons_type())})
+    of_bridges = pl.Series([[told("age", 61.0)], None], dtype=reasons_type())
+    table = pl.DataFrame({"key": ["a", "b"], "target": ["fall", "fall of deck"], "reasons": of_bridges})
     assert with_text(table)["reasons"].to_list() == ["age 61 years: +4.1 points", None]
+    in_points = with_text(table.with_columns(target=pl.lit("change of deck")))
+    assert in_points["reasons"].to_list() == ["age 61 years: +0.04 points", None], (
+        "points of the rating, no percentages"
+    )
     assert with_text(table.clear()).schema["reasons"] == pl.String

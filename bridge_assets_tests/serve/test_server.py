@@ -81,7 +81,7 @@ def test_too_many_that_wait_are_sent_away(answering):
 
 def test_requests_side_by_side_get_their_own_answers(client, answering):
     rows = [[{"condition": number / 10, "age": float(size)} for number in range(size)] for size in range(1, 40)]
-    expected = [answering.probabilities(table_of_instances(each, answering.features)) for each in rows]
+    expected = [answering.answers(table_of_instances(each, answering.features)) for each in rows]
 
     def ask(instances: list) -> list[float]:
         return client.post("/predict", json={"instances": instances}).json()["predictions"]

@@ -29,7 +29,7 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     lake = platform.lake
     with explained():
         model = LocalEndpoint(platform.data.endpoint_folder).served()
-        reference = Reference.of(lake, model.training_years, platform.model.drift)
+        reference = Reference.of(lake, model.training_years, platform.model.drift, model.task.answer)
         years = survey_years(context)
         for year in years:
             table = reference.report(lake, year, model.version)

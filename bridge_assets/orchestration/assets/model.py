@@ -32,9 +32,9 @@ class RegisterConfig(dg.Config):
     kinds={"scikitlearn"},
     description=(
         "A random forest that gives the probability that a bridge's condition falls at its next inspection (or what "
-        "`target` in model_config.yaml asks for), judged on held-out structures in later years and at earlier cut "
-        "years, beside its baselines, with intervals, by group, with a model card. Its version names its content: the "
-        "same training set, settings and libraries give the same version."
+        "`target` and `task` in model_config.yaml ask for), judged on held-out structures in later years and at "
+        "earlier cut years, beside its baselines, with intervals, by group, with a model card. Its version names its "
+        "content: the same training set, settings and libraries give the same version."
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -53,10 +53,10 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
         made.normalization.save(candidate.file("normalization.json"))
         forest = train.train_forest(made.table, made.features, settings.forest)
         train.save_model(forest, candidate.file("model.skops"))
-        probability = train.holdout_probability(forest, made.table, made.features)
+        answers = train.holdout_answers(forest, made.table, made.features)
         evaluation = evaluate.evaluate(
             made.table,
-            probability,
+            answers,
             oracle=_oracle(platform, made),
             features=made.features,
             keys=group_keys(evaluate.holdout_rows(made.table), platform.lake),
@@ -70,8 +70,9 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             settings=settings.evaluation,
         )
         pictures = {
-            "calibration.png": plots.calibration_plot_png(made.table, probability),
+            "calibration.png": plots.calibration_plot_png(made.table, answers),
             "importance.png": plots.importance_plot_png(evaluation.importance),
+            "earlier_cuts.png": plots.cuts_plot_png(evaluation),
         }
         for name, picture in pictures.items():
             with replacing(candidate.file(name)) as aside:
@@ -98,6 +99,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
             "calibration": evaluation.calibration.said if evaluation.calibration else "nothing was held out",
             "earlier_cuts": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
+            "earlier_cuts_plot": display.plot(pictures["earlier_cuts.png"]),
             "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
             "model_card": dg.MetadataValue.md(text),
             "plot": display.plot(pictures["calibration.png"]),
@@ -166,7 +168,7 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
         rows = training_set.read(platform.lake).table.select(forest.features).head(256).to_numpy()
         path = export_to_onnx(forest, rows, candidate.file("model.onnx"))
         normalization = Normalization.load(candidate.file("normalization.json"))
-        write_probe(OnnxPredictor(path).predict_proba, normalization, rows, candidate.file("probe.json"))
+        write_probe(OnnxPredictor(path).answers, normalization, rows, candidate.file("probe.json"))
         digest = candidate.record("onnx_model")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest[:12]),
@@ -231,13 +233,17 @@ def registered_model(
 
 
 def _oracle(platform: Platform, made):
-    """The sample's true fall probabilities, one a row of the table; None with real files and for other targets."""
+    """The sample's true fall probabilities, one a row of the table; None with real files and where something else is
+    foreseen.
+    """
     import polars as pl
+
+    from bridge_assets.models.tasks import CLASSIFICATION, task_of
 
     is_known = (made.made_from.get("target", "fall"), made.made_from.get("component", "condition")) == (
         "fall",
         "condition",
-    )
+    ) and task_of(made.table) is CLASSIFICATION
     if not (is_known and platform.data.uses_sample and platform.data.oracle_file.is_file()):
         return None
     truth = pl.read_parquet(platform.data.oracle_file).select("structure_key", "survey_year", "fall_probability")

@@ -26,6 +26,8 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    import polars as pl
+
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.models.scoring import NAME, score_year
 
@@ -38,14 +40,13 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,
-                    "expected_falls": round(float(scores["fall_probability"].sum()), 1),
-                    "mean_fall_probability": float(scores.select("fall_probability").mean().item() or 0),
+                    **model.task.in_all(scores[model.task.answer]),
                     **{f"reasons_{name}": value for name, value in note["explained"].items()},
                     **{f"years_until_poor_{name}": value for name, value in note["years_until_poor"].items()},
                     "preview": display.preview(
-                        scores.sort("look_first_rank", "fall_probability", descending=[False, True]).select(
-                            scores.columns[:7]
-                        )
+                        scores.sort(
+                            "look_first_rank", model.task.severity(pl.col(model.task.answer)), descending=[False, True]
+                        ).select(scores.columns[:7])
                     ),
                 },
                 asset_key=NAME,

@@ -71,8 +71,9 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
     blocking=True,
     description=(
         "On held-out structures in later years, enough of them, the model ranks falls better than the rating table "
-        "and its probabilities are nearer to what happened than the base rate, both by more than chance: the lower end "
-        "of a 95 % interval counts. Limits: `gate` in configs/model_config.yaml."
+        "and its probabilities are nearer to what happened than the base rate (a regression: it ranks changes better "
+        "than the table, and its RMSE is smaller than that of no change), both by more than chance: the lower end of a "
+        "95 % interval counts. Limits: `gate` in configs/model_config.yaml."
     ),
 )
 def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
@@ -96,7 +97,8 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
     blocking=True,
     description=(
         "Probabilities come true: by tenths of the held-out inspections, they are no farther from the share that fell "
-        "than perfect ones would be, give or take `gate.calibration_error` in configs/model_config.yaml."
+        "(expected changes: from the mean change) than perfect ones would be, give or take `gate.calibration_error` in "
+        "configs/model_config.yaml."
     ),
 )
 def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
@@ -115,7 +117,7 @@ def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="quantized_model",
     blocking=True,
-    description="In float16 no held-out probability moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
+    description="In float16 no held-out answer moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
 )
 def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models import training_set
@@ -143,8 +145,9 @@ def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     asset="onnx_model",
     blocking=True,
     description=(
-        "On the inspections that both hold out, this version is not worse than the champion, by AUC and Brier score, "
-        "beyond `gate.champion_auc_loss` and `gate.champion_brier_loss` in configs/model_config.yaml."
+        "On the inspections that both hold out, this version is not worse than the champion, by AUC and Brier score (a "
+        "regression: by RMSE and rank correlation), beyond the `champion_..._loss` of `gate` in "
+        "configs/model_config.yaml."
     ),
 )
 def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:

@@ -9,8 +9,9 @@ from bridge_assets.orchestration.resources import Platform
     asset="bridge_predictions",
     blocking=True,
     description=(
-        "Every bridge with a condition has one score between 0 and 1 in every survey year that was scored, and one "
-        "place in each order of its state; where reasons are given, the first of the state have them."
+        "Every bridge with a condition has one score in every survey year that was scored, a probability between 0 and "
+        "1 or a change that ratings can make, and one place in each order of its state; where reasons are given, the "
+        "first of the state have them."
     ),
 )
 def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:

@@ -1,0 +1,140 @@
+"""Training on a nation's worth of inspections, against plain scikit-learn with the same settings.
+
+Rows: the features of one survey year of the sample inventory of 31,000 structures, on the model's scale, repeated to
+620,000; to what is continuous noise is added, so that no two rows are the same, and everything is put on float16's grid
+again. Outcomes are drawn from a probability that a few of the features decide; about one in eleven falls.
+
+Ours reads the training set and calls `train_forest`: rows chosen, one float32 matrix, every value compared with
+float16's grid, the forest of configs/model_config.yaml. Plain scikit-learn reads the same file with pandas and fits
+RandomForestClassifier with the same arguments. Each runs in a process of its own, in turn; before the figures are
+printed, the two forests are compared. There is no calibration step: the settings are such that none is needed.
+
+The two are compared with twenty trees: the fit takes as long for each tree, and with fewer of them what we do beside it
+weighs more. Then ours is measured once with as many trees as model_config.yaml says.
+
+Bound: 1.1 times plain scikit-learn's time.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from benchmarks.features import transitions_of
+from benchmarks.interleaved import measure, show, working_folder
+
+if TYPE_CHECKING:
+    from bridge_assets.settings import ForestSettings
+
+ROWS, STRUCTURES, YEAR, ROUNDS, TREES_COMPARED = 620_000, 31_000, 2019, 3, 20
+
+#: Standard deviations of the noise, on the model's scale (one is the spread of the feature).
+NOISE = 0.05
+
+#: A feature with more values than this is continuous: ratings, codes and counts keep theirs.
+CONTINUOUS_FROM = 50
+
+OURS, PLAIN = "train_forest", "plain scikit-learn"
+
+
+def main() -> None:
+    path, trees = training_table(working_folder()), settings().trees
+    print(f"{ROWS:,} inspections, {len(features())} features\n")
+    show(measure({how: _command(how, path, TREES_COMPARED) for how in (PLAIN, OURS)}, ROUNDS), PLAIN)
+    ours, plain = (np.load(_answers(how, path)) for how in (OURS, PLAIN))
+    assert (ours == plain).all(), "the two forests are not the same"
+    print(f"\n{TREES_COMPARED} trees; the two forests answer the same. {OURS} with {trees} trees:\n", flush=True)
+    show(measure({OURS: _command(OURS, path, trees)}, rounds=1), OURS)
+
+
+def train(how: str, path: Path, trees: int) -> None:
+    """Train in one of the two ways and keep what the forest says of the first rows, to be compared."""
+    of = settings()
+    if how == OURS:
+        from bridge_assets.models.train import train_forest
+
+        forest = train_forest(pl.read_parquet(path), features(), of.model_copy(update={"trees": trees}))
+    else:
+        import pandas as pd
+        from sklearn.ensemble import RandomForestClassifier
+
+        table = pd.read_parquet(path, columns=[*features(), "fall"])
+        forest = RandomForestClassifier(
+            trees,
+            max_depth=of.depth,
+            min_samples_leaf=of.leaf,
+            max_features=of.features,  # type: ignore[arg-type] # inferred from its default alone
+            n_jobs=-1,
+            random_state=of.seed,
+        ).fit(table[list(features())], table["fall"])
+    first = pl.read_parquet(path, n_rows=1000).select(features()).to_pandas()
+    np.save(_answers(how, path), forest.set_params(n_jobs=1).predict_proba(first))
+
+
+def settings() -> ForestSettings:
+    """Those of model_config.yaml."""
+    from bridge_assets.settings import ModelSettings
+
+    return ModelSettings.load().forest
+
+
+def features() -> tuple[str, ...]:
+    from bridge_assets.data.features import FEATURE_NAMES
+
+    return FEATURE_NAMES
+
+
+def training_table(folder: Path) -> Path:
+    """Write the rows, unless they are there already: `split`, `fall` and the features, Float32."""
+    from bridge_assets.data.feature_engineering import bridge_features, condition_history, features_digest
+    from bridge_assets.data.ingestion import ingest
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.data.peers import peer_outcomes
+    from bridge_assets.models.quantization import to_float16_grid
+    from bridge_assets.nbi.sample import SampleSpec, write_sample
+
+    path = folder / f"training_{ROWS}_rows_{features_digest()}.parquet"
+    if path.is_file():
+        return path
+    sample = folder / "sample_to_train_on"
+    spec = SampleSpec(structures=STRUCTURES, first_year=YEAR, last_year=YEAR, seed=1)
+    write_sample(sample, sample / "oracle.parquet", spec)
+    records = sample / "records.parquet"
+    ingest([sample / f"NBI_{YEAR}.txt"], YEAR, records, sample / "rejected.parquet")
+    past = transitions_of(records).lazy()
+    natural = bridge_features(pl.scan_parquet(records), condition_history(past), peer_outcomes(past), YEAR)
+    scaled = Normalization.fit(natural, features()).apply(natural)
+    random = np.random.default_rng(0)
+    repeated = scaled.select(features())[random.integers(0, scaled.height, ROWS)]
+    matrix = repeated.to_numpy()
+    continuous = [name for name in features() if scaled[name].n_unique() > CONTINUOUS_FROM]
+    columns = [features().index(name) for name in continuous]
+    matrix[:, columns] += random.normal(0, NOISE, (ROWS, len(columns))).astype(np.float32)
+    log_odds = -2.7 + matrix[:, [features().index(name) for name in ("condition", "age", "log_trucks")]] @ (
+        0.5,
+        0.4,
+        0.3,
+    )
+    rows = pl.DataFrame(to_float16_grid(matrix, features()), schema=list(features())).with_columns(
+        split=pl.lit("train"), fall=pl.Series(random.random(ROWS) < 1 / (1 + np.exp(-log_odds)))
+    )
+    aside = path.with_suffix(".part")
+    rows.write_parquet(aside)
+    aside.rename(path)
+    return path
+
+
+def _command(how: str, path: Path, trees: int) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.training", how, str(path), str(trees)]
+
+
+def _answers(how: str, path: Path) -> Path:
+    return path.with_suffix(f".{how.replace(' ', '_')}.npy")
+
+
+if __name__ == "__main__":
+    train(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
