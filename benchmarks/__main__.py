@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import features, growth, ingestion, loading, scoring, serving, training
+from benchmarks import features, growth, ingestion, loading, massachusetts, scoring, serving, training
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "features": features.main,
     "growth": growth.main,
     "scoring": scoring.main,
+    "massachusetts": massachusetts.main,
     "serving": serving.main,
     "training": training.main,
 }

@@ -1,16 +1,16 @@
 """Deck falls of Massachusetts a year ahead: real ratings, trained to 2008, tested on 2009 to 2011.
 
-Panel: `ma_panel` in the folder that `BRIDGE_ASSETS_REAL_DATA` names (shoshievass/bridgeConditions on GitHub, MIT; works
-of the state and the US government). Trained on is what was known by 2008, and no bridge is tested that was trained on:
-the bridges are held out by thirds, in turn, and the three lists of probabilities are put together. Bridges are drawn for
-the intervals.
+Panel: `ma_panel` in the folder that `BRIDGE_ASSETS_REAL_DATA` names (shoshievass/bridgeConditions on GitHub, MIT).
+Trained on is what was known by 2008, and no bridge is tested that was trained on: the bridges are held out by thirds,
+in turn, and the three lists of probabilities are put together. Bridges are drawn for the intervals.
 
 What is the product's: the split, the scale, the forest with the settings of model_config.yaml, the rate of peers, the
 baselines and the figures. The features follow the product's where the panel has what they need
-(`massachusetts_panel`); they and the settings were chosen on outcomes up to 2008. The first table shows that choice.
+(`massachusetts_panel`); they and the settings were chosen on outcomes up to 2008, on which the first table stands. The
+last table is the neighbouring split, trained to 2006 and tested on 2007 and 2008; 2007 was seen in choosing.
 
-Bounds: AUC at least 0.74, average precision at least 0.25. A plain random forest had 0.711 and 0.222 on a neighbouring
-split; the share of decks that fall is about 0.06.
+Wanted: AUC 0.74, average precision 0.25. The first is reached on both splits, the second on neither. Whoever knew
+whether anything else about a bridge will change next year would have 0.32 from 2009 to 2011.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-FIRST, LAST = 2009, 2011
+#: First and last survey year that is tested.
+TESTED, NEIGHBOURING = (2009, 2011), (2007, 2008)
+
 THIRDS = 3
-BOUNDS = {"auc": 0.74, "average_precision": 0.25}
 
 #: Tried on outcomes up to 2008; everything else is as in model_config.yaml.
 TRIED = {"leaf": (10, 20, 40, 80), "features": ("sqrt", 0.3)}
@@ -38,8 +39,8 @@ def main() -> None:
     panel = read_panel(folder())
     print(f"{panel.height:,} bridge years, {panel['fall'].mean():.1%} of which fell\n")
     show_choice(panel)
-    held_out = cross_fitted(panel, ALL)
-    show(held_out)
+    for years in (TESTED, NEIGHBOURING):
+        show(cross_fitted(panel, ALL, years))
 
 
 def folder() -> Path:
@@ -50,14 +51,15 @@ def folder() -> Path:
 
 def model(split: pl.DataFrame) -> np.ndarray:
     """The product's forest, trained and asked: one probability a held-out row."""
-    from bridge_assets.models.train import holdout_probability, train_forest
+    from bridge_assets.models.train import holdout_answers, train_forest
     from bridge_assets.settings import ModelSettings
 
-    return holdout_probability(train_forest(split, FEATURES, ModelSettings.load().forest), split, FEATURES)
+    return holdout_answers(train_forest(split, FEATURES, ModelSettings.load().forest), split, FEATURES)
 
 
 def plain_forest(split: pl.DataFrame) -> np.ndarray:
     """scikit-learn's random forest as it comes, 200 trees, on the same features."""
+    import numpy as np
     from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.models.matrix import feature_matrix
@@ -66,7 +68,7 @@ def plain_forest(split: pl.DataFrame) -> np.ndarray:
     train, held_out = train_rows(split), holdout_rows(split)
     forest = RandomForestClassifier(200, random_state=0, n_jobs=-1)
     forest.fit(feature_matrix(train, FEATURES), train["fall"].to_numpy())
-    return forest.predict_proba(feature_matrix(held_out, FEATURES))[:, 1]
+    return np.asarray(forest.predict_proba(feature_matrix(held_out, FEATURES)))[:, 1]
 
 
 def _baseline(name: str, *arguments: object) -> Callable[[pl.DataFrame], np.ndarray]:
@@ -78,15 +80,19 @@ def _baseline(name: str, *arguments: object) -> Callable[[pl.DataFrame], np.ndar
 ALL: Mapping[str, Callable[[pl.DataFrame], np.ndarray]] = {
     "base rate": _baseline("base_rate"),
     "rating table": _baseline("rating_table"),
-    "logistic regression": _baseline("logistic_regression", FEATURES),
+    "logistic regression": _baseline("linear", FEATURES),
     "gradient boosting": _baseline("gradient_boosting", FEATURES),
     "plain random forest": plain_forest,
     "model": model,
 }
 
 
-def cross_fitted(panel: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFrame], np.ndarray]]) -> pl.DataFrame:
-    """Every bridge year from 2009 to 2011, with the probability that each forecast gives it.
+def cross_fitted(
+    panel: pl.DataFrame,
+    forecasts: Mapping[str, Callable[[pl.DataFrame], np.ndarray]],
+    years: tuple[int, int] = TESTED,
+) -> pl.DataFrame:
+    """Every bridge year that is tested, with the probability that each forecast gives it.
 
     Parameters
     ----------
@@ -94,12 +100,14 @@ def cross_fitted(panel: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataF
         As `read_panel` gives it.
     forecasts : mapping of str to callable
         Each takes a split table on the model's scale and gives one probability a held-out row.
+    years : tuple of int
+        First and last survey year that is tested.
 
     Returns
     -------
     pl.DataFrame
         structure_key, survey_year, fall, and one column a forecast: of forecasts that never saw the bridge, nor an
-        outcome after 2008.
+        outcome of a year that is tested.
     """
     import polars as pl
 
@@ -108,7 +116,7 @@ def cross_fitted(panel: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataF
 
     parts = []
     for third in range(THIRDS):
-        split = split_at(panel, FIRST, LAST, 1 / THIRDS, offset=third / THIRDS)
+        split = split_at(panel, *years, 1 / THIRDS, offset=third / THIRDS)
         scaled = Normalization.fit(train_rows(split), FEATURES).apply(split)
         said = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
         parts.append(holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(said))
@@ -123,11 +131,13 @@ def show_choice(panel: pl.DataFrame) -> None:
     from bridge_assets.models.search import search_forest
     from bridge_assets.settings import ModelSettings
 
-    before = panel.filter(pl.col("next_survey_year") < FIRST).with_columns(split=pl.lit("train"))
+    before = panel.filter(pl.col("next_survey_year") < TESTED[0]).with_columns(split=pl.lit("train"))
     scaled = Normalization.fit(before, FEATURES).apply(before)
-    print("| leaf | features | AUC before 2009 | Brier |\n|---:|---:|---:|---:|")
+    figures = ("auc", "average_precision", "brier")
+    print("| leaf | features | AUC before 2009 | average precision | Brier |\n|---:|---:|---:|---:|---:|")
     for trial in search_forest(scaled, FEATURES, ModelSettings.load().forest, TRIED, splits=THIRDS, years=2):
-        print(f"| {trial.settings.leaf} | {trial.settings.features} | {trial.auc:.4f} | {trial.brier:.5f} |")
+        means = " | ".join(f"{trial.mean(figure):.4f}" for figure in figures)
+        print(f"| {trial.settings.leaf} | {trial.settings.features} | {means} |")
     print()
 
 
@@ -140,14 +150,15 @@ def show(held_out: pl.DataFrame) -> None:
     falls, keys = held_out["fall"].to_numpy(), held_out["structure_key"].to_list()
     said = {name: held_out[name].to_numpy() for name in ALL}
     drawn, _ = intervals(falls, said, keys, (), resamples=300, seed=0)
-    print(f"{held_out.height:,} bridge years of {FIRST} to {LAST}, {falls.mean():.1%} of which fell\n")
+    years = held_out["survey_year"]
+    print(f"{held_out.height:,} bridge years of {years.min()} to {years.max()}, {falls.mean():.1%} of which fell\n")
     print("| forecast | AUC | average precision | Brier | falls in worst 10 % |\n|---|---|---|---:|---:|")
     for name, probability in said.items():
         figures = scores(falls, probability)
         cells = [
             f"{getattr(figures, figure):.3f} ({drawn[name][figure].low:.3f} to {drawn[name][figure].high:.3f})"
-            for figure in BOUNDS
+            for figure in ("auc", "average_precision")
         ]
         print(f"| {name} | {' | '.join(cells)} | {figures.brier:.4f} | {figures.worst_10:.1%} |")
-    judged = reliability(falls, said["model"], keys, resamples=0, seed=0)
-    print(f"\nThe model: {judged.said}." if judged else "")
+    judged = reliability(falls, said["model"], keys, resamples=100, seed=0)
+    print(f"\nThe model: {judged.said}.\n" if judged else "")

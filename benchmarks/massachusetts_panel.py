@@ -122,7 +122,7 @@ def _with_past(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_town(years: pl.DataFrame) -> pl.DataFrame:
-    """What share of a town's bridges changed in that year, and in the year before: they are often inspected together."""
+    """What share of a town's bridges changed in that year, and in the year before: some are inspected together."""
     towns = years.group_by("town", "survey_year").agg(town_changed=pl.col("changed").mean())
     before = towns.select("town", pl.col("survey_year") + 1, pl.col("town_changed").alias("town_changed_before"))
     on = ["town", "survey_year"]

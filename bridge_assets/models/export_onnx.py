@@ -1,13 +1,12 @@
 """A forest as an ONNX file, the form that is served.
 
-The trees of a float16 forest stand in one TreeEnsemble, with thresholds in float32 that are float16 values (ONNX Runtime
-refuses float16 trees), so each decision is the same. A leaf of that operator holds one number: here it says which row
-of a table of leaf values, in float16, is meant. Those of all trees are looked up and averaged in float32. Against a
-TreeEnsembleRegressor with a target for each class the file is a third, and so is what it adds to a process, nearly. The
-second class's probability alone would do for two classes, but what the first lacks to 1 is no value of its forest: each
-is rounded by itself.
+The trees of a float16 forest stand in one TreeEnsemble, their thresholds in float32 fields that hold float16 values
+(ONNX Runtime refuses float16 trees), so each decision is the same. A leaf of that operator holds one number: here the
+row of a table, in float16, where its values are. The rows that all trees reach are looked up and averaged in float32.
+Each class has its own column, two classes too: 1 - p is not the forest's answer for the other, each is rounded by
+itself and a row sums to 1 within 2**-12 a class.
 
-While it answers, a call takes 12 bytes, and 6 for each class, for each row and tree: ask for some thousand rows at once.
+While it answers, a call takes 8 bytes, and 6 for each class, for each row and tree: ask for some thousand rows a call.
 """
 
 from __future__ import annotations

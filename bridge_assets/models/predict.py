@@ -98,7 +98,7 @@ class OnnxPredictor:
         name = self._session.get_inputs()[0].name
         output = "probabilities" if self.task is CLASSIFICATION else "prediction"
         blocks = [
-            self._session.run([output], {name: matrix[start : start + _BLOCK]})[0]
+            np.asarray(self._session.run([output], {name: matrix[start : start + _BLOCK]})[0])
             for start in range(0, len(matrix), _BLOCK)
         ]
         said = np.concatenate(blocks)

@@ -96,7 +96,7 @@ def test_rows_on_thresholds_give_the_same_labels_and_probabilities(exported, gri
 
 
 @pytest.mark.parametrize("classes", [(False, True), ()], ids=["classifier", "regressor"])
-@pytest.mark.parametrize("order", permutations(range(len(SHAPES))), ids=str)
+@pytest.mark.parametrize("order", list(permutations(range(len(SHAPES)))), ids=str)
 def test_trees_of_one_leaf_and_lopsided_ones_are_exported_in_any_order(order, classes, tmp_path):
     forest = forest_of([SHAPES[place] for place in (*order, order[0])], classes)
     rows = np.random.default_rng(0).choice(np.array([-2, -1, -0.5, 0, 0.5, 1, 2], dtype=np.float32), (500, 3))
