@@ -230,7 +230,7 @@ COLUMNS = {
     "Average Temperature": ("mean_temperature", 0.9),
     "Number of Snowfall Days": ("snowfall", 0.7),
     "Number of Freeze-Thaw Cycles": ("freeze_thaw", 0.7),
-    "Total Precipitation": ("precipitation", 0.7),
+    "Total Precipitation": ("precipitation", 0.5),
 }
 
 
