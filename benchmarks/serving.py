@@ -21,6 +21,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -194,7 +195,9 @@ def measured(contender: Contender, answers: np.ndarray, log: Path) -> Run:
         port = free.getsockname()[1]
     said = {"BRIDGE_ASSETS_PORT": str(port), "BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
     url = f"http://127.0.0.1:{port}{contender.route}"
-    environ = {**os.environ, **said, **contender.environ}
+    # What a killed server unpacked goes with this folder.
+    scratch = Path(tempfile.mkdtemp(dir=log.parent))
+    environ = {**os.environ, **said, **contender.environ, "TMPDIR": str(scratch)}
     with log.open("wb") as out:
         began = time.perf_counter()
         server = subprocess.Popen(contender.command(port), env=environ, stdout=out, stderr=out, start_new_session=True)
@@ -224,6 +227,7 @@ def measured(contender: Contender, answers: np.ndarray, log: Path) -> Run:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def session(leader: int) -> list[int]:

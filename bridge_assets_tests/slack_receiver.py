@@ -38,7 +38,7 @@ def slack_receiver() -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(said.encode())
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

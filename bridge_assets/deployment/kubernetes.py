@@ -114,7 +114,7 @@ class KubernetesEndpoint:
     artifacts: Artifacts
     locks: Path
     wait: float
-    poll: float = 2.0
+    poll: float = 1.0
     patience: float = 30.0
     _lease: Lease | None = field(default=None, init=False)
 

@@ -1,8 +1,8 @@
 """The API server of a cluster, as far as a deployment needs it: plain JSON objects in and out.
 
-Belongs here: credentials, requests with their retries, and errors that say what to do. Does not belong here: what is
-asked for (`kubernetes` and its siblings). It goes through `ApiClient.call_api` of the kubernetes client, whose typed
-models would drop every field that they do not know yet.
+Belongs here: credentials, and requests with their retries. Does not belong here: what is asked for (`kubernetes` and
+its siblings), and what a refusal means (`kubernetes_errors`). It goes through `ApiClient.call_api` of the kubernetes
+client, whose typed models would drop every field that they do not know yet.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bridge_assets.deployment.errors import DeploymentError, NotConfigured, in_one_line
+from bridge_assets.deployment.kubernetes_errors import Conflict, explained
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
-    from kubernetes.client.exceptions import ApiException
+    from urllib3 import BaseHTTPResponse, Retry
 
 #: Kinds of a release -> their API and its name for them, in the order in which they are applied.
 KINDS = {
@@ -46,18 +46,6 @@ _TIMEOUT = (5, 30)
 _LONGEST_WAIT = 60
 
 _APPLY = "application/apply-patch+yaml"
-
-
-class Conflict(DeploymentError):
-    """Somebody else changed the object, or owns a field of it.
-
-    Attributes
-    ----------
-    fields : mapping of str to str
-        Path of each such field -> what the server says of its owner.
-    """
-
-    fields: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -134,7 +122,7 @@ class Cluster:
         name = document["metadata"]["name"]
         written = self._object("PUT", document["kind"], name, body=document)
         if written is None:
-            raise self._conflict(f"{document['kind']} {name}", "It is gone")
+            raise Conflict(f"{document['kind']} {name} is gone", where=self.where, why="It was there", do="run again")
         return written
 
     def delete(self, kind: str, name: str, resource_version: str | None = None) -> bool:
@@ -213,9 +201,9 @@ class Cluster:
             )
             return answer.data.decode("utf-8")
         except ApiException as error:
-            if error.status == 404 and "/proxy/" not in url:
+            if error.status == 404 and method in ("GET", "PUT", "DELETE"):
                 return None
-            raise self._explained(error, what) from error
+            raise explained(error, what, self.where, self.retries + 1) from error
         except HTTPError as error:
             raise DeploymentError(
                 f"`{what}` did not come through",
@@ -224,55 +212,14 @@ class Cluster:
                 do="see whether the cluster can be reached, then run again",
             ) from error
 
-    def _explained(self, error: ApiException, what: str) -> DeploymentError:
-        status = _status(error)
-        said = " ".join(str(status.get("message") or error.reason).split())
-        if error.status == 409:
-            return self._conflict(what, said, status)
-        why, do = f"{error.status} {error.reason}: {said}", "correct what it says, then run again"
-        config = os.environ.get("KUBECONFIG") or "~/.kube/config"
-        if error.status == 401:
-            do = f"log in to the cluster again: KUBECONFIG ({config}) holds credentials that have expired or are wrong"
-        elif error.status == 403:
-            do = (
-                f"let the user of KUBECONFIG ({config}) `{what}` in this namespace: "
-                "configs/k8s/deployer/rbac.yaml holds all that a deployment needs"
-            )
-        elif error.status == 429 or (error.status or 0) >= 500:
-            do = f"run again later: it was tried {self.retries + 1} times"
-        return DeploymentError(f"the cluster refused `{what}`", where=self.where, why=why, do=do)
-
-    def _conflict(self, what: str, said: str, status: Mapping[str, Any] | None = None) -> Conflict:
-        causes = ((status or {}).get("details") or {}).get("causes") or []
-        fields = {cause["field"]: str(cause.get("message")) for cause in causes if cause.get("field")}
-        do = "take these fields out of the manifests, or let the other one give them up" if fields else "run again"
-        listed = ", ".join(f"{field} ({owner})" for field, owner in fields.items())
-        conflict = Conflict(
-            f"`{what}` is in conflict with somebody else's change",
-            where=self.where,
-            why=f"Somebody else owns {listed}" if fields else said,
-            do=do,
-        )
-        conflict.fields = fields
-        return conflict
-
     @cached_property
     def _client(self) -> ApiClient:
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
-        from urllib3 import Retry
         from yaml import YAMLError
 
-        retries = Retry(
-            total=self.retries,
-            backoff_factor=self.backoff,
-            status_forcelist=(429, 500, 502, 503, 504),
-            allowed_methods=None,
-            raise_on_status=False,
-            retry_after_max=_LONGEST_WAIT,
-        )
         configuration = Configuration()
-        configuration.retries = retries  # pyright: ignore[reportAttributeAccessIssue] # it is typed as None
+        configuration.retries = _retries(self.retries, self.backoff)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             # Named, because the client looks at KUBECONFIG once only, when it is imported.
             load_kube_config(os.environ.get("KUBECONFIG"), self.context or None, configuration)
@@ -291,10 +238,13 @@ class Cluster:
         return ApiClient(configuration)
 
 
-def _status(error: ApiException) -> dict[str, Any]:
-    """The `Status` object of an error; a proxied app's own JSON error does as well."""
-    try:
-        said = json.loads(error.body or "")
-    except ValueError:
-        return {}
-    return {**said, "message": said.get("message") or said.get("error")} if isinstance(said, dict) else {}
+def _retries(times: int, backoff: float) -> Retry:
+    from urllib3 import Retry
+
+    class Patience(Retry):
+        def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+            seconds = super().get_retry_after(response)
+            return None if seconds is None else min(seconds, _LONGEST_WAIT)
+
+    again = (429, 500, 502, 503, 504)
+    return Patience(times, backoff_factor=backoff, status_forcelist=again, allowed_methods=None, raise_on_status=False)

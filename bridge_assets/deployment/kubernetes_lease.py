@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge_assets.deployment.errors import DeploymentError
-from bridge_assets.deployment.kubernetes_api import Cluster, Conflict
+from bridge_assets.deployment.kubernetes_api import Cluster
+from bridge_assets.deployment.kubernetes_errors import Conflict
 from bridge_assets.deployment.kubernetes_release import Release
 from bridge_assets.deployment.tags import check_owner
 

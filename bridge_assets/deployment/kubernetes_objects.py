@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge_assets.deployment.errors import DeploymentError, NotOurs
-from bridge_assets.deployment.kubernetes_api import KINDS, Cluster, Conflict
+from bridge_assets.deployment.kubernetes_api import KINDS, Cluster
+from bridge_assets.deployment.kubernetes_errors import Conflict
 from bridge_assets.deployment.kubernetes_release import INSTANCE, PACKAGE_SHA256, RECORD, ROLE, SLOT, Release
 from bridge_assets.deployment.tags import check_owner, tags_of, trail_in
 

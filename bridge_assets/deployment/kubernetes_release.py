@@ -35,7 +35,7 @@ class Release:
     documents : tuple of Document
         Checked (`kubernetes_checks`): one Deployment and one Service among them.
     name, owner, namespace, image : str
-        Of environment.yaml. An empty image leaves what the manifest says.
+        Of environment.yaml.
     """
 
     documents: tuple[Document, ...]
@@ -183,8 +183,7 @@ def _fill_deployment(spec: dict[str, Any], release: Release, names: _Names) -> N
         _select(spread.setdefault("labelSelector", {}), ours)
     if account := pod.get("serviceAccountName"):
         pod["serviceAccountName"] = names.get(("ServiceAccount", account), account)
-    if release.image:
-        pod["containers"][0]["image"] = release.image
+    pod["containers"][0]["image"] = release.image
 
 
 def _fill_service(spec: dict[str, Any], release: Release, names: _Names) -> None:

@@ -1,9 +1,13 @@
 """A forest as an ONNX file, the form that is served.
 
-A float16 forest is written with float32 fields that hold float16 values (ONNX Runtime refuses float16 trees) and
-compared in float32, so each decision is the same. The trees stand in one TreeEnsembleRegressor with one target a class:
-it averages, where a TreeEnsembleClassifier adds up and would need the leaf values divided beforehand, off the float16
-grid.
+The trees of a float16 forest stand in one TreeEnsemble, with thresholds in float32 that are float16 values (ONNX Runtime
+refuses float16 trees), so each decision is the same. A leaf of that operator holds one number: here it says which row
+of a table of leaf values, in float16, is meant. Those of all trees are looked up and averaged in float32. Against a
+TreeEnsembleRegressor with a target for each class the file is a third, and so is what it adds to a process, nearly. The
+second class's probability alone would do for two classes, but what the first lacks to 1 is no value of its forest: each
+is rounded by itself.
+
+While it answers, a call takes 12 bytes, and 6 for each class, for each row and tree: ask for some thousand rows at once.
 """
 
 from __future__ import annotations
@@ -16,15 +20,25 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.models.errors import ExportError
 from bridge_assets.models.forest import Float16Forest
 from bridge_assets.models.matrix import feature_matrix, feature_names
-from bridge_assets.models.onnx_parity import onnx_problems
+from bridge_assets.models.onnx_parity import LEAF, onnx_problems
 from bridge_assets.storage import replacing
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-#: Operator sets and file version of ONNX 1.12 (2022), which every ONNX Runtime that this project accepts reads.
-OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
+#: Operator sets and file version. TreeEnsemble came with ai.onnx.ml 5, that with ONNX 1.16 (2024), whose files are of
+#: version 10. ONNX Runtime runs it since 1.21.
+OPSET, ML_OPSET, IR_VERSION = 17, 5, 10
+
+#: skl2onnx writes forests with operators that later ones deprecate.
+_SKLEARN_ML_OPSET = 3
+
+#: Whole numbers that float32 holds.
+_MOST_LEAVES = 2**24
+
+#: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html
+_SUM, _BRANCH_LEQ = 1, 0
 
 #: Most an output may differ from the model's own answer on the sample rows, as a share of the largest answer where that
 #: is above 1: float32 sums of some hundred trees.
@@ -89,14 +103,19 @@ def _features(model: Any) -> tuple[str, ...]:
 
 
 def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, helper, numpy_helper
 
-    outputs = forest.leaf.shape[1]
     classifies = forest.task == "classifier"
     mean = "probabilities" if classifies else "prediction"
-    trees = helper.make_node("TreeEnsembleRegressor", ["X"], [mean], domain="ai.onnx.ml", **_tree_fields(forest))
-    nodes, constants = [trees], []
-    results = [helper.make_tensor_value_info(mean, TensorProto.FLOAT, ["n", outputs])]
+    constants = [numpy_helper.from_array(forest.leaf, "leaf_values")]
+    nodes = [
+        helper.make_node("TreeEnsemble", ["X"], [LEAF], domain="ai.onnx.ml", **_tree_fields(forest)),
+        helper.make_node("Cast", [LEAF], ["leaf_row"], to=TensorProto.INT32),
+        helper.make_node("Gather", ["leaf_values", "leaf_row"], ["reached"]),
+        helper.make_node("Cast", ["reached"], ["reached_float32"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["reached_float32"], [mean], axes=[1], keepdims=0),
+    ]
+    results = [helper.make_tensor_value_info(mean, TensorProto.FLOAT, ["n", forest.leaf.shape[1]])]
     if classifies:
         labels = _label_tensor(forest.classes)
         constants.append(labels)
@@ -114,29 +133,45 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
 
 
 def _tree_fields(forest: Float16Forest) -> dict[str, Any]:
-    """The forest as attributes of a TreeEnsembleRegressor; node ids count from 0 in each tree, breadth first."""
-    import numpy as np
+    """The forest as attributes of a TreeEnsemble that adds up, tree by tree, the row of the leaf that is reached.
 
+    ONNX Runtime 1.22 takes a root whose two sides have the same number for a leaf, even if one is an inner node
+    (https://github.com/microsoft/onnxruntime/issues/24679). Inner nodes and leaves are counted apart; with the leaves
+    of each tree counted from the last to the first, the two sides of a root never meet. A tree of one leaf gets a node
+    above two of that leaf.
+    """
+    import numpy as np
+    from onnx import numpy_helper
+
+    if len(forest.leaf) > _MOST_LEAVES:
+        raise ExportError(
+            f"the forest has {len(forest.leaf):,} leaves; at most {_MOST_LEAVES:,} can be told apart in float32. "
+            f"What to do: train fewer or shallower trees"
+        )
     nodes = forest.nodes
     tree = np.repeat(np.arange(forest.n_trees), forest.tree_nodes)
-    number = np.arange(len(tree)) - nodes.roots[tree]
-    left = np.where(nodes.is_leaf, 0, nodes.left - nodes.roots[tree])
-    leaves = np.flatnonzero(nodes.is_leaf)
-    outputs = forest.leaf.shape[1]
+    alone = np.zeros(len(tree), dtype=bool)
+    alone[nodes.roots] = nodes.is_leaf[nodes.roots]
+    inner, leaves = np.flatnonzero(~nodes.is_leaf | alone), np.flatnonzero(nodes.is_leaf)
+    leaves = leaves[np.lexsort((-leaves, tree[leaves]))]
+    leaves = np.repeat(leaves, 1 + alone[leaves])
+    inner_place, leaf_place = np.zeros((2, len(tree)), dtype=np.intp)
+    inner_place[inner], leaf_place[leaves] = np.arange(len(inner)), np.arange(len(leaves))  # of two, the second
+    left = nodes.left[inner]
+    right = left + ~alone[inner]
     return {
-        "n_targets": outputs,
-        "aggregate_function": "AVERAGE",
-        "nodes_treeids": tree.tolist(),
-        "nodes_nodeids": number.tolist(),
-        "nodes_modes": np.where(nodes.is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        "nodes_featureids": nodes.feature.tolist(),
-        "nodes_values": np.where(nodes.is_leaf, np.float32(0), nodes.threshold).tolist(),
-        "nodes_truenodeids": left.tolist(),
-        "nodes_falsenodeids": np.where(nodes.is_leaf, 0, left + 1).tolist(),
-        "target_treeids": np.repeat(tree[leaves], outputs).tolist(),
-        "target_nodeids": np.repeat(number[leaves], outputs).tolist(),
-        "target_ids": np.tile(np.arange(outputs), len(leaves)).tolist(),
-        "target_weights": forest.leaf[nodes.leaf[leaves]].astype(np.float32).ravel().tolist(),
+        "n_targets": forest.n_trees,
+        "aggregate_function": _SUM,
+        "tree_roots": inner_place[nodes.roots].tolist(),
+        "nodes_modes": numpy_helper.from_array(np.full(len(inner), _BRANCH_LEQ, dtype=np.uint8), "modes"),
+        "nodes_featureids": nodes.feature[inner].tolist(),
+        "nodes_splits": numpy_helper.from_array(nodes.threshold[inner], "splits"),
+        "nodes_truenodeids": np.where(nodes.is_leaf[left], leaf_place[left] - alone[left], inner_place[left]).tolist(),
+        "nodes_trueleafs": nodes.is_leaf[left].astype(int).tolist(),
+        "nodes_falsenodeids": np.where(nodes.is_leaf[right], leaf_place[right], inner_place[right]).tolist(),
+        "nodes_falseleafs": nodes.is_leaf[right].astype(int).tolist(),
+        "leaf_targetids": tree[leaves].tolist(),
+        "leaf_weights": numpy_helper.from_array(nodes.leaf[leaves].astype(np.float32), "rows"),
     }
 
 
@@ -167,7 +202,7 @@ def _from_sklearn(model: Any) -> onnx.ModelProto:
         initial_types=[("X", FloatTensorType([None, model.n_features_in_]))],
         final_types=None if classifies else [("prediction", FloatTensorType([None, 1]))],
         options={"zipmap": False} if classifies else None,
-        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+        target_opset={"": OPSET, "ai.onnx.ml": _SKLEARN_ML_OPSET},
     )
 
 

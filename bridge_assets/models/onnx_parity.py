@@ -1,9 +1,7 @@
 """Does an exported file decide and answer as the float16 forest it was made from?
 
-Equal probabilities alone would not prove equal decisions: two wrong branches can cancel. So the trees of the file
-itself, with its own thresholds, features and branches, are also run with other leaf values, those being the leaf's
-number, and one output a tree. ONNX Runtime then says which leaf each row reached, and that is compared with
-`Float16Forest.apply`, tree by tree.
+Equal probabilities alone would not prove equal decisions: two wrong branches can cancel. So ONNX Runtime is also asked
+which leaf each row reached in each tree of the file, and that is compared with `Float16Forest.apply`.
 """
 
 from __future__ import annotations
@@ -22,8 +20,11 @@ if TYPE_CHECKING:
 #: Random rows of each kind, and given rows that the decisions are compared on.
 _ROWS = 1000
 
-#: Rows for which ONNX Runtime is asked for the leaf of every tree at once.
-_BLOCK = 1000
+#: Rows that ONNX Runtime is asked for at once.
+_BLOCK = 10_000
+
+#: What the trees of an export give, for each row and tree: the row of the forest's leaf values.
+LEAF = "leaf"
 
 
 def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5) -> tuple[list[str], float]:
@@ -54,14 +55,11 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
     except Exception as error:  # protobuf's and the disk's errors share no other base
         return [f"{path} cannot be read as ONNX: {error}"], 1.0
     problems = _other_description(forest, model)
-    if problems or not any(node.op_type == "TreeEnsembleRegressor" for node in model.graph.node):
-        return problems or [f"{path.name} holds no TreeEnsembleRegressor: it was not made from a float16 forest"], 1.0
+    if problems or not any(node.op_type == "TreeEnsemble" and LEAF in node.output for node in model.graph.node):
+        return problems or [f"{path.name} holds no TreeEnsemble: it was not made from a float16 forest"], 1.0
     given = feature_matrix(X, forest.features)
     kinds = {"given": given, "random": random_rows(forest), "threshold": threshold_rows(forest, given)}
-    answers, leaves = (
-        _session(model.SerializeToString()),
-        _session(_leaf_numbers(model, forest.n_trees).SerializeToString()),
-    )
+    session = _session(model, forest.n_trees)
     output = "probabilities" if forest.task == "classifier" else "prediction"
     largest = 0.0
     for kind, rows in kinds.items():
@@ -69,7 +67,7 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
             continue
         expected = forest.predict_proba(rows) if forest.task == "classifier" else forest.predict(rows).reshape(-1, 1)
         found = np.concatenate(
-            [answers.run([output], {"X": rows[start : start + 50_000]})[0] for start in range(0, len(rows), 50_000)]
+            [session.run([output], {"X": rows[start : start + _BLOCK]})[0] for start in range(0, len(rows), _BLOCK)]
         )
         difference = float(np.abs(found - expected).max())
         largest = max(largest, difference)
@@ -78,10 +76,8 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
                 f"on {len(rows):,} {kind} rows an answer differs by {difference:.3g}; the limit is {limit:g}"
             )
         some = rows[:: max(1, len(rows) // _ROWS)]
-        reached = np.concatenate(
-            [leaves.run(None, {"X": some[start : start + _BLOCK]})[0] for start in range(0, len(some), _BLOCK)]
-        )
-        if others := int((reached != forest.apply(some)).sum()):
+        (reached,) = session.run([LEAF], {"X": some})
+        if others := int((reached != forest.nodes.leaf[forest.nodes.roots + forest.apply(some)]).sum()):
             problems.append(
                 f"on {len(some):,} {kind} rows {others:,} of {reached.size:,} decisions (row and tree) are other ones"
             )
@@ -143,39 +139,10 @@ def _other_description(forest: Float16Forest, model: onnx.ModelProto) -> list[st
     ]
 
 
-def _leaf_numbers(model: onnx.ModelProto, n_trees: int) -> onnx.ModelProto:
-    """The same trees, giving for each tree the number of the leaf that was reached; shape (n, n_trees)."""
+def _session(model: onnx.ModelProto, n_trees: int) -> Any:
+    """The file's own graph, which gives the leaves too; shape (n, n_trees)."""
+    import onnxruntime as ort
     from onnx import TensorProto, helper
 
-    trees = next(node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor")
-    fields = {field.name: helper.get_attribute_value(field) for field in trees.attribute}
-    leaves = [
-        (tree, number)
-        for tree, number, mode in zip(
-            fields["nodes_treeids"], fields["nodes_nodeids"], fields["nodes_modes"], strict=True
-        )
-        if mode == b"LEAF"
-    ]
-    kept = {name: value for name, value in fields.items() if name.startswith("nodes_")}
-    node = helper.make_node(
-        "TreeEnsembleRegressor",
-        list(trees.input),
-        ["leaf"],
-        domain="ai.onnx.ml",
-        n_targets=n_trees,
-        aggregate_function="SUM",
-        target_treeids=[tree for tree, _ in leaves],
-        target_nodeids=[number for _, number in leaves],
-        target_ids=[tree for tree, _ in leaves],
-        target_weights=[float(number) for _, number in leaves],  # exact in float32 up to 2**24 nodes a tree
-        **kept,
-    )
-    result = helper.make_tensor_value_info("leaf", TensorProto.FLOAT, ["n", n_trees])
-    graph = helper.make_graph([node], "leaf_numbers", list(model.graph.input), [result])
-    return helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-
-
-def _session(content: bytes) -> Any:
-    import onnxruntime as ort
-
-    return ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    model.graph.output.append(helper.make_tensor_value_info(LEAF, TensorProto.FLOAT, ["n", n_trees]))
+    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from bridge_assets.models.task import Task
 
+#: Rows that ONNX Runtime is asked for at once: what it needs for them grows with rows times trees, and it keeps it.
+_BLOCK = 1000
+
 
 class OnnxPredictor:
     """What an exported forest says: the probability of a fall, or the expected change of the rating.
@@ -92,9 +95,14 @@ class OnnxPredictor:
         matrix = feature_matrix(X, self.features)
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
+        name = self._session.get_inputs()[0].name
         output = "probabilities" if self.task is CLASSIFICATION else "prediction"
-        (said,) = self._session.run([output], {self._session.get_inputs()[0].name: matrix})
-        return fall_column(np.asarray(said), self.classes) if self.task is CLASSIFICATION else np.asarray(said)[:, 0]
+        blocks = [
+            self._session.run([output], {name: matrix[start : start + _BLOCK]})[0]
+            for start in range(0, len(matrix), _BLOCK)
+        ]
+        said = np.concatenate(blocks)
+        return fall_column(said, self.classes) if self.task is CLASSIFICATION else said[:, 0]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of a fall, for whoever can do with nothing else: raises PredictorError for a regression."""

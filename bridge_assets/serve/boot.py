@@ -192,7 +192,11 @@ def _unpacked(archive: BufferedIOBase, sha256: str | None, where: object) -> Pat
             do=_DEPLOY_AGAIN,
         )
     archive.seek(0)
-    folder = Path(tempfile.mkdtemp(prefix="bridge_assets_"))
+    # A container that was killed and started again has the same process number, and what it left would fill the disk.
+    ours = f"bridge_assets_{os.getpid()}_"
+    for left in Path(tempfile.gettempdir()).glob(f"{ours}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=ours))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as tar:

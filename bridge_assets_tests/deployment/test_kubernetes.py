@@ -17,6 +17,8 @@ from bridge_assets.deployment.base import Standing, deploy, rollback
 from bridge_assets.deployment.bundle import Bundle, bundle_of
 from bridge_assets.deployment.errors import DeploymentError, NotConfigured, NotOurs
 from bridge_assets.deployment.kubernetes import KubernetesEndpoint, deploy_model_kubernetes
+from bridge_assets.models.candidate import LATEST
+from bridge_assets.storage import write_json
 
 
 @pytest.fixture
@@ -192,7 +194,8 @@ def configured(here, candidates, monkeypatch) -> Bridges:
 
 
 def test_the_promised_function_deploys_the_last_version_or_the_one_that_the_manifests_name(configured, candidates):
-    assert deploy_model_kubernetes(str(configured.manifests)).version == candidates[-1].version
+    write_json({"version": candidates[1].version}, configured.folder / "models" / LATEST)
+    assert deploy_model_kubernetes(str(configured.manifests)).version == candidates[1].version
     named = {"bridge-assets/version": candidates[0].version}
     configured.edit("deployment.yaml", lambda body: body["metadata"].update(annotations=named))
     assert deploy_model_kubernetes(configured.manifests).version == candidates[0].version

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kubernetes_release import NAME, Bridges, bridges
@@ -104,10 +105,28 @@ def test_a_connection_that_stays_cut_is_an_error_and_running_again_is_the_end(ru
     assert running.answers_as(bundles[1])
 
 
-def test_what_the_server_refuses_is_found_before_anything_is_made(running, bundles):
-    running.edit("autoscaler.yaml", lambda body: body["spec"].update(minReplica=2))
+def misspelt(here: Bridges) -> None:
+    here.edit("autoscaler.yaml", lambda body: body["spec"].update(minReplica=2))
+
+
+def selecting_otherwise(here: Bridges) -> None:
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["selector"]["matchLabels"]["tier"] = body["spec"]["template"]["metadata"]["labels"]["tier"] = "x"
+
+    here.edit("deployment.yaml", change)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (misspelt, r"patch horizontalpodautoscalers bridge-fall`.*minReplica"),
+        (selecting_otherwise, r"patch deployments bridge-fall`.*selector: field is immutable"),
+    ],
+)
+def test_what_the_server_refuses_is_found_before_anything_is_made(running, bundles, change, said):
+    change(running)
     before = running.cluster.store.snapshot()
-    with pytest.raises(DeploymentError, match=r"patch horizontalpodautoscalers bridge-fall`.*minReplica"):
+    with pytest.raises(DeploymentError, match=said):
         deploy(running.target(), bundles[1])
     assert running.cluster.store.snapshot() == before
 
@@ -119,6 +138,11 @@ def test_a_cluster_that_cannot_be_reached_is_named(here, bundles, address):
     here.cluster.kubeconfig(here.folder / "kubeconfig")
     with pytest.raises(DeploymentError, match=r"//127\.0\.0\.1:.*did not come through.*see whether the cluster"):
         deploy(here.target(), bundles[0])
+
+
+def test_a_namespace_that_is_not_there_is_named(here, bundles):
+    with pytest.raises(DeploymentError, match=r"`create leases`.*404 Not Found: namespaces \"elsewhere\" not found"):
+        deploy(here.target(namespace="elsewhere"), bundles[0])
 
 
 # The pods

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from itertools import chain, permutations
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from bridge_assets.models.errors import ExportError, FeatureError
@@ -24,16 +26,48 @@ def properties(path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
 
 
-def change_tree_field(path, name: str, change) -> None:
-    """Write the file again with one attribute of its trees changed."""
+def tree_field(model: onnx.ModelProto, name: str) -> onnx.AttributeProto:
+    trees = next(node for node in model.graph.node if node.op_type == "TreeEnsemble")
+    return next(attribute for attribute in trees.attribute if attribute.name == name)
+
+
+def tensors(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """The thresholds and the leaf values of a file."""
+    table = next(constant for constant in model.graph.initializer if constant.name == "leaf_values")
+    return {"threshold": tree_field(model, "nodes_splits").t, "leaf": table}
+
+
+def change_tensor(path, name: str, change) -> None:
+    """Write the file again with one tensor changed."""
     model = onnx.load(path)
-    trees = next(node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor")
-    field = next(attribute for attribute in trees.attribute if attribute.name == name)
-    values = field.floats or field.ints
-    changed = change(np.array(values)).tolist()
-    del values[:]
-    values.extend(changed)
+    tensor = tensors(model)[name]
+    values = numpy_helper.to_array(tensor)
+    tensor.CopyFrom(numpy_helper.from_array(change(values).astype(values.dtype), tensor.name))
     onnx.save(model, path)
+
+
+#: Leaf bits, features and thresholds of trees of one leaf, of two, and of three: inner on the right, then on the left.
+SHAPES = (
+    ([1], [], []),
+    ([0, 1, 1], [0], [0]),
+    ([0, 1, 0, 1, 1], [1, 2], [0.5, -0.5]),
+    ([0, 0, 1, 1, 1], [0, 1], [1, -1]),
+)
+
+
+def forest_of(shapes, classes: tuple) -> Float16Forest:
+    bits, features, thresholds = (list(chain.from_iterable(parts)) for parts in zip(*shapes, strict=True))
+    values = (np.arange(sum(bits)) + 1) / 32
+    return Float16Forest(
+        leaf_bits=np.packbits(bits),
+        tree_nodes=np.array([len(nodes) for nodes, _, _ in shapes], dtype=np.int32),
+        feature=np.array(features, dtype=np.uint8),
+        threshold=np.array(thresholds, dtype=np.float16),
+        leaf=np.column_stack([1 - values, values] if classes else [values]).astype(np.float16),
+        features=("a", "b", "c"),
+        classes=classes,
+        task="classifier" if classes else "regressor",
+    )
 
 
 @pytest.fixture
@@ -61,6 +95,31 @@ def test_rows_on_thresholds_give_the_same_labels_and_probabilities(exported, gri
     assert found["label"].tolist() == forest.predict(rows).tolist()
 
 
+@pytest.mark.parametrize("classes", [(False, True), ()], ids=["classifier", "regressor"])
+@pytest.mark.parametrize("order", permutations(range(len(SHAPES))), ids=str)
+def test_trees_of_one_leaf_and_lopsided_ones_are_exported_in_any_order(order, classes, tmp_path):
+    forest = forest_of([SHAPES[place] for place in (*order, order[0])], classes)
+    rows = np.random.default_rng(0).choice(np.array([-2, -1, -0.5, 0, 0.5, 1, 2], dtype=np.float32), (500, 3))
+    path = export_to_onnx(forest, rows, tmp_path / "model.onnx")
+    problems, difference = onnx_problems(forest, path, rows)
+    assert problems == []
+    assert difference < 1e-6
+    # Where its sides have the same number, ONNX Runtime 1.22 takes a root for a leaf, whatever they are.
+    model = onnx.load(path)
+    yes, no = tree_field(model, "nodes_truenodeids").ints, tree_field(model, "nodes_falsenodeids").ints
+    assert all(yes[root] != no[root] for root in tree_field(model, "tree_roots").ints)
+
+
+def test_a_missing_value_goes_right_and_an_infinite_one_to_its_side(exported):
+    forest, path = exported
+    rows = np.zeros((3, len(forest.features)), dtype=np.float32)
+    rows[0], rows[1], rows[2] = np.nan, np.inf, -np.inf
+    found = run(path, rows)["probabilities"]
+    largest = np.full((1, len(forest.features)), np.finfo(np.float32).max, dtype=np.float32)
+    assert found[:2] == pytest.approx(np.repeat(forest.predict_proba(largest), 2, axis=0), abs=1e-6)
+    assert found[2:] == pytest.approx(forest.predict_proba(-largest), abs=1e-6)
+
+
 @pytest.mark.parametrize("labels", [[False, True], [3, 7], ["good", "poor"], [1.0, 2.0]])
 def test_labels_come_back_as_they_were(labels, grid_rows, tmp_path):
     rows = grid_rows[:300]
@@ -82,9 +141,8 @@ def test_the_file_says_what_it_takes_and_what_it_was_made_from(exported):
 
 def test_thresholds_and_leaf_values_are_float16_values(exported):
     _, path = exported
-    trees = onnx.load(path).graph.node[0]
-    for name in ("nodes_values", "target_weights"):
-        values = np.array(next(field.floats for field in trees.attribute if field.name == name), dtype=np.float32)
+    for name, tensor in tensors(onnx.load(path)).items():
+        values = numpy_helper.to_array(tensor)
         assert (values == values.astype(np.float16)).all(), name
 
 
@@ -137,7 +195,7 @@ def test_what_cannot_be_exported_is_refused_and_the_file_before_stays(found, err
 
 def test_a_threshold_moved_by_the_smallest_step_is_found(exported, grid_rows):
     forest, path = exported
-    change_tree_field(path, "nodes_values", lambda values: np.nextafter(values.astype(np.float16), np.float16(np.inf)))
+    change_tensor(path, "threshold", lambda values: np.nextafter(values.astype(np.float16), np.float16(np.inf)))
     problems, _ = onnx_problems(forest, path, grid_rows)
     assert any(
         "threshold rows" in problem and "decisions (row and tree) are other ones" in problem for problem in problems
@@ -153,7 +211,10 @@ def test_decisions_that_cancel_out_in_the_answer_are_found(grid_rows, tmp_path):
         **flat, leaf=np.ones_like(forest.leaf), features=forest.features, classes=(), task="regressor", metadata={}
     )
     path = export_to_onnx(forest, grid_rows[:5], tmp_path / "model.onnx")
-    change_tree_field(path, "nodes_featureids", lambda features: (features + 1) % 10)
+    export = onnx.load(path)
+    features = tree_field(export, "nodes_featureids").ints
+    features[:] = [(feature + 1) % 10 for feature in features]
+    onnx.save(export, path)
     problems, difference = onnx_problems(forest, path, grid_rows)
     assert difference == 0
     assert problems
@@ -162,7 +223,7 @@ def test_decisions_that_cancel_out_in_the_answer_are_found(grid_rows, tmp_path):
 
 def test_a_changed_leaf_value_is_found(exported, grid_rows):
     forest, path = exported
-    change_tree_field(path, "target_weights", lambda weights: weights + 0.01)
+    change_tensor(path, "leaf", lambda values: values + np.float16(0.01))
     problems, difference = onnx_problems(forest, path, grid_rows)
     assert difference == pytest.approx(0.01, abs=1e-4)
     assert "an answer differs by 0.01; the limit is 1e-05" in problems[0]

@@ -42,7 +42,7 @@ CONFIGURED = {
         "IMAGE": "us-central1-docker.pkg.dev/none/none/none:1",
         "BUCKET": "gs://none/bridges",
     },
-    "kubernetes": {"CONTEXT": "none", "IMAGE": "none:1", "ARTIFACTS": "/nowhere"},
+    "kubernetes": {"CONTEXT": "none", "IMAGE": "none:1", "ARTIFACTS": "s3://none/bridges"},
 }
 
 

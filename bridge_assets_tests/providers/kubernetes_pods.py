@@ -37,7 +37,7 @@ from bridge_assets.serve import boot
 _TICK, _PROBE = 0.02, 0.2
 
 #: Copies of archives that shared containers are started from, so that equal ones are equal to `serving`.
-_ARCHIVES = Path(tempfile.mkdtemp(prefix="archives-"))
+_ARCHIVES = tempfile.TemporaryDirectory(prefix="archives-")
 
 _addresses = itertools.count(1)
 
@@ -60,7 +60,7 @@ class Shared:
 
     def start(self) -> None:
         archive = Path(self.environ["BRIDGE_ASSETS_PACKAGE"])
-        copy = _ARCHIVES / f"{hashlib.sha256(archive.read_bytes()).hexdigest()}.tar.gz"
+        copy = Path(_ARCHIVES.name) / f"{hashlib.sha256(archive.read_bytes()).hexdigest()}.tar.gz"
         if not copy.exists():
             shutil.copyfile(archive, copy)
         try:

@@ -115,7 +115,7 @@ class Kubernetes:
         if not found:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         if found["namespace"] != self.namespace:
-            raise Refused(403, "Forbidden", f'not allowed in the namespace "{found["namespace"]}"')
+            raise Refused(404, "NotFound", f'namespaces "{found["namespace"]}" not found')
         plural, name = found["plural"], found["name"] or ""
         self._authorize(method, found["group"] or "", plural, name, found["sub"])
         if found["sub"] == "proxy":

@@ -104,6 +104,20 @@ def test_the_bundle_is_fetched_from_the_web_with_a_signature(bundle, web):
     assert web.asked[-1][1].endswith("?signature=abc")
 
 
+def test_what_a_killed_server_left_is_removed_by_the_next(bundle, archive, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    # The same process number as before, as in a container that is started again
+    left = "import os, sys; os.mkdir(f'{sys.argv[1]}/bridge_assets_{os.getpid()}_old')"
+    again = f"{left}; os.execv(sys.argv[2], sys.argv[2:])"
+    command = [sys.executable, "-c", again, str(tmp_path / "tmp"), sys.executable, boot.__file__]
+    server = Server(command, BRIDGE_ASSETS_PACKAGE=str(archive), TMPDIR=str(tmp_path / "tmp"))
+    (folder,) = (tmp_path / "tmp").iterdir()
+    assert not folder.name.endswith("_old")
+    assert answers(server.url, bundle)
+    server.end()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("said", "port"),
     [
@@ -118,7 +132,10 @@ def test_a_provider_says_the_port(said, port):
 
 
 def test_the_slot_is_the_one_that_the_deployment_names(bundle, tmp_path):
-    assert boot.checked(bundle.unpack(tmp_path / "package"), bundle.slot) == bundle.slot
+    package, settled = bundle.unpack(tmp_path / "package"), bundle.under({"image": "other"})
+    assert settled.slot != bundle.slot
+    assert boot.checked(package, bundle.slot) == boot.checked(package, None) == bundle.slot
+    assert boot.checked(package, settled.slot) == settled.slot, "the same content, under settings"
 
 
 # Not starting
