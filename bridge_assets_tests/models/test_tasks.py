@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bridge_assets.data.normalization import Normalization
 from bridge_assets.models.baselines import forecasts, rating_table
+from bridge_assets.models.contributions import Explainer
 from bridge_assets.models.errors import TrainingError
 from bridge_assets.models.evaluate import (
     Evaluation,
@@ -21,6 +23,7 @@ from bridge_assets.models.evaluate import (
     quantization_problems,
 )
 from bridge_assets.models.groups import groups_markdown
+from bridge_assets.models.importance import permutation_importance
 from bridge_assets.models.quantization import quantize_rf
 from bridge_assets.models.rolling_origin import rolling_markdown, rolling_origin
 from bridge_assets.models.search import search_forest
@@ -166,3 +169,26 @@ def test_a_table_of_another_task_is_refused(changing, training, tmp_path):
     changing.write_parquet(tmp_path / "table.parquet")
     settings = ModelSettings(task="regression", forest=ForestSettings(trees=3, depth=3))
     assert train_from_parquet(tmp_path / "table.parquet", tmp_path / "model.skops", settings, FEATURES).is_file()
+
+
+def test_what_it_goes_by_is_what_ranks_the_falls(forest, changing):
+    settings = EvaluationSettings(importance_repeats=2)
+    families = {"rating": ["condition", "years_in_condition"], "traffic": ["log_adt"]}
+    found = permutation_importance(quantize_rf(forest), changing, families, settings)
+    assert found is not None
+    assert found.auc > 0.6
+    assert found.families["traffic"].auc_loss > 0.01
+    assert found.features["age"].auc_loss < found.features["log_adt"].auc_loss
+
+
+def test_reasons_add_up_to_the_expected_change(forest, changing):
+    holdout = holdout_rows(changing)
+    said = quantize_rf(forest).predict(holdout)
+    scored = holdout.with_columns(expected_change=pl.Series(said, dtype=pl.Float32)).drop("change")
+    identity = Normalization(FEATURES, (0.0,) * 5, (0.0,) * 5, (1.0,) * 5)
+    first = scored.with_row_index().with_columns(first=pl.col("index") < 20).drop("index")
+    reasons, note = Explainer(quantize_rf(forest)).explain(first, identity, pl.col("first"))
+    assert (note["explained"], reasons.height) == (20, 20)
+    assert note["base_value"] == pytest.approx(said.mean(), abs=1e-4)
+    total = reasons["reasons"].list.eval(pl.element().struct.field("contribution")).list.sum()
+    assert (note["base_value"] + total).to_numpy() == pytest.approx(said[:20], abs=1e-4), "five features, five reasons"
