@@ -153,6 +153,21 @@ def test_one_record_gives_the_same_features_as_in_the_batch() -> None:
         assert alone.equals(batch.filter(pl.col("structure_key") == key)), key
 
 
+def test_what_was_found_later_moves_no_feature() -> None:
+    """Inspections that a later file shows first, and what they found of inspections before, are as if not there."""
+    ours = [(key, {}) for key in BATCH]
+    known = features(records(**BATCH), *KNOWN, *ours)
+    next_ones = {"survey_year": 2020, "inspection_date": dt.date(2020, 6, 1), "falls_so_far": 9, "entry_seen": False}
+    found = {"next_survey_year": 2020, "next_condition": 1}
+    later = [*((key, found) for key in BATCH), *((key, next_ones) for key in BATCH)]
+    later += [(f"25-N{number}", {"survey_year": 2018, **found}) for number in range(50)]
+    assert features(records(**BATCH), *KNOWN, *later).equals(known)
+    then = {key: {**changed, "survey_year": 2020} for key, changed in BATCH.items()}
+    seen = features(records(**then), *KNOWN, *later, year=2020)
+    assert set(seen["falls_so_far"]) == {9}
+    assert (seen["peers_fall_rate"] != known["peers_fall_rate"]).all()
+
+
 def test_the_order_of_the_records_makes_no_difference() -> None:
     past = [*KNOWN, *((key, {}) for key in BATCH)]
     backwards = records(**dict(reversed(BATCH.items())))
