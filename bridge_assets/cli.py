@@ -180,7 +180,7 @@ def search(trees: int, splits: int, years: int, tried: tuple[str, ...]) -> None:
     if not lines:
         click.echo("The present settings are the best of these: nothing to change.")
         return
-    click.echo("The first of these would be had by (a gain smaller than what the inner splits differ by is none):")
+    click.echo("The first of these would be had by (believe a gain that every inner split shows):")
     for line in lines:
         click.echo(f"  {line}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.models.scores import area_under_curve
 from bridge_assets.models.split import holdout_rows, train_rows
+from bridge_assets.models.tasks import TASKS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +24,9 @@ IDENTIFIERS = frozenset(
         "line_number",
     }
 )
+
+#: What is learnt, of either task.
+OUTCOMES = frozenset(task.label for task in TASKS.values())
 
 #: A feature that ranks falls better than this by itself is a copy of the answer: with all features together, a
 #: forest that foresees deck falls in Massachusetts a year ahead reaches 0.71.
@@ -60,7 +64,7 @@ def _forbidden(features: Sequence[str]) -> list[str]:
         item = BY_NAME.get(name.upper())
         if item is not None and item.of_ratings:
             problems.append(f"feature {name} is a function of the condition ratings ({item.meaning})")
-        elif name == "fall" or name.startswith("next_"):
+        elif name in OUTCOMES or name.startswith("next_"):
             problems.append(f"feature {name} is made from the next inspection, which is what the model is asked for")
         elif name in IDENTIFIERS:
             problems.append(f"feature {name} says which row it is and nothing about the bridge")

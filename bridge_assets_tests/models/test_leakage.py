@@ -20,6 +20,7 @@ def test_a_clean_table_has_no_leak(training):
         ("lowest_rating", "function of the condition ratings"),
         ("STRUCTURAL_EVAL_067", "function of the condition ratings"),
         ("fall", "made from the next inspection"),
+        ("change", "made from the next inspection"),
         ("next_condition", "made from the next inspection"),
         ("structure_key", "says which row it is"),
         ("survey_year", "says which row it is"),
