@@ -129,12 +129,25 @@ def test_a_survey_year_is_taken_from_a_bucket(bucket, tmp_path: Path) -> None:
     [
         ("s3://bridges/gone.txt", "nothing at this address"),
         ("s3://no-such-bucket/gone.txt", "nothing at this address"),
-        ("gs://bucket/a.txt", r"gs:// needs gcsfs.*bridge-assets\[gcp\]"),
-        ("abfs://container/a.txt", r"abfs:// needs adlfs.*bridge-assets\[azure\]"),
         ("odd://x/a.txt", "odd:// is not understood"),
     ],
 )
 def test_what_cannot_be_copied_says_why(s3_endpoint: str, bucket, tmp_path: Path, address: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        local_copy(address, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "library", "says"),
+    [
+        ("gs://bucket/a.txt", "gcsfs", r"gs:// needs gcsfs.*bridge-assets\[gcp\]"),
+        ("abfs://container/a.txt", "adlfs", r"abfs:// needs adlfs.*bridge-assets\[azure\]"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named(tmp_path: Path, monkeypatch, address, library, says) -> None:
+    for module in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)  # what importing finds where it is not installed
     with pytest.raises(SourceError, match=says):
         local_copy(address, tmp_path)
 
