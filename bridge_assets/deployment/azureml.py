@@ -24,8 +24,8 @@ from bridge_assets.deployment.azure_models import Models
 from bridge_assets.deployment.azure_workspace import EXTRA, Patience, Workspace, explained
 from bridge_assets.deployment.base import Deployment, Standing, deploy, trail_of, version_of
 from bridge_assets.deployment.bundle import Bundle, bundle_of
-from bridge_assets.deployment.errors import DeploymentError, NotConfigured
-from bridge_assets.deployment.lock import held
+from bridge_assets.deployment.errors import NotConfigured
+from bridge_assets.deployment.lock import held, refuse_company
 from bridge_assets.deployment.probe import Probe
 from bridge_assets.deployment.tags import check_owner
 from bridge_assets.environment import AzureMLSettings, EnvironmentSettings
@@ -104,17 +104,10 @@ class AzureMLEndpoint:
 
     @contextmanager
     def alone(self, doing: str) -> Iterator[None]:
-        self.locks.mkdir(parents=True, exist_ok=True)
         with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, wait=0):
             with explained("asking what is under way", self.address):
                 under_way = self._endpoint.company()
-            if under_way:
-                raise DeploymentError(
-                    f"{doing} was refused",
-                    where=self.address,
-                    why=f"Another deployment is under way: {', '.join(under_way)}",
-                    do="wait for it to end, then run again",
-                )
+            refuse_company(under_way, doing, self.address)
             yield
 
     def standing(self) -> Standing:

@@ -165,7 +165,6 @@ class KubernetesEndpoint:
 
     @contextmanager
     def alone(self, doing: str) -> Iterator[None]:
-        self.locks.mkdir(parents=True, exist_ok=True)
         lock = self.locks / f"{self.kind}-{self.release.name}.lock"
         with held(lock, doing, self.cluster.where, self.patience):
             lease = Lease(self.cluster, f"{self.release.name}-deploy", self.release, lock)

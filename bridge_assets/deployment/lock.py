@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[Non
     Parameters
     ----------
     path : Path
-        The file; its folder must exist.
+        The file; its folder is made where it is not there.
     doing, where : str
         For the message.
     wait : float
@@ -32,6 +32,7 @@ def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[Non
     DeploymentError
         If another writer does not end in that time.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as lock:
         until = time.monotonic() + wait
         while True:
@@ -53,3 +54,20 @@ def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[Non
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def refuse_company(under_way: Sequence[str], doing: str, where: str) -> None:
+    """Refuse to go on beside what the provider says is under way: another machine's deployment, or a killed one's rest.
+
+    Raises
+    ------
+    DeploymentError
+        If anything is.
+    """
+    if under_way:
+        raise DeploymentError(
+            f"{doing} was refused",
+            where=where,
+            why=f"Another deployment is under way: {', '.join(under_way)}",
+            do="wait for it to end, then run again",
+        )

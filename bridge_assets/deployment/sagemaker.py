@@ -107,7 +107,6 @@ class SageMakerEndpoint:
 
     @contextmanager
     def alone(self, doing: str) -> Iterator[None]:
-        self.locks.mkdir(parents=True, exist_ok=True)
         with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, self.lock_seconds):
             # Another machine's deployment, or an update that a killed one left: what stands is known once it is over.
             self._endpoints.settled(self.settings.name)

@@ -27,7 +27,7 @@ from bridge_assets.deployment.bundle import Bundle, bundle_of
 from bridge_assets.deployment.errors import DeploymentError, NotConfigured
 from bridge_assets.deployment.google_cloud import EXTRA, GoogleCloud, Patience
 from bridge_assets.deployment.google_errors import explained
-from bridge_assets.deployment.lock import held
+from bridge_assets.deployment.lock import held, refuse_company
 from bridge_assets.deployment.probe import Probe
 from bridge_assets.deployment.vertex_endpoints import Endpoints
 from bridge_assets.deployment.vertex_records import Archives, Registry
@@ -134,17 +134,10 @@ class VertexAIEndpoint:
 
     @contextmanager
     def alone(self, doing: str) -> Iterator[None]:
-        self.locks.mkdir(parents=True, exist_ok=True)
         with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, self.wait):
             with explained("asking what is under way", self.address):
                 under_way = self._endpoints.pending(self._endpoints.staged())
-            if under_way:
-                raise DeploymentError(
-                    f"{doing} was refused",
-                    where=self.address,
-                    why=f"Another deployment is under way: {', '.join(under_way)}",
-                    do="wait for it to end, then run again",
-                )
+            refuse_company(under_way, doing, self.address)
             yield
 
     def standing(self) -> Standing:
