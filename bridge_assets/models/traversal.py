@@ -1,14 +1,14 @@
 """The way of rows through the trees of a float16 forest, compiled.
 
-What costs is waiting for memory: each step needs the one before it. So eight ways are gone at once, of eight rows
-through one tree or, where there are fewer rows, of one row through eight trees, and no step has a branch. A node takes
-eight bytes. A block of rows passes tree after tree, so that a tree stays in the second-level cache meanwhile.
+What costs is waiting for memory: each step needs the one before it. So many ways are gone at once (`vectors`), of many
+rows through one tree or, where there are fewer rows, of one row through many trees, and no step has a branch. A node
+takes eight bytes, a leaf's value two. Rows pass through a few trees while these stay in the second-level cache.
 
 Numbers are compared as integers: a row's value, rounded up to float16's grid, is above a float16 threshold exactly
 where the value itself is.
 
 Belongs here: packed nodes, rows that are already a matrix. Does not belong here: what a forest is, its file, which rows
-are refused (`forest`, `matrix`).
+are refused (`forest`, `matrix`); how a step is made (`vectors`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from bridge_assets.models.vectors import (
+    KEYS_BEHIND,
+    LANES,
+    NODES_BEHIND,
+    WAYS,
+    add_eight,
+    add_two,
+    walk_rows,
+    walk_trees,
+)
+
 if TYPE_CHECKING:
     from bridge_assets.models.forest import Float16Forest
 
-#: Ways that are gone at once. Measured: 4 take a fifth to a third longer, 16 gain nothing that is sure.
-WAYS = 8
-
-#: Rows that pass a tree together. A tree comes from memory in no order, which is slow, the rows' keys and sums in their
-#: order, which is not: so the block is large. Measured with 2 MB of second-level cache on a busy machine:
-#: 4096 rows a block take half as long again as 16,384 or 65,536.
+#: Rows whose keys and sums are kept until they have passed all trees.
 BLOCK = 32_768
+
+#: Bytes of the trees that rows pass before the next rows do: half of what a server's second-level cache holds.
+TOGETHER = 1 << 20
+
+#: Of them, rows that pass a tree before its next tree: their keys and sums stay in the first-level cache.
+TILE = 256
 
 #: Rows times trees of the smallest block, about two milliseconds: less is not worth handing to another thread.
 LEAST_WORK = 100_000
@@ -50,7 +62,8 @@ _LARGEST, _INFINITE = 0x7BFF, 0x7C00
 #: Above every key, so that a row which has arrived at a leaf stays.
 _NEVER_ABOVE = np.iinfo(np.int16).max
 
-_U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8 = (np.uint64(number) for number in range(WAYS + 1))
+_U0, _U2, _U8 = np.uint64(0), np.uint64(2), np.uint64(LANES)
+_WAYS, _TILE = np.uint64(WAYS), np.uint64(TILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +72,15 @@ class PackedForest:
 
     Attributes
     ----------
-    nodes : np.ndarray of NODE
-        Left child (of a leaf: itself; the right child stands after the left one), feature, key of the threshold.
-    roots, depths : np.ndarray of uint32
+    nodes : np.ndarray of int64
+        `NODE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
+        threshold.
+    roots, depths : np.ndarray of uint64 and int64
         One a tree, with single leaves added until their number is a multiple of `WAYS`.
     leaf_rows : np.ndarray of uint32
         For each node that is a leaf, its row in `values`.
-    values : np.ndarray of float32, shape (n_leaves, padded n_outputs)
-        One, two, or a multiple of four outputs: added that many at a time.
+    values : np.ndarray of uint16, shape (n_leaves, padded n_outputs)
+        The bits of float16: two outputs, or a multiple of eight; added that many at a time.
     n_trees, n_outputs, n_features : int
     """
 
@@ -81,22 +95,22 @@ class PackedForest:
 
 
 def pack(forest: Float16Forest) -> PackedForest:
-    """The forest with its nodes in eight bytes each and leaf values that are added without conversion."""
+    """The forest with its nodes in eight bytes each and the values of a leaf beside each other."""
     unpacked, added = forest.nodes, -forest.n_trees % WAYS
     count, (leaves, outputs) = len(unpacked.left), forest.leaf.shape
-    nodes = np.zeros(count + (added > 0), dtype=NODE)
+    nodes = np.zeros(count + 1 + NODES_BEHIND, dtype=NODE)
     nodes["left"][:count], nodes["left"][count:] = unpacked.left, count
     nodes["feature"][:count] = unpacked.feature
     nodes["threshold"] = _NEVER_ABOVE
     nodes["threshold"][:count][~unpacked.is_leaf] = threshold_keys(forest.threshold)
-    values = np.zeros((leaves, outputs if outputs <= 2 else -(-outputs // 4) * 4), dtype=np.float32)
+    values = np.zeros((leaves, 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
     values[:, :outputs] = forest.leaf
     return PackedForest(
-        nodes=nodes,
-        roots=np.append(unpacked.roots, np.full(added, count)).astype(np.uint32),
-        depths=np.append(unpacked.depths, np.zeros(added)).astype(np.uint32),
+        nodes=nodes.view(np.int64),
+        roots=np.append(unpacked.roots, np.full(added, count)).astype(np.uint64),
+        depths=np.append(unpacked.depths, np.zeros(added)).astype(np.int64),
         leaf_rows=np.append(np.maximum(unpacked.leaf, 0), np.zeros(1)).astype(np.uint32),
-        values=values,
+        values=values.view(np.uint16),
         n_trees=forest.n_trees,
         n_outputs=outputs,
         n_features=len(forest.features),
@@ -148,10 +162,12 @@ def means(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarra
     if len(rows) < WAYS:
         _means_of_few(*arrays, packed.n_trees, rows, rows.view(np.int32), found)
         return found
+    bytes_each = (packed.nodes.nbytes + packed.leaf_rows.nbytes + packed.values.nbytes) // packed.n_trees
+    together = max(1, TOGETHER // bytes_each)
 
     def score(block: slice) -> None:
         some = rows[block]
-        _means(*arrays, packed.n_trees, some, some.view(np.int32), found[block])
+        _means(*arrays, packed.n_trees, together, some, some.view(np.int32), found[block])
 
     _each(score, len(rows), packed.n_trees, threads)
     return found
@@ -198,60 +214,24 @@ def _blocks(rows: int, trees: int, threads: int) -> Iterator[slice]:
 
 
 @njit(forceinline=True)
-def _step(nodes, node, keys, row):
-    # Unsigned throughout: a signed index would be asked each time whether it counts from the end.
-    here = nodes[node]
-    return np.uint64(here.left) + np.uint64(keys[row + np.uint64(here.feature)] > here.threshold)
-
-
-@njit(forceinline=True)
-def _descend(nodes, depth, keys, start, row):
-    """Eight ways at once, each from its node with its row of keys."""
-    a, b, c, d, e, f, g, h = start
-    for _ in range(depth):
-        a = _step(nodes, a, keys, row[0])
-        b = _step(nodes, b, keys, row[1])
-        c = _step(nodes, c, keys, row[2])
-        d = _step(nodes, d, keys, row[3])
-        e = _step(nodes, e, keys, row[4])
-        f = _step(nodes, f, keys, row[5])
-        g = _step(nodes, g, keys, row[6])
-        h = _step(nodes, h, keys, row[7])
-    return a, b, c, d, e, f, g, h
-
-
-@njit(forceinline=True)
-def _rows_through(nodes, root, depth, keys, width, first, reached):
-    """The leaves that eight rows reach in one tree."""
-    row = first * width
-    rows = (
-        row, row + width, row + _U2 * width, row + _U3 * width, row + _U4 * width, row + _U5 * width,
-        row + _U6 * width, row + _U7 * width,
-    )  # fmt: skip
-    a, b, c, d, e, f, g, h = _descend(nodes, depth, keys, (root, root, root, root, root, root, root, root), rows)
-    reached[first], reached[first + _U1], reached[first + _U2], reached[first + _U3] = a, b, c, d
-    reached[first + _U4], reached[first + _U5], reached[first + _U6], reached[first + _U7] = e, f, g, h
-
-
-@njit(forceinline=True)
 def _add(values, outputs, leaf, sums, row):
-    """Add a leaf's values to a row's sums: all loads before the stores, so that they become one instruction each."""
-    value, total = leaf * outputs, row * outputs
-    if outputs == _U1:
-        sums[total] += values[value]
-    elif outputs == _U2:
-        a, b = values[value], values[value + _U1]
-        sums[total] += a
-        sums[total + _U1] += b
+    """Add a leaf's values to a row's sums."""
+    if outputs == _U2:
+        add_two(values, leaf * _U2, sums, row * _U2)
+    elif outputs == _U8:
+        add_eight(values, leaf * _U8, sums, row * _U8)
     else:
-        for _ in range(outputs >> _U2):
-            a, b, c, d = values[value], values[value + _U1], values[value + _U2], values[value + _U3]
-            sums[total] += a
-            sums[total + _U1] += b
-            sums[total + _U2] += c
-            sums[total + _U3] += d
-            value += _U4
-            total += _U4
+        for output in range(_U0, outputs, _U8):
+            add_eight(values, leaf * outputs + output, sums, row * outputs + output)
+
+
+@njit(forceinline=True)
+def _keys_of_block(rows, bits):
+    """Keys of the rows, then of as many more, all zero, as make them a multiple of `WAYS`."""
+    whole = (len(rows) + WAYS - 1) // WAYS * WAYS
+    keys = np.zeros(whole * rows.shape[1] + KEYS_BEHIND, dtype=np.int16)
+    _row_keys(rows.ravel(), bits.ravel(), keys)
+    return whole, keys
 
 
 @njit(cache=True, nogil=True)
@@ -269,19 +249,21 @@ def _row_keys(values, bits, keys):
 
 
 @njit(cache=True, nogil=True)
-def _means(nodes, roots, depths, leaf_rows, values, outputs, n_trees, rows, bits, found):
+def _means(nodes, roots, depths, leaf_rows, values, outputs, n_trees, together, rows, bits, found):
     count, width, outputs = len(rows), np.uint64(rows.shape[1]), np.uint64(outputs)
-    whole = (count + WAYS - 1) // WAYS * WAYS
-    keys = np.zeros(whole * rows.shape[1], dtype=np.int16)
-    _row_keys(rows.ravel(), bits.ravel(), keys)
+    whole, keys = _keys_of_block(rows, bits)
     sums = np.zeros(np.uint64(whole) * outputs)
-    reached = np.empty(whole, dtype=np.uint32)
-    for tree in range(n_trees):
-        root, depth = np.uint64(roots[tree]), depths[tree]
-        for first in range(_U0, np.uint64(whole), _U8):
-            _rows_through(nodes, root, depth, keys, width, first, reached)
-        for row in range(_U0, np.uint64(count)):
-            _add(values, outputs, np.uint64(leaf_rows[reached[row]]), sums, row)
+    starts, places = np.zeros(WAYS, dtype=np.uint64), np.arange(WAYS).astype(np.uint64) * width
+    reached = np.empty(TILE, dtype=np.uint64)
+    for group in range(0, n_trees, together):
+        for first in range(_U0, np.uint64(whole), _TILE):
+            last = min(first + _TILE, np.uint64(whole))
+            for tree in range(group, min(group + together, n_trees)):
+                for row in range(first, last, _WAYS):
+                    here, to = keys[row * width :], reached[row - first :]
+                    walk_rows(nodes, roots[tree], starts, here, places, depths[tree], to)
+                for row in range(first, last):
+                    _add(values, outputs, np.uint64(leaf_rows[reached[row - first]]), sums, row)
     for row in range(count):
         for output in range(found.shape[1]):
             found[row, output] = sums[np.uint64(row) * outputs + np.uint64(output)] / n_trees
@@ -290,21 +272,14 @@ def _means(nodes, roots, depths, leaf_rows, values, outputs, n_trees, rows, bits
 @njit(cache=True, nogil=True)
 def _means_of_few(nodes, roots, depths, leaf_rows, values, outputs, n_trees, rows, bits, found):
     outputs = np.uint64(outputs)
-    keys = np.empty(rows.shape[1], dtype=np.int16)
-    reached = np.empty(len(roots), dtype=np.uint32)
+    keys = np.empty(rows.shape[1] + KEYS_BEHIND, dtype=np.int16)
+    places, reached = np.zeros(WAYS, dtype=np.uint64), np.empty(len(roots), dtype=np.uint64)
     for row in range(len(rows)):
         _row_keys(rows[row], bits[row], keys)
         sums = np.zeros(outputs)
-        for tree in range(_U0, np.uint64(len(roots)), _U8):
-            start = (
-                np.uint64(roots[tree]), np.uint64(roots[tree + _U1]), np.uint64(roots[tree + _U2]),
-                np.uint64(roots[tree + _U3]), np.uint64(roots[tree + _U4]), np.uint64(roots[tree + _U5]),
-                np.uint64(roots[tree + _U6]), np.uint64(roots[tree + _U7]),
-            )  # fmt: skip
-            depth = np.max(depths[tree : tree + _U8])
-            a, b, c, d, e, f, g, h = _descend(nodes, depth, keys, start, (_U0, _U0, _U0, _U0, _U0, _U0, _U0, _U0))
-            reached[tree], reached[tree + _U1], reached[tree + _U2], reached[tree + _U3] = a, b, c, d
-            reached[tree + _U4], reached[tree + _U5], reached[tree + _U6], reached[tree + _U7] = e, f, g, h
+        for tree in range(0, len(roots), WAYS):
+            end = tree + WAYS
+            walk_trees(nodes, _U0, roots[tree:end], keys, places, np.max(depths[tree:end]), reached[tree:end])
         for tree in range(_U0, np.uint64(n_trees)):
             _add(values, outputs, np.uint64(leaf_rows[reached[tree]]), sums, _U0)
         for output in range(found.shape[1]):
@@ -314,13 +289,12 @@ def _means_of_few(nodes, roots, depths, leaf_rows, values, outputs, n_trees, row
 @njit(cache=True, nogil=True)
 def _leaves(nodes, roots, depths, rows, bits, found):
     count, width = len(rows), np.uint64(rows.shape[1])
-    whole = (count + WAYS - 1) // WAYS * WAYS
-    keys = np.zeros(whole * rows.shape[1], dtype=np.int16)
-    _row_keys(rows.ravel(), bits.ravel(), keys)
-    reached = np.empty(whole, dtype=np.uint32)
-    for tree in range(found.shape[1]):
-        root, depth = np.uint64(roots[tree]), depths[tree]
-        for first in range(_U0, np.uint64(whole), _U8):
-            _rows_through(nodes, root, depth, keys, width, first, reached)
-        for row in range(count):
-            found[row, tree] = reached[row] - roots[tree]
+    whole, keys = _keys_of_block(rows, bits)
+    starts, reached = np.zeros(WAYS, dtype=np.uint64), np.empty(WAYS, dtype=np.uint64)
+    places = np.arange(WAYS).astype(np.uint64) * width
+    for first in range(0, whole, WAYS):
+        some = keys[np.uint64(first) * width :]
+        for tree in range(found.shape[1]):
+            walk_rows(nodes, roots[tree], starts, some, places, depths[tree], reached)
+            for way in range(min(WAYS, count - first)):
+                found[first + way, tree] = reached[way] - roots[tree]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +16,10 @@ from bridge_assets.models.errors import FeatureError
 from bridge_assets.models.forest import Float16Forest
 from bridge_assets.models.onnx_parity import random_rows, threshold_rows
 from bridge_assets.models.quantization import quantize_rf, to_float16_grid
-from bridge_assets.models.traversal import BLOCK, LEAST_WORK, WAYS, row_keys, threshold_keys
+from bridge_assets.models.traversal import BLOCK, LEAST_WORK, row_keys, threshold_keys
+from bridge_assets.models.vectors import LANES, WAYS
 
-#: The most rows that are taken one by one, eight trees at a time.
+#: The most rows that are taken one by one, each through many trees at a time.
 FEW = WAYS - 1
 
 
@@ -254,3 +258,13 @@ def test_replacing_the_leaves_changes_the_answer_of_the_new_forest_only(regresso
 def test_values_on_the_grid_keep_their_order_as_keys(grid_rows):
     values = np.unique(to_float16_grid(grid_rows))
     assert (np.diff(row_keys(values)) > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WAYS == LANES, reason="without AVX-512 all tests here go that way already")
+def test_a_processor_without_avx512_goes_another_way_to_the_same_answers(tmp_path):
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert ran.returncode == 0, ran.stdout
+    assert "1 skipped" in ran.stdout, "it went the way of AVX-512"
