@@ -6,10 +6,13 @@ in turn, and the three lists of probabilities are put together. Bridges are draw
 
 What is the product's: the split, the scale, the forest with the settings of model_config.yaml, the rate of peers, the
 baselines and the figures. The features follow the product's where the panel has what they need
-(`massachusetts_panel`); they and the settings were chosen on outcomes up to 2008, on which the first table stands. The
-last table is the neighbouring split, trained to 2006 and tested on 2007 and 2008; 2007 was seen in choosing.
+(`massachusetts_panel`); they and the settings were chosen on outcomes up to 2008, on which the first table stands.
 
-Wanted: AUC 0.74, average precision 0.25. The first is reached on both splits, the second on neither.
+Wanted: AUC 0.74, average precision 0.25. The first is reached. The second is not, and this panel does not hold what it
+would take. A rating changes when somebody looks, and when that is nobody says: a forest that is told, from changes
+before and after the next year, in which of two years a bridge is looked at comes no nearer; one that is told whether
+anything else of the bridge changes in the next year goes beyond (the table of hindsight). Nor is it a matter of which
+years are meant (the table of readings), though earlier ones are easier; 2007 was seen in choosing.
 """
 
 from __future__ import annotations
@@ -19,14 +22,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.massachusetts_panel import FEATURES, read_panel
+from benchmarks.massachusetts_panel import FEATURES, HINDSIGHT, read_panel
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-#: First and last survey year that is tested.
-TESTED, NEIGHBOURING = (2009, 2011), (2007, 2008)
+#: First and last survey year that is tested; the outcome is known a year later.
+TESTED = (2009, 2011)
+
+#: The same for outcomes of 2009 to 2011, and for the years before those.
+OTHER_YEARS = ((2008, 2010), (2007, 2008))
 
 THIRDS = 3
 
@@ -38,8 +44,9 @@ def main() -> None:
     panel = read_panel(folder())
     print(f"{panel.height:,} bridge years, {panel['fall'].mean():.1%} of which fell\n")
     show_choice(panel)
-    for years in (TESTED, NEIGHBOURING):
-        show(cross_fitted(panel, ALL, years))
+    show(cross_fitted(panel, ALL))
+    show_readings(panel)
+    show_hindsight(panel)
 
 
 def folder() -> Path:
@@ -48,12 +55,12 @@ def folder() -> Path:
     return Path(os.environ.get("BRIDGE_ASSETS_REAL_DATA", beside)) / "ma_panel"
 
 
-def model(split: pl.DataFrame) -> np.ndarray:
+def model(split: pl.DataFrame, features: tuple[str, ...] = FEATURES) -> np.ndarray:
     """The product's forest, trained and asked: one probability a held-out row."""
     from bridge_assets.models.train import holdout_answers, train_forest
     from bridge_assets.settings import ModelSettings
 
-    return holdout_answers(train_forest(split, FEATURES, ModelSettings.load().forest), split, FEATURES)
+    return holdout_answers(train_forest(split, features, ModelSettings.load().forest), split, features)
 
 
 def plain_forest(split: pl.DataFrame) -> np.ndarray:
@@ -110,16 +117,35 @@ def cross_fitted(
     """
     import polars as pl
 
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.models.split import holdout_rows, split_at, train_rows
+    from bridge_assets.models.split import split_at
 
-    parts = []
-    for third in range(THIRDS):
-        split = split_at(panel, *years, 1 / THIRDS, offset=third / THIRDS)
-        scaled = Normalization.fit(train_rows(split), FEATURES).apply(split)
-        said = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
-        parts.append(holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(said))
-    return pl.concat(parts).sort("structure_key", "survey_year")
+    splits = [split_at(panel, *years, 1 / THIRDS, offset=third / THIRDS) for third in range(THIRDS)]
+    return pl.concat(_forecast(split, forecasts) for split in splits).sort("structure_key", "survey_year")
+
+
+def by_time_alone(panel: pl.DataFrame, years: tuple[int, int]) -> pl.DataFrame:
+    """As `cross_fitted`, of the model, with the past of the tested bridges in what is trained on."""
+    import polars as pl
+
+    from bridge_assets.models.split import split_at
+
+    tested = pl.col("survey_year").is_between(*years)
+    split = split_at(panel, *years, 0).with_columns(
+        split=pl.when(tested).then(pl.lit("holdout")).otherwise(pl.col("split"))
+    )
+    return _forecast(split, {"model": model})
+
+
+def _forecast(split: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFrame], np.ndarray]]) -> pl.DataFrame:
+    import polars as pl
+
+    from bridge_assets.data.normalization import Normalization
+    from bridge_assets.models.split import holdout_rows, train_rows
+
+    features = (*FEATURES, *HINDSIGHT)
+    scaled = Normalization.fit(train_rows(split), features).apply(split)
+    said = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
+    return holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(said)
 
 
 def show_choice(panel: pl.DataFrame) -> None:
@@ -161,3 +187,40 @@ def show(held_out: pl.DataFrame) -> None:
         print(f"| {name} | {' | '.join(cells)} | {figures.brier:.4f} | {figures.worst_10:.1%} |")
     judged = reliability(falls, said["model"], keys, resamples=100, seed=0)
     print(f"\nThe model: {judged.said}.\n" if judged else "")
+
+
+def show_readings(panel: pl.DataFrame) -> None:
+    """The model in other years, and where bridges that are tested were trained on, too."""
+    print("| tested | trained on what was known by | bridges | bridge years | base rate | AUC | average precision |")
+    print("|---|---:|---|---:|---:|---|---|")
+    for years in (TESTED, *OTHER_YEARS):
+        for bridges, held_out in (
+            ("others", cross_fitted(panel, {"model": model}, years)),
+            ("the same", by_time_alone(panel, years)),
+        ):
+            cells = [f"{years[0]} to {years[1]}", f"{years[0] - 1}", bridges, f"{held_out.height:,}"]
+            print(f"| {' | '.join(cells)} | {held_out['fall'].mean():.1%} | {' | '.join(_ranking(held_out))} |")
+    print()
+
+
+def show_hindsight(panel: pl.DataFrame) -> None:
+    """What a forest would reach that is told what nobody knew in the survey year."""
+    print(f"| {TESTED[0]} to {TESTED[1]}, told of the bridge | AUC | average precision |\n|---|---|---|")
+    for name, what in HINDSIGHT.items():
+        held_out = cross_fitted(panel, {"model": lambda split, name=name: model(split, (*FEATURES, name))})
+        print(f"| {what} | {' | '.join(_ranking(held_out))} |")
+    print()
+
+
+def _ranking(held_out: pl.DataFrame) -> list[str]:
+    """AUC and average precision of the model, each with its 95 % interval by bridge."""
+    from bridge_assets.models.resampling import intervals
+    from bridge_assets.models.scores import scores
+
+    falls, said = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
+    drawn, _ = intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)
+    figures, spread = scores(falls, said["model"]), drawn["model"]
+    return [
+        f"{getattr(figures, name):.3f} ({spread[name].low:.3f} to {spread[name].high:.3f})"
+        for name in ("auc", "average_precision")
+    ]

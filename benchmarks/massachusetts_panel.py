@@ -33,6 +33,12 @@ FEATURES = (
     "age", "years_since_rebuilt", "log_area", "on_nhs",
 )  # fmt: skip
 
+#: What nobody knew in the survey year -> what it says. For bounds, never for a forecast.
+HINDSIGHT = {
+    "cycle_of_all_years": "in which of two years it is looked at, from its changes before and after the next year",
+    "something_else_changes": "whether anything else of it changes in the next year",
+}
+
 #: How much less a change counts in `recent_cycle` for each year that has passed since.
 _FADES = 0.9
 
@@ -52,18 +58,18 @@ def read_panel(folder: Path) -> pl.DataFrame:
     -------
     pl.DataFrame
         As `models.split` and `models.baselines` take it: structure_key, survey_year, next_survey_year, fall, rating,
-        years_in_rating; then `FEATURES` in natural units. What a row says was known in its survey year.
+        years_in_rating; then `FEATURES` in natural units, which were known in the survey year, and `HINDSIGHT`.
     """
     years = pl.read_csv(folder / FILE, infer_schema_length=None).with_columns(pl.col(pl.Float64).fill_nan(None))
     years = years.rename({"bridgeID": "structure_key", "data_year": "survey_year"}).sort("structure_key", "survey_year")
-    pairs = _with_outcome(_with_town(_with_past(_with_changes(years))))
+    pairs = _with_outcome(_with_hindsight(_with_town(_with_past(_with_changes(years)))))
     return _with_peers(pairs).select(
         "structure_key",
         pl.col("survey_year", "next_survey_year").cast(pl.Int16),
         "fall",
         pl.col("deck").cast(pl.Int8).alias("rating"),
         pl.col("years_in_deck_rating").alias("years_in_rating"),
-        *(pl.col(name).cast(pl.Float32) for name in FEATURES),
+        *(pl.col(name).cast(pl.Float32) for name in (*FEATURES, *HINDSIGHT)),
     )
 
 
@@ -82,8 +88,9 @@ def _with_changes(years: pl.DataFrame) -> pl.DataFrame:
         health_index=index,
         health_index_changed=pl.when(goes_on).then((index - _of_bridge(index.shift())).abs() > _ROUNDING),
     )
-    moved = [pl.col(f"{name}_change") != 0 for name in RATINGS] + [pl.col("health_index_changed")]
-    return years.with_columns(changed=pl.any_horizontal(each.fill_null(value=False) for each in moved))
+    deck, *others = [pl.col(f"{name}_change").fill_null(0) != 0 for name in RATINGS]
+    other = pl.any_horizontal(*others, pl.col("health_index_changed").fill_null(value=False))
+    return years.with_columns(other_changed=other, changed=deck | other)
 
 
 def _with_past(years: pl.DataFrame) -> pl.DataFrame:
@@ -128,6 +135,16 @@ def _with_town(years: pl.DataFrame) -> pl.DataFrame:
     on = ["town", "survey_year"]
     return years.join(towns, on=on, how="left", maintain_order="left").join(
         before, on=on, how="left", maintain_order="left"
+    )
+
+
+def _with_hindsight(years: pl.DataFrame) -> pl.DataFrame:
+    """What only later years show; of the deck in the next year, which is foreseen, it says nothing."""
+    sign = 1 - 2 * (pl.col("survey_year") % 2)
+    changes = pl.col("changed") * sign
+    others = _of_bridge(changes.sum()) - _of_bridge(changes.shift(-1).fill_null(0))
+    return years.with_columns(
+        cycle_of_all_years=-sign * others, something_else_changes=_of_bridge(pl.col("other_changed").shift(-1))
     )
 
 
