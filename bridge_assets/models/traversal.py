@@ -77,17 +77,14 @@ class PackedForest:
         threshold.
     roots, depths : np.ndarray of uint64 and int64
         One a tree, with single leaves added until their number is a multiple of `WAYS`.
-    leaf_rows : np.ndarray of uint32
-        For each node that is a leaf, its row in `values`.
-    values : np.ndarray of uint16, shape (n_leaves, padded n_outputs)
-        The bits of float16: two outputs, or a multiple of eight; added that many at a time.
+    values : np.ndarray of uint16, shape (n_nodes, padded n_outputs)
+        The bits of float16 at a leaf, 0 elsewhere: two outputs, or a multiple of eight; added that many at a time.
     n_trees, n_outputs, n_features : int
     """
 
     nodes: np.ndarray
     roots: np.ndarray
     depths: np.ndarray
-    leaf_rows: np.ndarray
     values: np.ndarray
     n_trees: int
     n_outputs: int
@@ -97,19 +94,18 @@ class PackedForest:
 def pack(forest: Float16Forest) -> PackedForest:
     """The forest with its nodes in eight bytes each and the values of a leaf beside each other."""
     unpacked, added = forest.nodes, -forest.n_trees % WAYS
-    count, (leaves, outputs) = len(unpacked.left), forest.leaf.shape
+    count, outputs = len(unpacked.left), forest.leaf.shape[1]
     nodes = np.zeros(count + 1 + NODES_BEHIND, dtype=NODE)
     nodes["left"][:count], nodes["left"][count:] = unpacked.left, count
     nodes["feature"][:count] = unpacked.feature
     nodes["threshold"] = _NEVER_ABOVE
     nodes["threshold"][:count][~unpacked.is_leaf] = threshold_keys(forest.threshold)
-    values = np.zeros((leaves, 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
-    values[:, :outputs] = forest.leaf
+    values = np.zeros((len(nodes), 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
+    values[:count][unpacked.is_leaf, :outputs] = forest.leaf
     return PackedForest(
         nodes=nodes.view(np.int64),
         roots=np.append(unpacked.roots, np.full(added, count)).astype(np.uint64),
         depths=np.append(unpacked.depths, np.zeros(added)).astype(np.int64),
-        leaf_rows=np.append(np.maximum(unpacked.leaf, 0), np.zeros(1)).astype(np.uint32),
         values=values.view(np.uint16),
         n_trees=forest.n_trees,
         n_outputs=outputs,
@@ -158,11 +154,11 @@ def means(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarra
     """
     threads = _threads(threads)
     found = np.empty((len(rows), packed.n_outputs), dtype=np.float32)
-    arrays = packed.nodes, packed.roots, packed.depths, packed.leaf_rows, packed.values.ravel(), packed.values.shape[1]
+    arrays = packed.nodes, packed.roots, packed.depths, packed.values.ravel(), packed.values.shape[1]
     if len(rows) < WAYS:
         _means_of_few(*arrays, packed.n_trees, rows, rows.view(np.int32), found)
         return found
-    bytes_each = (packed.nodes.nbytes + packed.leaf_rows.nbytes + packed.values.nbytes) // packed.n_trees
+    bytes_each = (packed.nodes.nbytes + packed.values.nbytes) // packed.n_trees
     together = max(1, TOGETHER // bytes_each)
 
     def score(block: slice) -> None:
@@ -207,8 +203,10 @@ def _each(task: Callable[[slice], None], rows: int, trees: int, threads: int) ->
 
 
 def _blocks(rows: int, trees: int, threads: int) -> Iterator[slice]:
+    """Blocks of the same size, as many for each thread, so that none waits for another."""
     share = max(-(-rows // threads), -(-LEAST_WORK // trees))
-    step = min(BLOCK, -(-share // WAYS) * WAYS)
+    step = -(-share // -(-share // BLOCK))
+    step = -(-step // WAYS) * WAYS
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
@@ -249,7 +247,7 @@ def _row_keys(values, bits, keys):
 
 
 @njit(cache=True, nogil=True)
-def _means(nodes, roots, depths, leaf_rows, values, outputs, n_trees, together, rows, bits, found):
+def _means(nodes, roots, depths, values, outputs, n_trees, together, rows, bits, found):
     count, width, outputs = len(rows), np.uint64(rows.shape[1]), np.uint64(outputs)
     whole, keys = _keys_of_block(rows, bits)
     sums = np.zeros(np.uint64(whole) * outputs)
@@ -263,14 +261,14 @@ def _means(nodes, roots, depths, leaf_rows, values, outputs, n_trees, together, 
                     here, to = keys[row * width :], reached[row - first :]
                     walk_rows(nodes, roots[tree], starts, here, places, depths[tree], to)
                 for row in range(first, last):
-                    _add(values, outputs, np.uint64(leaf_rows[reached[row - first]]), sums, row)
+                    _add(values, outputs, reached[row - first], sums, row)
     for row in range(count):
         for output in range(found.shape[1]):
             found[row, output] = sums[np.uint64(row) * outputs + np.uint64(output)] / n_trees
 
 
 @njit(cache=True, nogil=True)
-def _means_of_few(nodes, roots, depths, leaf_rows, values, outputs, n_trees, rows, bits, found):
+def _means_of_few(nodes, roots, depths, values, outputs, n_trees, rows, bits, found):
     outputs = np.uint64(outputs)
     keys = np.empty(rows.shape[1] + KEYS_BEHIND, dtype=np.int16)
     places, reached = np.zeros(WAYS, dtype=np.uint64), np.empty(len(roots), dtype=np.uint64)
@@ -281,7 +279,7 @@ def _means_of_few(nodes, roots, depths, leaf_rows, values, outputs, n_trees, row
             end = tree + WAYS
             walk_trees(nodes, _U0, roots[tree:end], keys, places, np.max(depths[tree:end]), reached[tree:end])
         for tree in range(_U0, np.uint64(n_trees)):
-            _add(values, outputs, np.uint64(leaf_rows[reached[tree]]), sums, _U0)
+            _add(values, outputs, reached[tree], sums, _U0)
         for output in range(found.shape[1]):
             found[row, output] = sums[output] / n_trees
 

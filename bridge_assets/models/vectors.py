@@ -129,8 +129,9 @@ def _gathering(top_levels: int) -> Any:
                 feature = builder.and_(builder.lshr(node, _all(_I64, _FEATURE_AT)), _all(_I64, _FEATURE))
                 key = builder.shl(_gather(builder, keys, _I16, builder.add(row, feature)), _all(_I64, _KEY_AT))
                 # The threshold stands on top of the node; what is below it does not make a smaller key larger.
-                right = builder.zext(builder.icmp_signed(">", key, node), _vector(_I64))
-                return builder.add(builder.and_(node, _all(_I64, _LEFT)), right)
+                left = builder.and_(node, _all(_I64, _LEFT))
+                right = builder.add(left, _all(_I64, 1))
+                return builder.select(builder.icmp_signed(">", key, node), right, left)
 
             for _ in range(top_levels):
                 tops = [_permute(builder, top, builder.sub(way, root)) for way in ways]
