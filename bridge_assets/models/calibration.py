@@ -45,18 +45,45 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
-    """How true probabilities came.
+class Judged:
+    """How true came what was said, by tenths of the inspections.
 
     Attributes
     ----------
     bins : tuple of Bin
     error : float
-        Expected calibration error: distance between mean probability and share that fell, averaged over the tenths.
+        Expected calibration error: distance between what was expected and what was observed, averaged over the tenths.
     error_interval : Interval or None
-        Of `error`, by the cluster bootstrap. It lies above 0 whatever the probabilities are.
+        Of `error`, by the cluster bootstrap. It lies above 0 whatever was said.
     error_if_perfect, error_if_perfect_95 : float
-        Mean and 95 % quantile of the error that these probabilities would have if they were all right.
+        Mean and 95 % quantile of the error that what was said would have if all of it were right.
+    """
+
+    bins: tuple[Bin, ...]
+    error: float
+    error_interval: Interval | None
+    error_if_perfect: float
+    error_if_perfect_95: float
+
+    @property
+    def excess(self) -> float:
+        """Calibration error beyond that of perfect forecasts; 0 or less = none that can be told."""
+        return self.error - self.error_if_perfect
+
+    def _error_said(self, unit: str, forecasts: str) -> str:
+        verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
+        return (
+            f"expected calibration error {self.error:.4f}{unit}: {verdict} perfect {forecasts} show on so many "
+            f"inspections ({self.error_if_perfect:.4f} on average, up to {self.error_if_perfect_95:.4f})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability(Judged):
+    """How true probabilities came: `error` is between mean probability and share that fell.
+
+    Attributes
+    ----------
     ratio : float or None
         Mean probability over share that fell: above 1 = falls were overrated. None without a fall.
     ratio_interval : Interval or None
@@ -65,28 +92,14 @@ class Reliability:
         too close to each other, below 1 = too far apart. None where it cannot be fitted.
     """
 
-    bins: tuple[Bin, ...]
-    error: float
-    error_interval: Interval | None
-    error_if_perfect: float
-    error_if_perfect_95: float
     ratio: float | None
     ratio_interval: Interval | None
     slope: float | None
 
     @property
-    def excess(self) -> float:
-        """Calibration error beyond that of perfect probabilities; 0 or less = none that can be told."""
-        return self.error - self.error_if_perfect
-
-    @property
     def said(self) -> str:
         """The figures in a sentence."""
-        verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
-        text = (
-            f"expected calibration error {self.error:.4f}: {verdict} perfect probabilities show on so many inspections "
-            f"({self.error_if_perfect:.4f} on average, up to {self.error_if_perfect_95:.4f})"
-        )
+        text = self._error_said("", "probabilities")
         if self.ratio is not None:
             text += f"; falls expected over falls observed {self.ratio:.3f}"
             if self.ratio_interval:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.calibration import BINS, Bin, by_tenth
+from bridge_assets.models.calibration import BINS, Bin, Judged, by_tenth
 from bridge_assets.models.resampling import Interval, interval_of, structure_weights
 
 if TYPE_CHECKING:
@@ -20,19 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeReliability:
-    """How true expected changes came. Everything is in points of the rating.
+class ChangeReliability(Judged):
+    """How true expected changes came, in points of the rating: `error` is between their mean and that of the observed.
+
+    In `bins`, too, `expected` and `observed` are mean changes, and the interval of `observed` is that of a mean
+    (`mean_interval`).
 
     Attributes
     ----------
-    bins : tuple of Bin
-        `expected` and `observed` are mean changes, the interval of `observed` that of a mean (`mean_interval`).
-    error : float
-        Distance between mean expected and mean observed change, averaged over the tenths.
-    error_interval : Interval or None
-        Of `error`, by the cluster bootstrap. It lies above 0 whatever the expectations are.
-    error_if_perfect, error_if_perfect_95 : float
-        Mean and 95 % quantile of the error that these expectations would have if they were all right.
     bias : float
         Mean expected less mean observed change: below 0 = bridges fared better than expected.
     bias_interval : Interval or None
@@ -41,29 +36,14 @@ class ChangeReliability:
         far apart. None where all expectations are the same.
     """
 
-    bins: tuple[Bin, ...]
-    error: float
-    error_interval: Interval | None
-    error_if_perfect: float
-    error_if_perfect_95: float
     bias: float
     bias_interval: Interval | None
     slope: float | None
 
     @property
-    def excess(self) -> float:
-        """Calibration error beyond that of perfect expectations; 0 or less = none that can be told."""
-        return self.error - self.error_if_perfect
-
-    @property
     def said(self) -> str:
         """The figures in a sentence."""
-        verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
-        text = (
-            f"expected calibration error {self.error:.4f} points: {verdict} perfect expectations show on so many "
-            f"inspections ({self.error_if_perfect:.4f} on average, up to {self.error_if_perfect_95:.4f}); expected "
-            f"less observed change {self.bias:+.4f}"
-        )
+        text = f"{self._error_said(' points', 'expectations')}; expected less observed change {self.bias:+.4f}"
         if self.bias_interval:
             text += f" ({self.bias_interval.low:+.4f} to {self.bias_interval.high:+.4f})"
         return text + (f"; slope {self.slope:.2f}" if self.slope is not None else "")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from bridge_assets.models.change_calibration import mean_interval
 from bridge_assets.models.change_scores import change_scores
-from bridge_assets.models.groups import meaning, said_too_small
+from bridge_assets.models.groups import Group, meaning, said_too_small
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,46 +16,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeFigures:
-    """One group of held-out inspections. Changes are in points of the rating; negative = worse.
+class ChangeFigures(Group):
+    """The figures of expected changes, in points of the rating; negative = worse.
 
     Attributes
     ----------
-    by : str
-        Which grouping: a key of `groups.GROUPINGS`.
-    code, meaning : str
-        The group: the item's code, and what it means.
-    inspections, falls : int
-    expected : float
-        Mean expected change.
-    observed, observed_low, observed_high : float
-        Mean change, and its 95 % interval.
     spearman, rmse : float or None
         None where the group is too small.
-    too_small : str
-        Why there are no figures, or no rank correlation; empty where there are.
     """
 
-    HEAD: ClassVar[tuple[str, ...]] = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
-    FOOT: ClassVar[str] = "the expected change lies outside the interval of the mean change."
+    HEAD = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
+    FOOT = "the expected change lies outside the interval of the mean change."
 
-    by: str
-    code: str
-    meaning: str
-    inspections: int
-    falls: int
-    expected: float
-    observed: float
-    observed_low: float
-    observed_high: float
     spearman: float | None
     rmse: float | None
-    too_small: str
 
     @property
-    def is_off(self) -> bool:
-        """Whether the expected change lies outside what the mean change allows, in a group of sufficient size."""
-        return self.rmse is not None and not self.observed_low <= self.expected <= self.observed_high
+    def loss(self) -> float | None:
+        return self.rmse
 
     def cells(self) -> tuple[str, ...]:
         return (
@@ -82,7 +60,7 @@ def change_figures(
         float(expected.mean()),
         float(change.mean()),
         *mean_interval(change),
+        too_small,
         None if too_small else figures.spearman,
         figures.rmse if count >= settings.least_inspections else None,
-        too_small,
     )

@@ -34,8 +34,8 @@ _ITEM = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A", "owner": 
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFigures:
-    """One group of held-out inspections.
+class Group:
+    """One group of held-out inspections: what was expected of it, and what came.
 
     Attributes
     ----------
@@ -45,18 +45,16 @@ class GroupFigures:
         The group: the item's code, and what it means.
     inspections, falls : int
     expected : float
-        Mean probability of a fall.
+        Mean of what was said.
     observed, observed_low, observed_high : float
-        Share that fell, and its 95 % interval (Wilson).
-    auc, brier : float or None
-        None where the group is too small.
+        Mean of what happened, and its 95 % interval.
     too_small : str
-        Why there are no figures, or no AUC; empty where there are.
+        Why there are no figures, or not all; empty where there are.
     """
 
     #: Headings of `cells`, and what the mark at an expectation means.
-    HEAD: ClassVar[tuple[str, ...]] = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
-    FOOT: ClassVar[str] = "the mean probability lies outside the interval of the share that fell."
+    HEAD: ClassVar[tuple[str, ...]]
+    FOOT: ClassVar[str]
 
     by: str
     code: str
@@ -67,17 +65,44 @@ class GroupFigures:
     observed: float
     observed_low: float
     observed_high: float
-    auc: float | None
-    brier: float | None
     too_small: str
 
     @property
+    def loss(self) -> float | None:
+        """Mean error of what was said; None where the group is too small."""
+        raise NotImplementedError
+
+    @property
     def is_off(self) -> bool:
-        """Whether the mean probability lies outside what the share that fell allows, in a group of sufficient size."""
-        return self.brier is not None and not self.observed_low <= self.expected <= self.observed_high
+        """Whether what was expected lies outside what the observed allows, in a group of sufficient size."""
+        return self.loss is not None and not self.observed_low <= self.expected <= self.observed_high
 
     def cells(self) -> tuple[str, ...]:
         """The figures as a table shows them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures(Group):
+    """The figures of probabilities: `expected` is a mean probability, `observed` the share that fell (Wilson).
+
+    Attributes
+    ----------
+    auc, brier : float or None
+        None where the group is too small.
+    """
+
+    HEAD = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
+    FOOT = "the mean probability lies outside the interval of the share that fell."
+
+    auc: float | None
+    brier: float | None
+
+    @property
+    def loss(self) -> float | None:
+        return self.brier
+
+    def cells(self) -> tuple[str, ...]:
         return (
             f"{self.expected:.1%}{' *' if self.is_off else ''}",
             f"{self.observed:.1%} ({self.observed_low:.1%} to {self.observed_high:.1%})",
@@ -155,9 +180,9 @@ def fall_figures(
         hits / count,
         low,
         high,
+        too_small,
         None if too_small else area_under_curve(falls, probability),
         float(((probability - falls) ** 2).mean()) if judged else None,
-        too_small,
     )
 
 
