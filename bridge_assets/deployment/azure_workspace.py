@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXTRA = "pip install 'bridge-assets[azure]'"
-
 _SIGN_IN = "set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET to credentials that are valid, or run az login"
 
 

@@ -10,7 +10,6 @@ Traffic and trail are written in one request.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.azure_endpoint import Endpoint
 from bridge_assets.deployment.azure_models import Models
-from bridge_assets.deployment.azure_workspace import EXTRA, Patience, Workspace, explained
+from bridge_assets.deployment.azure_workspace import Patience, Workspace, explained
 from bridge_assets.deployment.base import Deployment, Standing, deploy, trail_of, version_of
 from bridge_assets.deployment.bundle import Bundle, bundle_of
-from bridge_assets.deployment.errors import NotConfigured
+from bridge_assets.deployment.configured import check_configured
 from bridge_assets.deployment.lock import held, refuse_company
 from bridge_assets.deployment.probe import Probe
 from bridge_assets.deployment.tags import check_owner
@@ -67,19 +66,13 @@ class AzureMLEndpoint:
         settings = environment.azureml
         subscription = settings.subscription_id or os.environ.get("AZURE_SUBSCRIPTION_ID", "")
         needed = {
-            "SUBSCRIPTION_ID (or AZURE_SUBSCRIPTION_ID)": subscription,
-            "RESOURCE_GROUP": settings.resource_group,
-            "WORKSPACE": settings.workspace,
-            "IMAGE": settings.image,
+            "subscription_id": subscription,
+            "resource_group": settings.resource_group,
+            "workspace": settings.workspace,
+            "image": settings.image,
         }
-        lacking = [f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}" for name, value in needed.items() if not value]
-        if lacking or not _installed():
-            raise NotConfigured(
-                "Azure ML is not configured",
-                where="configs/environment.yaml, azureml",
-                why=f"Not set: {', '.join(lacking)}" if lacking else "azure-ai-ml or azure-identity is not installed",
-                do=f"set the keys there or these variables, and {EXTRA}" if lacking else EXTRA,
-            )
+        instead = {"subscription_id": "AZURE_SUBSCRIPTION_ID"}
+        check_configured("azureml", needed, "azure", "azure.ai.ml", "azure.identity", instead=instead)
         workspace = Workspace(
             subscription, settings.resource_group, settings.workspace, Patience(operation=settings.wait_minutes * 60)
         )
@@ -211,10 +204,3 @@ def deploy_model_azureml(model: Candidate | Bundle | Path | str, name: str, comp
     environment = environment.model_copy(update={"azureml": AzureMLSettings.model_validate(wanted)})
     target = AzureMLEndpoint.from_settings(environment, DataSettings.load().home_folder / "endpoints")
     return deploy(target, model if isinstance(model, Bundle) else bundle_of(model))
-
-
-def _installed() -> bool:
-    try:
-        return all(importlib.util.find_spec(name) for name in ("azure.ai.ml", "azure.identity"))
-    except ModuleNotFoundError:
-        return False

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-EXTRA = "pip install 'bridge-assets[gcp]'"
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.base import Deployment, Standing, deploy
 from bridge_assets.deployment.bundle import Bundle, bundle_of
+from bridge_assets.deployment.configured import check_configured, variable
 from bridge_assets.deployment.errors import DeploymentError, NotConfigured
 from bridge_assets.deployment.kubernetes_api import Cluster
 from bridge_assets.deployment.kubernetes_artifacts import Artifacts
@@ -45,7 +45,7 @@ from bridge_assets.deployment.kubernetes_release import (
 )
 from bridge_assets.deployment.kubernetes_rollout import Rollout, stalled_since
 from bridge_assets.deployment.lock import held
-from bridge_assets.environment import EnvironmentSettings, KubernetesSettings
+from bridge_assets.environment import EnvironmentSettings
 from bridge_assets.models.candidate import latest, named
 from bridge_assets.settings import DataSettings, project_folder
 from bridge_assets.storage import digest_of
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bridge_assets.deployment.probe import Probe
-
-_VARIABLE = "BRIDGE_ASSETS_ENVIRONMENT__KUBERNETES__{}"
 
 
 def deploy_model_kubernetes(yaml_path: str | Path) -> Deployment:
@@ -133,7 +131,8 @@ class KubernetesEndpoint:
             If a manifest is not understood, or they do not fit together.
         """
         settings = environment.kubernetes
-        _check_configured(settings)
+        needed = {"image": settings.image, "artifacts": settings.artifacts}
+        check_configured("kubernetes", needed, "k8s", "kubernetes")
         documents = read_manifests(project_folder() / settings.manifests, settings.namespace)
         check_release(documents)
         release = Release(tuple(documents), settings.name, environment.owner, settings.namespace, settings.image)
@@ -143,7 +142,7 @@ class KubernetesEndpoint:
             raise NotConfigured(
                 "the pods cannot read the bundle",
                 where=project_folder() / settings.manifests,
-                why=f"{_VARIABLE.format('ARTIFACTS')} is the path {settings.artifacts}, where no volume is mounted",
+                why=f"{variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is mounted",
                 do="mount the volume at this very path, or name a bucket. Nothing was sent",
             )
         cluster = Cluster(settings.context, settings.namespace)
@@ -271,15 +270,3 @@ class KubernetesEndpoint:
 
     def _canary(self, slot: str) -> str:
         return f"{self.release.name}-canary-{digest_of(slot)[:8]}"
-
-
-def _check_configured(settings: KubernetesSettings) -> None:
-    missing = [_VARIABLE.format(name.upper()) for name in ("image", "artifacts") if not getattr(settings, name)]
-    if missing or find_spec("kubernetes") is None:
-        install = "pip install 'bridge-assets[k8s]'"
-        raise NotConfigured(
-            "the Kubernetes endpoint is not configured",
-            where="configs/environment.yaml, section kubernetes",
-            why=f"Not set: {', '.join(missing)}" if missing else "The library kubernetes is not installed",
-            do=f"set these in the file or as variables; the extra is {install}" if missing else install,
-        )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from bridge_assets.deployment.bundle import SLOT
+from bridge_assets.deployment.configured import FILE, check_configured, variable
 from bridge_assets.deployment.errors import NotConfigured
 from bridge_assets.environment import SageMakerSettings
 from bridge_assets.storage import digest_of
@@ -135,21 +135,11 @@ def check(settings: SageMakerSettings) -> None:
     NotConfigured
         If a setting or boto3 is missing, or two settings exclude each other.
     """
-    where = "sagemaker in configs/environment.yaml"
-    variables = {
-        name: f"BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__{name.upper()}" for name in SageMakerSettings.model_fields
-    }
-    missing = [variables[name] for name in ("region", "role_arn", "image", "bucket") if not getattr(settings, name)]
-    installed = find_spec("boto3") is not None
-    if missing or not installed:
-        raise NotConfigured(
-            "the SageMaker endpoint is not configured",
-            where=where,
-            why="; ".join([f"Not set: {', '.join(missing)}"] * bool(missing) + ["boto3 is missing"] * (not installed)),
-            do="set them, or their keys in the file, and pip install 'bridge-assets[aws]'",
-        )
+    where = f"{FILE}, sagemaker"
+    needed = {name: getattr(settings, name) for name in ("region", "role_arn", "image", "bucket")}
+    check_configured("sagemaker", needed, "aws", "boto3")
     if not re.fullmatch(r"s3://[^/]+(/.*)?", settings.bucket):
-        why = f"{variables['bucket']} is {settings.bucket!r}"
+        why = f"{variable('sagemaker', 'bucket')} is {settings.bucket!r}"
         raise NotConfigured("this is no place in S3", where=where, why=why, do="set it to s3://bucket/folder")
     if settings.mode == "serverless":
         for name in ("capture_percent", "rollback_alarms"):
@@ -157,6 +147,6 @@ def check(settings: SageMakerSettings) -> None:
                 raise NotConfigured(
                     f"a serverless endpoint takes no {name}",
                     where=where,
-                    why=f"SageMaker has that for realtime and async endpoints only, and {variables[name]} is set",
-                    do=f"leave it out, or set {variables['mode']} to realtime",
+                    why=f"only realtime and async endpoints have that, and {variable('sagemaker', name)} is set",
+                    do=f"leave it out, or set {variable('sagemaker', 'mode')} to realtime",
                 )

@@ -18,14 +18,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.base import Deployment, Standing, deploy
 from bridge_assets.deployment.bundle import Bundle, bundle_of
+from bridge_assets.deployment.configured import FILE, check_configured, variable
 from bridge_assets.deployment.errors import DeploymentError, NotConfigured
-from bridge_assets.deployment.google_cloud import EXTRA, GoogleCloud, Patience
+from bridge_assets.deployment.google_cloud import GoogleCloud, Patience
 from bridge_assets.deployment.google_errors import explained
 from bridge_assets.deployment.lock import held, refuse_company
 from bridge_assets.deployment.probe import Probe
@@ -98,14 +98,15 @@ class VertexAIEndpoint:
         """
         settings = environment.vertexai
         project = settings.project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
-        said = {"PROJECT": project, "IMAGE": settings.image, "BUCKET": settings.bucket.startswith("gs://")}
-        lacking = [f"BRIDGE_ASSETS_ENVIRONMENT__VERTEXAI__{name}" for name, there in said.items() if not there]
-        if lacking or not _installed():
+        needed = {"project": project, "image": settings.image, "bucket": settings.bucket}
+        libraries = "google.cloud.aiplatform_v1", "google.cloud.storage"
+        check_configured("vertexai", needed, "gcp", *libraries, instead={"project": "GOOGLE_CLOUD_PROJECT"})
+        if not settings.bucket.startswith("gs://"):
             raise NotConfigured(
-                "Vertex AI is not configured",
-                where="configs/environment.yaml, vertexai",
-                why=f"Not set: {', '.join(lacking)}" if lacking else "google-cloud-aiplatform is not installed",
-                do=f"set the keys there or these variables (BUCKET is gs://...), and {EXTRA}" if lacking else EXTRA,
+                "this is no place in Cloud Storage",
+                where=f"{FILE}, vertexai",
+                why=f"{variable('vertexai', 'bucket')} is {settings.bucket!r}",
+                do="set it to gs://bucket/folder",
             )
         patience = Patience(operation=60 * settings.wait_minutes)
         cloud = GoogleCloud(project, settings.location, patience, api_endpoint=settings.api_endpoint)
@@ -239,10 +240,3 @@ class VertexAIEndpoint:
     @property
     def _registry(self) -> Registry:
         return Registry(self.cloud, self.owner, self.settings.name, self._archives)
-
-
-def _installed() -> bool:
-    try:
-        return all(map(find_spec, ("google.cloud.aiplatform_v1", "google.cloud.storage")))
-    except ModuleNotFoundError:
-        return False

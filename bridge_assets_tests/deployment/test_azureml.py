@@ -442,7 +442,7 @@ def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
     assert SUBSCRIPTION in opened(whole).page
     assert "1 x Standard_DS3_v2" in opened(whole).cost
     monkeypatch.setitem(sys.modules, "azure.ai.ml", None)
-    with pytest.raises(NotConfigured, match=r"not installed.*bridge-assets\[azure\]"):
+    with pytest.raises(NotConfigured, match=r"Not installed: azure\.ai\.ml.*bridge-assets\[azure\]"):
         opened(whole)
 
 

@@ -217,7 +217,7 @@ def test_missing_settings_are_said_in_one_line(here, monkeypatch):
     for name in ("ENVIRONMENT__KUBERNETES__IMAGE", "KUBERNETES__ARTIFACTS", "pip install 'bridge-assets[k8s]'"):
         assert name in said
     monkeypatch.setitem(sys.modules, "kubernetes", None)
-    with pytest.raises(NotConfigured, match=r"library kubernetes is not installed.*bridge-assets\[k8s\]"):
+    with pytest.raises(NotConfigured, match=r"Not installed: kubernetes.*bridge-assets\[k8s\]"):
         here.target()
 
 

@@ -362,8 +362,11 @@ def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, made):
     assert "\n" not in message
     for part in ("__VERTEXAI__PROJECT", "__VERTEXAI__IMAGE", "__VERTEXAI__BUCKET", "pip install 'bridge-assets[gcp]'"):
         assert part in message
-    settings = VertexAISettings(image="serve:1", bucket="gs://bucket/", least_replicas=2)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "of-the-shell")
+    elsewhere = EnvironmentSettings(vertexai=VertexAISettings(image="serve:1", bucket="s3://bucket"))
+    with pytest.raises(NotConfigured, match=r"__VERTEXAI__BUCKET is 's3://bucket'.*gs://bucket/folder"):
+        VertexAIEndpoint.from_settings(elsewhere, tmp_path)
+    settings = VertexAISettings(image="serve:1", bucket="gs://bucket/", least_replicas=2)
     target = VertexAIEndpoint.from_settings(EnvironmentSettings(vertexai=settings), tmp_path)
     assert target.address.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/of-the-shell/")
     assert target.page.endswith(f"/endpoints/{NAME}?project=of-the-shell")

@@ -270,7 +270,7 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, candida
             {},
             "Not set: BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__REGION, BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__ROLE_ARN, "
             "BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__IMAGE, BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__BUCKET. What to do: "
-            "set them, or their keys in the file, and pip install 'bridge-assets[aws]'.",
+            "set these variables, or their keys in the file, and pip install 'bridge-assets[aws]'.",
         ),
         ({**SETTINGS, "bucket": "/tmp"}, "SAGEMAKER__BUCKET is '/tmp'. What to do: set it to s3://bucket/folder."),
         ({**SETTINGS, "mode": "serverless", "capture_percent": 5}, "a serverless endpoint takes no capture_percent"),
@@ -288,7 +288,7 @@ def test_what_is_not_configured_is_said_in_one_line(aws, tmp_path, settings, sai
 
 def test_without_boto3_the_extra_is_named(make, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
-    with pytest.raises(NotConfigured, match=r"boto3 is missing.*pip install 'bridge-assets\[aws\]'"):
+    with pytest.raises(NotConfigured, match=r"Not installed: boto3.*pip install 'bridge-assets\[aws\]'"):
         make()
 
 
