@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+    from bridge_assets.models.resampling import Interval
+    from bridge_assets.models.scores import Scores
+
 #: First and last survey year that is tested; the outcome is known a year later.
 TESTED = (2009, 2011)
 
@@ -181,11 +184,9 @@ def show(held_out: pl.DataFrame) -> None:
     print("| forecast | AUC | average precision | Brier | falls in worst 10 % |\n|---|---|---|---:|---:|")
     for name, probability in said.items():
         figures = scores(falls, probability)
-        cells = [
-            f"{getattr(figures, figure):.3f} ({drawn[name][figure].low:.3f} to {drawn[name][figure].high:.3f})"
-            for figure in ("auc", "average_precision")
-        ]
-        print(f"| {name} | {' | '.join(cells)} | {figures.brier:.4f} | {figures.worst_10:.1%} |")
+        print(
+            f"| {name} | {' | '.join(_ranking(figures, drawn[name]))} | {figures.brier:.4f} | {figures.worst_10:.1%} |"
+        )
     judged = reliability(falls, said["model"], keys, resamples=100, seed=0)
     print(f"\nThe model: {judged.said}.\n" if judged else "")
 
@@ -198,14 +199,16 @@ def show_readings(panel: pl.DataFrame) -> None:
     print("|---|---:|---|---:|---:|---|---|")
     for years in (TESTED, *OTHER_YEARS):
         for known in (years[0] - 1, years[0]):
-            # Trained on is what is known before the first tested year: an outcome, so, a year before it is.
+            # The split trains on what was known before the first tested year. Outcomes that are dated a year earlier
+            # let in those of that year, too.
             earlier = panel.with_columns(pl.col("next_survey_year") - (known - years[0] + 1))
             for bridges, held_out in (
                 ("others", cross_fitted(earlier, {"model": model}, years)),
                 ("the same", by_time_alone(earlier, years)),
             ):
-                cells = [f"{years[0]} to {years[1]}", f"{known}", bridges, f"{held_out.height:,}"]
-                print(f"| {' | '.join(cells)} | {held_out['fall'].mean():.1%} | {' | '.join(_ranking(held_out))} |")
+                fell = f"{held_out['fall'].mean():.1%}"
+                cells = [f"{years[0]} to {years[1]}", f"{known}", bridges, f"{held_out.height:,}", fell]
+                print(f"| {' | '.join([*cells, *_ranking_of_model(held_out)])} |")
     print()
 
 
@@ -214,19 +217,23 @@ def show_hindsight(panel: pl.DataFrame) -> None:
     print(f"| {TESTED[0]} to {TESTED[1]}, told of the bridge | AUC | average precision |\n|---|---|---|")
     for name, what in HINDSIGHT.items():
         held_out = cross_fitted(panel, {"model": lambda split, name=name: model(split, (*FEATURES, name))})
-        print(f"| {what} | {' | '.join(_ranking(held_out))} |")
+        print(f"| {what} | {' | '.join(_ranking_of_model(held_out))} |")
     print()
 
 
-def _ranking(held_out: pl.DataFrame) -> list[str]:
-    """AUC and average precision of the model, each with its 95 % interval by bridge."""
+def _ranking_of_model(held_out: pl.DataFrame) -> list[str]:
+    """As `_ranking`, of the column `model`; bridges are drawn."""
     from bridge_assets.models.resampling import intervals
     from bridge_assets.models.scores import scores
 
     falls, said = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
     drawn, _ = intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)
-    figures, spread = scores(falls, said["model"]), drawn["model"]
+    return _ranking(scores(falls, said["model"]), drawn["model"])
+
+
+def _ranking(figures: Scores, drawn: Mapping[str, Interval]) -> list[str]:
+    """AUC and average precision, each with its 95 % interval."""
     return [
-        f"{getattr(figures, name):.3f} ({spread[name].low:.3f} to {spread[name].high:.3f})"
+        f"{getattr(figures, name):.3f} ({drawn[name].low:.3f} to {drawn[name].high:.3f})"
         for name in ("auc", "average_precision")
     ]
