@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import json
+import os
+from datetime import date
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
-from bridge_assets.storage import StorageError, digest, digest_of, replacing, write_json, write_parquet, write_text
+from bridge_assets.storage import (
+    StorageError,
+    as_json,
+    digest,
+    digest_of,
+    replacing,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -40,3 +55,117 @@ def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1}) != digest_of({"a": 2, "b": 2})
     table = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
     assert digest(write_parquet(table, tmp_path / "3")) == digest(write_parquet(table, tmp_path / "4"))
+
+
+def test_a_folder_above_that_is_not_there_is_made_and_one_that_is_there_is_kept(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        path = tmp_path / "a" / "b" / "file.txt"
+        assert write_text(content, path) == path
+        assert path.read_text() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_being_written_is_hidden_beside_the_file_under_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        for aside in (first, second):
+            assert aside.parent == tmp_path
+            assert aside.name.startswith(".file.txt.")
+            assert aside.name.endswith(".tmp")
+            aside.write_text(aside.name)
+
+
+def test_a_file_is_flushed_to_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch) -> None:
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append((os.fstat(number).st_ino, path.exists())))
+    path = tmp_path / "file.txt"
+    write_text("whole", path)
+    assert flushed == [(path.stat().st_ino, False)]
+
+
+def test_a_block_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match=r"file\.txt was not written: No such file"),
+        replacing(tmp_path / "file.txt"),
+    ):
+        pass
+
+
+def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> None:
+    path = write_text("before", tmp_path / "file.txt")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(StorageError) as caught, replacing(path) as aside:
+        aside.write_text("half")
+        raise full
+    assert caught.value.__cause__ is full
+    before, _, after = str(caught.value).partition(" MB free in ")
+    assert before.startswith(f"{path} was not written: No space left on device (")
+    assert after == (
+        f"{tmp_path}). The previous version, if there was one, is untouched. "
+        "What to do: free some space or correct the permissions, then run again"
+    )
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_free_space_is_said_in_megabytes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 7_000_000}))
+    with pytest.raises(StorageError, match=r"it broke \(7 MB free in"), replacing(tmp_path / "file.txt"):
+        raise OSError("it broke")
+
+
+def test_the_folder_that_is_named_is_the_nearest_that_is_there(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError) as caught:
+        write_text("x", Path("file") / "a" / "b.txt")
+    assert str(caught.value).startswith("file/a/b.txt was not written: ")
+    assert f"MB free in {tmp_path / 'file'})" in str(caught.value)
+
+
+def test_what_cannot_be_removed_does_not_hide_why_it_was_not_written(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="it broke"), replacing(tmp_path / "file.txt") as aside:
+        aside.mkdir()  # unlinking a folder fails
+        raise OSError("it broke")
+
+
+def test_a_table_that_was_half_written_does_not_replace_the_good_one(tmp_path: Path, monkeypatch) -> None:
+    good = pl.DataFrame({"a": [1]})
+    path = write_parquet(good, tmp_path / "table.parquet")
+
+    def half(table: pl.DataFrame, file: Path, **options: object) -> None:
+        file.write_bytes(b"PAR1 half")
+        raise pl.exceptions.ComputeError("No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    with pytest.raises(StorageError, match=r"table\.parquet was not written: No space left on device"):
+        write_parquet(good, path)
+    assert pl.read_parquet(path).equals(good)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_is_written_as_zstd_with_statistics(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    assert write_parquet(pl.DataFrame({"a": [1, 2]}), path) == path
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    assert (column.compression, column.statistics.min, column.statistics.max) == ("ZSTD", 1, 2)
+
+
+def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    assert write_text("é", tmp_path / "file").read_bytes() == b"\xc3\xa9"
+
+
+def test_json_is_for_people_and_ends_with_a_line(tmp_path: Path) -> None:
+    assert as_json({"b": [1], "a": "é"}) == '{\n  "a": "é",\n  "b": [\n    1\n  ]\n}\n'
+    path = write_json({"a": "é"}, tmp_path / "file.json")
+    assert path == tmp_path / "file.json"
+    assert path.read_text(encoding="utf-8") == as_json({"a": "é"})
+
+
+def test_a_digest_is_the_sha_256(tmp_path: Path) -> None:
+    expected = hashlib.sha256(b"abc").hexdigest()
+    assert expected == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest(write_text("abc", tmp_path / "file")) == expected
+    assert digest_of({"b": 1, "a": "é"}) == hashlib.sha256(json.dumps({"a": "é", "b": 1}).encode()).hexdigest()
+    assert digest_of(date(2020, 1, 2)) == digest_of("2020-01-02")

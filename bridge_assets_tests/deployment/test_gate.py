@@ -7,10 +7,13 @@ from itertools import combinations, product
 import pytest
 
 from bridge_assets.deployment.gate import (
+    CHAMPION,
     REQUIRED,
     Decision,
     Evaluation,
+    Finding,
     GateClosed,
+    Override,
     Requirement,
     ask,
     let_through,
@@ -184,3 +187,121 @@ def test_a_reason_passes_a_closed_gate_and_is_kept():
     override = let_through(closed(), "  bridge 12 closed, old model cannot score it ")
     assert override is not None
     assert override.reason == "bridge 12 closed, old model cannot score it"
+
+
+@pytest.mark.parametrize("length", [9, 10, 11])
+def test_a_reason_of_ten_characters_is_one(length):
+    reason = "crack in 72"[:length]
+    if length < 10:
+        with pytest.raises(GateClosed) as caught:
+            let_through(closed(), reason)
+        assert str(caught.value) == (
+            f"'crack in ' is no reason to override (at least 10 characters); {closed().explain()}"
+        )
+    else:
+        assert let_through(closed(), f" {reason}\n") == Override(reason)
+
+
+@pytest.mark.parametrize("reason", [None, ""])
+def test_without_any_reason_only_the_findings_are_said(reason):
+    with pytest.raises(GateClosed) as caught:
+        let_through(closed(), reason)
+    assert str(caught.value) == closed().explain()
+
+
+def test_what_is_required_is_what_the_assets_check():
+    assert [str(each) for each in REQUIRED] == [
+        "training_set:inputs_passed_their_checks",
+        "training_set:no_leakage",
+        "bridge_model:beats_baselines",
+        "quantized_model:keeps_the_probabilities",
+        "onnx_model:parity",
+        "bridge_model:probabilities_come_true",
+        "onnx_model:not_worse_than_champion",
+    ]
+    assert REQUIRED[-1] == CHAMPION
+
+
+PARITY = Requirement("onnx_model", "parity")
+
+
+def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -> Finding:
+    """What the gate finds of one check."""
+    digest = STAGES["onnx_model"]
+    recorded = [
+        Evaluation("onnx_model", "parity", passed, digest if here else OTHER, float(when), f"{when}" * 12, detail)
+        for passed, here, when in history
+    ]
+    [finding] = ask("v1", STAGES if stages is None else stages, recorded, required=[PARITY]).findings
+    return finding
+
+
+def test_each_state_says_what_to_do():
+    assert found((True, True, 1)).what_to_do == ""
+    assert (
+        found((False, True, 1)).what_to_do
+        == "correct what it says, then materialise onnx_model and what follows it, together with the checks"
+    )
+    assert found().what_to_do == "it was never evaluated: materialise onnx_model together with its checks"
+    assert found((True, False, 1)).what_to_do == (
+        "it judged eeeeeeeeeeee, this version's onnx_model is dddddddddddd: "
+        "materialise onnx_model together with its checks"
+    )
+    for made in ({}, {"onnx_model": ""}):
+        never = found((True, True, 1), stages=made)
+        assert never.what_to_do == "this version has no onnx_model: materialise onnx_model together with its checks"
+        assert (never.expected, never.evaluation, never.said) == (None, None, "")
+
+
+def test_the_newest_evaluation_of_this_version_is_the_one_that_is_shown():
+    assert found().expected == STAGES["onnx_model"]
+    assert found().said == ""
+    shown = found((True, True, 1), (False, True, 3), (True, True, 2), (True, False, 4))
+    assert shown.said == "said (run 33333333)"
+    assert shown.expected == STAGES["onnx_model"]
+    outdated = found((True, False, 1), (False, False, 3), (True, False, 2))
+    assert (outdated.said, outdated.expected) == ("said (run 33333333)", STAGES["onnx_model"])
+
+
+def test_what_a_check_said_is_written_on_one_line():
+    assert found((True, True, 1), detail=" two\n lines ").said == "two lines (run 11111111)"
+    assert found((True, True, 1), detail="").said == "no detail (run 11111111)"
+
+
+def test_an_evaluation_needs_no_detail():
+    assert Evaluation("onnx_model", "parity", True, OTHER, 1.0, "run").detail == ""
+
+
+def decide(*histories: tuple[bool, bool, int]) -> Decision:
+    """A decision of two checks, the first with these evaluations, the second never evaluated."""
+    return Decision("v1", (found(*histories), Finding(CHAMPION, "missing", STAGES["onnx_model"])))
+
+
+def test_the_findings_are_explained_line_by_line():
+    never = "it was never evaluated: materialise onnx_model together with its checks"
+    assert decide((True, True, 1)).explain().splitlines() == [
+        "the gate is closed for model version v1: 1 of 2 checks stand in the way",
+        f"  onnx_model:not_worse_than_champion missing. What to do: {never}",
+        "  onnx_model:parity passed: said (run 11111111)",
+    ]
+    assert Decision("v1", (found((True, True, 1)),)).explain().splitlines() == [
+        "the gate is open for model version v1: 1 checks passed",
+        "  onnx_model:parity passed: said (run 11111111)",
+    ]
+
+
+def test_the_findings_are_a_table():
+    never = "it was never evaluated: materialise onnx_model together with its checks"
+    what = "correct what it says, then materialise onnx_model and what follows it, together with the checks"
+    assert decide((False, True, 1)).markdown().splitlines() == [
+        "|check|state|what it said and what to do|",
+        "|---|---|---|",
+        f"|onnx_model:parity|failed|said (run 11111111). {what}|",
+        f"|onnx_model:not_worse_than_champion|missing|{never}|",
+    ]
+
+
+def test_a_closed_gate_carries_its_decision_and_what_is_said_before_it():
+    raised = GateClosed(decide(), "by hand; ")
+    assert raised.decision == decide()
+    assert str(raised) == f"by hand; {decide().explain()}"
