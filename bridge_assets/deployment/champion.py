@@ -117,7 +117,7 @@ def compare(
     share = settings.split.holdout_structures
     unseen = _unseen(holdout, float(champion.manifest["made_from"].get("holdout_structures", share)))
     falls = unseen["fall"].to_numpy().astype(bool)
-    if falls.all() or not falls.any() or len(falls) < gate.holdout_inspections or falls.sum() < gate.holdout_falls:
+    if falls.all() or len(falls) < gate.holdout_inspections or falls.sum() < gate.holdout_falls:
         few = f"only {len(falls):,} inspections with {int(falls.sum()):,} falls are held out from both"
         return _by_record(candidate, champion, gate, few, task)
     answers = {"model": _answers(candidate, unseen), "champion": _answers(champion, unseen)}
@@ -205,7 +205,8 @@ def _recorded_gains(version: Candidate, task: Task) -> list[float]:
         gains = [judged.gain(judged.of(figures["model"]), judged.of(figures[judged.over])) for judged in task.judged]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [gain for gain in gains if gain is not None] if None not in gains else []
+    known = [gain for gain in gains if gain is not None]
+    return known if len(known) == len(gains) else []
 
 
 def _lost(gain: float | None) -> float | None:
