@@ -5,6 +5,7 @@
 #   make test    set up, pass the tests
 #   make lint types    style, layers and types         make format    rewrite to the style
 #   make bench   measure, as ratios                    make lock      resolve the lock anew
+#   make mutants do the tests of the core modules notice a wrong line? By hand: minutes a module; ARGS="--module gate"
 #   make schema  write docs/schema.md and the columns of the dbt sources from the declarations
 #   make clean   remove the environment and caches; what was made stays in var/
 
@@ -18,7 +19,7 @@ UV_VERSION := 0.13.9
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: setup sample run dev test lint types format bench schema lock clean
+.PHONY: setup sample run dev test lint types format bench mutants schema lock clean
 
 setup: $(READY) $(MANIFEST)
 
@@ -59,6 +60,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+mutants: setup
+	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml

@@ -1,0 +1,249 @@
+"""`python -m benchmarks.mutants` (`make mutants`): do the tests of the core modules notice when a line is wrong?
+
+A fixed sample of each module's mutants (`benchmarks.mutations`) meets that module's tests; the table says how many were
+killed and names every survivor. Run by hand: it takes minutes a module. The checkout is never written to: tests run in
+copies of it that go when the run ends.
+
+Why it is our own: mutmut 3 leaves module level and whatever is decorated alone (our dataclasses, assets and checks) and
+works in a folder of the checkout; cosmic-ray edits the file in place, where a killed run leaves it, and starts Python
+anew for every mutant. Neither samples, scores by module or knows SQL. Here one process a module imports the libraries
+that its tests need, and nothing of ours; each mutant is a fork of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.mutations import MUTATIONS, Mutant
+
+PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
+
+#: Module -> what pytest is given: the files whose business the module is, the fast ones first.
+#: A dbt model meets dbt's unit tests and checks, on the records of the test file named.
+MODULES: dict[str, tuple[str, ...]] = {
+    "bridge_assets/deployment/gate.py": (f"{TESTS}/deployment/test_gate.py",),
+    "bridge_assets/deployment/base.py": (f"{TESTS}/deployment/test_base.py",),
+    "bridge_assets/deployment/champion.py": (f"{TESTS}/deployment/test_champion.py",),
+    "bridge_assets/deployment/challenge.py": (f"{TESTS}/deployment/test_challenge.py",),
+    "bridge_assets/orchestration/evidence.py": (f"{TESTS}/orchestration/test_evidence.py",),
+    "bridge_assets/storage.py": (f"{TESTS}/test_storage.py",),
+    "bridge_assets/nbi/records.py": (f"{TESTS}/nbi/test_records.py",),
+    "bridge_assets/nbi/fields.py": (f"{TESTS}/nbi/test_records.py",),
+    "bridge_assets/nbi/decode.py": (f"{TESTS}/nbi/test_decode.py",),
+    "bridge_assets/models/split.py": (f"{TESTS}/models/test_split.py",),
+    "bridge_assets/models/quantization.py": (f"{TESTS}/models/test_quantization.py",),
+    "bridge_assets/models/forest.py": (f"{TESTS}/models/test_forest.py", f"{TESTS}/models/test_quantization.py"),
+    "bridge_assets/data/validation.py": (f"{TESTS}/data/test_validation.py",),
+    "bridge_assets/serve/contracts.py": (f"{TESTS}/serve/test_contracts.py", f"{TESTS}/serve/test_rows.py"),
+    "dbt_project/models/marts/inventory/fct_condition_transitions.sql": (f"{TESTS}/test_dbt_project.py",),
+}
+LEAST_SCORE = 95.0
+#: A mutant has five times as long as the module as it is, and this much; what takes longer counts as killed.
+SECONDS_MORE = 10
+#: Mutants that change nothing anybody could see: `module | line | mutation | reason` a line.
+EQUIVALENT = "benchmarks/equivalent_mutants.txt"
+#: Neither copied nor needed: what was made, what was installed, what git keeps.
+NOT_COPIED = (".git", ".venv", "var", "logs", ".*_cache", ".hypothesis", "*.egg-info", "node_modules")
+
+
+@dataclass
+class Score:
+    """What became of a module's mutants, without the equivalent ones."""
+
+    module: str
+    mutants: int = 0
+    survivors: list[Mutant] = field(default_factory=list)
+
+    @property
+    def percent(self) -> float:
+        return 100 * (1 - len(self.survivors) / self.mutants) if self.mutants else 100.0
+
+
+def chosen(project: Path, module: str, most: int, seed: int) -> list[Mutant]:
+    """A seeded sample of a module's mutants, in the order of the text, without those listed as equivalent."""
+    mutants = MUTATIONS[Path(module).suffix]((project / module).read_text())
+    listed = project / EQUIVALENT
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    entries = {line.rsplit(" | ", 1)[0] for line in lines if line.startswith(f"{module} | ")}
+    named = {f"{module} | {mutant.before} | {mutant.name}": mutant for mutant in mutants}
+    if stale := sorted(entries - named.keys()):
+        raise SystemExit(f"{EQUIVALENT} names mutants that are there no more; remove or correct:\n" + "\n".join(stale))
+    left = [mutant for mutant in mutants if f"{module} | {mutant.before} | {mutant.name}" not in entries]
+    return sorted(random.Random(seed).sample(left, min(most, len(left))), key=mutants.index)
+
+
+class Copy:
+    """A copy of the project, with a scratch folder, in which one mutant at a time is tested."""
+
+    def __init__(self, project: Path, folder: Path, module: str, tests: Sequence[str]) -> None:
+        self.root, self.scratch, self.module, self.tests = folder / "project", folder / "scratch", module, tests
+        shutil.copytree(project, self.root, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        self.scratch.mkdir()
+        self.text = (self.root / module).read_text()
+
+    def start(self, mutant: Mutant | None, seconds: float, imported: Path | None = None) -> int:
+        """Fork a process that tests the mutant (None = the module as it is) and exits 0 where the tests pass.
+
+        After so many seconds the system ends it. Names of what it imported go to the file `imported`.
+        """
+        (self.root / self.module).write_text(mutant.apply(self.text) if mutant else self.text)
+        # Compiled files are recognised by size and second: that of another mutant could be taken for this one's.
+        for compiled in (self.root / self.module).parent.glob(f"__pycache__/{Path(self.module).stem}.*.pyc"):
+            compiled.unlink()
+        if process := os.fork():
+            return process
+        code = 70  # where Python itself fails, below
+        try:
+            os.setsid()
+            signal.alarm(max(1, round(seconds)))
+            code = self._test(imported)
+        finally:
+            os._exit(code)
+
+    def _test(self, imported: Path | None) -> int:
+        output = os.open(self.scratch / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.chdir(self.root)
+        sys.dont_write_bytecode = imported is None
+        sys.path[:0] = [str(self.root), str(self.root / TESTS)]
+        # For what the tests start; and a killed test leaves its files where they go with the copy.
+        os.environ |= {"PYTHONPATH": str(self.root), "TMPDIR": str(self.scratch), "PYTHONDONTWRITEBYTECODE": "1"}
+        tempfile.tempdir = None
+        with contextlib.suppress(ImportError):
+            from hypothesis import Phase, settings
+
+            # The same examples for every mutant, and no search for the smallest one that fails.
+            always = settings(derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate))
+            settings.register_profile("mutants", always)
+            settings.load_profile("mutants")
+        code = self._dbt() if self.module.endswith(".sql") else self._pytest()
+        if imported:
+            files = {name: getattr(module, "__file__", None) or "" for name, module in [*sys.modules.items()]}
+            if self.module.endswith(".py") and str(self.root / self.module) not in files.values():
+                print(f"the tests never import {self.module}")
+                return 70
+            # What is mutated must not be imported before; with SQL that is nothing of Python.
+            ours = str(self.root if self.module.endswith(".py") else self.root / TESTS)
+            names = [name for name, file in files.items() if file and not file.startswith(ours)]
+            imported.write_text(json.dumps(names))
+        return code
+
+    def _pytest(self) -> int:
+        import pytest
+
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", f"--basetemp={self.scratch / 'pytest'}"]
+        return int(pytest.main([*options, *self.tests]))
+
+    def _dbt(self) -> int:
+        spec = importlib.util.spec_from_file_location("dbt_tests", self.root / self.tests[0])
+        assert spec and spec.loader
+        sys.modules["dbt_tests"] = dbt_tests = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(dbt_tests)
+        warehouse, model = dbt_tests.Warehouse(self.scratch / "warehouse"), Path(self.module).stem
+        if not warehouse.folder.exists():
+            dbt_tests.write_records(dbt_tests.RECORDS, warehouse.lake)
+            warehouse.dbt("run", "--select", f"+{model}")
+        statuses = warehouse.dbt("build", "--select", model)
+        return 0 if set(statuses.values()) <= {"success", "pass", "warn"} else 1
+
+
+def killed(project: Path, module: str, tests: Sequence[str], mutants: list[Mutant], jobs: int) -> Iterator[int]:
+    """Test each mutant; yields, as they end, index + 1 of one that was killed and -(index + 1) of a survivor."""
+    os.environ.setdefault("BRIDGE_ASSETS_REAL_DATA", str(project.parent / "shared" / "data"))
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        first = Copy(project, folder / "0", module, tests)
+        for imported in (folder / "imported.json", None):  # cold, to learn what to import; then warm, to take the time
+            began = time.monotonic()
+            _, status = os.waitpid(first.start(None, 1800, imported), 0)
+            if status:
+                said = (first.scratch / "output.txt").read_text()[-3000:]
+                raise SystemExit(f"{module}: its tests do not pass as it is ({status >> 8 or status}):\n{said}")
+            seconds = time.monotonic() - began
+            for name in json.loads(imported.read_text()) if imported else ():
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+        print(f"{module}: {len(mutants)} mutants, {seconds:.1f} s without", file=sys.stderr, flush=True)
+        copies = [first, *(Copy(first.root, folder / str(job), module, tests) for job in range(1, jobs))]
+        waiting, running = [*enumerate(mutants)], {}
+        try:
+            while waiting or running:
+                while waiting and copies:
+                    index, mutant = waiting.pop(0)
+                    copy = copies.pop()
+                    running[copy.start(mutant, 5 * seconds + SECONDS_MORE)] = index, copy
+                process, status = os.wait()
+                index, copy = running.pop(process)
+                _end_group(process)
+                copies.append(copy)
+                yield index + 1 if status else -(index + 1)
+        finally:
+            for process in running:
+                _end_group(process)
+
+
+def _end_group(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it left nothing running
+        os.killpg(process, signal.SIGKILL)
+
+
+def score(project: Path, module: str, tests: Sequence[str], *, most: int, seed: int, jobs: int) -> Score:
+    """Test a sample of a module's mutants in a process of its own, so that nothing of one is imported in the next."""
+    mutants = chosen(project, module, most, seed)
+    reading, writing = os.pipe()
+    if not (process := os.fork()):
+        code = 1
+        try:
+            os.close(reading)
+            for each in killed(project, module, tests, mutants, jobs):
+                os.write(writing, f"{each}\n".encode())
+            code = 0
+        except SystemExit as problem:
+            print(problem, file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as results:
+        ended = [int(line) for line in results]
+    if os.waitpid(process, 0)[1]:
+        sys.exit(f"{module} was not scored, see above")
+    return Score(module, len(mutants), [mutants[-each - 1] for each in sorted(ended, reverse=True) if each < 0])
+
+
+def main(arguments: Sequence[str], project: Path = PROJECT, modules: Mapping[str, tuple[str, ...]] = MODULES) -> int:
+    """Score the modules and print the table; returns 1 where one is below `LEAST_SCORE`."""
+    parser = argparse.ArgumentParser("python -m benchmarks.mutants")
+    parser.add_argument("--module", action="append", help="part of a path; may be given more than once")
+    parser.add_argument("--most", type=int, default=40, help="mutants of a module (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once (default: one a processor)")
+    asked = parser.parse_args(arguments)
+    if not (wanted := [each for each in modules if not asked.module or any(part in each for part in asked.module)]):
+        parser.error(f"no module matches {asked.module}. There are: {', '.join(modules)}")
+    scores = [score(project, each, modules[each], most=asked.most, seed=asked.seed, jobs=asked.jobs) for each in wanted]
+    width = max(len(each.module) for each in scores)
+    print(f"{'module':{width}}  mutants  killed  survived  score")
+    for each in scores:
+        lost = len(each.survivors)
+        print(f"{each.module:{width}}  {each.mutants:7}  {each.mutants - lost:6}  {lost:8}  {each.percent:4.0f} %")
+    for module, mutant in ((each.module, mutant) for each in scores for mutant in each.survivors):
+        print(f"\n{module}:{mutant.line}: {mutant.name}\n- {mutant.before}\n+ {mutant.after}")
+    return int(any(each.percent < LEAST_SCORE for each in scores))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
