@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from copy import copy
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, Rando
 from bridge_assets.models.errors import FeatureError, FeatureRangeError, ModelError
 from bridge_assets.models.forest import Float16Forest
 from bridge_assets.models.onnx_parity import random_rows, threshold_rows
-from bridge_assets.models.quantization import _round_down, quantize_rf, to_float16_grid
+from bridge_assets.models.quantization import _refuse_missing_values, _round_down, quantize_rf, to_float16_grid
 
 
 def breadth_first_numbers(tree) -> dict[int, int]:
@@ -112,6 +113,16 @@ def test_more_than_256_features_fit():
     assert (forest.apply(rows) == leaves_by_scikit_learn(model, rows)).all()
 
 
+@pytest.mark.parametrize(("count", "dtype"), [(256, np.uint8), (257, np.uint16)])
+def test_the_last_of_256_and_of_257_features_is_the_one_that_decides(count, dtype):
+    rows = np.zeros((20, count), dtype=np.float32)
+    rows[10:, -1] = 1
+    forest = quantize_rf(RandomForestClassifier(3, random_state=0).fit(rows, rows[:, -1] > 0))
+    assert forest.feature.dtype == dtype
+    assert forest.feature.tolist() == [count - 1] * 3
+    assert forest.predict_proba(rows)[:, 1].tolist() == [0.0] * 10 + [1.0] * 10
+
+
 def test_what_it_was_made_from_is_kept(model, training):
     import sklearn
 
@@ -165,6 +176,65 @@ def test_a_forest_trained_on_missing_values_is_refused(share, grid_rows):
     model = RandomForestClassifier(10, random_state=0).fit(rows, grid_rows[:, 0] + random.normal(size=len(rows)) > 0)
     with pytest.raises(ModelError, match="trained on missing values"):
         quantize_rf(model)
+
+
+def test_a_root_that_has_learnt_from_missing_values_is_refused():
+    """The root is the one inner node: six rows go left, and the missing values right, to the smaller side."""
+    rows = np.zeros((10, 3))
+    rows[6:8, 2], rows[8:, 2] = 1, np.nan
+    classifier = RandomForestClassifier(1, max_depth=1, bootstrap=False, random_state=0)
+    model = classifier.fit(rows, np.arange(10) >= 6)
+    assert model.estimators_[0].tree_.node_count == 3
+    with pytest.raises(ModelError, match=r"trained on missing values \(tree 0, feature 2\)"):
+        quantize_rf(model)
+    filled = copy(classifier).fit(np.nan_to_num(rows, nan=1), np.arange(10) >= 6)
+    assert quantize_rf(filled).tree_nodes.tolist() == [3]
+    filled.estimators_ = [*filled.estimators_, *model.estimators_]
+    with pytest.raises(ModelError, match=r"\(tree 1, feature 2\)"):
+        quantize_rf(filled)
+
+
+def tree_of(missing_go_to_left=(1, 0, 0), thresholds=(0.5, 0.5, 0.5), samples=(9, 6, 3, 2, 4, 2, 1)):
+    """Seven nodes, three of them inner: the root on feature 4, its left child on 5, its right child on 6."""
+    return SimpleNamespace(
+        children_left=np.array([1, 3, 5, -1, -1, -1, -1]),
+        children_right=np.array([2, 4, 6, -1, -1, -1, -1]),
+        n_node_samples=np.array(samples),
+        missing_go_to_left=np.array([*missing_go_to_left, 0, 0, 0, 0], dtype=np.uint8),
+        threshold=np.array([*thresholds, -2, -2, -2, -2]),
+        feature=np.array([4, 5, 6, -2, -2, -2, -2]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "feature"),
+    [
+        ({"missing_go_to_left": (0, 0, 1)}, 4),
+        ({"missing_go_to_left": (1, 1, 0)}, 5),
+        ({"missing_go_to_left": (1, 0, 0)}, 6),
+        ({"thresholds": (np.inf, 0.5, 0.5)}, 4),
+        ({"thresholds": (0.5, 0.5, -np.inf)}, 6),
+    ],
+)
+def test_the_first_node_that_has_learnt_from_missing_values_is_named(changes, feature):
+    ways = {"missing_go_to_left": (1, 0, 1)}
+    _refuse_missing_values(tree_of(**ways), 3)
+    with pytest.raises(ModelError, match=rf"\(tree 3, feature {feature}\)"):
+        _refuse_missing_values(tree_of(**(ways | changes)), 3)
+
+
+def test_where_both_sides_are_equal_missing_values_go_right():
+    equal = (8, 4, 4, 2, 2, 2, 2)
+    _refuse_missing_values(tree_of((0, 0, 0), samples=equal), 0)
+    with pytest.raises(ModelError, match="feature 4"):
+        _refuse_missing_values(tree_of((1, 0, 0), samples=equal), 0)
+
+
+def test_the_largest_value_that_float16_holds_is_kept():
+    model = RandomForestRegressor(1, bootstrap=False).fit([[0.0], [1.0]], [65504.0, -65504.0])
+    assert quantize_rf(model).predict(np.array([[0.0], [1.0]])).tolist() == [65504.0, -65504.0]
+    with pytest.raises(ModelError, match="the forest predicts 65600, which float16 cannot hold"):
+        quantize_rf(RandomForestRegressor(1, bootstrap=False).fit([[0.0], [1.0]], [0.0, -65600.0]))
 
 
 def test_values_are_put_on_the_nearest_point_of_the_grid():

@@ -73,6 +73,51 @@ def test_the_held_out_structures_are_the_same_on_every_machine():
     assert holdout_rows(split)["structure_key"].to_list() == ["01-4", "01-5", "01-10"]
 
 
+def test_the_two_sides_share_no_structure_and_no_year():
+    waits = {2001: 1, 2004: 3, 2006: 4, 2009: 1, 2010: 1, 2012: None}
+    table = table_of([(structure, year, wait, False) for structure in range(12) for year, wait in waits.items()])
+    split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=2))
+    train, holdout = train_rows(split), holdout_rows(split)
+    # Held out are the inspections of 2009 and 2010 of three structures; known before 2009 were those of 2001 and 2004.
+    held_out = ["01-4", "01-5", "01-10"]
+    others = ["01-0", "01-1", "01-2", "01-3", "01-6", "01-7", "01-8", "01-9", "01-11"]
+    assert holdout["structure_key"].unique(maintain_order=True).to_list() == held_out
+    assert train["structure_key"].unique(maintain_order=True).to_list() == others
+    assert holdout["survey_year"].to_list() == [2009, 2010] * 3
+    assert train["survey_year"].to_list() == [2001, 2004] * 9
+    assert split.filter(pl.col("split") == "unused").height == 72 - 6 - 18
+
+
+def test_an_outcome_of_the_first_held_out_year_is_not_trained_on():
+    table = table_of([(structure, year, 1, False) for structure in range(12) for year in (2007, 2008, 2009)])
+    split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=1))
+    assert set(train_rows(split)["survey_year"]) == {2007}, "the outcome of 2008 was found in 2009"
+
+
+def test_an_outcome_that_is_not_known_is_on_neither_side():
+    """A next inspection beyond the horizon says nothing of the label, though its year is known."""
+    table = table_of([(structure, year, 1, False) for structure in range(12) for year in (2001, 2003, 2009)])
+    censored = table.with_columns(fall=pl.when(pl.col("survey_year") != 2003).then("fall"))
+    split = split_inspections(censored, SplitSettings(holdout_structures=0.3, holdout_years=1))
+    assert set(train_rows(split)["survey_year"]) == {2001}
+    assert set(holdout_rows(split)["survey_year"]) == {2009}
+    later = split_at(table.with_columns(fall=pl.lit(None, dtype=pl.Boolean)), 2003, 2009, 0.3)
+    assert later["split"].to_list() == ["unused"] * 36
+
+
+def test_an_offset_turns_the_circle_of_fractions_forwards():
+    table = table_of([(structure, 2009, 1, False) for structure in range(12)])
+    # SHA-256 of "x" and the key, plus three quarters, below 0.3 of the range, worked out by sha256sum.
+    turned = holdout_rows(split_at(table, 2009, 2009, 0.3, offset=0.75, salt="x"))
+    assert turned["structure_key"].to_list() == [f"01-{number}" for number in (1, 3, 4, 6, 8, 9, 10)]
+
+
+def test_without_a_known_outcome_every_inspection_is_unused():
+    table = table_of([(structure, 2010, None, None) for structure in range(5)])
+    assert split_inspections(table, SplitSettings())["split"].to_list() == ["unused"] * 5
+    assert split_inspections(table.clear(), SplitSettings()).columns == [*table.columns, "split"]
+
+
 def test_the_share_of_structures_held_out_is_the_one_asked_for():
     table = table_of([(structure, 2010, 1, False) for structure in range(5000)])
     held_out = holdout_rows(split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=1)))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import polars as pl
@@ -12,6 +15,9 @@ from serving import serving
 
 from bridge_assets.deployment.package import Package
 from bridge_assets.deployment.probe import compare
+from bridge_assets.serve.answering import Answering
+from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
+from bridge_assets.serve.rows import Refused
 
 
 @pytest.fixture
@@ -171,3 +177,197 @@ def test_kserve_refuses(client, tensors, message):
 def test_the_name_of_a_kserve_model_is_the_containers_to_say(bundle):
     with serving(bundle, BRIDGE_ASSETS_MODEL_NAME="falls") as url:
         assert httpx.get(f"{url}/v2/models/falls").json()["name"] == "falls"
+
+
+# What follows asks the functions themselves, without a server: each case takes a millisecond.
+
+KSERVE = kserve("falls")
+NAMES = ("age", "span", "traffic")
+JSON = "application/json"
+
+
+def parsed(contract: Contract, body: Any, media_type: str = JSON):
+    """What a contract reads; the rows as tuples, None where a value is missing."""
+    request = contract.read(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, NAMES)
+    assert request.table.columns == list(NAMES)
+    return request.table.fill_nan(None).rows(), request.id
+
+
+def refusal(contract: Contract, body: Any, media_type: str = JSON) -> tuple[int, str]:
+    with pytest.raises(Refused) as refused:
+        parsed(contract, body, media_type)
+    return refused.value.status, str(refused.value)
+
+
+ROWS = [{"age": 1, "span": 2, "traffic": 3}, {"traffic": 6, "age": None}]
+READ = [(1.0, 2.0, 3.0), (None, None, 6.0)]
+
+
+@pytest.mark.parametrize(
+    "contract", [INSTANCES, SAGEMAKER, VERTEX, AZUREML], ids=["all", "sagemaker", "vertex", "azure"]
+)
+def test_instances_are_read_alike_by_every_contract(contract):
+    assert parsed(contract, {"instances": ROWS}) == (READ, None)
+    assert refusal(contract, {})[1] == "instances: expected a list of rows, found null"
+    assert refusal(contract, {"instances": ROWS, "rows": []})[1].startswith("the body: there is no 'rows'; expected")
+
+
+def test_the_keys_that_a_contract_knows_are_named():
+    expected = {
+        INSTANCES: "'instances'",
+        VERTEX: "'instances', 'parameters'",
+        AZUREML: "'instances', 'input_data'",
+        KSERVE: "'id', 'parameters', 'inputs', 'outputs'",
+    }
+    for contract, names in expected.items():
+        assert refusal(contract, {"x": 1}) == (400, f"the body: there is no 'x'; expected {names}")
+
+
+def test_sagemaker_reads_csv_by_the_names_of_its_first_row():
+    expected = [(2.0, None, 1.0), (None, None, 3.0)]
+    assert parsed(SAGEMAKER, b"traffic, age\n1,2\n3,\n", "text/csv") == (expected, None)
+    assert parsed(SAGEMAKER, b'\xef\xbb\xbf"traffic",age\r\n1,2\r\n3, ', "text/csv") == (expected, None)
+    assert parsed(SAGEMAKER, b"age\n", "text/csv") == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "expected"),
+    [
+        (b"", "text/csv", (422, "the body is empty; the first row of a CSV names the features")),
+        (b"\xff", "text/csv", (400, "the body is no CSV: 'utf-8' codec can't decode byte 0xff")),
+        (b'age\n"1', "text/csv", (400, "the body is no CSV: unexpected end of data")),
+        (b'age\n"1"2', "text/csv", (400, "the body is no CSV: ',' expected after '\"'")),
+        (
+            b"age\nold",
+            "text/csv",
+            (422, "row 0: feature 'age': expected a finite number or null, found the text 'old'"),
+        ),
+        (b"{}", "text/plain", (415, "text/plain is not understood; send application/json or text/csv")),
+    ],
+)
+def test_sagemaker_says_what_it_does_not_understand(body, media_type, expected):
+    status, message = refusal(SAGEMAKER, body, media_type)
+    assert (status, message[: len(expected[1])]) == expected
+
+
+def test_vertex_takes_no_parameters():
+    for none in (None, {}, []):
+        assert parsed(VERTEX, {"instances": ROWS, "parameters": none}) == (READ, None)
+    assert refusal(VERTEX, {"instances": ROWS, "parameters": [1]}) == (422, "parameters: this model takes none")
+
+
+def test_azureml_reads_a_table_as_pandas_splits_it():
+    table = {"columns": ["traffic", "age"], "data": [[1, 2], [3, None]]}
+    expected = [(2.0, None, 1.0), (None, None, 3.0)]
+    assert parsed(AZUREML, {"input_data": table}) == (expected, None)
+    assert parsed(AZUREML, {"input_data": {**table, "index": [0, 1]}}) == (expected, None)
+    said = "input_data: expected an object with 'columns', 'data' and perhaps 'index'"
+    for wrong in (None, [], {"columns": ["age"]}, {"data": []}, {"columns": ["age"], "index": []}, {**table, "x": 1}):
+        assert refusal(AZUREML, {"input_data": wrong}) == (422, said)
+
+
+def test_kserve_reads_one_tensor_in_the_models_order():
+    for data in ([1, 2, 3, 4, None, 6], [[1, 2, 3], [4, None, 6]]):
+        request = {"inputs": [tensor("rows", [2, 3], data)], "id": "of mine", "outputs": [], "parameters": {}}
+        assert parsed(KSERVE, request) == ([(1.0, 2.0, 3.0), (4.0, None, 6.0)], "of mine")
+    assert parsed(KSERVE, {"inputs": [tensor("rows", [0, 3], [])]}) == ([], None)
+    assert parsed(KSERVE, {"inputs": [tensor("rows", [1, 3], [1, 2, 3])], "id": None})[1] is None
+
+
+def test_kserve_reads_a_tensor_a_feature():
+    age, traffic = tensor("age", [2], [1, 2]), tensor("traffic", [2, 1], [3, 4])
+    expected = [(1.0, None, 3.0), (2.0, None, 4.0)]
+    assert parsed(KSERVE, {"inputs": [age, traffic]}) == (expected, None)
+    assert parsed(KSERVE, {"inputs": [traffic, age], "id": ""}) == (expected, "")
+    assert parsed(KSERVE, {"inputs": [tensor("traffic", [2, 1], [[3], [4]]), age]}) == (expected, None)
+    assert parsed(KSERVE, {"inputs": [tensor("age", [1], [[1]])]}) == ([(1.0, None, None)], None)
+    assert parsed(KSERVE, {"inputs": [tensor("age", [0], [])]}) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "datatype",
+    ["FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"],
+)
+def test_kserve_takes_every_datatype_of_numbers(datatype):
+    assert parsed(KSERVE, {"inputs": [tensor("age", [1], [1], datatype)]})[0] == [(1.0, None, None)]
+
+
+SIZES = "tensor 'rows': expected a shape of one or two sizes, found "
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (None, "inputs: expected a list of tensors"),
+        ([], "inputs: expected a list of tensors"),
+        ({"0": tensor("age", [1], [1])}, "inputs: expected a list of tensors"),
+        ([tensor("age", [1], [1]), "span"], "inputs[1]: expected 'name', 'shape', 'datatype' and 'data'"),
+        *(
+            ([{key: value for key, value in tensor("age", [1], [1]).items() if key != without}],
+             "inputs[0]: expected 'name', 'shape', 'datatype' and 'data'")
+            for without in ("name", "shape", "datatype", "data")
+        ),
+        ([tensor(5, [1], [1])], "inputs[0]: name: expected a text"),
+        ([tensor("age", [1], [1], "BOOL")], "tensor 'age': expected a datatype of numbers, such as FP32, found 'BOOL'"),
+        ([tensor("rows", 3, [1, 2, 3])], SIZES + "3.0"),
+        ([tensor("rows", [], [1])], SIZES + "[]"),
+        ([tensor("rows", [1, 1, 3], [1, 2, 3])], SIZES + "[1.0, 1.0, 3.0]"),
+        ([tensor("rows", [-1, 3], [])], SIZES + "[-1.0, 3.0]"),
+        ([tensor("rows", [0.5, 3], [])], SIZES + "[0.5, 3.0]"),
+        ([tensor("rows", ["1", 3], [1, 2, 3])], SIZES + "['1', 3.0]"),
+        ([tensor("rows", [True, 3], [1, 2, 3])], SIZES + "[True, 3.0]"),
+        ([tensor("rows", [1, 3], [1, 2])], "tensor 'rows': the shape [1, 3] takes 3 values, found 2"),
+        ([tensor("rows", [1, 3], [1, 2, 3, 4])], "tensor 'rows': the shape [1, 3] takes 3 values, found 4"),
+        ([tensor("rows", [1, 3], "123")], "tensor 'rows': the shape [1, 3] takes 3 values, found no list"),
+        ([tensor("rows", [2, 3], [[1, 2], [3, 4, 5, 6]])], "tensor 'rows': the shape [2, 3] takes 6 values, found 2"),
+        ([tensor("rows", [1, 3], [[1, 2, 3], 4])], "tensor 'rows': the shape [1, 3] takes 3 values, found 2"),
+        ([tensor("age", [2], [[1, 2]])], "tensor 'age': the shape [2] takes 2 values, found 1"),
+        ([tensor("rows", [3], [1, 2, 3])], "tensor 'rows': expected the shape [rows, 3], found [3]"),
+        ([tensor("rows", [1, 2], [1, 2])], "tensor 'rows': expected the shape [rows, 3], found [1, 2]"),
+        ([tensor("age", [1, 3], [1, 2, 3])], "tensor 'age': expected the shape [1], found [1, 3]"),
+        (
+            [tensor("age", [2], [1, 2]), tensor("span", [3], [1, 2, 3])],
+            "tensor 'span': expected the shape [2], found [3]",
+        ),
+        ([tensor("age", [1], [1]), tensor("rows", [1], [1])], "there is no feature 'rows'"),
+    ],
+)  # fmt: skip
+def test_kserve_says_what_is_wrong_with_a_tensor(inputs, message):
+    status, said = refusal(KSERVE, {"inputs": inputs})
+    assert (status, said[: len(message)]) == (422, message)
+
+
+def test_the_id_of_a_kserve_request_is_a_text():
+    for wrong in (5, ["a"], {}, False):
+        assert refusal(KSERVE, {"inputs": [tensor("age", [1], [1])], "id": wrong}) == (422, "id: expected a text")
+
+
+LOADED = cast(Answering, SimpleNamespace(version="7", answer="fall_probability", features=NAMES))
+
+
+def test_each_contract_writes_what_its_provider_expects():
+    request = INSTANCES.read(b'{"instances": []}', JSON, NAMES)
+    for contract in (INSTANCES, SAGEMAKER, AZUREML):
+        assert contract.write([0.25, 0.5], LOADED, request) == {"predictions": [0.25, 0.5], "model_version": "7"}
+    assert VERTEX.write([0.25], LOADED, request) == {"predictions": [0.25]}
+
+
+@pytest.mark.parametrize(("given", "written"), [({"id": "of mine"}, {"id": "of mine"}), ({"id": ""}, {}), ({}, {})])
+def test_kserve_writes_a_tensor_and_the_id_that_the_request_gave_itself(given, written):
+    body = json.dumps({"inputs": [tensor("age", [2], [1, 2])], **given}).encode()
+    assert KSERVE.write([0.25, 0.5], LOADED, KSERVE.read(body, JSON, NAMES)) == {
+        "model_name": "falls",
+        "model_version": "7",
+        **written,
+        "outputs": [{"name": "fall_probability", "datatype": "FP32", "shape": [2], "data": [0.25, 0.5]}],
+    }
+
+
+def test_kserve_metadata_is_that_of_the_protocol():
+    assert kserve_metadata("falls", LOADED) == {
+        "name": "falls",
+        "versions": ["7"],
+        "platform": "onnxruntime",
+        "inputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in ("age", "span", "traffic")],
+        "outputs": [{"name": "fall_probability", "datatype": "FP32", "shape": [-1]}],
+    }
