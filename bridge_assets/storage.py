@@ -42,8 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(f"{path} was not written: {_reason(error, path)}") from error
     finally:
-        with suppress(OSError):  # what stands in the way of writing stands in the way of removing, too
-            aside.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or what stands in the way of writing stands in that of removing, too
+            aside.unlink()
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> Path:
