@@ -33,7 +33,7 @@ table.write_parquet(folder / "bridge_features.parquet", compression="zstd")
 
 
 def main() -> None:
-    from bridge_assets.data.ingestion import ingest
+    from bridge_assets.data.ingest.ingest import ingest
 
     folder = working_folder()
     records, transitions = folder / "records.parquet", folder / "transitions.parquet"

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bridge_assets.data.climate import climate
-from bridge_assets.data.coast import kilometres_to_coast
-from bridge_assets.data.peers import PRIOR_FALLS, YEARS_FROM
+from bridge_assets.data.features.climate import climate
+from bridge_assets.data.features.coast import kilometres_to_coast
+from bridge_assets.data.features.peers import PRIOR_FALLS, YEARS_FROM
 
 
 def in_pandas(folder: Path) -> None:

@@ -79,7 +79,7 @@ def main() -> None:
         "pandas.read_csv, defaults": DEFAULTS,
         "polars, fields as text": POLARS,
         "DuckDB, fields as text": DUCKDB,
-        "bridge_assets.data.ingestion.ingest": OURS,
+        "bridge_assets.data.ingest.ingest.ingest": OURS,
         "bytes and commas": LIMIT,
     }
     measured = measure(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from bridge_assets.models.resampling import Interval
-    from bridge_assets.models.scores import Scores
+    from bridge_assets.models.metrics.bootstrap import Interval
+    from bridge_assets.models.metrics.probability import Scores
 
 #: First and last survey year that is tested; the outcome is known a year later.
 TESTED = (2009, 2011)
@@ -61,7 +61,7 @@ def folder() -> Path:
 
 def model(split: pl.DataFrame, features: tuple[str, ...] = FEATURES) -> np.ndarray:
     """The product's forest, trained and asked: one probability a held-out row."""
-    from bridge_assets.models.train import holdout_answers, train_forest
+    from bridge_assets.models.training.train_forest import holdout_answers, train_forest
     from bridge_assets.settings import ModelSettings
 
     return holdout_answers(train_forest(split, features, ModelSettings.load().forest), split, features)
@@ -72,8 +72,8 @@ def plain_forest(split: pl.DataFrame) -> np.ndarray:
     import numpy as np
     from sklearn.ensemble import RandomForestClassifier
 
-    from bridge_assets.models.matrix import feature_matrix
-    from bridge_assets.models.split import holdout_rows, train_rows
+    from bridge_assets.models.dataset.matrix import feature_matrix
+    from bridge_assets.models.dataset.split import holdout_rows, train_rows
 
     train, held_out = train_rows(split), holdout_rows(split)
     forest = RandomForestClassifier(200, random_state=0, n_jobs=-1)
@@ -82,7 +82,7 @@ def plain_forest(split: pl.DataFrame) -> np.ndarray:
 
 
 def _baseline(name: str, *arguments: object) -> Callable[[pl.DataFrame], np.ndarray]:
-    from bridge_assets.models import baselines
+    from bridge_assets.models.evaluation import baselines
 
     return lambda split: getattr(baselines, name)(split, *arguments)
 
@@ -121,7 +121,7 @@ def cross_fitted(
     """
     import polars as pl
 
-    from bridge_assets.models.split import split_at
+    from bridge_assets.models.dataset.split import split_at
 
     splits = [split_at(panel, *years, 1 / THIRDS, offset=third / THIRDS) for third in range(THIRDS)]
     return pl.concat(_forecast(split, forecasts) for split in splits).sort("structure_key", "survey_year")
@@ -131,7 +131,7 @@ def by_time_alone(panel: pl.DataFrame, years: tuple[int, int]) -> pl.DataFrame:
     """As `cross_fitted`, of the model, with the past of the tested bridges in what is trained on."""
     import polars as pl
 
-    from bridge_assets.models.split import split_at
+    from bridge_assets.models.dataset.split import split_at
 
     tested = pl.col("survey_year").is_between(*years)
     split = split_at(panel, *years, 0).with_columns(
@@ -143,8 +143,8 @@ def by_time_alone(panel: pl.DataFrame, years: tuple[int, int]) -> pl.DataFrame:
 def _forecast(split: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFrame], np.ndarray]]) -> pl.DataFrame:
     import polars as pl
 
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.models.split import holdout_rows, train_rows
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.models.dataset.split import holdout_rows, train_rows
 
     features = (*FEATURES, *HINDSIGHT)
     scaled = Normalization.fit(train_rows(split), features).apply(split)
@@ -156,8 +156,8 @@ def show_choice(panel: pl.DataFrame) -> None:
     """Forests tried on outcomes up to 2008 alone: the last two years of them, by thirds of the bridges."""
     import polars as pl
 
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.models.search import search_forest
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.models.training.search import search_forest
     from bridge_assets.settings import ModelSettings
 
     before = panel.filter(pl.col("next_survey_year") < TESTED[0]).with_columns(split=pl.lit("train"))
@@ -172,9 +172,9 @@ def show_choice(panel: pl.DataFrame) -> None:
 
 def show(held_out: pl.DataFrame) -> None:
     """The forecasts side by side, with 95 % intervals by bridge, and how true the model's probabilities came."""
-    from bridge_assets.models.calibration import reliability
-    from bridge_assets.models.resampling import intervals
-    from bridge_assets.models.scores import scores
+    from bridge_assets.models.metrics.bootstrap import intervals
+    from bridge_assets.models.metrics.calibration import reliability
+    from bridge_assets.models.metrics.probability import scores
 
     falls, keys = held_out["fall"].to_numpy(), held_out["structure_key"].to_list()
     said = {name: held_out[name].to_numpy() for name in ALL}
@@ -223,8 +223,8 @@ def show_hindsight(panel: pl.DataFrame) -> None:
 
 def _ranking_of_model(held_out: pl.DataFrame) -> list[str]:
     """As `_ranking`, of the column `model`; bridges are drawn."""
-    from bridge_assets.models.resampling import intervals
-    from bridge_assets.models.scores import scores
+    from bridge_assets.models.metrics.bootstrap import intervals
+    from bridge_assets.models.metrics.probability import scores
 
     falls, said = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
     drawn, _ = intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)

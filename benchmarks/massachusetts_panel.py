@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bridge_assets.data.peers import fall_rates
+from bridge_assets.data.features.peers import fall_rates
 
 FILE = "ma_bridge_panel_2000_2012.csv.gz"
 

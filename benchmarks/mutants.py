@@ -34,20 +34,23 @@ PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
 #: Module -> what pytest is given: the files whose business the module is, the fast ones first.
 #: A dbt model meets dbt's unit tests and checks, on the records of the test file named.
 MODULES: dict[str, tuple[str, ...]] = {
-    "bridge_assets/deployment/gate.py": (f"{TESTS}/deployment/test_gate.py",),
-    "bridge_assets/deployment/base.py": (f"{TESTS}/deployment/test_base.py",),
-    "bridge_assets/deployment/champion.py": (f"{TESTS}/deployment/test_champion.py",),
-    "bridge_assets/deployment/challenge.py": (f"{TESTS}/deployment/test_challenge.py",),
-    "bridge_assets/orchestration/evidence.py": (f"{TESTS}/orchestration/test_evidence.py",),
+    "bridge_assets/deployment/gate/decision.py": (f"{TESTS}/deployment/gate/test_decision.py",),
+    "bridge_assets/deployment/core/target.py": (f"{TESTS}/deployment/core/test_target.py",),
+    "bridge_assets/deployment/gate/champion.py": (f"{TESTS}/deployment/gate/test_champion.py",),
+    "bridge_assets/deployment/gate/challenge.py": (f"{TESTS}/deployment/gate/test_challenge.py",),
+    "bridge_assets/orchestration/gate/check_history.py": (f"{TESTS}/orchestration/gate/test_check_history.py",),
     "bridge_assets/storage.py": (f"{TESTS}/test_storage.py",),
-    "bridge_assets/nbi/records.py": (f"{TESTS}/nbi/test_records.py",),
-    "bridge_assets/nbi/fields.py": (f"{TESTS}/nbi/test_records.py",),
-    "bridge_assets/nbi/decode.py": (f"{TESTS}/nbi/test_decode.py",),
-    "bridge_assets/models/split.py": (f"{TESTS}/models/test_split.py",),
-    "bridge_assets/models/quantization.py": (f"{TESTS}/models/test_quantization.py",),
-    "bridge_assets/models/forest.py": (f"{TESTS}/models/test_forest.py", f"{TESTS}/models/test_quantization.py"),
-    "bridge_assets/data/validation.py": (f"{TESTS}/data/test_validation.py",),
-    "bridge_assets/serve/contracts.py": (f"{TESTS}/serve/test_contracts.py", f"{TESTS}/serve/test_rows.py"),
+    "bridge_assets/nbi/delimited/records.py": (f"{TESTS}/nbi/delimited/test_records.py",),
+    "bridge_assets/nbi/delimited/fields.py": (f"{TESTS}/nbi/delimited/test_records.py",),
+    "bridge_assets/nbi/derived.py": (f"{TESTS}/nbi/test_derived.py",),
+    "bridge_assets/models/dataset/split.py": (f"{TESTS}/models/dataset/test_split.py",),
+    "bridge_assets/models/forest/quantize.py": (f"{TESTS}/models/forest/test_quantize.py",),
+    "bridge_assets/models/forest/float16_forest.py": (
+        f"{TESTS}/models/forest/test_float16_forest.py",
+        f"{TESTS}/models/forest/test_quantize.py",
+    ),
+    "bridge_assets/data/records/validation.py": (f"{TESTS}/data/records/test_validation.py",),
+    "bridge_assets/serve/contracts.py": (f"{TESTS}/serve/test_contracts.py", f"{TESTS}/serve/test_request_rows.py"),
     "dbt_project/models/marts/inventory/fct_condition_transitions.sql": (f"{TESTS}/test_dbt_project.py",),
 }
 LEAST_SCORE = 95.0

@@ -30,7 +30,7 @@ from benchmarks.interleaved import working_folder
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
-    from bridge_assets.models.forest import Float16Forest
+    from bridge_assets.models.forest.float16_forest import Float16Forest
 
 ROWS, ONNX_ROWS, ONNX_BLOCK, ROUNDS = 620_000, 62_000, 1000, 5
 TREES, DEPTH, TRAINING_ROWS = 200, 14, 45_000
@@ -87,7 +87,7 @@ class Contest:
     def model(self) -> RandomForestClassifier:
         from sklearn.ensemble import RandomForestClassifier
 
-        from bridge_assets.models.sklearn_file import load_model, save_model
+        from bridge_assets.models.training.skops_file import load_model, save_model
 
         path = self.file(".skops")
         if not path.exists():
@@ -98,14 +98,14 @@ class Contest:
 
     @cached_property
     def forest(self) -> Float16Forest:
-        from bridge_assets.models.forest import Float16Forest
-        from bridge_assets.models.quantization import quantize_rf
+        from bridge_assets.models.forest.float16_forest import Float16Forest
+        from bridge_assets.models.forest.quantize import quantize_rf
 
         return Float16Forest.load(quantize_rf(self.model).save(self.file(".safetensors")))
 
     @cached_property
     def onnx(self) -> Path:
-        from bridge_assets.models.export_onnx import export_to_onnx
+        from bridge_assets.models.forest.onnx_export import export_to_onnx
 
         return export_to_onnx(self.forest, self.X[:100], self.file(".onnx"))
 
@@ -139,7 +139,7 @@ class Contest:
 
 def generated_rows(count: int, seed: int) -> np.ndarray:
     """Rows of 40 features as real ones are: continuous, of few values, or 0 and 1; on float16's grid."""
-    from bridge_assets.models.quantization import to_float16_grid
+    from bridge_assets.models.forest.quantize import to_float16_grid
 
     random = np.random.default_rng(seed)
     kinds = random.normal(size=(count, 16)), random.integers(-3, 7, (count, 12)) / 2.3, random.random((count, 12)) < 0.3

@@ -1,4 +1,4 @@
-"""Serving one model from a bundle (`boot.py`) against `mlflow models serve` with the same ONNX file.
+"""Serving one model from a bundle (`container.py`) against `mlflow models serve` with the same ONNX file.
 
 Two models of 200 trees on 40 features, trained on generated rows: one of the size that the sample inventory gives
 (depth 12, 40 rows in a leaf, 25,000 rows), and the forest of two classes of `scoring`, of the size that national files
@@ -36,10 +36,10 @@ from benchmarks.interleaved import working_folder
 from benchmarks.scoring import Contest, generated_labels, generated_rows
 
 if TYPE_CHECKING:
-    from bridge_assets.models.candidate import Candidate
-    from bridge_assets.models.forest import Float16Forest
+    from bridge_assets.models.forest.float16_forest import Float16Forest
+    from bridge_assets.registry.model_version import Candidate
 
-OURS, MLFLOW = "boot.py", "mlflow models serve"
+OURS, MLFLOW = "container.py", "mlflow models serve"
 
 #: What answering takes of each, beside Python.
 LIBRARIES = {
@@ -87,7 +87,7 @@ def main() -> None:
 
 def compare(forest: Float16Forest, folder: Path) -> None:
     """Print what serving a forest takes of each."""
-    from bridge_assets.deployment.bundle import bundle_of
+    from bridge_assets.deployment.core.bundle import bundle_of
 
     shutil.rmtree(folder, ignore_errors=True)
     candidate = made_candidate(forest, folder / "models")
@@ -108,7 +108,7 @@ def compare(forest: Float16Forest, folder: Path) -> None:
             lambda said: np.asarray(said["predictions"]["probabilities"])[:, 1],
         ),
         OURS: Contender(
-            lambda port: [sys.executable, str(Path("bridge_assets/serve/boot.py").absolute())],
+            lambda port: [sys.executable, str(Path("bridge_assets/serve/container.py").absolute())],
             {"BRIDGE_ASSETS_PACKAGE": str(archive), "BRIDGE_ASSETS_PACKAGE_SHA256": bundle.digest},
             "/predict",
             {"instances": [dict(zip(bundle.probe.features, row, strict=True)) for row, _ in whole]},
@@ -130,8 +130,8 @@ def small_forest(folder: Path) -> Float16Forest:
     """A forest of the size that the sample inventory gives, kept."""
     from sklearn.ensemble import RandomForestClassifier
 
-    from bridge_assets.models.forest import Float16Forest
-    from bridge_assets.models.quantization import quantize_rf
+    from bridge_assets.models.forest.float16_forest import Float16Forest
+    from bridge_assets.models.forest.quantize import quantize_rf
 
     path = folder / "serving_small.safetensors"
     if not path.exists():
@@ -143,11 +143,11 @@ def small_forest(folder: Path) -> Float16Forest:
 
 def made_candidate(forest: Float16Forest, models: Path) -> Candidate:
     """A version with a forest, whose natural units are the model's scale."""
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.deployment.probe import write_probe
-    from bridge_assets.models.candidate import open_candidate
-    from bridge_assets.models.export_onnx import export_to_onnx
-    from bridge_assets.models.predict import OnnxPredictor
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.models.forest.onnx_export import export_to_onnx
+    from bridge_assets.registry.model_version import open_candidate
+    from bridge_assets.runtime.onnx_predictor import OnnxPredictor
+    from bridge_assets.runtime.probe import write_probe
 
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020]}
     candidate = open_candidate(models, "a" * 64, {"benchmark": "serving"}, made_from)
@@ -168,7 +168,7 @@ def saved_for_mlflow(path: Path, folder: Path) -> Path:
     """The same graph as a model of MLflow's own ONNX flavour, with its signature."""
     import onnx
 
-    from bridge_assets.models.mlflow_run import quiet_mlflow
+    from bridge_assets.registry.mlflow_run import quiet_mlflow
 
     mlflow = quiet_mlflow()
     model, saved = onnx.load(path), folder / "serving_mlflow"

@@ -55,7 +55,7 @@ def train(how: str, path: Path, trees: int) -> None:
     """Train in one of the two ways and keep what the forest says of the first rows, to be compared."""
     of = settings()
     if how == OURS:
-        from bridge_assets.models.train import train_forest
+        from bridge_assets.models.training.train_forest import train_forest
 
         forest = train_forest(pl.read_parquet(path), features(), of.model_copy(update={"trees": trees}))
     else:
@@ -83,18 +83,18 @@ def settings() -> ForestSettings:
 
 
 def features() -> tuple[str, ...]:
-    from bridge_assets.data.features import FEATURE_NAMES
+    from bridge_assets.data.features.definitions import FEATURE_NAMES
 
     return FEATURE_NAMES
 
 
 def training_table(folder: Path) -> Path:
     """Write the rows, unless they are there already: `split`, `fall` and the features, Float32."""
-    from bridge_assets.data.feature_engineering import bridge_features, condition_history, features_digest
-    from bridge_assets.data.ingestion import ingest
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.data.peers import peer_outcomes
-    from bridge_assets.models.quantization import to_float16_grid
+    from bridge_assets.data.features.build import bridge_features, condition_history, features_digest
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.data.features.peers import peer_outcomes
+    from bridge_assets.data.ingest.ingest import ingest
+    from bridge_assets.models.forest.quantize import to_float16_grid
     from bridge_assets.nbi.sample import SampleSpec, write_sample
 
     path = folder / f"training_{ROWS}_rows_{features_digest()}.parquet"

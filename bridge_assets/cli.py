@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge_assets.nbi.errors import SourceError
-from bridge_assets.settings import DataSettings, SettingsError, config_folder
+from bridge_assets.errors import SettingsError, SourceError
+from bridge_assets.settings import DataSettings, config_folder
 
 if TYPE_CHECKING:
     from bridge_assets.registry.sync import RegistrySync, Transfer
@@ -20,9 +20,7 @@ class _Explained(click.Group):
     """Our own errors are messages, not stack traces."""
 
     def invoke(self, ctx: click.Context) -> object:
-        from bridge_assets.deployment.errors import DeploymentError
-        from bridge_assets.models.errors import ModelError
-        from bridge_assets.storage import StorageError
+        from bridge_assets.errors import DeploymentError, ModelError, StorageError
 
         try:
             return super().invoke(ctx)
@@ -49,8 +47,8 @@ def sample() -> None:
 @click.option("--years", help="A survey year or a range such as 2010-2020; by default all the source has.")
 def run(job: str, years: str | None) -> None:
     """Run a job over survey years, in this process, and say what it made."""
-    from bridge_assets.data.acquisition import known_years, remote_years
-    from bridge_assets.data.copies import shown
+    from bridge_assets.data.sources.acquire import known_years, remote_years
+    from bridge_assets.data.sources.local_copies import shown
 
     data = DataSettings.load()
     if data.uses_sample and (written := _ensure_sample(data)):
@@ -66,8 +64,8 @@ def run(job: str, years: str | None) -> None:
         )
     from bridge_assets.definitions import defs
     from bridge_assets.orchestration.partitions import SURVEY_YEARS
-    from bridge_assets.orchestration.run import run_job
-    from bridge_assets.orchestration.summary import summary
+    from bridge_assets.orchestration.runs.run_job import run_job
+    from bridge_assets.orchestration.runs.summary import summary
 
     known = [int(key) for key in SURVEY_YEARS.get_partition_keys()]
     if outside := [year for year in there if year not in known]:
@@ -88,7 +86,7 @@ def run(job: str, years: str | None) -> None:
 @click.option("--port", default=3000, show_default=True)
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI, with its daemon, on this machine."""
-    from bridge_assets.orchestration.home import ensure_dagster_home
+    from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 
     data = DataSettings.load()
     if data.uses_sample:
@@ -137,8 +135,8 @@ def predict(structure_key: str, year: int | None) -> None:
 @click.option("--to", "version", help="A version that answered there; by default the healthy one before.")
 def rollback(endpoint: str, version: str | None) -> None:
     """Let an endpoint answer with the previous model version again, after a canary."""
-    from bridge_assets.deployment.remote import open_endpoint
-    from bridge_assets.environment import EnvironmentSettings
+    from bridge_assets.deployment.endpoints import open_endpoint
+    from bridge_assets.settings.environment import EnvironmentSettings
 
     there = open_endpoint(endpoint, EnvironmentSettings.load(), DataSettings.load())
     was, deployment = there.current(), there.rollback(version)
@@ -165,9 +163,9 @@ def serve(host: str, port: int) -> None:
 def search(trees: int, splits: int, years: int, tried: tuple[str, ...]) -> None:
     """Try settings of the forest on the training inspections. Changes nothing: it says which lines would."""
     from bridge_assets.data.lake import Lake
-    from bridge_assets.models import search as forests
-    from bridge_assets.models import training_set
-    from bridge_assets.models.tasks import task_of
+    from bridge_assets.models.tasks.tasks import task_of
+    from bridge_assets.models.training import search as forests
+    from bridge_assets.models.training import training_set
     from bridge_assets.settings import ModelSettings
 
     base = ModelSettings.load().forest
@@ -212,8 +210,8 @@ def dvc() -> None:
 @dvc.command("version")
 def dvc_version() -> None:
     """Add the survey files, and the model version made last, as they are now, and push them."""
-    from bridge_assets.data.dvc_integration import version_model, version_raw_files
-    from bridge_assets.models.candidate import LATEST, latest
+    from bridge_assets.data.dvc.versions import version_model, version_raw_files
+    from bridge_assets.registry.model_version import LATEST, latest
     from bridge_assets.settings import DvcSettings
 
     data, settings = DataSettings.load(), DvcSettings.load()
@@ -229,7 +227,7 @@ def dvc_version() -> None:
 @dvc.command("pull")
 def dvc_pull() -> None:
     """Bring back what the .dvc files name; exits with DVC's own code."""
-    from bridge_assets.data.dvc_integration import dvc_pull
+    from bridge_assets.data.dvc.versions import dvc_pull
 
     sys.exit(dvc_pull())
 
@@ -282,7 +280,7 @@ def registry_plan(to: str | None, source: str | None, version: str | None, here:
 
 
 def _sync(here: str | None) -> RegistrySync:
-    from bridge_assets.models.register import configured
+    from bridge_assets.registry.register import configured
     from bridge_assets.registry.sync import RegistrySync
     from bridge_assets.settings import DvcSettings, MlflowSettings, ModelSettings
 

@@ -15,12 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.errors import StorageError
+
 if TYPE_CHECKING:
     import polars as pl
-
-
-class StorageError(OSError):
-    """An output could not be written. The message says where, why, and that the previous output is untouched."""
 
 
 @contextmanager

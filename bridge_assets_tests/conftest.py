@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from download_server import Server, download_server
+from support.download_server import Server, download_server
 
 PROJECT = Path(__file__).parent.parent
 
@@ -22,6 +22,8 @@ SETTINGS = ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")
 THEIR_OWN = (*(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS), "DAGSTER_HOME", "SLACK_")
 for variable in [name for name in os.environ if name.startswith(THEIR_OWN)]:
     del os.environ[variable]
+
+pytest_plugins = ["support.training_fixtures"]
 
 # Some tests import ONNX Runtime before anything of ours could silence it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

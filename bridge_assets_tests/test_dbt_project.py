@@ -19,11 +19,11 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 
-from bridge_assets.data.ingestion import ingest
-from bridge_assets.data.structures import one_record_per_structure
-from bridge_assets.models.contributions import reasons_type
-from bridge_assets.nbi.decode import derived
-from bridge_assets.nbi.records import RECORD_SCHEMA, REJECTED_SCHEMA
+from bridge_assets.data.ingest.ingest import ingest
+from bridge_assets.data.records.structures import one_record_per_structure
+from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA
+from bridge_assets.nbi.derived import derived
+from bridge_assets.scoring.shap_values import reasons_type
 from bridge_assets.storage import write_parquet
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"

@@ -13,16 +13,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from bridge_assets.storage import (
-    StorageError,
-    as_json,
-    digest,
-    digest_of,
-    replacing,
-    write_json,
-    write_parquet,
-    write_text,
-)
+from bridge_assets.errors import StorageError
+from bridge_assets.storage import as_json, digest, digest_of, replacing, write_json, write_parquet, write_text
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

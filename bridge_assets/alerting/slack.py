@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from bridge_assets.errors import AlertError
+
 #: The address of the webhook is a credential: it comes from the environment alone. Unset = no alert is sent.
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 
@@ -11,10 +13,6 @@ WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 _LONGEST = 40_000
 
 _TRIES, _TIMEOUT_SECONDS = 4, 10
-
-
-class AlertError(RuntimeError):
-    """An alert was not delivered. The message never holds the webhook's address."""
 
 
 def send_slack_alert(msg: str, webhook_url: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.nbi.errors import SourceError
+from bridge_assets.errors import SourceError
 from bridge_assets.storage import digest, write_json, write_parquet
 
 if TYPE_CHECKING:

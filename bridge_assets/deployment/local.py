@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge_assets.deployment.base import Deployment
-from bridge_assets.deployment.errors import DeploymentError
-from bridge_assets.deployment.folder import CURRENT, EndpointFolder, version_of
-from bridge_assets.deployment.package import Package, content_name, pack, served_digests
-from bridge_assets.deployment.probe import CanaryReport
-from bridge_assets.models.candidate import Candidate
+from bridge_assets.deployment.core.target import Deployment
+from bridge_assets.errors import DeploymentError
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.runtime.endpoint_folder import CURRENT, EndpointFolder, version_of
+from bridge_assets.runtime.package import Package, content_name, pack, served_digests
+from bridge_assets.runtime.probe import CanaryReport
 
 if TYPE_CHECKING:
-    from bridge_assets.models.scoring import ServedModel
+    from bridge_assets.runtime.served_model import ServedModel
 
 
 @dataclass(frozen=True)

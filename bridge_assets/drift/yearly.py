@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge_assets.drift.detection import drift_table, learn_thresholds
-from bridge_assets.models.tasks import CLASSIFICATION
+from bridge_assets.models.tasks.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from typing import Self
@@ -55,7 +55,7 @@ class Reference:
 
 
 def _columns(answer: str) -> list[str]:
-    from bridge_assets.data.features import FEATURE_NAMES
+    from bridge_assets.data.features.definitions import FEATURE_NAMES
 
     return [*FEATURE_NAMES, answer]
 

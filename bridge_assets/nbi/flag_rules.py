@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bridge_assets.nbi.code_check import UNKNOWN
-from bridge_assets.nbi.decode import GOOD_FROM, POOR_TO
-from bridge_assets.nbi.extents import EXTENTS, MARGIN
+from bridge_assets.nbi.coding_guide.code_check import UNKNOWN
+from bridge_assets.nbi.coding_guide.state_extents import EXTENTS, MARGIN
+from bridge_assets.nbi.derived import GOOD_FROM, POOR_TO
 
 #: The oldest bridge in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, is of 1697.
 OLDEST_BRIDGE = 1697

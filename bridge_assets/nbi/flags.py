@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bridge_assets.nbi.code_check import UNKNOWN, odd_codes
+from bridge_assets.nbi.coding_guide.code_check import UNKNOWN, odd_codes
 from bridge_assets.nbi.flag_rules import FLAGS, STATE_NUMBER, Flag
 
 if TYPE_CHECKING:

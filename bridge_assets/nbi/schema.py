@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge_assets.nbi.items import DERIVED, ITEMS, Item
+from bridge_assets.nbi.coding_guide.codes import codes_in_short
+from bridge_assets.nbi.coding_guide.items import DERIVED, ITEMS, Item
+from bridge_assets.nbi.coding_guide.layouts import ALL_YEARS, years_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,25 @@ class Column:
     item: Item | None = None
 
 
+def description_of(item: Item) -> str:
+    """Item number, meaning, codes and years in a line or two, for everyone who shows the schema.
+
+    Up to twelve codes are listed, the years only where some files lack the item.
+    """
+    parts = [f"Item {item.number}" if item.number else "", item.meaning]
+    if short := codes_in_short(item.name):
+        parts.append(f"Codes: {short}")
+    if (years := years_of(item.name)) != ALL_YEARS:
+        parts.append("In the files of " + ", ".join(f"{a} to {b}" if a < b else str(a) for a, b in years))
+    return ". ".join(part for part in parts if part)
+
+
 def columns() -> tuple[Column, ...]:
     """Every column, in the order of the table: the file and line, the items, `unparsed`, the derived columns."""
     return (
         Column("file", "text", "", "Name of the source file"),
         Column("line_number", "integer", "", "Line in that file, the header being line 1"),
-        *(Column(item.name, item.kind.value, item.unit, item.description, item) for item in ITEMS),
+        *(Column(item.name, item.kind.value, item.unit, description_of(item), item) for item in ITEMS),
         Column("unparsed", "text", "", "Numbers that were no numbers, as ITEM='text'"),
         *(Column(name, kind, "", meaning) for name, (kind, meaning) in DERIVED.items()),
     )

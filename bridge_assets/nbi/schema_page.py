@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from bridge_assets.nbi.codes import PATTERNS
+from bridge_assets.nbi.coding_guide.codes import PATTERNS
+from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
+from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, RENAMED, years_of
 from bridge_assets.nbi.flag_rules import FLAGS
-from bridge_assets.nbi.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
-from bridge_assets.nbi.layouts import LAYOUTS, RENAMED
 from bridge_assets.nbi.schema import columns
 
 #: Between these lines of sources.yml stand the generated columns.
@@ -96,7 +96,7 @@ def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], b
 
 def _row(item: Item) -> tuple[str, ...]:
     kind = item.kind.value + (r" \*" if item.of_ratings else "")
-    return (item.name, item.number, kind, item.unit, item.meaning, _codes_of(item), _years(item.years))
+    return (item.name, item.number, kind, item.unit, item.meaning, _codes_of(item), _years(years_of(item.name)))
 
 
 def _codes_of(item: Item) -> str:

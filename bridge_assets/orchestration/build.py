@@ -11,30 +11,30 @@ from bridge_assets.orchestration.assets import (
     endpoints,
     features,
     inventory,
-    lifetimes,
     model,
     quality,
     reporting,
     scoring,
+    survival,
     warehouse,
 )
 from bridge_assets.orchestration.checks import endpoints as endpoints_checks
 from bridge_assets.orchestration.checks import inventory as inventory_checks
-from bridge_assets.orchestration.checks import lifetimes as lifetimes_checks
 from bridge_assets.orchestration.checks import model as model_checks
 from bridge_assets.orchestration.checks import quality as quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
+from bridge_assets.orchestration.checks import survival as lifetimes_checks
 from bridge_assets.orchestration.dbt import dbt_resource
-from bridge_assets.orchestration.jobs import JOBS
+from bridge_assets.orchestration.jobs.pipelines import JOBS
+from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.orchestration.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
 
 #: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, lifetimes, drift, reporting]
+ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, survival, drift, reporting]
 CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, lifetimes_checks, endpoints_checks]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings, ModelSettings, project_folder
 
 #: dbt runs in one place at a time: one process may write a DuckDB file.

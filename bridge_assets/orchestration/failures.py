@@ -7,14 +7,17 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from bridge_assets.deployment.errors import DeploymentError
-from bridge_assets.deployment.gate import GateClosed
-from bridge_assets.models.candidate import CandidateError
-from bridge_assets.models.errors import ModelError
-from bridge_assets.nbi.errors import SourceError
-from bridge_assets.reporting.looker import MissingExtraError, SheetError
-from bridge_assets.settings import SettingsError
-from bridge_assets.storage import StorageError
+from bridge_assets.deployment.gate.decision import GateClosed
+from bridge_assets.errors import (
+    DeploymentError,
+    MissingExtraError,
+    ModelError,
+    ModelVersionError,
+    SettingsError,
+    SheetError,
+    SourceError,
+    StorageError,
+)
 
 #: What the library raises for a person to read.
 OUR_ERRORS = (
@@ -22,7 +25,7 @@ OUR_ERRORS = (
     StorageError,
     SettingsError,
     ModelError,
-    CandidateError,
+    ModelVersionError,
     GateClosed,
     DeploymentError,
     SheetError,

@@ -14,8 +14,8 @@ import datetime
 
 import dagster as dg
 
-from bridge_assets.data.acquisition import known_years
-from bridge_assets.nbi.errors import SourceError
+from bridge_assets.data.sources.acquire import known_years
+from bridge_assets.errors import SourceError
 from bridge_assets.settings import FIRST_NBI_YEAR, LAST_DELIMITED_YEAR, DataSettings
 
 

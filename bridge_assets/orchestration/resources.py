@@ -7,8 +7,8 @@ from __future__ import annotations
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.environment import EnvironmentSettings
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
+from bridge_assets.settings.environment import EnvironmentSettings
 
 
 class Platform(dg.ConfigurableResource):

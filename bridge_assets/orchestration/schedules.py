@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.jobs import SCORING, SMOKE_CHECKS
+from bridge_assets.orchestration.jobs.pipelines import SCORING, SMOKE_CHECKS
 from bridge_assets.orchestration.resources import Platform
 
 

@@ -7,7 +7,7 @@ import time
 
 import dagster as dg
 
-from bridge_assets.orchestration.jobs import LATEST_YEAR
+from bridge_assets.orchestration.jobs.pipelines import LATEST_YEAR
 from bridge_assets.orchestration.partitions import SURVEY_YEARS
 from bridge_assets.orchestration.resources import Platform
 
@@ -31,8 +31,8 @@ ASK_FHWA_EVERY = 24 * 3600
     ),
 )
 def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
-    from bridge_assets.data.arrivals import arrivals
-    from bridge_assets.nbi.errors import SourceError
+    from bridge_assets.data.ingest.changes import arrivals
+    from bridge_assets.errors import SourceError
 
     data = platform.data
     if data.source_kind == "fhwa":

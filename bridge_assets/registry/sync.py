@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge_assets.data.copies import shown
-from bridge_assets.models.errors import RegistryError
-from bridge_assets.models.registered import CHAMPION, Registered, Registry, checked_version, fetch, find_alias, pick
-from bridge_assets.registry.addresses import EmptyRegistry, RegistryMissing, open_registry
+from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.errors import RegistryError
+from bridge_assets.registry.base import CHAMPION, Registered, Registry, checked_version, fetch, find_alias, pick
+from bridge_assets.registry.open_registry import EmptyRegistry, RegistryMissing, open_registry
 from bridge_assets.settings import DataSettings, DvcSettings, ModelSettings
 from bridge_assets.storage import digest
 

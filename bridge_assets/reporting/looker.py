@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from bridge_assets.errors import MissingExtraError, SheetError
 from bridge_assets.storage import replacing
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ ROWS_PER_REQUEST = 5_000
 SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
 
 POSSIBLE = "a file ending in .csv or .parquet, https://docs.google.com/spreadsheets/d/<key>, or gsheet://<key>/<tab>"
-
-
-class MissingExtraError(ImportError):
-    """An optional part of the platform is not installed; the message names the extra."""
-
-
-class SheetError(ValueError):
-    """A sheet cannot be written: an unknown kind of file, a table that is none, no credentials, or not with these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import datetime as dt
 import math
 from typing import TypeGuard
 
-from bridge_assets.nbi.codes import STATE_NAMES
+from bridge_assets.nbi.coding_guide.codes import STATE_NAMES
 
 DASH = "–"
 _SPACE = "\N{NO-BREAK SPACE}"

@@ -10,9 +10,7 @@ import json
 import os
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.applications import Starlette
@@ -21,10 +19,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bridge_assets.serve.access import AccessLog
-from bridge_assets.serve.answering import Answering
+from bridge_assets.serve.access_log import AccessLog
 from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
-from bridge_assets.serve.rows import Refused
+from bridge_assets.serve.loaded_model import Answering
+from bridge_assets.serve.request_rows import Refused
+from bridge_assets.serve.state import Door
 
 #: Most bytes of one body: a choice, room for 10,000 rows of 44 features.
 MOST_BYTES = 16 << 20
@@ -33,30 +32,6 @@ MOST_BYTES = 16 << 20
 MOST_WAITING = 128
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
-
-_THREADS = min(8, len(os.sched_getaffinity(0)))
-
-
-@dataclass
-class Door:
-    """What the app and the process around it share.
-
-    Attributes
-    ----------
-    answering : callable
-        The version that answers a new request.
-    closing : bool
-        The process was told to end: not ready any more, while what still comes is answered.
-    waiting : int
-        Requests that have a thread or wait for one.
-    threads : ThreadPoolExecutor
-        Where rows are read and answered.
-    """
-
-    answering: Callable[[], Answering]
-    closing: bool = False
-    waiting: int = 0
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
 
 
 def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:

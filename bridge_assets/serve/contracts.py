@@ -11,18 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.rows import (
-    Refused,
-    json_object,
-    number_of,
-    table_of_instances,
-    table_of_rows,
-)
+from bridge_assets.serve.request_rows import Refused, json_object, number_of, table_of_instances, table_of_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bridge_assets.serve.answering import Answering
+    from bridge_assets.serve.loaded_model import Answering
 
 _TENSOR_TYPES = frozenset(
     ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")

@@ -19,11 +19,12 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from bridge_assets.deployment.errors import DeploymentError
-from bridge_assets.deployment.package import Package
-from bridge_assets.serve.access import say
-from bridge_assets.serve.answering import Answering, Follower
-from bridge_assets.serve.app import Door, make_app
+from bridge_assets.errors import DeploymentError
+from bridge_assets.runtime.package import Package
+from bridge_assets.serve.access_log import say
+from bridge_assets.serve.app import make_app
+from bridge_assets.serve.loaded_model import Answering, Follower
+from bridge_assets.serve.state import Door
 
 #: Seconds that a server goes on taking requests after SIGTERM. Kubernetes sends it while it tells the others.
 CLOSING_SECONDS = 5.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from slack_receiver import slack_receiver
+from support.slack_receiver import slack_receiver
 
-from bridge_assets.alerting.slack import AlertError, alert, send_slack_alert
+from bridge_assets.alerting.slack import alert, send_slack_alert
+from bridge_assets.errors import AlertError
 
 
 def test_a_message_arrives_with_what_slack_would_interpret_escaped():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from served_versions import make_candidate
+from support.local_endpoint import make_candidate
 
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.models.candidate import Candidate
+from bridge_assets.registry.model_version import Candidate
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from served_versions import FEATURES, answers_as, assert_whole, change_a_byte, leftovers, snapshot
+from support.local_endpoint import FEATURES, answers_as, assert_whole, change_a_byte, leftovers, snapshot
 
-from bridge_assets.deployment.errors import CanaryMismatch, DeploymentError
-from bridge_assets.deployment.folder import EndpointFolder, version_of
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.deployment.package import SERVED, content_name, served_digests
-from bridge_assets.models.candidate import Candidate
+from bridge_assets.errors import CanaryMismatch, DeploymentError
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.runtime.endpoint_folder import EndpointFolder, version_of
+from bridge_assets.runtime.package import SERVED, content_name, served_digests
 from bridge_assets.storage import digest
 
 # Deploying

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from served_versions import answers_as, assert_whole, leftovers, snapshot
+from support.local_endpoint import answers_as, assert_whole, leftovers, snapshot
 
-from bridge_assets.deployment.errors import DeploymentError
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.deployment.probe import Probe, compare
-from bridge_assets.models.candidate import Candidate
+from bridge_assets.errors import DeploymentError
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.runtime.probe import Probe, compare
 
 SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["pytest", "polars", "onnxruntime", "bridge_assets.models.predict", __name__])
+SPAWN.set_forkserver_preload(["pytest", "polars", "onnxruntime", "bridge_assets.runtime.onnx_predictor", __name__])
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class TestDriftPlot:
 
 def test_real_panel_years_differ_little_from_each_other(real_data) -> None:
     """The same structures a year later: age and length are steady, a unit mistake in the traffic is found."""
-    from bridge_assets.data.ingestion import load_bridge_data
+    from bridge_assets.data.ingest.pandas_api import load_bridge_data
 
     items = ["STRUCTURE_LEN_MT_049", "ADT_029", "DEGREES_SKEW_034"]
     years = {

@@ -7,14 +7,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bridge_assets.data.ingestion import load_bridge_data
-from bridge_assets.nbi.codes import STATE_NAMES
-from bridge_assets.nbi.decode import derived
-from bridge_assets.nbi.extents import EXTENTS
+from bridge_assets.data.ingest.pandas_api import load_bridge_data
+from bridge_assets.nbi.coding_guide.codes import STATE_NAMES
+from bridge_assets.nbi.coding_guide.items import BY_NAME
+from bridge_assets.nbi.coding_guide.state_extents import EXTENTS
+from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
+from bridge_assets.nbi.derived import derived
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.flags import COLUMNS, flag_counts, flags
-from bridge_assets.nbi.items import BY_NAME
-from bridge_assets.nbi.records import RECORD_SCHEMA
 
 #: A bridge of Alaska in the file of 2019, of which there is nothing to say.
 SOUND = {

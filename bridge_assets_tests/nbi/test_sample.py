@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from nbi_files import layout_of, read_nbi
+from support.nbi_files import layout_of, read_nbi
 
-from bridge_assets.nbi.decode import derived
-from bridge_assets.nbi.items import NAMES
-from bridge_assets.nbi.layouts import layout_of_year
+from bridge_assets.errors import StorageError
+from bridge_assets.nbi.coding_guide.items import NAMES
+from bridge_assets.nbi.coding_guide.layouts import layout_of_year
+from bridge_assets.nbi.derived import derived
 from bridge_assets.nbi.sample import SampleSpec, SampleSummary, is_current, write_sample
 from bridge_assets.nbi.sample.places import NAMES_LATIN
-from bridge_assets.storage import StorageError
 
 SPEC = SampleSpec(structures=1500)
 CODED_ITEMS = (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from bridge_assets.data.ingestion import BRIDGE_SCHEMA
+from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
+from bridge_assets.nbi.coding_guide.items import ITEMS
 from bridge_assets.nbi.flag_rules import FLAGS
-from bridge_assets.nbi.items import ITEMS
 from bridge_assets.nbi.schema import columns
 from bridge_assets.nbi.schema_page import page, with_source_columns
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from small_platform import SMALL, YEARS, SmallPlatform, defs
+from support.small_platform import SMALL, YEARS, SmallPlatform, defs
 
 from bridge_assets.cli import main
-from bridge_assets.orchestration.run import run_job
+from bridge_assets.orchestration.runs.run_job import run_job
 from bridge_assets.settings import DataSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from nbi_files import write_nbi
+from support.nbi_files import write_nbi
 
 from bridge_assets.definitions import defs
 from bridge_assets.orchestration.resources import Platform

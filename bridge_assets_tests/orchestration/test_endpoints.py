@@ -9,17 +9,17 @@ import time
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from slack_receiver import slack_receiver
-from small_platform import defs, failure
+from support.slack_receiver import slack_receiver
+from support.small_platform import defs, failure
 
 from bridge_assets.cli import main
-from bridge_assets.deployment.gate import REQUIRED
+from bridge_assets.deployment.endpoints import TARGETS
+from bridge_assets.deployment.gate.decision import REQUIRED
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.deployment.remote import TARGETS
-from bridge_assets.environment import EnvironmentSettings
-from bridge_assets.models.candidate import Candidate, latest
 from bridge_assets.orchestration.assets.endpoints import PROVIDERS
-from bridge_assets.orchestration.evidence import ABOUT
+from bridge_assets.orchestration.gate.check_history import ABOUT
+from bridge_assets.registry.model_version import Candidate, latest
+from bridge_assets.settings.environment import EnvironmentSettings
 
 KEYS = [provider.key for provider in PROVIDERS]
 

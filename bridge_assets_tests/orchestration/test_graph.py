@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from bridge_assets.definitions import defs
-from bridge_assets.deployment.gate import REQUIRED
+from bridge_assets.deployment.gate.decision import REQUIRED
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.jobs import JOBS
+from bridge_assets.orchestration.jobs.pipelines import JOBS
 
 PROJECT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")

@@ -7,10 +7,10 @@ import json
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from small_platform import YEARS, failure
+from support.small_platform import YEARS, failure
 
 from bridge_assets.cli import main
-from bridge_assets.models.candidate import latest
+from bridge_assets.registry.model_version import latest
 
 STAGES = ("training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
 

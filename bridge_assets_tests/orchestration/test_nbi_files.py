@@ -9,9 +9,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from download_server import Server
-from nbi_files import nbi_text, write_nbi
-from small_platform import failure
+from support.download_server import Server
+from support.nbi_files import nbi_text, write_nbi
+from support.small_platform import failure
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration.assets.inventory import nbi_files, records

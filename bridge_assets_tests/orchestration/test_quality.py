@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from html_page import Page
-from small_platform import YEARS, failure
+from support.html_page import Page
+from support.small_platform import YEARS, failure
 
+from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.flags import flag_counts
-from bridge_assets.nbi.layouts import layout_of_year
-from bridge_assets.orchestration.summary import summary
+from bridge_assets.orchestration.runs.summary import summary
 from bridge_assets.settings import DataSettings
 
 OF_A_YEAR = ("nbi_files", "raw_bridges", "rejected_records", "data_quality")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from providers.azure_around import BLOBS, CREDENTIALS, SIGN_IN, TENANT, TOKEN, Containers, Store, sign_in
+from providers.azure_services import BLOBS, CREDENTIALS, SIGN_IN, TENANT, TOKEN, Containers, Store, sign_in
 from providers.tls_proxy import Answer, Cut, Request, internet
 
 SUBSCRIPTION, GROUP, WORKSPACE, REGION = "00000000-0000-0000-0000-000000000000", "rg", "bridges", "eastus"

@@ -2,8 +2,8 @@
 
 Rollouts respect maxSurge and maxUnavailable; a pod is ready when its readiness probe says so, is told to end with
 SIGTERM and killed after its grace; a Service forwards connections to pods that are ready, and learns of a change late.
-A container is the served app itself, started by `bridge_assets/serve/boot.py` with the variables of its manifest: a
-process of its own on an address of its own (`processes`), or one shared between equal pods, which starts in no time.
+A container is the served app itself, started by `serve/container.py` with the variables of its manifest: a process of
+its own on an address of its own (`processes`), or one shared between equal pods, which starts in no time.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from providers.kubernetes_objects import Store
-from serving import serving
+from support.server_process import serving
 
-from bridge_assets.serve import boot
+from bridge_assets.serve import container
 
 #: Real seconds between two looks of the controllers, and between two probes of a pod that is ready.
 _TICK, _PROBE = 0.02, 0.2
@@ -91,7 +91,7 @@ class Process:
         number = next(_addresses)
         self.address = f"127.9.{number // 250}.{number % 250 + 1}", self.port
         environ = {**os.environ, **self.environ, "BRIDGE_ASSETS_HOST": self.address[0]}
-        command = [sys.executable, str(Path(boot.__file__))]
+        command = [sys.executable, str(Path(container.__file__))]
         self._process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def alive(self) -> bool:

@@ -20,8 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from providers.aws_front import Front, Refused, Respond, check, respond_with, running
-from serving import serving
+from providers.aws_faults import Front, Refused, Respond, check, respond_with, running
+from support.server_process import serving
 
 REGION, ACCOUNT, BUCKET = "eu-central-1", "123456789012", "bridges-bucket"
 

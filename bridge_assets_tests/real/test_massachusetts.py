@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from benchmarks.massachusetts import ALL, cross_fitted
 from benchmarks.massachusetts_panel import FILE, HINDSIGHT, read_panel
-from bridge_assets.models.scores import scores
+from bridge_assets.models.metrics.probability import scores
 
 
 @pytest.fixture(scope="module")

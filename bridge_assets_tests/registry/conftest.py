@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from registered_versions import NAME, make_version
+from support.model_versions import NAME, make_version
 
-from bridge_assets.models.candidate import Candidate
-from bridge_assets.registry.addresses import open_registry
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.open_registry import open_registry
 from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings
 
 

@@ -12,19 +12,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from registered_versions import NAME, bytes_of, make_version
+from support.model_versions import NAME, bytes_of, make_version
 
-from bridge_assets.models.candidate import STAGE_FILES, Candidate
-from bridge_assets.models.errors import RegistryError
-from bridge_assets.models.folder_registry import LEDGER
-from bridge_assets.models.registered import CHAMPION, Registry, fetch, pick
-from bridge_assets.registry.addresses import open_registry
+from bridge_assets.errors import RegistryError
+from bridge_assets.registry.base import CHAMPION, Registry, fetch, pick
+from bridge_assets.registry.folder_registry import LEDGER
+from bridge_assets.registry.model_version import STAGE_FILES, Candidate
+from bridge_assets.registry.open_registry import open_registry
 from bridge_assets.registry.sync import RegistryConflict, RegistrySync
 
 NOTES = {"gate.onnx_model.parity": "passed: largest difference 0", "override_reason": ""}
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(
-    ["pytest", "bridge_assets.registry.sync", "bridge_assets.models.folder_registry", __name__]
+    ["pytest", "bridge_assets.registry.sync", "bridge_assets.registry.folder_registry", __name__]
 )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bridge_assets.errors import StorageError
 from bridge_assets.reporting.looker import export_to_looker, sheet_rows
-from bridge_assets.storage import StorageError
 
 FORMULA = '=HYPERLINK("http://example.com","click")'
 

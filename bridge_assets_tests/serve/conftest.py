@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from served_versions import make_candidate
-from serving import serving
+from support.local_endpoint import make_candidate
+from support.server_process import serving
 
-from bridge_assets.deployment.bundle import Bundle, bundle_of
-from bridge_assets.models.candidate import Candidate
+from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.registry.model_version import Candidate
 
 
 @pytest.fixture(scope="session")

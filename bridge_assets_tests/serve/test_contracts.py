@@ -10,14 +10,14 @@ from typing import Any, cast
 import httpx
 import polars as pl
 import pytest
-from served_versions import FEATURES
-from serving import serving
+from support.local_endpoint import FEATURES
+from support.server_process import serving
 
-from bridge_assets.deployment.package import Package
-from bridge_assets.deployment.probe import compare
-from bridge_assets.serve.answering import Answering
+from bridge_assets.runtime.package import Package
+from bridge_assets.runtime.probe import compare
 from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
-from bridge_assets.serve.rows import Refused
+from bridge_assets.serve.loaded_model import Answering
+from bridge_assets.serve.request_rows import Refused
 
 
 @pytest.fixture

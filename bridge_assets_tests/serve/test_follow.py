@@ -14,14 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served_versions import change_a_byte
-from serving import Server
+from support.local_endpoint import change_a_byte
+from support.server_process import Server
 
-from bridge_assets.deployment.base import Deployment
-from bridge_assets.deployment.errors import DeploymentError
+from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.deployment.probe import Probe
-from bridge_assets.serve.answering import Follower
+from bridge_assets.errors import DeploymentError
+from bridge_assets.runtime.probe import Probe
+from bridge_assets.serve.loaded_model import Follower
 
 COMMAND = [str(Path(sys.executable).parent / "bridge-assets"), "serve", "--port", "0"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from bridge_assets.serve import boot
+from bridge_assets.serve import container
 
 PROJECT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def dockerfile() -> list[tuple[str, str]]:
 def test_the_dockerfile_runs_what_the_context_holds_as_nobody_with_a_name():
     said = dict(dockerfile())
     assert said["FROM"] == "python:3.11-slim"
-    assert said["ENTRYPOINT"] == '["python", "/opt/bridge-assets/boot.py"]'
+    assert said["ENTRYPOINT"] == '["python", "/opt/bridge-assets/container.py"]'
     assert re.fullmatch(r"\d+:\d+", said["USER"])
     assert said["USER"] != "0:0"
     copied = [rest.split()[0] for word, rest in dockerfile() if word == "COPY"]
@@ -73,7 +73,7 @@ def test_the_dockerfile_runs_what_the_context_holds_as_nobody_with_a_name():
 def test_the_health_check_of_the_image_sees_whether_a_server_answers(client):
     command = json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2])
     assert command[0] == "python"
-    here = str(Path(boot.__file__).parent)
+    here = str(Path(container.__file__).parent)
     command = [sys.executable, *(word.replace("/opt/bridge-assets", here) for word in command[1:])]
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         ports = [client.base_url.port, nobody.getsockname()[1]]

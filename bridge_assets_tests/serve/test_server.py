@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from serving import booted
+from support.server_process import booted
 
-from bridge_assets.deployment.package import Package
-from bridge_assets.serve.answering import Answering
-from bridge_assets.serve.app import MOST_BYTES, MOST_WAITING, Door, make_app
-from bridge_assets.serve.rows import table_of_instances
+from bridge_assets.runtime.package import Package
+from bridge_assets.serve.app import MOST_BYTES, MOST_WAITING, make_app
+from bridge_assets.serve.loaded_model import Answering
+from bridge_assets.serve.request_rows import table_of_instances
+from bridge_assets.serve.state import Door
 
 
 @pytest.fixture

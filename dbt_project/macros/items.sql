@@ -8,7 +8,7 @@
     case when {{ item }} > 0 then {{ item }} end
 {%- endmacro %}
 
-{# Good, Fair or Poor of a condition (23 CFR 490.409(b)), as `bridge_assets.nbi.decode.condition_class` has it. #}
+{# Good, Fair or Poor of a condition (23 CFR 490.409(b)), as `bridge_assets.nbi.derived.condition_class` has it. #}
 {% macro condition_class(condition) -%}
     case
         when {{ condition }} >= 7 then 'Good'

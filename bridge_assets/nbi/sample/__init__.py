@@ -5,8 +5,8 @@ begins with `SMP`. Its deterioration process is documented (`deterioration`) and
 beside the files (the oracle), so that a model can be held against them. Real files have dirt, and so has the sample
 (`dirt`).
 
-Belongs here: everything the sample is made of. Does not belong here: reading files (`bridge_assets.nbi.records`), and
-where they lie.
+Belongs here: everything the sample is made of. Does not belong here: reading files
+(`bridge_assets.nbi.delimited`), and where they lie.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.decode import GOOD_FROM, POOR_TO
+from bridge_assets.nbi.derived import GOOD_FROM, POOR_TO
 from bridge_assets.nbi.sample.draws import around, pick_from
 
 #: Inventory rating in metric tons as built, by design load (item 31): H 10, H 15, HS 15, H 20, HS 20, HS 20 Mod, HS 25,

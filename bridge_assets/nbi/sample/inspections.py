@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.decode import CULVERT_DESIGN
+from bridge_assets.nbi.derived import CULVERT_DESIGN
 from bridge_assets.nbi.sample.deterioration import (
     ABSENT,
     AFTER_REHABILITATION,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.decode import CULVERT_DESIGN
+from bridge_assets.nbi.derived import CULVERT_DESIGN
 from bridge_assets.nbi.sample.draws import around, pick, pick_from
 from bridge_assets.nbi.sample.places import STATES
 from bridge_assets.nbi.sample.spec import SampleSpec

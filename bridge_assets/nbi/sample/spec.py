@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-#: FHWA has published delimited files of these survey years (`bridge_assets.nbi.layouts`).
+#: FHWA has published delimited files of these survey years (`bridge_assets.nbi.coding_guide.layouts`).
 FIRST_YEAR, LAST_YEAR = 1992, 2025
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.layouts import layout_of_year
+from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.sample import dirt
 from bridge_assets.nbi.sample.appraisal import appraise, evaluations
 from bridge_assets.nbi.sample.inspections import simulate

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.decode import CULVERT_DESIGN
-from bridge_assets.nbi.items import NAMES
+from bridge_assets.nbi.coding_guide.items import NAMES
+from bridge_assets.nbi.derived import CULVERT_DESIGN
 from bridge_assets.nbi.sample.draws import pick_from
 
 #: Items 6A, 7 and 9 -> column of the population. Padded inside their quotes in files until 2018.

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from bridge_assets.nbi.decode import structure_key
+from bridge_assets.nbi.derived import structure_key
 from bridge_assets.nbi.sample.spec import SampleSpec, SampleSummary
 from bridge_assets.nbi.sample.survey import Inventory, build_inventory, survey_file
 from bridge_assets.storage import digest, replacing, write_json, write_parquet

@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.scoring import bridge_predictions
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 

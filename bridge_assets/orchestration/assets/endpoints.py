@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import dagster as dg
 from pydantic import Field
 
-from bridge_assets.models.candidate import Candidate, latest, named
-from bridge_assets.orchestration import display, groups, overrides
-from bridge_assets.orchestration.evidence import ask_gate
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.gate import overrides
+from bridge_assets.orchestration.gate.check_history import ask_gate
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.registry.model_version import Candidate, latest, named
 
 if TYPE_CHECKING:
-    from bridge_assets.deployment.base import Deployment
+    from bridge_assets.deployment.core.target import Deployment
 
 
 class EndpointConfig(dg.Config):
@@ -101,7 +103,7 @@ def local_endpoint(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform
 ) -> dg.MaterializeResult:
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.models.register import promote
+    from bridge_assets.registry.register import promote
 
     with explained():
         endpoint = LocalEndpoint(platform.data.endpoint_folder)
@@ -126,7 +128,7 @@ def _remote(provider: Provider) -> dg.AssetsDefinition:
         ),
     )
     def endpoint(context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform) -> dg.MaterializeResult:
-        from bridge_assets.deployment.remote import open_remote
+        from bridge_assets.deployment.endpoints import open_remote
 
         with explained():
             remote = open_remote(provider.key, platform.environment, platform.data)
@@ -149,7 +151,7 @@ def _through_the_gate(
     """Deploy the version that is asked for, if the gate is open for it or is overridden with a reason; say what was
     done, as metadata.
     """
-    from bridge_assets.deployment.gate import let_through
+    from bridge_assets.deployment.gate.decision import let_through
 
     models = platform.data.models_folder
     candidate = named(models, config.model_version) if config.model_version else latest(models)

@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -22,8 +23,8 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data import feature_engineering as engineering
-    from bridge_assets.data.peers import peer_outcomes
+    from bridge_assets.data.features import build as engineering
+    from bridge_assets.data.features.peers import peer_outcomes
 
     lake = platform.lake
     with explained():
@@ -71,7 +72,7 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     ),
 )
 def training_set(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.training_set import assemble
+    from bridge_assets.models.training.training_set import assemble
 
     with explained():
         made = assemble(platform.lake, platform.model)

@@ -4,11 +4,12 @@ import datetime
 
 import dagster as dg
 
-from bridge_assets.data.freshness import LATE_FROM
-from bridge_assets.orchestration import display, groups
+from bridge_assets.data.sources.lateness import LATE_FROM
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata.source_files import parts_shown, source_shown
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
-from bridge_assets.orchestration.provenance import parts_shown, source_shown
 from bridge_assets.orchestration.resources import Platform
 
 #: FHWA publishes a survey year by the middle of June. Who did not look between the first of June and the first of July
@@ -44,7 +45,7 @@ RECOGNISED_BY = [
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.acquisition import acquire
+    from bridge_assets.data.sources.acquire import acquire
 
     data = platform.data
     with explained():
@@ -56,7 +57,7 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             context.add_asset_metadata(parts_shown(source), asset_key="nbi_files", partition_key=str(year))
         versioned = {}
         if platform.dvc.on and platform.dvc.raw_files:
-            from bridge_assets.data.dvc_integration import version_raw_files
+            from bridge_assets.data.dvc.versions import version_raw_files
 
             folders = version_raw_files(data, platform.dvc)
             versioned = {"dvc_md5": {str(folder): md5 for folder, md5 in folders.items()}}
@@ -98,8 +99,8 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
 
     import polars as pl
 
-    from bridge_assets.data.ingestion import ingest
-    from bridge_assets.data.sources import noted_parts, unchanged
+    from bridge_assets.data.ingest.ingest import ingest
+    from bridge_assets.data.sources.survey_files import noted_parts, unchanged
 
     lake = platform.lake
     with explained():

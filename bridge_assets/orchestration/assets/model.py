@@ -5,12 +5,14 @@ folder.
 import dagster as dg
 from pydantic import Field
 
-from bridge_assets.models.candidate import latest, open_candidate
-from bridge_assets.orchestration import display, groups, overrides
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.features import training_set
-from bridge_assets.orchestration.evidence import ask_gate
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.gate import overrides
+from bridge_assets.orchestration.gate.check_history import ask_gate
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.registry.model_version import latest, open_candidate
 
 
 class RegisterConfig(dg.Config):
@@ -38,22 +40,25 @@ class RegisterConfig(dg.Config):
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.features import FAMILIES
-    from bridge_assets.models import evaluate, importance, model_card, plots, rolling_origin, train, training_set
-    from bridge_assets.models.groups import group_keys, groups_markdown
-    from bridge_assets.models.quantization import quantize_rf
+    from bridge_assets.data.features.definitions import FAMILIES
+    from bridge_assets.models.evaluation import evaluate, importance, model_card, plots, rolling_origin
+    from bridge_assets.models.forest.quantize import quantize_rf
+    from bridge_assets.models.metrics.groups import group_keys, groups_markdown
+    from bridge_assets.models.training import train_forest, training_set
     from bridge_assets.storage import digest as digest_of_file
     from bridge_assets.storage import replacing
 
     settings = platform.model
     with explained():
         made = training_set.read(platform.lake)
-        recipe = train.recipe(made.features, settings.forest) | {"features_digest": made.made_from["features_digest"]}
+        recipe = train_forest.recipe(made.features, settings.forest) | {
+            "features_digest": made.made_from["features_digest"]
+        }
         candidate = open_candidate(platform.data.models_folder, made.digest, recipe, made.made_from)
         made.normalization.save(candidate.file("normalization.json"))
-        forest = train.train_forest(made.table, made.features, settings.forest)
-        train.save_model(forest, candidate.file("model.skops"))
-        answers = train.holdout_answers(forest, made.table, made.features)
+        forest = train_forest.train_forest(made.table, made.features, settings.forest)
+        train_forest.save_model(forest, candidate.file("model.skops"))
+        answers = train_forest.holdout_answers(forest, made.table, made.features)
         evaluation = evaluate.evaluate(
             made.table,
             answers,
@@ -123,8 +128,8 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     ),
 )
 def quantized_model(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.quantization import quantize_rf
-    from bridge_assets.models.train import load_model
+    from bridge_assets.models.forest.quantize import quantize_rf
+    from bridge_assets.models.training.skops_file import load_model
 
     with explained():
         candidate = latest(platform.data.models_folder)
@@ -155,12 +160,12 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
     ),
 )
 def onnx_model(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.normalization import Normalization
-    from bridge_assets.deployment.probe import write_probe
-    from bridge_assets.models import training_set
-    from bridge_assets.models.export_onnx import export_to_onnx
-    from bridge_assets.models.predict import OnnxPredictor
-    from bridge_assets.models.quantization import Float16Forest
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.models.forest.float16_forest import Float16Forest
+    from bridge_assets.models.forest.onnx_export import export_to_onnx
+    from bridge_assets.models.training import training_set
+    from bridge_assets.runtime.onnx_predictor import OnnxPredictor
+    from bridge_assets.runtime.probe import write_probe
 
     with explained():
         candidate = latest(platform.data.models_folder)
@@ -195,9 +200,9 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
 def registered_model(
     context: dg.AssetExecutionContext, config: RegisterConfig, platform: Platform
 ) -> dg.MaterializeResult:
-    from bridge_assets.deployment.challenge import against_champion, judged_against
-    from bridge_assets.deployment.gate import let_through
-    from bridge_assets.models.register import register_version
+    from bridge_assets.deployment.gate.challenge import against_champion, judged_against
+    from bridge_assets.deployment.gate.decision import let_through
+    from bridge_assets.registry.register import register_version
 
     home = platform.data.home_folder
     with explained():
@@ -214,7 +219,7 @@ def registered_model(
         registered = register_version(candidate, platform.registry, home, platform.model.name, notes=notes)
         dvc_md5 = registered.notes.get("dvc_md5", "")
         if platform.model.registry != "dvc" and platform.dvc.on and platform.dvc.models:
-            from bridge_assets.data.dvc_integration import version_model
+            from bridge_assets.data.dvc.versions import version_model
 
             dvc_md5 = version_model(candidate.folder, platform.dvc)
     return dg.MaterializeResult(
@@ -238,7 +243,7 @@ def _oracle(platform: Platform, made):
     """
     import polars as pl
 
-    from bridge_assets.models.tasks import CLASSIFICATION, task_of
+    from bridge_assets.models.tasks.tasks import CLASSIFICATION, task_of
 
     is_known = (made.made_from.get("target", "fall"), made.made_from.get("component", "condition")) == (
         "fall",
@@ -253,7 +258,7 @@ def _oracle(platform: Platform, made):
 
 def _source(platform: Platform) -> str:
     """Where the survey files came from, in words: no path of this machine."""
-    from bridge_assets.data.copies import shown
+    from bridge_assets.data.sources.local_copies import shown
 
     data = platform.data
     if data.uses_sample:

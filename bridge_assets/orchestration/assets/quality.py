@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -24,8 +25,8 @@ from bridge_assets.orchestration.resources import Platform
 def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     import polars as pl
 
-    from bridge_assets.data.quality import count_year
-    from bridge_assets.data.quality_headline import headline, top_flags
+    from bridge_assets.data.quality.headline import headline, top_flags
+    from bridge_assets.data.quality.summary import count_year
     from bridge_assets.reporting.wording import share
 
     lake = platform.lake
@@ -64,8 +65,8 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     ),
 )
 def data_quality_report(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.reporting.quality_page import data_quality_html
-    from bridge_assets.reporting.quality_plots import flags_by_year_png
+    from bridge_assets.reporting.quality.page import data_quality_html
+    from bridge_assets.reporting.quality.plots import flags_by_year_png
     from bridge_assets.storage import write_text
 
     with explained():

@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -18,8 +19,8 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def condition_report(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.reporting.condition_report import condition_trend_png
-    from bridge_assets.reporting.gather import condition_report_html
+    from bridge_assets.reporting.condition.inputs import condition_report_html
+    from bridge_assets.reporting.plots import condition_trend_png
     from bridge_assets.storage import write_text
 
     with explained():
@@ -48,8 +49,8 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:
     import polars as pl
 
+    from bridge_assets.reporting.condition.reasons import with_text
     from bridge_assets.reporting.looker import export_to_looker
-    from bridge_assets.reporting.reasons import with_text
 
     with explained():
         outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")

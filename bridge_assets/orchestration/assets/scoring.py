@@ -2,11 +2,12 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration import display, groups
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.endpoints import local_endpoint
 from bridge_assets.orchestration.assets.features import bridge_features
-from bridge_assets.orchestration.assets.lifetimes import years_until_poor
+from bridge_assets.orchestration.assets.survival import years_until_poor
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -29,7 +30,7 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
     import polars as pl
 
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.models.scoring import NAME, score_year
+    from bridge_assets.scoring.batch import NAME, score_year
 
     lake = platform.lake
     with explained():

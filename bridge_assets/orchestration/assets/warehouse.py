@@ -9,7 +9,6 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 
-from bridge_assets.orchestration import display
 from bridge_assets.orchestration.dbt import (
     DBT_PROJECT,
     INVENTORY,
@@ -20,6 +19,7 @@ from bridge_assets.orchestration.dbt import (
     point_dbt_at,
 )
 from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -54,7 +54,7 @@ def _build(
 
     When dbt or a test fails, what was made is reported, the failure raised, and the lake stays as it was.
     """
-    from bridge_assets.data.warehouse import export_tables
+    from bridge_assets.data.warehouse_export import export_tables
 
     data = platform.data
     point_dbt_at(data)

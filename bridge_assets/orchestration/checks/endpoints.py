@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.deployment.errors import DeploymentError
+from bridge_assets.errors import DeploymentError
 from bridge_assets.orchestration.assets.endpoints import PROVIDERS
 from bridge_assets.orchestration.resources import Platform
 
@@ -10,7 +10,7 @@ from bridge_assets.orchestration.resources import Platform
 def _answers_the_probe(key: str, description: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=f"{key}_endpoint", name="answers_the_probe", description=description)
     def check(platform: Platform) -> dg.AssetCheckResult:
-        from bridge_assets.deployment.remote import open_endpoint
+        from bridge_assets.deployment.endpoints import open_endpoint
 
         try:
             report = open_endpoint(key, platform.environment, platform.data).canary()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from bridge_assets.orchestration.evidence import judged
+from bridge_assets.orchestration.gate.check_history import judged
 from bridge_assets.orchestration.resources import Platform
 
 #: The checks on raw_bridges that a training set relies on.
@@ -24,7 +24,7 @@ REJECTED_SHARE = 0.01
 def latest_year_is_there(platform: Platform) -> dg.AssetCheckResult:
     import datetime
 
-    from bridge_assets.data.freshness import due_survey_year, lateness
+    from bridge_assets.data.sources.lateness import due_survey_year, lateness
 
     today = datetime.datetime.now(datetime.UTC).date()
     late = None if platform.data.uses_sample else lateness(platform.lake.noted_years("nbi_files"), today)
@@ -66,8 +66,8 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
 def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    from bridge_assets.data.bridges import BRIDGE_SCHEMA
-    from bridge_assets.data.validation import JUDGED_COLUMNS, record_problems
+    from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
+    from bridge_assets.data.records.validation import JUDGED_COLUMNS, record_problems
 
     lake, problems, about = platform.lake, [], {}
     for year in _years(context, platform):
@@ -149,8 +149,8 @@ def _years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[i
 
 def _rows_in_source(note: dict, survey_year: int) -> int:
     """The rows of the files that a note of nbi_files names, counted anew."""
-    from bridge_assets.data.formats import count_rows
-    from bridge_assets.data.sources import noted_parts
+    from bridge_assets.data.reading.formats import count_rows
+    from bridge_assets.data.sources.survey_files import noted_parts
 
     return sum(count_rows(part.path, survey_year) for part in noted_parts(note))
 

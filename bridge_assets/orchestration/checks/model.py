@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from bridge_assets.models.candidate import latest
 from bridge_assets.orchestration.assets.warehouse import inventory_models
 from bridge_assets.orchestration.checks.inventory import RELIED_ON
-from bridge_assets.orchestration.evidence import data_problems, judged
+from bridge_assets.orchestration.gate.check_history import data_problems, judged
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.registry.model_version import latest
 
 
 def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.AssetCheckResult:
@@ -26,7 +26,7 @@ def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.
     ),
 )
 def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models import training_set
+    from bridge_assets.models.training import training_set
 
     made = training_set.read(platform.lake)
     dbt_checks = [spec.key for spec in inventory_models.check_specs]
@@ -41,7 +41,7 @@ def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform:
     description="There are inspections to train on and held-out ones, in both some that fell and some that did not.",
 )
 def enough_to_learn_from(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models import training_set
+    from bridge_assets.models.training import training_set
 
     made = training_set.read(platform.lake)
     return _verdict(
@@ -58,8 +58,8 @@ def enough_to_learn_from(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def no_leakage(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models import training_set
-    from bridge_assets.models.evaluate import leakage_problems
+    from bridge_assets.models.training import training_set
+    from bridge_assets.models.training.leakage import leakage_problems
 
     made = training_set.read(platform.lake)
     problems = leakage_problems(made.table, made.features)
@@ -77,7 +77,9 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.evaluate import Evaluation, intervals_markdown, markdown_table, quality_problems
+    from bridge_assets.models.evaluation.acceptance import quality_problems
+    from bridge_assets.models.evaluation.evaluate import intervals_markdown, markdown_table
+    from bridge_assets.models.evaluation.record import Evaluation
 
     candidate = latest(platform.data.models_folder)
     candidate.verify("bridge_model")
@@ -102,7 +104,8 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.evaluate import Evaluation, calibration_problems
+    from bridge_assets.models.evaluation.acceptance import calibration_problems
+    from bridge_assets.models.evaluation.record import Evaluation
 
     candidate = latest(platform.data.models_folder)
     candidate.verify("bridge_model")
@@ -120,10 +123,10 @@ def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
     description="In float16 no held-out answer moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
 )
 def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models import training_set
-    from bridge_assets.models.evaluate import quantization_problems
-    from bridge_assets.models.quantization import Float16Forest
-    from bridge_assets.models.train import load_model
+    from bridge_assets.models.evaluation.acceptance import quantization_problems
+    from bridge_assets.models.forest.float16_forest import Float16Forest
+    from bridge_assets.models.training import training_set
+    from bridge_assets.models.training.skops_file import load_model
 
     candidate = latest(platform.data.models_folder)
     made = training_set.read(platform.lake)
@@ -151,8 +154,8 @@ def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.deployment.challenge import against_champion
-    from bridge_assets.models.errors import RegistryError
+    from bridge_assets.deployment.gate.challenge import against_champion
+    from bridge_assets.errors import RegistryError
 
     candidate = latest(platform.data.models_folder)
     candidate.verify("onnx_model")
@@ -174,9 +177,9 @@ def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def parity(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models import training_set
-    from bridge_assets.models.export_onnx import onnx_problems
-    from bridge_assets.models.quantization import Float16Forest
+    from bridge_assets.models.forest.float16_forest import Float16Forest
+    from bridge_assets.models.forest.onnx_parity import onnx_problems
+    from bridge_assets.models.training import training_set
 
     candidate = latest(platform.data.models_folder)
     forest = Float16Forest.load(candidate.verify("quantized_model"))

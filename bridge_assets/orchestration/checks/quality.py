@@ -21,8 +21,8 @@ NAMED = 8
 def quality_is_steady(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    from bridge_assets.data.quality_jumps import jumps
-    from bridge_assets.orchestration import display
+    from bridge_assets.data.quality.jumps import jumps
+    from bridge_assets.orchestration.metadata import display
 
     lake, found = platform.lake, []
     made = lake.years("data_quality")

@@ -15,7 +15,7 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.scoring import NAME, score_problems
+    from bridge_assets.scoring.batch import NAME, score_problems
 
     lake, problems, rows = platform.lake, [], 0
     for year in lake.years(NAME):

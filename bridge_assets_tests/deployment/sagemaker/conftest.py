@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from providers.aws_front import CREDENTIALS
+from providers.aws_faults import CREDENTIALS
 from providers.sagemaker_server import REGION, SageMaker, sagemaker
-from sagemaker_endpoint import Make, environment
+from support.sagemaker_endpoint import Make, environment
 
-from bridge_assets.deployment.aws import Aws
-from bridge_assets.deployment.bundle import Bundle, bundle_of
-from bridge_assets.deployment.sagemaker import SageMakerEndpoint
+from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.sagemaker.client import Aws
+from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
 
 
 @pytest.fixture(scope="package")

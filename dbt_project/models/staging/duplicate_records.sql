@@ -1,5 +1,5 @@
 -- The rule for a structure that a file holds twice, in one place: `stg_bridges` takes every record but those that are not kept
--- here. `bridge_assets.data.structures.one_record_per_structure` is the same rule in Python.
+-- here. `bridge_assets.data.records.structures.one_record_per_structure` is the same rule in Python.
 with records as (
     select
         survey_year,

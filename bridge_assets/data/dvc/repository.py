@@ -1,0 +1,119 @@
+"""The DVC repository that `configs/dvc_config.yaml` describes: set up, and kept as described.
+
+No credentials are written: DVC finds them in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bridge_assets.data.dvc.command import DvcError, run_dvc, succeeded
+from bridge_assets.settings import DvcSettings, project_folder
+from bridge_assets.storage import write_text
+
+#: What is still being written (`storage.replacing`, downloads) is no part of a version.
+_IGNORED = (".*.tmp", ".*.part*")
+
+
+def ensure_repository(settings: DvcSettings | None = None) -> Path:
+    """Set up the DVC repository and its remote as configured; what already is so is left alone.
+
+    Where the folder lies in a git repository, DVC works with git; otherwise without. The configured remote becomes the
+    repository's default remote. Usage reports and the look for updates are switched off in it.
+
+    Returns
+    -------
+    Path
+        Folder of the repository.
+
+    Raises
+    ------
+    DvcError
+        If DVC is switched off (no `remote`), an address holds credentials, or DVC refuses.
+    """
+    settings = settings or DvcSettings.load()
+    if not settings.on:
+        raise DvcError(
+            "DVC is switched off",
+            where="configs/dvc_config.yaml",
+            why="`remote` is empty",
+            do="set it to a local folder or to s3://bucket/folder (or set BRIDGE_ASSETS_DVC__REMOTE)",
+        )
+    _refuse_credentials("remote", settings.remote)
+    _refuse_credentials("endpoint_url", settings.endpoint_url)
+    repository = settings.repository_folder
+    repository.mkdir(parents=True, exist_ok=True)
+    git = _git_root(repository)
+    if not (repository / ".dvc").is_dir():
+        how = ["--no-scm"] if git is None else [] if git == repository else ["--subdir"]
+        succeeded(run_dvc("init", "--quiet", *how, repository=repository), repository)
+    listed = succeeded(run_dvc("config", "--project", "--list", repository=repository), repository).stdout
+    there = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
+    wanted = _configuration(settings, repository, git=git is not None)
+    for key in [key for key, value in wanted.items() if not value and key in there]:
+        succeeded(run_dvc("config", "--project", "--unset", key, repository=repository), repository)
+    for key, value in wanted.items():
+        if value and not _same(there.get(key), value, repository):
+            succeeded(run_dvc("config", "--project", key, value, repository=repository), repository)
+    ignore = repository / ".dvcignore"
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+    if missing := [pattern for pattern in _IGNORED if pattern not in lines]:
+        write_text("\n".join([*lines, *missing]) + "\n", ignore)
+    return repository
+
+
+def _configuration(settings: DvcSettings, repository: Path, *, git: bool) -> dict[str, str]:
+    """What `.dvc/config` must say, in an order that DVC accepts at each step; an empty value must not be there."""
+    remote = f"remote.{settings.remote_name}"
+    s3 = settings.remote.startswith("s3://")
+    wanted = {
+        f"{remote}.endpointurl": settings.endpoint_url if s3 else "",
+        f"{remote}.region": settings.region if s3 else "",
+        f"{remote}.url": _address(settings.remote, repository),
+        # Compare what is downloaded with its digest: DVC takes it on trust otherwise.
+        f"{remote}.verify": "true",
+        "core.remote": settings.remote_name,
+        "core.analytics": "false",
+        "core.check_update": "false",
+        "cache.type": settings.cache_type,
+    }
+    if not git:
+        wanted["core.no_scm"] = "true"
+    # Unset first, then the address: DVC refuses S3 options on a local remote.
+    address = wanted.pop(f"{remote}.url")
+    return {f"{remote}.url": address, **wanted}
+
+
+def _address(remote: str, repository: Path) -> str:
+    """A local folder as DVC takes it: a relative one of ours starts at the project, one of DVC's at the repository."""
+    if "://" in remote or Path(remote).is_absolute():
+        return remote
+    return os.path.relpath(project_folder() / remote, repository)
+
+
+def _same(there: str | None, wanted: str, repository: Path) -> bool:
+    if there is None:
+        return False
+    # DVC lists booleans as it read them, and a local folder as an absolute path.
+    return there.lower() == wanted.lower() or Path(there) == Path(os.path.abspath(repository / wanted))  # noqa: PTH100
+
+
+def _git_root(folder: Path) -> Path | None:
+    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+
+
+def _refuse_credentials(key: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        secret = parts.password is not None or (parts.username is not None and parts.scheme in ("s3", "http", "https"))
+    except ValueError:
+        secret = False  # not an address at all: DVC says so
+    if secret:  # the address is not repeated: messages are logged
+        raise DvcError(
+            f"`{key}` holds credentials",
+            where="configs/dvc_config.yaml",
+            why="It would be written to .dvc/config, which is committed",
+            do="take them out, and set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )

@@ -1,0 +1,245 @@
+"""Versions of survey files and trained models in DVC: the pointer lies beside the data, the bytes in a remote.
+
+`dvc_add`, `dvc_pull` and `dvc_push` are the commands themselves, in any DVC repository; they return DVC's exit code.
+`version_raw_files` and `version_model` work in the repository that `configs/dvc_config.yaml` describes and raise where
+a version did not arrive in the remote. `restored` brings tracked data back and compares its bytes with the pointer.
+
+Versioning leaves the data as it is on disk: same file, same times, same permissions. A limit of DVC: where a remote
+holds the list of a folder's files, it is taken to hold the files, too; what was deleted in it is not uploaded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from bridge_assets.data.dvc.command import DvcError, Outcome, run_dvc, succeeded
+from bridge_assets.data.dvc.pointers import absolute, pointer_of, recorded, repository_of
+from bridge_assets.data.dvc.repository import ensure_repository
+from bridge_assets.settings import DataSettings, DvcSettings
+
+
+def dvc_add(path: str | Path) -> int:
+    """Track a file or folder with DVC: `<path>.dvc` is written beside it, its bytes go into DVC's cache.
+
+    Parameters
+    ----------
+    path : str or Path
+        In a DVC repository. A relative path starts at the working directory.
+
+    Returns
+    -------
+    int
+        The exit code of `dvc add`; 0 = success. What DVC said is in the log.
+
+    Raises
+    ------
+    DvcError
+        If DVC is not installed.
+    """
+    # Without --no-relink DVC moves the file into its cache and puts a copy in its place: other times and permissions,
+    # and nothing at all if it is killed in between.
+    return _at(Path(path), "add", "--no-relink").code
+
+
+def dvc_pull(*paths: str | Path) -> int:
+    """Bring tracked data back from the remote.
+
+    Parameters
+    ----------
+    paths : str or Path
+        Tracked data, a file in a tracked folder, or pointers. Without any: everything the configured repository tracks.
+
+    Returns
+    -------
+    int
+        The exit code of `dvc pull`; 0 = success. Data that was changed here and is in no version is not overwritten:
+        the code is then 1.
+
+    Raises
+    ------
+    DvcError
+        If DVC is not installed, or the configured repository's folder is not there.
+    """
+    return _each("pull", paths)
+
+
+def dvc_push(*paths: str | Path) -> int:
+    """Upload tracked data to the remote.
+
+    Parameters
+    ----------
+    paths : str or Path
+        As in `dvc_pull`.
+
+    Returns
+    -------
+    int
+        The exit code of `dvc push`; 0 = success. DVC also returns 0, with a warning, where its cache no longer holds
+        what it should upload; `version_raw_files` and `version_model` fill the cache first.
+
+    Raises
+    ------
+    DvcError
+        As in `dvc_pull`.
+    """
+    return _each("push", paths)
+
+
+def tracked(path: str | Path) -> bool:
+    """Whether DVC tracks a path, itself (`<path>.dvc` lies beside it) or in a folder; the data may be absent."""
+    return pointer_of(absolute(path)) is not None
+
+
+def restored(path: str | Path) -> Path:
+    """See to it that tracked data is there, with the bytes that its pointer names.
+
+    Data that is absent, or is another version, is pulled. Data that was changed here and is in no version is left as it
+    is.
+
+    Parameters
+    ----------
+    path : str or Path
+        Tracked data, or a file in a tracked folder.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    DvcError
+        A SourceError. If DVC does not track `path` or could not restore it, or if what it restored is not what the
+        pointer names: a damaged object in DVC's cache.
+    """
+    path = absolute(path)
+    pointer = pointer_of(path)
+    if pointer is None:
+        raise DvcError(
+            "DVC does not track this path",
+            where=path,
+            why=f"There is no {path.name}.dvc beside it, and no folder above it has one",
+            do="correct the path, or add the data with dvc_add where it is",
+        )
+    if path.exists() and not _differences(path):
+        return path
+    succeeded(_at(path, "pull"), path)
+    if not path.exists():  # DVC pulls a name that a tracked folder does not hold without a word, and returns 0
+        raise DvcError(
+            "DVC has no such file",
+            where=path,
+            why=f"The folder that {pointer.name} tracks does not hold it in this version",
+            do="correct the path, or bring the pointer to the version that holds it",
+        )
+    if differing := _differences(path):
+        raise DvcError(
+            f"what DVC restored differs from its pointer in {len(differing)} files: {', '.join(differing[:3])}",
+            where=path,
+            why="An object in DVC's cache is damaged; DVC itself trusts its cache",
+            do="remove the file here and DVC's cache (.dvc/cache), then pull again",
+        )
+    return path
+
+
+def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | None = None) -> dict[Path, str]:
+    """Add the survey files as they are now (source folder, downloads) and push them.
+
+    Returns
+    -------
+    dict of Path to str
+        The MD5 that each folder's pointer names; the same files give the same one.
+
+    Raises
+    ------
+    DvcError
+        If there is nothing to version, or a version did not arrive in the remote.
+    """
+    data = data or DataSettings.load()
+    folders = [path for path in (data.source_folder, data.downloads_folder) if _holds_something(path)]
+    if not folders:
+        raise DvcError(
+            "there is no survey file to version",
+            where=data.source_folder,
+            why="The folder is not there or empty, and so is `downloads` in the home folder",
+            do="put survey files there, or correct `source` in configs/data_config.yaml",
+        )
+    outer = [path for path in folders if not any(other in path.parents for other in folders)]
+    return _version(list(dict.fromkeys(outer)), settings)
+
+
+def version_model(version_folder: str | Path, settings: DvcSettings | None = None) -> str:
+    """Add a model version's folder as it is now and push it.
+
+    Returns
+    -------
+    str
+        The MD5 that `<version_folder>.dvc` names; the same files give the same one.
+
+    Raises
+    ------
+    DvcError
+        If the folder is missing or empty, or the version did not arrive in the remote.
+    """
+    folder = absolute(version_folder)
+    if not (folder.is_dir() and _holds_something(folder)):
+        raise DvcError(
+            "there is no model version to add to DVC",
+            where=folder,
+            why="The folder is not there or empty",
+            do="materialise bridge_model, or correct the path",
+        )
+    return _version([folder], settings)[folder]
+
+
+def _version(paths: list[Path], settings: DvcSettings | None) -> dict[Path, str]:
+    repository = ensure_repository(settings)
+    data = [os.path.relpath(path, repository) for path in paths]
+    pointers = [f"{path}.dvc" for path in data]
+    succeeded(run_dvc("add", "--no-relink", "--", *data, repository=repository), paths[0])
+    succeeded(run_dvc("push", "--", *pointers, repository=repository), paths[0])
+    return {path: recorded(Path(f"{path}.dvc"))["md5"] for path in paths}
+
+
+def _each(command: str, paths: tuple[str | Path, ...]) -> int:
+    if not paths:
+        return run_dvc(command, repository=DvcSettings.load().repository_folder).code
+    by_repository: dict[Path, list[str]] = {}
+    for path in map(absolute, paths):
+        repository = repository_of(path)
+        by_repository.setdefault(repository, []).append(os.path.relpath(path, repository))
+    codes = [run_dvc(command, "--", *names, repository=where).code for where, names in by_repository.items()]
+    return next((code for code in codes if code), 0)
+
+
+def _at(path: Path, command: str, *options: str) -> Outcome:
+    path = absolute(path)
+    repository = repository_of(path)
+    return run_dvc(command, *options, "--", os.path.relpath(path, repository), repository=repository)
+
+
+def _differences(path: Path) -> list[str]:
+    """The files at `path` that are absent or not what DVC recorded. DVC itself compares times, not bytes."""
+    pointer = pointer_of(path)
+    if pointer is None or recorded(pointer).get("hash") != "md5":
+        return []  # before DVC 3, digests were of text with its line ends changed
+    repository = repository_of(path)
+    name = os.path.relpath(path, repository)
+    listing = ("--recursive", "--dvc-only", "--show-hash", "--json", "--", ".", name)
+    listed = run_dvc("ls", *listing, repository=repository)
+    if listed.code:
+        return [name]  # the list of a folder's files is itself in the remote
+    entries = [entry for entry in json.loads(listed.stdout) if entry.get("md5")]
+    files = [(path / entry["path"] if path.is_dir() else path, entry["md5"]) for entry in entries]
+    return [str(file) for file, md5 in files if not file.is_file() or _md5(file) != md5]
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))

@@ -1,0 +1,187 @@
+"""Features for training, for a batch and for a single request: one code, and the promised functions on pandas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from bridge_assets.data.features.base import Feature
+from bridge_assets.data.features.climate import normals_text
+from bridge_assets.data.features.coast import coastline_text
+from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES, expressions, record_columns
+from bridge_assets.data.features.history import HISTORY_COLUMNS
+from bridge_assets.data.features.normalization import Normalization
+from bridge_assets.data.features.peers import FACTORS, PRIOR_FALLS, fall_rates, peer_groups
+from bridge_assets.data.features.record import ENVIRONMENT, TRAFFIC
+from bridge_assets.data.records.structures import one_record_per_structure
+from bridge_assets.errors import SourceError
+from bridge_assets.storage import digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bridge_assets.data.lake import Lake
+
+#: What identifies a row of bridge_features, beside its features.
+IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
+
+
+def features_digest() -> str:
+    """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
+    defined = [(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES]
+    # What an expression does not show: tables that it looks up, and how the rate of peers comes about.
+    groups = [str(each) for each in peer_groups(pl.col("state"), pl.col("material"))]
+    return digest_of([defined, normals_text(), coastline_text(), groups, FACTORS, PRIOR_FALLS])[:12]
+
+
+def present_features(lake: Lake) -> dict[int, dict[str, Any]]:
+    """The notes of bridge_features by survey year, all of them made from the records and definitions of now.
+
+    Raises
+    ------
+    SourceError
+        If a year's features were made from other records than those that lie there now, or by other definitions.
+    """
+    notes = {year: lake.note("bridge_features", year) for year in lake.years("bridge_features")}
+    for year, note in notes.items():
+        why = None
+        if note["raw_bridges"] != lake.digest("raw_bridges", year):
+            why = "raw_bridges of that year was made anew since"
+        elif note["features_digest"] != features_digest():
+            why = "They were made by other definitions than the present ones"
+        if why:
+            raise SourceError(
+                f"the features of {year} are not those of its records",
+                where=lake.year("bridge_features", year),
+                why=why,
+                do=f"materialise bridge_features[{year}] again",
+            )
+    return notes
+
+
+def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
+    """What `bridge_features` needs of the structures' past, in order and no more of it, for any number of survey years.
+
+    Parameters
+    ----------
+    transitions : pl.LazyFrame
+        fct_condition_transitions: one row an inspection, of which only what was known on its day is taken.
+    """
+    of_the_day = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
+    history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *of_the_day).collect()
+    key, year = pl.col("structure_key"), pl.col("survey_year")
+    back = (key < key.shift()) | ((key == key.shift()) & (year < year.shift()))
+    # The warehouse writes it in this order: looking costs a tenth of sorting.
+    return history.sort("structure_key", "survey_year") if history.select(back.any()).item() else history
+
+
+def bridge_features(
+    records: pl.LazyFrame, history: pl.DataFrame, outcomes: pl.DataFrame, survey_year: int
+) -> pl.DataFrame:
+    """The features of every bridge of one survey year, or of one record of it.
+
+    Parameters
+    ----------
+    records : pl.LazyFrame
+        raw_bridges of that year, or some of it: a row does not depend on the others.
+    history : pl.DataFrame
+        `condition_history` of the inspections, of any years; later ones are not looked at.
+    outcomes : pl.DataFrame
+        `peers.peer_outcomes`, of any years; what became known later is not looked at.
+    survey_year : int
+
+    Returns
+    -------
+    pl.DataFrame
+        One row a structure with a condition: `IDENTITY`, then `FEATURE_NAMES` as Float32, sorted by structure key.
+        History is that of the structure's latest inspection in the files up to this year; null where there is none.
+    """
+    is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
+    latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
+    asked = [*IDENTITY, "inspected_in_future", *(name for name in record_columns() if name not in IDENTITY)]
+    bridges = one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(asked).collect()
+    # Joined by themselves: the columns of the record need not move.
+    past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
+    # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
+    happened = pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
+    bridges = bridges.hstack(past.drop("structure_key")).with_columns(happened)
+    peers = bridges.select(peer_groups(pl.col("STATE_CODE_001"), pl.col("STRUCTURE_KIND_043A")))
+    return (
+        bridges.with_columns(fall_rates(outcomes, survey_year).of(peers))
+        .lazy()
+        .select(*IDENTITY, *expressions(FEATURES))
+        .sort("structure_key")
+        .collect()
+    )
+
+
+def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:
+    """Inspections whose next inspection is known, with the features of the survey year that first showed them.
+
+    Parameters
+    ----------
+    features : pl.LazyFrame
+        bridge_features of all years.
+    transitions : pl.LazyFrame
+        fct_condition_transitions; censored inspections are left out: what is not known is no evidence.
+
+    Returns
+    -------
+    pl.DataFrame
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean), then the features.
+    """
+    known = transitions.filter(pl.col("fall").is_not_null()).select(
+        "structure_key",
+        pl.col("survey_year").cast(pl.Int16),
+        "inspection_date",
+        pl.col("next_survey_year").cast(pl.Int16),
+        "fall",
+    )
+    return (
+        known.join(
+            features.drop("inspection_date", "STATE_CODE_001"),
+            on=["structure_key", "survey_year"],
+            how="inner",
+            validate="1:1",
+        )
+        .sort("structure_key", "survey_year")
+        .collect(engine="streaming")
+    )
+
+
+def add_traffic_features(df: pd.DataFrame) -> pd.DataFrame:
+    """Add the traffic features (`data.features.TRAFFIC`) to a table of bridge data, as float32 columns."""
+    return _with_features(df, TRAFFIC)
+
+
+def add_env_features(df: pd.DataFrame) -> pd.DataFrame:
+    """Add the environmental features (`data.features.ENVIRONMENT`) to a table of bridge data, as float32 columns."""
+    return _with_features(df, ENVIRONMENT)
+
+
+def normalize(df: pd.DataFrame, normalization: Normalization | None = None) -> pd.DataFrame:
+    """Put the feature columns of a table on the model's scale.
+
+    Parameters
+    ----------
+    df : pd.DataFrame
+        A table with feature columns; other columns stay as they are.
+    normalization : Normalization, optional
+        That of a model version. Without it, one is fitted on this very table: right for exploring, wrong for scoring.
+    """
+    table = pl.from_pandas(df)
+    if normalization is None:
+        normalization = Normalization.fit(table, [name for name in FEATURE_NAMES if name in table.columns])
+    return normalization.apply(table).to_pandas()
+
+
+def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
+    added = pl.from_pandas(df).select(expressions(features)).to_pandas()
+    return df.assign(**{name: added[name].to_numpy() for name in added.columns})
+
+
+def features_markdown() -> str:
+    """The definitions of all features as a Markdown table, one row each."""
+    rows = [f"|{feature.name}|{feature.unit}|{feature.source}|{feature.reason}|" for feature in FEATURES]
+    return "\n".join(["|feature|unit|NBI items and tables|why|", "|---|---|---|---|", *rows])

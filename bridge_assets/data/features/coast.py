@@ -1,0 +1,124 @@
+"""How far a bridge stands from the sea.
+
+`coastline.csv` holds the coast as lines of points; its head says where they come from. They lie within some 2 km of the
+coast as Natural Earth draws it at 1:50 million, so a distance of a few km says that the sea is near, not how near. The
+Great Lakes are no sea.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import polars as pl
+
+_TABLE = "coastline.csv"
+
+#: Farther than this counts as this, in km: a choice. Salt in the air falls off within the first kilometres.
+FARTHEST = 100.0
+
+#: Points along the lines are at most so far apart, in km.
+_STEP = 3.0
+
+#: Places measured together: with the coast of one cell they fit into a processor's cache.
+_BLOCK = 256
+
+#: Cells of one degree by one degree on the Earth.
+_CELLS = 180 * 360
+
+#: Length of a degree of latitude on a sphere of the Earth's mean radius, 6371 km.
+_DEGREE = 111.195
+
+
+def coastline_text() -> str:
+    """The table as it lies in the package."""
+    return files("bridge_assets.data.features").joinpath(_TABLE).read_text(encoding="utf-8")
+
+
+def coast_distance() -> pl.Expr:
+    """Distance of a record to the sea in km, at most `FARTHEST`; null where its place is not known."""
+    return pl.struct("latitude", "longitude").map_batches(_of_records, return_dtype=pl.Float64, is_elementwise=True)
+
+
+def kilometres_to_coast(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Distance to the nearest coast of the sea.
+
+    Parameters
+    ----------
+    latitude, longitude : np.ndarray of shape (n,)
+        Degrees, within 90 and 180 on either side; NaN where not known.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n,), km, at most `FARTHEST`; NaN where the place is not known.
+    """
+    by_cell = _coast_near_cell()
+    known = (np.abs(latitude) < 90) & (np.abs(longitude) < 180)
+    has_coast = np.zeros(_CELLS, bool)
+    has_coast[list(by_cell)] = True
+    cells = _cell(np.where(known, latitude, 0), np.where(known, longitude, 0))
+    near = np.flatnonzero(has_coast[cells] & known)
+    distance = np.where(known, FARTHEST, np.nan)
+    for cell, rows in _by_key(cells[near], near):
+        # In a plane around the middle of the cell: within a degree or two the Earth is flat enough.
+        middle = np.array([cell // 360 - 89.5, cell % 360 - 179.5])
+        points = _in_plane(by_cell[cell], middle)
+        # |a - b|^2 = |a|^2 + (-2 a.b + |b|^2): what stands in brackets is one product of matrices.
+        against = np.vstack([-2 * points.T, (points**2).sum(axis=1)])
+        for some in np.array_split(rows, len(rows) // _BLOCK + 1):
+            places = _in_plane(np.column_stack([latitude[some], longitude[some]]), middle)
+            nearest = (np.column_stack([places, np.ones(len(some), np.float32)]) @ against).min(axis=1)
+            squares = nearest + (places**2).sum(axis=1)
+            distance[some] = np.minimum(FARTHEST, np.sqrt(np.maximum(squares, 0)))
+    return distance
+
+
+def _of_records(places: pl.Series) -> pl.Series:
+    given = places.struct.unnest().select(pl.all().cast(pl.Float64).fill_null(float("nan")))
+    return pl.Series(kilometres_to_coast(*given.to_numpy().T), nan_to_null=True)
+
+
+def _cell(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Number of the cell, one degree by one, in which a place lies."""
+    return ((np.floor(latitude) + 90) * 360 + np.floor(longitude) + 180).astype(np.int64)
+
+
+def _in_plane(places: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Degrees as km north and east of a place; both (n, 2). Float32 is right to some 100 m here."""
+    north, east = (places - middle).T
+    east = ((east + 180) % 360 - 180) * np.cos(np.radians(middle[0]))
+    return (np.column_stack([north, east]) * _DEGREE).astype(np.float32)
+
+
+def _by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Each key with its values, in the order of the keys."""
+    order = np.argsort(keys, kind="stable")
+    found, starts = np.unique(keys[order], return_index=True)
+    return list(zip(found.tolist(), np.split(values[order], starts[1:]), strict=True)) if len(keys) else []
+
+
+@cache
+def _coast_near_cell() -> dict[int, np.ndarray]:
+    """Cell -> points of the coast, (m, 2), that may lie within `FARTHEST` of a place in it; other cells have none."""
+    table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
+    line, points = table["line"].to_numpy(), table.select("latitude", "longitude").to_numpy()
+    begin, along = points[:-1], np.diff(points, axis=0) * (line[1:] == line[:-1])[:, None]
+    length = np.hypot(along[:, 0], along[:, 1] * np.cos(np.radians(begin[:, 0]))) * _DEGREE
+    pieces = np.maximum(1, np.ceil(length / _STEP)).astype(int)
+    piece = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    points = np.vstack(
+        [
+            np.repeat(begin, pieces, axis=0) + np.repeat(along / pieces[:, None], pieces, axis=0) * piece[:, None],
+            points[-1:],
+        ]
+    )
+    near: dict[int, list[np.ndarray]] = {}
+    for cell, inside in _by_key(_cell(*points.T), np.arange(len(points))):
+        farthest_north = np.radians(min(89.0, abs(cell // 360 - 89.5) + 1.5))
+        aside = int(np.ceil(FARTHEST / (_DEGREE * np.cos(farthest_north))))
+        for row in range(cell // 360 - 1, cell // 360 + 2):
+            for column in range(cell % 360 - aside, cell % 360 + aside + 1):
+                near.setdefault(row * 360 + column % 360, []).append(points[inside])
+    return {cell: np.vstack(several) for cell, several in near.items()}

@@ -1,0 +1,93 @@
+"""What is counted of the data quality of a survey year: the measures, the rules, and which items must have a value.
+
+Belongs here: declarations, each once. Does not belong here: the counting (`quality`) and which flags there are
+(`nbi.flag_rules`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from bridge_assets.nbi.coding_guide.items import ITEMS
+
+ALL_STATES = "all"
+
+#: Name under which a measure counts the records that have at least one flag, or one unparsed number.
+ANY = "any"
+
+SUMMARY_SCHEMA = pl.Schema(
+    {
+        "survey_year": pl.Int16(),
+        "state": pl.String(),
+        "measure": pl.String(),
+        "name": pl.String(),
+        "records": pl.Int64(),
+        "of": pl.Int64(),
+        "share": pl.Float64(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One way to count: what it says, what `name` then holds, and of what the count is a share."""
+
+    meaning: str
+    name: str
+    of: str
+
+
+#: measure -> what it is, in the order of the summary.
+MEASURES = {
+    "rows": Measure("Rows of the source file", "read, loaded, rejected, on_structure (record type 1)", "read"),
+    "rejected": Measure("Rows that were not loaded", "reason code", "read"),
+    "flag": Measure(
+        "Records that contradict themselves, the Coding Guide or the survey year", "flag, or any", "loaded"
+    ),
+    "unparsed": Measure("Records whose item should be a number and is none", "item, or any", "loaded"),
+    "missing": Measure(
+        "Records of record type 1 without a value; items of the file's layout only", "item", "on_structure"
+    ),
+    "duplicate": Measure(
+        "Records of record type 1 for which another record of their structure stands", "rule", "on_structure"
+    ),
+    "padding_variant": Measure(
+        "Records of record type 1 whose structure is written in several ways in the same year", "rule", "on_structure"
+    ),
+}
+
+#: rule -> measure that it belongs to, and what it means. The rules are those of `bridges.one_record_per_structure`.
+RULES = {
+    "later_inspection": (
+        "duplicate",
+        "Another record of the structure has a later inspection date (item 90); that one stands for it",
+    ),
+    "earlier_line": (
+        "duplicate",
+        "Another record has the same inspection date and an earlier line; that one stands for it",
+    ),
+    "file_name": (
+        "duplicate",
+        "Another record has the same inspection date and line, in a file whose name comes first; that one counts",
+    ),
+    "leading_zeros": (
+        "padding_variant",
+        "Item 8 is written with different leading zeros in one year; without them it is one structure",
+    ),
+}
+
+#: Items that the Coding Guide lets be blank, or that nobody codes any more: without a value there is nothing missing.
+MAY_BE_BLANK = frozenset(
+    {
+        "CRITICAL_FACILITY_006B", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "WORK_PROPOSED_075A", "WORK_DONE_BY_075B",
+        "IMP_LEN_MT_076", "FRACTURE_LAST_DATE_093A", "UNDWATER_LAST_DATE_093B", "SPEC_LAST_DATE_093C",
+        "BRIDGE_IMP_COST_094", "ROADWAY_IMP_COST_095", "TOTAL_IMP_COST_096", "YEAR_OF_IMP_097", "OTHER_STATE_CODE_098A",
+        "OTHER_STATE_PCNT_098B", "OTHR_STATE_STRUC_NO_099", "TEMP_STRUCTURE_103", "YEAR_RECONSTRUCTED_106",
+        "PIER_PROTECTION_111", "MIN_NAV_CLR_MT_116",
+    }
+)  # fmt: skip
+
+#: Items whose absence is a gap: those of the Coding Guide that it does not let be blank.
+REQUIRED_ITEMS = tuple(item.name for item in ITEMS if item.number and item.name not in MAY_BE_BLANK)

@@ -1,0 +1,252 @@
+"""Opening a source file: plain, gzip, or a zip archive with one delimited member, always as one stream of bytes.
+
+Belongs here: what stands between a path and the bytes of the text in it, and the limits on what an archive may expand
+to. What those bytes mean is `data.formats`. Nothing is ever extracted to the disk, so a member's path (`../x`) cannot
+lead anywhere.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from bridge_assets.errors import SourceError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: What a file may expand to: seven times the largest national file, which has 300 MB.
+MAX_BYTES = 2 << 30
+#: Expanded bytes a compressed byte: forty times that of Alaska's file of 2019 (5.2). Deflate itself ends at 1032.
+MAX_RATIO = 200
+#: Below this many expanded bytes the ratio is nobody's business: a small file of equal rows may exceed it.
+RATIO_FROM = 64 << 20
+
+GZIP, ZIP, ZIP_EMPTY = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
+_ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")
+
+#: What the standard library raises on a damaged archive. Not `ValueError`: it would swallow our own errors.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, struct.error, NotImplementedError, RuntimeError,
+    OverflowError, UnicodeError, MemoryError,
+)  # fmt: skip
+
+#: A delimited member has this in its first line: STRUCTURE_NUMBER_008 (`_` taken for a blank), "8 - Structure Number".
+_KEY_HEADING = b"structure number"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The bytes of a source, positioned at their start.
+
+    Attributes
+    ----------
+    file : BinaryIO
+        Expanded bytes. Reading raises SourceError where an archive turns out to be damaged or too large.
+    name : str
+        What stands in errors and in the column `file`: the file's name, `archive.zip/member.txt` for a zip.
+    compressed : bool
+        Whether it comes out of an archive, so that it is read from its start to its end only.
+    """
+
+    file: BinaryIO
+    name: str
+    compressed: bool = False
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """Open a source file; gzip and zip are known by their first bytes, whatever the name says.
+
+    Parameters
+    ----------
+    path : Path
+        A plain file, a gzip file, or a zip archive with exactly one delimited member; folders, hidden files, `__MACOSX`
+        and members without the heading of a structure number (a README) do not count.
+
+    Yields
+    ------
+    Opened
+
+    Raises
+    ------
+    SourceError
+        If the file is missing or cannot be opened; if an archive is damaged, encrypted, nested, holds no or several
+        delimited members, or expands beyond `MAX_BYTES` or, from `RATIO_FROM` on, `MAX_RATIO`. Damage that shows only
+        at the end of a stream (its checksum) is raised by the read that comes upon it.
+    """
+    with _file(path) as file:
+        try:
+            magic = file.read(4)
+            file.seek(0)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if magic[:2] == GZIP:
+            stream = _Bounded(gzip.GzipFile(fileobj=file), path, path.stat().st_size)
+            with io.BufferedReader(stream, 1 << 20) as expanded:
+                _refuse_nested(expanded.peek(8)[:8], path)
+                yield Opened(expanded, path.name, compressed=True)
+        elif magic in (ZIP, ZIP_EMPTY):
+            with _archive(file, path) as archive:
+                member = _delimited_member(archive, path)
+                with _member(archive, member, path) as expanded:
+                    yield Opened(expanded, f"{path.name}/{member.filename}", compressed=True)
+        else:
+            yield Opened(file, path.name)
+
+
+class _Bounded(io.RawIOBase):
+    """A stream out of an archive that keeps to the limits and tells damage as SourceError.
+
+    The number of bytes really read is what counts: the size in an archive's header is a claim.
+    """
+
+    def __init__(
+        self, source: IO[bytes] | gzip.GzipFile, path: Path, compressed: int, claimed: int | None = None
+    ) -> None:
+        self._source, self._path, self._compressed, self._claimed = source, path, compressed, claimed
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            data = self._source.read(len(view))
+        except _DAMAGE as error:
+            raise _damaged(self._path, error) from error
+        self._read += len(data)
+        _refuse_large(self._read, self._compressed, self._path)
+        if not data and self._claimed not in (None, self._read):
+            raise _damaged(self._path, f"{self._claimed} bytes announced, {self._read} found")
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
+def _file(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise SourceError(
+            "the file is not there", where=path, why="Nothing was read", do="check the path and the source folder"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    said = getattr(error, "strerror", None) or error
+    return SourceError(
+        "the file cannot be opened", where=path, why=f"The system says: {said}", do="check the path and its permissions"
+    )
+
+
+def _archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (*_DAMAGE, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+@contextmanager
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[BinaryIO]:
+    try:
+        source = archive.open(member)
+    except (*_DAMAGE, ValueError) as error:
+        raise _damaged(path, error) from error
+    bounded = _Bounded(source, path, member.compress_size, member.file_size)
+    with io.BufferedReader(bounded, 1 << 20) as expanded:
+        yield expanded
+
+
+def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    members = [member for member in archive.infolist() if _counts(member)]
+    if any(member.flag_bits & 0x1 for member in members):
+        raise SourceError(
+            "the archive is encrypted",
+            where=path,
+            why="Its members can be read with a password only",
+            do="unpack it with the password and give the file in it",
+        )
+    for member in members:
+        _refuse_large(member.file_size, member.compress_size, path)
+    named = [member for member in members if PurePosixPath(member.filename).suffix.lower() in (".txt", ".csv")]
+    starts = [_start(archive, member, path) for member in members]
+    # The name inside is unpredictable (fluna_991992-20160919110712.txt), so the first line decides. Where no first line
+    # does, the only text file is taken all the same: its reader then says what is wrong with it.
+    found = [member for member, start in zip(members, starts, strict=True) if _KEY_HEADING in _first_line(start)]
+    if not found and len(named) == 1:
+        found = named
+    if len(found) == 1:
+        return found[0]
+    nested = any(start.startswith(_ARCHIVES) for start in starts)
+    listed = ", ".join(repr(member.filename[:60]) for member in (found or members)[:8]) or "nothing"
+    more = len(found or members) - 8
+    raise SourceError(
+        f"the archive holds {len(found) or 'no'} delimited files, where there must be one",
+        where=path,
+        why=f"It holds {listed}" + (f" and {more} more" if more > 0 else ""),
+        do=f"unpack {'the archive in it' if nested and not found else 'it'} and give the file or the folder",
+    )
+
+
+def _counts(member: zipfile.ZipInfo) -> bool:
+    parts = PurePosixPath(member.filename).parts
+    return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
+
+
+def _start(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    with _member(archive, member, path) as expanded:
+        return expanded.read(1 << 14)
+
+
+def _first_line(start: bytes) -> bytes:
+    line = start.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].lower().replace(b"_", b" ")
+    return line if b"," in line else b""
+
+
+def _refuse_nested(beginning: bytes, path: Path) -> None:
+    if beginning.startswith(_ARCHIVES):
+        raise SourceError(
+            "the file holds an archive in an archive",
+            where=path,
+            why="What is compressed in it is compressed itself",
+            do="unpack the outer one and give what is in it",
+        )
+
+
+def _refuse_large(expanded: int, compressed: int, path: Path) -> None:
+    ratio = expanded / max(compressed, 1)
+    if expanded > MAX_BYTES or (expanded > RATIO_FROM and ratio > MAX_RATIO):
+        raise SourceError(
+            "the archive expands beyond the limit",
+            where=path,
+            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are {MAX_BYTES / 1e6:,.0f} MB "
+            f"and {MAX_RATIO} times, and the largest national file has 300 MB",
+            do="look at what it is; unpack it yourself if you trust it",
+        )
+
+
+def _damaged(path: Path, error: Exception | str) -> SourceError:
+    kind = type(error).__name__ if isinstance(error, Exception) else "Length"
+    return SourceError(
+        "the archive is damaged",
+        where=path,
+        why=f"{kind}: {error}. Its bytes were cut or changed",
+        do="download it again",
+    )

@@ -1,0 +1,207 @@
+"""What a source file is, told by its content, and its records in batches of one survey year each.
+
+Belongs here: the choice between the formats and the survey year of a file. How a format is read is `nbi`; how a file is
+opened is `data.opening`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from bridge_assets.data.reading.archives import Opened, opened
+from bridge_assets.data.reading.file_names import survey_year_of
+from bridge_assets.errors import SourceError
+from bridge_assets.nbi.coding_guide.items import BY_NAME, Kind
+from bridge_assets.nbi.coding_guide.layouts import LAYOUTS
+from bridge_assets.nbi.delimited import records
+from bridge_assets.nbi.delimited.records import read_batches, read_header
+from bridge_assets.nbi.tables import canonical, infobridge
+from bridge_assets.nbi.tables.by_year import FIRST_YEAR, LAST_YEAR, ByYear, YearBatch, no_survey_year
+from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+
+PARQUET = b"PAR1"
+
+#: Bytes of a file's beginning that are looked at. The longest published heading row has 2,300.
+_BEGINNING = 1 << 16
+
+
+class Format(StrEnum):
+    """How a source file says its records. The value is the layout's name of its batches, but for the published ones."""
+
+    NBI = "NBI"
+    """The published delimited form, in one of `LAYOUTS`."""
+    CSV = "canonical CSV"
+    PARQUET = "canonical Parquet"
+    INFOBRIDGE = "InfoBridge export"
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file by its content; whatever no other format claims is for the reader of the published form.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be opened (`data.opening.opened`).
+    LayoutError
+        If it is in the published text form and its heading row is none of the published ones.
+    """
+    with opened(path) as source:
+        beginning = source.file.read(_BEGINNING)
+    if beginning.startswith(PARQUET):
+        return Format.PARQUET
+    first, _, below = beginning.removeprefix(b"\xef\xbb\xbf").decode("latin-1").partition("\n")
+    headings = [heading.strip(" \t\r'\"") for heading in first.split(",")]
+    published = tuple(heading.upper() for heading in headings)
+    if any(published == layout.columns for layout in LAYOUTS):
+        return Format.NBI
+    if infobridge.is_infobridge(headings):
+        return Format.INFOBRIDGE
+    if canonical.is_canonical(headings) and not _in_single_quotes(headings, below):
+        return Format.CSV
+    return Format.NBI
+
+
+def read_source(path: Path, survey_year: int | None = None) -> Iterator[YearBatch]:
+    """Read a source file of any format.
+
+    Parameters
+    ----------
+    path : Path
+        A delimited NBI file, a CSV or Parquet file with canonical names, or an InfoBridge export; plain, gzip or zip.
+    survey_year : int, optional
+        Of a file that says the year inside: the year whose rows are wanted, all by default. Of any other: its year, by
+        default the one in its name.
+
+    Yields
+    ------
+    YearBatch
+        At least one.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read as a whole, or its survey year is not known or not in it. Where an archive turns out
+        to be damaged at its end, batches have been given before: whoever takes them must not keep them.
+    LayoutError
+        If its heading row is none that is known.
+    """
+    kind = format_of(path)
+    by_name = survey_year_of(path.name)
+    with opened(path) as source:
+        by_year = ByYear(source.name, path, kind.value, survey_year, by_name)
+        if kind is Format.PARQUET:
+            _refuse_compressed(source, path)
+            yield from canonical.read_parquet(source.file, path, by_year)
+        elif kind is Format.CSV:
+            yield from canonical.read_csv(source.file, path, by_year)
+        elif kind is Format.INFOBRIDGE:
+            yield from infobridge.read_infobridge(source.file, path, by_year)
+        else:
+            year = survey_year if survey_year is not None else by_name
+            if year is None:
+                read_header(source.file, path)  # that a file is a web page is worth more to know than its name's lack
+                raise no_survey_year(path)
+            for batch in read_batches(source.file, source.name, where=path):
+                yield YearBatch(batch, year, source.name)
+
+
+def years_inside(path: Path) -> set[int]:
+    """The survey years that the rows of a file say; empty where the format does not say one. Reads one column.
+
+    Raises
+    ------
+    SourceError, LayoutError
+        If the file cannot be read.
+    """
+    kind = format_of(path)
+    column, heading = ("_year", "year") if kind is Format.INFOBRIDGE else ("survey_year", "survey_year")
+    years: set[int] = set()
+    if kind is Format.NBI:
+        return years
+    with opened(path) as source:
+        if kind is Format.PARQUET:
+            _refuse_compressed(source, path)
+            columns = _years_of_parquet(source.file, path)
+        else:
+            table = QuotedFile(source.file, path)
+            at = next((place for place, name in enumerate(table.headings) if name.lower() == heading), None)
+            columns = () if at is None else (rows.text[column] for rows in table.rows({at: column}))
+        for values in columns:
+            numbers = values.cast(pl.Float64, strict=False).drop_nulls().unique()
+            years.update(int(year) for year in numbers if FIRST_YEAR <= year <= LAST_YEAR and year == int(year))
+    return years
+
+
+def count_rows(path: Path, survey_year: int) -> int:
+    """Rows of a file that are not blank, counted by themselves, to hold a reading against.
+
+    Of a file that says the year inside: the rows of this survey year, and those that say none, which are rejected.
+    """
+    kind = format_of(path)
+    with opened(path) as source:
+        if kind is Format.NBI:
+            return records.count_rows(source.file)
+        if kind is Format.PARQUET:
+            parquet = canonical.open_parquet(source.file, path)
+            years = [years.cast(pl.Float64, strict=False) for years in _years_of_parquet(source.file, path)]
+            of_year = [int((column.is_null() | (column == survey_year)).sum()) for column in years]
+            return sum(of_year) if of_year else parquet.metadata.num_rows
+        rows = csv.reader(io.TextIOWrapper(source.file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+        headings = [heading.strip().lower() for heading in next(rows, [])]
+        heading = "year" if kind is Format.INFOBRIDGE else "survey_year"
+        at = headings.index(heading) if heading in headings else None
+        return sum(1 for row in rows if any(row) and (at is None or _may_be_of(row, at, len(headings), survey_year)))
+
+
+def _may_be_of(row: list[str], at: int, width: int, survey_year: int) -> bool:
+    if len(row) != width:
+        return True
+    try:
+        return float(row[at]) == survey_year
+    except ValueError:
+        return True
+
+
+def _years_of_parquet(file: BinaryIO, path: Path) -> Iterator[pl.Series]:
+    parquet = canonical.open_parquet(file, path)
+    columns = canonical.columns_of(parquet.schema_arrow.names, path)
+    at = columns.position("survey_year")
+    if at is None:
+        return
+    for table in canonical.parquet_tables(parquet, canonical.Columns({at: "survey_year"}, ()), path):
+        yield table["survey_year"]
+
+
+def _refuse_compressed(source: Opened, path: Path) -> None:
+    if source.compressed:
+        raise SourceError(
+            "this is a compressed Parquet file",
+            where=path,
+            why="Parquet is compressed in itself and cannot be read as a stream",
+            do="unpack it",
+        )
+
+
+def _in_single_quotes(headings: list[str], below: str) -> bool:
+    """Whether the texts of the first rows stand in single quotes: the published form, which CSV would take for text.
+
+    Such a file has lost or gained a column. Its reader then says against which layout; reading it as CSV would keep the
+    quotes and the padding in every text.
+    """
+    texts = [
+        place
+        for place, heading in enumerate(headings)
+        if (name := canonical.canonical_name(heading)) in BY_NAME and BY_NAME[name].kind is Kind.TEXT
+    ]
+    rows = [line.split(",") for line in below.split("\n")[:20]]
+    cells = [row[place].strip() for row in rows for place in texts if place < len(row)]
+    cells = [cell for cell in cells if cell]
+    quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == "'"]
+    return len(quoted) * 2 > len(cells)

@@ -1,0 +1,243 @@
+"""Whether a table is bridge data, and what is odd about it.
+
+Belongs here: judging a whole table of `BRIDGE_SCHEMA`. What is odd about one value is `nbi.flags` and `nbi.code_check`;
+this counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
+from bridge_assets.nbi.coding_guide.code_check import code_problems
+from bridge_assets.nbi.coding_guide.items import BY_NAME, CONDITION_ITEMS
+from bridge_assets.nbi.flags import flag_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RATINGS = (*map(str, range(10)), "N", "n")
+
+_KEY = ("survey_year", "structure_key")
+
+
+#: The columns that `record_problems` looks at.
+JUDGED_COLUMNS = ("structure_key", "survey_year", *CONDITION_ITEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """What is to be said of a table of bridge data.
+
+    Attributes
+    ----------
+    records : int
+    survey_years : dict of int to int
+        Survey year -> records.
+    problems : tuple of str
+        What keeps it from being bridge data, a sentence each.
+    warnings : tuple of str
+        What someone should know before trusting it, a sentence each.
+    duplicates : int
+        Records on a structure whose survey year and structure key another one has too.
+    flags : dict of str to int
+        Flag -> records that have it.
+    missing : dict of str to float
+        Column -> share of records without a value, 0 to 1. Columns without a gap are not in it.
+    """
+
+    records: int
+    survey_years: dict[int, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    duplicates: int = 0
+    flags: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is no problem; warnings do not count."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *self._listed("Problems", self.problems, ""), *self._warned("")])
+
+    def to_markdown(self) -> str:
+        """The report as a page: headline, problems, warnings, flags, and the columns with gaps."""
+        lines = [f"**{self._headline()}**", *self._listed("Problems", self.problems, "\n### "), *self._warned("\n### ")]
+        if self.flags:
+            lines += ["\n### Flags\n", "| flag | records | share |", "|---|---:|---:|"]
+            lines += [f"| {flag} | {count:,} | {count / self.records:.2%} |" for flag, count in self.flags.items()]
+        if self.missing:
+            lines += ["\n### Without a value\n", "| column | item | share |", "|---|---|---:|"]
+            most_first = sorted(self.missing.items(), key=lambda gap: (-gap[1], gap[0]))
+            lines += [f"| {name} | {_number(name)} | {share:.2%} |" for name, share in most_first]
+        return "\n".join(lines) + "\n"
+
+    def _headline(self) -> str:
+        years = ", ".join(f"{year}: {count:,}" for year, count in self.survey_years.items())
+        answer = "This is bridge data" if self.valid else "This is not bridge data"
+        return f"{answer}: {self.records:,} records" + (f" ({years})" if years else "")
+
+    def _warned(self, heading: str) -> list[str]:
+        return self._listed("Warnings", self.warnings, heading)
+
+    @staticmethod
+    def _listed(title: str, sentences: tuple[str, ...], heading: str) -> list[str]:
+        gap = "\n" if heading else ":"
+        return [f"{heading}{title}{gap}", *(f"- {sentence}" for sentence in sentences)] if sentences else []
+
+
+def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
+    """Judge a table of bridge data.
+
+    Problems are: columns of `BRIDGE_SCHEMA` that are missing or of another kind (a code that stands as a number has
+    lost its zeros), no records, records without structure key or survey year, condition items that hold no rating of
+    the Coding Guide (0-9, N, or nothing). Warnings are: values that are none of their item's codes, structures that
+    stand twice in a survey year, numbers that were no numbers, and flagged values.
+
+    Parameters
+    ----------
+    df : pd.DataFrame or pl.DataFrame
+        What `load_bridge_data` gives, or a part of it.
+    """
+    table, problems = (df, []) if isinstance(df, pl.DataFrame) else _from_pandas(df)
+    columns = list(df.columns)
+    if missing := [name for name in BRIDGE_SCHEMA if name not in columns]:
+        problems.insert(0, f"{len(missing)} columns are missing: {_some(missing)}")
+    if not table.height:
+        problems.append("there are no records")
+    problems += [*_types(table), *record_problems(table)]
+    duplicates = _duplicates(table)
+    flags = flag_counts(table["flags"].cast(pl.String)) if "flags" in table.columns else {}
+    return ValidationReport(
+        records=len(df),
+        survey_years=_counts(table),
+        problems=tuple(problems),
+        warnings=tuple(_warnings(table, duplicates, flags)),
+        duplicates=duplicates,
+        flags=flags,
+        missing={name: table[name].null_count() / table.height for name in table.columns if table[name].null_count()},
+    )
+
+
+def record_problems(table: pl.DataFrame) -> list[str]:
+    """What is wrong with the records of a table, a sentence each; it looks at those of `JUDGED_COLUMNS` that are there.
+
+    A record needs a structure key and a survey year, and a condition item holds a rating or nothing.
+    """
+    problems = []
+    for name, what in (("structure_key", "structure key"), ("survey_year", "survey year")):
+        if name in table.columns and (without := table[name].null_count()):
+            problems.append(f"{without} records have no {what}")
+    return problems + _ratings(table)
+
+
+def validation_problems(df: pd.DataFrame | pl.DataFrame) -> list[str]:
+    """What keeps a table from being bridge data, one sentence each; empty where nothing does."""
+    return list(validation_report(df).problems)
+
+
+def validate_bridge_data(df: pd.DataFrame | pl.DataFrame) -> bool:
+    """Whether a table is bridge data; `validation_report` says why not, and what else is odd about it."""
+    return validation_report(df).valid
+
+
+def _from_pandas(df: pd.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    import pyarrow as pa
+
+    columns, mixed = [], []
+    for name in dict.fromkeys(df.columns):
+        if name not in BRIDGE_SCHEMA:
+            continue
+        values = df[name]
+        if getattr(values, "ndim", 1) != 1:
+            mixed.append(f"the column {name} is there twice")
+            continue
+        try:
+            columns.append(pl.from_pandas(values).alias(str(name)))
+        except (pa.ArrowException, TypeError, ValueError):
+            mixed.append(f"the column {name} holds values of several types")
+    return pl.DataFrame(columns), mixed
+
+
+def _types(table: pl.DataFrame) -> list[str]:
+    problems = []
+    for name, expected in BRIDGE_SCHEMA.items():
+        found = table.schema.get(name)
+        if found is None or found == pl.Null or _alike(found, expected):
+            continue
+        more = (
+            "; a code that stands as a number has lost its zeros"
+            if expected == pl.String and found.is_numeric()
+            else ""
+        )
+        problems.append(f"the column {name} holds {found}, where {_kind(expected)} is expected{more}")
+    return problems
+
+
+def _alike(found: pl.DataType, expected: pl.DataType) -> bool:
+    if expected == pl.String:
+        return found == pl.String or isinstance(found, pl.Categorical | pl.Enum)
+    if expected.is_numeric():
+        return found.is_numeric()
+    return found.is_temporal() if expected.is_temporal() else found == expected
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype == pl.String:
+        return "text"
+    return "a number" if dtype.is_numeric() else "a date" if dtype.is_temporal() else "true or false"
+
+
+def _ratings(table: pl.DataFrame) -> list[str]:
+    problems = []
+    for item in CONDITION_ITEMS:
+        if item in table.columns and not table.schema[item].is_numeric():
+            values = table[item].cast(pl.String).drop_nulls()
+            odd = values.filter(~values.is_in(RATINGS))
+            if len(odd):
+                problems.append(
+                    f"item {BY_NAME[item].number} holds {len(odd)} values that are no rating, such as {odd[0]!r}"
+                )
+    return problems
+
+
+def _duplicates(table: pl.DataFrame) -> int:
+    if not {*_KEY, "on_structure"} <= set(table.columns) or table.schema["on_structure"] != pl.Boolean:
+        return 0
+    keys = table.filter(pl.col("on_structure")).select(*_KEY).drop_nulls()
+    return int(keys.is_duplicated().sum())
+
+
+def _counts(table: pl.DataFrame) -> dict[int, int]:
+    if "survey_year" not in table.columns or not table.schema["survey_year"].is_numeric():
+        return {}
+    return {
+        int(year): count for year, count in table["survey_year"].drop_nulls().value_counts().sort("survey_year").rows()
+    }
+
+
+def _warnings(table: pl.DataFrame, duplicates: int, flags: dict[str, int]) -> list[str]:
+    warnings = code_problems(table)
+    if duplicates:
+        warnings.append(f"{duplicates} records on a structure share survey year and structure key with another")
+    if "unparsed" in table.columns and (unparsed := table.height - table["unparsed"].null_count()):
+        warnings.append(f"{unparsed} records hold a number that was no number; `unparsed` has its text")
+    if flags:
+        warnings.append(
+            f"{sum(flags.values())} flags: " + ", ".join(f"{flag} {count}" for flag, count in flags.items())
+        )
+    return warnings
+
+
+def _some(names: list[str], at_most: int = 8) -> str:
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more
+
+
+def _number(name: str) -> str:
+    return BY_NAME[name].number if name in BY_NAME else ""

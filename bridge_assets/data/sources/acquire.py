@@ -1,0 +1,120 @@
+"""Getting one survey year from whatever `source` of data_config.yaml names: sample, folder, bucket, address or FHWA.
+
+Only what is asked for is fetched, and nothing at all where the source is a local folder.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import urlsplit
+
+from bridge_assets.data.reading.file_names import grouped, refuse_conflicts, survey_year_of
+from bridge_assets.data.sources.local_copies import Download, Say, shown
+from bridge_assets.data.sources.survey_files import Part, SurveySource, no_file, survey_files, survey_source
+from bridge_assets.errors import SourceError
+from bridge_assets.settings import DataSettings
+
+_log = logging.getLogger(__name__)
+
+
+def acquire(settings: DataSettings, survey_year: int, say: Say = _log.info) -> SurveySource:
+    """The parts of a survey year, on this disk, fixed by their SHA-256.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        `source` says where from. A local file stays where it is; anything else is copied into `downloads_folder`.
+    survey_year : int
+    say : callable
+        Given progress lines.
+
+    Raises
+    ------
+    SourceError
+        If the source has no such year, or several files that claim it, or cannot be read.
+    StorageError
+        If a copy cannot be written.
+    """
+    match settings.source_kind:
+        case "fhwa":
+            from bridge_assets.data.sources.fhwa import fetch
+
+            return fetch(settings.fhwa, survey_year, settings.downloads_folder / "fhwa", say)
+        case "remote":
+            return _from_remote(settings, survey_year, say)
+        case _:
+            return survey_source(settings.source_folder, survey_year)
+
+
+def known_years(settings: DataSettings) -> list[int]:
+    """The survey years that a source is known to have, without asking anything over the network.
+
+    Those of the files in a local folder, of the catalogue for `fhwa`, of its name for one remote file; none for a
+    remote folder, which only asking can tell. Raises SourceError where a local folder cannot be listed.
+    """
+    match settings.source_kind:
+        case "fhwa":
+            return sorted(settings.fhwa.catalogue)
+        case "remote":
+            year = _year_of_address(settings.source)
+            return [] if year is None else [year]
+        case _:
+            return list(survey_files(settings.source_folder))
+
+
+def remote_years(settings: DataSettings) -> dict[int, list[tuple[str, str]]]:
+    """Survey year -> (address, version) of its files, as a remote source lists them now. Nothing is transferred.
+
+    A remote folder is listed; for an address on a web server there is nothing to list, and the version is empty.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be listed.
+    """
+    from bridge_assets.data.sources.fsspec_files import listed
+
+    if (year := _year_of_address(settings.source)) is not None:
+        return {year: [(settings.source, "")]}
+    files = {file.name: file for file in listed(settings.source)}
+    years, _ = grouped(files)
+    return {year: [(files[name].address, files[name].version) for name in names] for year, names in years.items()}
+
+
+def _from_remote(settings: DataSettings, survey_year: int, say: Say) -> SurveySource:
+    from bridge_assets.data.sources.fsspec_files import copied, place_of
+
+    by_year = remote_years(settings)
+    if survey_year not in by_year:
+        raise no_file(survey_year, by_year, shown(settings.source))
+    addresses = [address for address, _ in by_year[survey_year]]
+    root = f"{settings.source.rstrip('/')}/"
+    refuse_conflicts(survey_year, [address.removeprefix(root) for address in addresses], shown(settings.source))
+    copies = [copied(address, place_of(address, settings.downloads_folder), say) for address in addresses]
+    warnings = [
+        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: {copy.kept}"
+        for copy in copies
+        if copy.revised
+    ]
+    return SurveySource(survey_year, tuple(_part(copy) for copy in copies), tuple(warnings))
+
+
+def _part(copy: Download) -> Part:
+    return Part(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, copy.revised)
+
+
+def _year_of_address(source: str) -> int | None:
+    """The survey year of a source that is the address of one file; None for a folder."""
+    parts = urlsplit(source)
+    name = parts.path.rpartition("/")[2]
+    is_file = "." in name or parts.scheme.lower() in ("http", "https")
+    year = survey_year_of(name) if is_file and name else None
+    if year is None and parts.scheme.lower() in ("http", "https"):
+        raise SourceError(
+            "the survey year is not known",
+            where=shown(source),
+            why="The address of one file has to have its survey year in the file's name, and a web server has no "
+            "folders that can be listed",
+            do="name a file such as https://host/NBI_2016.zip, set source to `fhwa`, or use a bucket",
+        )
+    return year

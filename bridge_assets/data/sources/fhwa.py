@@ -1,0 +1,171 @@
+"""What FHWA publishes: the address of each survey year and state, and what its bytes are known to be.
+
+The catalogue stands in configs/data_config.yaml. A download that differs from it is a revised file: it is kept beside,
+and not used until a person accepts it, since every figure made before came from the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from bridge_assets.data.reading.file_names import SHOWN_DIGITS, revision_name
+from bridge_assets.data.sources.http_download import download
+from bridge_assets.data.sources.lateness import PUBLISHED_BY
+from bridge_assets.data.sources.local_copies import Download, Say, shown
+from bridge_assets.data.sources.survey_files import Part, SurveySource
+from bridge_assets.errors import SourceError
+from bridge_assets.settings import FhwaSettings, NationalFile
+from bridge_assets.storage import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One file that FHWA publishes: its address, its name here, and its expected SHA-256 where that is known."""
+
+    address: str
+    name: str
+    expected: NationalFile
+
+
+def publication(survey_year: int) -> date:
+    """The day by which a survey year is published."""
+    return date(survey_year + 1, *PUBLISHED_BY)
+
+
+def published_files(fhwa: FhwaSettings, survey_year: int) -> list[Published]:
+    """The files of a survey year: one national file, or one of each state that is set.
+
+    Raises
+    ------
+    SourceError
+        If the year is not in the catalogue, or no address is set for it.
+    """
+    if survey_year not in fhwa.catalogue:
+        raise SourceError(
+            f"survey year {survey_year} is not in the catalogue",
+            where="fhwa.catalogue in configs/data_config.yaml",
+            why="It says which survey years there are",
+            do=f"add the line `{survey_year}: {{}}` there, if FHWA publishes it in a delimited layout",
+        )
+    if fhwa.states:
+        addresses = [_filled(fhwa.state_address, survey_year, state) for state in fhwa.states]
+        return [Published(address, _name(address), NationalFile()) for address in addresses]
+    began = [year for year in fhwa.national_address if year <= survey_year]
+    if not began:
+        raise SourceError(
+            f"there is no address for survey year {survey_year}",
+            where="fhwa.national_address in configs/data_config.yaml",
+            why=f"Its first year is {min(fhwa.national_address, default='missing')}",
+            do="add a line there",
+        )
+    address = _filled(fhwa.national_address[max(began)], survey_year)
+    return [Published(address, _name(address), fhwa.catalogue[survey_year])]
+
+
+def fetch(fhwa: FhwaSettings, survey_year: int, downloads: Path, say: Say) -> SurveySource:
+    """Bring a survey year's files here, or find that the copies are still FHWA's.
+
+    A copy that was used before goes on being used, with a warning, where the server cannot be asked or has a revised
+    file that nobody accepted.
+
+    Parameters
+    ----------
+    fhwa : FhwaSettings
+    survey_year : int
+    downloads : Path
+        Folder of the copies; each year has a folder in it.
+    say : callable
+        Given progress lines and warnings.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be had, or only a revised one that is not accepted.
+    """
+    parts, warnings = [], []
+    for wanted in published_files(fhwa, survey_year):
+        part, warning = _part(wanted, fhwa, survey_year, downloads / str(survey_year) / wanted.name, say)
+        parts.append(part)
+        warnings += [warning] if warning else []
+    in_order = tuple(sorted(parts, key=lambda part: part.path.name))
+    rows = None if fhwa.states else fhwa.catalogue[survey_year].rows
+    return SurveySource(survey_year, in_order, tuple(warnings), rows)
+
+
+def _part(wanted: Published, fhwa: FhwaSettings, year: int, target: Path, say: Say) -> tuple[Part, str]:
+    try:
+        copy = download(
+            wanted.address,
+            target,
+            sha256=wanted.expected.zip,
+            say=say,
+            not_there=(
+                f"see whether FHWA has published survey year {year} yet (due by {publication(year):%d %B %Y}), and "
+                "correct the address in configs/data_config.yaml if it has moved"
+            ),
+        )
+    except SourceError as error:
+        usable = next(_usable(wanted, fhwa, target), None)
+        if usable is None:
+            raise
+        return usable, f"the copy here is used, and whether it was revised is not known: {error}"
+    if not copy.revised or _accepted(copy.sha256, fhwa):
+        return _as_part(copy, revised=copy.revised), ""
+    if _same_member(copy.path, wanted.expected):
+        return _as_part(copy, revised=False), f"{copy.path.name}: packed anew; the text inside is the one expected"
+    usable = next(_usable(wanted, fhwa, target), None)
+    how = f"to use it, add {copy.sha256[:SHOWN_DIGITS]} to fhwa.accept_revised in configs/data_config.yaml"
+    if usable is None:
+        raise SourceError(
+            f"FHWA has revised the file of survey year {year}",
+            where=copy.address,
+            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {wanted.expected.zip}; it is kept as {copy.path}",
+            do=how[0].upper() + how[1:],
+        )
+    return usable, (
+        f"FHWA has revised {target.name}; the copy from before is used, the new one is kept as {copy.path}: {how}"
+    )
+
+
+def _usable(wanted: Published, fhwa: FhwaSettings, target: Path) -> Iterator[Part]:
+    """Copies that are here and may be used, best first: accepted revised ones, then the one under the plain name."""
+    expected = wanted.expected.zip
+    for accepted in [*reversed(fhwa.accept_revised), *([expected] if expected else [])]:
+        path = target.with_name(revision_name(target.name, accepted))
+        if path.is_file() and (sha256 := digest(path)).startswith(accepted):
+            yield Part(path, sha256, path.stat().st_size, shown(wanted.address), revised=sha256 != expected)
+    if target.is_file() and (sha256 := digest(target)) and expected in (None, sha256):
+        yield Part(target, sha256, target.stat().st_size, shown(wanted.address))
+
+
+def _accepted(sha256: str, fhwa: FhwaSettings) -> bool:
+    return any(sha256.startswith(beginning) for beginning in fhwa.accept_revised)
+
+
+def _same_member(path: Path, expected: NationalFile) -> bool:
+    """Whether an archive with other bytes holds the expected text."""
+    if expected.member is None or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                if hashlib.file_digest(member, "sha256").hexdigest() == expected.member:  # type: ignore[arg-type]
+                    return True
+    return False
+
+
+def _as_part(copy: Download, *, revised: bool) -> Part:
+    return Part(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, revised)
+
+
+def _filled(address: str, survey_year: int, state: str = "") -> str:
+    return address.format(year=survey_year, yy=f"{survey_year % 100:02}", state=state)
+
+
+def _name(address: str) -> str:
+    return address.rstrip("/").rpartition("/")[2].partition("?")[0]

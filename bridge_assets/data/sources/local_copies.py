@@ -1,0 +1,145 @@
+"""Copies of remote files on this disk: where one lies, what is known of it, and where a revised one goes.
+
+A copy is never replaced. Bytes that differ from those that were expected, or from those that are here already, are a
+*revised file*: it is stored beside, as `name.<first 12 digits of its SHA-256>.zip`, and said to be revised. Everything
+else that lies in such a folder (partial files, locks, notes) begins with a dot, as no survey file does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bridge_assets.data.reading.file_names import revision_name
+from bridge_assets.errors import StorageError
+from bridge_assets.storage import digest, write_json
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A copy of a remote file.
+
+    Attributes
+    ----------
+    path : Path
+        Where its bytes lie.
+    sha256 : str
+    bytes : int
+    address : str
+        Where they came from, without credentials or query.
+    etag, last_modified : str or None
+        What the server said of them; empty where it said nothing.
+    revised : bool
+        Its SHA-256 is not the expected one or, where none is known, not that of `kept`.
+    kept : Path or None
+        The copy that was here before under the plain name, where that is another one.
+    transferred : int
+        Bytes that came over the network for this call: 0 where the server said that nothing changed.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    address: str
+    etag: str = ""
+    last_modified: str = ""
+    revised: bool = False
+    kept: Path | None = None
+    transferred: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was noted when a remote file was copied last."""
+
+    address: str
+    file: str
+    sha256: str
+    bytes: int
+    etag: str
+    last_modified: str
+
+
+def shown(address: str) -> str:
+    """An address as it may be logged and kept: without credentials, query and fragment, which can hold secrets."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def known(target: Path, address: str) -> Known | None:
+    """What is known of the copy of an address, if its bytes are still here and still those."""
+    try:
+        noted = Known(**json.loads(_note(target).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # a note only saves a transfer
+    path = target.with_name(noted.file)
+    if noted.address != shown(address) or not path.is_file() or digest(path) != noted.sha256:
+        return None
+    return noted
+
+
+def note(target: Path, copy: Download) -> None:
+    """Note what was copied, for the next call."""
+    noted = Known(copy.address, copy.path.name, copy.sha256, copy.bytes, copy.etag, copy.last_modified)
+    write_json(asdict(noted), _note(target))
+
+
+def settle(arrived: Path, target: Path, sha256: str, expected: str | None) -> Path:
+    """Give a whole, verified file its name; returns where it lies now.
+
+    The plain name is for the expected bytes, or for the first that came where none are expected.
+    """
+    there = digest(target) if target.is_file() else None
+    if there == sha256:
+        arrived.unlink()
+        return target
+    plain = there is None and expected in (None, sha256)
+    place = target if plain else target.with_name(revision_name(target.name, sha256))
+    arrived.replace(place)
+    return place
+
+
+def described(target: Path, noted: Known, expected: str | None, transferred: int) -> Download:
+    """A copy, judged by what is expected and by what is here."""
+    kept = target if target.is_file() and target.name != noted.file else None
+    revised = noted.sha256 != expected if expected is not None else kept is not None
+    return Download(
+        path=target.with_name(noted.file),
+        sha256=noted.sha256,
+        bytes=noted.bytes,
+        address=noted.address,
+        etag=noted.etag,
+        last_modified=noted.last_modified,
+        revised=revised,
+        kept=kept,
+        transferred=transferred,
+    )
+
+
+@contextmanager
+def alone(target: Path, say: Say | None = None) -> Iterator[None]:
+    """Hold the lock of a copy: whoever else wants the same file waits, and then finds it here."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.with_name(f".{target.name}.lock").open("w")
+    except OSError as error:
+        raise StorageError(f"{target.parent} cannot be written: {error.strerror}. What to do: check it") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if say:
+                say(f"{target.name}: another process is fetching it; waiting for that")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _note(target: Path) -> Path:
+    return target.with_name(f".{target.name}.json")

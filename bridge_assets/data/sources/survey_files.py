@@ -1,0 +1,232 @@
+"""The parts of a survey year: its files, fixed by their bytes.
+
+A survey year is one file, or the files of several states. Which name says which year and state stands in `naming`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bridge_assets.data.reading.file_names import grouped, is_year, refuse_conflicts, survey_year_of
+from bridge_assets.errors import SourceError
+from bridge_assets.storage import digest, digest_of
+
+#: Endings of tables that can have survey years inside.
+TABLES = (".csv", ".parquet", ".csv.gz")
+
+__all__ = ["Part", "SurveySource", "noted_parts", "survey_files", "survey_source", "survey_year_of", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a survey year, fixed by its bytes.
+
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+    bytes : int
+    address : str
+        Where it was copied from, without credentials; empty for a local file.
+    version : str
+        ETag or date that the server gave for it.
+    last_modified : str
+    revised : bool
+        It is a revised file that may be used.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    address: str = ""
+    version: str = ""
+    last_modified: str = ""
+    revised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SurveySource:
+    """The parts of a survey year, in the order of their names.
+
+    Attributes
+    ----------
+    survey_year : int
+    parts : tuple of Part
+    warnings : tuple of str
+        What a person should know of them.
+    expected_rows : int or None
+        Rows below the header, where the catalogue knows them.
+    """
+
+    survey_year: int
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+    expected_rows: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """A digest over all parts: that of the file where there is one."""
+        digests = sorted(part.sha256 for part in self.parts)
+        return digests[0] if len(digests) == 1 else digest_of(digests)
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    def note(self) -> dict[str, Any]:
+        """What nbi_files keeps of a survey year; `noted_parts` reads it."""
+        return {
+            "parts": [{**asdict(part), "path": str(part.path)} for part in self.parts],
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "expected_rows": self.expected_rows,
+        }
+
+
+def noted_parts(note: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts of a note of nbi_files. Raises SourceError if an older version of this library wrote it."""
+    try:
+        return tuple(Part(**{**part, "path": Path(part["path"])}) for part in note["parts"])
+    except (KeyError, TypeError):
+        raise SourceError(
+            "the note of nbi_files is of another version",
+            where=str(note.get("path", "nbi_files")),
+            why="It does not list the parts of the survey year",
+            do="materialise nbi_files again",
+        ) from None
+
+
+def survey_files(folder: Path) -> dict[int, list[Path]]:
+    """Every survey file in a folder, by survey year, in the order of the years.
+
+    Parameters
+    ----------
+    folder : Path
+        Looked into with its folders that are named after a year (`2019/`). Hidden files and files of no known year
+        are left alone. A table without a year in its name is looked into: it belongs to each year it holds. A file of
+        which only DVC's pointer is there (`NBI_2016.txt.dvc`) counts: `survey_source` restores it.
+
+    Raises
+    ------
+    SourceError
+        If the folder is missing or cannot be read.
+    """
+    try:
+        names = _names(folder)
+        for below in folder.iterdir():
+            if is_year(below.name) and below.is_dir():
+                names |= {f"{below.name}/{name}" for name in _names(below)}
+    except FileNotFoundError:
+        raise SourceError(
+            "the source folder is not there",
+            where=folder,
+            why="`source` in configs/data_config.yaml (or BRIDGE_ASSETS_DATA__SOURCE) names it",
+            do="correct the setting, or set it to `sample` and run `make sample`",
+        ) from None
+    except OSError as error:
+        raise SourceError(
+            "the source folder cannot be read",
+            where=folder,
+            why=str(error.strerror),
+            do="check what it is and its permissions",
+        ) from error
+    years, yearless = grouped(names)
+    found = {year: [folder / name for name in of_year] for year, of_year in years.items()}
+    for name in yearless:
+        for year in _years_inside(folder / name):
+            found.setdefault(year, []).append(folder / name)
+    return dict(sorted(found.items()))
+
+
+def survey_source(folder: Path, survey_year: int) -> SurveySource:
+    """The parts of a survey year in a local folder; what DVC tracks and is absent is restored.
+
+    Raises
+    ------
+    SourceError
+        If the folder is missing, or the year has no file, or two that claim the same records.
+    """
+    from bridge_assets.data.dvc.versions import restored, tracked
+
+    if not folder.exists() and tracked(folder):
+        restored(folder)
+    by_year = survey_files(folder)
+    paths = by_year.get(survey_year, [])
+    if not paths:
+        raise no_file(survey_year, by_year, folder)
+    refuse_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
+    for path in paths:
+        if not path.exists():
+            restored(path)
+    return SurveySource(survey_year, tuple(Part(path, digest(path), path.stat().st_size) for path in paths))
+
+
+def no_file(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
+    return SourceError(
+        f"there is no file for survey year {survey_year}",
+        where=where,
+        why=f"Its files are of {_ranges(by_year)}",
+        do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
+    )
+
+
+def unchanged(path: Path, sha256: str) -> Path:
+    """The path of a file, after comparing its bytes with a digest taken before.
+
+    Raises
+    ------
+    SourceError
+        If the file is gone or its bytes differ.
+    """
+    if not path.is_file():
+        raise SourceError(
+            "the file is gone",
+            where=path,
+            why="nbi_files saw it there",
+            do="put it back, or materialise nbi_files again",
+        )
+    if digest(path) != sha256:
+        raise SourceError(
+            "the file changed",
+            where=path,
+            why="Its SHA-256 is not the one nbi_files saw",
+            do="materialise nbi_files again",
+        )
+    return path
+
+
+def _names(folder: Path) -> set[str]:
+    names = (path.name for path in folder.iterdir() if path.is_file())
+    return {name.removesuffix(".dvc") for name in names}
+
+
+def _years_inside(path: Path) -> frozenset[int]:
+    if not path.name.lower().endswith(TABLES) or not path.is_file():
+        return frozenset()
+    stat = path.stat()
+    return _read_years(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)  # a sensor looks every minute
+def _read_years(path: Path, mtime_ns: int, size: int) -> frozenset[int]:
+    from bridge_assets.data.reading.formats import years_inside  # reads tables, which most folders have none of
+
+    try:
+        return frozenset(years_inside(path))
+    except SourceError:
+        return frozenset()  # some other table that lies there
+
+
+def _ranges(years: Mapping[int, object]) -> str:
+    """`1997, 1999-2022` of the years; `no year` of none."""
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and runs[-1][-1] == year - 1:
+            runs[-1][1:] = [year]
+        else:
+            runs.append([year])
+    return ", ".join("-".join(map(str, run)) for run in runs) or "no year"

@@ -1,0 +1,105 @@
+"""Archives of bundles as registered models of a workspace: one model an endpoint, one version of it a slot.
+
+A version is a record; its archive lies in the workspace's own blob store, where the SDK puts it. Both cost next to
+nothing, and a deployment cannot do without them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.deployment.azureml.workspace import Workspace, reason
+from bridge_assets.deployment.core.tags import OWNER, check_owner, tags_of
+
+if TYPE_CHECKING:
+    from azure.ai.ml.entities import Model
+
+#: Name of the archive in a container's AZUREML_MODEL_DIR; `serve.container` looks for it.
+_ARCHIVE = "bundle.tar.gz"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Models:
+    """The versions of one model.
+
+    Attributes
+    ----------
+    workspace : Workspace
+    name : str
+        Of the model: that of its endpoint.
+    owner : str
+        Tag of what is made; what carries another one is never touched.
+    """
+
+    workspace: Workspace
+    name: str
+    owner: str
+
+    def slots(self) -> frozenset[str]:
+        """Versions that are ours."""
+        models = self.workspace.found(lambda: list(self.workspace.client.models.list(name=self.name))) or ()
+        return frozenset(str(model.version) for model in models if (model.tags or {}).get(OWNER) == self.owner)
+
+    def find(self, slot: str) -> Model | None:
+        """A version. Raises NotOurs."""
+        model = self.workspace.found(lambda: self.workspace.client.models.get(self.name, version=slot))
+        if model:
+            check_owner(model.tags or {}, self.owner, f"model {self.name}, version {slot},", self.workspace.id)
+        return model
+
+    def register(self, slot: str, archive: bytes) -> Model:
+        """Upload an archive and register it. The same bytes go to the same place, and only once."""
+        from azure.ai.ml.entities import Model
+
+        with tempfile.TemporaryDirectory() as folder:
+            path, tags = Path(folder) / _ARCHIVE, tags_of(self.owner)
+            path.write_bytes(archive)
+            model = Model(name=self.name, version=slot, path=str(path), type="custom_model", tags=tags)
+            return self.workspace.client.models.create_or_update(model)
+
+    def remove(self, slot: str) -> Iterator[str]:
+        """Remove a version and its archive; names it. One that cannot be removed now stays until the next deployment:
+        that is no reason to call this one failed.
+        """
+        from azure.core.exceptions import AzureError
+
+        client = self.workspace.client.models
+        try:
+            if (model := self.find(slot)) is None:
+                return
+            self._remove_archive(str(model.path))
+            # The SDK has no public call for it. Archiving is no removal: the name stays taken.
+            client._model_versions_operation.delete(self.workspace.group, self.workspace.name, self.name, slot)
+        except AzureError as error:
+            _log.warning("Model %s, version %s, was not removed: %s", self.name, slot, reason(error))
+        else:
+            yield f"model {self.name}, version {slot}"
+
+    def _remove_archive(self, path: str) -> None:
+        from azure.ai.ml.entities import AccountKeyConfiguration, AzureBlobDatastore, SasTokenConfiguration
+        from azure.core.exceptions import ResourceNotFoundError
+        from azure.storage.blob import BlobClient
+
+        where = re.search(r"/datastores/([^/]+)/paths/(.+)$", path)
+        store = self.workspace.client.datastores.get(where[1], include_secrets=True) if where else None
+        if where is None or not isinstance(store, AzureBlobDatastore):  # nothing that `register` made
+            return
+        credential: Any = self.workspace.credential
+        match store.credentials:
+            case SasTokenConfiguration(sas_token=token):
+                credential = token
+            case AccountKeyConfiguration(account_key=key):
+                credential = key
+        account = f"{store.protocol}://{store.account_name}.blob.{store.endpoint}"
+        blob = BlobClient(account, str(store.container_name), where[2], credential=credential)
+        with blob, suppress(ResourceNotFoundError):
+            blob.delete_blob()

@@ -1,0 +1,206 @@
+"""A managed online endpoint of Azure Machine Learning.
+
+    online endpoint <name>              the front door; its tags hold the owner and the trail
+    deployment <slot>                   a slot, asked by name (header azureml-model-deployment) or by the traffic
+    model <name>, version <slot>        the bundle's archive, in the workspace's own store
+    environment (anonymous)             the image and its routes; Azure ML names it by its content
+
+Traffic and trail are written in one request.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bridge_assets.deployment.azureml.endpoint import Endpoint
+from bridge_assets.deployment.azureml.models import Models
+from bridge_assets.deployment.azureml.workspace import Patience, Workspace, explained
+from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.required_settings import check_configured
+from bridge_assets.deployment.core.tags import check_owner
+from bridge_assets.deployment.core.target import Deployment, Standing, deploy, trail_of, version_of
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.runtime.file_lock import held, refuse_company
+from bridge_assets.runtime.probe import Probe
+from bridge_assets.settings import DataSettings
+from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class AzureMLEndpoint:
+    """See `base.Target`.
+
+    Attributes
+    ----------
+    settings : AzureMLSettings
+    owner : str
+    locks : Path
+        Folder of the lock file.
+    workspace : Workspace
+    """
+
+    settings: AzureMLSettings
+    owner: str
+    locks: Path
+    workspace: Workspace
+    kind: str = field(default="azureml", init=False)
+
+    @classmethod
+    def from_settings(cls, environment: EnvironmentSettings, lock_folder: Path) -> Self:
+        """The endpoint that `environment.yaml` describes. Nothing is sent.
+
+        Raises
+        ------
+        NotConfigured
+            Names the variables of the settings that are missing, and the extra.
+        """
+        settings = environment.azureml
+        subscription = settings.subscription_id or os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+        needed = {
+            "subscription_id": subscription,
+            "resource_group": settings.resource_group,
+            "workspace": settings.workspace,
+            "image": settings.image,
+        }
+        instead = {"subscription_id": "AZURE_SUBSCRIPTION_ID"}
+        check_configured("azureml", needed, "azure", "azure.ai.ml", "azure.identity", instead=instead)
+        workspace = Workspace(
+            subscription, settings.resource_group, settings.workspace, Patience(operation=settings.wait_minutes * 60)
+        )
+        return cls(settings, environment.owner, lock_folder, workspace)
+
+    @property
+    def address(self) -> str:
+        return self._endpoint.address
+
+    @property
+    def page(self) -> str:
+        return f"https://ml.azure.com/endpoints/realtime/{self.settings.name}/detail?wsid={self.workspace.id}"
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        return self.settings.model_dump(include={"image", "compute_type", "instances"})
+
+    @property
+    def cost(self) -> str:
+        machines = f"{self.settings.instances} x {self.settings.compute_type}"
+        return f"{machines}, billed while they stand, asked or not; twice that while a new version takes over"
+
+    @contextmanager
+    def alone(self, doing: str) -> Iterator[None]:
+        with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, wait=0):
+            with explained("asking what is under way", self.address):
+                under_way = self._endpoint.company()
+            refuse_company(under_way, doing, self.address)
+            yield
+
+    def standing(self) -> Standing:
+        with explained("looking at the endpoint", self.address):
+            found = self._endpoint.look()
+            trail = trail_of(found.current, found.trail)
+            ours = {name for name, each in found.deployments.items() if self._endpoint.owns(each)}
+            return Standing(trail, frozenset(ours | (self._models.slots() - {*trail})))
+
+    def place(self, bundle: Bundle) -> None:
+        with explained(f"placing slot {bundle.slot}", self.address):
+            found = self._endpoint.look()
+            # Before anything is made: whose things are, and whether the bundle still holds what it was made of.
+            there, model = found.deployments.get(bundle.slot), self._models.find(bundle.slot)
+            archive = bundle.archive
+            if there:
+                if self._endpoint.is_whole(there):
+                    return
+                self._endpoint.stop(there)
+            self._endpoint.open(found)
+            model = model or self._models.register(bundle.slot, archive)
+            self._endpoint.start(bundle, str(model.id))
+
+    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+        with explained("asking the endpoint", self.address):
+            current = self._endpoint.look().current
+            return self._endpoint.ask(probe.instances(), slot, version_of(slot or current or "")).probabilities
+
+    def shift(self, trail: tuple[str, ...]) -> None:
+        with explained(f"giving the traffic to slot {trail[-1]}", self.address):
+            self._endpoint.route(self._endpoint.look(), trail)
+
+    def retire(self, slot: str) -> Iterable[str]:
+        removed = []
+        with explained(f"removing slot {slot}", self.address):
+            found = self._endpoint.look()
+            trail = () if found.current == slot else found.trail
+            if there := found.deployments.get(slot):
+                if found.current == slot:  # a first deployment is taken back: nobody answered before it
+                    self._endpoint.route(found, trail)
+                self._endpoint.stop(there)
+                removed.append(f"deployment {slot}")
+            if slot not in trail:
+                removed += self._models.remove(slot)
+        return removed
+
+    def delete(self) -> tuple[str, ...]:
+        """Remove the endpoint with all its deployments, and their registered archives; names them.
+
+        Raises
+        ------
+        NotOurs
+            If the endpoint, or a deployment in it, is somebody else's.
+        DeploymentError
+            If it did not happen.
+        """
+        removed = []
+        with self.alone("deleting the endpoint"), explained("deleting the endpoint", self.address):
+            found = self._endpoint.look()
+            for name, each in found.deployments.items():
+                check_owner(each.tags or {}, self.owner, f"deployment {name}", self.address)
+            if found.endpoint:
+                self._endpoint.delete()
+                removed += [*(f"deployment {name}" for name in sorted(found.deployments))]
+                removed += [f"endpoint {self.settings.name}"]
+            for slot in sorted(self._models.slots()):
+                removed += self._models.remove(slot)
+        return tuple(removed)
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        machines = self.settings.model_dump(include={"image", "compute_type", "instances"})
+        return Endpoint(self.workspace, self.settings.name, self.owner, machines)
+
+    @cached_property
+    def _models(self) -> Models:
+        return Models(self.workspace, self.settings.name, self.owner)
+
+
+def deploy_model_azureml(model: Candidate | Bundle | Path | str, name: str, compute_type: str) -> Deployment:
+    """Deploy a model version to a managed online endpoint. The caller has asked the gate.
+
+    Parameters
+    ----------
+    model : Candidate, Bundle, or Path or str
+        A model version, its bundle, or its folder.
+    name : str
+        Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
+    compute_type : str
+        Virtual machine, such as `Standard_DS3_v2`. Everything else stands in `configs/environment.yaml`.
+
+    Raises
+    ------
+    NotConfigured
+        If a setting or the extra is missing. Nothing was sent.
+    DeploymentError
+        If it did not happen: what answered before goes on answering.
+    """
+    environment = EnvironmentSettings.load()
+    wanted = {**environment.azureml.model_dump(), "name": name, "compute_type": compute_type}
+    environment = environment.model_copy(update={"azureml": AzureMLSettings.model_validate(wanted)})
+    target = AzureMLEndpoint.from_settings(environment, DataSettings.load().home_folder / "endpoints")
+    return deploy(target, model if isinstance(model, Bundle) else bundle_of(model))

@@ -1,0 +1,171 @@
+"""Calls to a workspace of Azure Machine Learning: as whom, what is tried again, how long is waited, what an error says.
+
+Belongs here: what does not depend on what is asked for. Does not belong here: endpoints (`azure_endpoint`) and models
+(`azure_models`).
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bridge_assets.errors import DeploymentError
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.core.credentials import TokenCredential
+    from azure.core.polling import LROPoller
+
+T = TypeVar("T")
+
+_SIGN_IN = "set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET to credentials that are valid, or run az login"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited, in seconds.
+
+    Attributes
+    ----------
+    operation : float
+        For one step, such as starting a deployment.
+    poll : float
+        Between two looks at what goes on; Azure may ask for more.
+    backoff : float
+        Factor of azure-core's RetryPolicy: the second try comes after twice that, the third after four times. What
+        was throttled waits as long as Azure says.
+    settle : float
+        For a change of traffic to reach the front door.
+    """
+
+    operation: float
+    poll: float = 5.0
+    backoff: float = 0.8
+    settle: float = 60.0
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace, and how it is reached: the cloud that AZUREML_CURRENT_CLOUD names, as whom DefaultAzureCredential
+    finds.
+    """
+
+    subscription: str
+    group: str
+    name: str
+    patience: Patience
+
+    @property
+    def id(self) -> str:
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
+        )
+
+    @cached_property
+    def credential(self) -> TokenCredential:
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+    @cached_property
+    def client(self) -> MLClient:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the SDK says of its own schemas while it is imported
+            from azure.ai.ml import MLClient
+
+        return MLClient(
+            self.credential,
+            self.subscription,
+            self.group,
+            self.name,
+            enable_telemetry=False,
+            show_progress=False,
+            polling_interval=self.patience.poll,
+            retry_backoff_factor=self.patience.backoff,
+        )
+
+    def found(self, call: Callable[[], T]) -> T | None:
+        """What a call finds; None where there is nothing by that name."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return call()
+        except ResourceNotFoundError:
+            return None
+
+    def wait(self, poller: LROPoller[T], doing: str) -> T:
+        """Wait for an operation.
+
+        Raises
+        ------
+        DeploymentError
+            If it does not end in `patience.operation`.
+        azure.core.exceptions.HttpResponseError
+            If it failed.
+        """
+        poller.wait(self.patience.operation)
+        if not poller.done():
+            raise DeploymentError(
+                f"{doing} did not end in {self.patience.operation / 60:g} minutes",
+                where=self.id,
+                why="Azure still says that it is in progress",
+                do="see the endpoint's page in Azure ML studio, or set wait_minutes higher; run again",
+            )
+        return poller.result()
+
+    def until(self, look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
+        """Look until it is enough, at most so many seconds; gives what was seen last."""
+        end = time.monotonic() + seconds
+        while not enough(seen := look()) and time.monotonic() < end:
+            time.sleep(self.patience.poll)
+        return seen
+
+    def post(self, url: str, body: Any, headers: Mapping[str, str]) -> str:
+        """Ask an endpoint. Not by `online_endpoints.invoke`: the deployment that one request names there goes along
+        with every later request of the process (azure-ai-ml 1.35 keeps it in a constant), past the front door.
+        """
+        from azure.core import PipelineClient
+        from azure.core.pipeline.policies import RetryPolicy
+        from azure.core.rest import HttpRequest
+
+        retrying = RetryPolicy(retry_backoff_factor=self.patience.backoff)
+        with PipelineClient(url, policies=[retrying]) as client:
+            request = HttpRequest("POST", url, json=body, headers=dict(headers))
+            response = client.send_request(request, retry_on_methods=["POST"])  # asking twice changes nothing
+            response.raise_for_status()
+            return response.text()
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line, without a full stop. What Azure says, its SDK says twice."""
+    said = str(error).partition("\nCode: ")[0]
+    return f"{type(error).__name__}: {' '.join(said.split())}".rstrip(".")
+
+
+@contextmanager
+def explained(doing: str, where: str) -> Iterator[None]:
+    """Say what an error of Azure's libraries means here."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+    try:
+        yield
+    except AzureError as error:
+        status = getattr(error, "status_code", None)
+        if isinstance(error, ClientAuthenticationError):
+            do = _SIGN_IN
+        elif status == 403:
+            do = (
+                "give the application that AZURE_CLIENT_ID names, or the account of az login, the role AzureML Data "
+                "Scientist on the workspace and Storage Blob Data Contributor on its storage account"
+            )
+        elif status == 429:
+            do = "run again later, or ask for a higher quota of the subscription in this region"
+        else:
+            do = "mend what the reason names, then deploy again, which goes on from what stands"
+        raise DeploymentError(f"{doing} failed", where=where, why=reason(error), do=do) from error

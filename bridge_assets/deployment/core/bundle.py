@@ -1,0 +1,168 @@
+"""What is sent to an endpoint that is not this machine: a package, the code that answers from it, in one archive.
+
+    model.onnx, normalization.json, probe.json, manifest.json     the package (`package`)
+    code.zip                                                      this library's own modules, as they are now
+
+The features of a request are made and scaled by the code that the version was exported with; a container image brings
+Python and the libraries alone (`Dockerfile`). The same version and code give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from bridge_assets.errors import DeploymentError, in_one_line
+from bridge_assets.registry.model_version import MANIFEST, Candidate
+from bridge_assets.runtime.package import MODEL, NORMALIZATION, PROBE, content_name, served_digests
+from bridge_assets.runtime.probe import Probe
+from bridge_assets.storage import as_json, digest_of, replacing
+
+CODE = "code.zip"
+SHIPPED = (MODEL, NORMALIZATION, PROBE)
+
+#: What answering needs of this library. The rest makes models; it stays at home.
+_CODE_FOLDERS = ("data", "models", "nbi", "registry", "runtime", "serve", "settings")
+_CODE_FILES = ("__init__.py", "errors.py", "storage.py")
+
+#: A slot, whatever it is of.
+SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}(?:-[0-9a-f]{3})?")
+
+#: Timestamps of the archives: the earliest that zip can hold, so that equal content is equal bytes.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model version ready to be sent somewhere. Made by `bundle_of`, which compares every file with the manifest.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    served : mapping of str to str
+        File -> SHA-256, of the files in `SHIPPED`.
+    terms : str
+        Digits that name the settings it is to run under (`under`); empty = no matter which.
+    """
+
+    candidate: Candidate
+    served: Mapping[str, str]
+    terms: str = ""
+
+    @property
+    def version(self) -> str:
+        return self.candidate.version
+
+    @cached_property
+    def slot(self) -> str:
+        """A name for this content under these terms: `m`, the version, a dash and 12 hex digits, and where there are
+        terms a dash and 3 digits more. At most 30 characters, of which the first is a letter: Azure ML allows 32, and
+        SageMaker 63 for an endpoint's name (at most 32), a dash and this.
+        """
+        content = content_name({**self.served, CODE: hashlib.sha256(code()).hexdigest()})
+        return f"m{self.version}-{content}" + (f"-{self.terms}" if self.terms else "")
+
+    def under(self, terms: Mapping[str, Any]) -> Self:
+        """The same content, to run under settings such as image and machine: other ones are another slot."""
+        return replace(self, terms=digest_of(dict(terms))[:3] if terms else "")
+
+    @cached_property
+    def probe(self) -> Probe:
+        return Probe.load(self.candidate.file(PROBE))
+
+    def files(self) -> dict[str, bytes]:
+        """Name -> content, of everything in the archive.
+
+        Raises
+        ------
+        DeploymentError
+            If a file changed since the bundle was made.
+        """
+        files = {name: self.candidate.file(name).read_bytes() for name in SHIPPED}
+        for name, content in files.items():
+            if (found := hashlib.sha256(content).hexdigest()) != self.served[name]:
+                raise DeploymentError(
+                    f"{name} changed while it was being packed",
+                    where=self.candidate.file(name),
+                    why=f"Its SHA-256 is {found[:12]}, it was {self.served[name][:12]}",
+                    do="materialise onnx_model again",
+                )
+        manifest = {**self.candidate.manifest, "served": dict(self.served)}
+        return {**files, MANIFEST: as_json(manifest).encode(), CODE: code()}
+
+    @cached_property
+    def archive(self) -> bytes:
+        """The archive, gzipped tar: the same content gives the same bytes."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, content in sorted(self.files().items()):
+                about = tarfile.TarInfo(name)
+                about.size, about.mode = len(content), 0o644
+                tar.addfile(about, io.BytesIO(content))
+        return gzip.compress(packed.getvalue(), compresslevel=6, mtime=0)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the archive."""
+        return hashlib.sha256(self.archive).hexdigest()
+
+    def write(self, path: Path) -> Path:
+        """Write the archive, atomically."""
+        with replacing(path) as aside:
+            aside.write_bytes(self.archive)
+        return path
+
+    def unpack(self, folder: Path) -> Path:
+        """Write the files of the archive into a new folder."""
+        folder.mkdir(parents=True)
+        for name, content in self.files().items():
+            (folder / name).write_bytes(content)
+        return folder
+
+
+def bundle_of(model: Candidate | Path | str) -> Bundle:
+    """The bundle of a model version, every byte of it compared with the manifest. Nothing is created.
+
+    Parameters
+    ----------
+    model : Candidate, or Path or str
+        A model version, or its folder.
+
+    Raises
+    ------
+    DeploymentError
+        If there is no such version, a file is missing or its bytes are not those of the manifest.
+    """
+    candidate = model if isinstance(model, Candidate) else Candidate(Path(model))
+    served = served_digests(candidate)
+    return Bundle(candidate, {name: served[name] for name in SHIPPED})
+
+
+@cache
+def code() -> bytes:
+    """This library's modules that answer from a package, as a zip that Python imports from."""
+    root = Path(__file__).parents[2]
+    paths = [root / name for name in _CODE_FILES]
+    for folder in _CODE_FOLDERS:
+        paths += [path for path in (root / folder).rglob("*") if path.suffix in (".py", ".csv")]
+    packed = io.BytesIO()
+    try:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(paths):
+                about = zipfile.ZipInfo(str(path.relative_to(root.parent)), _ZIP_EPOCH)
+                about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                archive.writestr(about, path.read_bytes())
+    except OSError as error:
+        raise DeploymentError(
+            "the code of an endpoint cannot be packed", where=root, why=in_one_line(error), do="install it again"
+        ) from error
+    return packed.getvalue()

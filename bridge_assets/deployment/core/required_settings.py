@@ -1,0 +1,64 @@
+"""Whether a target has the settings and the libraries that it cannot do without.
+
+Does not belong here: what only one provider knows of its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from bridge_assets.errors import NotConfigured
+
+FILE = "configs/environment.yaml"
+
+
+def variable(section: str, name: str) -> str:
+    """The environment variable of a setting in a section of environment.yaml."""
+    return f"BRIDGE_ASSETS_ENVIRONMENT__{section.upper()}__{name.upper()}"
+
+
+def check_configured(
+    section: str, needed: Mapping[str, object], extra: str, *libraries: str, instead: Mapping[str, str] | None = None
+) -> None:
+    """Refuse a target that lacks a setting or a library.
+
+    Parameters
+    ----------
+    section : str
+        Of environment.yaml.
+    needed : mapping of str to object
+        The settings that must be given, by their names, and what was given.
+    extra : str
+        Brings the libraries.
+    libraries : str
+        As they are imported.
+    instead : mapping of str to str
+        A provider's own environment variable that is taken where a setting is not given, by the setting's name.
+
+    Raises
+    ------
+    NotConfigured
+        Names what is missing and how to give it.
+    """
+    others = {name: f" (or {other})" for name, other in (instead or {}).items()}
+    unset = [f"{variable(section, name)}{others.get(name, '')}" for name, given in needed.items() if not given]
+    absent = [library for library in libraries if not _is_installed(library)]
+    if not unset and not absent:
+        return
+    why = [f"Not set: {', '.join(unset)}"] if unset else []
+    why += [f"Not installed: {', '.join(absent)}"] if absent else []
+    install = f"pip install 'bridge-assets[{extra}]'"
+    raise NotConfigured(
+        "this endpoint is not configured",
+        where=f"{FILE}, {section}",
+        why="; ".join(why),
+        do=f"set these variables, or their keys in the file, and {install}" if unset else install,
+    )
+
+
+def _is_installed(library: str) -> bool:
+    try:
+        return find_spec(library) is not None
+    except ModuleNotFoundError:  # of a namespace that is not there
+        return False

@@ -1,0 +1,112 @@
+"""Endpoints by their kind, as assets, jobs and the command line use them: deploy, roll back, ask the canary.
+
+Belongs here: which kinds there are, and finding the files of a version for them. Does not belong here: what a
+deployment is (`base`), and what differs between targets (their own files).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.target import Deployment, Target, deploy, rollback, version_of
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.errors import DeploymentError, ModelVersionError
+from bridge_assets.registry.model_version import Candidate, named
+from bridge_assets.runtime.probe import CanaryReport, compare
+
+if TYPE_CHECKING:
+    from bridge_assets.settings import DataSettings
+    from bridge_assets.settings.environment import EnvironmentSettings
+
+#: kind -> the class of its target, in the module `deployment.<kind>`.
+TARGETS = {
+    "sagemaker": "SageMakerEndpoint",
+    "azureml": "AzureMLEndpoint",
+    "vertexai": "VertexAIEndpoint",
+    "kubernetes": "KubernetesEndpoint",
+}
+
+
+@dataclass(frozen=True)
+class RemoteEndpoint:
+    """A target and the folder of model versions that go there.
+
+    Attributes
+    ----------
+    target : Target
+    models : Path
+        Where a version that is rolled back to, or asked about, is found by name.
+    """
+
+    target: Target
+    models: Path
+
+    def deploy(self, candidate: Candidate) -> Deployment:
+        """See `base.deploy`; the artifact is compared with its manifest before anything is sent."""
+        return deploy(self.target, bundle_of(candidate))
+
+    def rollback(self, version: str | None = None) -> Deployment:
+        """See `base.rollback`."""
+        return rollback(self.target, self._bundle, version)
+
+    def current(self) -> str | None:
+        """The version that answers; None before the first deployment."""
+        slot = self.target.standing().current
+        return slot and version_of(slot)
+
+    def canary(self) -> CanaryReport:
+        """Send the probe of the version that answers to the front door.
+
+        Raises
+        ------
+        CanaryMismatch
+            If it does not answer as its artifact did.
+        DeploymentError
+            If nothing is deployed, or the version's files are not at hand.
+        """
+        version = self.current()
+        if version is None:
+            raise DeploymentError(
+                "no model version is deployed",
+                where=self.target.address,
+                why="Nothing of ours takes its traffic",
+                do=f"materialise {self.target.kind}_endpoint",
+            )
+        probe = self._bundle(version).probe
+        return compare(self.target.ask(probe, None), probe, self.target.address)
+
+    def _bundle(self, version: str) -> Bundle:
+        try:
+            return bundle_of(named(self.models, version))
+        except ModelVersionError as error:
+            raise DeploymentError(
+                f"model version {version} is not on this machine",
+                where=self.models,
+                why=str(error).partition(" What to do")[0],
+                do=f"fetch it from the registry: bridge-assets registry pull {version} --from ADDRESS",
+            ) from error
+
+
+def open_target(kind: str, environment: EnvironmentSettings, locks: Path) -> Target:
+    """A target as `environment.yaml` describes it. Nothing is sent.
+
+    Raises
+    ------
+    NotConfigured
+        If a setting or an extra is missing; names them.
+    """
+    return getattr(import_module(f"bridge_assets.deployment.{kind}"), TARGETS[kind]).from_settings(environment, locks)
+
+
+def open_remote(kind: str, environment: EnvironmentSettings, data: DataSettings) -> RemoteEndpoint:
+    """The endpoint of one of `TARGETS`, with the platform's own model versions. Raises as `open_target`."""
+    return RemoteEndpoint(open_target(kind, environment, data.home_folder / "endpoints"), data.models_folder)
+
+
+def open_endpoint(kind: str, environment: EnvironmentSettings, data: DataSettings) -> LocalEndpoint | RemoteEndpoint:
+    """The endpoint of any kind: `local`, or one of `TARGETS`. Raises as `open_target`."""
+    return LocalEndpoint(data.endpoint_folder) if kind == "local" else open_remote(kind, environment, data)

@@ -1,0 +1,240 @@
+"""The gate: may this model version be deployed?
+
+Every required check must have passed about exactly the bytes of this version, in whatever run it was evaluated. The
+gate decides from recorded evaluations it is given; it knows neither Dagster nor any endpoint. How evaluations are read
+belongs to `orchestration.evidence`, the checks themselves to `orchestration.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bridge_assets.errors import BridgeAssetsError
+
+#: An override takes a reason that somebody can understand later: a single letter is none.
+LEAST_REASON = 10
+
+State = Literal["passed", "failed", "outdated", "missing"]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A check that a version must have passed; `asset` is the stage in its manifest whose digest the check judges."""
+
+    asset: str
+    check: str
+
+    def __str__(self) -> str:
+        return f"{self.asset}:{self.check}"
+
+
+#: Asked once more when a version is registered: the champion may be another one by then.
+CHAMPION = Requirement("onnx_model", "not_worse_than_champion")
+
+REQUIRED = (
+    Requirement("training_set", "inputs_passed_their_checks"),
+    Requirement("training_set", "no_leakage"),
+    Requirement("bridge_model", "beats_baselines"),
+    Requirement("quantized_model", "keeps_the_probabilities"),
+    Requirement("onnx_model", "parity"),
+    Requirement("bridge_model", "probabilities_come_true"),
+    CHAMPION,
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One recorded evaluation of a check.
+
+    Attributes
+    ----------
+    asset, check : str
+        What was evaluated.
+    passed : bool
+    about : str
+        Digest of what was judged.
+    when : float
+        Time of the evaluation, Unix seconds.
+    run_id : str
+        The run it was evaluated in.
+    detail : str
+        What the check said.
+    """
+
+    asset: str
+    check: str
+    passed: bool
+    about: str
+    when: float
+    run_id: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the evaluations say of one requirement.
+
+    Attributes
+    ----------
+    requirement : Requirement
+    state : {"passed", "failed", "outdated", "missing"}
+        `outdated`: evaluated, but about other bytes than this version's. `missing`: never evaluated, or this version
+        has no such stage.
+    expected : str or None
+        Digest of the stage in this version; None = the stage was never made.
+    evaluation : Evaluation or None
+        The evaluation that decided; of an outdated check the newest one.
+    """
+
+    requirement: Requirement
+    state: State
+    expected: str | None
+    evaluation: Evaluation | None = None
+
+    @property
+    def said(self) -> str:
+        """What the deciding evaluation said, on one line, and in which run."""
+        if self.evaluation is None:
+            return ""
+        return f"{' '.join(self.evaluation.detail.split()) or 'no detail'} (run {self.evaluation.run_id[:8]})"
+
+    @property
+    def what_to_do(self) -> str:
+        asset = self.requirement.asset
+        if self.state == "passed":
+            return ""
+        if self.expected is None:
+            return f"this version has no {asset}: materialise {asset} together with its checks"
+        if self.evaluation is None:
+            return f"it was never evaluated: materialise {asset} together with its checks"
+        if self.state == "failed":
+            return f"correct what it says, then materialise {asset} and what follows it, together with the checks"
+        return (
+            f"it judged {self.evaluation.about[:12]}, this version's {asset} is {self.expected[:12]}: "
+            f"materialise {asset} together with its checks"
+        )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The gate's answer about one model version."""
+
+    version: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def open(self) -> bool:
+        # A gate that asks for nothing lets nothing through.
+        return bool(self.findings) and all(finding.state == "passed" for finding in self.findings)
+
+    def explain(self) -> str:
+        """One line for the answer, then one a check: what stands in the way first."""
+        ordered = sorted(self.findings, key=lambda finding: finding.state == "passed")
+        closed = sum(finding.state != "passed" for finding in self.findings)
+        lines = [
+            f"the gate is {'open' if self.open else 'closed'} for model version {self.version}: "
+            + (f"{closed} of {len(ordered)} checks stand in the way" if closed else f"{len(ordered)} checks passed")
+        ]
+        for finding in ordered:
+            said = f": {finding.said}" if finding.evaluation else ""
+            do = f". What to do: {finding.what_to_do}" if finding.what_to_do else ""
+            lines.append(f"  {finding.requirement} {finding.state}{said}{do}")
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """The findings as a Markdown table."""
+        lines = ["|check|state|what it said and what to do|", "|---|---|---|"]
+        for finding in self.findings:
+            said = ". ".join(filter(None, (finding.said, finding.what_to_do)))
+            cells = (str(finding.requirement), finding.state, said)
+            lines.append(f"|{'|'.join(cell.replace('|', chr(92) + '|') for cell in cells)}|")
+        return "\n".join(lines)
+
+
+class GateClosed(BridgeAssetsError, RuntimeError):
+    """A model version was not let through. Carries the decision."""
+
+    def __init__(self, decision: Decision, why: str = "") -> None:
+        self.decision = decision
+        super().__init__(f"{why}{decision.explain()}")
+
+
+@dataclass(frozen=True)
+class Override:
+    """A closed gate was passed on purpose, and why."""
+
+    reason: str
+
+
+def ask(
+    version: str,
+    stages: Mapping[str, str],
+    evaluations: Iterable[Evaluation],
+    required: Iterable[Requirement] = REQUIRED,
+) -> Decision:
+    """Decide about a model version.
+
+    Parameters
+    ----------
+    version : str
+        Its name.
+    stages : mapping
+        Its manifest: stage -> digest.
+    evaluations : iterable of Evaluation
+        Everything recorded about the required checks, in any order, from any run. Others are ignored.
+    required : iterable of Requirement
+
+    Returns
+    -------
+    Decision
+        Of each check the newest evaluation about this version's digest decides; of two at one moment, the failed one.
+    """
+    recorded: dict[Requirement, list[Evaluation]] = {}
+    for evaluation in evaluations:
+        recorded.setdefault(Requirement(evaluation.asset, evaluation.check), []).append(evaluation)
+    return Decision(
+        version, tuple(_find(requirement, stages.get(requirement.asset), recorded) for requirement in required)
+    )
+
+
+def let_through(decision: Decision, override_reason: str | None) -> Override | None:
+    """Pass when the gate is open, or when a reason is given for passing a closed one.
+
+    Returns
+    -------
+    Override or None
+        The override, for the record; None when the gate was open.
+
+    Raises
+    ------
+    GateClosed
+        If the gate is closed and there is no reason of at least ten characters.
+    """
+    if decision.open:
+        return None
+    reason = (override_reason or "").strip()
+    if len(reason) >= LEAST_REASON:
+        return Override(reason)
+    if override_reason:
+        short = f"{override_reason!r} is no reason to override (at least {LEAST_REASON} characters); "
+        raise GateClosed(decision, short)
+    raise GateClosed(decision)
+
+
+def _find(requirement: Requirement, expected: str | None, recorded: Mapping[Requirement, list[Evaluation]]) -> Finding:
+    of_check = recorded.get(requirement, [])
+    if not expected:
+        return Finding(requirement, "missing", None)
+    about_this = [evaluation for evaluation in of_check if evaluation.about == expected]
+    if about_this:
+        deciding = _newest(about_this)
+        return Finding(requirement, "passed" if deciding.passed else "failed", expected, deciding)
+    if of_check:
+        return Finding(requirement, "outdated", expected, _newest(of_check))
+    return Finding(requirement, "missing", expected)
+
+
+def _newest(evaluations: list[Evaluation]) -> Evaluation:
+    return max(evaluations, key=lambda evaluation: (evaluation.when, not evaluation.passed))

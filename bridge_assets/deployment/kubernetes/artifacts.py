@@ -1,0 +1,114 @@
+"""Where pods find their bundles: a bucket, a web folder that takes PUT, or a path that pods and this machine see."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge_assets.data.sources.fsspec_files import EXTRAS
+from bridge_assets.deployment.core.bundle import Bundle
+from bridge_assets.errors import DeploymentError, NotConfigured, in_one_line
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Archives in one folder.
+
+    Attributes
+    ----------
+    folder : str
+        s3://, gs://, abfs:// ..., http(s)://, or an absolute path.
+    """
+
+    folder: str
+
+    def address(self, slot: str) -> str:
+        return f"{self.folder.rstrip('/')}/{slot}.tar.gz"
+
+    @property
+    def is_path(self) -> bool:
+        return "://" not in self.folder
+
+    def put(self, slot: str, bundle: Bundle) -> None:
+        """Write the archive of a slot, unless it is there and whole, and read it again.
+
+        Raises
+        ------
+        DeploymentError
+            If it cannot be written, or does not come back as it was sent.
+        """
+        address = self.address(slot)
+        if self._digest(address) == bundle.digest:
+            return
+        with _understood(address):
+            if self.is_path:
+                bundle.write(Path(address))
+            else:
+                files, path = _file_system(address)
+                files.pipe_file(path, bundle.archive)
+        self.check(slot, bundle.digest)
+
+    def check(self, slot: str, sha256: str) -> None:
+        """Compare an archive with its digest.
+
+        Raises
+        ------
+        DeploymentError
+            If it is gone or its bytes are others.
+        """
+        address = self.address(slot)
+        if (found := self._digest(address)) != sha256:
+            raise DeploymentError(
+                "this archive is not what was sent",
+                where=address,
+                why=f"Its SHA-256 is {found[:12]}, it must be {sha256[:12]}" if found else "It is not there",
+                do="deploy the version again: its model folder holds the original",
+            )
+
+    def remove(self, slot: str) -> bool:
+        """Remove an archive; whether it was there. A web folder keeps it."""
+        address = self.address(slot)
+        with _understood(address):
+            files, path = _file_system(address)
+            if self.folder.startswith(("http://", "https://")) or not files.exists(path):
+                return False
+            files.rm_file(path)
+            return True
+
+    def _digest(self, address: str) -> str:
+        """SHA-256 of what lies there; nothing where nothing does."""
+        with _understood(address):
+            files, path = _file_system(address)
+            try:
+                return hashlib.sha256(files.cat_file(path)).hexdigest()
+            except FileNotFoundError:
+                return ""
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    import fsspec
+
+    return fsspec.core.url_to_fs(address, use_listings_cache=False)
+
+
+@contextmanager
+def _understood(address: str) -> Iterator[None]:
+    try:
+        yield
+    except DeploymentError:
+        raise
+    except ImportError as error:
+        extra = EXTRAS.get(address.partition("://")[0], ("", ""))[1]
+        do = f"pip install 'bridge-assets[{extra}]'" if extra else "install the library that fsspec asks for"
+        raise NotConfigured("a library is missing", where=address, why=in_one_line(error), do=do) from error
+    except Exception as error:  # each storage has errors of its own
+        raise DeploymentError(
+            "the archive's place cannot be used",
+            where=address,
+            why=in_one_line(error),
+            do="correct kubernetes.artifacts in environment.yaml, or the credentials for it, then run again",
+        ) from error

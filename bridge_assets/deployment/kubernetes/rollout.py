@@ -1,0 +1,128 @@
+"""Waiting until the pods are what the Deployment wants, and saying why they are not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge_assets.deployment.kubernetes.client import Cluster
+from bridge_assets.deployment.kubernetes.release import SLOT
+from bridge_assets.errors import DeploymentError
+
+#: Last lines of a pod's log that stand in an error.
+_LINES = 3
+
+_GONE = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The waiting for a Deployment.
+
+    Attributes
+    ----------
+    cluster : Cluster
+    seconds, poll : float
+        Most that it may take, and between two looks.
+    meanwhile : callable
+        Called at every look.
+    """
+
+    cluster: Cluster
+    seconds: float
+    poll: float
+    meanwhile: Callable[[], None]
+
+    def wait(self, name: str, labels: Mapping[str, str], slot: str, *, least: int, stalled: str) -> None:
+        """Wait until every pod of a Deployment is of a slot and ready, and those of other slots have ended.
+
+        Parameters
+        ----------
+        name : str
+            Of the Deployment.
+        labels : mapping
+            Of its pods.
+        slot : str
+        least : int
+            Pods that must stand, however many the Deployment wants just now.
+        stalled : str
+            What `stalled` said before the change: an old complaint is not about this one.
+
+        Raises
+        ------
+        DeploymentError
+            If it does not come to that in time, or the cluster gave it up; says what the pods complain of.
+        """
+        until = time.monotonic() + self.seconds
+        while True:
+            live = self.cluster.get("Deployment", name) or {}
+            missing = _missing(live, least) or self._others(labels, slot)
+            if not missing:
+                return
+            given_up = stalled_since(live) not in ("", stalled)
+            if given_up or time.monotonic() >= until:
+                waited = "the cluster gave it up (progressDeadlineSeconds)" if given_up else f"{self.seconds:g} s"
+                raise DeploymentError(
+                    f"the rollout of {name} did not end",
+                    where=self.cluster.where,
+                    why=f"After {waited}: {missing}. {self._complaints({**labels, SLOT: slot})}",
+                    do="mend what the pods complain of, then deploy again",
+                )
+            self.meanwhile()
+            time.sleep(self.poll)
+
+    def _others(self, labels: Mapping[str, str], slot: str) -> str:
+        """Pods that end still take requests for a while: the Service forgets them late."""
+        pods = [pod for pod in self.cluster.list("Pod", labels) if pod.get("status", {}).get("phase") not in _GONE]
+        others = sum(pod["metadata"].get("labels", {}).get(SLOT) != slot for pod in pods)
+        return f"{others} pods of what ran before have not ended" if others else ""
+
+    def _complaints(self, labels: Mapping[str, str]) -> str:
+        said = {pod["metadata"]["name"]: ", ".join(self._of(pod)) for pod in self.cluster.list("Pod", labels)}
+        return "; ".join(f"{name}: {text}" for name, text in said.items() if text) or "The pods complain of nothing"
+
+    def _of(self, pod: dict[str, Any]) -> Iterator[str]:
+        status = pod.get("status", {})
+        for condition in status.get("conditions", []):
+            if condition["type"] == "PodScheduled" and condition["status"] != "True":
+                yield f"{condition.get('reason')} {condition.get('message', '')}".strip()
+        if not status.get("containerStatuses"):
+            yield f"it is {status.get('phase', 'Pending').lower()}"
+        for container in status.get("containerStatuses", []):
+            waiting, ended = container.get("state", {}).get("waiting"), container.get("lastState", {}).get("terminated")
+            if waiting:
+                yield f"{waiting.get('reason')} {waiting.get('message', '')}".strip()
+            elif not container.get("ready"):
+                yield "it runs, and is not ready"
+            if ended:
+                yield f"it ended with {ended.get('reason')}, exit code {ended.get('exitCode')}"
+            if ended or not (waiting or container.get("ready")):
+                lines = self.cluster.log(pod["metadata"]["name"], _LINES, previous=bool(waiting)).split("\n")
+                if text := " | ".join(line.strip() for line in lines if line.strip()):
+                    yield f"its log ends with: {text}"
+
+
+def stalled_since(live: Mapping[str, Any] | None) -> str:
+    """When the cluster gave up on a Deployment's rollout; nothing if it did not."""
+    for condition in (live or {}).get("status", {}).get("conditions", []):
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return condition.get("lastUpdateTime") or "unknown"
+    return ""
+
+
+def _missing(live: Mapping[str, Any], least: int) -> str:
+    """What a Deployment lacks to be as it is wanted; nothing if it is."""
+    if not live:
+        return "it is gone"
+    status = live.get("status", {})
+    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+        return "the cluster's controllers have not seen the change"
+    wanted, made = live["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
+    ready, old = status.get("availableReplicas", 0), status.get("replicas", 0) - made
+    if wanted < least:
+        return f"{wanted} pods are wanted so far, not {least}"
+    if made < wanted or ready < wanted or old > 0:
+        return f"{made} of {wanted} pods are made, {ready} are ready, {max(old, 0)} are of what ran before"
+    return ""

@@ -1,0 +1,75 @@
+"""What an error of Google's libraries means: whether it may pass, how long to wait, what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge_assets.errors import DeploymentError, in_one_line
+
+SIGN_IN = (
+    "let GOOGLE_APPLICATION_CREDENTIALS name a valid key or workload identity file, or run "
+    "gcloud auth application-default login"
+)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed a little later."""
+    from google.api_core import exceptions
+    from google.auth.exceptions import TransportError
+    from requests import ConnectionError, Timeout
+
+    if isinstance(error, exceptions.MethodNotImplemented) or _is_about_credentials(error):
+        return False
+    # AlreadyExists: an operation of ours, whose answer was lost, has made it meanwhile. Aborted: another change came in
+    # between.
+    passing = (exceptions.TooManyRequests, exceptions.ServerError, exceptions.AlreadyExists, exceptions.Aborted)
+    return isinstance(error, (*passing, TransportError, ConnectionError, Timeout))
+
+
+def _is_about_credentials(error: Exception) -> bool:
+    from google.api_core.exceptions import Unauthorized
+    from google.auth.exceptions import GoogleAuthError, TransportError
+
+    # gRPC calls credentials that cannot be renewed UNAVAILABLE.
+    return (
+        isinstance(error, Unauthorized)
+        or (isinstance(error, GoogleAuthError) and not isinstance(error, TransportError))
+        or "metadata from plugin failed" in str(error)
+    )
+
+
+def asked_for(error: Exception) -> float:
+    """Seconds that the service asked to wait: RetryInfo over gRPC, Retry-After over HTTP."""
+    from google.rpc.error_details_pb2 import RetryInfo
+
+    for detail in getattr(error, "details", None) or ():
+        if isinstance(detail, RetryInfo):
+            return detail.retry_delay.ToTimedelta().total_seconds()
+    said = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
+    return float(said) if said.isdigit() else 0.0
+
+
+@contextmanager
+def explained(doing: str, where: str) -> Iterator[None]:
+    """Say what an error of Google's libraries means here."""
+    from google.api_core.exceptions import Forbidden, GoogleAPIError, RetryError, TooManyRequests
+    from google.auth.exceptions import GoogleAuthError
+    from requests import RequestException
+
+    try:
+        yield
+    except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        cause = error.cause if isinstance(error, RetryError) and error.cause else error
+        if _is_about_credentials(cause):
+            do = f"renew the credentials: {SIGN_IN}"
+        elif isinstance(cause, Forbidden):
+            do = (
+                "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles roles/aiplatform.user, and "
+                "roles/storage.objectUser on the bucket"
+            )
+        elif isinstance(cause, TooManyRequests):
+            do = "run again later, or ask for a higher quota of the project in this location"
+        else:
+            do = "mend what the reason names, then deploy again, which goes on from what stands"
+        raise DeploymentError(f"{doing} failed", where=where, why=in_one_line(cause), do=do) from error

@@ -1,0 +1,1 @@
+"""From features and transitions to what a forest is trained on: targets, the split, matrices."""

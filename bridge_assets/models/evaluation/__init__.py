@@ -1,0 +1,1 @@
+"""A model held against held-out structures in later years, beside its baselines."""

@@ -1,0 +1,188 @@
+"""What a model is held against: forecasts that need no model, and two that learn from the same rows and features.
+
+Each gives one answer for every held-out inspection (a probability, or in a regression an expected change in points)
+and learns from the training inspections alone. The two that learn have usual settings, written down here, and are not
+tuned: they say what the forest is worth beside other methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.errors import ModelError
+from bridge_assets.models.dataset.matrix import feature_matrix
+from bridge_assets.models.dataset.split import holdout_rows, train_rows
+from bridge_assets.models.tasks.tasks import task_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+#: The rating table's classes of years in condition begin here. Inspections are about 24 months apart (23 CFR 650.311),
+#: so the first three hold one inspection each.
+YEARS_FROM = (0, 2, 4, 6, 10)
+
+#: A cell of the rating table counts as if it held this many more inspections that fell at its condition's rate, and a
+#: condition likewise at the rate of all: a cell of three inspections says little about the next one.
+PRIOR_INSPECTIONS = 20
+
+
+def forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> dict[str, np.ndarray | None]:
+    """All of them, by name (`evaluation.FORECASTS`); None where one has nothing to learn from.
+
+    Parameters
+    ----------
+    training : pl.DataFrame
+        As for each of them.
+    features : sequence of str
+        What those that learn are given: the model's features. Empty = they are left out.
+    """
+    task = task_of(training)
+    found = {
+        task.average: base_rate(training),
+        "persistence": persistence(training),
+        "rating_table": rating_table(training),
+    }
+    if features:
+        found[task.linear] = linear(training, features)
+        found["gradient_boosting"] = gradient_boosting(training, features)
+    return found
+
+
+def base_rate(training: pl.DataFrame) -> np.ndarray | None:
+    """The share of training inspections that fell, or their mean change, for everyone; None without any."""
+    import numpy as np
+
+    train = train_rows(training)
+    if train.is_empty():
+        return None
+    return np.full(holdout_rows(training).height, float(task_of(training).happened(train).mean()))
+
+
+def persistence(training: pl.DataFrame) -> np.ndarray:
+    """ "Same rating as now": nothing changes; where the target is Poor (column `is_now`), what is Poor stays Poor."""
+    import numpy as np
+
+    holdout = holdout_rows(training)
+    if "is_now" not in holdout.columns:
+        return np.zeros(holdout.height)
+    return holdout["is_now"].fill_null(False).to_numpy().astype(float)
+
+
+def rating_table(training: pl.DataFrame) -> np.ndarray | None:
+    """The share that fell, or the mean change, by condition and years in condition, drawn towards that of the condition
+    where data are thin.
+
+    Parameters
+    ----------
+    training : pl.DataFrame
+        With `rating` (0 to 9) and `years_in_rating` (years; null where not known): condition and years in condition in
+        natural units.
+
+    Returns
+    -------
+    np.ndarray or None
+        Shape (n_holdout,); None without training inspections.
+
+    Raises
+    ------
+    ModelError
+        If `rating` holds something that is no rating.
+    """
+    import polars as pl
+
+    _refuse_scaled(training)
+    train, holdout = train_rows(training), holdout_rows(training)
+    if train.is_empty():
+        return None
+    years = pl.col("years_in_rating")
+    # A sum takes null for 0: years that are not known have class 0, known ones 1 or more.
+    class_of_years = pl.sum_horizontal((years >= start).cast(pl.Int8) for start in YEARS_FROM).alias("class_of_years")
+    cell = [pl.col("rating").cast(pl.Int8), class_of_years]
+
+    task = task_of(training)
+
+    def share(prior: pl.Expr) -> pl.Expr:
+        return (pl.col(task.label).sum() + PRIOR_INSPECTIONS * prior) / (pl.len() + PRIOR_INSPECTIONS)
+
+    overall = pl.lit(float(task.happened(train).mean()))
+    conditions = train.group_by(cell[0]).agg(of_condition=share(overall))
+    cells = (
+        train.select(*cell, task.label)
+        .join(conditions, on="rating", nulls_equal=True)
+        .group_by("rating", "class_of_years")
+        .agg(of_cell=share(pl.col("of_condition").first()))
+    )
+    return (
+        holdout.select(cell)
+        .join(conditions, on="rating", how="left", nulls_equal=True, maintain_order="left")
+        .join(cells, on=["rating", "class_of_years"], how="left", nulls_equal=True, maintain_order="left")
+        .select(pl.coalesce("of_cell", "of_condition", overall))
+        .to_series()
+        .to_numpy()
+    )
+
+
+def linear(training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
+    """Logistic regression, or ridge regression of the change, on the features as they are scaled, lightly penalised
+    (scikit-learn's C = 1, alpha = 1).
+
+    Parameters
+    ----------
+    training : pl.DataFrame
+        With `split`, `fall`, in a regression `change`, and the features, normalised.
+    features : sequence of str
+
+    Returns
+    -------
+    np.ndarray or None
+        Shape (n_holdout,); None without training inspections of both outcomes.
+    """
+    return _learnt(task_of(training).linear_model(), training, features)
+
+
+def gradient_boosting(training: pl.DataFrame, features: Sequence[str], seed: int = 0) -> np.ndarray | None:
+    """Gradient-boosted trees (scikit-learn's histogram gradient boosting): 200 small ones, slowly learnt.
+
+    Parameters and what is returned: as for `linear`.
+    """
+    # Early stopping would hold out random rows, and with them inspections of structures that are learnt from.
+    model = task_of(training).boosted_trees(
+        max_iter=200,
+        learning_rate=0.05,
+        max_leaf_nodes=15,
+        min_samples_leaf=40,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+    return _learnt(model, training, features)
+
+
+def _learnt(model: Any, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    task, train, holdout = task_of(training), train_rows(training), holdout_rows(training)
+    if train["fall"].n_unique() < 2:
+        return None
+    # One thread: as fast as several on tables of this size, many times faster where other processes want the
+    # processors too, and the same sums in the same order on every machine.
+    with threadpool_limits(limits=1):
+        model.fit(feature_matrix(train, features), task.happened(train))
+    if holdout.is_empty():
+        return np.empty(0)
+    return task.ask(model, feature_matrix(holdout, features))
+
+
+def _refuse_scaled(training: pl.DataFrame) -> None:
+    import polars as pl
+
+    rating = pl.col("rating").cast(pl.Float64)
+    strange = training.filter((rating < 0) | (rating > 9) | (rating != rating.round()))
+    if not strange.is_empty():
+        raise ModelError(
+            f"column rating holds {strange['rating'][0]}, which is no condition rating (0 to 9). What to do: keep the "
+            f"condition in natural units there; the normalised feature has a column of its own"
+        )

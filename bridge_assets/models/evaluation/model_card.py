@@ -1,0 +1,236 @@
+"""The model card: what a model version is, what it was made from, what it showed, what it is for and what it is not.
+
+Kept with the version as Markdown for people and JSON for programs; both say the same. After Mitchell et al., "Model
+cards for model reporting", FAT* 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.models.evaluation.evaluate import intervals_markdown, markdown_table, oracle_sentence
+from bridge_assets.models.evaluation.importance import importance_markdown
+from bridge_assets.models.evaluation.record import Evaluation
+from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
+from bridge_assets.models.metrics.groups import groups_markdown
+from bridge_assets.models.tasks.tasks import TASKS, recorded
+from bridge_assets.storage import write_json, write_text
+
+if TYPE_CHECKING:
+    from bridge_assets.models.training.training_set import TrainingSet
+
+JSON, MARKDOWN = "model_card.json", "model_card.md"
+
+SPLITS = ("train", "holdout", "unused")
+
+INTENDED_USE = (
+    "Putting the bridges of a state in the order in which somebody should look at them before their next inspection.",
+)
+
+NOT_INTENDED = (
+    "Lengthening the interval between inspections, closing or posting a bridge, or any decision about one bridge "
+    "without an engineer.",
+    "Comparing states: agencies rate differently, and the model learns their habits with the rest.",
+)
+
+LIMITS = (
+    "Ratings are judgements: two inspectors often differ by a point, so that some falls and some that are missing are "
+    "noise. No model can foresee those.",
+    "Inspections with no next inspection within the horizon are left out of training and test. Structures that were "
+    "demolished, replaced or renumbered may be among them, and are not like the rest.",
+    "A repair that nobody recorded looks like a bridge that does not deteriorate.",
+    "It knows the survey years it was trained on. drift_report says how far a scored year lies from them.",
+)
+
+SAMPLE_LIMIT = (
+    "Made from the sample inventory, whose effects are stronger than in nature: the figures say that the machinery "
+    "works, not how well real bridges can be foretold."
+)
+
+
+def model_card(
+    name: str,
+    version: str,
+    recipe: Mapping[str, Any],
+    made: TrainingSet,
+    evaluation: Evaluation,
+    *,
+    source: str,
+    model_digest: str,
+    is_sample: bool,
+) -> dict[str, Any]:
+    """The card as plain values.
+
+    Parameters
+    ----------
+    name, version : str
+        Of the model.
+    recipe : mapping
+        `train.recipe`: settings and libraries.
+    made : TrainingSet
+    evaluation : Evaluation
+    source : str
+        Where the survey files came from, in words; no path of a machine.
+    model_digest : str
+        SHA-256 of the model's file.
+    is_sample : bool
+    """
+    made_from = made.made_from
+    target, component = made_from.get("target", "fall"), made_from.get("component", "condition")
+    task = recorded(made_from)
+    return {
+        "model": {
+            "name": name,
+            "version": version,
+            "kind": f"random forest (scikit-learn's {type(task.forest()).__name__})",
+            "forest": dict(recipe["forest"]),
+            "libraries": dict(recipe["libraries"]),
+        },
+        "foresees": {
+            "target": target,
+            "component": component,
+            **task.note,
+            "in_words": task.foresees(target, component),
+            "horizon_months": made_from["horizon_months"],
+        },
+        "data": {
+            "source": source,
+            "survey_years": list(made_from["survey_years"]),
+            "training_years": list(made_from["training_years"]),
+            "held_out_years": [evaluation.first_year, evaluation.last_year],
+            "inspections": {split: _counts(made, split) for split in SPLITS},
+        },
+        "provenance": {
+            "training_set": made.digest,
+            "raw_bridges": dict(made_from["raw_bridges"]),
+            "feature_definitions": made_from["features_digest"],
+            "model": model_digest,
+        },
+        "evaluation": evaluation.to_dict(),
+        "intended_use": [*INTENDED_USE, task.intended],
+        "not_intended": [task.not_intended, *NOT_INTENDED],
+        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *task.limits, *_found_limits(evaluation)],
+        "features": _features(made.features),
+    }
+
+
+def markdown(card: Mapping[str, Any]) -> str:
+    """The card for people. Takes what `model_card` gives, or its JSON."""
+    evaluation = Evaluation.from_dict(card["evaluation"])
+    model, foresees, data = card["model"], card["foresees"], card["data"]
+    forest = ", ".join(f"{key} {value}" for key, value in sorted(model["forest"].items()))
+    years = data["survey_years"]
+    lines = [
+        f"# Model card: {model['name']} {model['version']}",
+        "",
+        f"Foresees {foresees['in_words']}, within {foresees['horizon_months']} months. A {model['kind']}: {forest}.",
+        "",
+        "## Intended use",
+        *(f"- {each}" for each in card["intended_use"]),
+        "",
+        "Not intended:",
+        *(f"- {each}" for each in card["not_intended"]),
+        "",
+        "## Data",
+        f"Source: {data['source']}. Survey years {min(years)} to {max(years)} ({len(years)} files); trained on "
+        f"inspections of {data['training_years'][0]} to {data['training_years'][1]}, held out "
+        f"{data['held_out_years'][0]} to {data['held_out_years'][1]}. Held-out structures are never trained on.",
+        "",
+        "| split | inspections | structures | falls |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {split} | {counts['inspections']:,} | {counts['structures']:,} | {counts['falls']:,} |"
+            for split, counts in ((split, data["inspections"][split]) for split in SPLITS)
+        ),
+        "",
+        "## What it showed",
+        markdown_table(evaluation),
+        "",
+        "95 % intervals by resampling whole structures:",
+        "",
+        intervals_markdown(evaluation),
+        "",
+        *([oracle_sentence(evaluation), ""] if oracle_sentence(evaluation) else []),
+        "## Calibration",
+        (evaluation.calibration.said + ".") if evaluation.calibration else "No held-out inspection to judge it on.",
+        "",
+        *_calibration_table(evaluation),
+        "## Earlier cut years",
+        rolling_markdown(evaluation.rolling),
+        "",
+        "## By group",
+        groups_markdown(evaluation.groups) if evaluation.groups else "Not worked out.",
+        "",
+        "## What it goes by",
+        importance_markdown(evaluation.importance),
+        "",
+        "## Limits",
+        *(f"- {each}" for each in card["limits"]),
+        "",
+        "## Features",
+        "| feature | unit | NBI items | why |",
+        "|---|---|---|---|",
+        *(f"| {each['name']} | {each['unit']} | {each['source']} | {each['reason']} |" for each in card["features"]),
+        "",
+        "## Provenance (SHA-256)",
+        *(f"- {name}: `{value}`" for name, value in sorted(card["provenance"].items()) if isinstance(value, str)),
+        *(f"- raw_bridges {year}: `{value}`" for year, value in sorted(card["provenance"]["raw_bridges"].items())),
+        f"- made with {', '.join(f'{name} {value}' for name, value in sorted(model['libraries'].items()))}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def save(card: Mapping[str, Any], folder: Path) -> str:
+    """Write both forms into a version's folder, the same bytes each time; returns the Markdown."""
+    text = markdown(card)
+    write_json(dict(card), folder / JSON)
+    write_text(text, folder / MARKDOWN)
+    return text
+
+
+def _counts(made: TrainingSet, split: str) -> dict[str, int]:
+    import polars as pl
+
+    part = made.table.filter(pl.col("split") == split)
+    return {
+        "inspections": part.height,
+        "structures": part["structure_key"].n_unique(),
+        "falls": int(part["fall"].sum()),
+    }
+
+
+def _found_limits(evaluation: Evaluation) -> list[str]:
+    off = [f"{group.by} {group.meaning}" for group in evaluation.groups if group.is_off]
+    small = [f"{group.by} {group.meaning}" for group in evaluation.groups if group.too_small]
+    found = []
+    if off:
+        found.append(
+            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].is_off} than the model says, "
+            f"beyond what a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
+        )
+    if small:
+        found.append(f"Too few held-out inspections or falls to rank by: {', '.join(small)}.")
+    return found
+
+
+def _calibration_table(evaluation: Evaluation) -> list[str]:
+    if evaluation.calibration is None:
+        return []
+    task = TASKS[evaluation.task]
+    expected, observed, form = (*task.group_type.HEAD[:2], task.form)
+    rows = [
+        f"| {each.inspections:,} | {each.falls:,} | {each.expected:{form}} | {each.observed:{form}} "
+        f"({each.observed_low:{form}} to {each.observed_high:{form}}) |"
+        for each in evaluation.calibration.bins
+    ]
+    return [f"| inspections | fell | {expected} | {observed} |", "|---:|---:|---:|---|", *rows, ""]
+
+
+def _features(names: Sequence[str]) -> list[dict[str, str]]:
+    from bridge_assets.data.features.definitions import FEATURES
+
+    known = {feature.name: feature for feature in FEATURES}
+    fields = ("unit", "source", "reason")
+    return [{"name": name, **{each: str(getattr(known.get(name), each, "")) for each in fields}} for name in names]

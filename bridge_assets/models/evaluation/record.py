@@ -1,0 +1,167 @@
+"""The figures of one evaluation: how they are kept, and how they come back from JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bridge_assets.models.evaluation.importance import Importance
+from bridge_assets.models.evaluation.rolling_origin import Cut
+from bridge_assets.models.metrics.bootstrap import Interval
+from bridge_assets.models.metrics.calibration import Bin
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, TASKS, recorded
+from bridge_assets.storage import write_json
+
+if TYPE_CHECKING:
+    from bridge_assets.models.metrics.calibration import Reliability
+    from bridge_assets.models.metrics.change_calibration import ChangeReliability
+    from bridge_assets.models.metrics.groups import ChangeFigures, GroupFigures
+    from bridge_assets.models.tasks.base import Task
+
+#: Forecasts in the order they are printed, and what people call them.
+FORECASTS = {
+    "base_rate": "base rate",
+    "average_change": "average change",
+    "persistence": "same rating as now",
+    "rating_table": "rating table",
+    "logistic_regression": "logistic regression",
+    "ridge": "ridge regression",
+    "gradient_boosting": "gradient boosting",
+    "model": "model",
+    "oracle": "oracle (sample only)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model showed on held-out inspections.
+
+    Attributes
+    ----------
+    inspections, falls : int
+        Held out.
+    base_rate : float or None
+        Share of the held-out inspections that fell.
+    first_year, last_year : int or None
+        Survey years of the held-out inspections.
+    train_inspections, train_falls : int
+    scores : mapping of str to Scores or ChangeScores
+        By forecast, in the order of `FORECASTS`.
+    intervals : mapping of str to mapping of str to Interval
+        forecast -> figure -> 95 % interval, by resampling structures.
+    gains : mapping of str to mapping of str to Interval
+        forecast -> figure -> 95 % interval of what the model gains over it; above 0 is in the model's favour.
+    expected_auc : mapping of str to float or None
+        forecast -> AUC over all outcomes that the oracle allows (`scores.expected_auc`); empty without an oracle.
+    calibration : Reliability, ChangeReliability or None
+    groups : sequence of GroupFigures or ChangeFigures
+    rolling : sequence of Cut
+        The same kind of model at earlier cut years.
+    importance : Importance or None
+        What the model goes by.
+    task : str
+        What the model is set to do: `tasks.TASKS`.
+    """
+
+    inspections: int
+    falls: int
+    base_rate: float | None
+    first_year: int | None
+    last_year: int | None
+    train_inspections: int
+    train_falls: int
+    scores: Mapping[str, Any]
+    intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    gains: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    expected_auc: Mapping[str, float | None] = field(default_factory=dict)
+    calibration: Reliability | ChangeReliability | None = None
+    groups: Sequence[GroupFigures] | Sequence[ChangeFigures] = ()
+    rolling: Sequence[Cut] = ()
+    importance: Importance | None = None
+    task: str = CLASSIFICATION.name
+
+    def interval(self, forecast: str, figure: str) -> Interval | None:
+        return self.intervals.get(forecast, {}).get(figure)
+
+    def gain(self, over: str, figure: str) -> Interval | None:
+        return self.gains.get(over, {}).get(figure)
+
+    def figures(self) -> dict[str, int | float | None]:
+        """The figures that say most, by name; None where there is nothing to measure."""
+        figures: dict[str, int | float | None] = {
+            "held_out_inspections": self.inspections,
+            "held_out_falls": self.falls,
+            **{name: getattr(self.scores[of], figure) for name, (of, figure) in TASKS[self.task].headline.items()},
+        }
+        if self.calibration:
+            figures["calibration_error"] = self.calibration.error
+        if "oracle" in self.scores:
+            model, oracle = self.scores["model"], self.scores["oracle"]
+            figures["auc_of_oracle"] = oracle.auc
+            if model.auc is not None and oracle.auc is not None:
+                figures["auc_below_oracle"] = oracle.auc - model.auc
+            model_expects, oracle_expects = self.expected_auc.get("model"), self.expected_auc.get("oracle")
+            if model_expects is not None and oracle_expects is not None:
+                figures["expected_auc_below_oracle"] = oracle_expects - model_expects
+        return figures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, None where there is nothing to measure; what `from_dict` takes."""
+        values = asdict(self)
+        del values["task"]
+        return values | TASKS[self.task].note
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises KeyError or TypeError if the values are not those of `to_dict`."""
+        task = recorded(values)
+        found = {name: task.scores_type(**values["scores"][name]) for name in FORECASTS if name in values["scores"]}
+        return cls(
+            **{
+                **values,
+                "scores": found,
+                "intervals": _intervals(values.get("intervals", {}), task),
+                "gains": _intervals(values.get("gains", {}), task),
+                "expected_auc": {
+                    name: values["expected_auc"][name] for name in FORECASTS if name in values.get("expected_auc", {})
+                },
+                "calibration": _reliability(values.get("calibration"), task),
+                "groups": tuple(task.group_type(**group) for group in values.get("groups", ())),
+                "rolling": tuple(
+                    Cut(**{**cut, "scores": {name: task.scores_type(**each) for name, each in cut["scores"].items()}})
+                    for cut in values.get("rolling", ())
+                ),
+                "importance": Importance.from_dict(values["importance"]) if values.get("importance") else None,
+            }
+        )
+
+    def save(self, path: Path) -> Path:
+        return write_json(self.to_dict(), path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises OSError, KeyError or TypeError if the file is not one that `save` wrote."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _intervals(values: Mapping[str, Any], task: Task) -> dict[str, dict[str, Interval]]:
+    # JSON sorts keys; forecasts and figures come back in the order they are printed.
+    return {
+        name: {figure: Interval(**values[name][figure]) for figure in task.measured.FIGURES if figure in values[name]}
+        for name in FORECASTS
+        if name in values
+    }
+
+
+def _reliability(values: Mapping[str, Any] | None, task: Task) -> Reliability | ChangeReliability | None:
+    if values is None:
+        return None
+    spread = {
+        name: None if value is None else Interval(**value)
+        for name, value in values.items()
+        if name.endswith("_interval")
+    }
+    return task.reliability_type(**{**values, **spread, "bins": tuple(Bin(**each) for each in values["bins"])})

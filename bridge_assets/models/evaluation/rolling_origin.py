@@ -1,0 +1,135 @@
+"""Rolling origin: would the model have worked in earlier years, too?
+
+For each of several cut years a forest is trained on what was known by then, and asked about the inspections of the
+following years. Held out are the same structures as in the final hold-out, so that no forest here or there has learnt
+from one of them.
+
+What is not repeated for each cut is the scale of the features (median, mean, standard deviation): it is that of the
+final training inspections and knows no outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.models.dataset.split import holdout_rows, split_at, train_rows
+from bridge_assets.models.evaluation.baselines import forecasts
+from bridge_assets.models.tasks.tasks import task_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.settings import ModelSettings, SplitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A forest trained on what was known before a survey year, and what it showed from then on.
+
+    Attributes
+    ----------
+    first_year, last_year : int
+        Survey years tested on; nothing of the first or later was known to the forest.
+    train_inspections, train_falls, inspections, falls : int
+    trees : int
+        Of the forest; fewer than in the final one, to bound the cost.
+    scores : dict of str to Scores or ChangeScores
+        base_rate (in a regression persistence), rating_table and model; without figures where there was nothing to
+        train on.
+    """
+
+    first_year: int
+    last_year: int
+    train_inspections: int
+    train_falls: int
+    inspections: int
+    falls: int
+    trees: int
+    scores: dict[str, Any]
+
+
+def cut_years(training: pl.DataFrame, settings: SplitSettings) -> list[tuple[int, int]]:
+    """First and last survey year of each earlier test, the earliest first; they neither overlap nor reach into the
+    final hold-out.
+    """
+    holdout = holdout_rows(training)
+    if holdout.is_empty():
+        return []
+    final, first = int(holdout["survey_year"].min()), int(training["survey_year"].min())  # type: ignore[arg-type]
+    step = settings.rolling_years
+    starts = [final - step * number for number in range(settings.rolling_cuts, 0, -1)]
+    return [(start, start + step - 1) for start in starts if start > first]
+
+
+def rolling_origin(
+    training: pl.DataFrame,
+    features: Sequence[str],
+    settings: ModelSettings,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Cut]:
+    """Train and test at each earlier cut year.
+
+    Parameters
+    ----------
+    training : pl.DataFrame
+        The training table with all its rows: those that the final split does not use are tested on here.
+    features : sequence of str
+    settings : ModelSettings
+    progress : callable
+        Told what was done, a line a cut.
+    """
+    task = task_of(training)
+    forest = settings.forest.model_copy(update={"trees": min(settings.forest.trees, settings.split.rolling_trees)})
+    found = []
+    for cut, last in cut_years(training, settings.split):
+        table = split_at(training, cut, last, settings.split.holdout_structures)
+        found.append(_cut(table, cut, last, features, forest))
+        said = task.judged[0]
+        figure = said.of(found[-1].scores["model"])
+        progress(
+            f"cut {cut}: {found[-1].train_inspections:,} inspections trained on, {found[-1].inspections:,} tested, "
+            f"{said.name} {'-' if figure is None else format(figure, '.3f')}"
+        )
+    return found
+
+
+def _cut(table: pl.DataFrame, cut: int, last: int, features: Sequence[str], forest: Any) -> Cut:
+    from bridge_assets.models.training.train_forest import holdout_answers, train_forest
+
+    task, train, holdout = task_of(table), train_rows(table), holdout_rows(table)
+    figures = dict.fromkeys((*task.simple, "model"), task.scores_type())
+    if not train.is_empty():
+        answers = holdout_answers(train_forest(table, features, forest), table, features)
+        said = {**forecasts(table), "model": answers}
+        figures = {name: task.scores(task.happened(holdout), said[name]) for name in figures}
+    return Cut(
+        cut,
+        last,
+        train.height,
+        int(train["fall"].sum()),
+        holdout.height,
+        int(holdout["fall"].sum()),
+        forest.trees,
+        figures,
+    )
+
+
+def rolling_markdown(cuts: Sequence[Cut]) -> str:
+    """The cuts as a Markdown table."""
+    if not cuts:
+        return "No earlier cut year was evaluated."
+    columns = type(cuts[0].scores["model"]).CUTS
+    lines = [
+        f"A forest of {cuts[0].trees} trees for each cut, trained on what was known before it, on other structures.",
+        "",
+        f"| tested on | trained on | inspections | fell | {' | '.join(column.heading for column in columns)} |",
+        f"|---|---:|---:|---:|{'---:|' * len(columns)}",
+    ]
+    for cut in cuts:
+        years = str(cut.first_year) if cut.first_year == cut.last_year else f"{cut.first_year} to {cut.last_year}"
+        cells = [(getattr(cut.scores[column.of], column.figure), column.form) for column in columns]
+        figures = " | ".join("-" if value is None else format(value, form) for value, form in cells)
+        lines.append(f"| {years} | {cut.train_inspections:,} | {cut.inspections:,} | {cut.falls:,} | {figures} |")
+    return "\n".join(lines)

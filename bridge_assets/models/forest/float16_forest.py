@@ -1,0 +1,246 @@
+"""A forest in float16: packed arrays, its own prediction, and an open file of its own.
+
+Nodes stand breadth first, tree after tree, so that children need no pointers: the k-th inner node of a tree has its
+children at places 2k+1 and 2k+2. One bit says whether a node is a leaf; inner nodes carry a feature and a threshold,
+leaves their values.
+
+What makes it and whether it is good enough is `quantization`'s business; how rows go through it is `traversal`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from bridge_assets.errors import ForestFileError
+from bridge_assets.models.dataset.matrix import feature_matrix
+from bridge_assets.models.forest.nodes import Nodes
+from bridge_assets.storage import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bridge_assets.models.forest.packing import PackedForest
+
+FORMAT = "bridge_assets.float16_forest"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Float16Forest:
+    """A random forest whose thresholds and leaf values are float16.
+
+    Attributes
+    ----------
+    leaf_bits : np.ndarray of uint8
+        One bit a node, most significant first: 1 = leaf.
+    tree_nodes : np.ndarray of int32, shape (n_trees,)
+        Nodes in each tree.
+    feature : np.ndarray of uint8 or uint16, shape (n_inner,)
+    threshold : np.ndarray of float16, shape (n_inner,)
+        A row goes left where `x <= threshold`, compared in float32.
+    leaf : np.ndarray of float16, shape (n_leaves, n_outputs)
+        Class probabilities, or the one value of a regression. Rounded to nearest each by itself: a row sums to 1 within
+        2**-12 a class.
+    features : tuple of str
+        In the order of the columns of X.
+    classes : tuple
+        Labels in the order of the leaf values; empty for a regression.
+    task : {"classifier", "regressor"}
+    metadata : mapping of str to str
+        What it was made from.
+    """
+
+    leaf_bits: np.ndarray
+    tree_nodes: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    leaf: np.ndarray
+    features: tuple[str, ...]
+    classes: tuple[Any, ...]
+    task: Literal["classifier", "regressor"]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.tree_nodes)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The packed arrays unpacked, once."""
+        import numpy as np
+
+        count = int(self.tree_nodes.sum())
+        roots = np.concatenate([[0], np.cumsum(self.tree_nodes)[:-1]]).astype(np.intp)
+        is_leaf = np.unpackbits(self.leaf_bits, count=count).astype(bool)
+        inner = np.flatnonzero(~is_leaf)
+        inner_before = np.cumsum(~is_leaf) - ~is_leaf
+        tree = np.repeat(np.arange(self.n_trees), self.tree_nodes)
+        left = np.arange(count)
+        left[inner] = roots[tree[inner]] + 1 + 2 * (inner_before[inner] - inner_before[roots][tree[inner]])
+        feature = np.zeros(count, dtype=np.intp)
+        feature[inner] = self.feature
+        threshold = np.full(count, np.inf, dtype=np.float32)
+        threshold[inner] = self.threshold
+        depths = np.zeros(self.n_trees, dtype=np.intp)
+        frontier, depth = roots, 0
+        while (frontier := frontier[~is_leaf[frontier]]).size:
+            depth += 1
+            depths[tree[frontier]] = depth
+            frontier = np.concatenate([left[frontier], left[frontier] + 1])
+        return Nodes(roots, depths, is_leaf, left, feature, threshold, np.cumsum(is_leaf) - 1)
+
+    @cached_property
+    def packed(self) -> PackedForest:
+        """What the compiled loops read, made once."""
+        from bridge_assets.models.forest.packing import pack
+
+        return pack(self.nodes, self.threshold, self.leaf, len(self.features))
+
+    def apply(self, X: Any, threads: int = 0) -> np.ndarray:
+        """The leaf each row reaches in each tree.
+
+        Parameters
+        ----------
+        X : array of shape (n, n_features) or DataFrame
+            Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+        threads : int
+            Threads a call may use; 0 = one for each processor. Few rows take one.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n, n_trees), int32: the leaf's place among the nodes of its tree, breadth first, the root being 0.
+        """
+        from bridge_assets.models.forest import kernels
+
+        return kernels.leaves(self.packed, feature_matrix(X, self.features), threads)
+
+    def predict_proba(self, X: Any, threads: int = 0) -> np.ndarray:
+        """Class probabilities: the mean over the trees. The same to the bit for any number of threads.
+
+        Parameters
+        ----------
+        X : array of shape (n, n_features) or DataFrame
+            Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+        threads : int
+            Threads a call may use; 0 = one for each processor. Few rows take one.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n, n_classes), float32.
+
+        Raises
+        ------
+        TypeError
+            For a regression.
+        """
+        if self.task != "classifier":
+            raise TypeError("this forest is a regressor: it has no class probabilities. What to do: call predict")
+        return self._mean(X, threads)
+
+    def predict(self, X: Any, threads: int = 0) -> np.ndarray:
+        """The most likely class (the first of equals), or the value of a regression (float32); shape (n,)."""
+        import numpy as np
+
+        mean = self._mean(X, threads)
+        return mean[:, 0] if self.task == "regressor" else np.asarray(self.classes)[mean.argmax(axis=1)]
+
+    def _mean(self, X: Any, threads: int) -> np.ndarray:
+        from bridge_assets.models.forest import kernels
+
+        return kernels.means(self.packed, feature_matrix(X, self.features), threads)
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of header and arrays, in hex: two forests with the same one answer the same."""
+        return _checksum(self._header(), self._arrays())
+
+    def save(self, path: Path) -> Path:
+        """Write the forest as safetensors: readable by any language, memory-mappable, and the same bytes each time.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written; `path` is then what it was before.
+        """
+        from safetensors.numpy import save
+
+        header = json.dumps({**self._header(), "checksum": self.checksum}, sort_keys=True, ensure_ascii=False)
+        # One key: safetensors writes several in an order that changes from process to process.
+        content = save(self._arrays(), metadata={FORMAT: header})
+        with replacing(path) as aside:
+            aside.write_bytes(content)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ForestFileError
+            If the file is no such file, of another format version, or its bytes changed.
+        OSError
+            If it cannot be read.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="np") as file:
+                header = (file.metadata() or {}).get(FORMAT)
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except SafetensorError as error:
+            raise ForestFileError(f"{path} is not a whole safetensors file: {error}. {_REMEDY}") from None
+        if header is None:
+            raise ForestFileError(f"{path} is a safetensors file, but holds no float16 forest. {_REMEDY}")
+        try:
+            values = json.loads(header)
+            version, checksum = values["format_version"], values.pop("checksum")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ForestFileError(f"{path}: its header is damaged ({error}). {_REMEDY}") from None
+        if version != FORMAT_VERSION:
+            raise ForestFileError(
+                f"{path} is of format version {version}; this version reads {FORMAT_VERSION}. {_REMEDY}"
+            )
+        if (found := _checksum(values, arrays)) != checksum:
+            raise ForestFileError(
+                f"{path} was changed after it was written: its checksum is {found[:12]}, its header says "
+                f"{checksum[:12]}. {_REMEDY}"
+            )
+        return cls(
+            **arrays,
+            features=tuple(values["features"]),
+            classes=tuple(values["classes"]),
+            task=values["task"],
+            metadata=values["metadata"],
+        )
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "features": list(self.features),
+            "classes": list(self.classes),
+            "task": self.task,
+            "metadata": dict(self.metadata),
+        }
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("leaf_bits", "tree_nodes", "feature", "threshold", "leaf")}
+
+
+_REMEDY = "What to do: materialise quantized_model again"
+
+
+def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        sha.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        sha.update(arrays[name].tobytes())
+    return sha.hexdigest()

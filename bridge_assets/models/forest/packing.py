@@ -1,0 +1,88 @@
+"""The nodes of a forest laid out for the compiled loops: eight bytes a node, two a leaf value.
+
+Belongs here: layouts of arrays. Does not belong here: what a forest is (`float16_forest`), how rows go through it
+(`kernels`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bridge_assets.models.forest.llvm_intrinsics import LANES, NODES_BEHIND, WAYS
+
+if TYPE_CHECKING:
+    from bridge_assets.models.forest.nodes import Nodes
+
+
+NODE = np.dtype([("left", np.uint32), ("feature", np.uint16), ("threshold", np.int16)])
+
+
+#: Above every key, so that a row which has arrived at a leaf stays.
+_NEVER_ABOVE = np.iinfo(np.int16).max
+
+
+@dataclass(frozen=True, eq=False)
+class PackedForest:
+    """A forest as the compiled loops read it.
+
+    Attributes
+    ----------
+    nodes : np.ndarray of int64
+        `NODE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
+        threshold.
+    roots, depths : np.ndarray of uint64 and int64
+        One a tree, with single leaves added until their number is a multiple of `WAYS`.
+    values : np.ndarray of uint16, shape (n_nodes, padded n_outputs)
+        The bits of float16 at a leaf, 0 elsewhere: two outputs, or a multiple of eight; added that many at a time.
+    n_trees, n_outputs, n_features : int
+    """
+
+    nodes: np.ndarray
+    roots: np.ndarray
+    depths: np.ndarray
+    values: np.ndarray
+    n_trees: int
+    n_outputs: int
+    n_features: int
+
+
+def pack(nodes: Nodes, thresholds: np.ndarray, leaf_values: np.ndarray, n_features: int) -> PackedForest:
+    """Lay out a forest: its nodes in eight bytes each, the values of a leaf beside each other.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    thresholds : np.ndarray of float16
+        Of the inner nodes, in order.
+    leaf_values : np.ndarray of float16, shape (n_leaves, n_outputs)
+    n_features : int
+    """
+    n_trees = len(nodes.roots)
+    added = -n_trees % WAYS
+    count, outputs = len(nodes.left), leaf_values.shape[1]
+    packed = np.zeros(count + 1 + NODES_BEHIND, dtype=NODE)
+    packed["left"][:count], packed["left"][count:] = nodes.left, count
+    packed["feature"][:count] = nodes.feature
+    packed["threshold"] = _NEVER_ABOVE
+    packed["threshold"][:count][~nodes.is_leaf] = threshold_keys(thresholds)
+    values = np.zeros((len(packed), 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
+    values[:count][nodes.is_leaf, :outputs] = leaf_values
+    return PackedForest(
+        nodes=packed.view(np.int64),
+        roots=np.append(nodes.roots, np.full(added, count)).astype(np.uint64),
+        depths=np.append(nodes.depths, np.zeros(added)).astype(np.int64),
+        values=values.view(np.uint16),
+        n_trees=n_trees,
+        n_outputs=outputs,
+        n_features=n_features,
+    )
+
+
+def threshold_keys(thresholds: np.ndarray) -> np.ndarray:
+    """Integers (int16) in the order of float16 thresholds; no number, which nothing is above, is the largest."""
+    bits = np.ascontiguousarray(thresholds).view(np.int16)
+    magnitude = bits & np.int16(0x7FFF)
+    return np.where(np.isnan(thresholds), np.int16(_NEVER_ABOVE), np.where(bits < 0, -magnitude, magnitude))

@@ -1,0 +1,199 @@
+"""Do probabilities come true, and if not, which straight line makes them?
+
+Reliability is judged on tenths of the held-out inspections. Some error is there even if every probability is right,
+because falls are few: it is worked out by drawing outcomes from the probabilities themselves (consistency resampling:
+Broecker and Smith, Weather and Forecasting 22, 2007), and only what goes beyond it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge_assets.models.metrics.bootstrap import Interval, interval_of, structure_weights
+from bridge_assets.models.metrics.probability import wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BINS = 10
+
+#: Outcomes drawn to see what error perfect probabilities have.
+_DRAWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A tenth of the inspections, in the order of their probabilities.
+
+    Attributes
+    ----------
+    inspections, falls : int
+    expected : float
+        Mean probability.
+    observed, observed_low, observed_high : float
+        Share that fell, and its 95 % interval.
+    """
+
+    inspections: int
+    falls: int
+    expected: float
+    observed: float
+    observed_low: float
+    observed_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How true came what was said, by tenths of the inspections.
+
+    Attributes
+    ----------
+    bins : tuple of Bin
+    error : float
+        Expected calibration error: distance between what was expected and what was observed, averaged over the tenths.
+    error_interval : Interval or None
+        Of `error`, by the cluster bootstrap. It lies above 0 whatever was said.
+    error_if_perfect, error_if_perfect_95 : float
+        Mean and 95 % quantile of the error that what was said would have if all of it were right.
+    """
+
+    bins: tuple[Bin, ...]
+    error: float
+    error_interval: Interval | None
+    error_if_perfect: float
+    error_if_perfect_95: float
+
+    @property
+    def excess(self) -> float:
+        """Calibration error beyond that of perfect forecasts; 0 or less = none that can be told."""
+        return self.error - self.error_if_perfect
+
+    def _error_said(self, unit: str, forecasts: str) -> str:
+        verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
+        return (
+            f"expected calibration error {self.error:.4f}{unit}: {verdict} perfect {forecasts} show on so many "
+            f"inspections ({self.error_if_perfect:.4f} on average, up to {self.error_if_perfect_95:.4f})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability(Judged):
+    """How true probabilities came: `error` is between mean probability and share that fell.
+
+    Attributes
+    ----------
+    ratio : float or None
+        Mean probability over share that fell: above 1 = falls were overrated. None without a fall.
+    ratio_interval : Interval or None
+    slope : float or None
+        Of the outcome on the log odds of the probability (Cox, Biometrika 45, 1958): 1 = right, above 1 = probabilities
+        too close to each other, below 1 = too far apart. None where it cannot be fitted.
+    """
+
+    ratio: float | None
+    ratio_interval: Interval | None
+    slope: float | None
+
+    @property
+    def said(self) -> str:
+        """The figures in a sentence."""
+        text = self._error_said("", "probabilities")
+        if self.ratio is not None:
+            text += f"; falls expected over falls observed {self.ratio:.3f}"
+            if self.ratio_interval:
+                text += f" ({self.ratio_interval.low:.3f} to {self.ratio_interval.high:.3f})"
+        return text + (f"; slope {self.slope:.2f}" if self.slope is not None else "")
+
+
+def reliability(
+    falls: np.ndarray, probability: np.ndarray, structures: Sequence[str], *, resamples: int, seed: int
+) -> Reliability | None:
+    """Judge probabilities by what happened.
+
+    Parameters
+    ----------
+    falls : np.ndarray of bool, shape (n,)
+    probability : np.ndarray, shape (n,)
+    structures : sequence of str, length n
+        Structure keys, for the bootstrap.
+    resamples, seed : int
+
+    Returns
+    -------
+    Reliability or None
+        None without inspections.
+    """
+    import numpy as np
+
+    if not len(falls):
+        return None
+    probability = np.asarray(probability, dtype=float)
+    falls = np.asarray(falls, dtype=bool)
+    tenth = by_tenth(probability)
+
+    def error(weights: np.ndarray, happened: np.ndarray) -> float:
+        # |mean probability - share that fell| times the tenth's share of the rows.
+        return float(np.abs(np.bincount(tenth, weights * (probability - happened), BINS)).sum() / weights.sum())
+
+    ones = np.ones(len(falls))
+    random = np.random.default_rng(seed)
+    perfect = [error(ones, random.random(len(falls)) < probability) for _ in range(_DRAWS if resamples else 0)]
+    drawn = np.array(
+        [
+            (error(weights, falls), _ratio(weights, probability, falls))
+            for weights in structure_weights(structures, resamples, seed)
+        ]
+    ).reshape(-1, 2)
+    ratio = _ratio(ones, probability, falls)
+    return Reliability(
+        tuple(_bin(falls[tenth == number], probability[tenth == number]) for number in np.unique(tenth)),
+        error(ones, falls),
+        interval_of(drawn[:, 0]),
+        float(np.mean(perfect)) if perfect else 0.0,
+        float(np.quantile(perfect, 0.95)) if perfect else 0.0,
+        ratio if np.isfinite(ratio) else None,
+        interval_of(drawn[:, 1]),
+        slope(falls, probability),
+    )
+
+
+def by_tenth(said: np.ndarray) -> np.ndarray:
+    """The tenth of each row, 0 to 9, in the order of what was said of it; equals in their order."""
+    import numpy as np
+
+    tenth = np.empty(len(said), dtype=np.intp)
+    for number, part in enumerate(np.array_split(np.argsort(said, kind="stable"), BINS)):
+        tenth[part] = number
+    return tenth
+
+
+def slope(falls: np.ndarray, probability: np.ndarray) -> float | None:
+    """Slope of a logistic regression of the outcome on the probability's log odds; None where it cannot be fitted."""
+    import numpy as np
+
+    odds = _log_odds(probability)
+    if falls.all() or not falls.any() or np.ptp(odds) < 1e-9:
+        return None
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e9, max_iter=200).fit(odds[:, None], falls)
+    return float(fitted.coef_[0, 0])
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))
+
+
+def _ratio(weights: np.ndarray, probability: np.ndarray, falls: np.ndarray) -> float:
+    fell = float((weights * falls).sum())
+    return float((weights * probability).sum()) / fell if fell else float("nan")
+
+
+def _bin(falls: np.ndarray, probability: np.ndarray) -> Bin:
+    count, hits = len(falls), int(falls.sum())
+    return Bin(count, hits, float(probability.mean()), hits / count, *wilson(hits, count))

@@ -1,0 +1,146 @@
+"""How good a list of expected changes is: in points, in order, and in what an inspector's budget finds.
+
+A change is the next rating minus the one now, in points of the rating (0 to 9): negative = worse. Nine ratings in ten
+do not change, so that "no change" has the smallest mean absolute error there can be almost by definition; an expected
+change is a mean, and is judged by squared errors. Everything gives None where there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bridge_assets.models.metrics.bootstrap import Ranked
+from bridge_assets.models.metrics.probability import WORST, Column, share_found
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeScores:
+    """One forecast's figures on one set of inspections.
+
+    Attributes
+    ----------
+    mae, rmse : float or None
+        Mean absolute error and root mean squared error, in points; smaller is better.
+    r2 : float or None
+        Share of the squared error of "same rating as now" that the forecast takes away: 0 = none, below 0 = it adds
+        some. None where nothing changed.
+    spearman : float or None
+        Rank correlation of expected and observed change; ties share their mean rank. None where one of them is the same
+        everywhere.
+    worst_5, worst_10, worst_20 : float or None
+        Share of all falls (changes below 0) that is among the 5, 10 or 20 % of inspections with the lowest expected
+        change; ties as in `scores.Scores`.
+    """
+
+    LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"mae", "rmse"})
+    COMPARED: ClassVar[tuple[str, ...]] = ("mae", "rmse", "spearman", "worst_10")
+    TABLE: ClassVar[tuple[Column, ...]] = (
+        Column("mae", "MAE", ".3f"),
+        Column("rmse", "RMSE", ".4f"),
+        Column("r2", "R² over no change", ".3f"),
+        Column("spearman", "rank correlation", ".3f"),
+        Column("worst_5", "falls in worst 5 %", ".1%"),
+        Column("worst_10", "10 %", ".1%"),
+        Column("worst_20", "20 %", ".1%"),
+    )
+    INTERVALS: ClassVar[tuple[Column, ...]] = (
+        Column("mae", "MAE in points (gain = lower)", ".3f"),
+        Column("rmse", "RMSE in points (gain = lower)", ".4f"),
+        Column("r2", "R² over no change", ".3f"),
+        Column("spearman", "rank correlation", ".3f"),
+        Column("worst_5", "falls in worst 5 %", ".1%"),
+        Column("worst_10", "falls in worst 10 %", ".1%"),
+        Column("worst_20", "falls in worst 20 %", ".1%"),
+    )
+    CUTS: ClassVar[tuple[Column, ...]] = (
+        Column("rmse", "RMSE of no change", ".4f", of="persistence"),
+        Column("rmse", "RMSE", ".4f"),
+        Column("spearman", "rank correlation of rating table", ".3f", of="rating_table"),
+        Column("spearman", "rank correlation", ".3f"),
+        Column("worst_10", "worst 10 %", ".1%"),
+    )
+
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    spearman: float | None = None
+    worst_5: float | None = None
+    worst_10: float | None = None
+    worst_20: float | None = None
+
+
+def change_scores(change: np.ndarray, expected: np.ndarray) -> ChangeScores:
+    """Figures of one forecast.
+
+    Parameters
+    ----------
+    change : np.ndarray, shape (n,)
+        Observed, in points.
+    expected : np.ndarray, shape (n,)
+        In points.
+    """
+    import numpy as np
+
+    if not len(change):
+        return ChangeScores()
+    figures = RankedChanges(change, expected).figures(np.ones(len(change)))
+    known = (None if math.isnan(value) else value for value in figures[:4])
+    return ChangeScores(*known, *(share_found(change < 0, -np.asarray(expected, float), share) for share in WORST))
+
+
+class RankedChanges:
+    """One forecast, sorted once, whose figures can be asked for any weights; as `resampling.Ranked`.
+
+    Parameters
+    ----------
+    change : np.ndarray, shape (n,)
+        Observed, in points.
+    expected : np.ndarray, shape (n,)
+    """
+
+    FIGURES: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2", "spearman", "worst_5", "worst_10", "worst_20")
+    LOWER_IS_BETTER: ClassVar[frozenset[str]] = ChangeScores.LOWER_IS_BETTER
+
+    def __init__(self, change: np.ndarray, expected: np.ndarray) -> None:
+        import numpy as np
+
+        change, expected = np.asarray(change, dtype=float), np.asarray(expected, dtype=float)
+        self._errors, self._squares, self._of_no_change = np.abs(expected - change), (expected - change) ** 2, change**2
+        self._ties = tuple(np.unique(values, return_inverse=True)[1] for values in (expected, change))
+        self._falls = Ranked(change < 0, -expected)
+
+    def figures(self, weights: np.ndarray) -> list[float]:
+        """The figures of `FIGURES` with these weights, one a row; NaN where there is nothing to measure."""
+        weight = weights.astype(float)
+        rows = weight.sum()
+        if not rows:
+            return [math.nan] * len(self.FIGURES)
+        squares, of_no_change = float((weight * self._squares).sum()), float((weight * self._of_no_change).sum())
+        return [
+            float((weight * self._errors).sum() / rows),
+            math.sqrt(squares / rows),
+            1 - squares / of_no_change if of_no_change else math.nan,
+            _correlation(_ranks(self._ties[0], weight), _ranks(self._ties[1], weight), weight),
+            *self._falls.figures(weights)[-len(WORST) :],
+        ]
+
+
+def _ranks(ties: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The mean rank of each row's ties, a row counting as often as its weight says."""
+    import numpy as np
+
+    count = np.bincount(ties, weights=weight)
+    return (count.cumsum() - (count - 1) / 2)[ties]
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> float:
+    rows = weight.sum()
+    one, other = (values - (weight * values).sum() / rows for values in (one, other))
+    spreads = [float((weight * values**2).sum()) for values in (one, other)]
+    # Two ranks that differ are a spread of at least one half; less is rounding.
+    return float((weight * one * other).sum()) / math.sqrt(math.prod(spreads)) if min(spreads) > 0.1 else math.nan

@@ -1,0 +1,301 @@
+"""A model's figures by state, material, owner and condition: where it can be believed, and where nobody can tell.
+
+The keys are read from the records; a model need not be given them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from bridge_assets.models.metrics.change import change_scores
+from bridge_assets.models.metrics.change_calibration import mean_interval
+from bridge_assets.models.metrics.probability import area_under_curve, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import EvaluationSettings
+
+_Group = TypeVar("_Group", "GroupFigures", "ChangeFigures")
+
+#: Column of the keys -> what people call it, and the NBI item.
+GROUPINGS = {
+    "state": ("state", "1"),
+    "material": ("material", "43A"),
+    "owner": ("owner", "22"),
+    "condition": ("condition", "58-60, 62"),
+}
+
+_ITEM = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A", "owner": "OWNER_022"}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group of held-out inspections: what was expected of it, and what came.
+
+    Attributes
+    ----------
+    by : str
+        Which grouping: a key of `GROUPINGS`.
+    code, meaning : str
+        The group: the item's code, and what it means.
+    inspections, falls : int
+    expected : float
+        Mean of what was said.
+    observed, observed_low, observed_high : float
+        Mean of what happened, and its 95 % interval.
+    too_small : str
+        Why there are no figures, or not all; empty where there are.
+    """
+
+    #: Headings of `cells`, and what the mark at an expectation means.
+    HEAD: ClassVar[tuple[str, ...]]
+    FOOT: ClassVar[str]
+
+    by: str
+    code: str
+    meaning: str
+    inspections: int
+    falls: int
+    expected: float
+    observed: float
+    observed_low: float
+    observed_high: float
+    too_small: str
+
+    @property
+    def loss(self) -> float | None:
+        """Mean error of what was said; None where the group is too small."""
+        raise NotImplementedError
+
+    @property
+    def is_off(self) -> bool:
+        """Whether what was expected lies outside what the observed allows, in a group of sufficient size."""
+        return self.loss is not None and not self.observed_low <= self.expected <= self.observed_high
+
+    def cells(self) -> tuple[str, ...]:
+        """The figures as a table shows them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures(Group):
+    """The figures of probabilities: `expected` is a mean probability, `observed` the share that fell (Wilson).
+
+    Attributes
+    ----------
+    auc, brier : float or None
+        None where the group is too small.
+    """
+
+    HEAD = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
+    FOOT = "the mean probability lies outside the interval of the share that fell."
+
+    auc: float | None
+    brier: float | None
+
+    @property
+    def loss(self) -> float | None:
+        return self.brier
+
+    def cells(self) -> tuple[str, ...]:
+        return (
+            f"{self.expected:.1%}{' *' if self.is_off else ''}",
+            f"{self.observed:.1%} ({self.observed_low:.1%} to {self.observed_high:.1%})",
+            (self.too_small or "-") if self.auc is None else f"{self.auc:.3f}",
+            "" if self.brier is None else f"{self.brier:.4f}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFigures(Group):
+    """The figures of expected changes, in points of the rating; negative = worse.
+
+    Attributes
+    ----------
+    spearman, rmse : float or None
+        None where the group is too small.
+    """
+
+    HEAD = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
+    FOOT = "the expected change lies outside the interval of the mean change."
+
+    spearman: float | None
+    rmse: float | None
+
+    @property
+    def loss(self) -> float | None:
+        return self.rmse
+
+    def cells(self) -> tuple[str, ...]:
+        return (
+            f"{self.expected:+.3f}{' *' if self.is_off else ''}",
+            f"{self.observed:+.3f} ({self.observed_low:+.3f} to {self.observed_high:+.3f})",
+            (self.too_small or "-") if self.spearman is None else f"{self.spearman:.3f}",
+            "" if self.rmse is None else f"{self.rmse:.4f}",
+        )
+
+
+def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
+    """State, material, owner and condition of inspections, as text.
+
+    Parameters
+    ----------
+    holdout : pl.DataFrame
+        With structure_key, survey_year and `rating`, the condition (or the component's rating) in natural units.
+    lake : Lake
+        With raw_bridges of those survey years.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns of `GROUPINGS`, String, one row a row of `holdout`, in its order; `?` where a code is missing.
+    """
+    import polars as pl
+
+    from bridge_assets.data.records.structures import one_record_per_structure
+
+    columns = ["survey_year", "structure_key", "on_structure", "inspection_date", "line_number"]
+    items = [_ITEM["material"], _ITEM["owner"]]
+    wanted = holdout.lazy().select("structure_key", "survey_year")
+    found = [
+        one_record_per_structure(
+            lake.scan_year("raw_bridges", year)
+            .select(*columns, *(pl.col(item).cast(pl.String) for item in items))
+            .join(wanted.filter(pl.col("survey_year") == year), on="structure_key", how="semi")
+        ).select("structure_key", pl.lit(year, dtype=pl.Int16).alias("survey_year"), *items)
+        for year in holdout["survey_year"].unique().sort()
+    ]
+    records = (
+        pl.concat(found).collect()
+        if found
+        else pl.DataFrame(
+            schema={"structure_key": pl.String, "survey_year": pl.Int16, **dict.fromkeys(items, pl.String)}
+        )
+    )
+    joined = holdout.select("structure_key", pl.col("survey_year").cast(pl.Int16), "rating").join(
+        records, on=["structure_key", "survey_year"], how="left", maintain_order="left"
+    )
+    without_zeros = {name: pl.col(_ITEM[name]).str.strip_chars().str.strip_chars_start("0") for name in _ITEM}
+    return joined.select(
+        state=pl.col("structure_key").str.slice(0, 2),
+        material=pl.when(pl.col(_ITEM["material"]).is_not_null())
+        .then(without_zeros["material"].replace("", "0"))
+        .otherwise(pl.lit("?")),
+        owner=pl.when(without_zeros["owner"] != "").then(without_zeros["owner"].str.zfill(2)).otherwise(pl.lit("?")),
+        condition=pl.col("rating").cast(pl.Int8).cast(pl.String).fill_null("?"),
+    )
+
+
+def fall_figures(
+    by: str, code: str, falls: np.ndarray, probability: np.ndarray, settings: EvaluationSettings
+) -> GroupFigures:
+    """The figures of one group of inspections: whether each fell, and the probability that it would."""
+    count, hits = len(falls), int(falls.sum())
+    low, high = wilson(hits, count)
+    too_small = said_too_small(count, hits, settings)
+    judged = count >= settings.least_inspections
+    return GroupFigures(
+        by,
+        code,
+        meaning(by, code),
+        count,
+        hits,
+        float(probability.mean()),
+        hits / count,
+        low,
+        high,
+        too_small,
+        None if too_small else area_under_curve(falls, probability),
+        float(((probability - falls) ** 2).mean()) if judged else None,
+    )
+
+
+def figures_by_group(
+    happened: np.ndarray,
+    said: np.ndarray,
+    keys: pl.DataFrame,
+    settings: EvaluationSettings,
+    of_group: Callable[[str, str, np.ndarray, np.ndarray, EvaluationSettings], _Group] = fall_figures,
+) -> list[_Group]:
+    """The figures of every group, grouping by grouping, the largest group first.
+
+    Parameters
+    ----------
+    happened : np.ndarray, shape (n,)
+        Whether each inspection found a fall, or what else `of_group` takes.
+    said : np.ndarray, shape (n,)
+        The probability of it, or what else was said.
+    keys : pl.DataFrame
+        n rows; a column a grouping, as `group_keys` gives it.
+    settings : EvaluationSettings
+        Which groups are too small.
+    of_group : callable
+        Makes the figures of one group: `fall_figures`, or its counterpart for another task.
+    """
+    import numpy as np
+
+    found = []
+    for by in keys.columns:
+        codes = keys[by].to_numpy()
+        rows = {str(code): codes == code for code in np.unique(codes)}
+        groups = [of_group(by, code, happened[each], said[each], settings) for code, each in rows.items()]
+        found += sorted(groups, key=lambda group: (-group.inspections, group.code))
+    return found
+
+
+def said_too_small(inspections: int, falls: int, settings: EvaluationSettings) -> str:
+    """Why a group is too small to have every figure; empty where it is not."""
+    if inspections < settings.least_inspections:
+        return f"fewer than {settings.least_inspections} inspections"
+    return f"fewer than {settings.least_falls} falls" if falls < settings.least_falls else ""
+
+
+def meaning(by: str, code: str) -> str:
+    """What a group's code means: a state's name, a material, an owner; the condition itself."""
+    from bridge_assets.nbi.coding_guide.codes import meaning_of
+
+    if by not in _ITEM:
+        return code
+    said = meaning_of(_ITEM[by], code) if code != "?" else "not known"
+    return (said or "no code of the guide").removesuffix(" (item 44: none)")
+
+
+def groups_markdown(groups: Sequence[GroupFigures] | Sequence[ChangeFigures]) -> str:
+    """The groups as a Markdown table, those that are too small with their counts and why."""
+    kind = type(groups[0]) if groups else GroupFigures
+    lines = [
+        f"| by | group | inspections | fell | {' | '.join(kind.HEAD)} |",
+        "|---|---|---:|---:|---:|---|---:|---:|",
+    ]
+    for group in groups:
+        name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
+        lines.append(f"| {group.by} | {name} | {group.inspections:,} | {group.falls:,} | {' | '.join(group.cells())} |")
+    return "\n".join([*lines, "", f"\\* {kind.FOOT}"])
+
+
+def change_figures(
+    by: str, code: str, change: np.ndarray, expected: np.ndarray, settings: EvaluationSettings
+) -> ChangeFigures:
+    """The figures of one group of inspections: how each changed, and how it was expected to."""
+    count, falls = len(change), int((change < 0).sum())
+    too_small = said_too_small(count, falls, settings)
+    figures = change_scores(change, expected)
+    return ChangeFigures(
+        by,
+        code,
+        meaning(by, code),
+        count,
+        falls,
+        float(expected.mean()),
+        float(change.mean()),
+        *mean_interval(change),
+        too_small,
+        None if too_small else figures.spearman,
+        figures.rmse if count >= settings.least_inspections else None,
+    )

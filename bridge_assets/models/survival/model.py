@@ -1,0 +1,221 @@
+"""Years until Poor: how the condition of each structure goes on falling if nothing is done.
+
+The yearly rate at which a structure's condition falls is a product: a level by condition, a power of the time in that
+condition, a piecewise function of age, and the structure's own factor, which its other features make. It is fitted to
+intervals between inspections of any length (`survival_fit`) and carried forward year by year (`survival_chain`). What
+moves with time (age, time in the condition, the condition itself) moves there, too; what is known of the present
+condition alone (the ratings of its components, say) counts until it changes, and then what is usual just after a fall;
+all else stays.
+
+The interval says how far apart the lives of structures that look alike lie. It does not hold how sure the rates
+themselves are, nor that traffic and climate will change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bridge_assets.data.features.definitions import FEATURE_NAMES
+from bridge_assets.data.features.normalization import Normalization
+from bridge_assets.errors import FeatureError, ModelFileError
+from bridge_assets.models.survival.panel import POOR
+from bridge_assets.models.survival.terms import (
+    AGE_KNOTS,
+    Term,
+    age,
+    aging_terms,
+    beginning_seen,
+    weighted_sum,
+    years_in_condition,
+)
+from bridge_assets.storage import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from bridge_assets.models.survival.markov import Rates
+
+#: Years within which the probability of Poor is given: the next inspection, the one after, and a capital programme.
+WITHIN_YEARS = (2, 4, 8)
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class DeteriorationModel:
+    """The fitted rates.
+
+    Attributes
+    ----------
+    features_digest : str
+        Digest of the feature definitions it was fitted to.
+    normalization : Normalization
+        Of `LASTING` and `PRESENT` features, and `age_since_work`, whose fill alone is used.
+    lasting, present : tuple of (Term, float)
+        Terms and their coefficients.
+    level, slope, unseen, entry, rise, drop, lift : tuple
+        As in `survival_chain.Rates`.
+    bend, longest : float
+        Likewise.
+    aging : tuple of float
+        Coefficients of age, one a stretch between two `AGE_KNOTS`, per 10 years.
+    intervals, falls : int
+        What it was fitted to.
+    years : tuple of int
+        First and last survey year of those.
+    """
+
+    features_digest: str
+    normalization: Normalization
+    lasting: tuple[tuple[Term, float], ...]
+    present: tuple[tuple[Term, float], ...]
+    level: tuple[float, ...]
+    slope: tuple[float, ...]
+    bend: float
+    unseen: tuple[float, ...]
+    longest: float
+    entry: tuple[float, ...]
+    rise: tuple[float, ...]
+    drop: tuple[tuple[float, ...], ...]
+    lift: tuple[tuple[float, ...], ...]
+    aging: tuple[float, ...]
+    intervals: int
+    falls: int
+    years: tuple[int, int]
+
+    def poor_by_year(self, features: pl.DataFrame, horizon: int) -> np.ndarray:
+        """Probability of Poor within 0 to `horizon` years after the inspection that the features show.
+
+        Parameters
+        ----------
+        features : pl.DataFrame
+            In natural units, as bridge_features holds them; missing values are null.
+        horizon : int
+            Years.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n, horizon + 1), float32. 1 throughout where the condition is 4 or less already.
+
+        Raises
+        ------
+        FeatureError
+            If a feature is not in the table, or a condition is missing.
+        """
+        import numpy as np
+
+        from bridge_assets.models.survival.markov import Present, poor_by_year
+
+        if missing := [name for name in FEATURE_NAMES if name not in features.columns]:
+            raise FeatureError(f"the table lacks {len(missing)} of the model's features: {', '.join(missing)}")
+        if unknown := features["condition"].null_count():
+            raise FeatureError(f"{unknown} structures have no condition. What to do: leave them out")
+        result = np.ones((features.height, horizon + 1), dtype=np.float32)
+        at_risk = (features["condition"] > POOR).to_numpy()
+        standing = features.filter(at_risk)
+        scaled = self.normalization.apply(standing)
+        later = weighted_sum(self.lasting, scaled)
+        result[at_risk] = poor_by_year(
+            Present(
+                condition=standing["condition"].to_numpy().astype(np.int64),
+                years=years_in_condition(standing),
+                age=age(standing, self.normalization),
+                seen=beginning_seen(standing),
+                now=later + weighted_sum(self.present, scaled),
+                later=later,
+            ),
+            self.rates(),
+            horizon,
+        )
+        return result
+
+    def rates(self) -> Rates:
+        """What the chain needs beside the structures."""
+        import numpy as np
+
+        from bridge_assets.models.survival.markov import Rates
+
+        # A year of age begins at a birthday: the middle of it is what its rate is taken at.
+        ages = np.arange(AGE_KNOTS[-1] + 1) + 0.5
+        return Rates(
+            **{
+                name: np.array(getattr(self, name), dtype=np.float64)
+                for name in ("level", "slope", "unseen", "entry", "rise", "drop", "lift")
+            },
+            bend=self.bend,
+            longest=self.longest,
+            aging=aging_terms(ages) @ np.array(self.aging),
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON; the same model gives the same bytes."""
+        return write_json({"format": _FORMAT, **asdict(self)}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            If it is not a deterioration model of this format.
+        OSError
+            If it cannot be read.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values["format"] != _FORMAT:
+                raise ValueError(f"its format is {values['format']}, this version reads {_FORMAT}")
+            known: dict[str, Any] = {field.name: _tuples(values[field.name]) for field in fields(cls)}
+            known["normalization"] = Normalization(**known["normalization"])
+            for name in ("lasting", "present"):
+                known[name] = tuple((Term(**term), float(weight)) for term, weight in values[name])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelFileError(
+                f"{path} is no deterioration model: {error}. What to do: materialise deterioration_model again"
+            ) from error
+        return cls(**known)
+
+
+def years_until_poor(poor: np.ndarray, interval: float) -> dict[str, np.ndarray]:
+    """What the probabilities by year say in short.
+
+    Parameters
+    ----------
+    poor : np.ndarray of shape (n, horizon + 1)
+        As `DeteriorationModel.poor_by_year` gives it.
+    interval : float
+        Probability of the interval: 0.8 leaves 10 % on either side.
+
+    Returns
+    -------
+    dict of str to np.ndarray of shape (n,)
+        `low_years`, `median_years`, `high_years`: NaN where they lie beyond the horizon. `expected_years`: the mean, in
+        which later than the horizon counts as the horizon; NaN where that would be so for more than half of such
+        structures, that is, where the median is NaN. `poor_within_<n>_years` for `WITHIN_YEARS`, and
+        `poor_within_horizon`.
+    """
+    import numpy as np
+
+    from bridge_assets.models.survival.markov import restricted_mean, years_by_which
+
+    side = (1 - interval) / 2
+    already = poor[:, 0] >= 1
+    quantiles = {
+        name: np.where(already, 0.0, years_by_which(poor, share))
+        for name, share in (("low_years", side), ("median_years", 0.5), ("high_years", 1 - side))
+    }
+    expected = np.where(np.isnan(quantiles["median_years"]), np.nan, restricted_mean(poor))
+    within = {f"poor_within_{years}_years": poor[:, min(years, poor.shape[1] - 1)] for years in WITHIN_YEARS}
+    return {"expected_years": expected, **quantiles, **within, "poor_within_horizon": poor[:, -1]}
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

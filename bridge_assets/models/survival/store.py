@@ -1,0 +1,244 @@
+"""The deterioration model in its folder, and years until Poor of a survey year by it.
+
+    <models>/deterioration/<version>/
+        model.json         the rates (`survival.DeteriorationModel`), fitted to all intervals
+        evaluation.json    what the recipe showed on held-out structures in later years
+    <models>/deterioration/latest.json    version, digests of both, what it was made from
+
+The version names the content: the same records, settings and libraries give the same version and the same bytes.
+Features of other definitions than those that it was fitted to are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.errors import ModelFileError, SourceError
+from bridge_assets.models.survival.evaluation import SurvivalEvaluation, evaluate
+from bridge_assets.models.survival.model import WITHIN_YEARS, DeteriorationModel, years_until_poor
+from bridge_assets.storage import digest, digest_of, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import ModelSettings, SurvivalSettings
+
+NAME = "years_until_poor"
+
+_FOLDER, _MODEL, _EVALUATION, _LATEST = "deterioration", "model.json", "evaluation.json", "latest.json"
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A deterioration model as it lies in its folder.
+
+    Attributes
+    ----------
+    folder : Path
+    model : DeteriorationModel
+    evaluation : SurvivalEvaluation
+    digests : dict
+        SHA-256 of model.json and evaluation.json.
+    made_from : dict
+        Digests of bridge_features by survey year and of fct_condition_transitions; the recipe.
+    """
+
+    folder: Path
+    model: DeteriorationModel
+    evaluation: SurvivalEvaluation
+    digests: dict[str, str]
+    made_from: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        return self.folder.name
+
+    @property
+    def digest(self) -> str:
+        """One digest that stands for the model and its evaluation."""
+        return digest_of(self.digests)
+
+
+def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel:
+    """Judge the recipe on held-out structures, fit it to all intervals, and keep both.
+
+    Parameters
+    ----------
+    lake : Lake
+        With bridge_features and fct_condition_transitions.
+    models : Path
+        Folder of all models.
+    settings : ModelSettings
+
+    Raises
+    ------
+    SourceError
+        If a table has not been made, or features are not those of the records that lie there or not of these
+        definitions.
+    TrainingError
+        If there are too few falls to learn from.
+    """
+    from bridge_assets.data.features.build import features_digest, present_features
+    from bridge_assets.models.survival.fit import fit
+    from bridge_assets.models.survival.panel import intervals_at_risk
+
+    transitions = lake.scan("fct_condition_transitions")
+    features = lake.scan_years("bridge_features")
+    made_from = {
+        "bridge_features": {str(year): lake.digest("bridge_features", year) for year in present_features(lake)},
+        "fct_condition_transitions": digest(lake.table("fct_condition_transitions")),
+        "features_digest": features_digest(),
+        "holdout_structures": settings.split.holdout_structures,
+        "survival": settings.survival.model_dump(include={"holdout_years", "penalty", "intervals"}),
+        "libraries": {name: version(name) for name in ("numpy", "scipy")},
+    }
+    intervals = intervals_at_risk(features, transitions)
+    model = fit(intervals, features_digest(), settings.survival)
+    folder = models / _FOLDER / digest_of(made_from)[:12]
+    kept = {
+        _MODEL: model.save(folder / _MODEL),
+        _EVALUATION: evaluate(intervals, settings).save(folder / _EVALUATION),
+    }
+    digests = {name: digest(path) for name, path in kept.items()}
+    note = {"version": folder.name, "digests": digests, "made_from": made_from}
+    write_json(note, models / _FOLDER / _LATEST)
+    return latest(models)
+
+
+def fitted(models: Path) -> bool:
+    """Whether a deterioration model has ever been fitted."""
+    return (models / _FOLDER / _LATEST).is_file()
+
+
+def latest(models: Path) -> KeptModel:
+    """The deterioration model fitted last, its bytes compared with its note.
+
+    Raises
+    ------
+    ModelFileError
+        If none has been fitted, or a file is gone or not what was made.
+    """
+    again = "What to do: materialise deterioration_model"
+    path = models / _FOLDER / _LATEST
+    if not fitted(models):
+        raise ModelFileError(f"no deterioration model has been fitted ({path} is not there). {again}")
+    note = json.loads(path.read_text(encoding="utf-8"))
+    folder = path.with_name(note["version"])
+    for name, expected in note["digests"].items():
+        if not (folder / name).is_file():
+            raise ModelFileError(f"{folder / name} is gone. {again} again")
+        if (found := digest(folder / name)) != expected:
+            raise ModelFileError(
+                f"{folder / name} is not what was made: its SHA-256 is {found[:12]}, its note says {expected[:12]}. "
+                f"{again} again"
+            )
+    return KeptModel(
+        folder,
+        DeteriorationModel.load(folder / _MODEL),
+        SurvivalEvaluation.load(folder / _EVALUATION),
+        note["digests"],
+        note["made_from"],
+    )
+
+
+def score_year(lake: Lake, survey_year: int, kept: KeptModel, settings: SurvivalSettings) -> pl.DataFrame:
+    """Years until Poor of every bridge of a survey year, if nothing is done; written with its note.
+
+    Returns
+    -------
+    pl.DataFrame
+        structure_key, survey_year, inspection_date, condition (Int8); then, counted from that inspection,
+        expected_years, low_years, median_years, high_years (Float32; 0 where Poor already, null where they lie beyond
+        the horizon), poor_within_2_years, _4_, _8_, poor_within_horizon (Float32); horizon_years (Int16),
+        model_version, features_digest. Sorted by structure key.
+
+    Raises
+    ------
+    SourceError
+        If the features have not been made, or by other definitions than those the model was fitted to.
+    """
+    import polars as pl
+
+    made_by = lake.note("bridge_features", survey_year)["features_digest"]
+    if made_by != kept.model.features_digest:
+        raise SourceError(
+            f"deterioration model {kept.version} cannot be asked about the features of {survey_year}",
+            where=lake.year("bridge_features", survey_year),
+            why=f"It was fitted to feature definitions {kept.model.features_digest}, these were made by {made_by}",
+            do="materialise bridge_features again, or deterioration_model on the present definitions",
+        )
+    features = lake.read_year("bridge_features", survey_year)
+    horizon = settings.horizon_years
+    said = years_until_poor(kept.model.poor_by_year(features, horizon), settings.interval)
+    scores = features.select(
+        "structure_key",
+        "survey_year",
+        "inspection_date",
+        pl.col("condition").cast(pl.Int8),
+        *(pl.Series(name, values, dtype=pl.Float32).fill_nan(None) for name, values in said.items()),
+        pl.lit(horizon, dtype=pl.Int16).alias("horizon_years"),
+        pl.lit(kept.version).alias("model_version"),
+        pl.lit(kept.model.features_digest).alias("features_digest"),
+    ).sort("structure_key")
+    value = lake.write(scores, NAME, survey_year)
+    lake.write_note(
+        NAME,
+        survey_year,
+        {
+            "digest": value,
+            "bridge_features": lake.digest("bridge_features", survey_year),
+            "model": kept.digests[_MODEL],
+            "model_version": kept.version,
+            "interval": settings.interval,
+            "rows": scores.height,
+        },
+    )
+    return scores
+
+
+def in_words(scores: pl.DataFrame) -> pl.DataFrame:
+    """The same table with years as a person reads them: `12.3`, `Poor`, `> 60`; null where none were worked out."""
+    import polars as pl
+
+    def words(name: str) -> pl.Expr:
+        return (
+            pl.when((pl.col("condition") <= 4) & pl.col("horizon_years").is_not_null())
+            .then(pl.lit("Poor"))
+            .when(pl.col(name).is_null())
+            .then(pl.format("> {}", "horizon_years"))
+            .otherwise(pl.col(name).round(1).cast(pl.String))
+            .alias(name)
+        )
+
+    years = [f"{name}_years" for name in ("expected", "low", "median", "high")]
+    return scores.with_columns(words(name) for name in years if name in scores.columns)
+
+
+def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
+    """What is wrong with the years of one survey year, one sentence each; empty where nothing is."""
+    import polars as pl
+
+    problems = []
+    if missing := features.join(scores, on="structure_key", how="anti").height:
+        problems.append(f"{missing} bridges have no years until Poor")
+    if twice := scores.height - scores["structure_key"].n_unique():
+        problems.append(f"{twice} bridges stand there twice")
+    beyond = pl.col("horizon_years").cast(pl.Float32)
+    ordered = [pl.col(f"{name}_years").fill_null(beyond) for name in ("low", "median", "high")]
+    within = [pl.col(f"poor_within_{years}_years") for years in WITHIN_YEARS] + [pl.col("poor_within_horizon")]
+    in_order = pl.all_horizontal(
+        *(before <= after for before, after in zip(ordered, [*ordered[1:], beyond], strict=True)),
+        *(before <= after for before, after in zip(within, [*within[1:], pl.lit(1.0)], strict=True)),
+        within[0] >= 0,
+    )
+    if odd := scores.filter(~in_order.fill_null(False)).height:
+        problems.append(f"{odd} bridges have years or probabilities that are out of order")
+    none_to_go = ((pl.col("median_years") == 0) & (pl.col("expected_years") == 0)).fill_null(False)
+    if odd := scores.filter((pl.col("condition") <= 4) != none_to_go).height:
+        problems.append(f"{odd} bridges are Poor and have years to go, or the other way round")
+    return problems

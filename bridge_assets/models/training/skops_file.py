@@ -1,0 +1,142 @@
+"""A scikit-learn forest on disk: skops, no pickle, only a forest's own types, and the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.errors import ModelFileError
+from bridge_assets.storage import replacing
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+
+#: Everything a saved forest consists of. skops by itself would also build any other estimator and many functions.
+TRUSTED_TYPES = frozenset(
+    {
+        "sklearn.ensemble._forest.RandomForestClassifier",
+        "sklearn.ensemble._forest.RandomForestRegressor",
+        "sklearn.tree._classes.DecisionTreeClassifier",
+        "sklearn.tree._classes.DecisionTreeRegressor",
+        "sklearn.tree._tree.Tree",
+        "numpy.ndarray",
+        "numpy.int64",
+        "numpy.float64",
+        "numpy.bool",
+        "builtins.dict",
+        "builtins.list",
+        "builtins.tuple",
+        "builtins.str",
+        "builtins.int",
+        "builtins.float",
+        "builtins.bool",
+    }
+)
+
+_SCHEMA = "schema.json"
+_REMEDY = "What to do: materialise bridge_model again"
+
+
+def save_model(model: Any, path: Path) -> Path:
+    """Write a fitted forest with skops.
+
+    Parameters
+    ----------
+    model : RandomForestClassifier or RandomForestRegressor
+    path : Path
+
+    Raises
+    ------
+    ModelFileError
+        If it holds something that `load_model` would refuse.
+    StorageError
+        If it cannot be written; `path` is then what it was before.
+    """
+    import skops.io
+
+    content = _canonical(skops.io.dumps(model))
+    _refuse_strangers(content, path)
+    with replacing(path) as aside:
+        aside.write_bytes(content)
+    return path
+
+
+def load_model(path: Path) -> RandomForestClassifier:
+    """Read what `save_model` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no skops file, is damaged, or holds a type that is no part of a forest.
+    OSError
+        If it cannot be read.
+    """
+    import skops.io
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    content = path.read_bytes()
+    _refuse_strangers(content, path)
+    try:
+        model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree"])
+    except Exception as error:  # of a damaged file zip, zlib, JSON, numpy and scikit-learn each raise their own
+        raise ModelFileError(f"{path} is damaged: {error}. {_REMEDY}") from error
+    if not isinstance(model, RandomForestClassifier | RandomForestRegressor):
+        raise ModelFileError(f"{path} holds a {type(model).__name__}, not a random forest. {_REMEDY}")
+    return model  # type: ignore[return-value] # a regressor is for those who saved one
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same skops file with nothing in it that changes from run to run.
+
+    skops numbers objects and files by memory address and stamps members with the time. Objects are numbered in their
+    order instead, files named by their content, and members dated 1980, the first year of a zip file.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+        arrays = {name: archive.read(name) for name in archive.namelist() if name != _SCHEMA}
+    names = {name: f"{hashlib.sha256(data).hexdigest()[:32]}.npy" for name, data in arrays.items()}
+    numbers = count()
+    for node in _nodes(schema):
+        if "__id__" in node:
+            node["__id__"] = next(numbers)
+        if "file" in node:
+            node["file"] = names[node["file"]]
+    members = {names[name]: data for name, data in arrays.items()}
+    members[_SCHEMA] = json.dumps(schema, sort_keys=True).encode()
+    canonical = io.BytesIO()
+    with zipfile.ZipFile(canonical, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name), members[name], zipfile.ZIP_DEFLATED, compresslevel=1)
+    return canonical.getvalue()
+
+
+def _refuse_strangers(content: bytes, path: Path) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            schema = json.loads(archive.read(_SCHEMA))
+    except Exception as error:  # of a damaged file zip, zlib and JSON each raise their own
+        raise ModelFileError(f"{path} is no skops file, or not a whole one: {error}. {_REMEDY}") from None
+    types = {f"{node.get('__module__')}.{node['__class__']}" for node in _nodes(schema) if "__class__" in node}
+    if strangers := sorted(types - TRUSTED_TYPES):
+        raise ModelFileError(
+            f"{path} holds {', '.join(strangers)}, which is no part of a random forest; nothing of it was loaded. What "
+            f"to do: find out where the file comes from; a forest trained here is written by bridge_model"
+        )
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a skops schema, in order; parents before their parts."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            yield value
+            pending.extend(reversed(list(value.values())))
+        elif isinstance(value, list):
+            pending.extend(reversed(value))

@@ -1,0 +1,169 @@
+"""The forest: trained on the training inspections, asked about the held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.errors import FeatureError, TrainingError
+from bridge_assets.models.dataset.matrix import feature_matrix
+from bridge_assets.models.dataset.split import holdout_rows, split_inspections, train_rows
+from bridge_assets.models.tasks.tasks import TASKS, task_of
+from bridge_assets.models.training.skops_file import save_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from sklearn.ensemble import RandomForestClassifier
+
+    from bridge_assets.settings import ForestSettings, ModelSettings
+
+
+def train_forest(training: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> RandomForestClassifier:
+    """Fit a random forest to the training inspections.
+
+    Parameters
+    ----------
+    training : pl.DataFrame
+        With `split`, `fall` and the features, normalised and on float16's grid; for a regression also `change`.
+    features : sequence of str
+        In the order the model keeps.
+    settings : ForestSettings
+
+    Returns
+    -------
+    RandomForestClassifier
+        Or a RandomForestRegressor, where `change` is there. The same to the bit for the same input, however many
+        processors there are.
+
+    Raises
+    ------
+    TrainingError
+        If there is no training inspection, or a feature is not on float16's grid.
+    FeatureError
+        If a feature is not in the table or has missing values.
+    """
+    import pandas as pd
+
+    task, train = task_of(training), train_rows(training)
+    if train.is_empty():
+        raise TrainingError(
+            f"none of {training.height:,} inspections is one to train on. What to do: load more survey years, or "
+            f"lower split.holdout_years in configs/model_config.yaml; an outcome must be known before the "
+            f"first held-out year"
+        )
+    matrix = feature_matrix(train, features)
+    _refuse_off_grid(matrix, features)
+    forest = task.forest(
+        n_estimators=settings.trees,
+        max_depth=settings.depth,
+        min_samples_leaf=settings.leaf,
+        max_features=settings.features,
+        n_jobs=-1,
+        random_state=settings.seed,
+    )
+    forest.fit(pd.DataFrame(matrix, columns=list(features)), task.happened(train))
+    # Several workers add up the trees' answers in the order they finish, which moves the last bit from run to
+    # run.
+    return forest.set_params(n_jobs=None)
+
+
+def holdout_answers(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """What a model says of the held-out inspections, in their order: probabilities of a fall, or expected changes.
+
+    Parameters
+    ----------
+    model : RandomForestClassifier
+        As `train_forest` gives it.
+    training : pl.DataFrame
+        With `split` and the features, normalised.
+    features : sequence of str
+        What it was trained on, in that order.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_holdout,), float64.
+
+    Raises
+    ------
+    FeatureError
+        If a feature is not in the table or has missing values.
+    """
+    import numpy as np
+    import pandas as pd
+
+    matrix = feature_matrix(holdout_rows(training), features)
+    if not len(matrix):
+        return np.empty(0)
+    return task_of(training).ask(model, pd.DataFrame(matrix, columns=list(features)))
+
+
+def recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
+    """Everything beside the training set that decides what forest comes out; see `candidate.version_of`."""
+    libraries = {name: version(name) for name in ("scikit-learn", "numpy")}
+    return {"features": list(features), "forest": settings.model_dump(), "libraries": libraries}
+
+
+def train_from_parquet(
+    path: Path, model_path: Path, settings: ModelSettings, features: Sequence[str] | None = None
+) -> Path:
+    """Load features, split, normalise, train, and save the model: the way through without Dagster.
+
+    Parameters
+    ----------
+    path : Path
+        Inspections with their outcome and features as `data.feature_engineering.training_inspections` gives them; for a
+        regression with `change` (`targets.outcomes`).
+    model_path : Path
+        Where the model goes; the normalisation goes beside it as `normalization.json`.
+    settings : ModelSettings
+    features : sequence of str, optional
+        The model's features; default: all of `data.features.FEATURE_NAMES`.
+
+    Returns
+    -------
+    Path
+        `model_path`.
+
+    Raises
+    ------
+    TrainingError, FeatureError
+        If there is nothing to train on, a feature is not in the table, or the table is not of the task that is set.
+    StorageError
+        If an output cannot be written.
+    """
+    import polars as pl
+
+    from bridge_assets.data.features.definitions import FEATURE_NAMES
+    from bridge_assets.data.features.normalization import Normalization
+
+    features = FEATURE_NAMES if features is None else tuple(features)
+    table = split_inspections(pl.read_parquet(path), settings.split)
+    if missing := [name for name in features if name not in table.columns]:
+        raise FeatureError(f"{path} lacks {len(missing)} features: {', '.join(missing)}")
+    if task_of(table) is not TASKS[settings.task]:
+        raise TrainingError(
+            f"{path} is of a {task_of(table).name}: a regression has the column change. What to do: set task in "
+            f"configs/model_config.yaml to it, or make the table anew"
+        )
+    normalization = Normalization.fit(train_rows(table), features)
+    model = train_forest(normalization.apply(table), features, settings.forest)
+    normalization.save(model_path.with_name("normalization.json"))
+    return save_model(model, model_path)
+
+
+def _refuse_off_grid(matrix: np.ndarray, features: Sequence[str]) -> None:
+    import numpy as np
+
+    from bridge_assets.models.forest.quantize import to_float16_grid
+
+    off = to_float16_grid(matrix, features) != matrix
+    if off.any():
+        row, column = (int(index) for index in np.argwhere(off)[0])
+        raise TrainingError(
+            f"feature {features[column]}: {matrix[row, column]!r} is not on float16's grid, so the float16 forest "
+            f"would decide otherwise. What to do: apply the normalisation, or quantization.to_float16_grid, first"
+        )

@@ -1,0 +1,162 @@
+"""The training set: inspections with known outcomes, split, on the model's scale, with its provenance beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.errors import SourceError
+from bridge_assets.storage import digest, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import ModelSettings
+
+NAME = "training_set"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set as it lies in the lake.
+
+    Attributes
+    ----------
+    table : pl.DataFrame
+        structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean: the outcome of the target), split
+        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines, for
+        a regression `change` (`targets.outcomes`), and the features on the model's scale.
+    digest : str
+        SHA-256 of its file.
+    made_from : dict
+        Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training
+        year, target, component, task (`tasks.Task.note`), horizon, share of held-out structures.
+    normalization : Normalization
+        Fitted on the inspections of `train` alone.
+    """
+
+    table: pl.DataFrame
+    digest: str
+    made_from: dict[str, Any]
+    normalization: Normalization
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.normalization.features
+
+    def split_markdown(self) -> str:
+        """Inspections, structures, survey years and share of falls by split, as a Markdown table."""
+        import polars as pl
+
+        lines = ["|split|inspections|structures|survey years|falls|share|", "|---|---|---|---|---|---|"]
+        for split in ("train", "holdout", "unused"):
+            part = self.table.filter(pl.col("split") == split)
+            falls = int(part["fall"].sum())
+            years = f"{part['survey_year'].min()}-{part['survey_year'].max()}" if part.height else ""
+            share = f"{falls / part.height:.1%}" if part.height else ""
+            structures = part["structure_key"].n_unique()
+            lines.append(f"|{split}|{part.height:,}|{structures:,}|{years}|{falls:,}|{share}|")
+        return "\n".join(lines)
+
+
+def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
+    """Make the training set from bridge_features and fct_condition_transitions and write it to the lake.
+
+    Raises
+    ------
+    SourceError
+        If one of them has not been made, or if a year's features were made from other records than those that lie there
+        now or by other definitions than these.
+    """
+    import polars as pl
+
+    from bridge_assets.data.features.build import features_digest, present_features, training_inspections
+    from bridge_assets.data.features.definitions import FEATURE_NAMES
+    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.models.dataset.split import split_inspections
+    from bridge_assets.models.dataset.targets import outcomes
+    from bridge_assets.models.tasks.tasks import TASKS
+
+    task = TASKS[settings.task]
+    notes = present_features(lake)
+    of_components = None if settings.component == "condition" else lake.scan("int_inspections")
+    labelled = outcomes(lake.scan("fct_condition_transitions"), of_components, settings)
+    rated = (
+        labelled.filter(pl.col("fall").is_not_null())
+        .select(
+            "structure_key", pl.col("survey_year").cast(pl.Int16), "rating", "years_in_rating", "is_now", *task.beside
+        )
+        .collect()
+    )
+    inspections = training_inspections(lake.scan_years("bridge_features"), labelled).join(
+        rated, on=["structure_key", "survey_year"], how="left", maintain_order="left"
+    )
+    inspections = split_inspections(inspections, settings.split)
+    training = inspections.filter(pl.col("split") == "train")
+    normalization = Normalization.fit(training, FEATURE_NAMES)
+    made_from = {
+        "survey_years": list(notes),
+        "raw_bridges": {str(year): note["raw_bridges"] for year, note in notes.items()},
+        "features_digest": features_digest(),
+        "training_years": [training["survey_year"].min(), training["survey_year"].max()],
+        "target": settings.target,
+        "component": settings.component,
+        **task.note,
+        "horizon_months": settings.horizon_months,
+        "holdout_structures": settings.split.holdout_structures,
+    }
+    value = lake.write(normalization.apply(inspections), NAME)
+    write_json({"digest": value, "made_from": made_from, "normalization": asdict(normalization)}, _note(lake))
+    return read(lake)
+
+
+def read(lake: Lake) -> TrainingSet:
+    """The training set in the lake, its bytes compared with its note.
+
+    Raises
+    ------
+    SourceError
+        If it has not been made, or a run was killed between its table and its note.
+    """
+    from bridge_assets.data.features.normalization import Normalization
+
+    table = lake.read(NAME)
+    path = _note(lake)
+    note = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "normalization": {}}
+    if note["digest"] != digest(lake.table(NAME)):
+        raise SourceError(
+            "the training set and its note do not belong together",
+            where=path,
+            why="A run may have been killed between the two",
+            do="materialise training_set again",
+        )
+    normalization = Normalization(**{key: tuple(values) for key, values in note["normalization"].items()})
+    return TrainingSet(table, note["digest"], note["made_from"], normalization)
+
+
+def size_problems(made: TrainingSet) -> list[str]:
+    """Why a training set holds too little to learn anything from, one sentence each; empty where it does not."""
+    import polars as pl
+
+    if made.table.is_empty():
+        years, months = made.made_from["survey_years"], made.made_from["horizon_months"]
+        return [
+            f"no inspection has a known outcome: survey years {years} show no structure at two inspections within "
+            f"{months} months. What to do: add more survey years to the source"
+        ]
+    problems = []
+    for split in ("train", "holdout"):
+        part = made.table.filter(pl.col("split") == split)
+        if part["fall"].n_unique() < 2:
+            problems.append(
+                f"{split} holds {part.height} inspections, of which {int(part['fall'].sum())} fell: both outcomes are "
+                f"needed. What to do: add more survey years, or lower split.holdout_years in configs/model_config.yaml"
+            )
+    return problems
+
+
+def _note(lake: Lake):
+    return lake.table(NAME).with_suffix(".json")

@@ -1,0 +1,1 @@
+"""The Coding Guide: items, codes, layouts of the published files, and the states' extents."""

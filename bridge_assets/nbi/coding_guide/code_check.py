@@ -1,0 +1,119 @@
+"""Which rows of a table hold a value that is none of its item's codes.
+
+Belongs here: finding them fast, in whatever type the coded items come. Does not belong here: what the codes are
+(`codes`), and what is said of such a row (`flags`).
+
+A coded item has few distinct values, so those are judged, and rows are looked at only where one is odd. The
+dictionaries of an Arrow table bring them along; in a polars table they are found first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from bridge_assets.nbi.coding_guide.codes import PATTERNS, coded_items, is_code
+from bridge_assets.nbi.coding_guide.items import BY_NAME, NAMES
+
+#: The flag of a value that is no code; the item stands behind a colon.
+UNKNOWN = "unknown_code"
+
+#: Items whose values are checked, in the order of the schema.
+CHECKED = tuple(name for name in NAMES if name in {*coded_items(), *PATTERNS})
+
+
+@dataclass(slots=True)
+class OddCodes:
+    """What is odd about the coded items of a table.
+
+    Attributes
+    ----------
+    unknown : dict of str to pl.Series
+        Item -> rows, Boolean, whose value is none of its codes. Items without such a row are not in it.
+    lowercase : dict of str to pl.Series
+        Item -> rows whose value is one of its codes in lower case.
+    """
+
+    unknown: dict[str, pl.Series] = field(default_factory=dict)
+    lowercase: dict[str, pl.Series] = field(default_factory=dict)
+
+
+def odd_codes(table: pl.DataFrame | pa.Table) -> OddCodes:
+    """Look for values that are no codes in the coded items that a table has.
+
+    Parameters
+    ----------
+    table : pl.DataFrame or pa.Table
+        Items without padding, blank as null. A coded item may be String, Categorical or Enum, or an Arrow dictionary.
+    """
+    odd = OddCodes()
+    for name, values in _distinct(table):
+        kinds = {value: kind for value in values if (kind := _kind(name, value))}
+        for kind in sorted(set(kinds.values())):
+            rows = _rows(table[name], [value for value, of_value in kinds.items() if of_value == kind])
+            if rows.any():  # a dictionary may hold values of other batches
+                (odd.unknown if kind == "unknown" else odd.lowercase)[name] = rows
+    return odd
+
+
+def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
+    """What the coded items of a table hold that is no code, a sentence for each item; empty where nothing.
+
+    A code in lower case is not a problem: it is read as its capital.
+
+    Returns
+    -------
+    list of str
+        Such as `item 22 (OWNER_022) holds 3 values that are none of its codes: '99' (2), 'XX' (1)`.
+    """
+    problems = []
+    for name, rows in odd_codes(table).unknown.items():
+        number = f"item {BY_NAME[name].number} ({name})" if BY_NAME[name].number else name
+        held = pl.Series(table[name]).filter(rows).cast(pl.String)
+        most = sorted(held.value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
+        shown = ", ".join(f"{value[:20]!r} ({count})" for value, count in most[:4])
+        more = f" and {len(most) - 4} others" if len(most) > 4 else ""
+        problems.append(f"{number} holds {len(held)} values that are none of its codes: {shown}{more}")
+    return problems
+
+
+def _distinct(table: pl.DataFrame | pa.Table) -> Iterable[tuple[str, list[str]]]:
+    """Item -> values, at least those that it holds."""
+    if isinstance(table, pl.DataFrame):
+        names = [name for name in CHECKED if name in table.columns]
+        found = table.select(pl.col(name).unique().cast(pl.String).drop_nulls().implode() for name in names)
+        yield from ((name, found[name][0].to_list()) for name in names)
+        return
+    held = set(table.column_names)
+    for name in CHECKED:
+        if name in held:
+            values = {value for chunk in _dictionaries(table[name]) for value in chunk.dictionary.to_pylist()}
+            yield name, [value for value in values if value is not None]
+
+
+def _dictionaries(column: pa.ChunkedArray) -> list[pa.DictionaryArray]:
+    return [chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode() for chunk in column.chunks]
+
+
+def _rows(column: pl.Series | pa.ChunkedArray, values: list[str]) -> pl.Series:
+    """The rows that hold one of these values."""
+    if isinstance(column, pl.Series):
+        return column.cast(pl.String).is_in(values).fill_null(False)
+    rows = [np.zeros(0, dtype=bool)]
+    for chunk in _dictionaries(column):
+        wanted = [place for place, value in enumerate(chunk.dictionary.to_pylist()) if value in values]
+        rows.append(np.isin(chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False), wanted))
+    return pl.Series(np.concatenate(rows))
+
+
+@cache
+def _kind(item: str, value: str) -> str:
+    """Empty for a code as it is written in the guide or with other zeros, else `lowercase` or `unknown`."""
+    if not is_code(item, value):
+        return "unknown"
+    return "lowercase" if value != value.upper() else ""

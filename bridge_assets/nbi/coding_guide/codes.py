@@ -1,0 +1,119 @@
+"""The codes of each coded item and what they mean, from `codes.csv`.
+
+Belongs here: which codes an item may hold, in which forms a file writes them, and how a value is held against them.
+Does not belong here: which items there are (`items`), how a code becomes a number or a date (`decode`), and which rows
+of a table hold a value that is no code (`code_check`).
+
+The table follows the Coding Guide [1]_ with its errata; the meanings are shortened to a line. `*` in items 67 to 69 and
+`Y` in the status columns stand in no guide: FHWA computes those columns, and its files hold them.
+
+References
+----------
+.. [1] FHWA-PD-96-001, Recording and Coding Guide for the Structure Inventory and Appraisal of the Nation's Bridges,
+   1995, with the 2022 errata. Item 1: FIPS PUB 5-2, now ANSI INCITS 38; 03, 07, 14, 43 and 52 were reserved for
+   territories.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+#: Items whose codes are a form rather than a list: (regular expression, the form in words).
+PATTERNS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("FRACTURE_092A", "UNDWATER_LOOK_SEE_092B", "SPEC_INSPECT_092C"),
+        (r"Y\d\d|N|N00", "N, or Y and the interval in months"),
+    ),
+    **dict.fromkeys(
+        ("FRACTURE_LAST_DATE_093A", "UNDWATER_LAST_DATE_093B", "SPEC_LAST_DATE_093C"),
+        (r"(0?[1-9]|1[0-2])\d\d|0+", "MMYY"),
+    ),
+}
+
+
+@cache
+def _guide() -> dict[str, Mapping[str, str]]:
+    tables: dict[str, dict[str, str]] = {}
+    text = files("bridge_assets.nbi.coding_guide").joinpath("codes.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines(), delimiter=";"):
+        for item in row["items"].split():
+            tables.setdefault(item, {})[row["code"]] = row["meaning"]
+    return {item: MappingProxyType(table) for item, table in tables.items()}
+
+
+def codes_of(item: str) -> Mapping[str, str]:
+    """Code -> meaning of an item, in the guide's order; empty where any text is allowed.
+
+    Codes are written at the width of the guide: `01`, not `1`, in an item of two digits.
+    """
+    return _guide().get(item, _NONE)
+
+
+def coded_items() -> tuple[str, ...]:
+    """Names of the items with a list of codes, in the order of `codes.csv`."""
+    return tuple(_guide())
+
+
+@cache
+def accepted(item: str) -> frozenset[str]:
+    """Every form of an item's codes that counts as the code, upper case.
+
+    A code is the same with and without leading zeros: a published file writes owner `01`, and a table that went
+    through a spreadsheet `1`. No two codes of an item differ by their zeros alone. The state of item 1 may carry the
+    FHWA region as its third digit, as in the guide (`014`), that of item 98A may lack it.
+    """
+    codes = set(codes_of(item))
+    bare = {code.lstrip("0") or "0" for code in codes}
+    if item == "STATE_CODE_001":
+        codes |= set(codes_of("OTHER_STATE_CODE_098A")) - {"CAN", "MEX"}
+    elif item == "OTHER_STATE_CODE_098A":
+        codes |= set(codes_of("STATE_CODE_001"))
+        bare = set()  # 20 is Kansas, not Alaska's 020
+    return frozenset(codes | bare)
+
+
+def is_code(item: str, value: str) -> bool:
+    """Whether a value, without padding, is one of the codes of an item; a lower-case letter stands for its capital.
+
+    True for every value of an item that is free.
+    """
+    value = value.upper()
+    if item in PATTERNS:
+        return re.fullmatch(PATTERNS[item][0], value) is not None
+    known = accepted(item)
+    return not known or value in known or (value.lstrip("0") or "0") in known
+
+
+def meaning_of(item: str, value: str) -> str | None:
+    """What a value of an item means, in whatever accepted form it is written; None where it is free or no code.
+
+    >>> meaning_of("OWNER_022", "1")
+    'State highway agency'
+    """
+    table = codes_of(item)
+    value = value.upper()
+    if value in table:
+        return table[value]
+    if item in ("STATE_CODE_001", "OTHER_STATE_CODE_098A"):
+        return codes_of("STATE_CODE_001").get(value.zfill(2)[:2])
+    bare = value.lstrip("0") or "0"
+    return next((meaning for code, meaning in table.items() if (code.lstrip("0") or "0") == bare), None)
+
+
+def codes_in_short(item: str, at_most: int = 12) -> str:
+    """The codes of an item on a line, such as `0, 1, N`; at most so many, then `…`. Empty where it is free."""
+    if item in PATTERNS:
+        return PATTERNS[item][1]
+    codes = list(codes_of(item))
+    return ", ".join(codes[:at_most]) + (", …" if len(codes) > at_most else "")
+
+
+#: Item 1: the state or territory by its two-digit code.
+STATE_NAMES: Mapping[str, str] = codes_of("STATE_CODE_001")

@@ -1,0 +1,140 @@
+"""The five layouts in which FHWA has published the delimited files, recognised by their columns, never by the year.
+
+=====================  =======  =================================================================
+years                  columns  signature
+=====================  =======  =================================================================
+1992-2009, 2012-2015   134      the two 10-year-rule status columns around the sufficiency rating
+2010-2011              133      one STATUS column in their place
+2016                   135      + CAT10
+2017-2018              137      + CAT10, CAT23, CAT29
+2019-2025              123      FED_AGENCY, SUBMITTED_BY, BRIDGE_CONDITION, LOWEST_RATING, DECK_AREA
+=====================  =======  =================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bridge_assets.errors import LayoutError
+from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, SUBMISSION_ITEMS
+
+#: Published heading -> canonical name, where FHWA renamed a column: one continuous series.
+RENAMED = {"CAT10": "BRIDGE_CONDITION", "CAT23": "LOWEST_RATING", "CAT29": "DECK_AREA"}
+
+_INVENTORY = tuple(item.name for item in INVENTORY_ITEMS)
+_SUBMISSION = tuple(item.name for item in SUBMISSION_ITEMS)
+_TEN_YEAR_RULE = ("STATUS_WITH_10YR_RULE", "SUFFICIENCY_ASTERC", "SUFFICIENCY_RATING", "STATUS_NO_10YR_RULE")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A published column order.
+
+    Attributes
+    ----------
+    name : str
+        Our name for it: the first year in which it was published.
+    columns : tuple of str
+        Headings as published, in order.
+    years : tuple of (int, int)
+        Ranges of survey years, both ends included, in which FHWA used it. For people; recognition never asks.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    years: tuple[tuple[int, int], ...]
+
+    @property
+    def canonical(self) -> tuple[str, ...]:
+        """The columns under their canonical names."""
+        return tuple(RENAMED.get(column, column) for column in self.columns)
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    Layout("1992", (*_INVENTORY, *_SUBMISSION, *_TEN_YEAR_RULE), ((1992, 2009), (2012, 2015))),
+    Layout("2010", (*_INVENTORY, *_SUBMISSION, "STATUS", "SUFFICIENCY_ASTERC", "SUFFICIENCY_RATING"), ((2010, 2011),)),
+    Layout("2016", (*_INVENTORY, *_SUBMISSION, *_TEN_YEAR_RULE, "CAT10"), ((2016, 2016),)),
+    Layout("2017", (*_INVENTORY, *_SUBMISSION, *_TEN_YEAR_RULE, "CAT10", "CAT23", "CAT29"), ((2017, 2018),)),
+    Layout(
+        "2019",
+        (*_INVENTORY, "FED_AGENCY", "SUBMITTED_BY", "BRIDGE_CONDITION", "LOWEST_RATING", "DECK_AREA"),
+        ((2019, 2025),),
+    ),
+)
+
+_BY_COLUMNS = {layout.columns: layout for layout in LAYOUTS}
+
+
+def recognise(header: Sequence[str], where: Path | str) -> Layout:
+    """Find the layout whose columns are exactly these.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The headings of a file, in order, without padding.
+    where : path
+        The file, for the error.
+
+    Raises
+    ------
+    LayoutError
+        If no published layout has these columns in this order; names what is missing and what is unknown against the
+        nearest one.
+    """
+    layout = _BY_COLUMNS.get(tuple(header))
+    if layout is not None:
+        return layout
+    nearest = max(
+        LAYOUTS, key=lambda known: len(set(known.columns) & set(header)) - abs(len(known.columns) - len(header))
+    )
+    missing = [column for column in nearest.columns if column not in header]
+    unknown = [column for column in header if column not in nearest.columns]
+    if missing or unknown:
+        why = f"Against the nearest layout ({nearest.name}, {len(nearest.columns)} columns) "
+        why += "; ".join(part for part in (_listed("missing", missing), _listed("not expected", unknown)) if part)
+    else:
+        why = f"It has the columns of layout {nearest.name} in another order, or some twice"
+    raise LayoutError(
+        f"the header row ({len(header)} columns) is not one of the published NBI layouts",
+        where=where,
+        why=why,
+        do="use the delimited file as FHWA publishes it, header row included",
+    )
+
+
+def layout_of_year(survey_year: int) -> Layout:
+    """The layout FHWA used in a survey year, for writing a file of that year (reading goes by `recognise`)."""
+    for layout in LAYOUTS:
+        if any(first <= survey_year <= last for first, last in layout.years):
+            return layout
+    raise ValueError(f"FHWA published no delimited layout for {survey_year}: the years are 1992 to 2025")
+
+
+@cache
+def years_of(item: str) -> tuple[tuple[int, int], ...]:
+    """The survey years whose files have an item, as ranges with both ends included; none for a column of ours."""
+    return _joined(years for layout in LAYOUTS if item in layout.canonical for years in layout.years)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if joined and joined[-1][1] + 1 >= first:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+#: All survey years of the delimited files, as ranges.
+ALL_YEARS = _joined(years for layout in LAYOUTS for years in layout.years)
+
+
+def _listed(label: str, columns: Sequence[str], at_most: int = 6) -> str:
+    if not columns:
+        return ""
+    more = f" and {len(columns) - at_most} more" if len(columns) > at_most else ""
+    return f"{label}: {', '.join(repr(column[:40]) for column in columns[:at_most])}{more}"

@@ -1,0 +1,169 @@
+"""From the bytes of whole lines to Arrow columns, compiled.
+
+A national file holds 76 million fields of four bytes on average: what costs is not the disk but every object made of a
+field. Here no field becomes a Python object, and the bytes are gone through once, in their order. Numbers are read
+where they stand, texts are copied once, and a coded item, of which a file holds few distinct values, becomes a
+dictionary that grows as the file is read.
+
+Belongs here: bytes and columns. Does not belong here: which item is what (`items`), what is made of lines that are not
+whole (`records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from bridge_assets.nbi.delimited.kernels import (
+    BROKEN,
+    NEW,
+    NOTED,
+    PACKED,
+    POWERS_OF_TEN,
+    ROW,
+    Reading,
+    copy_texts,
+    find_separators,
+    move,
+    read_lines,
+)
+
+#: Slots of a dictionary at first; half of them are filled before all grow.
+_FIRST_SLOTS, _GROWTH = 512, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a run of lines holds.
+
+    Attributes
+    ----------
+    columns : list of pa.Array
+        One a column, n_rows each: string, dictionary of strings, int32 or float64; null where nothing is left of the
+        field once its padding is gone, and where a number has another form.
+    odd_numbers : dict
+        Column -> row -> text of the fields of numeric columns that are filled but no plain decimal numbers.
+    lines : np.ndarray of int64, shape (n_rows, 3)
+        Line (from 0), first byte and end of each row.
+    broken : np.ndarray of int64, shape (n_broken, 5)
+        Line, first byte, end, number of fields and of NULs of each line that is no row: too few fields, too many, or a
+        NUL. Blank lines are among them.
+    """
+
+    columns: list[pa.Array]
+    odd_numbers: dict[int, dict[int, str]]
+    lines: np.ndarray
+    broken: np.ndarray
+
+
+class FieldReader:
+    """Reads lines of one layout; remembers the values of the coded columns from one run of lines to the next.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        One a column.
+    """
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._readings = np.array(readings, dtype=np.uint8)
+        kinds = (self._readings == Reading.TEXT, self._readings == Reading.CODE, self._readings >= Reading.INTEGER)
+        of_kind = [np.flatnonzero(kind) for kind in kinds]
+        self._texts, self._coded, self._numbers = (len(columns) for columns in of_kind)
+        self._places = np.zeros(len(readings), dtype=np.int64)
+        for columns in of_kind:
+            self._places[columns] = np.arange(len(columns))
+        self._dictionaries = [_Dictionary() for _ in range(self._coded)]
+        self._known = np.zeros(self._coded, dtype=np.int32)
+        # In these tables 0 is an empty slot, and the first value has the ordinal 1.
+        self._slots = np.zeros((self._coded, _FIRST_SLOTS), dtype=np.uint64)
+        self._ordinals = np.zeros((self._coded, _FIRST_SLOTS), dtype=np.int32)
+
+    def read(self, lines: bytes) -> Rows:
+        """Read whole lines: UTF-8, each ended by a newline."""
+        buffer = np.frombuffer(lines, dtype=np.uint8)
+        rows, columns = lines.count(b"\n"), len(self._readings)
+        # One place more than there are of each: the loop writes before it knows.
+        separators = np.empty(lines.count(b",") + rows + 1, dtype=np.int32)
+        line_ends = np.empty(rows + 1, dtype=np.int32)
+        find_separators(buffer, separators, line_ends)
+        state = np.zeros(5, dtype=np.int64)
+        line_bounds = np.empty((rows, 3), dtype=np.int64)
+        codes = np.empty((self._coded, rows), dtype=np.int32)
+        values, filled = np.empty((self._numbers, rows)), np.empty((self._numbers, rows), dtype=np.bool_)
+        text_bounds = np.empty((self._texts, rows, 2), dtype=np.int32)
+        broken, noted = np.empty((rows, 5), dtype=np.int64), np.empty((4 * columns, 4), dtype=np.int64)
+        new = np.empty((4 * columns, 2), dtype=np.uint64)
+        ended = False
+        while not ended:
+            ended = read_lines(
+                buffer, separators, line_ends, b"\0" in lines, self._readings, self._places, POWERS_OF_TEN,
+                self._slots, self._ordinals, self._known, state, line_bounds, codes, values, filled, text_bounds,
+                broken, noted, new,
+            )  # fmt: skip
+            for place, key in new[: state[NEW]].tolist():
+                self._dictionaries[place].add(key.to_bytes(PACKED, "big").lstrip(b"\0").decode())
+            state[NEW] = 0
+            self._make_room()
+            if state[NOTED] + columns > len(noted):
+                noted = np.concatenate([noted, np.empty_like(noted)])
+
+        read = int(state[ROW])
+        notes: dict[int, dict[int, str]] = {}
+        for row, column, start, end in noted[: state[NOTED]].tolist():
+            notes.setdefault(column, {})[row] = lines[start:end].decode()
+        arrays: list[pa.Array] = []
+        for column, (reading, place) in enumerate(zip(self._readings.tolist(), self._places.tolist(), strict=True)):
+            if reading == Reading.TEXT:
+                arrays.append(_texts(buffer, text_bounds[place, :read]))
+            elif reading == Reading.CODE:
+                arrays.append(self._dictionaries[place].array(codes[place, :read], notes.pop(column, {})))
+                self._known[place] = len(self._dictionaries[place].values)
+            else:
+                number = values[place, :read]
+                whole = reading == Reading.INTEGER
+                arrays.append(pa.array(number.astype(np.int32) if whole else number, mask=~filled[place, :read]))
+        self._make_room()
+        return Rows(arrays, notes, line_bounds[:read], broken[: state[BROKEN]])
+
+    def _make_room(self) -> None:
+        while self._coded and 2 * self._known.max() > self._slots.shape[1] - 1:
+            shape = (self._coded, _GROWTH * self._slots.shape[1])
+            slots, ordinals = np.zeros(shape, dtype=np.uint64), np.zeros(shape, dtype=np.int32)
+            move(self._slots, self._ordinals, slots, ordinals)
+            self._slots, self._ordinals = slots, ordinals
+
+
+@dataclass(slots=True)
+class _Dictionary:
+    """The distinct values of a coded column, in the order in which the file shows them."""
+
+    values: list[str] = field(default_factory=list)
+    _long: dict[str, int] = field(default_factory=dict)
+    _array: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+
+    def add(self, value: str) -> None:
+        self.values.append(value)
+
+    def array(self, codes: np.ndarray, long: dict[int, str]) -> pa.DictionaryArray:
+        """The column, of the codes that the compiled loop gave and the rows whose value was too long for it."""
+        for row, value in long.items():
+            if value not in self._long:
+                self._long[value] = len(self.values)
+                self.add(value)
+            codes[row] = self._long[value]
+        if len(self._array) < len(self.values):
+            self._array = pa.array(self.values, pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), self._array)
+
+
+def _texts(buffer: np.ndarray, bounds: np.ndarray) -> pa.StringArray:
+    rows = len(bounds)
+    offsets, filled = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.bool_)
+    texts = np.empty(int((bounds[:, 1] - bounds[:, 0]).sum()), dtype=np.uint8)
+    copy_texts(buffer, bounds, offsets, texts, filled)
+    validity = np.packbits(filled, bitorder="little")
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(texts), pa.py_buffer(validity))

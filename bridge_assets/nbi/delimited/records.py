@@ -1,0 +1,276 @@
+"""Records out of the bytes of a delimited NBI file, without losing one.
+
+The published files are not CSV: text stands in single quotes and apostrophes inside it are not escaped, so a CSV reader
+turns `'O'NEAL ROAD '` into something else or swallows the next row. Here every comma separates, a balanced pair of
+quotes and the padding are stripped, and a row whose field count differs from the header's becomes a rejected record
+with its line number and its bytes. Always: rows read = records + rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from bridge_assets.errors import SourceError
+from bridge_assets.nbi.coding_guide.items import BY_NAME, ITEMS, Kind
+from bridge_assets.nbi.coding_guide.layouts import Layout, recognise
+from bridge_assets.nbi.delimited.fields import FieldReader, Rows
+from bridge_assets.nbi.delimited.kernels import Reading
+
+#: Bytes taken at a time: about 40,000 rows, a row group of the Parquet file each.
+BATCH_BYTES = 16 << 20
+
+POLARS_TYPE = {Kind.CODE: pl.String, Kind.TEXT: pl.String, Kind.INTEGER: pl.Int32, Kind.DECIMAL: pl.Float64}
+_ARROW_NUMBER = {Kind.INTEGER: pa.int32(), Kind.DECIMAL: pa.float64()}
+
+#: Codes that nearly every record has for itself: read as text, since their dictionary would be the column once more.
+ONE_A_RECORD = frozenset(
+    {"STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099"}
+)
+
+RECORD_SCHEMA = pl.Schema(
+    {"line_number": pl.UInt32(), **{item.name: POLARS_TYPE[item.kind]() for item in ITEMS}, "unparsed": pl.String()}
+)
+REJECTED_SCHEMA = pl.Schema(
+    {"file": pl.String(), "line_number": pl.UInt32(), "reason": pl.String(), "detail": pl.String(), "line": pl.String()}
+)
+
+#: reason code -> what it means. The codes stand in rejected_records.
+REASONS = {
+    "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
+    "unreadable": "The row holds NUL bytes",
+    "no_key": "State code or structure number is blank",
+    "no_year": "The row says no survey year, in a table that says it in each row",
+}
+
+#: What a record cannot be without.
+KEY = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
+
+#: What a line may hold and still be blank; 0x1A ends files of the DOS years.
+_BLANK = b" \t\r\n\x1a"
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Type of a column of a batch's Arrow table: coded items are dictionaries, `RECORD_SCHEMA` says the rest."""
+    if name == "line_number":
+        return pa.uint32()
+    item = BY_NAME.get(name)
+    if item is None or item.kind is Kind.TEXT or name in ONE_A_RECORD:
+        return pa.string()
+    return pa.dictionary(pa.int32(), pa.string()) if item.kind is Kind.CODE else _ARROW_NUMBER[item.kind]
+
+
+#: `RECORD_SCHEMA` in Arrow.
+ARROW_SCHEMA = pa.schema([(name, arrow_type(name)) for name in RECORD_SCHEMA])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run of rows of one file.
+
+    Attributes
+    ----------
+    table : pa.Table
+        The records, `ARROW_SCHEMA`. `unparsed` lists `ITEM='text'` for numbers that were no numbers; there the item is
+        null.
+    rejected : pl.DataFrame
+        `REJECTED_SCHEMA`.
+    rows_read : int
+        Rows of the batch that are not blank; equals the heights of the two tables together.
+    layout : str
+        Name of the layout, or of the other format, that the rows came in.
+    """
+
+    table: pa.Table
+    rejected: pl.DataFrame
+    rows_read: int
+    layout: str
+
+    @classmethod
+    def of(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
+        """A batch of records that came as a polars table of `RECORD_SCHEMA`."""
+        table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
+        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout)
+
+    @cached_property
+    def records(self) -> pl.DataFrame:
+        """The records as a polars table, `RECORD_SCHEMA`."""
+        return pl.DataFrame(self.table).cast(dict(RECORD_SCHEMA.items()))
+
+
+def read_header(file: BinaryIO, where: Path | str) -> Layout:
+    """Recognise the layout of a file from its first line.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At its start; afterwards at its second line.
+    where : path
+        The file, for errors.
+
+    Raises
+    ------
+    SourceError
+        If the file is empty, or a web page saved as text.
+    LayoutError
+        If the header is none of the published layouts.
+    """
+    text = file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
+    if not text:
+        raise SourceError("the file is empty", where=where, why="It has no header row", do="download it again")
+    if text.startswith("<"):
+        raise SourceError(
+            "this is a web page, not an NBI file",
+            where=where,
+            why=f"It begins with {text[:40]!r}",
+            do="look at the address in a browser (a file that moved is answered with a page) and download it again",
+        )
+    return recognise([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
+
+
+def read_batches(
+    file: BinaryIO, name: str, *, where: Path | str | None = None, batch_bytes: int = BATCH_BYTES
+) -> Iterator[Batch]:
+    """Read a delimited NBI file batch by batch.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At its start, in one of the published layouts; LF or CRLF; UTF-8 or Latin-1.
+    name : str
+        Stands as `file` of rejected records.
+    where : path, optional
+        The file, for errors; the name by default.
+    batch_bytes : int
+        Bytes read at a time; the records do not depend on it.
+
+    Yields
+    ------
+    Batch
+        At least one, empty for a file without rows.
+
+    Raises
+    ------
+    SourceError, LayoutError
+        As `read_header`.
+    """
+    where = where or name
+    reader = _Reader(name, read_header(file, where))
+    rest, first = b"", True
+    while True:
+        block = file.read(batch_bytes)
+        read = rest + block if block else rest + b"\n" if rest else b""
+        end = read.rfind(b"\n") + 1
+        lines, rest = read[:end], read[end:]
+        if lines or (first and not block):
+            yield reader.batch(lines)
+            first = False
+        if not block:
+            return
+
+
+def count_rows(file: BinaryIO) -> int:
+    """Rows of a file below its header that are not blank: counted by themselves, to hold a reading against."""
+    file.readline()
+    return sum(1 for line in file if line.strip(_BLANK))
+
+
+class _Reader:
+    """What is known of a file while it is read: its layout, the next line's number, the values of its coded items."""
+
+    def __init__(self, name: str, layout: Layout) -> None:
+        self.name, self.layout, self.next_line = name, layout, 2
+        self.fields = FieldReader([_reading(column) for column in layout.canonical])
+
+    def batch(self, lines: bytes) -> Batch:
+        lines = _utf8(lines)
+        rows = self.fields.read(lines)
+        columns, blank = len(self.layout.columns), 0
+        rejected = []
+        for line, start, end, fields, nuls in rows.broken.tolist():
+            text = lines[start:end]
+            if fields == 1 and not text.strip(_BLANK):
+                blank += 1
+            elif nuls:
+                rejected.append(self._rejected(line, "unreadable", f"{nuls} NUL bytes", text))
+            else:
+                rejected.append(self._rejected(line, "field_count", f"{columns} fields expected, {fields} found", text))
+        table = self._table(rows)
+        keyed = np.logical_and(*(table[name].is_valid().to_numpy() for name in KEY))
+        for line, start, end in rows.lines[~keyed].tolist():
+            rejected.append(self._rejected(line, "no_key", REASONS["no_key"], lines[start:end]))
+        read = len(rows.lines) + len(rows.broken)
+        self.next_line += read
+        return Batch(
+            table=table if keyed.all() else table.filter(pa.array(keyed)),
+            rejected=pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row").sort("line_number"),
+            rows_read=read - blank,
+            layout=self.layout.name,
+        )
+
+    def _table(self, rows: Rows) -> pa.Table:
+        found = dict(zip(self.layout.canonical, rows.columns, strict=True))
+        unparsed: dict[int, list[str]] = {}
+        for column, texts in sorted(rows.odd_numbers.items()):
+            name = self.layout.canonical[column]
+            found[name] = _with_odd_numbers(found[name], texts, name, unparsed)
+        height = len(rows.lines)
+        found["line_number"] = pa.array((rows.lines[:, 0] + self.next_line).astype(np.uint32))
+        if unparsed:
+            said = ("; ".join(unparsed[row]) if row in unparsed else None for row in range(height))
+            found["unparsed"] = pa.array(said, pa.string())
+        columns = [found[field.name] if field.name in found else pa.nulls(height, field.type) for field in ARROW_SCHEMA]
+        return pa.table(columns, schema=ARROW_SCHEMA)
+
+    def _rejected(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
+        return self.name, self.next_line + line, reason, detail, text.decode().rstrip("\r").replace("\0", "\\0")
+
+
+def _reading(name: str) -> Reading:
+    dtype = arrow_type(name)
+    if pa.types.is_dictionary(dtype):
+        return Reading.CODE
+    if pa.types.is_string(dtype):
+        return Reading.TEXT
+    return Reading.INTEGER if pa.types.is_integer(dtype) else Reading.DECIMAL
+
+
+def _utf8(lines: bytes) -> bytes:
+    try:
+        lines.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"\n".join(_decode(line).encode() for line in lines.split(b"\n"))
+    return lines
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")  # the older files; never fails, and keeps every byte
+
+
+def _with_odd_numbers(column: pa.Array, odd: dict[int, str], name: str, unparsed: dict[int, list[str]]) -> pa.Array:
+    """Numbers in another form than plain decimals (`1e3`, `+5`, twenty digits) by polars; what is none, noted."""
+    number = pl.Series(list(odd.values())).cast(pl.Float64, strict=False)
+    number = number.set(~number.is_finite().fill_null(False), None)
+    if BY_NAME[name].kind is Kind.INTEGER:
+        number = number.set((number != number.round()).fill_null(False), None)
+    number = number.cast(POLARS_TYPE[BY_NAME[name].kind], strict=False)
+    found = {row: value for row, value in zip(odd, number, strict=True) if value is not None}
+    for row, text in odd.items():
+        if row not in found:
+            unparsed.setdefault(row, []).append(f"{name}='{text}'")
+    if not found:
+        return column
+    values = column.to_pylist()
+    for row, value in found.items():
+        values[row] = value
+    return pa.array(values, column.type)

@@ -1,0 +1,1 @@
+"""Tables that other programs write: canonical CSV and Parquet, InfoBridge exports."""

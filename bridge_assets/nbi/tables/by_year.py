@@ -1,0 +1,180 @@
+"""A file that may hold several survey years, as batches of one survey year each.
+
+Belongs here: which row belongs to which year, and what becomes of a row that says none. Used by the formats that say
+the year inside (`canonical`, `infobridge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bridge_assets.errors import SourceError
+from bridge_assets.nbi.delimited.records import REASONS, RECORD_SCHEMA, REJECTED_SCHEMA, Batch
+
+#: What counts as a survey year. FHWA begins with 1992; the two centuries leave room for a table of somebody's own.
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+
+_KEYED = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
+
+Rejected = tuple[int, str, str, str]
+"""Line number, reason, detail, line."""
+
+
+@dataclass(frozen=True, slots=True)
+class YearBatch:
+    """Rows of one survey year of one file.
+
+    Attributes
+    ----------
+    batch : Batch
+    survey_year : int
+        0 only where no row of the file says one and none was given; then there are no records.
+    file : str
+        The file that the records say they came from: what stands in the column `file`.
+    rows : pl.Series or None
+        Place of each record among the rows of the file, UInt32, where the file mixes years; None where batches follow
+        each other in the order of the file.
+    """
+
+    batch: Batch
+    survey_year: int
+    file: str
+    rows: pl.Series | None = None
+
+
+class ByYear:
+    """Sorts the rows of one file into batches of one survey year each.
+
+    Parameters
+    ----------
+    name : str
+        Stands as `file` of rejected records, and of records that say no other.
+    where : path
+        The file, for errors.
+    layout : str
+        Name of the format, for the batches.
+    asked : int, optional
+        The only survey year that is wanted. Rows of others are passed over; a row that cannot be read says no year, so
+        it is a rejected record of every year that is asked for.
+    otherwise : int, optional
+        The year of the rows of a file that says none inside.
+    """
+
+    def __init__(self, name: str, where: Path | str, layout: str, asked: int | None, otherwise: int | None) -> None:
+        self._name, self._where, self._layout, self._asked, self._otherwise = name, where, layout, asked, otherwise
+        self._row, self._last, self._any = 0, asked or otherwise or 0, False
+        self._held: list[Rejected] = []
+        self._seen: set[int] = set()
+
+    def batches(
+        self,
+        records: pl.DataFrame,
+        years: pl.Series | None,
+        files: pl.Series | None,
+        own_lines: pl.Series,
+        lines: list[str] | None,
+        rejected: Sequence[Rejected],
+    ) -> Iterator[YearBatch]:
+        """The batches of a run of rows.
+
+        Parameters
+        ----------
+        records : pl.DataFrame
+            `RECORD_SCHEMA`, one row a row of the file.
+        years, files : pl.Series, optional
+            What each row says of its survey year and its file.
+        own_lines : pl.Series
+            Line number of each row in this file.
+        lines : list of str, optional
+            Each row as it stands in the file.
+        rejected : sequence
+            Rows of the run that are no records at all.
+
+        Raises
+        ------
+        SourceError
+            If the file says no survey year and none is given.
+        """
+        rows = records.with_columns(
+            self._years(years, records.height),
+            (pl.lit(self._name) if files is None else files.fill_null(self._name)).alias("_file"),
+            own_lines.alias("_line"),
+            pl.int_range(self._row, self._row + records.height, dtype=pl.UInt32).alias("_row"),
+            pl.int_range(0, records.height, dtype=pl.UInt32).alias("_place"),
+        )
+        self._row += records.height
+        self._seen.update(rows["_year"].drop_nulls().unique())
+        if self._asked is not None:
+            rows = rows.filter((pl.col("_year") == self._asked).fill_null(True))
+        good = _KEYED & pl.col("_year").is_not_null()
+        by_year: dict[int | None, list[Rejected]] = {}
+        for row in rows.filter(~good).iter_rows(named=True):
+            keyed = row["STATE_CODE_001"] is not None and row["STRUCTURE_NUMBER_008"] is not None
+            reason = "no_year" if keyed and years is not None else "no_key"
+            said = f"{years[row['_place']]!r} is no survey year" if keyed and years is not None else REASONS["no_key"]
+            line = lines[row["_place"]] if lines else _as_line(row)
+            by_year.setdefault(row["_year"], []).append((row["_line"], reason, said, line))
+        self._held += [*rejected, *by_year.pop(None, [])]
+        for group in rows.filter(good).partition_by("_year", "_file", maintain_order=True):
+            year = group["_year"][0]
+            yield self._batch(group, year, group["_file"][0], by_year.pop(year, []))
+        for year, others in by_year.items():
+            yield self._batch(rows.clear(), year or 0, self._name, others)
+
+    def rest(self) -> Iterator[YearBatch]:
+        """What is left at the end of the file: rejected rows that found no batch; an empty batch for an empty file.
+
+        Raises
+        ------
+        SourceError
+            If a survey year was asked for that no row says.
+        """
+        if self._any and not self._held:
+            return
+        if self._asked is not None and self._seen and self._asked not in self._seen:
+            years = ", ".join(map(str, sorted(self._seen)))
+            raise SourceError(
+                f"there are no records of survey year {self._asked}",
+                where=self._where,
+                why=f"Its records are of {years}",
+                do="ask for one of these, or for none to have them all",
+            )
+        yield self._batch(pl.DataFrame(schema=RECORD_SCHEMA), self._last, self._name, [])
+
+    def _batch(self, rows: pl.DataFrame, year: int, file: str, rejected: list[Rejected]) -> YearBatch:
+        self._any, self._last = True, year
+        rejected, self._held = [*self._held, *rejected], []
+        refused = pl.DataFrame([(self._name, *entry) for entry in rejected], schema=REJECTED_SCHEMA, orient="row").sort(
+            "line_number"
+        )
+        places = rows["_row"] if "_row" in rows.columns else pl.Series("_row", [], dtype=pl.UInt32)
+        batch = Batch.of(rows.select(RECORD_SCHEMA.names()), refused, rows.height + len(rejected), self._layout)
+        return YearBatch(batch, year, file, places)
+
+    def _years(self, years: pl.Series | None, height: int) -> pl.Series:
+        if years is not None:
+            number = years.cast(pl.Float64, strict=False)
+            whole = number.is_between(FIRST_YEAR, LAST_YEAR) & (number == number.round())
+            return pl.select(pl.when(whole).then(number).cast(pl.Int32)).to_series().alias("_year")
+        year = self._asked if self._asked is not None else self._otherwise
+        if year is None:
+            raise no_survey_year(self._where)
+        return pl.repeat(year, height, dtype=pl.Int32, eager=True).alias("_year")
+
+
+def no_survey_year(where: Path | str) -> SourceError:
+    return SourceError(
+        "the survey year is not known",
+        where=where,
+        why="The file's name holds no single year, and its records do not say it",
+        do="pass survey_year, or name the file after its year, such as NBI_2016.txt",
+    )
+
+
+def _as_line(row: dict[str, object]) -> str:
+    """A row of a format without lines, as text: what of it is not empty."""
+    return "; ".join(f"{name}={value!r}" for name, value in row.items() if name in RECORD_SCHEMA and value is not None)

@@ -1,0 +1,253 @@
+"""Exports of LTBP InfoBridge: headings such as `58 - Deck Condition Rating`, US units, names in place of codes.
+
+Belongs here: from such an export to cells under canonical names. The item's number in the heading says which item a
+column is; the unit in its parentheses is converted to the unit of `nbi.items`. Columns that are no NBI items (climate,
+age, computed volumes) are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from bridge_assets.errors import LayoutError
+from bridge_assets.nbi.coding_guide.codes import accepted, codes_of
+from bridge_assets.nbi.coding_guide.items import BY_NAME, INVENTORY_ITEMS, Item, Kind
+from bridge_assets.nbi.coding_guide.layouts import RENAMED
+from bridge_assets.nbi.tables.by_year import ByYear, YearBatch
+from bridge_assets.nbi.tables.canonical import as_records
+from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+
+YEAR = "year"
+
+#: Unit in a heading -> (unit of the item, factor). 1 ft = 0.3048 m exactly (international foot, 1959), so the mile and
+#: the square foot follow; 1 short ton = 2000 lb of 0.45359237 kg.
+UNITS: dict[str, tuple[str, float]] = {
+    "ft": ("m", 0.3048), "in": ("m", 0.0254), "m": ("m", 1.0),
+    "mi": ("km", 1.609344), "miles": ("km", 1.609344), "km": ("km", 1.0),
+    "us tons": ("t", 0.90718474), "tons": ("t", 0.90718474), "metric tons": ("t", 1.0),
+    "sq ft": ("m2", 0.09290304), "sq m": ("m2", 1.0),
+}  # fmt: skip
+
+#: Decimals kept of a converted value: a micrometre. It only cuts the tail of the float.
+DECIMALS = 6
+
+#: What InfoBridge writes where the meanings of `codes` are shortened otherwise: item -> text -> code.
+WORDING: dict[str, dict[str, str]] = {
+    "SCOUR_CRITICAL_113": {
+        "Foundations stable; Scour above top of footing": "8",
+        "Countermeasures installed for mitigation": "7",
+        "Evaluation not yet made": "6",
+        "Foundations Stable": "5",
+        "Foundations Stable; Protection Required": "4",
+        "Bridge not over waterway": "N",
+        'Not Evaluated; Over "Tidal" waters': "T",
+    },
+    "STRUCTURE_TYPE_043B": {
+        "Other": "00",
+        "Frame": "07",
+        "Frame (except frame culverts)": "07",
+        "Culvert": "19",
+        "Culvert (includes frame culverts)": "19",
+    },
+    "STRUCTURE_KIND_043A": {"Other": "0", "Aluminum, Wrought Iron, or Cast Iron": "9"},
+}
+WORDING["APPR_TYPE_044B"] = {**WORDING["STRUCTURE_TYPE_043B"], "None": "00"}
+WORDING["APPR_KIND_044A"] = {**WORDING["STRUCTURE_KIND_043A"], "None": "0"}
+
+_HEADING = re.compile(r"^(CAT\d+|\d{1,3}[A-E]?)\s*-\s*(.+)$", re.IGNORECASE)
+_IN_PARENTHESES = re.compile(r"\(([^()]*)\)\s*$")
+_BY_NUMBER = {item.number: item for item in INVENTORY_ITEMS}
+_DATES = ("DATE_OF_INSPECT_090", "FRACTURE_LAST_DATE_093A", "UNDWATER_LAST_DATE_093B", "SPEC_LAST_DATE_093C")
+_DATE_FORMS = (
+    re.compile(r"^(?P<month>\d{1,2})/(?:\d{1,2}/)?(?P<year>\d{4})$"),
+    re.compile(r"^(?P<year>\d{4})-(?P<month>\d{1,2})(?:-\d{1,2})?(?:[ T].*)?$"),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an export that is an item.
+
+    Attributes
+    ----------
+    position : int
+    item : Item
+    factor : float
+        From the heading's unit to the item's.
+    decimal_degrees : bool
+        Whether items 16 and 17 stand in decimal degrees.
+    """
+
+    position: int
+    item: Item
+    factor: float = 1.0
+    decimal_degrees: bool = False
+
+
+def is_infobridge(headings: Iterable[str]) -> bool:
+    """Whether these headings are of an InfoBridge export: items 1 and 8 stand there by their numbers."""
+    numbers = {match[1].upper() for heading in headings if (match := _HEADING.match(heading.strip()))}
+    return {"1", "8"} <= numbers
+
+
+def columns_of(headings: Sequence[str], where: Path | str) -> tuple[list[Column], list[str]]:
+    """Which item each column is, and the headings of the columns that are left out.
+
+    A column is left out if it is no NBI item, if it holds names of an item that has no list of codes (county, place),
+    if a column with the item's code stands beside it, or if its unit is none of `UNITS`: nothing is better than a
+    number in an unknown unit.
+
+    Raises
+    ------
+    LayoutError
+        If the state or the structure number is not among the items.
+    """
+    columns: dict[str, Column] = {}
+    for position, heading in enumerate(headings):
+        column = _column(position, heading.strip())
+        if column and (column.item.name not in columns or heading.strip().lower().endswith("code")):
+            columns[column.item.name] = column
+    if missing := [name for name in ("STATE_CODE_001", "STRUCTURE_NUMBER_008") if name not in columns]:
+        raise LayoutError(
+            f"the export has no column of item {BY_NAME[missing[0]].number}",
+            where=where,
+            why="Without state and structure number no record has a structure key",
+            do="export it again with items 1 and 8",
+        )
+    taken = {column.position for column in columns.values()}
+    ignored = [
+        heading for place, heading in enumerate(headings) if place not in taken and heading.strip().lower() != YEAR
+    ]
+    return list(columns.values()), ignored
+
+
+def _column(position: int, heading: str) -> Column | None:
+    match = _HEADING.match(heading)
+    if match is None:
+        return None
+    number, label = match[1].upper(), match[2].strip()
+    item = _BY_NUMBER.get(number) or BY_NAME.get(RENAMED.get(number, ""))
+    if item is None or (item.kind is Kind.CODE and label.lower().endswith("name") and not codes_of(item.name)):
+        return None
+    found = _IN_PARENTHESES.search(label)
+    unit = found[1].replace(".", "").strip().lower() if found else ""
+    if item.unit in {known for known, _ in UNITS.values()}:
+        known, factor = UNITS.get(unit, ("", 0.0))
+        return Column(position, item, factor) if known == item.unit else None
+    return Column(position, item, decimal_degrees=item.number in ("16", "17") and unit == "decimal")
+
+
+def read_infobridge(file: BinaryIO, where: Path | str, by_year: ByYear) -> Iterator[YearBatch]:
+    """Read an InfoBridge export.
+
+    An export holds the records of structures, not of routes under them: where it has no item 5A, its records are of
+    type 1. A name that is none of the item's is kept in `unparsed`; the item is null there.
+
+    Raises
+    ------
+    SourceError, LayoutError
+        If the file as a whole cannot be read. Bad rows never raise.
+    """
+    export = QuotedFile(file, where)
+    columns, ignored = columns_of(export.headings, where)
+    if ignored:
+        _log.info("%s: columns that are no NBI items, or cannot be read as one: %s", where, ", ".join(ignored))
+    year = next((at for at, heading in enumerate(export.headings) if heading.strip().lower() == YEAR), None)
+    wanted = {column.position: column.item.name for column in columns} | ({} if year is None else {year: "_year"})
+    for rows in export.rows(wanted):
+        own_lines = pl.Series("line_number", rows.line_numbers, dtype=pl.UInt32)
+        records = as_records(_cells(rows.text, columns).with_columns(own_lines))
+        yield from by_year.batches(
+            records, None if year is None else rows.text["_year"], None, own_lines, rows.lines, rows.rejected
+        )
+    yield from by_year.rest()
+
+
+def _cells(text: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """The cells of the items under canonical names, with `unparsed` where a name has no code."""
+    stripped = text.select(_unquoted(column.item.name) for column in columns)
+    cells = stripped.select(_cell(column, stripped[column.item.name]) for column in columns)
+    lost = [
+        pl.when(stripped[name].is_not_null() & cells[name].is_null()).then(
+            pl.format("{}='{}'", pl.lit(name), stripped[name])
+        )
+        for name in cells.columns
+        if stripped[name].null_count() != cells[name].null_count()
+    ]
+    unparsed = pl.concat_str(lost, separator="; ", ignore_nulls=True) if lost else pl.lit(None, dtype=pl.String)
+    cells = cells.with_columns(unparsed.alias("unparsed"))
+    return cells if "RECORD_TYPE_005A" in cells.columns else cells.with_columns(RECORD_TYPE_005A=pl.lit("1"))
+
+
+def _unquoted(name: str) -> pl.Expr:
+    """Without padding and one pair of single quotes, which some exports carry over from the NBI file; null if empty."""
+    value = pl.col(name).str.strip_chars(" \t")
+    quoted = value.str.starts_with("'") & value.str.ends_with("'") & (value.str.len_bytes() > 1)
+    value = pl.when(quoted).then(value.str.slice(1, value.str.len_chars() - 2).str.strip_chars(" \t")).otherwise(value)
+    return pl.when(value != "").then(value).alias(name)
+
+
+def _cell(column: Column, values: pl.Series) -> pl.Series:
+    item = column.item
+    if column.factor != 1.0:
+        number = values.cast(pl.Float64, strict=False) * column.factor
+        number = number.round(0 if item.kind is Kind.INTEGER else DECIMALS)
+        # What is no number stays as it is, and becomes an unparsed number of the record.
+        return (
+            pl.select(pl.when(number.is_finite()).then(number.cast(pl.String)).otherwise(values))
+            .to_series()
+            .alias(item.name)
+        )
+    if item.kind is not Kind.CODE:
+        return values
+    distinct = values.drop_nulls().unique()
+    codes = [_code(column, value) for value in distinct]
+    return values.replace_strict(distinct, pl.Series(codes, dtype=pl.String), default=None, return_dtype=pl.String)
+
+
+def _code(column: Column, text: str) -> str | None:
+    """The code of a cell of a coded item; None where it is none."""
+    name = column.item.name
+    if column.decimal_degrees:
+        return _packed(text, degree_digits=2 if column.item.number == "16" else 3)
+    if name in _DATES:
+        date = next((match for form in _DATE_FORMS if (match := form.match(text))), None)
+        return f"{int(date['month'])}{int(date['year']) % 100:02}" if date else text
+    codes = codes_of(name)
+    if not codes:
+        return text
+    if text.upper() in accepted(name):
+        width = len(next(iter(codes)))
+        return text.zfill(width) if text.zfill(width) in codes else text
+    return _by_wording(name).get(_normalised(text))
+
+
+@cache
+def _by_wording(name: str) -> dict[str, str]:
+    guide = {_normalised(meaning): code for code, meaning in codes_of(name).items()}
+    return guide | {_normalised(text): code for text, code in WORDING.get(name, {}).items()}
+
+
+def _normalised(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def _packed(text: str, degree_digits: int) -> str | None:
+    """Decimal degrees as items 16 and 17 pack them: DDMMSSss, DDDMMSSss, without a sign."""
+    try:
+        hundredths = round(abs(float(text)) * 360_000)
+    except (ValueError, OverflowError):
+        return None
+    degrees, rest = divmod(hundredths, 360_000)
+    minutes, seconds = divmod(rest, 6_000)
+    return f"{degrees:0{degree_digits}}{minutes:02}{seconds:04}"

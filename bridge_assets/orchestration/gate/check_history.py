@@ -1,0 +1,116 @@
+"""What Dagster's event log knows of checks, in the words of the gate.
+
+The gate decides without Dagster; this module only reads: every recorded evaluation of a check, in whatever run, with
+the digest it says it judged (metadata `about`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from bridge_assets.deployment.gate.decision import REQUIRED, Decision, Evaluation, ask
+from bridge_assets.registry.model_version import Candidate
+
+#: Metadata key under which a check says what it judged.
+ABOUT = "about"
+
+_PAGE = 100
+
+
+def judged(about: str | dict[str, str], **metadata) -> dict[str, dg.MetadataValue]:
+    """Metadata of a check result that says which bytes were judged: a digest, or one a survey year."""
+    value = dg.MetadataValue.json(about) if isinstance(about, dict) else dg.MetadataValue.text(about)
+    return {ABOUT: value, **metadata}
+
+
+def evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[Evaluation]:
+    """Every recorded evaluation of a check, in no order. A check that raised has evaluated nothing."""
+    for event, evaluation in _history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check)):
+        about = evaluation.metadata.get(ABOUT)
+        values = about.value if about is not None else None
+        for digest in values.values() if isinstance(values, dict) else [values]:
+            yield Evaluation(
+                asset=asset,
+                check=check,
+                passed=evaluation.passed,
+                about=str(digest),
+                when=event.timestamp,
+                run_id=event.run_id,
+                detail=evaluation.description or "",
+            )
+
+
+def ask_gate(instance: dg.DagsterInstance, candidate: Candidate) -> Decision:
+    """Ask the gate about a model version, with everything recorded about its checks."""
+    recorded = [
+        evaluation
+        for requirement in REQUIRED
+        for evaluation in evaluations(instance, requirement.asset, requirement.check)
+    ]
+    return ask(candidate.version, candidate.stages, recorded)
+
+
+def data_problems(
+    instance: dg.DagsterInstance,
+    raw_bridges: dict[str, str],
+    raw_checks: Sequence[str],
+    dbt_checks: Sequence[dg.AssetCheckKey],
+) -> list[str]:
+    """What keeps the data behind a training set from being trusted, one sentence each.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    raw_bridges : dict
+        Survey year -> digest of the records that were used.
+    raw_checks : sequence of str
+        Names of the checks on raw_bridges that must have passed about each of those digests.
+    dbt_checks : sequence of AssetCheckKey
+        Checks whose latest evaluation must have passed, and must be as new as the table it judged.
+    """
+    problems = []
+    for check in raw_checks:
+        verdicts = {
+            evaluation.about: evaluation.passed
+            for evaluation in sorted(evaluations(instance, "raw_bridges", check), key=lambda each: each.when)
+        }
+        for year, digest in raw_bridges.items():
+            if not verdicts.get(digest, False):
+                state = "failed" if digest in verdicts else "was not evaluated on the records in use"
+                problems.append(f"raw_bridges:{check}[{year}] {state}")
+    for key in dbt_checks:
+        problem = _dbt_problem(instance, key)
+        if problem:
+            problems.append(f"{key.asset_key.to_user_string()}:{key.name} {problem}")
+    return problems
+
+
+def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
+    latest = max(_history(instance, key), key=lambda each: each[0].timestamp, default=None)
+    if latest is None:
+        return "was never evaluated"
+    event, evaluation = latest
+    if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+        return "failed"
+    made = instance.get_latest_materialization_event(key.asset_key)
+    # dbt reports a model and its tests in one run: another run that made the table later made it without this test.
+    if made is not None and made.run_id != event.run_id and made.timestamp > event.timestamp:
+        return "was evaluated before the table was made anew"
+    return None
+
+
+def _history(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey
+) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
+    """Recorded evaluations with their events. The rows come in the order in which checks were planned, not
+    evaluated.
+    """
+    cursor = None
+    while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
+        for record in page:
+            event = record.event and record.event.dagster_event
+            if record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
+                yield record.event, event.event_specific_data
+        cursor = page[-1].id

@@ -1,0 +1,68 @@
+"""Jobs that go back to an earlier model version, one for each endpoint.
+
+Only a version that answered there can be gone back to: the gate let it through when it was deployed. Any other is a
+deployment: materialise the endpoint with its name, and the gate is asked.
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from bridge_assets.orchestration.assets.endpoints import PROVIDERS
+from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.resources import Platform
+
+
+class RollbackConfig(dg.Config):
+    """What to go back to."""
+
+    model_version: str = Field(
+        default="",
+        description="A version that answered there, by name; empty = the healthy one that answered before.",
+    )
+
+
+def _rollback_job(key: str, title: str) -> dg.JobDefinition:
+    asset = f"{key}_endpoint"
+
+    @dg.op(name=f"go_back_{key}", pool=asset, out=dg.Out(dg.Nothing))
+    def go_back(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
+        from bridge_assets.deployment.endpoints import open_endpoint
+
+        with explained():
+            endpoint = open_endpoint(key, platform.environment, platform.data)
+            deployment = endpoint.rollback(config.model_version or None)
+        context.log.info(f"{asset} answers with {deployment.version} again")
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=asset,
+                description=f"Gone back to {deployment.version}.",
+                metadata={
+                    "rollback": True,
+                    "model_version": deployment.version,
+                    "previous_version": deployment.previous or "",
+                    "address": deployment.address,
+                    "canary_rows": deployment.canary.rows,
+                    "canary_largest_difference": deployment.canary.largest_difference,
+                    "removed": ", ".join(deployment.removed),
+                },
+                tags={"dagster/data_version": deployment.version},
+            )
+        )
+
+    @dg.job(
+        name=f"rollback_{key}",
+        description=(
+            f"{title} answers with the previous healthy model version again, or with a named one that answered there, "
+            "after a canary."
+        ),
+    )
+    def rollback() -> None:
+        go_back()
+
+    return rollback
+
+
+ROLLBACK_JOBS = [
+    _rollback_job("local", "The local endpoint"),
+    *(_rollback_job(provider.key, provider.title) for provider in PROVIDERS),
+]

@@ -1,0 +1,1 @@
+"""What the UI shows of a materialization: previews, plots, links, column schemas, source files."""

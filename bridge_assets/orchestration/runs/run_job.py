@@ -1,0 +1,119 @@
+"""Running a job here and now, recorded in Dagster's storage, so that the UI shows it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
+from bridge_assets.orchestration.runs.liveness import alive
+from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START
+from bridge_assets.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    success : bool
+    run_id : str
+    seconds : float
+    materialized : dict
+        Asset -> metadata of its last materialization in this run.
+    checks : dict
+        `asset:check` -> (passed, severity, description).
+    errors : list of (str, str)
+        Step and message of everything that failed.
+    """
+
+    success: bool
+    run_id: str
+    seconds: float
+    materialized: dict[str, dict[str, Any]]
+    checks: dict[str, tuple[bool, str, str]]
+    errors: list[tuple[str, str]]
+
+
+def run_job(
+    defs: dg.Definitions,
+    job: str,
+    years: tuple[int, int],
+    run_config: dict[str, Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Run a job over a range of survey years as one run, in this process.
+
+    Parameters
+    ----------
+    defs : Definitions
+    job : str
+        Name of the job.
+    years : tuple of (int, int)
+        First and last survey year.
+    run_config : dict, optional
+        As in the launchpad.
+    say : callable
+        Given a line whenever a step ends.
+    """
+    ensure_dagster_home(DataSettings.load())
+    started, run_id = time.monotonic(), str(uuid.uuid4())
+    # What fails is said in the outcome and kept in Dagster's log; a stack trace on the terminal would bury it.
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.get() as instance, alive(instance, run_id):
+        instance.add_event_listener(run_id, lambda entry: _progress(entry, say))
+        # dbt writes its own log to the terminal; it stands in `<home>/dbt` as well.
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            result = defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags={RANGE_START: str(years[0]), RANGE_END: str(years[1])},
+                run_config={**(run_config or {}), **quiet},
+                raise_on_error=False,
+            )
+    materialized = {
+        event.asset_key.to_user_string(): {key: value.value for key, value in event.materialization.metadata.items()}
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    checks = {
+        f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}": (
+            evaluation.passed,
+            evaluation.severity.value,
+            evaluation.description or "",
+        )
+        for evaluation in result.get_asset_check_evaluations()
+    }
+    return Outcome(result.success, run_id, time.monotonic() - started, materialized, checks, errors_of(result))
+
+
+def _progress(entry: dg.EventLogEntry, say: Callable[[str], None]) -> None:
+    event = entry.dagster_event
+    if event is None or not event.step_key:
+        return
+    if event.is_step_success:
+        say(f"  {event.step_key:<48}{event.step_success_data.duration_ms / 1000:6.1f} s")
+    elif event.is_step_failure:
+        say(f"  {event.step_key:<48}failed")
+
+
+def errors_of(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
+    found = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            said = failure.user_failure_data.description if failure.user_failure_data else None
+            error = failure.error
+            while error and error.cause:
+                error = error.cause
+            found.append((event.step_key or "", said or (error.message.strip() if error else "it did not say why")))
+    return found

@@ -1,0 +1,138 @@
+"""What an MLflow run says of a model version: parameters, held-out figures, the data it was trained on, its signature.
+
+Everything is written the same way each time, so that a registration that was interrupted can be gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.registry.model_version import Candidate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_EVALUATION = "evaluation.json"
+_MODEL = "model.onnx"
+
+#: MLflow's limits on one call: parameters, metrics, the digest of a data set.
+_PARAMS, _METRICS, _DATASET_DIGEST = 100, 1000, 36
+
+
+def quiet_mlflow() -> Any:
+    """MLflow, imported with its reporting of usage switched off and its chatter about database migrations silent."""
+    for variable, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # Seven by default, each wait twice the one before: minutes until a wrong address is noticed.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    }.items():
+        os.environ.setdefault(variable, value)
+    import mlflow
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    return mlflow
+
+
+def describe(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+    """Log everything about a version but its files."""
+    from mlflow.entities import Metric, Param
+
+    manifest = candidate.manifest
+    params = [
+        Param(key, str(value))
+        for key, value in _flat({"recipe": manifest["recipe"], "made_from": manifest["made_from"]}).items()
+    ]
+    metrics = []
+    if candidate.file(_EVALUATION).is_file():
+        figures = _flat(json.loads(candidate.file(_EVALUATION).read_text(encoding="utf-8")))
+        metrics = [
+            Metric(key, float(value), timestamp=0, step=0)
+            for key, value in figures.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+    for part in _parts(params, _PARAMS):
+        client.log_batch(run_id, params=part)
+    for part in _parts(metrics, _METRICS):
+        client.log_batch(run_id, metrics=part)
+    _log_training_set(client, run_id, candidate)
+    if candidate.file(_MODEL).is_file():
+        _log_signature(client, run_id, candidate)
+
+
+def _log_training_set(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    manifest = candidate.manifest
+    value = manifest["stages"].get("training_set")
+    if not value:
+        return
+    made_from = manifest["made_from"]
+    features = manifest["recipe"].get("features", [])
+    dataset = Dataset(
+        name="training_set",
+        digest=value[:_DATASET_DIGEST],
+        source_type="bridge_assets",
+        source=json.dumps({"asset": "training_set", "sha256": value}),
+        profile=json.dumps({key: made_from[key] for key in ("survey_years", "training_years") if key in made_from}),
+    )
+    tags = [InputTag("mlflow.data.context", "training"), InputTag("features", str(len(features)))]
+    client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
+
+
+def _log_signature(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+    """An `MLmodel` beside the ONNX file: what MLflow shows as the signature, and loads the file by."""
+    import numpy as np
+    import onnx
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    graph = onnx.load(candidate.file(_MODEL), load_external_data=False).graph
+
+    def schema(values: Sequence[onnx.ValueInfoProto]) -> Schema:
+        specs = []
+        for value in values:
+            tensor = value.type.tensor_type
+            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+            # MLflow knows text as str; ONNX's helper says object.
+            kind = np.dtype(str) if kind == np.dtype(object) else kind
+            specs.append(TensorSpec(kind, tuple(each.dim_value or -1 for each in tensor.shape.dim), value.name))
+        return Schema(specs)
+
+    model = Model(
+        # The same version gives the same file: no time, no random identifier.
+        utc_time_created=" ",
+        model_uuid=candidate.stages.get("onnx_model", "")[:32],
+        flavors={
+            "onnx": {"onnx_version": version("onnx"), "data": _MODEL, "providers": ["CPUExecutionProvider"]},
+            "python_function": {"loader_module": "mlflow.onnx", "data": _MODEL},
+        },
+        signature=ModelSignature(inputs=schema(graph.input), outputs=schema(graph.output)),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "MLmodel"
+        model.save(str(path))
+        client.log_artifact(run_id, str(path))
+
+
+def _parts(values: list, size: int) -> Iterator[list]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots; other values as they are."""
+    flat = {}
+    for key, value in values.items():
+        name = f"{above}.{key}" if above else str(key)
+        flat.update(_flat(value, name) if isinstance(value, Mapping) else {name: value})
+    return flat

@@ -1,0 +1,104 @@
+"""A registry is an address.
+
+| address | registry |
+|---|---|
+| `sqlite:///var/mlflow.db` | an MLflow database; its artifacts lie beside it, in `mlartifacts` |
+| `http://host:5000`, `https://...` | an MLflow server |
+| `postgresql://...`, `mysql://...` | an MLflow database on a server |
+| `dvc:var/models` | a folder in the DVC repository of configs/dvc_config.yaml; versions are tracked and pushed |
+| `/mnt/models`, `models` | a folder |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.errors import RegistryError
+from bridge_assets.registry.base import Registered, Registry
+from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, project_folder
+
+
+class RegistryMissing(RegistryError):
+    """There is no registry at an address that is read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyRegistry:
+    """A registry that would be made: it holds nothing yet."""
+
+    name: str
+    address: str
+
+    def versions(self) -> list[Registered]:
+        return []
+
+    def aliases(self) -> dict[str, Registered]:
+        return {}
+
+
+_SERVERS = ("http", "https")
+_DATABASES = ("postgresql", "postgresql+psycopg2", "mysql", "mysql+pymysql", "mssql+pyodbc")
+
+
+def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, must_exist: bool = False) -> Registry:
+    """The registry at an address.
+
+    Parameters
+    ----------
+    address : str
+        As in the table above. Relative folders start at the project's folder, as those of the configuration do.
+    name : str
+        Of the registered model.
+    dvc : DvcSettings, optional
+        For `dvc:`; default: configs/dvc_config.yaml.
+    must_exist : bool
+        Whether it is read from: a database or folder that is not there is then a mistake, and is not made.
+
+    Raises
+    ------
+    RegistryError
+        If the address is none of these; RegistryMissing if the registry must exist and does not.
+    """
+    scheme = urlsplit(address).scheme if "://" in address else ""
+    if scheme == "sqlite":
+        path = _sqlite_file(address)
+        if must_exist and not path.is_file():
+            raise _not_there(address, path)
+        return _mlflow(f"sqlite:///{path}", path.parent, name)
+    if scheme in (*_SERVERS, *_DATABASES):
+        # Artifacts of a database lie in the platform's home; a server keeps them itself.
+        return _mlflow(address, DataSettings.load().home_folder, name)
+    if scheme:
+        raise RegistryError(
+            f"{shown(address)} is no address of a registry. Expected: sqlite:///file, http(s)://host:port, "
+            f"postgresql://..., dvc:folder or a folder"
+        )
+    from bridge_assets.registry.folder_registry import FolderRegistry
+
+    with_dvc = address.startswith("dvc:")
+    folder = (project_folder() / address.removeprefix("dvc:")).absolute()
+    if must_exist and not folder.is_dir():
+        raise _not_there(address, folder)
+    return FolderRegistry(folder, name, (dvc or DvcSettings.load()) if with_dvc else None)
+
+
+def _mlflow(address: str, home: Path, name: str) -> Registry:
+    from bridge_assets.registry.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(MlflowSettings.load().model_copy(update={"tracking_uri": address}), home, name)
+
+
+def _sqlite_file(address: str) -> Path:
+    path = unquote(urlsplit(address).path).removeprefix("/")
+    if not path:
+        raise RegistryError(f"{address} names no file. Expected: sqlite:///folder/mlflow.db")
+    return (project_folder() / path).absolute()
+
+
+def _not_there(address: str, path: Path) -> RegistryMissing:
+    return RegistryMissing(
+        f"there is no registry at {shown(address)}: {path} is not there. What to do: correct the address"
+    )

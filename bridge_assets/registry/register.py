@@ -1,0 +1,143 @@
+"""Model versions in the registry: registered as `challenger`, staged as `champion`, found and fetched again.
+
+The registry is MLflow or DVC (`registry` in configs/model_config.yaml): the settings that are passed decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge_assets.errors import RegistryError
+from bridge_assets.registry import base as registries
+from bridge_assets.registry.base import CHALLENGER, CHAMPION, Registered, Registry
+from bridge_assets.registry.model_version import STAGE_FILES, Candidate
+from bridge_assets.settings import DvcSettings
+
+if TYPE_CHECKING:
+    from bridge_assets.settings import MlflowSettings
+
+
+def configured(settings: MlflowSettings | DvcSettings, home: Path, name: str) -> Registry:
+    """The registry of the platform.
+
+    Parameters
+    ----------
+    settings : MlflowSettings or DvcSettings
+        With DVC, the registry is the folder of model versions in `home`, each tracked by DVC.
+    home : Path
+        The platform's home; with SQLite, MLflow's database and artifacts lie in it.
+    name : str
+        Of the registered model.
+    """
+    if isinstance(settings, DvcSettings):
+        from bridge_assets.registry.folder_registry import FolderRegistry
+
+        return FolderRegistry(home / "models", name, settings)
+    from bridge_assets.registry.mlflow_registry import MlflowRegistry
+
+    return MlflowRegistry(settings, home, name)
+
+
+def register_version(
+    candidate: Candidate,
+    settings: MlflowSettings | DvcSettings,
+    home: Path,
+    name: str,
+    alias: str = CHALLENGER,
+    notes: Mapping[str, str] | None = None,
+) -> Registered:
+    """Register a complete model version, with every file in its folder, and point an alias at it.
+
+    Registering the same version again finds it, renews its notes and sees to the alias. A version of which a file was
+    made anew with other bytes is another one to MLflow; a folder refuses it.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        With all its stages; each is compared with the manifest first.
+    settings : MlflowSettings or DvcSettings
+    home : Path
+        The platform's home.
+    name : str
+        Of the registered model.
+    alias : str
+    notes : mapping of str to str, optional
+        What is said of the version: `gate.<asset>.<check>` -> state.
+
+    Returns
+    -------
+    Registered
+
+    Raises
+    ------
+    ModelVersionError
+        If a stage is missing or its bytes changed. Nothing is registered then.
+    RegistryError
+        If the experiment keeps its artifacts somewhere else than in `home`, or a file did not arrive as it is.
+    DvcError
+        If the version did not arrive in DVC's remote.
+    """
+    for stage in STAGE_FILES:
+        candidate.verify(stage)
+    registry = configured(settings, home, name)
+    registered = registry.store(candidate, notes)
+    registry.point(alias, registered)
+    return registered
+
+
+def promote(
+    candidate: Candidate, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
+) -> Registered:
+    """Point an alias at a registered candidate; it leaves the version it pointed at before.
+
+    Raises
+    ------
+    RegistryError
+        If the candidate, as its manifest stands now, is not registered.
+    """
+    registry = configured(settings, home, name)
+    declared = {STAGE_FILES[stage]: value for stage, value in candidate.stages.items() if stage in STAGE_FILES}
+    declared |= candidate.manifest.get("files", {})
+    for registered in reversed(registry.versions()):
+        if registered.version == candidate.version and declared.items() <= registered.files.items():
+            registry.point(alias, registered)
+            return registered
+    raise RegistryError(
+        f"model version {candidate.version} is not registered as {name}, so it cannot become its {alias}. "
+        f"What to do: materialise registered_model for this version"
+    )
+
+
+def find(settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str) -> Registered | None:
+    """The version an alias points at, or None where it points at none."""
+    return registries.find_alias(configured(settings, home, name), alias)
+
+
+def fetch(
+    settings: MlflowSettings | DvcSettings,
+    home: Path,
+    name: str,
+    alias: str,
+    folder: Path,
+    without: Collection[str] = (),
+) -> Candidate | None:
+    """Bring the version that an alias points at into a folder, every file compared with its registered digest.
+
+    Returns
+    -------
+    Candidate or None
+        None where the alias points at nothing.
+
+    Raises
+    ------
+    RegistryError
+        If a file in the registry is damaged.
+    """
+    registry = configured(settings, home, name)
+    registered = registries.find_alias(registry, alias)
+    return registered and registries.fetch(registry, registered, folder, without)
+
+
+__all__ = ["CHALLENGER", "CHAMPION", "Registered", "configured", "fetch", "find", "promote", "register_version"]

@@ -1,0 +1,1 @@
+"""The condition report: one page for a survey year."""

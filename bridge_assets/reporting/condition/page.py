@@ -1,0 +1,175 @@
+"""The condition report: one HTML page that a bridge engineer and a director read.
+
+Belongs here: what the report is made from and how it becomes a page. The figures of each section come from
+`sections`, their wording from `wording`, the charts from `charts`, the markup from `templates/`. Does not belong
+here: where the tables come from, and writing the file (`storage.write_text`).
+
+The page asks nothing of a network, follows light and dark, prints, and carries no time of making: the same inputs
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bridge_assets.reporting.condition import sections
+from bridge_assets.reporting.html.pages import page
+from bridge_assets.reporting.plots import condition_trend_png
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.reporting.condition.sections import Metrics
+
+__all__ = ["ConditionReport", "condition_trend_png", "render_condition_report"]
+
+#: Columns that a table must have unless it is empty.
+COLUMNS = {
+    "condition_by_year": (
+        "survey_year",
+        "state_code",
+        "structures",
+        "good",
+        "fair",
+        "poor",
+        "share_good",
+        "share_fair",
+        "share_poor",
+        "good_area_share",
+        "fair_area_share",
+        "poor_area_share",
+        "inspections_compared",
+        "falls",
+        "fall_rate",
+        "mean_fall_probability",
+    ),
+    "outlook": (
+        "structure_key",
+        "survey_year",
+        "state_code",
+        "county_code",
+        "facility_carried",
+        "features_intersected",
+        "location",
+        "condition",
+        "condition_class",
+        "inspection_date",
+        "fall_probability",
+        "state_fall_probability",
+        "look_first_rank",
+        "target",
+        "reasons",
+        "years_until_poor",
+        "years_until_poor_low",
+        "years_until_poor_high",
+        "years_until_poor_horizon",
+        "model_version",
+    ),
+    "drift": ("survey_year", "feature", "statistic", "threshold", "drifted"),
+    "ingestion": ("survey_year", "rows_read", "loaded", "rejected"),
+    "rejections": ("survey_year", "reason", "rejected"),
+}
+
+
+def _no_rows() -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame()
+
+
+@dataclass(frozen=True)
+class ConditionReport:
+    """What the report is made from. Every table may be empty; the page then says what is missing and how to make it.
+
+    Attributes
+    ----------
+    condition_by_year : pl.DataFrame
+        One row a survey year and state, and one with state_code `all` a survey year. survey_year, state_code (two
+        digits), structures, good, fair, poor (counts), share_good, share_fair, share_poor (0-1 of the structures),
+        good_area_share, fair_area_share, poor_area_share (0-1 of the deck area, nullable), inspections_compared (those
+        with an earlier one to be compared with), falls (counts), fall_rate (falls / inspections_compared, nullable),
+        mean_fall_probability (nullable).
+    outlook : pl.DataFrame
+        One row a structure and scored survey year. structure_key, survey_year, state_code, county_code,
+        facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
+        inspection_date (Date), fall_probability (0-1, at the next inspection), state_fall_probability (mean of its
+        state), look_first_rank (1 = the one of its state to look at first), target (`targets.named`), reasons
+        (`contributions.reasons_type`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
+        beyond years_until_poor_horizon, which is null where there are none), model_version.
+    evaluation : mapping or None
+        The scores of `models.evaluate.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the held-out
+        inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting, model and,
+        for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the tenth with
+        the highest probability).
+    drift : pl.DataFrame
+        survey_year, feature, statistic (nullable), threshold, drifted; one row a feature and survey year.
+    ingestion : pl.DataFrame
+        survey_year, rows_read, loaded, rejected; one row a survey year.
+    rejections : pl.DataFrame
+        survey_year, reason (`nbi.records.REASONS`), rejected; one row a survey year and reason that occurs.
+    silent : str
+        Why nothing is said of probabilities though a model is served; stands where they would. Empty = it is.
+    provenance : mapping
+        What it was made from, for people: model version, survey years, digests, source. Shown in the order given.
+    """
+
+    condition_by_year: pl.DataFrame = field(default_factory=_no_rows)
+    outlook: pl.DataFrame = field(default_factory=_no_rows)
+    evaluation: Mapping[str, Metrics] | None = None
+    drift: pl.DataFrame = field(default_factory=_no_rows)
+    ingestion: pl.DataFrame = field(default_factory=_no_rows)
+    rejections: pl.DataFrame = field(default_factory=_no_rows)
+    silent: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, columns in COLUMNS.items():
+            table: pl.DataFrame = getattr(self, name)
+            if not table.is_empty() and (missing := [column for column in columns if column not in table.columns]):
+                raise ValueError(
+                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: give it the "
+                    f"columns that ConditionReport describes"
+                )
+        for forecast in sections.FORECASTS.keys() & (self.evaluation or {}).keys():
+            scores = (self.evaluation or {})[forecast]
+            if missing := [metric for metric in sections.METRICS if metric not in scores]:
+                raise ValueError(f"evaluation: {forecast} lacks {', '.join(missing)}; it has {', '.join(scores)}")
+
+    @property
+    def survey_year(self) -> int | None:
+        """The year the report is about: the latest one with figures, else the latest one with scores."""
+        for table in (self.condition_by_year, self.outlook):
+            if not table.is_empty():
+                return int(table["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
+        return None
+
+
+def render_condition_report(report: ConditionReport) -> str:
+    """The report as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report : ConditionReport
+
+    Returns
+    -------
+    str
+        HTML, UTF-8. All text from the tables is escaped.
+    """
+    year = report.survey_year
+    return page(
+        "condition_report.html",
+        survey_year=year,
+        sources=sections.SOURCES,
+        headline=sections.headline(report.condition_by_year, report.outlook, year),
+        trend=sections.trend(report.condition_by_year),
+        states=sections.by_state(report.condition_by_year, year),
+        look_first=sections.look_first(report.outlook, year),
+        quality=sections.model_quality(report.evaluation),
+        drift=sections.drift_summary(report.drift),
+        ingestion=sections.data_quality(report.ingestion, report.rejections),
+        silent=report.silent,
+        provenance=dict(report.provenance),
+    )

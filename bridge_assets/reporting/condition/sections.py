@@ -1,0 +1,264 @@
+"""The figures of each section of the condition report, as plain values.
+
+Each function answers None where its table is empty, and the page says what to materialise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bridge_assets.reporting.html.charts import shares_by_year, stacked_shares
+from bridge_assets.reporting.wording import known
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Row: TypeAlias = dict[str, Any]
+Metrics: TypeAlias = Mapping[str, float | None]
+
+ALL_STATES = "all"
+ORACLE = "oracle"
+
+#: Bridges in the list to be looked at first, of all states together: each state gives its first few.
+LOOK_FIRST = 25
+
+#: Reasons that are shown of a bridge, of those that its prediction carries.
+REASONS_SHOWN = 3
+
+#: Forecasts that not every evaluation holds: left out where they are not there.
+OPTIONAL = ("logistic_regression", "gradient_boosting", ORACLE)
+
+#: asset -> what it holds. The small print of each section names one of these.
+SOURCES = {
+    "mart_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
+    "mart_bridge_outlook": "Every structure of a scored survey year: its probability, ranks, why, and years until Poor",
+    "bridge_model": "The evaluation of the model on held-out inspections",
+    "drift_report": "Distance of each feature to the training years",
+    "raw_bridges": "Rows read and loaded of each survey file",
+    "rejected_records": "Rows that were not loaded, with line number and reason",
+}
+
+#: forecast of the evaluation -> what a person calls it, and how it is made.
+FORECASTS = {
+    "persistence": ("Persistence", "every bridge keeps its rating"),
+    "base_rate": ("Base rate", "every bridge has the average probability"),
+    "rating_table": ("Rating table", "the share that fell at the same rating and time in it"),
+    "logistic_regression": ("Logistic regression", "of the same features, linear"),
+    "gradient_boosting": ("Gradient boosting", "of the same features, trees one after the other"),
+    "model": ("Model", "a random forest of the bridge features"),
+    "oracle": ("Oracle", "the true probability, which only the sample knows: no model can do better"),
+}
+
+#: metric -> name, what it says, whether a higher value is the better one.
+METRICS = {
+    "auc": ("AUC", "chance that a bridge that falls is ranked above one that does not", True),
+    "average_precision": ("Average precision", "precision over all places of the ranking", True),
+    "brier": ("Brier score", "mean squared error of the probability", False),
+    "worst_10": ("Falls in the top tenth", "share of the falls among the tenth ranked highest", True),
+}
+
+
+def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int | None) -> Row | None:
+    """The latest survey year in a few figures, with the change against the year before it in the table."""
+    totals = _totals(condition_by_year)
+    if not totals:
+        return None
+    now, before = totals[-1], totals[-2] if len(totals) > 1 else None
+    states = [row["state_code"] for row in _rows(condition_by_year) if row["survey_year"] == year]
+    states = sorted(code for code in states if code != ALL_STATES)
+    scored = _scored(outlook, year)
+    return {
+        **now,
+        "classes": [
+            {
+                "name": name,
+                "structures": now[name.lower()],
+                "share": now[f"share_{name.lower()}"],
+                "area_share": now[f"{name.lower()}_area_share"],
+            }
+            for name in ("Good", "Fair", "Poor")
+        ],
+        "without_class": now["structures"] - now["good"] - now["fair"] - now["poor"],
+        "before": before,
+        "poor_change": _change(now, before, "share_poor"),
+        "states": states,
+        "scored": scored.height,
+        "expected_falls": float(scored["fall_probability"].sum()) if scored.height else None,
+    }
+
+
+def trend(condition_by_year: pl.DataFrame) -> Row | None:
+    """Classes, and falls observed and expected, by survey year over all states."""
+    totals = _totals(condition_by_year)
+    if not totals:
+        return None
+    years = [row["survey_year"] for row in totals]
+    shares = {name: [row[f"share_{name.lower()}"] for row in totals] for name in ("Poor", "Fair", "Good")}
+    falls = {
+        "Observed": [row["fall_rate"] for row in totals],
+        "Expected": [row["mean_fall_probability"] for row in totals],
+    }
+    any_falls = any(known(value) for values in falls.values() for value in values)
+    span = f"{years[0]} to {years[-1]}" if len(years) > 1 else str(years[0])
+    return {
+        "rows": totals[::-1],
+        "classes": stacked_shares(f"Share of structures that are Poor, Fair and Good, {span}", years, shares),
+        "falls": shares_by_year(f"Share of bridges that fall, {span}", years, falls) if any_falls else None,
+    }
+
+
+def by_state(condition_by_year: pl.DataFrame, year: int | None) -> list[Row]:
+    """The states of the survey year, the one with most Poor structures (by share) first."""
+    rows = [row for row in _rows(condition_by_year) if row["survey_year"] == year and row["state_code"] != ALL_STATES]
+    return sorted(rows, key=lambda row: (-(row["share_poor"] or 0.0), row["state_code"]))
+
+
+def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
+    """The first bridges of each state in the survey year, or in the last one scored before it, the first ones first."""
+    import polars as pl
+
+    from bridge_assets.models.dataset.targets import described_by_name
+
+    if outlook.is_empty():
+        return None
+    scored_year = year
+    scored = _scored(outlook, year)
+    if scored.is_empty():
+        scored_year = int(outlook["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
+        scored = _scored(outlook, scored_year)
+    places = max(1, LOOK_FIRST // max(1, scored["state_code"].n_unique()))
+    first = scored.filter(pl.col("look_first_rank") <= places).sort(
+        "look_first_rank", "fall_probability", "structure_key", descending=[False, True, False]
+    )
+    # Bars are drawn against the highest probability of the list: it is an order, and most probabilities are small.
+    scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
+    return {
+        "survey_year": scored_year,
+        "is_of_the_report": scored_year == year,
+        "scored": scored.height,
+        "states": scored["state_code"].n_unique(),
+        "places": first["look_first_rank"].max(),
+        "mean": scored["fall_probability"].mean(),
+        "foresees": [described_by_name(target) for target in scored["target"].drop_nulls().unique().sort()],
+        "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
+        "rows": [_to_look_at(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
+    }
+
+
+def _years_in_words(bridges: pl.DataFrame) -> pl.DataFrame:
+    from bridge_assets.models.survival.store import in_words
+    from bridge_assets.scoring.years_until_poor import COLUMNS
+
+    return in_words(bridges.rename(COLUMNS))
+
+
+def _to_look_at(row: Row, scale: float) -> Row:
+    from bridge_assets.reporting.condition.reasons import in_words
+
+    return {
+        **row,
+        "bar": row["fall_probability"] / scale,
+        "mark": min(1.0, (row["state_fall_probability"] or 0.0) / scale),
+        "reasons": in_words((row["reasons"] or [])[:REASONS_SHOWN]),
+    }
+
+
+def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
+    """The model beside its baselines, with the best value of each metric marked, and whether it wins."""
+    if not evaluation:
+        return None
+    rows = []
+    for key, (name, says) in FORECASTS.items():
+        metrics = evaluation.get(key, {})
+        if key in OPTIONAL and not known(metrics.get("auc")):
+            continue
+        rows.append(
+            {"key": key, "name": name, "says": says, "metrics": {metric: metrics.get(metric) for metric in METRICS}}
+        )
+    for metric, (_, _, higher) in METRICS.items():
+        values = [row["metrics"][metric] for row in rows if row["key"] != ORACLE and known(row["metrics"][metric])]
+        best = (max if higher else min)(values, default=None)
+        for row in rows:
+            row.setdefault("best", {})[metric] = (
+                row["key"] != ORACLE and best is not None and row["metrics"][metric] == best
+            )
+    table, model = (next(row["metrics"] for row in rows if row["key"] == key) for key in ("rating_table", "model"))
+    comparable = known(table["auc"]) and known(model["auc"])
+    return {
+        "metrics": METRICS,
+        "rows": rows,
+        "model_auc": model["auc"],
+        "table_auc": table["auc"],
+        "ranks_better": model["auc"] > table["auc"] if comparable else None,
+    }
+
+
+def drift_summary(drift: pl.DataFrame) -> Row | None:
+    """The features that drifted in the latest year compared, and how many did in each year."""
+    import polars as pl
+
+    if drift.is_empty():
+        return None
+    year = int(drift["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
+    latest = drift.filter(pl.col("survey_year") == year)
+    drifted = latest.filter("drifted").sort("statistic", "feature", descending=[True, False], nulls_last=False)
+    by_year = drift.group_by("survey_year").agg(pl.col("drifted").sum(), pl.len().alias("features")).sort("survey_year")
+    return {
+        "survey_year": year,
+        "features": latest.height,
+        "rows": _rows(drifted),
+        "by_year": _rows(by_year),
+    }
+
+
+def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | None:
+    """Rows read, loaded and rejected by survey year, and the reasons over all years."""
+    import polars as pl
+
+    from bridge_assets.nbi.delimited.records import REASONS
+
+    if ingestion.is_empty():
+        return None
+    rows = _rows(ingestion.sort("survey_year", descending=True))
+    reasons = []
+    if not rejections.is_empty():
+        counted = (
+            rejections.group_by("reason")
+            .agg(pl.col("rejected").sum())
+            .sort("rejected", "reason", descending=[True, False])
+        )
+        reasons = [{**row, "says": REASONS.get(row["reason"], "")} for row in _rows(counted)]
+    return {
+        "rows": rows,
+        "total": {name: sum(row[name] for row in rows) for name in ("rows_read", "loaded", "rejected")},
+        "unreconciled": [row["survey_year"] for row in rows if row["rows_read"] != row["loaded"] + row["rejected"]],
+        "reasons": reasons,
+    }
+
+
+def _rows(table: pl.DataFrame) -> list[Row]:
+    # NaN becomes None once, here, so that everything after it knows one kind of missing.
+    import polars.selectors as cs
+
+    return table.with_columns(cs.float().fill_nan(None)).to_dicts()
+
+
+def _totals(condition_by_year: pl.DataFrame) -> list[Row]:
+    rows = [row for row in _rows(condition_by_year) if row["state_code"] == ALL_STATES]
+    return sorted(rows, key=lambda row: row["survey_year"])
+
+
+def _scored(outlook: pl.DataFrame, year: int | None) -> pl.DataFrame:
+    import polars as pl
+
+    if outlook.is_empty():
+        return outlook
+    probability = pl.col("fall_probability").fill_nan(None)
+    return outlook.with_columns(probability).filter(pl.col("survey_year") == year, probability.is_not_null())
+
+
+def _change(now: Row, before: Row | None, share: str) -> float | None:
+    if before is None or not known(now[share]) or not known(before[share]):
+        return None
+    return now[share] - before[share]

@@ -1,0 +1,36 @@
+"""From a template to a page: escaping, and the wording of figures. A name that is not there is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge_assets.reporting import wording
+
+
+def page(template: str, **values: Any) -> str:
+    """A template of `templates/` as one self-contained HTML page.
+
+    Parameters
+    ----------
+    template : str
+        Its file name.
+    values
+        What it shows. All text is escaped.
+
+    Returns
+    -------
+    str
+        HTML, UTF-8.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("bridge_assets.reporting.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(wording.FILTERS)
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,139 @@
+"""The data quality page: one HTML page that says what was read, what was not, and what is wrong with what was.
+
+Belongs here: what the page is made from and how it becomes a page, like `condition_report`. The figures of each section
+come from `quality_sections`, the small multiples from `strips`, the markup from `templates/data_quality.html`. Does not
+belong here: the counting (`data.quality`), what jumped (`data.quality_jumps`), and writing the file.
+
+The page asks nothing of a network, follows light and dark, prints, and carries no time of making: the same inputs give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bridge_assets.reporting.html.pages import page
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What the page is made from.
+
+    Attributes
+    ----------
+    summary : pl.DataFrame
+        `data.quality_measures.SUMMARY_SCHEMA`, of all survey years that were made; may be empty.
+    rejected : pl.DataFrame
+        `nbi.records.REJECTED_SCHEMA` and survey_year, of the same years.
+    provenance : mapping
+        What it was made from, for people. Shown in the order given.
+    """
+
+    summary: pl.DataFrame
+    rejected: pl.DataFrame
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
+        from bridge_assets.nbi.delimited.records import REJECTED_SCHEMA
+
+        for name, columns in {"summary": [*SUMMARY_SCHEMA], "rejected": ["survey_year", *REJECTED_SCHEMA]}.items():
+            table: pl.DataFrame = getattr(self, name)
+            if missing := [column for column in columns if column not in table.columns]:
+                raise ValueError(
+                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: give it the "
+                    "columns that QualityReport describes"
+                )
+
+
+def render_quality_page(report: QualityReport) -> str:
+    """The data quality of all survey years as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report : QualityReport
+
+    Returns
+    -------
+    str
+        HTML, UTF-8. All text from the tables, rejected lines first of all, is escaped.
+    """
+    from bridge_assets.data.quality.measures import MEASURES
+    from bridge_assets.reporting.html.charts import shares_by_year
+    from bridge_assets.reporting.html.strips import LEVEL_NAMES
+    from bridge_assets.reporting.quality import sections
+
+    shown: dict[str, object] = {
+        "sources": sections.SOURCES,
+        "measures": MEASURES,
+        "definitions": sections.definitions(),
+        "provenance": dict(report.provenance),
+        "level_names": LEVEL_NAMES,
+        "years": [],
+    }
+    if not report.summary.is_empty():
+        figures = sections.Figures(report.summary)
+        overview = sections.overview(figures)
+        flagged = [figures.share("flag", "any", year) for year in figures.years]
+        span = f"{figures.years[0]} to {figures.years[-1]}" if len(figures.years) > 1 else str(figures.latest)
+        shown |= {
+            "years": figures.years,
+            "latest": figures.latest,
+            "span": span,
+            "overview": overview,
+            "moved": sections.moved(figures),
+            "reasons": sections.rejected_lines(figures, report.rejected),
+            "flags": sections.flag_rows(figures),
+            "unknown_codes": sections.unknown_code_rows(figures),
+            "gaps": sections.missing_rows(figures),
+            "unparsed": sections.unparsed_rows(figures),
+            "states": sections.state_rows(figures),
+            "duplicates": sections.duplicate_rows(figures),
+            "flagged": shares_by_year(f"Share of records with a flag, {span}", figures.years, {"Flagged": flagged}),
+        }
+    return page("data_quality.html", **shown)
+
+
+def data_quality_html(lake: Lake, data: DataSettings) -> str:
+    """The data quality page of every survey year whose quality was counted.
+
+    Raises
+    ------
+    SourceError
+        If no survey year was counted.
+    """
+    years = lake.years("data_quality")
+    summary = lake.read_years("data_quality")
+    said = {
+        "Source": "the generated sample inventory" if data.uses_sample else data.source_folder.name,
+        "Survey years": f"{years[0]} to {years[-1]} ({len(years)})",
+        "Layouts": ", ".join(_layouts(lake, years)),
+    }
+    return render_quality_page(QualityReport(summary, lake.read_years("rejected_records", years), said))
+
+
+def _layouts(lake: Lake, years: list[int]) -> list[str]:
+    """The layouts with the years that came in them, such as `1992 (2006 to 2009, 2012)`."""
+    found: dict[str, list[int]] = {}
+    for year in years:
+        for layout in lake.note("data_quality", year)["layouts"]:
+            found.setdefault(layout, []).append(year)
+    return [f"{layout} ({_ranges(of)})" for layout, of in found.items()]
+
+
+def _ranges(years: list[int]) -> str:
+    ranges: list[list[int]] = []
+    for year in years:
+        if ranges and ranges[-1][1] == year - 1:
+            ranges[-1][1] = year
+        else:
+            ranges.append([year, year])
+    return ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in ranges)

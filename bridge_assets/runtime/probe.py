@@ -1,0 +1,182 @@
+"""The canary: a fixed batch that an endpoint must answer as the artifact itself did.
+
+Its rows are in natural units, with values missing here and there: what comes back is right only where features, scale
+and model are those of one version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bridge_assets.errors import CanaryMismatch, DeploymentError, in_one_line
+from bridge_assets.storage import write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from bridge_assets.data.features.normalization import Normalization
+
+#: Most a canary's probability may differ from the artifact's own answer. Probabilities are float32 sums over some
+#: hundred trees; another order of summation (threads, another processor) moves them by about 1e-7, another model by far
+#: more.
+CANARY_TOLERANCE = 1e-6
+
+#: Every so many rows of a probe, each feature in turn is left out: an endpoint must fill it as training did.
+_MISSING_EVERY = 8
+
+
+@dataclass(frozen=True)
+class CanaryReport:
+    """A canary that came back right.
+
+    Attributes
+    ----------
+    rows : int
+        Rows sent.
+    largest_difference : float
+        From the artifact's own answers, in probability.
+    """
+
+    rows: int
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The canary's rows and the answers they must get.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Names, in the order of the model's input.
+    rows : tuple of tuple of (float or None)
+        In natural units, as in bridge_features; None = missing.
+    answers : tuple of float
+        One a row, a probability of a fall or an expected change: what the artifact itself said when it was exported.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, shapes do not fit, or a number is not finite.
+    """
+
+    features: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]
+    answers: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        if not self.rows or len(self.rows) != len(self.answers):
+            raise ValueError(f"a probe needs rows and one answer a row, got {len(self.rows)} and {len(self.answers)}")
+        if any(len(row) != len(self.features) for row in self.rows):
+            raise ValueError(f"every row of a probe needs {len(self.features)} values, one a feature")
+        numbers = [value for row in self.rows for value in row if value is not None]
+        if not (np.isfinite(numbers).all() and np.isfinite(self.answers).all()):
+            raise ValueError("a probe with a number that is not finite compares equal to nothing")
+
+    def table(self) -> pl.DataFrame:
+        """The rows as a table of features, Float32; missing values are null."""
+        import polars as pl
+
+        return pl.DataFrame(list(self.rows), schema=dict.fromkeys(self.features, pl.Float32), orient="row")
+
+    def instances(self) -> list[dict[str, float | None]]:
+        """The rows as requests carry them: feature -> value."""
+        return [dict(zip(self.features, row, strict=True)) for row in self.rows]
+
+    def save(self, path: Path) -> Path:
+        return write_text(json.dumps(asdict(self)) + "\n", path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a probe.
+
+        Raises
+        ------
+        DeploymentError
+            If it is missing or not what `save` wrote.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls(tuple(values["features"]), tuple(tuple(row) for row in values["rows"]), tuple(values["answers"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DeploymentError(
+                "the probe cannot be read", where=path, why=in_one_line(error), do="materialise onnx_model again"
+            ) from error
+
+
+def write_probe(
+    answers_to: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
+) -> Path:
+    """Ask the artifact itself about some rows and keep what it says as the probe.
+
+    Parameters
+    ----------
+    answers_to : callable
+        Of the artifact as exported: rows of shape (n, f) on the model's scale -> answers of shape (n,).
+    normalization : Normalization
+        Of the same model version.
+    rows : np.ndarray, shape (n, f)
+        On the model's scale; a few hundred are enough. They are taken back to natural units, and one value in every
+        eighth row is left out.
+    path : Path
+        Where `probe.json` is written, atomically.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a row or an answer is not finite.
+    """
+    import numpy as np
+
+    natural: list[list[float | None]] = normalization.undo(rows).tolist()
+    for number, row in enumerate(natural[::_MISSING_EVERY]):
+        row[number % len(row)] = None
+    frozen = tuple(map(tuple, natural))
+    features = tuple(normalization.features)
+    asked = Probe(features, frozen, (0.0,) * len(frozen)).table()
+    answers = answers_to(normalization.apply(asked).select(features).to_numpy())
+    # float() of a float32 is exact, and JSON keeps a float to the last bit.
+    return Probe(features, frozen, tuple(np.asarray(answers).tolist())).save(path)
+
+
+def compare(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | str) -> CanaryReport:
+    """Compare what came back with what must come back.
+
+    Parameters
+    ----------
+    answers : array of shape (n,)
+        Answers that an endpoint gave to the probe's rows.
+    probe : Probe
+    where : Path or str
+        The endpoint, for the message.
+
+    Raises
+    ------
+    CanaryMismatch
+        If the shape is another, an answer is not a number, or one differs by more than `CANARY_TOLERANCE`.
+    """
+    import numpy as np
+
+    expected = np.asarray(probe.answers)
+    found = np.asarray(answers, dtype=np.float64)
+    do = "materialise onnx_model again, so that model and probe come from one export, and deploy it"
+    if found.shape != expected.shape:
+        why = f"The probe has {len(expected)} rows, the answer has the shape {found.shape}"
+        raise CanaryMismatch("the canary did not come back whole", where=where, why=why, do=do)
+    differences = np.abs(found - expected)
+    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: an answer that is not a number is wrong too
+    if wrong.any():
+        first = int(wrong.argmax())
+        why = (
+            f"{int(wrong.sum())} of {len(expected)} answers are not the artifact's own; row {first}: "
+            f"{found[first]:.6g} instead of {expected[first]:.6g} (tolerance {CANARY_TOLERANCE:g})"
+        )
+        raise CanaryMismatch("the canary came back wrong", where=where, why=why, do=do)
+    return CanaryReport(rows=len(expected), largest_difference=float(differences.max()))

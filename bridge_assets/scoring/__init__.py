@@ -1,0 +1,1 @@
+"""Scores of a survey year: the ranking, its reasons, and years until Poor."""

@@ -1,0 +1,223 @@
+"""Why a bridge gets its probability, or its expected change: what each feature adds to it or takes from it.
+
+Shapley values on the trees (Lundberg et al., Nature Machine Intelligence 2, 2020), by the library shap, of the float16
+forest that is served. They are exact: the base, which is the mean probability of the bridges that they are told apart
+from, and a bridge's contributions add up to its probability. A forest in float16 does not say how many training
+inspections passed each node, which the method needs to average over a feature that it leaves out; the bridges that are
+scored are counted instead, so that a contribution tells a bridge from the others of its year.
+
+A contribution says what moved the forest, not what makes a bridge deteriorate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge_assets.models.dataset.matrix import feature_matrix
+from bridge_assets.models.forest.float16_forest import Float16Forest
+from bridge_assets.models.tasks.tasks import task_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from bridge_assets.data.features.normalization import Normalization
+
+#: Reasons that a prediction carries: the largest by size.
+REASONS = 5
+
+#: Most that base and contributions may be off the probability that is served, as for ONNX (`gate.onnx_difference`).
+TOLERANCE = 1e-5
+
+#: Bridges added to every leaf: a leaf that no bridge of the year reaches would have to be divided by nothing.
+_TRACE = 1e-6
+
+#: Rows counted together: 16 million leaves reached with 1,000 trees.
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What the features add to some rows' answers.
+
+    Attributes
+    ----------
+    base : float
+        Mean answer of the rows that they are told apart from.
+    values : np.ndarray of shape (n, n_features)
+        In the unit of the answer: for a probability, 0.041 is 4.1 points.
+    """
+
+    base: float
+    values: np.ndarray
+
+    @property
+    def answers(self) -> np.ndarray:
+        """What the forest says of the rows; shape (n,)."""
+        return self.base + self.values.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """The forest of a served version, or why it cannot be asked.
+
+    Attributes
+    ----------
+    forest : Float16Forest or None
+    why_not : str
+        Empty where there is a forest.
+    """
+
+    forest: Float16Forest | None
+    why_not: str = ""
+
+    def explain(
+        self, scored: pl.DataFrame, normalization: Normalization, first: pl.Expr
+    ) -> tuple[pl.DataFrame, dict[str, Any]]:
+        """Reasons for some of the bridges of a survey year.
+
+        Parameters
+        ----------
+        scored : pl.DataFrame
+            All bridges of the year: features in natural units, `structure_key`, and the answers
+            (`Task.answer`).
+        normalization : Normalization
+            The model's scale.
+        first : pl.Expr
+            Which of them get reasons.
+
+        Returns
+        -------
+        reasons : pl.DataFrame
+            structure_key, reasons (`reasons_type`); no rows where there is no forest, or one that is not what is
+            served.
+        note : dict
+            `explained` (rows), `base_value` and `forest` (checksum), or `why_not`.
+        """
+        import numpy as np
+        import polars as pl
+
+        nothing = pl.DataFrame(schema={"structure_key": pl.String, "reasons": reasons_type()})
+        if self.forest is None:
+            return nothing, {"explained": 0, "why_not": self.why_not}
+        rows = scored.filter(first)
+        found = contributions(self.forest, normalization.apply(rows), normalization.apply(scored))
+        off = np.abs(found.answers - rows[task_of(rows).answer].to_numpy()).max(initial=0)
+        if off > TOLERANCE:
+            return nothing, {
+                "explained": 0,
+                "why_not": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers are "
+                f"{off:.6f} off",
+            }
+        told = pl.DataFrame({"structure_key": rows["structure_key"], "reasons": _reasons(rows, found, self.forest)})
+        return told, {"explained": rows.height, "base_value": found.base, "forest": self.forest.checksum}
+
+
+def reasons_type() -> pl.DataType:
+    """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 points), largest first."""
+    import polars as pl
+
+    return pl.List(pl.Struct({"feature": pl.String, "value": pl.Float32, "contribution": pl.Float32}))
+
+
+def contributions(forest: Float16Forest, rows: Any, among: Any) -> Contributions:
+    """Shapley values of the forest's answer: the probability of a fall, or the value of a regression.
+
+    Parameters
+    ----------
+    forest : Float16Forest
+    rows : array of shape (n, n_features) or DataFrame
+        Normalised features of the rows that are explained.
+    among : array of shape (m, n_features) or DataFrame
+        Normalised features of the rows that they are told apart from; `rows` may be among them.
+
+    Raises
+    ------
+    FeatureError
+        See `matrix.feature_matrix`.
+    """
+    import numpy as np
+
+    matrix = feature_matrix(rows, forest.features)
+    reference = feature_matrix(among, forest.features)
+    if not len(matrix) or not len(reference):
+        return Contributions(0.0, np.zeros(matrix.shape))
+    from shap import TreeExplainer
+
+    # shap takes trees as arrays; their values are shares of the mean over the trees, so that its sum is the forest's.
+    explainer: Any = TreeExplainer(
+        {"trees": list(_trees(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
+        feature_perturbation="tree_path_dependent",
+    )
+    values = explainer.shap_values(matrix, check_additivity=False)
+    return Contributions(float(explainer.expected_value[0]), values)
+
+
+def _trees(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    import numpy as np
+
+    nodes, weights = forest.nodes, _weights(forest, reference)
+    values = np.zeros(len(nodes.left))
+    values[nodes.is_leaf] = _answer(forest)[nodes.leaf[nodes.is_leaf]] / forest.n_trees
+    for root, size in zip(nodes.roots, forest.tree_nodes, strict=True):
+        tree = slice(root, root + size)
+        is_leaf = nodes.is_leaf[tree]
+        left = np.where(is_leaf, -1, nodes.left[tree] - root)
+        yield {
+            "children_left": left,
+            "children_right": np.where(is_leaf, -1, left + 1),
+            "children_default": left,  # where a missing value would go; there are none
+            "features": np.where(is_leaf, -1, nodes.feature[tree]),
+            "thresholds": np.where(is_leaf, 0.0, nodes.threshold[tree]).astype(np.float64),
+            "values": values[tree, None],
+            "node_sample_weight": weights[tree],
+        }
+
+
+def _answer(forest: Float16Forest) -> np.ndarray:
+    """The answer at each leaf: the probability of a fall, or the value."""
+    import numpy as np
+
+    if forest.task == "regressor":
+        return forest.leaf[:, 0].astype(np.float64)
+    falls = [column for column, label in enumerate(forest.classes) if label == 1]
+    return forest.leaf[:, falls[0]].astype(np.float64) if falls else np.zeros(len(forest.leaf))
+
+
+def _weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
+    """How many of the rows pass each node."""
+    import numpy as np
+
+    nodes = forest.nodes
+    weights = np.where(nodes.is_leaf, _TRACE, 0.0)
+    for start in range(0, len(reference), _BLOCK):
+        reached = (forest.apply(reference[start : start + _BLOCK]) + nodes.roots).ravel()
+        weights += np.bincount(reached, minlength=len(weights))
+    levels, level = [], nodes.roots
+    while (inner := level[~nodes.is_leaf[level]]).size:
+        levels.append(inner)
+        level = np.concatenate([nodes.left[inner], nodes.left[inner] + 1])
+    for inner in reversed(levels):
+        weights[inner] = weights[nodes.left[inner]] + weights[nodes.left[inner] + 1]
+    return weights
+
+
+def _reasons(rows: pl.DataFrame, found: Contributions, forest: Float16Forest) -> pl.Series:
+    import numpy as np
+    import polars as pl
+
+    largest = np.argsort(-np.abs(found.values), axis=1, kind="stable")[:, :REASONS]
+    natural = rows.select(forest.features).rows()
+    return pl.Series(
+        "reasons",
+        [
+            [
+                {"feature": forest.features[each], "value": natural[row][each], "contribution": found.values[row, each]}
+                for each in columns
+            ]
+            for row, columns in enumerate(largest.tolist())
+        ],
+        dtype=reasons_type(),
+    )

@@ -1,0 +1,143 @@
+"""Settings from a YAML file under environment variables: reading, and what is said of a wrong value.
+
+Belongs here: what every configuration file shares. Does not belong here: a setting.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from bridge_assets.errors import SettingsError
+
+#: Set to use another configuration folder than `configs/` beside the package or in the working directory.
+CONFIG_FOLDER_VARIABLE = "BRIDGE_ASSETS_CONFIGS"
+
+
+def project_folder() -> Path:
+    """The folder that relative paths of the configuration start from: the one that holds `configs/`."""
+    return config_folder().parent
+
+
+def config_folder() -> Path:
+    """The folder of the yaml files: `BRIDGE_ASSETS_CONFIGS`, else `configs/` here, else beside the package."""
+    if named := os.environ.get(CONFIG_FOLDER_VARIABLE):
+        return Path(named).absolute()
+    for folder in (Path.cwd(), Path(__file__).parents[2]):
+        if (folder / "configs" / "data_config.yaml").is_file():
+            return folder / "configs"
+    return Path.cwd() / "configs"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class YamlSettings(BaseSettings):
+    """Environment over file over default."""
+
+    file: ClassVar[str]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read `configs/<file>` and the environment.
+
+        Raises
+        ------
+        SettingsError
+            Names the file or the variable, the key, what was found and what was expected.
+        """
+        path = config_folder() / cls.file
+        values = _read_yaml(path)
+        _refuse_unknown_variables(cls)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, path, cls)) from None
+
+    @classmethod
+    def place_of(cls, *keys: str) -> str:
+        """Where the value below these keys is decided, for whoever wants to change it: the environment variable that is
+        set, or the file and the line.
+        """
+        variable = cls.model_config.get("env_prefix", "") + "__".join(keys).upper()
+        if variable in os.environ:
+            return f"environment variable {variable}"
+        path, line = config_folder() / cls.file, None
+        node = yaml.compose(path.read_text(encoding="utf-8")) if path.is_file() else None
+        for key in keys:
+            below = node.value if isinstance(node, yaml.MappingNode) else []
+            line, node = next(((name.start_mark.line + 1, at) for name, at in below if name.value == key), (None, None))
+        return f"{path}, line {line}" if line else f"{path}, a new line below {' and '.join(keys[:-1])}"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}  # every value has a default
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected keys with values, found {type(values).__name__}")
+    return values
+
+
+def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
+    # pydantic-settings ignores a variable that matches no field: a misspelt one would do nothing, without a word.
+    prefix = settings.model_config.get("env_prefix", "")
+    for variable in sorted(os.environ):
+        if not variable.upper().startswith(prefix):
+            continue
+        model: type[BaseModel] | None = settings
+        for key in variable.upper().removeprefix(prefix).split("__"):
+            fields = {name.upper(): field for name, field in model.model_fields.items()} if model else {}
+            if key not in fields:
+                known = ", ".join(sorted(fields)) or "nothing below it"
+                raise SettingsError(
+                    f"environment variable {variable}: {key} is no key of {settings.file} there. Expected: {known}"
+                )
+            annotation = fields[key].annotation
+            model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _explain(error: ValidationError, path: Path, settings: type[YamlSettings]) -> str:
+    lines = []
+    for problem in error.errors():
+        keys = [str(part) for part in problem["loc"]]
+        variable = settings.model_config.get("env_prefix", "") + "__".join(keys).upper()
+        where = f"environment variable {variable}" if variable in os.environ else str(path)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_siblings(settings, keys))}")
+        else:
+            key = ".".join(keys) or "the file as a whole"
+            lines.append(f"{where}: {key}: {problem['msg']}, found {problem['input']!r}")
+    return "\n".join(lines)
+
+
+def _siblings(settings: type[BaseModel], keys: list[str]) -> list[str]:
+    there: Any = settings
+    for key in keys[:-1]:
+        if get_origin(there) is dict:
+            there = get_args(there)[1]
+        elif isinstance(there, type) and issubclass(there, BaseModel):
+            there = there.model_fields[key].annotation
+    return sorted(there.model_fields) if isinstance(there, type) and issubclass(there, BaseModel) else []

@@ -1,0 +1,192 @@
+"""`data_config.yaml`: where survey files come from and where everything made from them is kept."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from bridge_assets.settings.base import Strict, YamlSettings, project_folder
+
+FIRST_NBI_YEAR = 1992
+
+#: From 2026 on FHWA publishes the inventory as JSON (SNBI).
+LAST_DELIMITED_YEAR = 2025
+
+
+class SurveyYears(Strict):
+    """The survey years that have a partition."""
+
+    first: int | None = Field(
+        default=None,
+        ge=FIRST_NBI_YEAR,
+        description="Empty = the first year in the source; 1992 for a remote folder, which is not listed at load.",
+    )
+    last: int | None = Field(
+        default=None,
+        ge=FIRST_NBI_YEAR,
+        description="Empty = 2025, or the last year in the source; the last of the catalogue for `fhwa`.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.first is not None and self.last < self.first:
+            raise ValueError(f"last ({self.last}) must not be before first ({self.first})")
+        return self
+
+
+class SampleSettings(Strict):
+    """The generated inventory that stands in for real files."""
+
+    structures: int = Field(default=6000, ge=50, le=50_000)
+    first_year: int = Field(default=2006, ge=FIRST_NBI_YEAR)
+    last_year: int = Field(default=2025, le=LAST_DELIMITED_YEAR)
+    seed: int = Field(default=490409, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last_year < self.first_year:
+            raise ValueError(f"last_year ({self.last_year}) must not be before first_year ({self.first_year})")
+        return self
+
+
+def _words(value: Any) -> Any:
+    """`AL, MA` and `[AL, MA]` are the same, so that an environment variable needs no brackets."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Sha256Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12,64}$")]
+_State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class NationalFile(Strict):
+    """What is known of the national file of one survey year. Each value may be left out: it is then not compared."""
+
+    rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
+    columns: int | None = Field(default=None, ge=1)
+    zip: _Sha256 | None = Field(default=None, description="SHA-256 of the archive.")
+    member: _Sha256 | None = Field(default=None, description="SHA-256 of the one text file in it.")
+
+
+class FhwaSettings(Strict):
+    """The catalogue of what FHWA publishes, for `source: fhwa`.
+
+    `{year}` stands for 2016, `{yy}` for 16, `{state}` for AL in the addresses.
+    """
+
+    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Postal codes: state files are taken. Empty: national files are."
+    )
+    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Revised files that may be used: the first 12 or more digits of their SHA-256."
+    )
+    state_address: str = "https://www.fhwa.dot.gov/bridge/nbi/{year}/delimited/{state}{yy}.txt"
+    national_address: dict[int, str] = Field(
+        default={
+            1992: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronlyonefile.zip",
+            2018: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronefiledel.zip",
+        },
+        description="First survey year -> the address from that year on.",
+    )
+    catalogue: dict[Annotated[int, Field(ge=FIRST_NBI_YEAR)], NationalFile] = Field(
+        default={}, description="The survey years there are. The years that ship stand in data_config.yaml."
+    )
+
+    @model_validator(mode="after")
+    def _addresses_are_patterns(self) -> Self:
+        for address in (self.state_address, *self.national_address.values()):
+            try:
+                address.format(year=2016, yy="16", state="AL")
+            except (KeyError, IndexError, ValueError):
+                raise ValueError(f"{address}: only {{year}}, {{yy}} and {{state}} can stand in an address") from None
+            if not address.startswith(("https://", "http://")):
+                raise ValueError(f"{address}: an address begins with https://")
+        return self
+
+
+class DataSettings(YamlSettings):
+    """`data_config.yaml`: where survey files come from and where everything made from them lies."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_ASSETS_DATA__", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    file: ClassVar[str] = "data_config.yaml"
+
+    source: str = Field(
+        default="sample",
+        description="`sample`, `fhwa`, a folder of survey files, or the address of one (s3://, gs://, abfs://).",
+    )
+    home: Path = Field(default=Path("var"), description="Folder of everything the platform makes.")
+    survey_years: SurveyYears = SurveyYears()
+    sample: SampleSettings = SampleSettings()
+    fhwa: FhwaSettings = FhwaSettings()
+    sheet: str = Field(default="{home}/reports/bridge_outlook.csv", description="Where looker_sheet is written.")
+
+    @property
+    def uses_sample(self) -> bool:
+        return self.source == "sample"
+
+    @property
+    def source_kind(self) -> Literal["sample", "folder", "fhwa", "remote"]:
+        """What `source` is. A local folder that is called fhwa is written `./fhwa`."""
+        if self.source in ("sample", "fhwa"):
+            return self.source  # type: ignore[return-value]
+        return "remote" if "://" in self.source else "folder"
+
+    @cached_property
+    def home_folder(self) -> Path:
+        return (project_folder() / self.home).absolute()
+
+    @property
+    def source_folder(self) -> Path:
+        """The folder in which survey files lie; for `fhwa` and remote folders, the one that holds their copies."""
+        match self.source_kind:
+            case "sample":
+                return self.sample_folder
+            case "folder":
+                return (project_folder() / self.source).absolute()
+            case _:
+                return self.downloads_folder
+
+    @property
+    def downloads_folder(self) -> Path:
+        """Copies of remote survey files. They are kept: a revised file never replaces one."""
+        return self.home_folder / "downloads"
+
+    @property
+    def sample_folder(self) -> Path:
+        return self.home_folder / "sample"
+
+    @property
+    def oracle_file(self) -> Path:
+        """The sample's true fall probabilities; beside the source folder, since no source holds them."""
+        return self.home_folder / "sample_oracle.parquet"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of the Parquet tables, one folder a table."""
+        return self.home_folder / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home_folder / "warehouse.duckdb"
+
+    @property
+    def models_folder(self) -> Path:
+        return self.home_folder / "models"
+
+    @property
+    def endpoint_folder(self) -> Path:
+        return self.home_folder / "endpoints" / "local"
+
+    @property
+    def reports_folder(self) -> Path:
+        return self.home_folder / "reports"
+
+    @property
+    def sheet_path(self) -> str:
+        return self.sheet.format(home=self.home_folder)

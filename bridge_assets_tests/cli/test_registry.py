@@ -1,0 +1,52 @@
+"""`bridge-assets registry`: push, pull and plan from a shell."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner, Result
+from support.model_versions import NAME, bytes_of
+
+from bridge_assets.cli import main
+from bridge_assets.registry.folder_registry import FolderRegistry
+from bridge_assets.registry.open_registry import open_registry
+
+
+def shell(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["registry", *arguments])
+
+
+@pytest.fixture
+def shelf(candidates, tmp_path) -> FolderRegistry:
+    registry = FolderRegistry(tmp_path / "shelf", NAME)
+    registry.point("champion", registry.store(candidates[0]))
+    return registry
+
+
+def test_a_version_is_planned_pushed_and_promoted(shelf, candidates, tmp_path):
+    there = str(tmp_path / "there")
+    planned = shell("plan", "--registry", shelf.address, "--to", there)
+    assert planned.output.startswith(f"copy {candidates[0].version} (champion): ")
+    pushed = shell("push", "champion", "--registry", shelf.address, "--to", there, "--promote")
+    assert pushed.exit_code == 0, pushed.output
+    assert "every file compared. It is the champion there now." in pushed.output
+    assert open_registry(there, NAME).aliases()["champion"].version == candidates[0].version
+    assert "was there already" in shell("push", "champion", "--registry", shelf.address, "--to", there).output
+
+
+def test_without_an_address_this_side_is_the_platforms_own(shelf, candidates, project, empty_database):
+    (project / "var").mkdir()
+    (project / "var" / "mlflow.db").write_bytes(empty_database.read_bytes())
+    pulled = shell("pull", "champion", "--from", shelf.address)
+    assert pulled.exit_code == 0, pulled.output
+    [registered] = open_registry(f"sqlite:///{project / 'var' / 'mlflow.db'}", NAME).versions()
+    assert registered.version == candidates[0].version
+    there = {path.name: path.read_bytes() for path in (project / "var" / "mlartifacts").rglob("*") if path.is_file()}
+    assert bytes_of(candidates[0].folder).items() <= there.items()
+
+
+def test_what_is_refused_is_a_message_and_not_a_trace(shelf, tmp_path):
+    refused = shell("push", "nothing", "--registry", shelf.address, "--to", str(tmp_path / "there"))
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: ")
+    assert "no version or alias 'nothing'" in refused.output
+    assert shell("plan", "--registry", shelf.address).exit_code == 2

@@ -1,0 +1,168 @@
+"""Plain, gzip and zip give the same bytes; what cannot be trusted is refused by name."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.nbi_files import nbi_text
+
+from bridge_assets.data.reading.archives import RATIO_FROM, opened
+from bridge_assets.errors import SourceError
+
+TEXT = nbi_text(2019, [{"STRUCTURE_NUMBER_008": str(number)} for number in range(200)]).encode()
+
+
+def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def content(path: Path) -> tuple[str, bytes]:
+    with opened(path) as source:
+        return source.name, source.file.read()
+
+
+def refused(path: Path, says: str) -> None:
+    with pytest.raises(SourceError, match=says) as raised:
+        content(path)
+    assert str(path) in str(raised.value)
+    assert "What to do" in str(raised.value)
+
+
+def test_what_is_packed_is_known_by_its_bytes_not_by_its_name(tmp_path: Path) -> None:
+    for name, data in (("plain.zip", TEXT), ("packed.txt", gzip.compress(TEXT))):
+        (tmp_path / name).write_bytes(data)
+        assert content(tmp_path / name) == (name, TEXT)
+    assert content(zipped(tmp_path / "2019.csv", {"AK19.txt": TEXT})) == ("2019.csv/AK19.txt", TEXT)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_the_one_delimited_member_is_taken_whatever_lies_beside_it(tmp_path: Path, compression: int) -> None:
+    members = {
+        "2018/": b"",
+        "2018/fluna_991992-20160919110712.txt": TEXT,
+        "2018/readme.txt": b"What this is, and what it is not\n",
+        "__MACOSX/2018/._fluna.txt": TEXT,
+        "2018/.hidden.csv": TEXT,
+        "layout.pdf": b"%PDF-1.4",
+    }
+    name, data = content(zipped(tmp_path / "2018.zip", members, compression))
+    assert (name, data) == ("2018.zip/2018/fluna_991992-20160919110712.txt", TEXT)
+
+
+def test_the_suffix_of_the_member_does_not_matter(tmp_path: Path) -> None:
+    assert content(zipped(tmp_path / "a.zip", {"HWYBRIDGES": TEXT, "notes.txt": b"none"}))[0] == "a.zip/HWYBRIDGES"
+
+
+def test_a_path_that_leads_out_of_the_archive_leads_nowhere(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    assert content(zipped(folder / "a.zip", {"../../out.txt": TEXT}))[1] == TEXT
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({}, "no delimited files.*It holds nothing"),
+        ({"a.pdf": b"%PDF"}, r"no delimited files.*'a\.pdf'"),
+        ({"AK19.txt": TEXT, "AL19.txt": TEXT}, r"2 delimited files.*'AK19\.txt', 'AL19\.txt'"),
+        ({f"{number}.txt": TEXT for number in range(12)}, "12 delimited files.* and 4 more"),
+        ({"inner.zip": b"PK\x03\x04" + bytes(50)}, "unpack the archive in it"),
+    ],
+)
+def test_an_archive_without_or_with_several_delimited_files_is_refused(
+    tmp_path: Path, members: dict[str, bytes], says: str
+) -> None:
+    refused(zipped(tmp_path / "a.zip", members), f"(?s){says}")
+
+
+def test_an_archive_in_a_gzip_is_refused(tmp_path: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("AK19.txt", TEXT)
+    for data in (inner.getvalue(), gzip.compress(TEXT)):
+        (tmp_path / "a.gz").write_bytes(gzip.compress(data))
+        refused(tmp_path / "a.gz", "an archive in an archive")
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    data = bytearray(zipped(tmp_path / "a.zip", {"AK19.txt": TEXT}).read_bytes())
+    data[6] |= 1  # the flag in the local header
+    data[data.rfind(b"PK\x01\x02") + 8] |= 1  # and in the directory
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path / "a.zip", "is encrypted")
+
+
+def test_a_checksum_that_is_wrong_is_damage_though_every_byte_was_read(tmp_path: Path) -> None:
+    data = bytearray(zipped(tmp_path / "a.zip", {"AK19.txt": TEXT}, zipfile.ZIP_STORED).read_bytes())
+    data[data.find(b"BEAR CREEK", 20_000)] ^= 1
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path / "a.zip", "archive is damaged.*CRC")
+    packed = bytearray(gzip.compress(TEXT))
+    packed[-8] ^= 1
+    (tmp_path / "a.gz").write_bytes(packed)
+    refused(tmp_path / "a.gz", "archive is damaged.*CRC")
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.6, 0.99])
+def test_what_was_cut_is_damaged(tmp_path: Path, kept: float) -> None:
+    for name, data in (
+        ("a.gz", gzip.compress(TEXT)),
+        ("a.zip", zipped(tmp_path / "whole.zip", {"AK19.txt": TEXT}).read_bytes()),
+    ):
+        (tmp_path / name).write_bytes(data[: int(len(data) * kept)])
+        refused(tmp_path / name, "archive is damaged")
+
+
+def _bomb(path: Path, size: int, claimed: int) -> Path:
+    """A zip whose member expands to `size` bytes and claims another size in both headers."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    line = b"STRUCTURE_NUMBER_008,A" + b"," * 1000 + b"\n"
+    whole = line + b"," * (size - len(line))
+    packed, crc = packer.compress(whole) + packer.flush(), zlib.crc32(whole)
+    name = b"AK19.txt"
+    fields = (20, 0, 8, 0, 0, crc, len(packed), claimed, len(name), 0)
+    local = b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", *fields) + name + packed
+    central = b"PK\x01\x02" + struct.pack("<HHHHHHIIIHHHHHII", 20, *fields, 0, 0, 0, 0, 0) + name
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
+    path.write_bytes(local + central + end)
+    return path
+
+
+def test_a_file_that_expands_beyond_the_limits_is_refused(tmp_path: Path) -> None:
+    size = RATIO_FROM + (1 << 20)
+    refused(_bomb(tmp_path / "declared.zip", size, size), "expands beyond the limit")
+    refused(_bomb(tmp_path / "huge.zip", 4_000, 3 << 30), "expands beyond the limit")
+    (tmp_path / "read.gz").write_bytes(gzip.compress(b"," * size))
+    refused(tmp_path / "read.gz", "expands beyond the limit")
+
+
+def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+    refused(_bomb(tmp_path / "less.zip", 2 << 20, 100_000), "archive is damaged")
+    refused(_bomb(tmp_path / "more.zip", 20_000, 1 << 20), "archive is damaged.*1048576 bytes announced, 20000 found")
+
+
+def test_what_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
+    refused(tmp_path / "none.zip", "is not there")
+    refused(tmp_path, "cannot be opened")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(max_size=2000))
+def test_any_bytes_come_back_through_gzip_and_zip(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.mktemp("packed")
+    data = b"structure_number,\n" + data
+    (folder / "a.gz").write_bytes(gzip.compress(data))
+    assert content(folder / "a.gz")[1] == data
+    assert content(zipped(folder / "a.zip", {"a.txt": data}))[1] == data

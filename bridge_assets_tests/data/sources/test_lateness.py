@@ -1,0 +1,31 @@
+"""A survey year is late from the first of July of the next year on."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from bridge_assets.data.sources.lateness import GRACE, LATE_FROM, PUBLISHED_BY, due_survey_year, lateness
+
+
+@pytest.mark.parametrize(
+    ("today", "due"), [("2026-01-01", 2024), ("2026-06-30", 2024), ("2026-07-01", 2025), ("2026-12-31", 2025)]
+)
+def test_a_year_is_due_two_weeks_after_its_publication(today: str, due: int) -> None:
+    assert due_survey_year(datetime.date.fromisoformat(today)) == due
+
+
+def test_the_grace_is_the_time_between_publication_and_lateness() -> None:
+    assert datetime.date(2026, *PUBLISHED_BY) + GRACE == datetime.date(2026, *LATE_FROM)
+
+
+def test_what_is_late_is_said_with_its_dates() -> None:
+    today = datetime.date(2026, 11, 25)
+    assert lateness([2024, 2025], today) is None
+    said = lateness([2019, 2024], today)
+    assert said is not None
+    assert "survey year 2025 is late" in said
+    assert "15 June 2026" in said
+    assert "the latest one here is 2024" in said
+    assert "none is here" in (lateness([], today) or "")

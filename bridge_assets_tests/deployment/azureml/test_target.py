@@ -1,0 +1,459 @@
+"""An endpoint of Azure ML: the SDK asks Azure's own addresses, and `providers.azureml_server` answers for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from importlib.util import find_spec
+
+import pytest
+from providers.azureml_server import GROUP, SUBSCRIPTION, WORKSPACE, Azure, azure_server
+from support.local_endpoint import change_a_byte
+
+from bridge_assets.deployment.azureml.target import AzureMLEndpoint, deploy_model_azureml
+from bridge_assets.deployment.azureml.workspace import Patience, Workspace
+from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.tags import OWNER, tags_of
+from bridge_assets.deployment.core.target import Standing, deploy, rollback
+from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfigured, NotOurs
+from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings
+
+pytestmark = pytest.mark.skipif(not find_spec("azure"), reason="the extra [azure] is not installed")
+
+ENDPOINT = "/onlineEndpoints/bridge-fall"
+MODEL = "/models/bridge-fall/versions"
+IMAGE = "bridges.azurecr.io/serve:1"
+
+
+@pytest.fixture(scope="session")
+def subscription(tmp_path_factory) -> Iterator[tuple[Azure, dict[str, str]]]:
+    with azure_server(tmp_path_factory.mktemp("azure")) as running:
+        yield running
+
+
+@pytest.fixture
+def azure(subscription, monkeypatch) -> Azure:
+    """A fresh subscription, and nothing in the environment that leads to a real one."""
+    azure, variables = subscription
+    azure.reset()
+    for name in [name for name in os.environ if name.upper().startswith(("AZURE", "MSI_", "IDENTITY_"))]:
+        monkeypatch.delenv(name)
+    for name in ("https_proxy", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return azure
+
+
+@pytest.fixture
+def target(azure, tmp_path) -> AzureMLEndpoint:
+    settings = AzureMLSettings(
+        subscription_id=SUBSCRIPTION, resource_group=GROUP, workspace=WORKSPACE, image=IMAGE, instances=2
+    )
+    return patient(AzureMLEndpoint.from_settings(EnvironmentSettings(azureml=settings), tmp_path / "locks"))
+
+
+@cache
+def workspace(operation: float, settle: float) -> Workspace:
+    """One client for many tests."""
+    return Workspace(SUBSCRIPTION, GROUP, WORKSPACE, Patience(operation, poll=0, backoff=0, settle=settle))
+
+
+def patient(target: AzureMLEndpoint, operation: float = 60, settle: float = 0) -> AzureMLEndpoint:
+    """Looks again without a pause, for so many seconds."""
+    return replace(target, workspace=workspace(operation, settle))
+
+
+@pytest.fixture
+def bundles(candidates, target) -> list[Bundle]:
+    return [bundle_of(candidate).under(target.terms) for candidate in candidates]
+
+
+@pytest.fixture(scope="session")
+def saved() -> list:
+    """The subscription once the first version answers."""
+    return []
+
+
+@pytest.fixture
+def answering(azure, target, bundles, saved) -> None:
+    """The first version answers."""
+    if saved:
+        azure.restore(saved[0])
+    else:
+        deploy(target, bundles[0])
+        saved.append(azure.save())
+        azure.changes.clear()
+
+
+def assert_answers(azure: Azure, target: AzureMLEndpoint, bundles: list[Bundle], uploaded: int = 0) -> None:
+    """The last of these has all the traffic and is all that costs something; the trail is of these. `uploaded`:
+    archives that were not registered.
+    """
+    slots = [bundle.slot for bundle in bundles]
+    assert target.standing() == Standing(tuple(slots), frozenset(slots[-1:]))
+    assert azure.resources[ENDPOINT]["properties"]["traffic"] == {slots[-1]: 100}
+    assert {path for path in azure.resources if path.startswith(MODEL)} == {f"{MODEL}/{slot}" for slot in slots}
+    assert len(azure.store.blobs) == len(slots) + uploaded
+    assert target.ask(bundles[-1].probe, None).tolist() == pytest.approx(bundles[-1].probe.answers, abs=1e-6)
+
+
+def test_a_version_is_placed_beside_what_runs_asked_by_name_and_given_the_traffic(azure, target, bundles):
+    assert target.standing() == Standing()
+    first = deploy(target, bundles[0])
+    assert first.address == target.address == "https://bridge-fall.eastus.inference.ml.azure.com/score"
+    assert (first.version, first.previous, first.removed) == (bundles[0].version, None, ())
+    azure.changes.clear()
+    azure.resources[ENDPOINT]["tags"]["cost-center"] = "bridges"
+    second = deploy(target, bundles[1])
+    old, new = bundles[0].slot, bundles[1].slot
+    assert (second.previous, second.removed) == (bundles[0].version, (f"deployment {old}",))
+    assert [change for change in azure.changes if "environments" not in change] == [
+        f"PUT {MODEL}/{new}",
+        f"PUT {ENDPOINT}/deployments/{new}",
+        f"PUT {ENDPOINT}",  # traffic and trail in one
+        f"DELETE {ENDPOINT}/deployments/{old}",
+    ]
+    assert azure.resources[ENDPOINT]["tags"] == tags_of("bridge-assets", (old, new)) | {"cost-center": "bridges"}
+    made = azure.resources[f"{ENDPOINT}/deployments/{new}"]
+    assert (made["properties"]["instanceType"], made["sku"]["capacity"]) == ("Standard_DS3_v2", 2)
+    assert_answers(azure, target, bundles[:2])
+
+
+def test_deploying_the_same_again_changes_nothing(azure, target, bundles, answering):
+    azure.changes.clear()
+    assert deploy(target, bundles[0]).removed == ()
+    assert azure.changes == []
+
+
+@pytest.mark.parametrize("store", ["Sas", "AccountKey", "None"])
+def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles, answering, store):
+    azure.store.opens_by = store
+    by_version = {bundle.version: bundle for bundle in bundles}
+    deploy(target, bundles[1])
+    back = rollback(target, by_version.__getitem__)
+    gone = bundles[1].slot
+    assert back.version == bundles[0].version
+    assert back.removed == (f"deployment {gone}", f"model bridge-fall, version {gone}")
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_an_archive_that_cannot_be_removed_fails_nothing_and_goes_the_next_time(
+    azure, target, bundles, answering, caplog
+):
+    azure.behind[bundles[1].slot] = bundles[0].slot
+    azure.fault("DELETE", "/LocalUpload/", 403)
+    with pytest.raises(CanaryMismatch):
+        deploy(target, bundles[1])
+    assert f"version {bundles[1].slot}, was not removed" in caplog.text
+    assert deploy(target, bundles[0]).removed == (f"model bridge-fall, version {bundles[1].slot}",)
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_a_wrong_model_behind_a_slot_takes_no_traffic(azure, target, bundles, answering):
+    before = azure.states()
+    azure.behind[bundles[1].slot] = bundles[0].slot
+    with pytest.raises(CanaryMismatch, match=f"slot {bundles[1].slot}"):
+        deploy(target, bundles[1])
+    assert azure.states() == before
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_the_front_door_may_hear_late_of_a_change_but_not_too_late(azure, target, bundles, answering):
+    azure.front_door = [bundles[0].slot] * 2
+    deploy(patient(target, settle=60), bundles[1])
+    assert azure.front_door == []
+    azure.front_door = [bundles[1].slot]
+    with pytest.raises(CanaryMismatch):
+        deploy(target, bundles[2])
+    assert_answers(azure, target, bundles[:2])
+
+
+def test_a_first_version_that_the_front_door_does_not_reach_is_taken_back(azure, target, bundles):
+    azure.front_door = ["nobody"]
+    with pytest.raises(DeploymentError, match="no deployment 'nobody'"):
+        deploy(target, bundles[0])
+    assert azure.resources[ENDPOINT]["properties"]["traffic"] == {}
+    assert target.standing() == Standing()
+    deploy(target, bundles[0])
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_a_container_that_does_not_start_is_told_with_its_last_words(azure, target, bundles, answering):
+    azure.store.corrupts = True
+    with pytest.raises(DeploymentError, match=r"crashed or terminated.*the archive is not what was deployed"):
+        deploy(target, bundles[1])
+    assert_answers(azure, target, bundles[:1])
+
+
+@pytest.mark.parametrize("stuck", [f"{ENDPOINT}$", f"{ENDPOINT}/deployments/"])
+def test_what_is_stuck_until_the_time_out_is_removed(azure, target, bundles, stuck):
+    azure.stick(stuck)
+    azure.prompt = True
+    with pytest.raises(DeploymentError, match=r"did not end in 0\.025 minutes"):
+        deploy(patient(target, operation=1.5), bundles[0])
+    assert not [path for path in azure.resources if "/deployments/" in path or path.startswith(MODEL)]
+    assert (ENDPOINT in azure.resources) == ("deployments" in stuck)  # an empty one costs nothing
+
+
+def test_a_deployment_that_cannot_be_removed_yet_is_removed_when_it_can(azure, target, bundles, answering):
+    slot = f"{ENDPOINT}/deployments/{bundles[1].slot}"
+    azure.behind[bundles[1].slot] = bundles[0].slot
+    azure.fault("DELETE", f"{slot}$", 409, "ResourceOperationInProgress")
+    with pytest.raises(CanaryMismatch):
+        deploy(target, bundles[1])
+    assert slot not in azure.resources
+
+
+# Faults on the way --------------------------------------------------------------------------------------------------
+
+SCORE = ("POST", "^/score$")
+STEPS = {
+    "looking": ("GET", f"{ENDPOINT}$"),
+    "registering": ("PUT", MODEL),
+    "starting": ("PUT", "/deployments/"),
+    "moving the traffic": ("PUT", f"{ENDPOINT}$"),
+    "asking": SCORE,
+    "removing": ("DELETE", "/deployments/"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_throttling_and_errors_that_pass_are_tried_again(azure, target, bundles, answering, step):
+    azure.fault(*STEPS[step], 429, "TooManyRequests", headers={"Retry-After": "0"})
+    azure.fault(*STEPS[step], 503, "ServiceUnavailable", times=2)
+    deploy(target, bundles[1])
+    assert azure.spent()
+    assert_answers(azure, target, bundles[:2])
+
+
+def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bundles, answering):
+    azure.fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
+    with pytest.raises(DeploymentError, match=r"placing slot .* failed.*ServiceUnavailable"):
+        deploy(target, bundles[1])
+    assert_answers(azure, target, bundles[:1])
+
+
+@pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic", "removing"])
+def test_a_connection_that_is_cut_after_the_request_was_taken(azure, target, bundles, answering, step):
+    azure.fault(*STEPS[step], done=True)
+    try:
+        deploy(target, bundles[1])
+    except DeploymentError:  # Azure refuses the second try where the first goes on
+        assert_answers(azure, target, bundles[:1])
+        deploy(target, bundles[1])
+    assert azure.spent()
+    assert_answers(azure, target, bundles[:2])
+
+
+def test_a_connection_that_is_cut_while_the_endpoint_is_made(azure, target, bundles):
+    azure.fault("PUT", f"{ENDPOINT}$", done=True)
+    with pytest.raises(DeploymentError, match="in progress"):
+        deploy(target, bundles[0])
+    assert ENDPOINT not in azure.resources
+    deploy(target, bundles[0])
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_killed_once_the_endpoint_is_made_and_again_is_the_end(azure, target, bundles):
+    azure.vanish_after(1)
+    with pytest.raises(DeploymentError):
+        deploy(target, bundles[0])
+    azure.come_back()
+    assert list(azure.states()[ENDPOINT][0]) == [OWNER]
+    deploy(target, bundles[0])
+    assert_answers(azure, target, bundles[:1])
+
+
+def test_killed_after_any_change_one_version_answers_and_again_is_the_end(azure, target, bundles, answering):
+    old, new = (bundle.slot for bundle in bundles[:2])
+    before = azure.save()
+    deploy(target, bundles[1])
+    changes = len(azure.changes)
+    assert changes == 5
+    for change in range(1, changes):
+        azure.restore(before)
+        azure.vanish_after(change)
+        with pytest.raises(DeploymentError):
+            deploy(target, bundles[1])
+        azure.come_back()
+        traffic = azure.resources[ENDPOINT]["properties"]["traffic"]
+        assert traffic in ({old: 100}, {new: 100})
+        assert {f"{ENDPOINT}/deployments/{slot}" for slot in traffic} <= azure.resources.keys()
+        deploy(target, bundles[1])
+        assert_answers(azure, target, bundles[:2])
+
+
+@pytest.mark.parametrize("instances", [2, 3])
+def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure, target, bundles, answering, instances):
+    azure.vanish_after(3)
+    with pytest.raises(DeploymentError):
+        deploy(target, bundles[1])
+    azure.come_back()
+    azure.resources[ENDPOINT]["properties"]["provisioningState"] = "Failed"
+    again = replace(target, settings=target.settings.model_copy(update={"instances": instances}))
+    wanted = bundles[1].under(again.terms)
+    removed = deploy(again, wanted).removed
+    starts = [change for change in azure.changes if change.startswith(f"PUT {ENDPOINT}/deployments/m{wanted.version}")]
+    assert len(starts) == (1 if instances == 2 else 2)
+    assert any(bundles[1].slot in each for each in removed) == (instances == 3)
+    assert azure.resources[ENDPOINT]["properties"]["provisioningState"] == "Succeeded"
+    assert_answers(azure, target, [bundles[0], wanted])
+
+
+def test_leftovers_of_a_killed_deployment_are_removed_by_that_of_another_version(azure, target, bundles, answering):
+    azure.vanish_after(1)
+    with pytest.raises(DeploymentError):
+        deploy(target, bundles[1])
+    azure.come_back()
+    deployment = deploy(target, bundles[2])
+    assert deployment.removed == (f"model bridge-fall, version {bundles[1].slot}", f"deployment {bundles[0].slot}")
+    assert_answers(azure, target, [bundles[0], bundles[2]])
+
+
+# Who may -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda azure, patch: setattr(azure, "sign_in_error", "AADSTS7000222: The secret is expired."), "7000222"),
+        (lambda azure, patch: azure.fault("GET", ENDPOINT, 401, "ExpiredAuthenticationToken", 9), "ExpiredAuth"),
+        (lambda azure, patch: patch.delenv("AZURE_CLIENT_SECRET"), "EnvironmentCredential"),
+    ],
+    ids=["expired", "refused", "missing"],
+)
+def test_credentials_that_are_not_valid(azure, target, bundles, monkeypatch, spoil, said):
+    spoil(azure, monkeypatch)
+    target = replace(target, workspace=replace(target.workspace))  # who has not signed in yet
+    with pytest.raises(
+        DeploymentError, match=rf"{said}.*AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET .* az login"
+    ):
+        deploy(target, bundles[0])
+    assert azure.changes == []
+
+
+@pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic"])
+def test_what_is_forbidden_changes_nothing(azure, target, bundles, answering, step):
+    azure.fault(*STEPS[step], 403, "AuthorizationFailed")
+    with pytest.raises(DeploymentError, match=r"AuthorizationFailed.*AZURE_CLIENT_ID.*AzureML Data Scientist"):
+        deploy(target, bundles[1])
+    assert_answers(azure, target, bundles[:1], uploaded=int(step == "registering"))
+
+
+def theirs(azure: Azure, path: str, **properties) -> None:
+    azure.put(path, location="eastus", tags={"team": "roads"}, properties={"tags": {"team": "roads"}, **properties})
+
+
+@pytest.mark.parametrize("what", ["endpoint", "model", "deployment", "deployment with the traffic", "another owner's"])
+def test_a_name_that_is_somebody_elses_is_not_touched(azure, target, bundles, answering, what):
+    slot = bundles[1].slot
+    match what:
+        case "endpoint":
+            azure.reset()
+            theirs(azure, ENDPOINT)
+        case "model":
+            theirs(azure, f"{MODEL}/{slot}", modelUri="azureml://datastores/x/paths/model.pkl")
+        case "deployment":
+            theirs(azure, f"{ENDPOINT}/deployments/{slot}")
+        case "deployment with the traffic":
+            theirs(azure, f"{ENDPOINT}/deployments/roads")
+            azure.resources[ENDPOINT]["properties"]["traffic"] = {"roads": 100}
+        case _:
+            target = replace(target, owner="roads")
+    before, blobs = azure.states(), dict(azure.store.blobs)
+    azure.changes.clear()
+    with pytest.raises(NotOurs, match="is not ours"):
+        deploy(target, bundles[1])
+    assert (azure.states(), azure.store.blobs, azure.changes) == (before, blobs, [])
+
+
+def test_a_name_that_is_taken_in_the_region(azure, target, bundles):
+    azure.taken.add("bridge-fall")
+    with pytest.raises(NotOurs, match="unique within a region"):
+        deploy(target, bundles[0])
+    assert azure.changes == []
+
+
+def test_somebody_elses_deployment_and_model_stay_beside_ours(azure, target, bundles, answering):
+    theirs(azure, f"{ENDPOINT}/deployments/roads")
+    theirs(azure, f"{MODEL}/1", modelUri="azureml://datastores/x/paths/model.pkl")
+    deploy(target, bundles[1])
+    assert {f"{ENDPOINT}/deployments/roads", f"{MODEL}/1"} <= azure.resources.keys()
+    with pytest.raises(NotOurs, match="deployment roads is not ours"):
+        target.delete()
+    del azure.resources[f"{ENDPOINT}/deployments/roads"]
+    removed = target.delete()
+    assert removed == (
+        f"deployment {bundles[1].slot}",
+        "endpoint bridge-fall",
+        *(f"model bridge-fall, version {slot}" for slot in sorted(bundle.slot for bundle in bundles[:2])),
+    )
+    assert (azure.store.blobs, target.standing()) == ({}, Standing())
+    assert f"{MODEL}/1" in azure.resources
+
+
+def test_one_deployment_at_a_time(azure, target, bundles, answering):
+    with target.alone("deploying"), pytest.raises(DeploymentError, match="was refused"):
+        deploy(target, bundles[1])
+    made = azure.resources[f"{ENDPOINT}/deployments/{bundles[0].slot}"]
+    elsewhere = f"{ENDPOINT}/deployments/{bundles[1].slot}"
+    azure.put(elsewhere, **{key: made[key] for key in ("tags", "properties", "sku")})
+    azure.resources[elsewhere]["properties"]["provisioningState"] = "Creating"
+    azure.changes.clear()
+    with pytest.raises(DeploymentError, match=f"deployment {bundles[1].slot} is Creating"):
+        deploy(target, bundles[1])
+    assert azure.changes == []
+    azure.age(elsewhere)  # longer than any step of ours: left by a kill
+    deploy(target, bundles[1])
+    assert_answers(azure, target, bundles[:2])
+
+
+# Before anything is sent ---------------------------------------------------------------------------------------------
+
+
+def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, candidates, bundles):
+    change_a_byte(candidates[0].file("model.onnx"))
+    asked = azure.asked
+    with pytest.raises(DeploymentError, match=r"model\.onnx"):
+        deploy(target, bundle_of(candidates[0]))
+    assert azure.asked == asked
+    with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was looked at
+        deploy(target, bundles[0])
+    assert azure.changes == []
+
+
+def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
+    opened = partial(AzureMLEndpoint.from_settings, lock_folder=tmp_path)
+    with pytest.raises(NotConfigured) as caught:
+        opened(EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE)))
+    said = str(caught.value)
+    for name in ("SUBSCRIPTION_ID (or AZURE_SUBSCRIPTION_ID)", "RESOURCE_GROUP", "IMAGE"):
+        assert f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}" in said
+    assert "__WORKSPACE" not in said
+    assert "\n" not in said
+    assert "pip install 'bridge-assets[azure]'" in said
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
+    whole = EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE, resource_group=GROUP, image=IMAGE))
+    assert SUBSCRIPTION in opened(whole).page
+    assert "1 x Standard_DS3_v2" in opened(whole).cost
+    monkeypatch.setitem(sys.modules, "azure.ai.ml", None)
+    with pytest.raises(NotConfigured, match=r"Not installed: azure\.ai\.ml.*bridge-assets\[azure\]"):
+        opened(whole)
+
+
+def test_deploy_model_azureml_takes_the_rest_from_the_environment(azure, candidates, tmp_path, monkeypatch):
+    settings = {"SUBSCRIPTION_ID": SUBSCRIPTION, "RESOURCE_GROUP": GROUP, "WORKSPACE": WORKSPACE, "IMAGE": IMAGE}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}", value)
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
+    deployment = deploy_model_azureml(candidates[0].folder, "bridge-two", "Standard_DS3_v2")
+    assert deployment.address == "https://bridge-two.eastus.inference.ml.azure.com/score"
+    (made,) = (it for path, it in azure.resources.items() if "bridge-two/deployments/" in path)
+    assert made["properties"]["instanceType"] == "Standard_DS3_v2"
+    with pytest.raises(ValueError, match="name"):
+        deploy_model_azureml(candidates[0].folder, "Bridge_Two", "Standard_DS3_v2")

@@ -1,0 +1,238 @@
+"""Where the champion and the hold-out come from, and when there is nothing to compare on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from support.model_versions import FEATURES, make_version
+
+from bridge_assets.data.features.normalization import Normalization
+from bridge_assets.data.lake import Lake
+from bridge_assets.deployment.gate.challenge import against_champion, holdout_in_natural_units, judged_against
+from bridge_assets.deployment.gate.champion import Comparison
+from bridge_assets.deployment.gate.decision import CHAMPION
+from bridge_assets.errors import SourceError
+from bridge_assets.models.dataset.split import holdout_rows, split_at
+from bridge_assets.models.training import training_set
+from bridge_assets.registry.folder_registry import LEDGER, FolderRegistry
+from bridge_assets.registry.model_version import Candidate
+from bridge_assets.settings import DvcSettings, GateSettings, ModelSettings
+from bridge_assets.storage import write_json
+
+SETTINGS = ModelSettings()
+REGISTRY = DvcSettings()
+
+#: What the training set was made from.
+MADE_FROM = {"raw_bridges": {"2018": "r18", "2020": "r20"}, "features_digest": "f" * 12}
+
+#: The scale of the training set: natural units are twice its values, and seven.
+SCALE = Normalization(FEATURES, (0.0,) * 4, (7.0,) * 4, (2.0,) * 4)
+
+
+def natural_features() -> pl.DataFrame:
+    """Inspections with their features in natural units, and whether they fell."""
+    draw = np.random.default_rng(5)
+    rows = draw.normal(size=(6000, len(FEATURES))).astype(np.float32)
+    return pl.DataFrame(
+        {
+            "structure_key": [f"01-{number // 2:06d}" for number in range(len(rows))],
+            "survey_year": np.tile(np.array([2018, 2020], dtype=np.int16), len(rows) // 2),
+            "next_survey_year": np.tile(np.array([2020, 2022], dtype=np.int16), len(rows) // 2),
+            "fall": rows[:, 0] + draw.normal(size=len(rows)) > 0.5,
+        }
+    ).with_columns(pl.Series(name, rows[:, place]) for place, name in enumerate(FEATURES))
+
+
+def write_features(lake: Lake, year: int, table: pl.DataFrame, **note: str) -> None:
+    lake.write(
+        table.filter(pl.col("survey_year") == year).select("structure_key", "survey_year", *FEATURES),
+        "bridge_features",
+        year,
+    )
+    made_from = {"raw_bridges": MADE_FROM["raw_bridges"][str(year)], "features_digest": MADE_FROM["features_digest"]}  # type: ignore[index]
+    lake.write_note("bridge_features", year, made_from | note)
+
+
+def write_training_set(lake: Lake, table: pl.DataFrame, **made_from: Any) -> training_set.TrainingSet:
+    digest = lake.write(SCALE.apply(split_at(table, 2018, 2020, 0.3)), training_set.NAME)
+    note = {"digest": digest, "made_from": MADE_FROM | made_from, "normalization": asdict(SCALE)}
+    write_json(note, lake.table(training_set.NAME).with_suffix(".json"))
+    return training_set.read(lake)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Features of two survey years, and the training set that was made from them."""
+    made, table = Lake(tmp_path / "lake"), natural_features()
+    for year in (2018, 2020):
+        write_features(made, year, table[::-1])  # their order is another one than that of the training set
+    write_training_set(made, table)
+    return made
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
+    folder = tmp_path_factory.mktemp("versions")
+    return {"good": make_version(folder, 1), "poor": make_version(folder, 1, skill=0.05)}
+
+
+@pytest.fixture
+def candidate(versions: dict[str, Candidate], lake: Lake, tmp_path: Path) -> Candidate:
+    """The poor version, as one that was made from the training set in the lake."""
+    return with_stages(versions["poor"], tmp_path, training_set=training_set.read(lake).digest)
+
+
+def with_stages(version: Candidate, tmp_path: Path, **stages: str) -> Candidate:
+    """A copy of a version whose manifest gives other digests."""
+    copy = Candidate(tmp_path / "candidates" / version.version)
+    shutil.copytree(version.folder, copy.folder, dirs_exist_ok=True)
+    manifest = copy.manifest
+    write_json({**manifest, "stages": manifest["stages"] | stages}, copy.file("manifest.json"))
+    return copy
+
+
+def champion_in(home: Path, version: Candidate) -> FolderRegistry:
+    registry = FolderRegistry(home / "models", SETTINGS.name)
+    registry.point("champion", registry.store(version))
+    return registry
+
+
+def test_without_a_champion_there_is_nothing_to_lose(candidate, versions, lake, tmp_path):
+    assert against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS) == Comparison(
+        None, "there is no champion yet"
+    )
+    registry = FolderRegistry(tmp_path / "models", SETTINGS.name)
+    registry.point("challenger", registry.store(versions["good"]))
+    assert against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS).champion is None
+
+
+def test_both_are_asked_about_the_held_out_inspections(candidate, versions, lake, tmp_path):
+    champion_in(tmp_path, versions["good"])
+    # The scikit-learn model is not needed to ask it, so it need not be fetched.
+    (tmp_path / "models" / versions["good"].version / "model.skops").unlink()
+    found = against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS)
+    assert (found.champion, found.asked) == (versions["good"].version, True)
+    held_out = holdout_rows(training_set.read(lake).table)
+    assert (found.inspections, found.falls) == (held_out.height, int(held_out["fall"].sum()))
+    assert found.of_champion.auc > found.of_candidate.auc
+    assert len(found.problems) == 2
+
+
+def test_the_settings_of_the_gate_reach_the_comparison(candidate, versions, lake, tmp_path):
+    champion_in(tmp_path, versions["good"])
+    lenient = ModelSettings(gate=GateSettings(champion_auc_loss=1, champion_brier_loss=1))
+    assert against_champion(candidate, lake, REGISTRY, tmp_path, lenient).problems == ()
+
+
+@pytest.mark.parametrize(("decision", "problems"), [("recorded", 1), ("accept", 0)])
+def test_a_champion_whose_files_are_not_listed_is_unknown(candidate, versions, lake, tmp_path, decision, problems):
+    champion_in(tmp_path, versions["good"])
+    ledger = tmp_path / "models" / LEDGER
+    listed = json.loads(ledger.read_text())
+    listed["versions"][versions["good"].version]["files"] = {}
+    write_json(listed, ledger)
+    settings = ModelSettings(gate=GateSettings(champion_cannot_be_asked=decision))
+    found = against_champion(candidate, lake, REGISTRY, tmp_path, settings)
+    assert found.champion == str(tmp_path / "models" / versions["good"].version)
+    assert "was not registered by this version of bridge_assets: its files are not listed" in found.said
+    assert len(found.problems) == problems
+
+
+def test_a_candidate_of_another_training_set_cannot_be_compared(versions, lake, tmp_path):
+    champion_in(tmp_path, versions["good"])
+    with pytest.raises(SourceError) as caught:
+        against_champion(versions["poor"], lake, REGISTRY, tmp_path, SETTINGS)
+    assert str(caught.value) == (
+        f"{lake.table('training_set')}: model version {versions['poor'].version} was made from another training set. "
+        "It was made anew since, so that there is no hold-out to compare on. "
+        "What to do: materialise bridge_model and what follows it again."
+    )
+
+
+def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake):
+    table = natural_features()
+    expected = holdout_rows(split_at(table, 2018, 2020, 0.3)).drop("split")
+    found = holdout_in_natural_units(lake, training_set.read(lake))
+    assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", *FEATURES]
+    assert found.equals(expected)
+    assert 0 < found.height < table.height
+
+
+def test_a_regression_brings_the_change_too(lake):
+    made = write_training_set(lake, natural_features().with_columns(change=pl.lit(-1.0)), task="regression")
+    found = holdout_in_natural_units(lake, made)
+    assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", "change", *FEATURES]
+    assert found["change"].unique().to_list() == [-1.0]
+
+
+@pytest.mark.parametrize("year", [2018, 2020])
+@pytest.mark.parametrize("note", [{"raw_bridges": "anew"}, {"features_digest": "0" * 12}], ids=["records", "features"])
+def test_features_that_were_made_anew_are_not_those_of_the_training_set(lake, year, note):
+    write_features(lake, year, natural_features(), **note)
+    with pytest.raises(SourceError) as caught:
+        holdout_in_natural_units(lake, training_set.read(lake))
+    assert str(caught.value) == (
+        f"{lake.year('bridge_features', year)}: the features of {year} are not those of the training set. "
+        "They were made anew since. What to do: materialise training_set and what follows it again."
+    )
+
+
+def test_features_of_a_year_that_is_not_held_out_may_have_been_made_anew(lake):
+    table = natural_features()
+    made = write_training_set(lake, table.filter(pl.col("survey_year") == 2018))
+    write_features(lake, 2020, table, raw_bridges="anew")
+    assert holdout_in_natural_units(lake, made)["survey_year"].unique().to_list() == [2018]
+
+
+def test_a_held_out_inspection_that_has_no_features_is_left_out(lake):
+    made = training_set.read(lake)
+    gone = holdout_rows(made.table).filter(pl.col("survey_year") == 2020)["structure_key"][0]
+    before = holdout_in_natural_units(lake, made)
+    write_features(lake, 2020, natural_features().filter(pl.col("structure_key") != gone))
+    after = holdout_in_natural_units(lake, made)
+    assert after.equals(before.filter((pl.col("structure_key") != gone) | (pl.col("survey_year") != 2020)))
+    assert after.height == before.height - 1
+
+
+def test_a_structure_that_has_its_features_twice_is_an_error(lake):
+    table = natural_features()
+    write_features(lake, 2020, pl.concat([table, table]))
+    with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
+        holdout_in_natural_units(lake, training_set.read(lake))
+
+
+@pytest.mark.parametrize(
+    ("comparison", "state", "said"),
+    [
+        (Comparison("abc", "as good"), "passed", "as good"),
+        (Comparison("abc", "compared", ("AUC is worse", "Brier is worse")), "failed", "AUC is worse; Brier is worse"),
+    ],
+    ids=["not worse", "worse"],
+)
+def test_the_gate_judges_the_comparison_alone(versions, comparison, state, said):
+    started = time.time()
+    decision = judged_against(versions["poor"], comparison, "run-1")
+    [finding] = decision.findings
+    assert decision.version == versions["poor"].version
+    assert decision.open is (state == "passed")
+    assert (finding.requirement, finding.state) == (CHAMPION, state)
+    assert finding.expected == versions["poor"].stages["onnx_model"]
+    evaluation = finding.evaluation
+    assert evaluation is not None
+    assert (evaluation.detail, evaluation.run_id) == (said, "run-1")
+    assert started <= evaluation.when <= time.time()
+
+
+def test_a_version_without_an_onnx_model_is_not_let_through(versions, tmp_path):
+    [finding] = judged_against(
+        with_stages(versions["poor"], tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
+    ).findings
+    assert finding.state == "missing"

@@ -1,0 +1,230 @@
+"""The endpoint in a cluster when something goes wrong: the old version answers, and nothing paid for is left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.kubernetes_release import NAME, Bridges, bridges
+
+from bridge_assets.deployment.core.bundle import Bundle
+from bridge_assets.deployment.core.target import Standing, deploy
+from bridge_assets.errors import CanaryMismatch, DeploymentError
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Iterator[Bridges]:
+    with bridges(tmp_path, monkeypatch) as place:
+        yield place
+
+
+@pytest.fixture
+def bundles(here, candidates) -> list[Bundle]:
+    return here.bundles(candidates)
+
+
+@pytest.fixture
+def running(here, bundles) -> Bridges:
+    """A cluster where the first version answers."""
+    deploy(here.target(), bundles[0])
+    here.cluster.requests.clear()
+    here.cluster.store.changes.clear()
+    return here
+
+
+def assert_nothing_happened(here: Bridges, bundles: list[Bundle]) -> None:
+    """The first version answers, and nothing of another one is there."""
+    here.cluster.mend()
+    assert here.answers_as(bundles[0])
+    assert here.target().standing() == Standing((bundles[0].slot,), frozenset({bundles[0].slot}))
+    assert here.pods("canary") == []
+    assert here.archives() == [bundles[0].slot]
+    for kind in ("deployments", "services", "networkpolicies", "serviceaccounts"):
+        assert here.cluster.names(kind) == [NAME]
+
+
+# The API server
+
+
+def test_expired_credentials_are_said_and_nothing_is_touched(running, bundles, monkeypatch):
+    here, before = running, running.cluster.store.snapshot()
+    monkeypatch.setenv("KUBECONFIG", str(here.cluster.kubeconfig(here.folder / "old", token="expired")))
+    with pytest.raises(DeploymentError, match=r"401 Unauthorized.*log in to the cluster again: KUBECONFIG \(.*/old\)"):
+        deploy(here.target(), bundles[1])
+    assert here.cluster.store.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("denied", "said"),
+    [
+        (r"PATCH .*/horizontalpodautoscalers/", "patch horizontalpodautoscalers bridge-fall"),
+        (r"POST .*/services/.*/proxy/", "create services/proxy bridge-fall-canary-"),
+        (r"POST .*/leases", "create leases"),
+    ],
+)
+def test_what_rbac_denies_is_named_with_the_manifest_that_grants_it(running, bundles, denied, said):
+    running.cluster.fail(denied, 403, 'User "ci" cannot do this')
+    with pytest.raises(DeploymentError, match=rf"`{said}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
+        deploy(running.target(), bundles[1])
+    assert_nothing_happened(running, bundles)
+
+
+def test_throttling_is_waited_out(running, bundles):
+    running.cluster.fail(r"PATCH .*/deployments/bridge-fall\?", 429, "slow down", times=1, Retry_After="1")
+    running.cluster.fail(r"GET .*/pods", 503, "starting", times=3)
+    running.cluster.fail(r"POST .*/proxy/", 500, "a hiccup", times=2)
+    assert deploy(running.target(), bundles[1]).version == bundles[1].version
+    assert running.answers_as(bundles[1])
+
+
+def test_a_server_that_goes_on_failing_is_given_up(running, bundles):
+    running.cluster.fail(r"PATCH .*/services/bridge-fall\?(?!.*dryRun)", 503, "overloaded", times=6)
+    with pytest.raises(DeploymentError, match=r"503 .*overloaded.*it was tried 6 times"):
+        deploy(running.target(), bundles[1])
+    assert_nothing_happened(running, bundles)
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before it was made", "after it was made"])
+def test_a_connection_that_is_cut_while_something_is_made(running, bundles, done):
+    running.cluster.cut(r"PATCH .*/deployments/bridge-fall-canary-.*force=true", times=2, done=done)
+    running.cluster.cut(r"POST .*/leases", times=1, done=done)
+    assert deploy(running.target(), bundles[1]).version == bundles[1].version
+    assert running.answers_as(bundles[1])
+
+
+def test_a_connection_that_stays_cut_is_an_error_and_running_again_is_the_end(running, bundles):
+    running.cluster.cut(r"PATCH .*/deployments/bridge-fall\?(?!.*dryRun)", done=False)
+    with pytest.raises(DeploymentError, match=r"`patch deployments bridge-fall` did not come through"):
+        deploy(running.target(), bundles[1])
+    running.cluster.mend()
+    assert deploy(running.target(), bundles[1]).previous == bundles[0].version
+    assert running.answers_as(bundles[1])
+
+
+def misspelt(here: Bridges) -> None:
+    here.edit("autoscaler.yaml", lambda body: body["spec"].update(minReplica=2))
+
+
+def selecting_otherwise(here: Bridges) -> None:
+    def change(body: dict[str, Any]) -> None:
+        body["spec"]["selector"]["matchLabels"]["tier"] = body["spec"]["template"]["metadata"]["labels"]["tier"] = "x"
+
+    here.edit("deployment.yaml", change)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (misspelt, r"patch horizontalpodautoscalers bridge-fall`.*minReplica"),
+        (selecting_otherwise, r"patch deployments bridge-fall`.*selector: field is immutable"),
+    ],
+)
+def test_what_the_server_refuses_is_found_before_anything_is_made(running, bundles, change, said):
+    change(running)
+    before = running.cluster.store.snapshot()
+    with pytest.raises(DeploymentError, match=said):
+        deploy(running.target(), bundles[1])
+    assert running.cluster.store.snapshot() == before
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["nobody there", "no TLS"])
+def test_a_cluster_that_cannot_be_reached_is_named(here, bundles, address):
+    port = here.cluster.url.rpartition(":")[2]
+    here.cluster.url = address.format(port=port)
+    here.cluster.kubeconfig(here.folder / "kubeconfig")
+    with pytest.raises(DeploymentError, match=r"//127\.0\.0\.1:.*did not come through.*see whether the cluster"):
+        deploy(here.target(), bundles[0])
+
+
+def test_a_namespace_that_is_not_there_is_named(here, bundles):
+    with pytest.raises(DeploymentError, match=r"`create leases`.*404 Not Found: namespaces \"elsewhere\" not found"):
+        deploy(here.target(namespace="elsewhere"), bundles[0])
+
+
+# The pods
+
+
+def test_an_image_that_cannot_be_pulled_is_named_and_what_was_made_is_removed(running, bundles):
+    with pytest.raises(DeploymentError, match=r"canary-.*the cluster gave it up.*ImagePullBackOff.*missing/serve:1"):
+        deploy(running.target(image="missing/serve:1"), bundles[1])
+    assert_nothing_happened(running, bundles)
+
+
+def test_pods_that_never_start_are_given_up_after_the_time_that_was_set(here, bundles):
+    here.cluster.pods.unschedulable = True
+    target = replace(here.target(), wait=0.2)
+    with pytest.raises(DeploymentError, match=r"After 0\.2 s.*Unschedulable 0/3 nodes have room"):
+        deploy(target, bundles[0])
+    assert here.cluster.store.snapshot() == {}
+    assert here.archives() == []
+
+
+def test_a_container_that_ends_is_quoted(running, bundles):
+    damaged = running.folder / "damaged.tar.gz"
+    damaged.write_bytes(b"this is no archive")
+    running.serve_instead(damaged, "canary")
+    with pytest.raises(DeploymentError, match=r"CrashLoopBackOff.*exit code 2, its log ends with: .*archive"):
+        deploy(running.target(), bundles[1])
+    assert_nothing_happened(running, bundles)
+
+
+def test_a_rollout_that_gets_stuck_is_taken_back(running, bundles):
+    damaged = running.folder / "damaged.tar.gz"
+    damaged.write_bytes(b"this is no archive")
+    running.serve_instead(damaged, "live")
+    with pytest.raises(DeploymentError, match=r"the rollout of bridge-fall did not end.*2 are of what ran before"):
+        deploy(running.target(), bundles[1])
+    assert_nothing_happened(running, bundles)
+    assert running.cluster.pods.least_ready == {NAME: 2}
+
+
+@pytest.mark.parametrize("behind", ["canary", "live"])
+def test_a_wrong_model_behind_the_canary_or_the_front_door_is_taken_back(running, bundles, behind):
+    running.serve_instead(bundles[2].write(running.folder / "wrong.tar.gz"), behind)
+    with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
+        deploy(running.target(), bundles[1])
+    assert_nothing_happened(running, bundles)
+    assert running.cluster.pods.least_ready == {NAME: 2}
+
+
+def test_of_a_first_version_that_answers_wrong_nothing_is_left(here, bundles):
+    here.serve_instead(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
+    with pytest.raises(CanaryMismatch):
+        deploy(here.target(), bundles[0])
+    assert here.cluster.store.snapshot() == {}
+    assert here.archives() == []
+
+
+# Kills
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_change_leaves_a_version_answering_and_the_next_deployment_tidies_up(running, bundles):
+    here, now, number = running, bundles[0], 0
+    for number in itertools.count():
+        other, third = (bundle for bundle in bundles[:3] if bundle is not now)
+        here.cluster.deaf_after = number
+        with suppress(DeploymentError):  # the very last change gives the lease back, which may fail
+            deploy(here.target(), other)
+        if here.cluster.deaf_after >= 0:
+            break
+        here.cluster.mend()
+        assert len(here.cluster.pods.ready({"bridge-assets-role": "live"})) >= 2
+        # The same again, another one, or what answered before: each is the end of it.
+        now = (other, third, now)[number % 3]
+        assert deploy(here.target(), now).version == now.version
+        assert here.answers_as(now)
+        assert here.pods("canary") == []
+        standing = here.target().standing()
+        assert (standing.current, standing.placed) == (now.slot, {now.slot})
+        assert here.archives() == sorted(standing.trail)
+        assert len(here.cluster.names("configmaps")) == len(standing.trail)
+        for kind in ("deployments", "services", "networkpolicies"):
+            assert here.cluster.names(kind) == [NAME]
+        assert here.cluster.names("leases") == []
+    assert number > 15
+    assert here.cluster.pods.least_ready == {NAME: 2}

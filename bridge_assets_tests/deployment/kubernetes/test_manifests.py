@@ -1,0 +1,284 @@
+"""The shipped manifests are what Kubernetes takes and what the README promises; edited ones are checked before use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from support.kubernetes_release import RBAC, SHIPPED
+
+from bridge_assets.deployment.kubernetes.checks import check_release
+from bridge_assets.deployment.kubernetes.manifests import Document, read_manifests
+from bridge_assets.deployment.kubernetes.release import Release, canary_of
+from bridge_assets.errors import DeploymentError
+from bridge_assets.serve import server as serve_server
+
+Body = dict[str, Any]
+
+#: The oldest that the manifests are meant for, and the newest whose schemas are at hand.
+VERSIONS = ("1.30", "1.37")
+
+PACKAGE = {"BRIDGE_ASSETS_PACKAGE": "s3://bucket/x.tar.gz"}
+
+
+def release_of(documents: list[Document], name: str = "bridge-fall") -> Release:
+    check_release(documents)
+    return Release(tuple(documents), name, "bridge-assets", "default", "registry.example.org/serve:1")
+
+
+def release(folder: Path = SHIPPED, name: str = "bridge-fall") -> Release:
+    return release_of(read_manifests(folder, "default"), name)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return shutil.copytree(SHIPPED, tmp_path / "k8s")
+
+
+def edit(folder: Path, file: str, change: Callable[[Body], Any]) -> None:
+    body = yaml.safe_load((folder / file).read_text())
+    change(body)
+    (folder / file).write_text(yaml.safe_dump(body))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schemas_of_kubernetes_take_what_is_shipped_and_what_is_sent(version):
+    bodies = [document.body for document in read_manifests(SHIPPED, "default")]
+    bodies += yaml.safe_load_all(RBAC.read_text())
+    sent = release(name="another-name").filled("m1-2-3", PACKAGE)
+    for body in (*bodies, *sent, *canary_of(sent, "another-name-canary")):
+        assert kubernetes_validate.validate(body, version, strict=True) == version
+
+
+def test_every_kind_that_keeps_an_endpoint_up_and_closed_is_shipped():
+    assert [document.kind for document in read_manifests(SHIPPED, "default")] == [
+        "HorizontalPodAutoscaler",
+        "Deployment",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "ServiceAccount",
+        "Service",
+    ]
+
+
+def test_the_pods_may_do_nothing_but_answer():
+    deployment = next(body for body in release().objects if body["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0  # a number: a name cannot be proven not to be root
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (server,) = pod["containers"]
+    assert server["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {mount["mountPath"] for mount in server["volumeMounts"]} == {"/tmp"}
+    assert "emptyDir" in pod["volumes"][0]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= server.keys()
+    account = next(body for body in release().objects if body["kind"] == "ServiceAccount")
+    assert account["automountServiceAccountToken"] is False
+    policy = next(body for body in release().objects if body["kind"] == "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_a_pod_has_the_time_to_end_in_order():
+    pod = next(body for body in release().objects if body["kind"] == "Deployment")["spec"]["template"]["spec"]
+    said = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    closing = float(said["BRIDGE_ASSETS_CLOSING_SECONDS"])
+    assert pod["terminationGracePeriodSeconds"] > closing + serve_server._LAST_ANSWERS_SECONDS
+
+
+def test_another_name_is_one_throughout():
+    bodies = release(name="other").filled("m1-2-3", PACKAGE)
+    assert {body["metadata"]["name"] for body in bodies} == {"other"}
+    assert "bridge-fall" not in yaml.safe_dump(bodies)
+
+
+def test_no_selector_of_the_release_finds_the_canary_and_none_of_the_canary_finds_the_release():
+    bodies = release().filled("m1-2-3", PACKAGE)
+    canary = canary_of(bodies, "bridge-fall-canary")
+
+    def labels(of: list[Body]) -> Body:
+        return next(body for body in of if body["kind"] == "Deployment")["spec"]["template"]["metadata"]["labels"]
+
+    def selectors(of: list[Body]) -> list[Body]:
+        found = [body["spec"].get("selector") or body["spec"].get("podSelector") for body in of if "spec" in body]
+        return [selector.get("matchLabels", selector) for selector in found if selector]
+
+    assert len(selectors(bodies)) == 4
+    assert len(selectors(canary)) == 3
+    for mine, others in ((bodies, canary), (canary, bodies)):
+        for selector in selectors(mine):
+            assert selector.items() <= labels(mine).items()
+            assert not selector.items() <= labels(others).items()
+
+
+# Edited
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of everything in a document."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places(each, (*path, key))
+
+
+@pytest.mark.parametrize("value", [None, 7, [None], {"a": 1}], ids=repr)
+def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_line(value):
+    documents = read_manifests(SHIPPED, "default")
+    taken = 0
+    for number, document in enumerate(documents):
+        for path in [path for path in places(document.body.get("spec", {})) if path]:
+            body = deepcopy(document.body)
+            reduce(getitem, path[:-1], body["spec"])[path[-1]] = value
+            changed = [*documents]
+            changed[number] = Document(document.file, document.number, body)
+            try:
+                made = release_of(changed)
+                canary_of(made.filled("m1-2-3", PACKAGE), "canary")
+                assert made.port[1] and made.pods and made.size
+                taken += 1
+            except DeploymentError as error:
+                assert f"{document.file}, document 1" in str(error)
+                assert "\n" not in str(error)
+    assert taken > 20  # what only the cluster can judge
+
+
+def pod_of(body: Body) -> Body:
+    return body["spec"]["template"]["spec"]
+
+
+def server_of(body: Body) -> Body:
+    return pod_of(body)["containers"][0]
+
+
+WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
+    # Schemas pass these five, and a cluster says them late or never.
+    "selector": ("service.yaml", lambda b: b["spec"]["selector"].update(app="x"), "selector finds no pod.*app=x"),
+    "port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(targetPort=9090), "9090 is not opened"),
+    "volume": ("deployment.yaml", lambda b: pod_of(b).pop("volumes"), "there is no volume tmp"),
+    "name": ("deployment.yaml", lambda b: server_of(b).update(name="The_Server"), "'The_Server': this is no name"),
+    "limit": (
+        "deployment.yaml",
+        lambda b: server_of(b)["resources"]["requests"].update(memory="1Gi"),
+        r"request of memory \(1Gi\) is above its limit \(512Mi\)",
+    ),
+    # And these.
+    "number of a port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(port=80800), "80800 is no port"),
+    "port of a probe": (
+        "deployment.yaml",
+        lambda b: server_of(b)["readinessProbe"]["httpGet"].update(port="web"),
+        "readinessProbe web is not opened",
+    ),
+    "selector of the pods": (
+        "deployment.yaml",
+        lambda b: b["spec"]["template"]["metadata"].update(labels={"app": "x"}),
+        "selector finds no pod",
+    ),
+    "selector of the budget": (
+        "disruption-budget.yaml",
+        lambda b: b["spec"]["selector"]["matchLabels"].update(tier="web"),
+        "selector finds no pod.*tier=web",
+    ),
+    "who is scaled": (
+        "autoscaler.yaml",
+        lambda b: b["spec"]["scaleTargetRef"].update(name="other"),
+        "names Deployment other, which is not in these manifests",
+    ),
+    "range": ("autoscaler.yaml", lambda b: b["spec"].update(minReplicas=9), "9 to maxReplicas 6 is no range"),
+    "replicas": ("deployment.yaml", lambda b: b["spec"].update(replicas=3), "decided by the HorizontalPodAutoscaler"),
+    "update": (
+        "deployment.yaml",
+        lambda b: b["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
+        "maxUnavailable 0",
+    ),
+    "recreate": ("deployment.yaml", lambda b: b["spec"].update(strategy={"type": "Recreate"}), "maxUnavailable 0"),
+    "no limits": ("deployment.yaml", lambda b: server_of(b)["resources"].pop("limits"), "limits says nothing of cpu"),
+    "value that is no text": (
+        "deployment.yaml",
+        lambda b: server_of(b)["env"][0].update(value=10),
+        "env BRIDGE_ASSETS_CLOSING_SECONDS: name and value must be text",
+    ),
+    "no ports": ("service.yaml", lambda b: b["spec"].update(ports=[]), "it has no ports"),
+    "shape": ("deployment.yaml", lambda b: b["spec"].update(template=[]), "not built as a Deployment"),
+    "missing": ("deployment.yaml", lambda b: b["spec"].pop("selector"), "not built as a Deployment.*selector"),
+    "object's name": ("service.yaml", lambda b: b["metadata"].update(name="9to5"), "'9to5' is no name"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_manifests_that_do_not_fit_together_are_refused_with_their_place(folder, what):
+    file, change, said = WRONG[what]
+    edit(folder, file, change)
+    with pytest.raises(DeploymentError, match=rf"{file}, document 1: .*{said}.*Nothing was sent") as caught:
+        release(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", list(WRONG)[:5])
+def test_schemas_alone_would_pass_the_five(folder, what):
+    file, change, _ = WRONG[what]
+    edit(folder, file, change)
+    kubernetes_validate.validate(yaml.safe_load((folder / file).read_text()), VERSIONS[-1], strict=True)
+
+
+OBJECT = "apiVersion: v1\nkind: {}\nmetadata: {{name: x{}}}\nspec: {{}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "document 1: this is not YAML"),
+        (f"---\n{OBJECT.format('Service', '')}---\na: b: c\n", "document 2: this is not YAML"),
+        (OBJECT.format("Service", "").replace("kind", "apiVersion"), "the key 'apiVersion' is there twice"),
+        ("- a\n- b\n", "document 1: this is no Kubernetes object"),
+        ("kind: Service\n", "document 1: this is no Kubernetes object"),
+        ("!!python/object/apply:os.system ['true']", "document 1: this is not YAML"),
+        (f"---\n---\n{OBJECT.format('Secret', '')}", "document 2: Secret is no part of a release"),
+        (OBJECT.format("Deployment", ""), "Deployment of v1 is not known.*apps/v1"),
+        (OBJECT.format("Service", ", namespace: other"), "another namespace.*Its namespace is other"),
+        (OBJECT.format("Service", ", labels: {a: 1}"), "metadata.labels is not understood"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: 7}\n", "metadata.name is 7, not text"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\n", "this Service has no spec"),
+        ("", "there are no manifests"),
+        ("\x00", "this is not YAML"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_with_file_and_document(tmp_path, text, said):
+    file = tmp_path / "endpoint.yaml"
+    file.write_text(text)
+    with pytest.raises(DeploymentError, match=rf"endpoint\.yaml.*{said}") as caught:
+        read_manifests(file, "default")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_or_file_without_manifests_is_said(tmp_path):
+    with pytest.raises(DeploymentError, match="there are no manifests"):
+        read_manifests(tmp_path, "default")
+    with pytest.raises(DeploymentError, match=r"gone\.yaml: the manifest cannot be read"):
+        read_manifests(tmp_path / "gone.yaml", "default")
+
+
+def test_one_file_may_hold_them_all(tmp_path):
+    file = tmp_path / "all.yaml"
+    file.write_text("---\n".join(path.read_text() for path in sorted(SHIPPED.glob("*.yaml"))))
+    documents = read_manifests(file, "default")
+    check_release(documents)
+    assert [document.number for document in documents] == [1, 2, 3, 4, 5, 6]
+    file.write_text(file.read_text() + "---\n" + (SHIPPED / "service.yaml").read_text())
+    with pytest.raises(DeploymentError, match=r"all\.yaml, document 7: .*an earlier document has the same kind"):
+        check_release(read_manifests(file, "default"))
+    file.write_text((SHIPPED / "service.yaml").read_text())
+    with pytest.raises(DeploymentError, match=r"a release has one Deployment.*Here are 0"):
+        check_release(read_manifests(file, "default"))

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bridge_assets.errors import ModelError
+from bridge_assets.models.dataset.split import holdout_rows, train_rows
+from bridge_assets.models.evaluation.acceptance import calibration_problems, quality_problems, quantization_problems
+from bridge_assets.models.evaluation.evaluate import evaluate, intervals_markdown, markdown_table, oracle_sentence
+from bridge_assets.models.evaluation.record import Evaluation
+from bridge_assets.models.forest.quantize import quantize_rf
+from bridge_assets.models.metrics.bootstrap import Interval
+from bridge_assets.models.training.train_forest import holdout_answers
+from bridge_assets.settings import EvaluationSettings, GateSettings
+
+FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
+GATE = GateSettings(holdout_inspections=100, holdout_falls=10)
+
+
+@pytest.fixture(scope="module")
+def evaluation(model, training) -> Evaluation:
+    return evaluate(
+        training,
+        holdout_answers(model, training, FEATURES),
+        oracle=training["truth"],
+        features=FEATURES,
+        settings=EvaluationSettings(resamples=100),
+    )
+
+
+def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, training):
+    holdout, train = holdout_rows(training), train_rows(training)
+    assert (evaluation.inspections, evaluation.falls) == (holdout.height, holdout["fall"].sum())
+    assert evaluation.base_rate == pytest.approx(holdout["fall"].mean())
+    assert (evaluation.first_year, evaluation.last_year) == (2018, 2021)
+    assert (evaluation.train_inspections, evaluation.train_falls) == (train.height, train["fall"].sum())
+    expected = roc_auc_score(holdout["fall"], holdout_answers(model, training, FEATURES))
+    assert evaluation.scores["model"].auc == pytest.approx(expected)
+
+
+def test_the_forecasts_come_in_the_order_one_expects(evaluation):
+    learnt = ["logistic_regression", "gradient_boosting"]
+    assert list(evaluation.scores) == ["base_rate", "persistence", "rating_table", *learnt, "model", "oracle"]
+    auc = {name: figures.auc for name, figures in evaluation.scores.items()}
+    assert auc["base_rate"] == auc["persistence"] == 0.5
+    assert 0.5 < auc["rating_table"] < auc["model"] < auc["oracle"] < 0.95
+    assert evaluation.scores["persistence"].accuracy == pytest.approx(1 - evaluation.base_rate)
+    assert evaluation.scores["persistence"].brier == pytest.approx(evaluation.base_rate)
+
+
+def test_it_comes_back_from_json_as_it_was(evaluation, tmp_path):
+    path = evaluation.save(tmp_path / "evaluation.json")
+    assert Evaluation.load(path) == evaluation
+    for figures in ("scores", "intervals", "gains"):
+        assert list(getattr(Evaluation.load(path), figures)) == list(getattr(evaluation, figures))
+    assert "NaN" not in path.read_text()
+    first = path.read_bytes()
+    assert evaluation.save(path).read_bytes() == first
+
+
+def test_a_good_model_passes(evaluation):
+    assert quality_problems(evaluation, GATE) == []
+
+
+def test_each_limit_is_named_with_its_figure(evaluation):
+    strict = GateSettings(holdout_inspections=10_000, holdout_falls=5_000, auc_gain=0.4, brier_gain=0.2)
+    problems = quality_problems(evaluation, strict)
+    assert problems[0].startswith(f"{evaluation.inspections:,} held-out inspections prove nothing; the least is 10,000")
+    assert problems[1].startswith(f"{evaluation.falls:,} held-out falls prove nothing; the least is 5,000")
+    assert "over the rating table's" in problems[2]
+    assert problems[2].endswith("the least is +0.4000 (auc_gain)")
+    assert problems[3].endswith("the least is +0.20000 (brier_gain)")
+
+
+def test_every_figure_has_an_interval_around_it(evaluation):
+    for name in ("auc", "average_precision", "brier", "worst_5", "worst_10", "worst_20"):
+        interval = evaluation.interval("model", name)
+        assert interval.low < getattr(evaluation.scores["model"], name) < interval.high
+    gain = evaluation.gain("rating_table", "auc")
+    assert gain.low < evaluation.scores["model"].auc - evaluation.scores["rating_table"].auc < gain.high
+    assert evaluation.gain("oracle", "auc").low < 0 < gain.low, "below the truth, above the table"
+    table = intervals_markdown(evaluation)
+    assert "gain over gradient boosting" in table
+    assert table.count("\n") == 7
+    assert intervals_markdown(evaluate_nothing(evaluation)).startswith("No intervals")
+
+
+def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_outcomes(evaluation):
+    figures = evaluation.figures()
+    assert figures["auc_below_oracle"] == pytest.approx(
+        evaluation.scores["oracle"].auc - evaluation.scores["model"].auc
+    )
+    assert 0 < figures["expected_auc_below_oracle"] < 0.1
+    assert list(evaluation.expected_auc) == list(evaluation.scores)
+    assert f"{figures['expected_auc_below_oracle']:.3f} below it over everything" in oracle_sentence(evaluation)
+    assert oracle_sentence(replace(evaluation, expected_auc={})) == ""
+
+
+def evaluate_nothing(evaluation: Evaluation) -> Evaluation:
+    return replace(evaluation, intervals={}, gains={})
+
+
+def test_a_gain_that_chance_may_have_given_is_none(evaluation):
+    low = Interval(-0.01, 0.2)
+    unsure = replace(evaluation, gains={**evaluation.gains, "rating_table": {"auc": low}})
+    [problem] = quality_problems(unsure, GATE)
+    assert "(95 % interval -0.0100 to +0.2000); the least is +0.0000 (auc_gain)" in problem
+    assert quality_problems(evaluate_nothing(unsure), GATE) == []
+
+
+def test_probabilities_that_do_not_come_true_are_a_problem(evaluation, training):
+    assert calibration_problems(evaluation, GATE) == []
+    doubled = evaluate(training, np.full(holdout_rows(training).height, 2 * evaluation.base_rate))
+    [problem] = calibration_problems(doubled, GATE)
+    assert "the probabilities do not come true: expected calibration error" in problem
+    assert "the most is 0.02 (calibration_error)" in problem
+    nothing = replace(evaluation, calibration=None)
+    assert calibration_problems(nothing, GATE) == [
+        "the probabilities cannot be judged: there is no held-out inspection"
+    ]
+
+
+def test_a_model_worse_than_the_rating_table_does_not_pass(training):
+    noise = np.random.default_rng(0).random(holdout_rows(training).height)
+    problems = quality_problems(evaluate(training, noise), GATE)
+    assert len(problems) == 2
+    assert "gain of -" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (pl.col("split") == "train", "0 held-out inspections"),
+        (pl.col("split") == "holdout", "AUC needs training inspections"),
+        (pl.col("split") == "unused", "0 held-out falls"),
+        ((pl.col("split") == "train") | ~pl.col("fall"), "0 held-out falls"),
+        ((pl.col("split") == "train") | pl.col("fall"), "bridges that did not fall"),
+    ],
+    ids=["nothing held out", "nothing trained on", "nothing at all", "no fall held out", "nothing but falls held out"],
+)
+def test_too_little_data_is_a_problem_and_no_crash(rows, said, training, tmp_path):
+    few = training.filter(rows)
+    found = evaluate(few, np.full(holdout_rows(few).height, 0.1))
+    assert any(said in problem for problem in quality_problems(found, GateSettings()))
+    assert markdown_table(found)
+    assert found.figures()["auc"] is None or found.train_inspections == 0
+    values = json.loads(found.save(tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    assert Evaluation.from_dict(values) == found
+
+
+def test_as_many_probabilities_as_held_out_inspections_are_asked_for(training):
+    with pytest.raises(ModelError, match="one for each held-out inspection, found 3"):
+        evaluate(training, np.zeros(3))
+
+
+def test_an_oracle_that_does_not_know_an_inspection_is_refused(training):
+    count = holdout_rows(training).height
+    partly = training["truth"].scatter(training["split"].to_list().index("holdout"), None)
+    with pytest.raises(ModelError, match=f"knows nothing of 1 of {count} held-out inspections"):
+        evaluate(training, np.zeros(count), oracle=partly)
+
+
+def test_the_table_for_people_has_a_row_a_forecast(evaluation):
+    lines = markdown_table(evaluation).splitlines()
+    assert f"{evaluation.inspections:,} held-out inspections of 2018 to 2021" in lines[0]
+    assert [line.split(" | ")[0] for line in lines[4:]] == [
+        "| base rate",
+        "| same rating as now",
+        "| rating table",
+        "| logistic regression",
+        "| gradient boosting",
+        "| model",
+        "| oracle (sample only)",
+    ]
+    assert len({line.count("|") for line in lines[2:]}) == 1
+
+
+def test_figures_are_plain_numbers(evaluation):
+    assert {type(value) for value in evaluation.figures().values()} == {int, float}
+
+
+def test_float16_costs_next_to_nothing(model, training):
+    problems, difference, loss = quantization_problems(model, quantize_rf(model), training, FEATURES, GATE)
+    assert problems == []
+    assert 0 < difference <= 0.00025
+    assert abs(loss) < 0.0005
+
+
+def test_a_forest_that_is_not_the_same_is_found(model, training, forest_settings):
+    from bridge_assets.models.training.train_forest import train_forest
+
+    other = train_forest(training, FEATURES, forest_settings.model_copy(update={"trees": 3, "depth": 2, "leaf": 200}))
+    problems, difference, loss = quantization_problems(model, quantize_rf(other), training, FEATURES, GATE)
+    assert "a probability moves by" in problems[0]
+    assert "the most is 0.001 (quantization_difference)" in problems[0]
+    assert difference > 0.001
+    assert loss > 0.0005
+    assert "AUC falls by" in problems[1]
+
+
+def test_without_held_out_inspections_float16_is_not_let_through(model, training):
+    train = train_rows(training)
+    assert quantization_problems(model, quantize_rf(model), train, FEATURES, GATE) == (
+        ["there is no held-out inspection to measure the loss on"],
+        0.0,
+        0.0,
+    )

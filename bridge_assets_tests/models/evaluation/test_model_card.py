@@ -1,0 +1,106 @@
+"""The card says what was made from what, what it showed, and what it is not for; both forms say the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bridge_assets.data.features.normalization import Normalization
+from bridge_assets.models.dataset.split import holdout_rows
+from bridge_assets.models.evaluation.evaluate import evaluate
+from bridge_assets.models.evaluation.importance import permutation_importance
+from bridge_assets.models.evaluation.model_card import JSON, MARKDOWN, markdown, model_card, save
+from bridge_assets.models.evaluation.record import Evaluation
+from bridge_assets.models.forest.quantize import quantize_rf
+from bridge_assets.models.metrics.groups import figures_by_group
+from bridge_assets.models.training.train_forest import holdout_answers, recipe
+from bridge_assets.models.training.training_set import TrainingSet
+from bridge_assets.settings import EvaluationSettings, ForestSettings
+
+FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
+MADE_FROM = {
+    "survey_years": [2008, 2009],
+    "raw_bridges": {"2008": "8" * 64, "2009": "9" * 64},
+    "features_digest": "f" * 12,
+    "training_years": [2008, 2015],
+    "target": "fall",
+    "component": "deck",
+    "horizon_months": 48,
+}
+
+
+@pytest.fixture(scope="module")
+def card(model, training):
+    probability = holdout_answers(model, training, FEATURES)
+    holdout = holdout_rows(training)
+    keys = holdout.select(state=pl.col("structure_key").str.slice(0, 2), condition=pl.col("rating").cast(pl.String))
+    settings = EvaluationSettings(resamples=40, importance_repeats=2)
+    found = evaluate(
+        training,
+        probability,
+        oracle=training["truth"],
+        features=FEATURES,
+        keys=keys,
+        importance=permutation_importance(quantize_rf(model), training, {"traffic": ["log_adt"]}, settings),
+        settings=settings,
+    )
+    assert found.groups == tuple(figures_by_group(holdout["fall"].to_numpy(), probability, keys, settings))
+    ones = (1.0,) * len(FEATURES)
+    made = TrainingSet(training, "a" * 64, MADE_FROM, Normalization(FEATURES, ones, ones, ones))
+    return model_card(
+        "bridge_fall",
+        "0123456789ab",
+        recipe(FEATURES, ForestSettings()),
+        made,
+        found,
+        source="the generated sample inventory",
+        model_digest="d" * 64,
+        is_sample=True,
+    )
+
+
+def test_it_says_everything_that_a_reader_asks(card):
+    text = markdown(card)
+    for said in (
+        "# Model card: bridge_fall 0123456789ab",
+        "the deck rating is at least one point lower, within 48 months",
+        "Source: the generated sample inventory.",
+        "trained on inspections of 2008 to 2015, held out 2018 to 2021",
+        "| gradient boosting |",
+        "| oracle (sample only) |",
+        "gain over rating table",
+        "expected calibration error",
+        "## What it goes by",
+        "| all of traffic | +0.",
+        "| years_in_condition | +0.",
+        "| state | Alabama (01) |",
+        "A probability of failure",
+        "the figures say that the machinery works",
+        "| log_adt | log10(1/day) | 29 |",
+        f"- training_set: `{'a' * 64}`",
+        f"- raw_bridges 2009: `{'9' * 64}`",
+    ):
+        assert said in text, said
+    assert "None" not in text
+    assert "nan" not in text.lower().split()
+
+
+def test_both_forms_are_kept_and_say_the_same_each_time(card, tmp_path):
+    text = save(card, tmp_path)
+    read = json.loads((tmp_path / JSON).read_text(), parse_constant=pytest.fail)
+    assert markdown(read) == text == (tmp_path / MARKDOWN).read_text()
+    assert Evaluation.from_dict(read["evaluation"]).to_dict() == Evaluation.from_dict(card["evaluation"]).to_dict()
+    before = (tmp_path / JSON).read_bytes()
+    save(card, tmp_path)
+    assert (tmp_path / JSON).read_bytes() == before
+
+
+def test_a_model_with_nothing_held_out_has_a_card_too(card, training):
+    nothing = evaluate(training.filter(pl.col("split") == "train"), np.empty(0), features=FEATURES)
+    text = markdown({**card, "evaluation": nothing.to_dict()})
+    assert "No held-out inspections." in text
+    assert "No held-out inspection to judge it on." in text
+    assert "Not worked out: there is no held-out inspection to rank." in text

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from bridge_assets.errors import ForestFileError
+from bridge_assets.models.forest.float16_forest import FORMAT, Float16Forest
+from bridge_assets.models.forest.quantize import quantize_rf
+
+
+@pytest.fixture
+def saved(classifier, tmp_path):
+    forest = quantize_rf(classifier)
+    return forest, forest.save(tmp_path / "forest.safetensors")
+
+
+def test_a_saved_forest_answers_as_before(saved, grid_rows):
+    forest, path = saved
+    loaded = Float16Forest.load(path)
+    assert loaded.checksum == forest.checksum
+    assert (loaded.features, loaded.classes, loaded.task) == (forest.features, ("fair", "good", "poor"), "classifier")
+    assert loaded.metadata == forest.metadata
+    assert (loaded.predict_proba(grid_rows) == forest.predict_proba(grid_rows)).all()
+    assert (loaded.predict(grid_rows) == forest.predict(grid_rows)).all()
+
+
+def test_a_file_takes_three_bytes_an_inner_node_and_two_a_leaf_value(saved):
+    forest, path = saved
+    inner, leaves = len(forest.feature), len(forest.leaf)
+    assert path.stat().st_size < 3 * inner + 6 * leaves + (inner + leaves) / 8 + 4 * forest.n_trees + 2000
+
+
+def test_any_reader_of_safetensors_can_open_it(saved):
+    forest, path = saved
+    arrays = load_file(path)
+    assert {name: str(array.dtype) for name, array in arrays.items()} == {
+        "leaf_bits": "uint8",
+        "tree_nodes": "int32",
+        "feature": "uint8",
+        "threshold": "float16",
+        "leaf": "float16",
+    }
+    assert (arrays["threshold"] == forest.threshold).all()
+
+
+def test_another_process_writes_the_same_bytes(saved, tmp_path):
+    _, path = saved
+    again = tmp_path / "again.safetensors"
+    code = (
+        "import sys; from pathlib import Path; from bridge_assets.models.forest.float16_forest import Float16Forest; "
+        "Float16Forest.load(Path(sys.argv[1])).save(Path(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), str(again)], check=True)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.6, 0.999])
+def test_a_changed_byte_is_noticed(saved, place):
+    _, path = saved
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(ForestFileError, match="materialise quantized_model again"):
+        Float16Forest.load(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_noticed(saved, share):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ForestFileError, match="not a whole safetensors file"):
+        Float16Forest.load(path)
+
+
+def test_a_changed_header_is_noticed(saved):
+    forest, path = saved
+    header = {"format_version": 1, "features": list(reversed(forest.features)), "classes": list(forest.classes)}
+    header |= {"task": forest.task, "metadata": dict(forest.metadata), "checksum": forest.checksum}
+    save_file(load_file(path), path, metadata={FORMAT: json.dumps(header)})
+    with pytest.raises(ForestFileError, match="was changed after it was written"):
+        Float16Forest.load(path)
+
+
+def test_another_format_version_is_refused(saved):
+    _, path = saved
+    header = json.dumps({"format_version": 2, "checksum": ""})
+    save_file(load_file(path), path, metadata={FORMAT: header})
+    with pytest.raises(ForestFileError, match="format version 2; this version reads 1"):
+        Float16Forest.load(path)
+
+
+def test_another_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": np.zeros(3, dtype=np.float32)}, path)
+    with pytest.raises(ForestFileError, match="holds no float16 forest"):
+        Float16Forest.load(path)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Float16Forest.load(tmp_path / "forest.safetensors")

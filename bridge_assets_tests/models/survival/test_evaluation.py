@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from support.survival_intervals import lives
+
+from bridge_assets.models.survival.evaluation import (
+    FORECASTS,
+    SurvivalEvaluation,
+    evaluate,
+    markdown_table,
+    survival_problems,
+)
+from bridge_assets.models.survival.kaplan_meier import kaplan_meier_by_condition, kaplan_meier_table
+from bridge_assets.models.survival.model import WITHIN_YEARS
+from bridge_assets.models.survival.plots import calibration_plot_png
+from bridge_assets.settings import ModelSettings, SurvivalSettings
+
+SETTINGS = ModelSettings()
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> SurvivalEvaluation:
+    return evaluate(lives(3500, years=24, seed=11), SETTINGS)
+
+
+def test_a_process_that_the_model_can_learn_is_calibrated_and_ranked_better_than_by_the_table(evaluation):
+    assert survival_problems(evaluation, SETTINGS.survival) == []
+    model, table = evaluation.scores["model"], evaluation.scores["table"]
+    assert model.uno > table.uno + 0.02
+    for years in WITHIN_YEARS:
+        assert model.brier[years] < table.brier[years]
+        overall = model.overall[years]
+        assert overall.low <= overall.said <= overall.high
+        # In tenths, too: at most one of ten 95 % intervals misses, give or take.
+        missed = [group for group in model.groups[years] if not group.low <= group.said <= group.high]
+        assert len(missed) <= 2
+
+
+def test_groups_hold_every_structure_once(evaluation):
+    for found in evaluation.scores.values():
+        for years in WITHIN_YEARS:
+            assert sum(group.structures for group in found.groups[years]) == evaluation.structures
+            said = [group.said for group in found.groups[years]]
+            assert said == sorted(said)
+
+
+def test_it_is_saved_and_read_and_drawn_the_same(evaluation, tmp_path):
+    assert SurvivalEvaluation.load(evaluation.save(tmp_path / "evaluation.json")) == evaluation
+    picture = calibration_plot_png(evaluation)
+    assert picture.startswith(b"\x89PNG")
+    assert picture == calibration_plot_png(evaluation)
+
+
+def test_the_table_names_every_forecast_and_what_it_was_measured_on(evaluation):
+    text = markdown_table(evaluation)
+    for name in FORECASTS.values():
+        assert f"| {name} |" in text
+    assert f"{evaluation.structures:,} held-out structures from {evaluation.cut} on" in text
+
+
+def test_each_limit_is_named_with_its_figure(evaluation):
+    limits = SurvivalSettings(least_poor=10**6, concordance_gain=0.5, brier_gain=0.5)
+    said = " ".join(survival_problems(evaluation, limits))
+    for key in ("least_poor", "concordance_gain", "brier_gain"):
+        assert f"({key})" in said
+
+
+def test_expected_and_observed_must_differ_by_more_than_chance(evaluation):
+    model = evaluation.scores["model"]
+    overall = dict(model.overall)
+    overall[8] = replace(overall[8], said=min(1.0, overall[8].observed * 1.6))
+    scores = {**evaluation.scores, "model": replace(model, overall=overall)}
+    [problem] = survival_problems(replace(evaluation, scores=scores), SETTINGS.survival)
+    assert "ratio of 1.60" in problem
+    overall[8] = replace(overall[8], low=0.0, high=1.0)
+    assert survival_problems(replace(evaluation, scores=scores), SETTINGS.survival) == []
+
+
+def test_too_little_to_measure_is_said_and_not_raised(tmp_path):
+    nothing = evaluate(lives(15, years=6, seed=1), SETTINGS)
+    assert nothing.scores == {}
+    assert survival_problems(nothing, SETTINGS.survival) == [nothing.why_not]
+    assert "too few" in markdown_table(nothing)
+    assert calibration_plot_png(nothing).startswith(b"\x89PNG")
+    assert SurvivalEvaluation.load(nothing.save(tmp_path / "evaluation.json")) == nothing
+
+
+def test_a_time_for_which_nobody_was_followed_is_not_judged(tmp_path):
+    short = evaluate(lives(2500, years=12, seed=4), SETTINGS)
+    model = short.scores["model"]
+    assert (model.brier[8], model.overall[8], model.groups[8]) == (None, None, ())
+    assert model.overall[2] is not None
+    assert not any("within 8 years" in problem for problem in survival_problems(short, SETTINGS.survival))
+    assert SurvivalEvaluation.load(short.save(tmp_path / "evaluation.json")) == short
+    assert calibration_plot_png(short).startswith(b"\x89PNG")
+    assert "- | - |" in markdown_table(short)
+
+
+def beginnings(rows: list[tuple]) -> pl.DataFrame:
+    names = ("condition", "years_in_condition", "followed_years", "became_poor")
+    return pl.DataFrame(rows, schema=list(names), orient="row")
+
+
+def test_kaplan_meier_by_condition_and_by_years_in_it_drawn_towards_the_condition():
+    train = beginnings(
+        [(5, 1.0, 1.0, True)] * 10
+        + [(5, 1.0, 9.0, False)] * 30
+        + [(5, 7.0, 1.0, True)] * 20
+        + [(6, 1.0, 9.0, False)] * 40
+    )
+    asked = beginnings([(5, 1.5, 0.0, False), (5, 8.0, 0.0, False), (5, None, 0.0, False), (9, 1.0, 0.0, False)])
+    five = 30 / 60
+    assert kaplan_meier_by_condition(train, asked, (2,))[:, 0] == pytest.approx([five, five, five, 0.3])
+    drawn = [(10 + 20 * five) / 60, (20 + 20 * five) / 40, five, 0.3]
+    assert kaplan_meier_table(train, asked, (2,))[:, 0] == pytest.approx(drawn)
+
+
+def test_the_table_says_more_with_time(evaluation):
+    random = np.random.default_rng(0)
+    rows = [
+        (int(c), float(y), float(t), bool(p))
+        for c, y, t, p in zip(
+            random.integers(5, 8, 500),
+            random.uniform(0, 12, 500),
+            random.uniform(0, 9, 500),
+            random.random(500) < 0.4,
+            strict=True,
+        )
+    ]
+    found = kaplan_meier_table(beginnings(rows), beginnings(rows), (2, 4, 8))
+    assert (np.diff(found, axis=1) >= 0).all()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge_assets.models.survival.markov import (
+    CONDITIONS,
+    LONGEST,
+    Present,
+    Rates,
+    poor_by_year,
+    restricted_mean,
+    years_by_which,
+)
+
+STEPS_OF_ONE = np.column_stack([np.eye(5), np.zeros(5)])
+
+
+def constant(yearly: np.ndarray | list[float]) -> Rates:
+    """Falls of one point with rates by condition that never change, and no rises."""
+    return Rates(
+        level=np.log(yearly),
+        slope=np.zeros(5),
+        bend=0.0,
+        unseen=np.zeros(5),
+        longest=LONGEST,
+        entry=np.zeros(5),
+        rise=np.zeros(5),
+        drop=STEPS_OF_ONE,
+        lift=np.eye(5),
+        aging=np.zeros(2),
+    )
+
+
+def standing(condition: list[int], **others) -> Present:
+    size = len(condition)
+    values = {"years": 0.0, "age": 30.0, "seen": True, "now": 0.0, "later": 0.0} | others
+    arrays = {name: np.full(size, value) for name, value in values.items()}
+    return Present(condition=np.array(condition, dtype=np.int64), **arrays)
+
+
+def test_from_five_it_is_one_fall_to_poor():
+    found = poor_by_year(standing([5]), constant([0.08] * 5), 60)
+    assert found[0] == pytest.approx(1 - np.exp(-0.08 * np.arange(61)), abs=1e-6)
+
+
+def test_from_higher_it_is_what_simulated_lives_show():
+    yearly = np.array([0.06, 0.08, 0.1, 0.2, 0.4])
+    random = np.random.default_rng(0)
+    found = poor_by_year(standing([6, 7, 9]), constant(yearly), 60)
+    for row, condition in enumerate((6, 7, 9)):
+        falls = random.exponential(1 / yearly[: condition - 4], size=(200_000, condition - 4)).sum(axis=1)
+        simulated = (falls[:, None] <= np.arange(61)).mean(axis=0)
+        # Falls are counted by the year; that costs less than a hundredth anywhere.
+        assert found[row] == pytest.approx(simulated, abs=0.01)
+
+
+def test_rises_and_falls_by_several_points_are_what_simulated_lives_show():
+    rates = replace(
+        constant([0.05, 0.08, 0.1, 0.2, 0.4]),
+        rise=np.array([0.1, 0.05, 0.02, 0, 0]),
+        lift=np.column_stack([np.zeros((5, 1)), np.vstack([np.eye(4), [0, 0, 0, 1]])]),
+        drop=np.array(
+            [
+                [1, 0, 0, 0, 0, 0],
+                [0.2, 0.8, 0, 0, 0, 0],
+                [0.1, 0.2, 0.7, 0, 0, 0],
+                [0, 0, 0, 1, 0, 0],
+                [0, 0, 0, 0, 1, 0],
+            ]
+        ),
+    )
+    random, lives, step = np.random.default_rng(1), 40_000, 0.05
+    state = np.full(lives, 2)
+    simulated = [0.0]
+    for _ in range(20):
+        for _ in range(round(1 / step)):
+            alive = state >= 0
+            move = random.random(lives)
+            fall, rise = np.exp(rates.level[state]) * step, rates.rise[state] * step
+            falls, rises = alive & (move < fall), alive & (move >= fall) & (move < fall + rise)
+            to = (random.random(lives)[:, None] > rates.drop[state].cumsum(axis=1)).sum(axis=1) - 1
+            state = np.where(falls, to, np.where(rises, np.minimum(state + 1, 4), state))
+        simulated.append((state < 0).mean())
+    found = poor_by_year(standing([7]), rates, 20)[0]
+    assert found == pytest.approx(np.array(simulated), abs=0.015)
+
+
+def test_rates_that_grow_with_the_time_in_a_condition_follow_the_clock_of_the_present_one():
+    rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0))
+    years = np.arange(0, 15) + 4.5  # the middle of each year to come
+    expected = 1 - np.exp(-np.concatenate([[0], np.cumsum(0.05 * years / 6)]))
+    assert poor_by_year(standing([5], years=4.0), rates, 15)[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_where_the_beginning_was_not_seen_another_clock_counts():
+    rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0), unseen=np.full(5, np.log(2)))
+    found = poor_by_year(standing([5], seen=False), rates, 10)[0]
+    assert found == pytest.approx(1 - np.exp(-0.1 * np.arange(11)), abs=1e-6)
+
+
+def test_age_moves_on_and_stops_at_the_last_one():
+    rates = replace(constant([0.05] * 5), aging=np.log([1.0, 2.0, 3.0]))
+    found = poor_by_year(standing([5], age=0.0), rates, 4)[0]
+    assert found == pytest.approx(1 - np.exp(-0.05 * np.array([0, 1, 3, 6, 9])), abs=1e-6)
+
+
+RATE = st.floats(0.005, 0.5)
+LOG = st.floats(-1.5, 1.5)
+
+
+@given(st.lists(RATE, min_size=5, max_size=5), LOG, LOG, LOG, st.floats(0, 15), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_more_time_never_lowers_the_probability_of_poor(yearly, slope, now, later, years, seen):
+    rates = replace(constant(yearly), slope=np.full(5, slope), rise=np.array([0.05, 0.02, 0.01, 0, 0]))
+    found = poor_by_year(standing(list(CONDITIONS), years=years, seen=seen, now=now, later=later), rates, 40)
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert (found >= 0).all()
+    assert (found <= 1).all()
+
+
+@given(st.lists(RATE, min_size=5, max_size=5), LOG)
+@settings(max_examples=60, deadline=None)
+def test_a_worse_condition_has_fewer_expected_years(yearly, own):
+    found = poor_by_year(standing(list(CONDITIONS), now=own, later=own), constant(yearly), 60)
+    assert (np.diff(restricted_mean(found)) > -1e-6).all()
+    assert (np.diff(found[:, 1:], axis=0) <= 1e-6).all()
+
+
+@given(st.lists(RATE, min_size=5, max_size=5), st.floats(-1, 1), st.floats(0.02, 1))
+@settings(max_examples=40, deadline=None)
+def test_a_higher_rate_means_sooner(yearly, own, more):
+    slow, fast = (
+        poor_by_year(standing(list(CONDITIONS), now=each, later=each), constant(yearly), 60)
+        for each in (own, own + more)
+    )
+    assert (fast >= slow - 1e-6).all()
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.floats(0.01, 0.99))
+def test_the_years_by_which_a_share_is_reached(steps, share):
+    curve = np.minimum(1, np.cumsum(np.array(steps) / 10))
+    poor = np.concatenate([[0.0], curve])[None, :].astype(np.float32)
+    [years] = years_by_which(poor, share)
+    if poor[0, -1] < share:
+        assert np.isnan(years)
+    else:
+        assert np.interp(years, np.arange(poor.shape[1]), poor[0]) == pytest.approx(share, abs=1e-5)
+
+
+def test_rows_do_not_depend_on_each_other():
+    rates = constant([0.05, 0.08, 0.1, 0.2, 0.4])
+    one, many = poor_by_year(standing([7]), rates, 30), poor_by_year(standing([9, 7, 5] * 9000), rates, 30)
+    assert (many[1::3] == one[0]).all()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bridge_assets.errors import FeatureError, TrainingError
+from bridge_assets.models.dataset.matrix import feature_names
+from bridge_assets.models.dataset.split import holdout_rows
+from bridge_assets.models.training.skops_file import load_model, save_model
+from bridge_assets.models.training.train_forest import holdout_answers, recipe, train_forest, train_from_parquet
+from bridge_assets.settings import ForestSettings, ModelSettings, SplitSettings
+
+FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
+
+
+def test_training_again_in_another_process_gives_the_same_bytes(model, training, forest_settings, tmp_path):
+    table = tmp_path / "training.parquet"
+    training.write_parquet(table)
+    code = (
+        "import sys, polars as pl\n"
+        "from pathlib import Path\n"
+        "from bridge_assets.models.training.train_forest import train_forest, save_model\n"
+        "from bridge_assets.settings import ForestSettings\n"
+        f"settings = ForestSettings(**{forest_settings.model_dump()!r})\n"
+        f"save_model(train_forest(pl.read_parquet(sys.argv[1]), {FEATURES!r}, settings), Path(sys.argv[2]))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(table), str(tmp_path / "there.skops")], check=True)
+    here = save_model(model, tmp_path / "here.skops")
+    assert digest(here) == digest(tmp_path / "there.skops")
+
+
+def test_the_forest_has_the_settings_it_was_asked_for(model, forest_settings):
+    assert (len(model.estimators_), model.max_depth, model.min_samples_leaf) == (30, 8, 10)
+    assert model.max_features == forest_settings.features
+    assert model.random_state == forest_settings.seed
+    assert tuple(model.feature_names_in_) == FEATURES
+
+
+def test_only_training_inspections_are_learnt_from(training, forest_settings, model):
+    others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
+    again = train_forest(training.with_columns(fall=others), FEATURES, forest_settings)
+    assert (holdout_answers(again, training, FEATURES) == holdout_answers(model, training, FEATURES)).all()
+
+
+def test_probabilities_belong_to_the_held_out_rows_in_their_order(model, training):
+    probability = holdout_answers(model, training, FEATURES)
+    backwards = holdout_answers(model, training.reverse(), FEATURES)
+    assert probability.shape == (holdout_rows(training).height,)
+    assert (probability == backwards[::-1]).all()
+    expected = model.predict_proba(holdout_rows(training).select(FEATURES).to_pandas())[:, 1]
+    assert (probability == expected).all()
+
+
+def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_settings):
+    calm = train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings)
+    assert not holdout_answers(calm, training, FEATURES).any()
+    doomed = train_forest(training.with_columns(fall=pl.lit(True)), FEATURES, forest_settings)
+    assert (holdout_answers(doomed, training, FEATURES) == 1).all()
+
+
+def test_no_held_out_inspections_give_no_probabilities(model, training):
+    assert holdout_answers(model, training.filter(pl.col("split") == "train"), FEATURES).shape == (0,)
+
+
+def test_nothing_to_train_on_is_said(training, forest_settings):
+    with pytest.raises(TrainingError, match=r"is one to train on\. What to do: load more survey years"):
+        train_forest(training.filter(pl.col("split") != "train"), FEATURES, forest_settings)
+
+
+def test_features_that_do_not_fit_are_named(training, forest_settings):
+    with pytest.raises(FeatureError, match="lacks 1 of the model's features: scour"):
+        train_forest(training, (*FEATURES, "scour"), forest_settings)
+    with pytest.raises(FeatureError, match="feature age is nan"):
+        train_forest(training.with_columns(age=pl.lit(None, dtype=pl.Float32)), FEATURES, forest_settings)
+    with pytest.raises(TrainingError, match=r"feature age: .* is not on float16's grid"):
+        train_forest(training.with_columns(age=pl.col("age") + 1e-5), FEATURES, forest_settings)
+
+
+def test_a_recipe_changes_with_settings_and_features():
+    one = recipe(FEATURES, ForestSettings())
+    assert one == recipe(list(FEATURES), ForestSettings())
+    assert one != recipe(FEATURES[::-1], ForestSettings())
+    assert one != recipe(FEATURES, ForestSettings(seed=1))
+    assert set(one["libraries"]) == {"scikit-learn", "numpy"}
+
+
+def test_the_way_through_from_a_file_of_features(training, tmp_path):
+    from bridge_assets.data.features.normalization import Normalization
+
+    raw = training.drop("split").with_columns(
+        condition=pl.col("rating"), years_in_condition=pl.col("years_in_rating"), age=pl.lit(None, dtype=pl.Float32)
+    )
+    raw.write_parquet(tmp_path / "inspections.parquet")
+    settings = ModelSettings(forest=ForestSettings(trees=5, depth=4), split=SplitSettings(holdout_structures=0.5))
+    path = train_from_parquet(tmp_path / "inspections.parquet", tmp_path / "out" / "model.skops", settings, FEATURES)
+    assert feature_names(load_model(path)) == FEATURES
+    assert Normalization.load(tmp_path / "out" / "normalization.json").features == FEATURES
+    with pytest.raises(FeatureError, match="lacks 1 features: scour"):
+        train_from_parquet(tmp_path / "inspections.parquet", path, settings, (*FEATURES, "scour"))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,111 @@
+"""Condition, class, key, date and place out of coded text."""
+
+from __future__ import annotations
+
+import datetime
+
+import polars as pl
+import pytest
+
+from bridge_assets.nbi import derived
+
+
+def one(expression: pl.Expr, **items: str | None):
+    return (
+        pl.DataFrame({name: pl.Series([value], dtype=pl.String) for name, value in items.items()})
+        .select(expression)
+        .item()
+    )
+
+
+def ratings(
+    deck: str | None, superstructure: str | None, substructure: str | None, culvert: str | None
+) -> dict[str, str | None]:
+    return {
+        "DECK_COND_058": deck, "SUPERSTRUCTURE_COND_059": superstructure, "SUBSTRUCTURE_COND_060": substructure,
+        "CULVERT_COND_062": culvert,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("items", "condition", "of_class"),
+    [
+        (("7", "8", "9", "N"), 7, "Good"),
+        (("6", "8", "9", "N"), 6, "Fair"),
+        (("5", "5", "7", "N"), 5, "Fair"),
+        (("9", "4", "7", "N"), 4, "Poor"),
+        (("N", "N", "N", "6"), 6, "Fair"),
+        (("n", "n", "n", "0"), 0, "Poor"),
+        (("5", "8", "7", "8"), 5, "Fair"),
+        (("N", "N", "N", "N"), None, None),
+        ((None, None, None, None), None, None),
+        (("10", "-1", "x", "8"), 8, "Good"),
+    ],
+)
+def test_condition_is_the_lowest_rating_and_class_follows(items, condition, of_class) -> None:
+    assert one(derived.condition(), **ratings(*items)) == condition
+    assert one(derived.condition_class(derived.condition()), **ratings(*items)) == of_class
+
+
+@pytest.mark.parametrize(
+    ("coded", "year", "date"),
+    [
+        ("222", 2022, datetime.date(2022, 2, 1)),
+        ("1299", 2001, datetime.date(1999, 12, 1)),
+        ("191", 1992, datetime.date(1991, 1, 1)),
+        ("0422", 2019, datetime.date(2022, 4, 1)),
+        ("100", 1999, datetime.date(2000, 1, 1)),
+        ("1330", 2019, None),
+        ("0", 2019, None),
+        ("", 2019, None),
+        (None, 2019, None),
+        ("12019", 2019, None),
+    ],
+)
+def test_inspection_dates(coded, year, date) -> None:
+    assert one(derived.inspection_date(year), DATE_OF_INSPECT_090=coded) == date
+
+
+@pytest.mark.parametrize(
+    ("state", "latitude", "longitude", "expected"),
+    [
+        ("01", "31555400", "087413000", (31.931667, -87.691667)),
+        ("02", "55212367", "131422649", (55.356575, -131.707358)),
+        ("66", "13280000", "144450000", (13.466667, 144.75)),
+        ("01", "31556000", "087413000", (None, -87.691667)),
+        ("01", "31605400", "0", (None, None)),
+        ("01", "99999999", "999999999", (None, None)),
+        ("01", None, "1234567890", (None, None)),
+    ],
+)
+def test_coordinates(state, latitude, longitude, expected) -> None:
+    items = {"STATE_CODE_001": state, "LAT_016": latitude, "LONG_017": longitude}
+    north, east = one(derived.latitude(), **items), one(derived.longitude(), **items)
+    assert (north, east) == tuple(value if value is None else pytest.approx(value, abs=1e-6) for value in expected)
+
+
+@pytest.mark.parametrize(
+    ("state", "number", "key"),
+    [
+        ("01", "000232         ", "01-232"),
+        ("01", "            232", "01-232"),
+        ("1", "232", "01-232"),
+        ("10", "      1331N067 ", "10-1331N067"),
+        ("02", "0000", "02-0"),
+    ],
+)
+def test_padding_variants_are_one_structure(state, number, key) -> None:
+    assert one(derived.structure_key(), STATE_CODE_001=state, STRUCTURE_NUMBER_008=number) == key
+
+
+def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_survey_year() -> None:
+    records = pl.DataFrame(
+        {
+            "YEAR_BUILT_027": [1974, 0, 2020, None],
+            "inspection_date": [datetime.date(2019, 12, 1), datetime.date(2020, 1, 1), None, None],
+        },
+        schema={"YEAR_BUILT_027": pl.Int32, "inspection_date": pl.Date},
+    )
+    asked = records.select(age=derived.age(2019), days=derived.days_since(pl.col("inspection_date"), 2019))
+    assert asked["age"].to_list() == [45, None, None, None]
+    assert asked["days"].to_list() == [30, -1, None, None]

@@ -1,0 +1,290 @@
+"""What the event log knows of checks, read from small runs on an instance of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import pytest
+
+from bridge_assets.deployment.gate.decision import REQUIRED, Evaluation, Requirement
+from bridge_assets.orchestration.gate.check_history import ask_gate, data_problems, evaluations, judged
+from bridge_assets.registry.model_version import Candidate, open_candidate
+from bridge_assets.storage import write_json
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+#: A model of dbt and a test on it, as one step reports them.
+DBT_TEST = dg.AssetCheckKey(dg.AssetKey("dim_structures"), "unique_structure_key")
+
+STAGES = {
+    "training_set": "a" * 64,
+    "bridge_model": "b" * 64,
+    "quantized_model": "c" * 64,
+    "onnx_model": "d" * 64,
+}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def run(
+    instance: dg.DagsterInstance,
+    asset: str,
+    *results: dg.AssetCheckResult,
+    planned: tuple[str, ...] = (),
+    check_first: bool = False,
+) -> str:
+    """Materialize an asset in one step that reports these check results; returns the run's id.
+
+    Checks in `planned` are part of the step too, but it reports nothing of them.
+    """
+    names = [result.check_name for result in results if result.check_name] + list(planned)
+    specs = [dg.AssetCheckSpec(name, asset=asset) for name in names]
+
+    @dg.multi_asset(name=f"step_{asset}", specs=[dg.AssetSpec(asset)], check_specs=specs)
+    def step():
+        if check_first:
+            yield from results
+        yield dg.MaterializeResult(asset_key=asset)
+        if planned:
+            raise RuntimeError("the check raised")
+        if not check_first:
+            yield from results
+
+    return dg.materialize([step], instance=instance, raise_on_error=False).run_id
+
+
+def result(
+    check: str,
+    passed: bool,
+    about: str | dict[str, str] | None = None,
+    severity: dg.AssetCheckSeverity = ERROR,
+    said: str | None = None,
+    asset: str | None = None,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=asset,
+        check_name=check,
+        severity=severity,
+        metadata={} if about is None else judged(about),
+        description=said,
+    )
+
+
+def test_what_was_judged_is_a_text_or_one_a_survey_year():
+    assert judged("abc") == {"about": dg.MetadataValue.text("abc")}
+    assert judged({"2020": "abc"}, rows=3) == {"about": dg.MetadataValue.json({"2020": "abc"}), "rows": 3}
+
+
+def test_an_evaluation_is_read_with_all_that_it_says(instance):
+    run_id = run(instance, "onnx_model", result("parity", False, "d" * 64, said="0.1 apart"))
+    [found] = evaluations(instance, "onnx_model", "parity")
+    assert found == Evaluation("onnx_model", "parity", False, "d" * 64, found.when, run_id, "0.1 apart")
+    stats = instance.get_run_stats(run_id)
+    assert stats.start_time <= found.when <= stats.end_time
+
+
+def test_an_evaluation_without_a_description_says_nothing(instance):
+    run(instance, "onnx_model", result("parity", True, "d" * 64))
+    [found] = evaluations(instance, "onnx_model", "parity")
+    assert (found.passed, found.detail) == (True, "")
+
+
+def test_an_evaluation_of_several_survey_years_is_one_a_year(instance):
+    run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x", "2020": "y"}))
+    found = list(evaluations(instance, "raw_bridges", "rows_reconcile"))
+    assert sorted(each.about for each in found) == ["x", "y"]
+    assert all(each.passed for each in found)
+
+
+def test_an_evaluation_that_does_not_say_what_it_judged_is_about_no_version(instance):
+    run(instance, "onnx_model", result("parity", True))
+    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["None"]
+
+
+def test_evaluations_of_other_checks_and_assets_are_not_among_them(instance):
+    run(instance, "onnx_model", result("parity", True, "1"), result("other", True, "2"))
+    run(instance, "bridge_model", result("parity", True, "3"))
+    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["1"]
+
+
+def test_a_check_that_raised_has_evaluated_nothing(instance):
+    run(instance, "onnx_model", planned=("parity",))
+    assert instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("onnx_model"), "parity"), limit=2
+    )
+    assert list(evaluations(instance, "onnx_model", "parity")) == []
+    run(instance, "onnx_model", result("parity", True, "1"))
+    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["1"]
+
+
+def test_a_history_of_several_pages_is_read_to_its_end_and_once(instance):
+    for number in range(102):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "parity", True, judged(f"{number}"))
+        )
+    found = [int(each.about) for each in evaluations(instance, "onnx_model", "parity")]
+    assert sorted(found) == list(range(102))
+
+
+def candidate_in(folder) -> Candidate:
+    candidate = open_candidate(folder, STAGES["training_set"], {"seed": 1}, {})
+    write_json({**candidate.manifest, "stages": STAGES}, candidate.file("manifest.json"))
+    return candidate
+
+
+def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool] | None = None) -> None:
+    """One run that makes every stage and evaluates every required check about it."""
+    specs = [dg.AssetCheckSpec(each.check, asset=each.asset) for each in REQUIRED]
+
+    @dg.multi_asset(specs=[dg.AssetSpec(asset) for asset in STAGES], check_specs=specs)
+    def stages():
+        yield from (dg.MaterializeResult(asset_key=asset) for asset in STAGES)
+        for each in REQUIRED:
+            yield result(each.check, (passed or {}).get(each, True), STAGES[each.asset], asset=each.asset)
+
+    assert dg.materialize([stages], instance=instance).success
+
+
+def test_the_gate_opens_when_every_required_check_has_passed_about_the_version(instance, tmp_path):
+    candidate = candidate_in(tmp_path)
+    nothing = ask_gate(instance, candidate)
+    assert (nothing.version, nothing.open) == (candidate.version, False)
+    assert {finding.state for finding in nothing.findings} == {"missing"}
+    run_required(instance)
+    decision = ask_gate(instance, candidate)
+    assert decision.open, decision.explain()
+    assert [finding.requirement for finding in decision.findings] == list(REQUIRED)
+
+
+def test_the_gate_closes_when_the_newest_evaluation_of_one_check_failed(instance, tmp_path):
+    run_required(instance)
+    last = REQUIRED[-1]
+    run_required(instance, {last: False})
+    decision = ask_gate(instance, candidate_in(tmp_path))
+    assert not decision.open
+    assert {f.requirement: f.state for f in decision.findings} == {
+        each: "failed" if each == last else "passed" for each in REQUIRED
+    }
+
+
+def raw_problems(instance: dg.DagsterInstance) -> list[str]:
+    return data_problems(instance, {"2019": "x", "2020": "y"}, ["rows_reconcile"], [])
+
+
+def test_records_whose_checks_passed_are_trusted(instance):
+    run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x", "2020": "y"}))
+    assert raw_problems(instance) == []
+
+
+def test_each_survey_year_whose_check_failed_or_is_missing_is_named(instance):
+    run(instance, "raw_bridges", result("rows_reconcile", False, {"2019": "x"}))
+    assert raw_problems(instance) == [
+        "raw_bridges:rows_reconcile[2019] failed",
+        "raw_bridges:rows_reconcile[2020] was not evaluated on the records in use",
+    ]
+    run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x", "2020": "of other records"}))
+    assert raw_problems(instance) == ["raw_bridges:rows_reconcile[2020] was not evaluated on the records in use"]
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_the_newest_evaluation_of_the_same_records_decides(instance, last):
+    run(instance, "raw_bridges", result("rows_reconcile", not last, {"2019": "x", "2020": "y"}))
+    run(instance, "raw_bridges", result("rows_reconcile", last, {"2019": "x", "2020": "y"}))
+    assert (raw_problems(instance) == []) is last
+
+
+def test_every_check_on_the_records_is_asked(instance):
+    run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x"}))
+    assert data_problems(instance, {"2019": "x"}, ["rows_reconcile", "contract"], []) == [
+        "raw_bridges:contract[2019] was not evaluated on the records in use"
+    ]
+
+
+def dbt_problems(instance: dg.DagsterInstance) -> list[str]:
+    return data_problems(instance, {}, [], [DBT_TEST])
+
+
+def dbt_result(passed: bool, severity: dg.AssetCheckSeverity = ERROR) -> dg.AssetCheckResult:
+    return result(DBT_TEST.name, passed, severity=severity)
+
+
+def test_a_dbt_test_that_passed_is_no_problem(instance):
+    run(instance, "dim_structures", dbt_result(True))
+    assert dbt_problems(instance) == []
+
+
+def test_a_dbt_test_that_was_never_evaluated_is_named(instance):
+    run(instance, "dim_structures")
+    assert dbt_problems(instance) == ["dim_structures:unique_structure_key was never evaluated"]
+
+
+def test_a_dbt_test_that_failed_is_named(instance):
+    run(instance, "dim_structures", dbt_result(False))
+    assert dbt_problems(instance) == ["dim_structures:unique_structure_key failed"]
+
+
+def test_a_dbt_test_that_only_warns_is_no_problem(instance):
+    run(instance, "dim_structures", dbt_result(False, WARN))
+    assert dbt_problems(instance) == []
+
+
+@pytest.mark.parametrize(("passed", "problems"), [(True, 0), (False, 1)])
+def test_the_newest_evaluation_of_a_dbt_test_decides(instance, passed, problems):
+    run(instance, "dim_structures", dbt_result(not passed))
+    run(instance, "dim_structures", dbt_result(passed))
+    assert len(dbt_problems(instance)) == problems
+
+
+def test_what_was_evaluated_last_decides_not_what_was_planned_last(instance):
+    specs = [dg.AssetCheckSpec(DBT_TEST.name, asset=DBT_TEST.asset_key)]
+
+    @dg.multi_asset(specs=[dg.AssetSpec(DBT_TEST.asset_key)], check_specs=specs)
+    def slow():
+        run(instance, "dim_structures", dbt_result(False))  # planned and evaluated meanwhile
+        yield dg.MaterializeResult()
+        yield dbt_result(True)
+
+    assert dg.materialize([slow], instance=instance).success
+    assert dbt_problems(instance) == []
+
+
+def test_a_table_that_was_made_anew_without_its_test_is_named(instance):
+    run(instance, "dim_structures", dbt_result(True))
+    run(instance, "dim_structures")
+    assert dbt_problems(instance) == [
+        "dim_structures:unique_structure_key was evaluated before the table was made anew"
+    ]
+    run(instance, "dim_structures", dbt_result(True))
+    assert dbt_problems(instance) == []
+
+
+def test_a_table_that_its_own_run_reports_after_its_test_is_the_one_that_was_tested(instance):
+    run(instance, "dim_structures", dbt_result(True), check_first=True)
+    assert dbt_problems(instance) == []
+
+
+def test_a_test_evaluated_alone_after_the_table_was_made_counts(instance):
+    run(instance, "dim_structures")
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
+    assert dbt_problems(instance) == []
+
+
+def test_a_test_on_a_table_that_dagster_did_not_make_counts(instance):
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
+    assert dbt_problems(instance) == []
+
+
+def test_every_problem_is_named_in_the_order_of_the_checks(instance):
+    other = dg.AssetCheckKey(dg.AssetKey(["marts", "fct"]), "not_null")
+    run(instance, "dim_structures", dbt_result(False))
+    assert data_problems(instance, {"2019": "x"}, ["rows_reconcile"], [DBT_TEST, other]) == [
+        "raw_bridges:rows_reconcile[2019] was not evaluated on the records in use",
+        "dim_structures:unique_structure_key failed",
+        "marts/fct:not_null was never evaluated",
+    ]

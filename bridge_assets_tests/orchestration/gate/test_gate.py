@@ -1,0 +1,188 @@
+"""Nothing that the gate did not let through is served: not by hand, not in a later run, not without its checks."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import pytest
+from support.small_platform import failure
+
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.orchestration.gate.overrides import OVERRIDE_TAG
+from bridge_assets.registry.base import Registry
+from bridge_assets.registry.model_version import latest
+from bridge_assets.registry.register import configured
+from bridge_assets.settings import MlflowSettings
+
+MODEL = ("bridge_model", "quantized_model", "onnx_model", "registered_model")
+
+
+def served(platform) -> str | None:
+    return LocalEndpoint(platform.home / "endpoints" / "local").current()
+
+
+def registry(platform) -> Registry:
+    """The platform's registry, as MLflow keeps it."""
+    return configured(MlflowSettings(), platform.home, "bridge_fall")
+
+
+def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another seed is another model version."""
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
+
+
+def test_by_hand_in_a_later_run_the_checks_of_the_first_one_count(platform) -> None:
+    before = served(platform)
+    assert platform.materialize("local_endpoint").success
+    assert served(platform) == before == latest(platform.home / "models").version
+
+
+def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) -> None:
+    before = served(platform)
+    train_otherwise(monkeypatch)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__AUC_GAIN", "0.9")
+    assert not platform.materialize("bridge_model").success
+    by_hand = platform.materialize("local_endpoint")
+    assert not by_hand.success
+    assert "bridge_model:beats_baselines failed" in failure(by_hand)
+    assert "(auc_gain)" in failure(by_hand)
+    assert served(platform) == before
+
+
+def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeypatch) -> None:
+    before = served(platform)
+    train_otherwise(monkeypatch)
+    assert platform.materialize(*MODEL, checks=False).success
+    by_hand = platform.materialize("local_endpoint")
+    said = failure(by_hand)
+    for check in ("bridge_model:beats_baselines", "quantized_model:keeps_the_probabilities", "onnx_model:parity"):
+        assert f"{check} outdated" in said
+    assert "training_set:no_leakage passed" in said
+    assert served(platform) == before
+
+
+def test_the_same_model_with_its_checks_is_taken(platform, monkeypatch) -> None:
+    before = served(platform)
+    train_otherwise(monkeypatch)
+    assert platform.materialize(*MODEL, checks=False).success
+    assert platform.materialize(*MODEL).success
+    assert platform.materialize("local_endpoint").success
+    assert served(platform) == latest(platform.home / "models").version != before
+    assert LocalEndpoint(platform.home / "endpoints" / "local").previous() == before
+
+
+def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> None:
+    path = latest(platform.home / "models").file("model.onnx")
+    path.write_bytes(path.read_bytes() + b"\0")
+    by_hand = platform.materialize("local_endpoint")
+    assert "is not what was made" in failure(by_hand)
+
+
+def test_checks_about_another_training_set_do_not_count(platform) -> None:
+    candidate = latest(platform.home / "models")
+    manifest = candidate.manifest
+    manifest["stages"]["training_set"] = "0" * 64
+    candidate.file("manifest.json").write_text(json.dumps(manifest))
+    said = failure(platform.materialize("local_endpoint"))
+    assert "training_set:inputs_passed_their_checks outdated" in said
+    assert "training_set:no_leakage outdated" in said
+
+
+def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SAMPLE__SEED", "5")
+    source = next((platform.home / "sample").glob("NBI_2015.txt"))
+    source.write_bytes(source.read_bytes().rsplit(b"\n", 5)[0] + b"\n")
+    assert platform.materialize("nbi_files", partition="2015").success
+    assert platform.materialize("raw_bridges", "rejected_records", partition="2015", checks=False).success
+    assert platform.materialize("bridge_features", partition="2015").success
+    training = platform.materialize("training_set")
+    checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
+    assert not checked["inputs_passed_their_checks"].passed
+    said = checked["inputs_passed_their_checks"].description or ""
+    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
+    assert "[2014]" not in said
+
+
+def test_records_that_changed_on_the_disk_after_their_checks_close_the_gate(platform) -> None:
+    """As a run leaves them that was killed between the records and its checks."""
+    platform.lake.write(platform.lake.read_year("raw_bridges", 2015).head(-5), "raw_bridges", 2015)
+    assert platform.materialize("bridge_features", partition="2015").success
+    training = platform.materialize("training_set")
+    checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
+    said = checked["inputs_passed_their_checks"].description or ""
+    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
+
+
+def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
+    train_otherwise(monkeypatch)
+    assert platform.materialize(*MODEL, checks=False).success
+    short = platform.materialize("local_endpoint", config={"override_reason": "x"})
+    assert "no reason to override" in failure(short)
+    reason = "Agreed with the bridge office on Monday"
+    overridden = platform.materialize("local_endpoint", config={"override_reason": reason})
+    assert overridden.success, failure(overridden)
+    [made] = overridden.get_asset_materialization_events()
+    assert made.materialization.metadata["gate"].value == "overridden"
+    assert made.materialization.metadata["override_reason"].value == reason
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(overridden.run_id)
+    assert run is not None
+    assert run.tags[OVERRIDE_TAG] == reason
+
+
+def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatch) -> None:
+    first = served(platform)
+    train_otherwise(monkeypatch)
+    assert platform.materialize(*MODEL).success
+    assert platform.materialize("local_endpoint").success
+    assert served(platform) != first
+    assert platform.materialize("local_endpoint", config={"model_version": first}).success
+    assert served(platform) == first
+    unknown = platform.materialize("local_endpoint", config={"model_version": "abc"})
+    assert "there is no model version 'abc'" in failure(unknown)
+
+
+def test_without_any_model_it_says_what_to_do(platform) -> None:
+    (platform.home / "models" / "latest.json").unlink()
+    assert "materialise bridge_model" in failure(platform.materialize("local_endpoint"))
+
+
+def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(platform, monkeypatch) -> None:
+    before, champion = served(platform), registry(platform).aliases()["champion"]
+    for limit in ("CHAMPION_AUC_LOSS", "CHAMPION_BRIER_LOSS"):
+        monkeypatch.setenv(f"BRIDGE_ASSETS_MODEL__GATE__{limit}", "0")
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__DEPTH", "1")
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TREES", "1")
+    trained = platform.materialize(*MODEL)
+    checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
+    assert not checked["not_worse_than_champion"].passed
+    assert "worse than that of champion" in (checked["not_worse_than_champion"].description or "")
+    assert not trained.success  # registered_model was never reached
+    by_hand = platform.materialize("registered_model")
+    assert "onnx_model:not_worse_than_champion failed" in failure(by_hand)
+    reason = "The champion learned from records that were wrong"
+    assert platform.materialize("registered_model", config={"override_reason": reason}).success
+    [challenger] = [each for each in registry(platform).versions() if "override_reason" in each.notes]
+    assert challenger.notes["override_reason"] == reason
+    assert challenger.notes["gate.onnx_model.not_worse_than_champion"].startswith("failed")
+    assert registry(platform).aliases()["challenger"] == challenger
+    assert "onnx_model:not_worse_than_champion failed" in failure(platform.materialize("local_endpoint"))
+    assert served(platform) == before
+    assert registry(platform).aliases()["champion"] == champion
+
+
+def test_a_damaged_champion_proves_nothing(platform, monkeypatch) -> None:
+    whole = {path: path.read_bytes() for path in (platform.home / "mlartifacts").rglob("model.onnx")}
+    train_otherwise(monkeypatch)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__DEPTH", "5")
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[:-1] + b"x")
+        trained = platform.materialize(*MODEL)
+        checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
+        assert "model.onnx of model version" in (checked["not_worse_than_champion"].description or "")
+        assert "is damaged" in failure(platform.materialize("registered_model"))
+    finally:  # the registry is not put back after a test
+        for path, content in whole.items():
+            path.write_bytes(content)

@@ -1,0 +1,198 @@
+"""One run makes everything; a second one makes the same; what cannot be made says why and leaves what was there."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from support.small_platform import YEARS, failure
+
+from bridge_assets.cli import main
+from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.orchestration.runs.liveness import DEATH
+from bridge_assets.storage import digest
+
+ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
+
+
+def outputs(platform) -> dict[str, str]:
+    """Digest of everything that people and later steps read."""
+    files = [*(platform.home / "lake").rglob("*.parquet"), *(platform.home / "reports").iterdir()]
+    files += (platform.home / "models").rglob("*.*")
+    return {str(path.relative_to(platform.home)): digest(path) for path in files if path.is_file()}
+
+
+def test_the_first_run_made_everything(platform) -> None:
+    assert platform.first.success, platform.first.errors
+    assert platform.first.errors == []
+    assert {
+        name for name, (passed, severity, _) in platform.first.checks.items() if not passed and severity == "ERROR"
+    } == set()
+    for table in ("raw_bridges", "rejected_records", "bridge_features", "bridge_predictions", "drift_report"):
+        assert platform.lake.years(table) == ALL_YEARS
+    assert (platform.home / "reports" / "condition_report.html").is_file()
+    sheet = pl.read_csv(platform.home / "reports" / "bridge_outlook.csv", infer_schema=False)
+    assert sheet.height == platform.lake.read_year("bridge_predictions", YEARS[1]).height
+    assert sheet["reasons"].drop_nulls().str.contains("points").all() and sheet["reasons"].null_count() < sheet.height
+    assert (
+        LocalEndpoint(platform.home / "endpoints" / "local").current()
+        == platform.first.materialized["bridge_model"]["model_version"]
+    )
+
+
+def test_the_first_of_each_state_in_the_last_year_are_told_why(platform) -> None:
+    scores = platform.lake.read_year("bridge_predictions", YEARS[1])
+    told = scores.filter(pl.col("reasons").is_not_null())
+    assert told.height == scores.filter(pl.col("look_first_rank") <= 25).height
+    shown = platform.first.materialized["bridge_predictions"]
+    assert shown["reasons_explained"] == told.height
+    assert shown["reasons_base_value"] == pytest.approx(scores["fall_probability"].mean(), abs=1e-5)
+    assert platform.lake.read_year("bridge_predictions", YEARS[0])["reasons"].drop_nulls().is_empty()
+    outlook = platform.lake.read("mart_bridge_outlook").filter(pl.col("reasons").is_not_null())
+    assert set(outlook["structure_key"]) == set(told["structure_key"])
+
+
+def test_a_version_is_served_and_explained_after_its_folder_is_gone(platform) -> None:
+    version = LocalEndpoint(platform.home / "endpoints" / "local").current()
+    shutil.rmtree(platform.home / "models" / str(version))
+    made = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
+    assert made.success, failure(made)
+    assert platform.lake.note("bridge_predictions", YEARS[1])["explained"]["explained"] > 0
+
+
+def test_features_and_staging_take_the_same_record_of_a_structure(platform) -> None:
+    inspections = platform.lake.read("int_inspections")
+    features = platform.lake.read_years("bridge_features")
+    joined = inspections.join(features, on=["structure_key", "survey_year"], how="inner", suffix="_of_features")
+    assert joined.height == inspections.height
+    assert (joined["condition"] == joined["condition_of_features"].cast(pl.Int8)).all()
+    assert (joined["inspection_date"] == joined["inspection_date_of_features"]).all()
+
+
+def test_a_second_run_gives_the_same_bytes(platform) -> None:
+    before = outputs(platform)
+    again = platform.run()
+    assert again.success, again.errors
+    assert outputs(platform) == before
+
+
+def test_predict_answers_from_the_endpoint(platform) -> None:
+    scores = platform.lake.read_year("bridge_predictions", YEARS[1])
+    key, probability = scores.select("structure_key", "fall_probability").row(0)
+    answered = CliRunner().invoke(main, ["predict", key])
+    assert answered.exit_code == 0, answered.output
+    assert f"{probability:.1%}" in answered.output
+    assert f"model {LocalEndpoint(platform.home / 'endpoints' / 'local').current()}" in answered.output
+    unknown = CliRunner().invoke(main, ["predict", "01-NOSUCHBRIDGE"])
+    assert unknown.exit_code == 1
+    assert "there is no bridge 01-NOSUCHBRIDGE" in unknown.output
+
+
+def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
+    nothing = CliRunner().invoke(main, ["rollback"])
+    assert nothing.exit_code == 1
+    assert "no previous version" in nothing.output
+    first = LocalEndpoint(platform.home / "endpoints" / "local").current()
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
+    made = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
+    assert made.success, failure(made)
+    back = CliRunner().invoke(main, ["rollback"])
+    assert back.exit_code == 0, back.output
+    assert LocalEndpoint(platform.home / "endpoints" / "local").current() == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["records ", "dbt_inventory", "bridge_predictions "])
+def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_same(platform, after) -> None:
+    before = outputs(platform)
+    command = [
+        str(Path(sys.executable).parent / "bridge-assets"),
+        "run",
+        "--job",
+        "latest_year",
+        "--years",
+        "2017-2018",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any(line.strip().startswith(after.strip()) for line in running.stdout)
+        running.kill()
+    assert running.returncode == -signal.SIGKILL
+    for name, value in outputs(platform).items():
+        assert value == before[name], f"{name} is another after the kill"
+    again = platform.run("latest_year", (2017, 2018))
+    assert again.success, again.errors
+    assert outputs(platform) == before
+    with dg.DagsterInstance.get() as instance:
+        [killed] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        assert instance.all_logs(killed.run_id)[-1].message.endswith(DEATH)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda folder: (folder / "NBI_2018.txt").unlink(), "there is no file for survey year 2018"),
+        (lambda folder: (folder / "NBI_2018.txt").write_text(""), "the file is empty"),
+        (lambda folder: (folder / "NBI_2018.txt").write_text("<html>"), "this is a web page"),
+        (lambda folder: (folder / "NBI_2018.txt").write_text("a,b\n1,2\n"), "not one of the published NBI layouts"),
+        (
+            lambda folder: (folder / "NBI_2018.txt").write_bytes(bytes(range(256)) * 9),
+            "not one of the published NBI layouts",
+        ),
+        (lambda folder: (folder / "AL18.txt").write_text(""), "2 files for survey year 2018"),
+    ],
+    ids=["missing", "empty", "web page", "wrong header", "binary", "two files"],
+)
+def test_a_bad_file_fails_with_its_reason_and_leaves_what_was_there(platform, break_it, says) -> None:
+    before = outputs(platform)
+    break_it(platform.home / "sample")
+    failed = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
+    assert not failed.success
+    assert says in failure(failed)
+    assert "What to do" in failure(failed)
+    assert outputs(platform) == before
+
+
+def test_a_missing_source_folder_fails_with_its_reason(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
+    assert "the source folder is not there" in failure(platform.materialize("nbi_files", partition="2018"))
+    said = CliRunner().invoke(main, ["run"])
+    assert said.exit_code == 1
+    assert "the source folder is not there" in said.output
+
+
+def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None:
+    path = platform.home / "sample" / "NBI_2018.txt"
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(header + b"".join(row[:50] + b"\n" for row in rows[:20]))
+    made = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
+    checks = {evaluation.check_name: evaluation for evaluation in made.get_asset_check_evaluations()}
+    assert not checks["rows_reconcile"].passed
+    assert "NBI_2018.txt: no row was loaded (20 rejected)" in (checks["rows_reconcile"].description or "")
+    assert platform.lake.read_year("rejected_records", 2018).height == 20
+
+
+def test_features_of_other_definitions_are_not_scored(platform) -> None:
+    note = platform.lake.note("bridge_features", 2018)
+    platform.lake.write_note("bridge_features", 2018, {**note, "features_digest": "another"})
+    said = failure(platform.materialize("bridge_predictions", partition="2018"))
+    assert "cannot score the features of 2018" in said
+
+
+def test_bridge_names_are_shown_escaped_and_written_raw(platform) -> None:
+    name = '=HYPERLINK("x";"<script>")'
+    outlook = platform.lake.read("mart_bridge_outlook").with_columns(facility_carried=pl.lit(name))
+    platform.lake.write(outlook, "mart_bridge_outlook")
+    assert platform.materialize("condition_report", "looker_sheet").success
+    page = (platform.home / "reports" / "condition_report.html").read_text()
+    assert "<script>" not in page.replace(name, "")
+    assert name not in page
+    sheet = pl.read_csv(platform.home / "reports" / "bridge_outlook.csv", infer_schema=False)
+    assert set(sheet["facility_carried"]) == {name}

@@ -1,0 +1,74 @@
+"""Years until Poor as assets: made in the first run, refused where the features are not those of the model, and
+carried by the predictions, which do without them where there are none.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import polars as pl
+from support.small_platform import YEARS, failure
+
+from bridge_assets.models.survival.store import latest
+
+
+def test_the_first_run_made_years_until_poor_of_every_survey_year(platform) -> None:
+    assert platform.lake.years("years_until_poor") == list(range(YEARS[0], YEARS[1] + 1))
+    kept = latest(platform.home / "models")
+    assert set(platform.lake.read_years("years_until_poor")["model_version"]) == {kept.version}
+    assert platform.first.checks["years_until_poor:years_are_whole"][0]
+    assert platform.first.checks["deterioration_model:calibrated_and_better_than_the_table"][1] == "WARN"
+
+
+def test_features_of_other_definitions_get_no_years_until_poor(platform) -> None:
+    note = platform.lake.note("bridge_features", YEARS[1])
+    platform.lake.write_note("bridge_features", YEARS[1], {**note, "features_digest": "another"})
+    said = failure(platform.materialize("years_until_poor", partition=str(YEARS[1])))
+    assert f"cannot be asked about the features of {YEARS[1]}" in said
+
+
+def test_a_warning_does_not_keep_the_years_from_being_made(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__SURVIVAL__CONCORDANCE_GAIN", "0.9")
+    made = platform.materialize("deterioration_model", "years_until_poor", partition=str(YEARS[1]))
+    assert made.success
+    checks = {each.check_name: each for each in made.get_asset_check_evaluations()}
+    warned = checks["calibrated_and_better_than_the_table"]
+    assert not warned.passed
+    assert "(concordance_gain)" in (warned.description or "")
+
+
+def test_the_predictions_of_every_year_carry_them(platform) -> None:
+    for year in range(YEARS[0], YEARS[1] + 1):
+        years = platform.lake.read_year("years_until_poor", year).select(
+            "structure_key", "expected_years", "high_years"
+        )
+        carried = platform.lake.read_year("bridge_predictions", year).select(
+            "structure_key", expected_years="years_until_poor", high_years="years_until_poor_high"
+        )
+        assert carried.equals(years)
+    assert platform.first.materialized["bridge_predictions"]["model_version"]
+
+
+def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(platform) -> None:
+    """Too few falls for a deterioration model are no reason to have no scores."""
+    year = str(YEARS[1])
+    shutil.rmtree(platform.home / "models" / "deterioration")
+    transitions = platform.lake.read("fct_condition_transitions").with_columns(next_condition=pl.col("condition"))
+    platform.lake.write(transitions, "fct_condition_transitions")
+    platform.lake.year("years_until_poor", YEARS[1]).unlink()
+    made = platform.materialize("deterioration_model", "years_until_poor", "bridge_predictions", partition=year)
+    assert made.success, failure(made)
+    metadata = {
+        event.asset_key.to_user_string(): {key: value.value for key, value in event.materialization.metadata.items()}
+        for event in made.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert "are too few to learn" in metadata["deterioration_model"]["why_not"]
+    assert metadata["years_until_poor"]["why_not"] == "no deterioration model has been fitted"
+    assert "has not been made" in metadata["bridge_predictions"]["years_until_poor_why_not"]
+    scores = platform.lake.read_year("bridge_predictions", YEARS[1])
+    assert scores["years_until_poor_horizon"].null_count() == scores.height > 0
+    warned = {each.check_name: each for each in made.get_asset_check_evaluations()}
+    assert not warned["calibrated_and_better_than_the_table"].passed
+    reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
+    assert reported.success, failure(reported)

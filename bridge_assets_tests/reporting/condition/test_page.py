@@ -1,0 +1,372 @@
+"""The condition report: what stands on the page, what is escaped, what is said when something is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from support.html_page import Page
+
+from bridge_assets.reporting.condition.page import ConditionReport, render_condition_report
+from bridge_assets.reporting.plots import condition_trend_png
+from bridge_assets.scoring.shap_values import reasons_type
+
+EVIL = "<script>alert('x')</script>"
+
+
+def by_year(year: int, state: str, good: int, fair: int, poor: int, **more: float | None) -> dict:
+    structures = good + fair + poor
+    return {
+        "survey_year": year,
+        "state_code": state,
+        "structures": structures,
+        "good": good,
+        "fair": fair,
+        "poor": poor,
+        "share_good": good / structures,
+        "share_fair": fair / structures,
+        "share_poor": poor / structures,
+        "good_area_share": 0.4,
+        "fair_area_share": 0.543,
+        "poor_area_share": 0.057,
+        "inspections_compared": 0,
+        "falls": 0,
+        "fall_rate": None,
+        "mean_fall_probability": None,
+        **more,
+    }
+
+
+def bridge(key: str, probability: float | None, **more: object) -> dict:
+    return {
+        "structure_key": key,
+        "survey_year": 2025,
+        "state_code": key[:2],
+        "county_code": "017",
+        "facility_carried": "I-90 EB",
+        "features_intersected": "MILL RIVER",
+        "location": "2 KM S OF TOWN",
+        "condition": 4,
+        "condition_class": "Poor",
+        "inspection_date": dt.date(2024, 5, 1),
+        "fall_probability": probability,
+        "state_fall_probability": 0.093,
+        "look_first_rank": 1,
+        "target": "fall",
+        "reasons": None,
+        "years_until_poor": None,
+        "years_until_poor_low": None,
+        "years_until_poor_high": None,
+        "years_until_poor_horizon": None,
+        "model_version": "3fa9c1d20b7e",
+        **more,
+    }
+
+
+def told(feature: str, value: float | None, contribution: float) -> dict:
+    return {"feature": feature, "value": value, "contribution": contribution}
+
+
+def table(*bridges: dict) -> pl.DataFrame:
+    types = {"reasons": reasons_type(), "years_until_poor_horizon": pl.Int16}
+    types |= dict.fromkeys(("years_until_poor", "years_until_poor_low", "years_until_poor_high"), pl.Float32)
+    return pl.DataFrame(list(bridges), schema_overrides=types, infer_schema_length=None)
+
+
+@pytest.fixture
+def report() -> ConditionReport:
+    return ConditionReport(
+        condition_by_year=pl.DataFrame(
+            [
+                by_year(2024, "all", 5000, 6000, 1345),
+                by_year(2024, "25", 5000, 6000, 1345),
+                by_year(
+                    2025,
+                    "all",
+                    5011,
+                    6100,
+                    1234,
+                    inspections_compared=6000,
+                    falls=660,
+                    fall_rate=0.11,
+                    mean_fall_probability=0.1,
+                ),
+                by_year(2025, "25", 5000, 5000, 1000, inspections_compared=5000, falls=600, fall_rate=0.12),
+                by_year(2025, "02", 11, 1100, 234, inspections_compared=1000, falls=60, fall_rate=0.06),
+            ],
+            infer_schema_length=None,
+        ),
+        outlook=table(
+            bridge(
+                "25-100",
+                0.1234,
+                look_first_rank=2,
+                condition=5,
+                condition_class="Fair",
+                years_until_poor=12.34,
+                years_until_poor_low=3.0,
+                years_until_poor_horizon=60,
+            ),
+            bridge(
+                "25-200",
+                0.5,
+                facility_carried=EVIL,
+                features_intersected='"BIG" & O\'NEAL CREEK',
+                years_until_poor_horizon=60,
+                reasons=[
+                    told("age", 61.0, 0.0412),
+                    told(EVIL, 2.0, -0.02),
+                    told("log_adt", None, 0.01),
+                    told("skew", 30.0, 0.001),
+                ],
+            ),
+            bridge("02-7", 0.3, inspection_date=None, location=None, county_code=None, condition_class="Poor"),
+            bridge("02-8", None),
+            bridge("25-300", 0.9, survey_year=2024),
+        ),
+        evaluation={
+            "persistence": {"auc": 0.5, "average_precision": 0.1, "brier": 0.11, "worst_10": 0.1},
+            "base_rate": {"auc": 0.5, "average_precision": 0.1, "brier": 0.0971, "worst_10": 0.1},
+            "rating_table": {"auc": 0.613, "average_precision": 0.15, "brier": 0.0949, "worst_10": 0.174},
+            "logistic_regression": {"auc": 0.7, "average_precision": 0.22, "brier": 0.0921, "worst_10": 0.26},
+            "model": {"auc": 0.711, "average_precision": 0.233, "brier": 0.0905, "worst_10": 0.283},
+        },
+        drift=pl.DataFrame(
+            {
+                "survey_year": [2024, 2024, 2025, 2025, 2025],
+                "feature": ["age", "log_adt", "age", "log_adt", "scour"],
+                "statistic": [0.01, 0.02, 0.02, 0.35, None],
+                "threshold": [0.05, 0.06, 0.05, 0.06, 0.05],
+                "drifted": [False, False, False, True, True],
+            }
+        ),
+        ingestion=pl.DataFrame(
+            {"survey_year": [2024, 2025], "rows_read": [12_350, 12_349], "loaded": [12_345] * 2, "rejected": [5, 4]}
+        ),
+        rejections=pl.DataFrame(
+            {
+                "survey_year": [2024, 2025, 2025],
+                "reason": ["field_count", "field_count", "no_key"],
+                "rejected": [5, 3, 1],
+            }
+        ),
+        provenance={"Model version": "3fa9c1d20b7e", "Source": f"{EVIL} sample"},
+    )
+
+
+@pytest.fixture
+def page(report: ConditionReport) -> Page:
+    return Page(render_condition_report(report))
+
+
+def test_is_one_page_that_asks_nothing_of_a_network(report: ConditionReport, page: Page) -> None:
+    html = render_condition_report(report)
+    assert html.startswith("<!doctype html>") and not page.open
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
+    assert not [value for name, value in page.attributes if name in ("src", "srcset", "action", "xlink:href")]
+    assert not [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
+    assert "url(" not in html and "@import" not in html and "://" not in html
+
+
+def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
+    ids = [value for name, value in page.attributes if name == "id"]
+    links = {value[1:] for name, value in page.attributes if name == "href"}
+    assert len(ids) == len(set(ids)) and links <= set(ids)
+    assert {
+        "from-mart_bridge_outlook",
+        "from-mart_condition_by_year",
+        "from-bridge_model",
+        "from-drift_report",
+    } <= links
+
+
+def test_the_same_inputs_give_the_same_bytes(report: ConditionReport) -> None:
+    backwards = replace(
+        report,
+        condition_by_year=report.condition_by_year.reverse(),
+        outlook=report.outlook.reverse(),
+        drift=report.drift.reverse(),
+        ingestion=report.ingestion.reverse(),
+        rejections=report.rejections.reverse(),
+    )
+    assert render_condition_report(report) == render_condition_report(report) == render_condition_report(backwards)
+
+
+def test_text_from_the_tables_is_escaped_and_readable(report: ConditionReport, page: Page) -> None:
+    html = render_condition_report(report)
+    assert "<script" not in html and "&lt;script&gt;" in html
+    assert f'{EVIL} over "BIG" & O\'NEAL CREEK' in page.words
+    assert f"Source {EVIL} sample" in page.words
+
+
+def test_headline_tells_the_latest_year_and_the_change(page: Page) -> None:
+    assert "Survey year 2025" in page.words
+    assert "Of 12,345 structures in 2 states, 1,234 (10.0\N{NO-BREAK SPACE}%) are Poor" in page.text.replace("\n", " ")
+    assert "0.9 points less than in 2024" in page.words
+    assert "5,011" in page.words and "40.0 % of deck area" in page.words and "5.7 % of deck area" in page.words
+    assert "660" in page.words and "11.0 % of 6,000 inspections with an earlier one" in page.words
+
+
+def test_expected_falls_are_the_sum_of_the_probabilities_of_the_latest_year(page: Page) -> None:
+    assert "About 1 bridge is expected" in page.words  # 0.1234 + 0.5 + 0.3
+    assert "Sum of the probabilities of 3 structures" in page.words
+
+
+def looked_at(page: Page) -> list[list[str]]:
+    """The rows of the list, without its head."""
+    rows = [[" ".join(cell.split()) for cell in cells] for cells in page.rows]
+    return [row for row in rows if len(row) == 6 and row[0].isdigit()]
+
+
+def test_look_first_holds_the_first_of_each_state_in_the_latest_year_in_order(page: Page) -> None:
+    first, second, third = looked_at(page)
+    assert (first[0], second[0], third[0]) == ("1", "1", "2")
+    assert "25-200" in first[1] and "02-7" in second[1] and "25-100" in third[1]
+    assert first[2:] == ["Massachusetts 25, county 017", "4 Poor in 2024-05", "50.0 % state 9.3 %", "Poor now"]
+    assert second[2:4] == ["Alaska 02, county –", "4 Poor in –"]
+    assert "25-300" not in page.words and "02-8" not in page.words
+    assert "The first 2 bridges of each state, out of 3 scored structures" in page.words
+    assert "the probability that the condition is at least one point lower at the next inspection" in page.words
+
+
+def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionReport) -> None:
+    one = table(*(bridge(f"25-{number:03}", 0.2, look_first_rank=number + 1) for number in range(40)))
+    assert [row[0] for row in looked_at(Page(render_condition_report(replace(report, outlook=one))))] == [
+        str(place) for place in range(1, 26)
+    ]
+    many = table(
+        *(bridge(f"{state:02}-{rank}", 0.2, look_first_rank=rank) for state in range(1, 57) for rank in (1, 2, 3))
+    )
+    rows = looked_at(Page(render_condition_report(replace(report, outlook=many))))
+    assert [row[0] for row in rows] == ["1"] * 56
+    assert rows[0][1].endswith("01-1"), "equal ones stand in the order of their keys"
+
+
+def test_years_until_poor_stand_in_words_and_a_dash_where_there_are_none(page: Page) -> None:
+    assert [row[-1] for row in looked_at(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
+    assert "Years until Poor are counted from the inspection if nothing is done" in page.words
+
+
+def test_the_largest_reasons_stand_in_points_and_are_escaped(report: ConditionReport, page: Page) -> None:
+    assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in looked_at(page)[0][1]
+    assert "skew" not in page.words
+    assert "compared with the mean of all scored bridges (30.8 %)" in page.words
+    untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_type()))
+    assert "what moved the model" not in Page(render_condition_report(replace(report, outlook=untold))).words
+
+
+def test_another_target_is_said_as_what_it_is(report: ConditionReport) -> None:
+    decks = report.outlook.with_columns(target=pl.lit("poor of deck"))
+    words = Page(render_condition_report(replace(report, outlook=decks))).words
+    assert "the probability that the deck rating is 4 or less at the next inspection" in words
+
+
+def test_learned_baselines_stand_beside_the_model_where_they_were_measured(page: Page) -> None:
+    assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %"]
+    assert "Gradient boosting" not in page.words
+
+
+def test_scores_of_an_earlier_year_are_shown_as_such(report: ConditionReport) -> None:
+    earlier = report.outlook.filter(pl.col("survey_year") == 2024)
+    words = Page(render_condition_report(replace(report, outlook=earlier))).words
+    assert "of 2024, the last year scored" in words
+    assert "2025 is not scored yet" in words and "expected to be found" not in words
+
+
+def test_states_stand_with_name_and_code_the_worst_first(page: Page) -> None:
+    names = [row[0] for row in page.rows if row[0].startswith(("Alaska", "Massachusetts"))]
+    assert names == ["Alaska 02", "Massachusetts 25"]
+    assert page.row("Alaska")[1] == "1,345" and page.row("Alaska")[-2] == "60 of 1,000"
+
+
+def test_a_model_that_loses_to_a_baseline_is_told_so(report: ConditionReport, page: Page) -> None:
+    assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %"]
+    assert "ranks the bridges that fall better than the rating table does: AUC 0.711 against 0.613" in page.words
+    assert report.evaluation is not None
+    worse = {
+        **report.evaluation,
+        "model": {"auc": 0.6, "average_precision": None, "brier": float("nan"), "worst_10": 0.17},
+    }
+    lost = Page(render_condition_report(replace(report, evaluation=worse)))
+    assert "does not rank the bridges that fall better" in lost.words
+    assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %"]
+
+
+def test_the_oracle_of_the_sample_stands_beside_the_model_and_is_not_in_the_race(report: ConditionReport) -> None:
+    assert report.evaluation is not None
+    oracle = {"auc": 0.8, "average_precision": 0.4, "brier": 0.08, "worst_10": 0.4}
+    html = render_condition_report(replace(report, evaluation={**report.evaluation, "oracle": oracle}))
+    assert Page(html).row("Oracle")[1:] == ["0.800", "0.400", "0.080", "40.0 %"]
+    assert "<b>0.711</b>" in html and "<b>0.800</b>" not in html
+    assert "Oracle" not in Page(render_condition_report(report)).words
+
+
+def test_an_evaluation_without_a_metric_is_refused_by_name(report: ConditionReport) -> None:
+    with pytest.raises(ValueError, match="evaluation: model lacks brier, worst_10; it has auc, average_precision"):
+        replace(report, evaluation={"model": {"auc": 0.7, "average_precision": 0.2}})
+
+
+def test_drift_names_the_features_of_the_latest_year(page: Page) -> None:
+    assert "2 of 3 features of 2025 drifted" in page.words
+    assert page.row("log_adt")[1:] == ["0.350", "0.060"] and page.row("scour")[1] == "–"
+    assert "Drifted features by year: 2024 0, 2025 2" in page.words
+
+
+def test_data_quality_adds_up_and_explains_reasons(report: ConditionReport, page: Page) -> None:
+    assert "24,699 rows read = 24,690 loaded + 9 rejected" in page.words
+    assert page.row("field_count")[1] == "8" and "a truncated row" in page.row("field_count")[0]
+    assert "Rows read are not loaded + rejected" not in page.words
+    wrong = report.ingestion.with_columns(loaded=pl.lit(12_345), rejected=pl.lit(4))
+    assert (
+        "Rows read are not loaded + rejected in 2024"
+        in Page(render_condition_report(replace(report, ingestion=wrong))).words
+    )
+
+
+def test_an_empty_report_says_what_to_materialise() -> None:
+    page = Page(render_condition_report(ConditionReport()))
+    assert not page.open and "No survey year yet" in page.words
+    for asset in ("raw_bridges", "mart_condition_by_year", "bridge_predictions", "bridge_model", "drift_report"):
+        assert f"materialise {asset}" in page.words or f"then {asset}" in page.words
+
+
+def test_a_model_that_gives_no_probability_is_told_in_a_line_and_nobody_is_sent_to_score_again(
+    report: ConditionReport,
+) -> None:
+    without = replace(
+        report,
+        outlook=report.outlook.with_columns(fall_probability=pl.lit(None, pl.Float64)),
+        evaluation=None,
+        silent="The model foresees points.",
+    )
+    page = Page(render_condition_report(without))
+    assert page.words.count("The model foresees points.") == 3
+    assert "materialise bridge_predictions" not in page.words
+
+
+def test_tables_with_columns_and_no_rows_are_empty_too(report: ConditionReport) -> None:
+    empty = ConditionReport(
+        report.condition_by_year.clear(), report.outlook.clear(), {}, report.drift.clear(), report.ingestion.clear()
+    )
+    assert render_condition_report(empty) == render_condition_report(ConditionReport())
+
+
+def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport) -> None:
+    one = report.condition_by_year.filter(pl.col("survey_year") == 2024)
+    words = Page(render_condition_report(ConditionReport(condition_by_year=one))).words
+    assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
+    assert "No inspection of this year has an earlier one to be compared with" in words
+    assert "No falls yet" in words
+
+
+def test_a_table_without_a_column_is_refused_by_name(report: ConditionReport) -> None:
+    with pytest.raises(ValueError, match=r"outlook lacks location, look_first_rank; it has structure_key"):
+        replace(report, outlook=report.outlook.drop("location", "look_first_rank"))
+
+
+def test_trend_picture_is_a_png_of_the_same_bytes_each_time(report: ConditionReport) -> None:
+    image = condition_trend_png(report.condition_by_year)
+    assert image.startswith(b"\x89PNG") and image == condition_trend_png(report.condition_by_year.reverse())
+    assert condition_trend_png(pl.DataFrame()).startswith(b"\x89PNG")

@@ -1,0 +1,214 @@
+"""The data quality page: what stands on it, what is escaped, what is said when there is nothing to say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.html_page import Page
+from support.nbi_files import nbi_line, write_nbi
+
+from bridge_assets.data.ingest.ingest import ingest
+from bridge_assets.data.lake import Lake
+from bridge_assets.data.quality.summary import count_year
+from bridge_assets.errors import SourceError
+from bridge_assets.nbi.coding_guide.layouts import layout_of_year
+from bridge_assets.nbi.flag_rules import FLAGS
+from bridge_assets.reporting.quality.page import QualityReport, data_quality_html, render_quality_page
+from bridge_assets.reporting.quality.plots import flags_by_year_png
+from bridge_assets.settings import DataSettings
+
+EVIL = "<script>alert('x')</script><img src=http://example.org>"
+
+
+def counted(lake: Lake, year: int, *files: Path) -> None:
+    report = ingest(files, year, lake.year("raw_bridges", year), lake.year("rejected_records", year))
+    lake.write_note("raw_bridges", year, asdict(report))
+    count_year(lake, year)
+
+
+def rows(year: int, state: str, bridges: int, without_traffic: int = 0, planned: int = 0) -> list[dict[str, str]]:
+    return [
+        {
+            "STATE_CODE_001": state,
+            "STRUCTURE_NUMBER_008": str(number),
+            "ADT_029": "" if number <= without_traffic else "1200",
+            "YEAR_BUILT_027": str(year + 1) if number <= planned else "1974",
+            "DATE_OF_INSPECT_090": f"6{year % 100:02}",
+        }
+        for number in range(1, bridges + 1)
+    ]
+
+
+def hostile(path: Path, year: int) -> Path:
+    """Adds a row that is rejected, and whose text would run in a browser that believed it; one without end, too."""
+    layout = layout_of_year(year)
+    line = nbi_line(layout, FACILITY_CARRIED_007=EVIL, LOCATION_009="{{ 7 * 6 }}, </code> \u202egnirts")
+    endless = nbi_line(layout, FEATURES_DESC_006A="BEAR " * 2000) + ",1"
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(f"{line}\r\n{endless}\r\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Five years of two states; in the last one, a third of the traffic of Alaska is gone and two rows are rejected."""
+    folder = tmp_path_factory.mktemp("quality")
+    lake = Lake(folder / "lake")
+    for year in range(2014, 2019):
+        last = year == 2018
+        bridges = rows(year, "01", 400, planned=4) + rows(year, "02", 150, without_traffic=60 if last else 0)
+        path = write_nbi(folder, year, bridges, f"<b>{year}.txt")
+        counted(lake, year, hostile(path, year) if last else path)
+    return lake
+
+
+def rendered(lake: Lake, *years: int) -> str:
+    made = list(years) or lake.years("data_quality")
+    return render_quality_page(
+        QualityReport(
+            lake.read_years("data_quality", made),
+            lake.read_years("rejected_records", made),
+            {"Source": f"{EVIL} files"},
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def html(lake: Lake) -> str:
+    return rendered(lake)
+
+
+@pytest.fixture
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_is_one_page_that_asks_nothing_of_a_network(html: str, page: Page) -> None:
+    assert html.startswith("<!doctype html>") and not page.open
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
+    assert not [value for name, value in page.attributes if name in ("src", "srcset", "action", "xlink:href")]
+    assert not [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
+    assert "url(" not in html and "@import" not in html
+    assert html.count("://") == html.count("src=http://example.org")
+
+
+def test_rejected_lines_are_text_whatever_they_hold(html: str, page: Page) -> None:
+    assert "<script" not in html and "<img" not in html
+    assert EVIL in page.text and f"{EVIL} files" in page.text
+    assert "{{ 7 * 6 }}" in page.text
+    assert "<b>2018.txt, line 552" in page.words
+    assert "characters more" in page.words  # of the endless line
+    assert "137 fields expected" in page.words
+
+
+def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
+    ids = [value for name, value in page.attributes if name == "id"]
+    links = {value[1:] for name, value in page.attributes if name == "href"}
+    assert len(ids) == len(set(ids))
+    assert links <= set(ids)
+    assert {"from-data_quality", "from-raw_bridges", "from-rejected_records", "from-rejects"} <= links
+
+
+def test_every_flag_is_defined_with_its_items(page: Page) -> None:
+    for name, flag in FLAGS.items():
+        assert f"flag-{name}" in [value for attribute, value in page.attributes if attribute == "id"]
+        assert f"{flag.meaning}. {flag.why}." in page.words
+    assert "YEAR_BUILT_027 (item 27)" in page.words
+
+
+def test_the_rows_of_each_year_reconcile_on_the_page(page: Page) -> None:
+    assert "Of 552 rows read for 2018, 550 were loaded and 2 rejected." in page.words
+    assert page.row("2018")[:4] == ["2018", "552", "550", "2"]
+    assert page.row("2017")[:4] == ["2017", "550", "550", "0"]
+    assert "Rows read are not" not in page.words
+
+
+def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
+    summary = lake.read_years("data_quality")
+    lost = (pl.col("name") == "read") & (pl.col("survey_year") == 2016)
+    summary = summary.with_columns(pl.when(lost).then(pl.col("records") + 1).otherwise("records").alias("records"))
+    page = Page(render_quality_page(QualityReport(summary, lake.read_years("rejected_records"))))
+    assert "Rows read are not loaded + rejected in 2016." in page.words
+
+
+def test_what_jumped_is_named_with_where_and_what_it_was_before(page: Page) -> None:
+    jumped = page.row("missing ADT_029")
+    assert "Item 29. Average daily traffic" in jumped[0]
+    assert jumped[1:4] == ["All states", "0", "10.9 %"]
+    [of_alaska] = [row for row in page.rows if "Alaska" in row and "missing" in row[0]]
+    assert of_alaska[3].split() == ["40.0", "%"]
+
+
+def test_flags_stand_with_share_records_and_the_state_that_has_most(page: Page) -> None:
+    built = page.row("built_after_survey Item 27")
+    assert built[2:4] == ["0.7 %", "4"]
+    assert built[-1].startswith("Alabama 1.0")
+
+
+def test_states_stand_with_the_worst_first(page: Page) -> None:
+    states = [row[0] for row in page.rows if row and row[0] in ("Alabama", "Alaska")]
+    # The bridges of Alaska have positions in Alabama here.
+    assert states == ["Alaska", "Alabama"]
+    assert "coordinate_out_of_state 100.0 %" in page.row("Alaska")[3]
+    assert "ADT_029 40.0 %" in page.row("Alaska")[4]
+    assert page.row("Alabama")[4] == ""
+
+
+def test_the_order_of_the_tables_does_not_matter(lake: Lake, html: str) -> None:
+    summary, rejected = lake.read_years("data_quality"), lake.read_years("rejected_records")
+    backwards = QualityReport(summary.reverse(), rejected.reverse(), {"Source": f"{EVIL} files"})
+    assert render_quality_page(backwards) == html
+
+
+def test_a_single_year_without_rejections_says_so(lake: Lake) -> None:
+    page = Page(rendered(lake, 2015))
+    assert "Survey year 2015" in page.words
+    assert "No row was rejected." in page.words
+    assert "A median needs 3 earlier survey years; there are 0." in page.words
+    assert "The survey year does not hold a structure twice" in page.words
+
+
+def test_no_survey_year_says_what_to_materialise(lake: Lake) -> None:
+    page = Page(
+        render_quality_page(
+            QualityReport(lake.read_year("data_quality", 2015).clear(), lake.read_year("rejected_records", 2015))
+        )
+    )
+    assert "What to do: materialise data_quality" in page.words
+    assert not page.open
+
+
+def test_a_table_without_a_column_is_refused_by_name(lake: Lake) -> None:
+    with pytest.raises(ValueError, match="summary lacks share"):
+        QualityReport(lake.read_year("data_quality", 2015).drop("share"), lake.read_year("rejected_records", 2015))
+
+
+def test_the_page_of_a_lake_names_source_and_layouts(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path))
+    page = Page(data_quality_html(lake, DataSettings.load()))
+    assert "the generated sample inventory" in page.words
+    assert "1992 (2014 to 2015), 2016 (2016), 2017 (2017 to 2018)" in page.words
+    with pytest.raises(SourceError, match="materialise data_quality first"):
+        data_quality_html(Lake(tmp_path / "empty"), DataSettings.load())
+
+
+def test_the_plot_is_a_png_of_the_same_bytes_each_time(lake: Lake) -> None:
+    summary = lake.read_years("data_quality")
+    assert flags_by_year_png(summary).startswith(b"\x89PNG")
+    assert flags_by_year_png(summary) == flags_by_year_png(summary)
+    assert flags_by_year_png(summary.filter(pl.col("measure") != "flag")).startswith(b"\x89PNG")
+
+
+def test_real_files_make_a_page(real_data: Path, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    for path in sorted((real_data / "nbi" / "panel").glob("*.txt"))[-6:]:
+        counted(lake, int(path.stem[-4:]), path)
+    counted(lake, 2023, real_data / "nbi" / "AK19.txt")
+    page = Page(rendered(lake))
+    assert not page.open
+    assert "Of 1,595 rows read for 2023, 1,595 were loaded and 0 rejected." in page.words

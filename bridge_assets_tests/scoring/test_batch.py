@@ -1,0 +1,248 @@
+"""Scores of a year: one row a bridge, two orders, what the probability is of, why, and years until Poor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from support.model_versions import FEATURES as OF_A_VERSION
+from support.model_versions import make_version
+
+from bridge_assets.data.features.normalization import Normalization
+from bridge_assets.data.lake import Lake
+from bridge_assets.errors import SourceError
+from bridge_assets.models.forest.float16_forest import Float16Forest
+from bridge_assets.models.tasks.base import Task
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
+from bridge_assets.runtime.onnx_predictor import OnnxPredictor
+from bridge_assets.runtime.served_model import ServedModel
+from bridge_assets.scoring.batch import score_problems, score_year
+from bridge_assets.scoring.shap_values import reasons_type
+from bridge_assets.settings import LookFirstSettings
+
+FEATURES = ("condition", "chance")
+#: structure, state, condition, probability
+BRIDGES = [
+    ("19-A", "19", 8, 0.40),
+    ("19-B", "19", 6, 0.25),
+    ("19-C", "19", 5, 0.15),
+    ("19-D", "19", 4, 0.15),
+    ("19-E", "19", 7, 0.40),
+    ("25-A", "25", 7, 0.30),
+    ("25-B", "25", 5, 0.30),
+]
+
+
+class _Predictor:
+    """Gives back the second feature: the scores are what the test says."""
+
+    features = FEATURES
+
+    def __init__(self, task: Task = CLASSIFICATION) -> None:
+        self.task = task
+
+    def answers(self, rows: np.ndarray) -> np.ndarray:
+        return rows[:, 1]
+
+
+@pytest.fixture
+def lake(tmp_path) -> Lake:
+    lake = Lake(tmp_path / "lake")
+    table = pl.DataFrame(
+        {
+            "structure_key": [key for key, _, _, _ in BRIDGES],
+            "survey_year": pl.Series([2020] * len(BRIDGES), dtype=pl.Int16),
+            "inspection_date": [date(2019, 6, 1)] * len(BRIDGES),
+            "STATE_CODE_001": [state for _, state, _, _ in BRIDGES],
+            "condition": pl.Series([condition for _, _, condition, _ in BRIDGES], dtype=pl.Float32),
+            "chance": pl.Series([chance for _, _, _, chance in BRIDGES], dtype=pl.Float32),
+        }
+    )
+    digest = lake.write(table, "bridge_features", 2020)
+    lake.write_note("bridge_features", 2020, {"digest": digest, "features_digest": "f"})
+    return lake
+
+
+@pytest.fixture
+def model() -> ServedModel:
+    normalization = Normalization(FEATURES, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0))
+    return ServedModel("v1", "f", (2010, 2018), normalization, _Predictor(), "fall of deck")  # type: ignore[arg-type]
+
+
+def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
+    return scores.filter(pl.col("structure_key").str.starts_with(state)).sort(rank)["structure_key"].to_list()
+
+
+def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
+    scores = score_year(lake, 2020, model)
+    assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
+    assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
+    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
+    assert order_of(scores, "look_first_rank", "25") == ["25-B", "25-A"]
+    assert scores["target"].unique().to_list() == ["fall of deck"]
+    assert scores["structure_key"].is_sorted()
+    assert lake.read_year("bridge_predictions", 2020).equals(scores)
+
+
+def test_equal_weights_give_one_order(lake, model):
+    scores = score_year(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
+    assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
+
+
+def test_a_regression_is_ranked_by_what_is_lost(lake, model):
+    table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
+    lake.write(table, "bridge_features", 2020)
+    losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
+    scores = score_year(lake, 2020, losing)
+    assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
+    assert scores["fall_probability"].null_count() == scores.height
+    assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
+    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
+    assert scores["target"].unique().to_list() == ["change of deck"]
+    assert score_problems(scores, table) == []
+    off = scores.with_columns(expected_change=pl.col("expected_change") - 9)
+    assert score_problems(off, table) == [f"{len(BRIDGES)} scores outside -9 to 9"]
+
+
+def test_features_of_other_definitions_are_refused(lake, model):
+    lake.write_note("bridge_features", 2020, {**lake.note("bridge_features", 2020), "features_digest": "g"})
+    with pytest.raises(SourceError, match="cannot score the features of 2020"):
+        score_year(lake, 2020, model)
+
+
+def with_years(lake: Lake) -> pl.DataFrame:
+    """years_until_poor of the bridges, with its note."""
+    features = lake.read_year("bridge_features", 2020)
+    is_poor = pl.col("condition") <= 4
+    years = features.select(
+        "structure_key",
+        "survey_year",
+        "inspection_date",
+        pl.col("condition").cast(pl.Int8),
+        *(
+            pl.when(is_poor).then(0.0).otherwise(value).cast(pl.Float32).alias(f"{name}_years")
+            for name, value in (("expected", 9.0), ("low", 3.0), ("median", 8.0), ("high", None))
+        ),
+        *(
+            pl.when(is_poor).then(1.0).otherwise(value).cast(pl.Float32).alias(f"poor_within_{name}")
+            for name, value in (("2_years", 0.1), ("4_years", 0.2), ("8_years", 0.5), ("horizon", 0.9))
+        ),
+        horizon_years=pl.lit(60, dtype=pl.Int16),
+    )
+    write_years(lake, years)
+    return years
+
+
+def write_years(lake: Lake, years: pl.DataFrame) -> None:
+    digest = lake.write(years, "years_until_poor", 2020)
+    made_of = lake.digest("bridge_features", 2020)
+    note = {"digest": digest, "bridge_features": made_of, "model_version": "d1", "interval": 0.8}
+    lake.write_note("years_until_poor", 2020, note)
+
+
+YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "years_until_poor_horizon")
+
+
+def test_years_until_poor_stand_beside_the_score(lake, model):
+    with_years(lake)
+    scores = score_year(lake, 2020, model)
+    assert scores.filter(structure_key="19-A").select(YEARS).row(0) == (9.0, 3.0, None, 60)
+    assert scores.filter(structure_key="19-D").select(YEARS).row(0) == (0.0, 0.0, 0.0, 60)
+    note = lake.note("bridge_predictions", 2020)["years_until_poor"]
+    assert (note["bridges"], note["model_version"], note["interval"]) == (len(BRIDGES), "d1", 0.8)
+
+
+def _never_made(lake: Lake) -> None:
+    lake.year("years_until_poor", 2020).unlink()
+
+
+def _of_other_features(lake: Lake) -> None:
+    table = lake.read_year("bridge_features", 2020)
+    lake.write(table.with_columns(chance=pl.col("chance") / 2), "bridge_features", 2020)
+
+
+def _killed_before_its_note(lake: Lake) -> None:
+    lake.write(lake.read_year("years_until_poor", 2020).reverse(), "years_until_poor", 2020)
+
+
+def _not_whole(lake: Lake) -> None:
+    write_years(lake, lake.read_year("years_until_poor", 2020).head(3))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why_not"),
+    [
+        (_never_made, "has not been made"),
+        (_of_other_features, "was made from other features"),
+        (_killed_before_its_note, "do not belong together"),
+        (_not_whole, "4 bridges have no years until Poor"),
+    ],
+)
+def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, why_not, lake, model):
+    with_years(lake)
+    spoil(lake)
+    scores = score_year(lake, 2020, model)
+    assert scores.height == len(BRIDGES)
+    assert all(scores[column].null_count() == scores.height for column in YEARS)
+    assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
+    note = lake.note("bridge_predictions", 2020)["years_until_poor"]
+    assert note["bridges"] == 0
+    assert why_not in note["why_not"]
+
+
+@pytest.fixture
+def served(tmp_path, lake) -> ServedModel:
+    """A model as it is served, its forest, and features for it."""
+    candidate = make_version(tmp_path / "models", 1)
+    drawn = np.random.default_rng(0).normal(size=(len(BRIDGES), len(OF_A_VERSION))).astype(np.float32)
+    others = [pl.Series(name, drawn[:, place]) for place, name in enumerate(OF_A_VERSION) if name != "condition"]
+    features = lake.read_year("bridge_features", 2020).with_columns(others)
+    lake.write(features, "bridge_features", 2020)
+    normalization = Normalization.fit(features, OF_A_VERSION)
+    predictor = OnnxPredictor(candidate.file("model.onnx"))
+    forest = Float16Forest.load(candidate.file("forest.safetensors"))
+    return ServedModel(candidate.version, "f", (2010, 2018), normalization, predictor, forest=forest)
+
+
+def test_the_first_of_each_state_are_told_why(lake, served):
+    scores = score_year(lake, 2020, served, LookFirstSettings(explained_per_state=2))
+    told = scores.filter(pl.col("reasons").is_not_null())
+    assert told.height == 4
+    assert told["look_first_rank"].max() == 2
+    note = lake.note("bridge_predictions", 2020)
+    assert (note["explained"]["explained"], note["digest"]) == (4, lake.digest("bridge_predictions", 2020))
+    for bridge in told.iter_rows(named=True):
+        assert sum(each["contribution"] for each in bridge["reasons"]) + note["explained"]["base_value"] == (
+            pytest.approx(bridge["fall_probability"], abs=1e-5)
+        )
+    assert score_problems(scores, lake.read_year("bridge_features", 2020)) == []
+
+
+def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, served):
+    table = lake.read_year("bridge_features", 2020).with_columns(survey_year=pl.lit(2021, dtype=pl.Int16))
+    lake.write_note(
+        "bridge_features", 2021, {"digest": lake.write(table, "bridge_features", 2021), "features_digest": "f"}
+    )
+    assert score_year(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
+    assert "none of the last years" in lake.note("bridge_predictions", 2020)["explained"]["why_not"]
+    assert score_year(lake, 2021, served)["reasons"].null_count() == 0
+    both = score_year(lake, 2020, served, LookFirstSettings(explained_years=2))
+    assert both["reasons"].null_count() == 0
+
+
+def test_scores_of_a_year_are_judged(lake, model):
+    scores, features = score_year(lake, 2020, model), lake.read_year("bridge_features", 2020)
+    assert score_problems(scores, features) == []
+    assert "1 bridges without a score" in score_problems(scores.slice(1), features)
+    assert "1 bridges stand there twice" in score_problems(pl.concat([scores, scores.head(1)]), features)
+    beyond = scores.with_columns(fall_probability=pl.when(pl.col("structure_key") == "25-A").then(1.5).otherwise(0.1))
+    assert score_problems(beyond, features) == ["1 scores outside 0 to 1"]
+    same = scores.with_columns(look_first_rank=pl.lit(1, dtype=pl.Int32))
+    assert score_problems(same, features) == ["look_first_rank does not count the bridges of a state from 1"]
+    last = pl.when(pl.col("look_first_rank") == 5).then(pl.lit([], dtype=reasons_type()))
+    assert score_problems(scores.with_columns(reasons=last), features) == [
+        "in 1 states others have reasons than the first"
+    ]

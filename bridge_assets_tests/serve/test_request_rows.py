@@ -1,0 +1,123 @@
+"""Rows of requests: what is taken, and how the rest is refused."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from bridge_assets.serve.request_rows import (
+    MOST_ROWS,
+    Refused,
+    json_object,
+    number_of,
+    table_of_instances,
+    table_of_rows,
+)
+
+FEATURES = ("condition", "age", "traffic")
+
+
+def test_a_row_may_leave_features_out_and_null_is_missing():
+    table = table_of_instances([{"age": 3, "condition": None}, {"traffic": 1.5}], FEATURES)
+    assert table.columns == list(FEATURES)
+    assert set(table.dtypes) == {pl.Float64}
+    assert table.fill_nan(None).rows() == [(None, 3.0, None), (None, None, 1.5)]
+
+
+def test_no_rows_are_a_table_without_rows():
+    assert table_of_instances([], FEATURES).shape == (0, 3)
+    assert table_of_rows(["age"], [], FEATURES).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("instances", "said"),
+    [
+        (None, "instances: expected a list of rows, found null"),
+        ({"age": 1}, "instances: expected a list of rows, found an object"),
+        ([{"age": 1}, [1, 2, 3]], "row 1: expected an object of features, found a list"),
+        ([{"age": 1}, {}], "row 1: no feature is given"),
+        ([{"age": 1}, {"conditoin": 4}], "row 1: there is no feature 'conditoin'; did you mean 'condition'?"),
+        ([{"colour": 4}], "row 0: there is no feature 'colour'; expected 'condition', 'age', 'traffic'"),
+        ([{"age": 1}, {"age": "old"}], "row 1: feature 'age': expected a finite number or null, found the text 'old'"),
+        ([{"age": True}], "row 0: feature 'age': expected a finite number or null, found a boolean"),
+        ([{"age": [1]}], "row 0: feature 'age': expected a finite number or null, found a list"),
+        ([{"age": {}}], "row 0: feature 'age': expected a finite number or null, found an object"),
+        ([{"age": None}, {"age": float("inf")}], "row 1: feature 'age': expected a finite number or null"),
+    ],
+)
+def test_what_is_no_row_of_features_is_refused_with_row_and_feature(instances, said):
+    with pytest.raises(Refused) as refused:
+        table_of_instances(instances, FEATURES)
+    assert refused.value.status == 422
+    assert str(refused.value).startswith(said)
+
+
+def test_what_was_sent_is_not_sent_back_at_length():
+    with pytest.raises(Refused) as refused:
+        table_of_instances([{"x" * 10_000: 1}], FEATURES)
+    assert len(str(refused.value)) < 200
+    with pytest.raises(Refused) as refused:
+        table_of_instances([{"age": "y" * 10_000}], FEATURES)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "said"),
+    [
+        ("age", [], "columns: expected a list of feature names"),
+        ([], [], "columns: expected a list of feature names"),
+        (["age", "age"], [], "columns: feature 'age' is given twice"),
+        (["age", "colour"], [[1, 2]], "there is no feature 'colour'"),
+        (["age"], {"0": [1]}, "data: expected a list of rows, found an object"),
+        (["age"], [[1], [1, 2]], "row 1: expected 1 values, one a column, found 2"),
+        (["age"], [[1], 2], "row 1: expected 1 values, one a column, found a number"),
+        (["age"], [[1], ["2"]], "row 1: feature 'age': expected a finite number or null, found the text '2'"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(columns, rows, said):
+    with pytest.raises(Refused, match=said) as refused:
+        table_of_rows(columns, rows, FEATURES)
+    assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda rows: table_of_instances([{"age": 1.0}] * rows, FEATURES),
+        lambda rows: table_of_rows(["age"], [[1.0]] * rows, FEATURES),
+    ],
+)
+def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
+    assert read(MOST_ROWS).height == MOST_ROWS
+    with pytest.raises(Refused, match="10,001 rows are too many for one request; send at most 10,000") as refused:
+        read(MOST_ROWS + 1)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the body is no JSON"),
+        (b"\xff\xfe\x00", "the body is no JSON"),
+        (b'{"a": NaN}', "NaN is no number of JSON; null stands for a missing value"),
+        (b'{"a": -Infinity}', "-Infinity is no number of JSON"),
+        (b"[" * 100_000, "the body is no JSON"),
+        (b"[1]", "expected an object with 'a', found a list"),
+        (b'{"b": 1}', "there is no 'b'; expected 'a'"),
+    ],
+)
+def test_a_body_that_is_no_object_of_known_keys_is_refused(body, said):
+    with pytest.raises(Refused, match=said) as refused:
+        json_object(body, ["a"])
+    assert refused.value.status == 400
+
+
+def test_numbers_of_any_length_are_read_and_refused_as_numbers():
+    huge = json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"])["a"]
+    with pytest.raises(Refused, match="row 0: feature 'age': expected a finite number or null"):
+        table_of_instances([{"age": huge}], FEATURES)
+
+
+def test_cells_of_csv():
+    assert [number_of(cell) for cell in ("1", " 2.5 ", "", "  ", "-1e3")] == [1.0, 2.5, None, None, -1000.0]
+    assert [number_of(cell) for cell in ("x", "1_000", "1,5", "NaN")] == ["x", "1_000", "1,5", "NaN"]

@@ -1,0 +1,126 @@
+"""The served app as a real process on loopback, started as a container starts it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge_assets.deployment.core.bundle import Bundle
+from bridge_assets.serve import container
+
+#: What tells a server where its bundle is and how it is asked. Nothing of it is taken from the shell of a test.
+_SAID = ("BRIDGE_ASSETS_", "AIP_", "AZUREML_", "SAGEMAKER_")
+
+_STARTS_IN_SECONDS = 60
+
+
+class Server:
+    """A server process. `url` once it answers, `log` what it said: one object a line. A variable of None is not set."""
+
+    def __init__(self, command: list[str], **environ: str | None) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_SAID)}
+        said = {"BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_PORT": "0", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
+        env = {name: value for name, value in {**kept, **said, **environ}.items() if value is not None}
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.log: list[dict] = []
+        self.errors: list[str] = []
+        self._ready: queue.Queue[dict | None] = queue.Queue()
+        # Both pipes are read to their end: a server must not wait for whoever reads its log.
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
+        started = self._ready.get(timeout=_STARTS_IN_SECONDS)
+        if started is None:
+            self.end()
+            raise RuntimeError(f"the server ended with {self.process.returncode}: {''.join(self.errors)}")
+        self.url = f"http://127.0.0.1:{started['port']}"
+
+    def tell_to_end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def end(self) -> int:
+        """Let it end in order; its exit code."""
+        if self.process.poll() is None:
+            self.tell_to_end()
+        try:
+            code = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def _read_log(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.log.append(event := json.loads(line))
+                if event["event"] == "serving":
+                    self._ready.put(event)
+        self._ready.put(None)
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            self.errors.extend(lines)
+
+
+def booted(**environ: str) -> Server:
+    """What a container runs, with these variables."""
+    return Server([sys.executable, str(Path(container.__file__))], **environ)
+
+
+#: Servers that stay for the next test; each takes some 120 MB.
+_KEPT = 6
+
+_running: dict[tuple[str, ...], Server] = {}
+_used: Counter[tuple[str, ...]] = Counter()
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def serving(bundle: Bundle | Path, **environ: str) -> Iterator[str]:
+    """The address of a server of a bundle, of an archive, or of a folder that holds one.
+
+    The same bytes and variables are served by the same process, which stays for the next test.
+
+    Parameters
+    ----------
+    bundle : Bundle or Path
+    environ : str
+        Variables of the container, such as AIP_PREDICT_ROUTE.
+    """
+    key = (bundle.digest if isinstance(bundle, Bundle) else str(bundle), *map(str, sorted(environ.items())))
+    with _one_at_a_time:
+        server = _running.pop(key, None)
+        if server is None or server.process.poll() is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                where = bundle.write(Path(folder) / container.ARCHIVE) if isinstance(bundle, Bundle) else bundle
+                server = booted(BRIDGE_ASSETS_PACKAGE=str(where), **environ)
+        _running[key] = server  # the one used last stands last
+        _used[key] += 1
+        for idle in [each for each in _running if not _used[each]][: max(0, len(_running) - _KEPT)]:
+            _running.pop(idle).end()
+    try:
+        yield server.url
+    finally:
+        _used[key] -= 1
+
+
+@atexit.register
+def end_servers() -> None:
+    """End what `serving` started."""
+    while _running:
+        _running.popitem()[1].end()
