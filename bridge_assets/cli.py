@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge_assets.errors import SettingsError, SourceError
+from bridge_assets.errors import BridgeAssetsError, SourceError
 from bridge_assets.settings import DataSettings, config_folder
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ class _Explained(click.Group):
     """Our own errors are messages, not stack traces."""
 
     def invoke(self, ctx: click.Context) -> object:
-        from bridge_assets.errors import DeploymentError, ModelError, StorageError
-
         try:
             return super().invoke(ctx)
-        except (SourceError, SettingsError, StorageError, DeploymentError, ModelError) as error:
+        except BridgeAssetsError as error:
             raise click.ClickException(str(error)) from error
 
 

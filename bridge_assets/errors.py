@@ -20,14 +20,19 @@ class BridgeAssetsError(Exception):
         File, folder, address, or line.
     why, do : str, optional
         The cause, and what puts it right; both without a full stop.
+    stage : str, optional
+        The stage of the platform that has to run again, such as `onnx_model`. The message does not name it: a caller
+        without Dagster has no asset to materialise; `orchestration.failures` adds it in Dagster.
     """
 
-    def __init__(self, what: str, *, where: Path | str = "", why: str = "", do: str = "") -> None:
-        self.what, self.where, self.why, self.do = what, str(where), why, do
-        said = f"{where}: {what}" if self.where else what
+    def __init__(
+        self, what: str, *, where: Path | str = "", why: str = "", do: str = "", stage: str | None = None
+    ) -> None:
+        self.what, self.where, self.why, self.do, self.stage = what, str(where), why, do, stage
+        message = f"{where}: {what}" if self.where else what
         if why or do:
-            said = f"{said}." + (f" {why}." if why else "") + (f" What to do: {do}." if do else "")
-        super().__init__(said)
+            message = f"{message}." + (f" {why}." if why else "") + (f" What to do: {do}." if do else "")
+        super().__init__(message)
 
 
 class SourceError(BridgeAssetsError, ValueError):
