@@ -60,6 +60,13 @@ def test_condition_is_the_lowest_rating_and_class_follows(items, condition, of_c
         ("", 2019, None),
         (None, 2019, None),
         ("12019", 2019, None),
+        ("129", 2019, datetime.date(2029, 1, 1)),
+        ("130", 2019, datetime.date(1930, 1, 1)),
+        ("105", 1995, datetime.date(2005, 1, 1)),
+        ("106", 1995, datetime.date(1906, 1, 1)),
+        ("+222", 2022, None),
+        ("1222", 2022, datetime.date(2022, 12, 1)),
+        ("99", 2022, None),
     ],
 )
 def test_inspection_dates(coded, year, date) -> None:
@@ -76,6 +83,16 @@ def test_inspection_dates(coded, year, date) -> None:
         ("01", "31605400", "0", (None, None)),
         ("01", "99999999", "999999999", (None, None)),
         ("01", None, "1234567890", (None, None)),
+        ("60", "14180000", "170420000", (-14.3, -170.7)),
+        ("69", "15110000", "145440000", (15.183333, 145.733333)),
+        # The last second of a degree, the last degree, and one more of each.
+        ("01", "89595999", "179595999", (89.999997, -179.999997)),
+        ("01", "90000000", "180000000", (None, None)),
+        ("01", "31600000", "087600000", (None, None)),
+        ("01", "31590000", "087590000", (31.983333, -87.983333)),
+        ("01", "00000001", "000000001", (0.000003, -0.000003)),
+        # One digit too many, though the number is a position.
+        ("01", "031555400", "0087413000", (None, None)),
     ],
 )
 def test_coordinates(state, latitude, longitude, expected) -> None:
@@ -92,6 +109,8 @@ def test_coordinates(state, latitude, longitude, expected) -> None:
         ("1", "232", "01-232"),
         ("10", "      1331N067 ", "10-1331N067"),
         ("02", "0000", "02-0"),
+        ("011", "232", "01-232"),
+        ("02", "10 0", "02-10 0"),
     ],
 )
 def test_padding_variants_are_one_structure(state, number, key) -> None:
@@ -101,8 +120,8 @@ def test_padding_variants_are_one_structure(state, number, key) -> None:
 def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_survey_year() -> None:
     records = pl.DataFrame(
         {
-            "YEAR_BUILT_027": [1974, 0, 2020, None],
-            "inspection_date": [datetime.date(2019, 12, 1), datetime.date(2020, 1, 1), None, None],
+            "YEAR_BUILT_027": [1974, 0, 2020, None, 2019, 1],
+            "inspection_date": [datetime.date(2019, 12, 1), datetime.date(2020, 1, 1), *[None] * 4],
         },
         schema={"YEAR_BUILT_027": pl.Int32, "inspection_date": pl.Date},
     )

@@ -104,3 +104,106 @@ def test_real_files_are_bridge_data(real_data: Path) -> None:
         table = load_bridge_data(real_data / "nbi" / name)
         assert list(table.columns) == list(BRIDGE_SCHEMA)
         assert validation_report(table).valid
+
+
+def test_a_condition_item_holds_a_rating_of_the_coding_guide_or_nothing():
+    ratings = [*"0123456789", "N", "n", None]
+    assert record_problems(pl.DataFrame({"DECK_COND_058": ratings, "CULVERT_COND_062": ratings})) == []
+    for wrong in ("10", "-1", "", "X", "NN", "06", " 6"):
+        problems = record_problems(pl.DataFrame({"SUPERSTRUCTURE_COND_059": ["6", wrong, None, wrong]}))
+        assert problems == [f"item 59 holds 2 values that are no rating, such as {wrong!r}"]
+    both = pl.DataFrame({"DECK_COND_058": ["10"], "SUBSTRUCTURE_COND_060": ["11"], "CULVERT_COND_062": ["12"]})
+    assert [problem[:7] for problem in record_problems(both)] == ["item 58", "item 60", "item 62"]
+    assert record_problems(pl.DataFrame({"DECK_COND_058": [10]})) == [], "a number is another kind of problem"
+
+
+def test_codes_may_come_as_categories_and_numbers_of_another_width(table: pd.DataFrame) -> None:
+    whole = pl.from_pandas(table).with_columns(pl.col("inspection_date").cast(pl.Datetime))
+    for text in (pl.Categorical(), pl.Enum(["02"])):
+        assert validation_problems(whole.with_columns(pl.col("OWNER_022").cast(text))) == []
+    assert validation_problems(whole.with_columns(pl.col("ADT_029").cast(pl.Float64))) == []
+    assert validation_problems(whole.with_columns(OWNER_022=None, ADT_029=None, on_structure=None)) == []
+    said = "the column {} holds {}, where {} is expected"
+    for name, value, problem in (
+        ("OWNER_022", True, said.format("OWNER_022", "Boolean", "text")),
+        ("ADT_029", True, said.format("ADT_029", "Boolean", "a number")),
+        ("inspection_date", "2019", said.format("inspection_date", "String", "a date")),
+        ("on_structure", 1.5, said.format("on_structure", "Float64", "true or false")),
+    ):
+        assert validation_problems(whole.with_columns(pl.lit(value).alias(name))) == [problem]
+
+
+def test_a_column_of_ones_own_is_not_looked_at(table: pd.DataFrame) -> None:
+    own = table.assign(remark=[1, "02", 3.0, None])
+    assert validation_problems(own) == []
+    assert "remark" not in validation_report(own).missing
+    twice = pd.concat(
+        [table.drop(columns=["ADT_029"]), table[["ADT_029", "ADT_029"]].assign(OWNER=[1, "a", 2, "b"])], axis=1
+    )
+    assert validation_problems(twice)[:1] == ["the column ADT_029 is there twice"]
+
+
+def test_up_to_eight_missing_columns_are_named(table: pd.DataFrame) -> None:
+    names = list(table.columns)
+    eight, nine = (validation_problems(table.drop(columns=names[-count:])) for count in (8, 9))
+    assert eight == [f"8 columns are missing: {', '.join(names[-8:])}"]
+    assert nine == [f"9 columns are missing: {', '.join(names[-9:-1])} and 1 more"]
+
+
+def test_duplicates_are_counted_among_records_on_a_structure(table: pd.DataFrame) -> None:
+    years = [2019, 2019, 2018, 2018]
+    twice = pl.from_pandas(table).with_columns(
+        pl.Series("survey_year", years, dtype=pl.Int16), structure_key=pl.lit("01-1")
+    )
+    report = validation_report(twice)
+    assert (report.duplicates, report.survey_years) == (4, {2018: 2, 2019: 2})
+    assert list(report.survey_years) == [2018, 2019]
+    under = twice.with_columns(pl.Series("on_structure", [True, True, True, False]))
+    assert validation_report(under).duplicates == 2
+    unknown = twice.with_columns(structure_key=pl.lit(None, dtype=pl.String))
+    assert validation_report(unknown).duplicates == 0
+    for other in (twice.drop("on_structure"), twice.with_columns(on_structure=pl.lit(1))):
+        assert validation_report(other).duplicates == 0
+    assert validation_report(twice.with_columns(survey_year=pl.lit("2019"))).survey_years == {}
+    assert validation_report(twice.drop("survey_year")).survey_years == {}
+
+
+def test_every_warning_is_said_with_its_count(table: pd.DataFrame) -> None:
+    odd = pl.from_pandas(table).with_columns(
+        pl.Series("unparsed", ["ADT_029='x'", None, "ADT_029='y'", None]),
+        pl.Series("flags", ["unknown_code:OWNER_022", None, "unknown_code:OWNER_022", None]),
+        pl.Series("OWNER_022", ["99", "02", "99", "02"]),
+    )
+    report = validation_report(odd)
+    assert report.flags == {"unknown_code:OWNER_022": 2}
+    assert report.missing["unparsed"] == report.missing["flags"] == 0.5
+    assert list(report.warnings) == [
+        "item 22 (OWNER_022) holds 2 values that are none of its codes: '99' (2)",
+        "2 records hold a number that was no number; `unparsed` has its text",
+        "2 flags: unknown_code:OWNER_022 2",
+    ]
+    assert validation_report(pl.from_pandas(table).with_columns(flags=None)).warnings == ()
+
+
+def test_the_whole_of_a_report_is_said_in_order():
+    report = ValidationReport(
+        records=4000,
+        survey_years={2018: 1000, 2019: 3000},
+        problems=("no key", "no year"),
+        warnings=("odd",),
+        flags={"future": 1000, "unknown_code:OWNER_022": 1},
+        missing={"flags": 0.25, "ADT_029": 0.25, "DECK_COND_058": 0.5},
+    )
+    headline = "This is not bridge data: 4,000 records (2018: 1,000, 2019: 3,000)"
+    assert str(report) == f"{headline}\nProblems:\n- no key\n- no year\nWarnings:\n- odd"
+    assert report.to_markdown() == (
+        f"**{headline}**\n\n### Problems\n\n- no key\n- no year\n\n### Warnings\n\n- odd\n"
+        "\n### Flags\n\n| flag | records | share |\n|---|---:|---:|\n"
+        "| future | 1,000 | 25.00% |\n| unknown_code:OWNER_022 | 1 | 0.03% |\n"
+        "\n### Without a value\n\n| column | item | share |\n|---|---|---:|\n"
+        "| DECK_COND_058 | 58 | 50.00% |\n| ADT_029 | 29 | 25.00% |\n| flags |  | 25.00% |\n"
+    )
+    fine = ValidationReport(records=0, warnings=("odd",))
+    assert fine.valid
+    assert str(fine) == "This is bridge data: 0 records\nWarnings:\n- odd"
+    assert ValidationReport(records=0).to_markdown() == "**This is bridge data: 0 records**\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -163,6 +165,102 @@ def test_what_is_no_nbi_file_is_named(tmp_path: Path, content: bytes, error: typ
 def test_a_header_alone_is_a_file_without_rows(tmp_path: Path) -> None:
     batch = read_nbi(write_nbi(tmp_path, 2019, []))
     assert (batch.rows_read, batch.records.height, batch.rejected.height) == (0, 0, 0)
+
+
+def test_the_arrow_type_of_a_column_follows_from_its_item(tmp_path: Path) -> None:
+    schema = read_nbi(write_nbi(tmp_path, 2019, [{}])).table.schema
+    assert schema.field("line_number").type == pa.uint32()
+    assert schema.field("OWNER_022").type == pa.dictionary(pa.int32(), pa.string())
+    assert schema.field("ADT_029").type == pa.int32()
+    assert schema.field("STRUCTURE_LEN_MT_049").type == pa.float64()
+    numbers = ("STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099")
+    assert set(numbers) == ONE_A_RECORD
+    for name in (*numbers, "FACILITY_CARRIED_007", "unparsed"):
+        assert schema.field(name).type == pa.string(), name
+
+
+def test_numbers_in_another_form_are_numbers_and_the_others_keep_their_text(tmp_path: Path) -> None:
+    cells = {
+        "1e3": (1000, 1000.0), "+5": (5, 5.0), "00000000000000000012": (12, 12.0), "1.5": (None, 1.5),
+        "1.0": (1, 1.0), "2147483648": (None, 2147483648.0), "1e99": (None, 1e99), "nan": (None, None),
+        "inf": (None, None), "x": (None, None), "-7": (-7, -7.0), "": (None, None),
+    }  # fmt: skip
+    rows = [{"ADT_029": cell, "DECK_WIDTH_MT_052": cell} for cell in cells]
+    records = read_nbi(write_nbi(tmp_path, 2019, rows)).records
+    assert list(records.select("ADT_029", "DECK_WIDTH_MT_052").rows()) == list(cells.values())
+    said = {
+        cell: "; ".join(
+            f"{name}='{cell}'"
+            for name, value in zip(("ADT_029", "DECK_WIDTH_MT_052"), values, strict=True)
+            if cell and value is None
+        )
+        for cell, values in cells.items()
+    }
+    assert records["unparsed"].to_list() == [text or None for text in said.values()]
+
+
+def test_one_batch_a_run_of_bytes_and_none_without_a_row() -> None:
+    text = nbi_text(2019, [{"STRUCTURE_NUMBER_008": str(number)} for number in range(5)]).encode()
+    assert [batch.rows_read for batch in read_batches(io.BytesIO(text), "NBI_2019.txt")] == [5]
+    assert [batch.layout for batch in read_batches(io.BytesIO(text), "NBI_2019.txt")] == [layout_of_year(2019).name]
+    line = len(text.splitlines(keepends=True)[1])
+    small = [batch.rows_read for batch in read_batches(io.BytesIO(text.rstrip()), "x", batch_bytes=2 * line)]
+    assert small == [2, 2, 1]
+    shorter = [batch.rows_read for batch in read_batches(io.BytesIO(text), "x", batch_bytes=line // 2)]
+    assert shorter == [1] * 5
+    header = nbi_text(2019, []).encode()
+    assert [batch.rows_read for batch in read_batches(io.BytesIO(header), "x")] == [0]
+
+
+def test_an_error_names_the_file_or_else_its_name() -> None:
+    for where in (None, "folder/NBI_2019.txt"):
+        with pytest.raises(SourceError, match=where or "the name"):
+            next(read_batches(io.BytesIO(b""), "the name", where=where))
+
+
+def test_a_rejected_record_is_kept_as_it_stood_in_the_file() -> None:
+    layout = layout_of_year(2019)
+    good, no_key = nbi_line(layout), nbi_line(layout, STATE_CODE_001="")
+    lines = [
+        ",".join(layout.columns),
+        good,
+        "X",
+        good.replace("BEAR", "B\0\0R"),
+        "\0",
+        no_key,
+        " \t",
+        "\x1a",
+        "a,b",
+        "",
+    ]
+    content = "\r\n".join(lines).encode()
+    assert count_rows(io.BytesIO(content)) == 6
+    (batch,) = read_batches(io.BytesIO(content), "NBI_2019.txt")
+    assert batch.rows_read == 6
+    columns = len(layout.columns)
+    assert batch.rejected.rows() == [
+        ("NBI_2019.txt", 3, "field_count", f"{columns} fields expected, 1 found", "X"),
+        ("NBI_2019.txt", 4, "unreadable", "2 NUL bytes", good.replace("BEAR", "B\\0\\0R")),
+        ("NBI_2019.txt", 5, "unreadable", "1 NUL bytes", "\\0"),
+        ("NBI_2019.txt", 6, "no_key", "State code or structure number is blank", no_key),
+        ("NBI_2019.txt", 9, "field_count", f"{columns} fields expected, 2 found", "a,b"),
+    ]
+    assert batch.rejected.columns == ["file", "line_number", "reason", "detail", "line"]
+    assert list(REASONS) == ["field_count", "unreadable", "no_key", "no_year"]
+
+
+def test_records_of_another_format_become_a_batch(tmp_path: Path) -> None:
+    read = read_nbi(write_nbi(tmp_path, 2019, [{}, {"OWNER_022": "99"}]))
+    batch = Batch.of(read.records.select(reversed(read.records.columns)), read.rejected, 2, "other")
+    assert batch.table.schema == read.table.schema
+    assert batch.records.equals(read.records)
+    assert (batch.rows_read, batch.layout, batch.rejected.height) == (2, "other", 0)
+
+
+def test_lines_of_both_encodings_in_one_file_are_each_read_as_they_are(tmp_path: Path) -> None:
+    path = write_nbi(tmp_path, 2010, [{"FACILITY_CARRIED_007": name} for name in ("CA1ON", "CA2ON", "CA3ON")])
+    path.write_bytes(path.read_bytes().replace(b"A1O", "AÑO".encode("latin-1")).replace(b"A2O", "AÑO".encode()))
+    assert read_nbi(path).records["FACILITY_CARRIED_007"].to_list() == ["CAÑON", "CAÑON", "CA3ON"]
 
 
 TEXT = st.text(st.characters(codec="latin-1", exclude_characters=",\r\n\0\x1a\x85"), max_size=20)
