@@ -23,7 +23,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,8 +164,8 @@ class Copy:
         return 0 if set(statuses.values()) <= {"success", "pass", "warn"} else 1
 
 
-def killed(project: Path, module: str, tests: Sequence[str], mutants: list[Mutant], jobs: int) -> Iterator[int]:
-    """Test each mutant; yields, as they end, index + 1 of one that was killed and -(index + 1) of a survivor."""
+def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Mutant], jobs: int, results: int) -> None:
+    """Test each mutant; as they end, write index + 1 of one that was killed or -(index + 1) of a survivor to `results`."""
     os.environ.setdefault("BRIDGE_ASSETS_REAL_DATA", str(project.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
@@ -193,7 +193,7 @@ def killed(project: Path, module: str, tests: Sequence[str], mutants: list[Mutan
                 index, copy = running.pop(process)
                 _end_group(process)
                 copies.append(copy)
-                yield index + 1 if status else -(index + 1)
+                os.write(results, f"{index + 1 if status else -(index + 1)}\n".encode())
         finally:
             for process in running:
                 _end_group(process)
@@ -212,8 +212,7 @@ def score(project: Path, module: str, tests: Sequence[str], *, most: int, seed: 
         code = 1
         try:
             os.close(reading)
-            for each in killed(project, module, tests, mutants, jobs):
-                os.write(writing, f"{each}\n".encode())
+            run_all(project, module, tests, mutants, jobs, writing)
             code = 0
         except SystemExit as problem:
             print(problem, file=sys.stderr, flush=True)

@@ -124,10 +124,11 @@ class _Sites(ast.NodeVisitor):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None: ...
 
     def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) == "TYPE_CHECKING":
+            return
         self.replace(node.test, "False", "branch removed")
         self.visit(node.test)
-        only_raises = len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse
-        if not only_raises:  # to remove the raise is to remove the branch
+        if not (isinstance(node.body[0], ast.Raise) and not node.orelse):  # without the raise = without the branch
             self.visit_all(*node.body, *node.orelse)
 
     def visit_IfExp(self, node: ast.IfExp) -> None:
@@ -173,8 +174,8 @@ class _Sites(ast.NodeVisitor):
         if _logs(node):
             return
         self.visit_all(node.func, *node.args)
-        zips = isinstance(node.func, ast.Name) and node.func.id == "zip"
-        self.visit_all(*([] if zips else [keyword.value for keyword in node.keywords]))
+        if ast.unparse(node.func) != "zip":  # whose `strict` only guards against what does not happen
+            self.visit_all(*node.keywords)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, bool):
@@ -237,8 +238,7 @@ def _sql_changes(code: str) -> Iterator[tuple[int, int, str, str]]:
 
 
 def _until(bare: str, start: int, ends: re.Pattern[str]) -> int:
-    """Where the first end outside brackets begins, without the blanks before it."""
-    depth = 0
+    depth = 0  # an end within brackets ends something else
     for position in range(start, len(bare)):
         if depth == 0 and ends.match(bare, position):
             return start + len(bare[start:position].rstrip())

@@ -135,6 +135,7 @@ def test_texts_annotations_and_messages_are_left_alone():
     text = (
         '"""1 < 2"""\nimport logging\n__all__ = ["f"]\nlogger = logging.getLogger()\n\n\n'
         '@wraps(1)\ndef f(a: Literal[1]) -> Literal[2]:\n    """3"""\n    logger.info("%d", 4)\n    g(f"{a + 5}")\n'
+        "if TYPE_CHECKING:\n    import h\n"
     )
     assert [(mutant.line, mutant.name) for mutant in of_python(text)] == [(11, "statement removed")]
 
