@@ -41,7 +41,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "bridge_assets/orchestration/gate/check_history.py": (f"{TESTS}/orchestration/gate/test_check_history.py",),
     "bridge_assets/storage.py": (f"{TESTS}/test_storage.py",),
     "bridge_assets/nbi/delimited/records.py": (f"{TESTS}/nbi/delimited/test_records.py",),
-    "bridge_assets/nbi/delimited/fields.py": (f"{TESTS}/nbi/delimited/test_records.py",),
+    "bridge_assets/nbi/delimited/fields.py": (
+        f"{TESTS}/nbi/delimited/test_fields.py",
+        f"{TESTS}/nbi/delimited/test_records.py",
+    ),
     "bridge_assets/nbi/derived.py": (f"{TESTS}/nbi/test_derived.py",),
     "bridge_assets/models/dataset/split.py": (f"{TESTS}/models/dataset/test_split.py",),
     "bridge_assets/models/forest/quantize.py": (f"{TESTS}/models/forest/test_quantize.py",),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from bridge_assets.nbi.delimited.fields import FieldReader, Reading
+from bridge_assets.nbi.delimited.fields import FieldReader
+from bridge_assets.nbi.delimited.kernels import Reading
 
 KINDS = (Reading.CODE, Reading.TEXT, Reading.INTEGER, Reading.CODE, Reading.DECIMAL, Reading.TEXT)
 
