@@ -168,7 +168,7 @@ class Copy:
 
 
 def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Mutant], jobs: int, results: int) -> None:
-    """Test each mutant; as they end, write index + 1 of one that was killed or -(index + 1) of a survivor to `results`."""
+    """Test each mutant; as each ends, write index + 1 (killed) or -(index + 1) (survived) to `results`."""
     os.environ.setdefault("BRIDGE_ASSETS_REAL_DATA", str(project.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()

@@ -11,7 +11,13 @@ from support.nbi_files import write_nbi
 
 from bridge_assets.data.ingest.pandas_api import load_bridge_data
 from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
-from bridge_assets.data.records.validation import validate_bridge_data, validation_problems, validation_report
+from bridge_assets.data.records.validation import (
+    ValidationReport,
+    record_problems,
+    validate_bridge_data,
+    validation_problems,
+    validation_report,
+)
 
 
 @pytest.fixture

@@ -15,7 +15,15 @@ from support.nbi_files import nbi_line, nbi_text, read_nbi, rows_of, write_nbi
 
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
-from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA
+from bridge_assets.nbi.delimited.records import (
+    ONE_A_RECORD,
+    REASONS,
+    RECORD_SCHEMA,
+    REJECTED_SCHEMA,
+    Batch,
+    count_rows,
+    read_batches,
+)
 from bridge_assets.nbi.derived import derived
 
 REAL_FILES = [
