@@ -126,5 +126,37 @@ def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_surve
         schema={"YEAR_BUILT_027": pl.Int32, "inspection_date": pl.Date},
     )
     asked = records.select(age=derived.age(2019), days=derived.days_since(pl.col("inspection_date"), 2019))
-    assert asked["age"].to_list() == [45, None, None, None]
-    assert asked["days"].to_list() == [30, -1, None, None]
+    assert asked["age"].to_list() == [45, None, None, None, 0, 2018]
+    assert asked["days"].to_list() == [30, -1, None, None, None, None]
+
+
+def test_every_derived_column_of_three_records():
+    items = {
+        "STATE_CODE_001": ["02", "66", "01"],
+        "STRUCTURE_NUMBER_008": ["  A1 ", "0007", "8"],
+        "RECORD_TYPE_005A": ["1", "2", None],
+        "STRUCTURE_TYPE_043B": ["19", "9", None],
+        "DECK_COND_058": ["N", "7", None],
+        "SUPERSTRUCTURE_COND_059": ["N", "8", None],
+        "SUBSTRUCTURE_COND_060": ["N", "9", None],
+        "CULVERT_COND_062": ["4", "N", None],
+        "DATE_OF_INSPECT_090": ["1219", "120", None],
+        "LAT_016": ["61300000", "13300000", None],
+        "LONG_017": ["149300000", "144300000", None],
+        "YEAR_BUILT_027": [2000, 1999, None],
+    }
+    types = {name: pl.Int32 if name == "YEAR_BUILT_027" else pl.String for name in items}
+    table = pl.DataFrame(items, schema=types).select(derived.derived(2019))
+    assert dict(table.schema) == {
+        "survey_year": pl.Int16, "structure_key": pl.String, "on_structure": pl.Boolean, "is_culvert": pl.Boolean,
+        "condition": pl.Int8, "condition_class": pl.String, "inspection_date": pl.Date,
+        "inspected_in_future": pl.Boolean, "days_since_inspection": pl.Int32, "age": pl.Int16,
+        "latitude": pl.Float64, "longitude": pl.Float64,
+    }  # fmt: skip
+    in_2019, in_2020 = datetime.date(2019, 12, 1), datetime.date(2020, 1, 1)
+    assert table.rows() == [
+        (2019, "02-A1", True, True, 4, "Poor", in_2019, False, 30, 19, 61.5, -149.5),
+        (2019, "66-7", False, False, 7, "Good", in_2020, True, -1, 20, 13.5, 144.5),
+        (2019, "01-8", False, False, None, None, None, False, None, None, None, None),
+    ]
+    assert {name for each in derived.derived(2019) for name in each.meta.root_names()} == set(derived.DECODED_ITEMS)

@@ -140,7 +140,7 @@ def test_codes_may_come_as_categories_and_numbers_of_another_width(table: pd.Dat
 
 
 def test_a_column_of_ones_own_is_not_looked_at(table: pd.DataFrame) -> None:
-    own = table.assign(remark=[1, "02", 3.0, None])
+    own = table.assign(remark=pd.Series([1, "02", 3.0, None], dtype=object))
     assert validation_problems(own) == []
     assert "remark" not in validation_report(own).missing
     twice = pd.concat(
