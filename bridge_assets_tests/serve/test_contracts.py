@@ -330,6 +330,11 @@ SIZES = "tensor 'rows': expected a shape of one or two sizes, found "
             "tensor 'span': expected the shape [2], found [3]",
         ),
         ([tensor("age", [1], [1]), tensor("rows", [1], [1])], "there is no feature 'rows'"),
+        (
+            [tensor("rows", [1, 3], [1, 2, 3]), tensor("age", [1], [1])],
+            "tensor 'rows': expected the shape [1], found [1, 3]",
+        ),
+        ([tensor("rows", [1, 3], 5)], "tensor 'rows': the shape [1, 3] takes 3 values, found no list"),
     ],
 )  # fmt: skip
 def test_kserve_says_what_is_wrong_with_a_tensor(inputs, message):
