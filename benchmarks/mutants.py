@@ -14,25 +14,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
-import json
+import importlib
 import os
 import random
+import runpy
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.mutations import MUTATIONS, Mutant
 
 PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
 
-#: Module -> what pytest is given: the files whose business the module is, the fast ones first.
-#: A dbt model meets dbt's unit tests and checks, on the records of the test file named.
+#: Module -> its test files, the fast ones first; a dbt model meets dbt's own tests on the records of the file named.
 MODULES: dict[str, tuple[str, ...]] = {
     "bridge_assets/deployment/gate/decision.py": (f"{TESTS}/deployment/gate/test_decision.py",),
     "bridge_assets/deployment/core/target.py": (f"{TESTS}/deployment/core/test_target.py",),
@@ -65,13 +64,12 @@ EQUIVALENT = "benchmarks/equivalent_mutants.txt"
 NOT_COPIED = (".git", ".venv", "var", "logs", ".*_cache", ".hypothesis", "*.egg-info", "node_modules")
 
 
-@dataclass
-class Score:
+class Score(NamedTuple):
     """What became of a module's mutants, without the equivalent ones."""
 
     module: str
-    mutants: int = 0
-    survivors: list[Mutant] = field(default_factory=list)
+    mutants: int
+    survivors: list[Mutant]
 
     @property
     def percent(self) -> float:
@@ -84,10 +82,10 @@ def chosen(project: Path, module: str, most: int, seed: int) -> list[Mutant]:
     listed = project / EQUIVALENT
     lines = listed.read_text().splitlines() if listed.is_file() else []
     entries = {line.rsplit(" | ", 1)[0] for line in lines if line.startswith(f"{module} | ")}
-    named = {f"{module} | {mutant.before} | {mutant.name}": mutant for mutant in mutants}
-    if stale := sorted(entries - named.keys()):
+    names = {mutant: f"{module} | {mutant.before} | {mutant.name}" for mutant in mutants}
+    if stale := sorted(entries - {*names.values()}):
         raise SystemExit(f"{EQUIVALENT} names mutants that are there no more; remove or correct:\n" + "\n".join(stale))
-    left = [mutant for mutant in mutants if f"{module} | {mutant.before} | {mutant.name}" not in entries]
+    left = [mutant for mutant, name in names.items() if name not in entries]
     return sorted(random.Random(seed).sample(left, min(most, len(left))), key=mutants.index)
 
 
@@ -111,9 +109,10 @@ class Copy:
             compiled.unlink()
         if process := os.fork():
             return process
-        code = 70  # where Python itself fails, below
+        code = 70
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.alarm(max(1, round(seconds)))
             code = self._test(imported)
         finally:
@@ -126,7 +125,7 @@ class Copy:
         os.chdir(self.root)
         sys.dont_write_bytecode = imported is None
         sys.path[:0] = [str(self.root), str(self.root / TESTS)]
-        # For what the tests start; and a killed test leaves its files where they go with the copy.
+        # For what the tests start; and what a killed test leaves goes with the copy.
         os.environ |= {"PYTHONPATH": str(self.root), "TMPDIR": str(self.scratch), "PYTHONDONTWRITEBYTECODE": "1"}
         tempfile.tempdir = None
         with contextlib.suppress(ImportError):
@@ -144,8 +143,7 @@ class Copy:
                 return 70
             # What is mutated must not be imported before; with SQL that is nothing of Python.
             ours = str(self.root if self.module.endswith(".py") else self.root / TESTS)
-            names = [name for name, file in files.items() if file and not file.startswith(ours)]
-            imported.write_text(json.dumps(names))
+            imported.write_text("\n".join(name for name, file in files.items() if file and not file.startswith(ours)))
         return code
 
     def _pytest(self) -> int:
@@ -155,13 +153,10 @@ class Copy:
         return int(pytest.main([*options, *self.tests]))
 
     def _dbt(self) -> int:
-        spec = importlib.util.spec_from_file_location("dbt_tests", self.root / self.tests[0])
-        assert spec and spec.loader
-        sys.modules["dbt_tests"] = dbt_tests = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(dbt_tests)
-        warehouse, model = dbt_tests.Warehouse(self.scratch / "warehouse"), Path(self.module).stem
+        dbt_tests = runpy.run_path(str(self.root / self.tests[0]))
+        warehouse, model = dbt_tests["Warehouse"](self.scratch / "warehouse"), Path(self.module).stem
         if not warehouse.folder.exists():
-            dbt_tests.write_records(dbt_tests.RECORDS, warehouse.lake)
+            dbt_tests["write_records"](dbt_tests["RECORDS"], warehouse.lake)
             warehouse.dbt("run", "--select", f"+{model}")
         statuses = warehouse.dbt("build", "--select", model)
         return 0 if set(statuses.values()) <= {"success", "pass", "warn"} else 1
@@ -173,14 +168,14 @@ def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Muta
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         first = Copy(project, folder / "0", module, tests)
-        for imported in (folder / "imported.json", None):  # cold, to learn what to import; then warm, to take the time
+        for imported in (folder / "imported.txt", None):  # cold, to learn what to import; then warm, to take the time
             began = time.monotonic()
             _, status = os.waitpid(first.start(None, 1800, imported), 0)
             if status:
-                said = (first.scratch / "output.txt").read_text()[-3000:]
-                raise SystemExit(f"{module}: its tests do not pass as it is ({status >> 8 or status}):\n{said}")
+                output = first.scratch / "output.txt"
+                sys.exit(f"{module}: its tests do not pass as it is:\n{output.read_text()[-3000:]}")
             seconds = time.monotonic() - began
-            for name in json.loads(imported.read_text()) if imported else ():
+            for name in imported.read_text().split() if imported else ():
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
         print(f"{module}: {len(mutants)} mutants, {seconds:.1f} s without", file=sys.stderr, flush=True)
@@ -189,8 +184,7 @@ def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Muta
         try:
             while waiting or running:
                 while waiting and copies:
-                    index, mutant = waiting.pop(0)
-                    copy = copies.pop()
+                    (index, mutant), copy = waiting.pop(0), copies.pop()
                     running[copy.start(mutant, 5 * seconds + SECONDS_MORE)] = index, copy
                 process, status = os.wait()
                 index, copy = running.pop(process)
@@ -215,6 +209,7 @@ def score(project: Path, module: str, tests: Sequence[str], *, most: int, seed: 
         code = 1
         try:
             os.close(reading)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # and the copies go
             run_all(project, module, tests, mutants, jobs, writing)
             code = 0
         except SystemExit as problem:
