@@ -32,7 +32,7 @@ from bridge_assets.storage import digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
 
     from bridge_assets.settings import MlflowSettings
 
@@ -231,7 +231,7 @@ class MlflowRegistry:
         with self._explained():
             return self._registered(self.client.get_model_version(self.name, str(registered.version_number)))
 
-    def _registered(self, version: ModelVersion) -> Registered:
+    def _registered(self, version: MlflowModelVersion) -> Registered:
         uri = f"models:/{version.name}/{version.version}"
         where = f"{self.address} {uri}"
         try:
