@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bridge_assets.data.features.climate import climate
-from bridge_assets.data.features.coast import kilometres_to_coast
-from bridge_assets.data.features.peers import PRIOR_FALLS, YEARS_FROM
+from bridge_assets.data.features.climate import state_climate
+from bridge_assets.data.features.coast import coast_distance_km
+from bridge_assets.data.features.peers import DURATION_CLASS_STARTS, PRIOR_FALLS
 
 
 def in_pandas(folder: Path) -> None:
@@ -54,7 +54,7 @@ def _peers(table: pd.DataFrame, transitions: pd.DataFrame, year: int) -> pd.Seri
 
 def _groups(table: pd.DataFrame) -> pd.DataFrame:
     since = pd.to_datetime(table["inspection_date"]) - pd.to_datetime(table["entered_at"])
-    years = (since.dt.days.to_numpy()[:, None] / 365.25 >= np.array(YEARS_FROM)).sum(axis=1)
+    years = (since.dt.days.to_numpy()[:, None] / 365.25 >= np.array(DURATION_CLASS_STARTS)).sum(axis=1)
     simple = table["material"].str.lstrip("0").replace({"2": "1", "4": "3", "6": "5"})
     seen = table["entry_seen"].fillna(value=False).astype(bool)
     return table[["condition", "is_culvert", "state"]].assign(material=simple, years=np.where(seen, years, -1 - years))
@@ -86,8 +86,8 @@ def _features(table: pd.DataFrame) -> dict[str, pd.Series]:
         for name in ("entered_at", "previous_inspection_date", "spell_since")
     )
     detour, spells = table["DETOUR_KILOS_019"], table["deterioration_spell"]
-    weather = {name: table["STATE_CODE_001"].map(by_state) for name, by_state in climate().items()}
-    coast = kilometres_to_coast(table["latitude"].to_numpy(float), table["longitude"].to_numpy(float))
+    weather = {name: table["STATE_CODE_001"].map(by_state) for name, by_state in state_climate().items()}
+    coast = coast_distance_km(table["latitude"].to_numpy(float), table["longitude"].to_numpy(float))
     skew, capacity = table["DEGREES_SKEW_034"], table["INVENTORY_RATING_066"]
     kind, design = "STRUCTURE_KIND_043A", "STRUCTURE_TYPE_043B"
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bridge_assets.models.metrics.bootstrap import Interval
-    from bridge_assets.models.metrics.probability import Scores
+    from bridge_assets.models.metrics.probability import ProbabilityMetrics
 
 #: First and last survey year that is tested; the outcome is known a year later.
 TESTED = (2009, 2011)
@@ -61,10 +61,10 @@ def folder() -> Path:
 
 def model(split: pl.DataFrame, features: tuple[str, ...] = FEATURES) -> np.ndarray:
     """The product's forest, trained and asked: one probability a held-out row."""
-    from bridge_assets.models.training.train_forest import holdout_answers, train_forest
+    from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
     from bridge_assets.settings import ModelSettings
 
-    return holdout_answers(train_forest(split, features, ModelSettings.load().forest), split, features)
+    return holdout_predictions(train_forest(split, features, ModelSettings.load().forest), split, features)
 
 
 def plain_forest(split: pl.DataFrame) -> np.ndarray:
@@ -147,7 +147,7 @@ def _forecast(split: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFram
     from bridge_assets.models.dataset.split import holdout_rows, train_rows
 
     features = (*FEATURES, *HINDSIGHT)
-    scaled = Normalization.fit(train_rows(split), features).apply(split)
+    scaled = Normalization.fit(train_rows(split), features).transform(split)
     said = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
     return holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(said)
 
@@ -161,34 +161,34 @@ def show_choice(panel: pl.DataFrame) -> None:
     from bridge_assets.settings import ModelSettings
 
     before = panel.filter(pl.col("next_survey_year") < TESTED[0]).with_columns(split=pl.lit("train"))
-    scaled = Normalization.fit(before, FEATURES).apply(before)
+    scaled = Normalization.fit(before, FEATURES).transform(before)
     figures = ("auc", "average_precision", "brier")
     print("| leaf | features | AUC before 2009 | average precision | Brier |\n|---:|---:|---:|---:|---:|")
     for trial in search_forest(scaled, FEATURES, ModelSettings.load().forest, TRIED, splits=THIRDS, years=2):
-        means = " | ".join(f"{trial.mean(figure):.4f}" for figure in figures)
+        means = " | ".join(f"{trial.mean_metric(figure):.4f}" for figure in figures)
         print(f"| {trial.settings.leaf} | {trial.settings.features} | {means} |")
     print()
 
 
 def show(held_out: pl.DataFrame) -> None:
     """The forecasts side by side, with 95 % intervals by bridge, and how true the model's probabilities came."""
-    from bridge_assets.models.metrics.bootstrap import intervals
+    from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
     from bridge_assets.models.metrics.calibration import reliability
-    from bridge_assets.models.metrics.probability import scores
+    from bridge_assets.models.metrics.probability import probability_metrics
 
     falls, keys = held_out["fall"].to_numpy(), held_out["structure_key"].to_list()
     said = {name: held_out[name].to_numpy() for name in ALL}
-    drawn, _ = intervals(falls, said, keys, (), resamples=300, seed=0)
+    drawn, _ = bootstrap_intervals(falls, said, keys, (), resamples=300, seed=0)
     years = held_out["survey_year"]
     print(f"{held_out.height:,} bridge years of {years.min()} to {years.max()}, {falls.mean():.1%} of which fell\n")
     print("| forecast | AUC | average precision | Brier | falls in worst 10 % |\n|---|---|---|---:|---:|")
     for name, probability in said.items():
-        figures = scores(falls, probability)
+        figures = probability_metrics(falls, probability)
         print(
             f"| {name} | {' | '.join(_ranking(figures, drawn[name]))} | {figures.brier:.4f} | {figures.worst_10:.1%} |"
         )
     judged = reliability(falls, said["model"], keys, resamples=100, seed=0)
-    print(f"\nThe model: {judged.said}.\n" if judged else "")
+    print(f"\nThe model: {judged.summary}.\n" if judged else "")
 
 
 def show_readings(panel: pl.DataFrame) -> None:
@@ -223,15 +223,15 @@ def show_hindsight(panel: pl.DataFrame) -> None:
 
 def _ranking_of_model(held_out: pl.DataFrame) -> list[str]:
     """As `_ranking`, of the column `model`; bridges are drawn."""
-    from bridge_assets.models.metrics.bootstrap import intervals
-    from bridge_assets.models.metrics.probability import scores
+    from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
+    from bridge_assets.models.metrics.probability import probability_metrics
 
     falls, said = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
-    drawn, _ = intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)
-    return _ranking(scores(falls, said["model"]), drawn["model"])
+    drawn, _ = bootstrap_intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)
+    return _ranking(probability_metrics(falls, said["model"]), drawn["model"])
 
 
-def _ranking(figures: Scores, drawn: Mapping[str, Interval]) -> list[str]:
+def _ranking(figures: ProbabilityMetrics, drawn: Mapping[str, Interval]) -> list[str]:
     """AUC and average precision, each with its 95 % interval."""
     return [
         f"{getattr(figures, name):.3f} ({drawn[name].low:.3f} to {drawn[name].high:.3f})"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bridge_assets.data.features.peers import fall_rates
+from bridge_assets.data.features.peers import peer_fall_rates
 
 FILE = "ma_bridge_panel_2000_2012.csv.gz"
 
@@ -169,6 +169,6 @@ def _with_peers(pairs: pl.DataFrame) -> pl.DataFrame:
     )
     by_year = pairs.partition_by("survey_year", as_dict=True, maintain_order=True)
     return pl.concat(
-        rows.with_columns(fall_rates(outcomes, year, PEERS).of(rows))  # type: ignore[arg-type] # a year is an int
+        rows.with_columns(peer_fall_rates(outcomes, year, PEERS).fall_rate(rows))  # type: ignore[arg-type] # a year is an int
         for (year,), rows in by_year.items()
     ).sort("structure_key", "survey_year")

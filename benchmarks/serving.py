@@ -37,7 +37,7 @@ from benchmarks.scoring import Contest, generated_labels, generated_rows
 
 if TYPE_CHECKING:
     from bridge_assets.models.forest.float16_forest import Float16Forest
-    from bridge_assets.registry.model_version import Candidate
+    from bridge_assets.registry.model_version import ModelVersion
 
 OURS, MLFLOW = "container.py", "mlflow models serve"
 
@@ -141,26 +141,26 @@ def small_forest(folder: Path) -> Float16Forest:
     return Float16Forest.load(path)
 
 
-def made_candidate(forest: Float16Forest, models: Path) -> Candidate:
+def made_candidate(forest: Float16Forest, models: Path) -> ModelVersion:
     """A version with a forest, whose natural units are the model's scale."""
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.models.forest.onnx_export import export_to_onnx
-    from bridge_assets.registry.model_version import open_candidate
+    from bridge_assets.registry.model_version import create_or_resume
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
     from bridge_assets.runtime.probe import write_probe
 
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020]}
-    candidate = open_candidate(models, "a" * 64, {"benchmark": "serving"}, made_from)
+    candidate = create_or_resume(models, "a" * 64, {"benchmark": "serving"}, made_from)
     rows = generated_rows(ROWS * 2, seed=5)
     zeros, ones = (0.0,) * rows.shape[1], (1.0,) * rows.shape[1]
     normalization = Normalization(forest.features, zeros, zeros, ones)
     normalization.save(candidate.file("normalization.json"))
     forest.save(candidate.file("forest.safetensors"))
-    candidate.record("quantized_model")
+    candidate.record_stage("quantized_model")
     export_to_onnx(forest, rows, candidate.file("model.onnx"))
     predictor = OnnxPredictor(candidate.file("model.onnx"))
     write_probe(predictor.predict_proba, normalization, rows, candidate.file("probe.json"))
-    candidate.record("onnx_model")
+    candidate.record_stage("onnx_model")
     return candidate
 
 
@@ -168,9 +168,9 @@ def saved_for_mlflow(path: Path, folder: Path) -> Path:
     """The same graph as a model of MLflow's own ONNX flavour, with its signature."""
     import onnx
 
-    from bridge_assets.registry.mlflow_run import quiet_mlflow
+    from bridge_assets.registry.mlflow_run import import_mlflow
 
-    mlflow = quiet_mlflow()
+    mlflow = import_mlflow()
     model, saved = onnx.load(path), folder / "serving_mlflow"
     shutil.rmtree(saved, ignore_errors=True)
     features = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value

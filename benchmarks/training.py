@@ -90,7 +90,7 @@ def features() -> tuple[str, ...]:
 
 def training_table(folder: Path) -> Path:
     """Write the rows, unless they are there already: `split`, `fall` and the features, Float32."""
-    from bridge_assets.data.features.build import bridge_features, condition_history, features_digest
+    from bridge_assets.data.features.build import build_bridge_features, condition_history, features_digest
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.data.features.peers import peer_outcomes
     from bridge_assets.data.ingest.ingest import ingest
@@ -106,8 +106,8 @@ def training_table(folder: Path) -> Path:
     records = sample / "records.parquet"
     ingest([sample / f"NBI_{YEAR}.txt"], YEAR, records, sample / "rejected.parquet")
     past = transitions_of(records).lazy()
-    natural = bridge_features(pl.scan_parquet(records), condition_history(past), peer_outcomes(past), YEAR)
-    scaled = Normalization.fit(natural, features()).apply(natural)
+    natural = build_bridge_features(pl.scan_parquet(records), condition_history(past), peer_outcomes(past), YEAR)
+    scaled = Normalization.fit(natural, features()).transform(natural)
     random = np.random.default_rng(0)
     repeated = scaled.select(features())[random.integers(0, scaled.height, ROWS)]
     matrix = repeated.to_numpy()

@@ -99,11 +99,11 @@ class CanaryMismatch(DeploymentError):
     """An endpoint does not answer the probe as the artifact does."""
 
 
-class NotOurs(DeploymentError):
+class OwnershipError(DeploymentError):
     """The name is taken by something that does not carry our owner tag. It is never touched."""
 
 
-class NotConfigured(DeploymentError):
+class NotConfiguredError(DeploymentError):
     """A target lacks a setting, an extra or credentials. Nothing was sent anywhere."""
 
 
@@ -119,6 +119,6 @@ class AlertError(BridgeAssetsError, RuntimeError):
     """An alert could not be sent."""
 
 
-def in_one_line(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """An error's class and message, for the `why` of another."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,6 +1,6 @@
 """Writing so that a half-written output is never visible: write aside, flush, then rename.
 
-Every output of the platform goes through `replacing`; re-running writes the same bytes to the same place.
+Every output of the platform goes through `atomic_write`; re-running writes the same bytes to the same place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write a file to; rename it over `path` when the block ends well.
 
     Raises
@@ -30,27 +30,27 @@ def replacing(path: Path) -> Iterator[Path]:
     StorageError
         If the disk is full or the folder cannot be written. `path` is then what it was before.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temp_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        with aside.open("rb") as written:
+        yield temp_path
+        with temp_path.open("rb") as written:
             os.fsync(written.fileno())
-        aside.replace(path)
+        temp_path.replace(path)
     except OSError as error:
-        raise StorageError(f"{path} was not written: {_reason(error, path)}") from error
+        raise StorageError(f"{path} was not written: {_failure_reason(error, path)}") from error
     finally:
         with suppress(OSError):  # it was renamed, or what stands in the way of writing stands in that of removing, too
-            aside.unlink()
+            temp_path.unlink()
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> Path:
     """Write a table as one Parquet file (zstd), atomically."""
     import polars as pl
 
-    with replacing(path) as aside:
+    with atomic_write(path) as temp_path:
         try:
-            table.write_parquet(aside, compression="zstd", statistics=True)
+            table.write_parquet(temp_path, compression="zstd", statistics=True)
         except pl.exceptions.ComputeError as error:  # polars wraps some failures of the disk in its own error
             raise OSError(str(error)) from error
     return path
@@ -58,17 +58,17 @@ def write_parquet(table: pl.DataFrame, path: Path) -> Path:
 
 def write_text(text: str, path: Path) -> Path:
     """Write UTF-8 text, atomically."""
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with atomic_write(path) as temp_path:
+        temp_path.write_text(text, encoding="utf-8")
     return path
 
 
 def write_json(value: Any, path: Path) -> Path:
-    """Write JSON (`as_json`), atomically."""
-    return write_text(as_json(value), path)
+    """Write JSON (`to_json`), atomically."""
+    return write_text(to_json(value), path)
 
 
-def as_json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """JSON with sorted keys and indentation: the same value gives the same bytes."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -79,16 +79,16 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_of(value: Any) -> str:
+def json_digest(value: Any) -> str:
     """SHA-256 of a JSON-serialisable value, in hex; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _reason(error: OSError, path: Path) -> str:
+def _failure_reason(error: OSError, path: Path) -> str:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free / 1e6
-    said = error.strerror or str(error)
+    message = error.strerror or str(error)
     return (
-        f"{said} ({free:.0f} MB free in {folder}). The previous version, if there was one, is untouched. "
+        f"{message} ({free:.0f} MB free in {folder}). The previous version, if there was one, is untouched. "
         f"What to do: free some space or correct the permissions, then run again"
     )

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.download_server import Server, download_server
+from support.download_server import DownloadServer, download_server
 
 PROJECT = Path(__file__).parent.parent
 
 # What this machine's user has set for their own runs is none of the tests' business.
-SETTINGS = ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")
-THEIR_OWN = (*(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS), "DAGSTER_HOME", "SLACK_")
-for variable in [name for name in os.environ if name.startswith(THEIR_OWN)]:
+SETTINGS_SECTIONS = ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")
+USER_VARIABLE_PREFIXES = (*(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS_SECTIONS), "DAGSTER_HOME", "SLACK_")
+for variable in [name for name in os.environ if name.startswith(USER_VARIABLE_PREFIXES)]:
     del os.environ[variable]
 
 pytest_plugins = ["support.training_fixtures"]
@@ -67,7 +67,7 @@ def s3_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def web() -> Iterator[Server]:
+def web_server() -> Iterator[DownloadServer]:
     """A web server on loopback, for downloads."""
     with download_server() as server:
         yield server

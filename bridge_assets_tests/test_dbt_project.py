@@ -22,8 +22,8 @@ from dbt.cli.main import dbtRunner
 from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA
-from bridge_assets.nbi.derived import derived
-from bridge_assets.scoring.shap_values import reasons_type
+from bridge_assets.nbi.derived import derived_columns
+from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.storage import write_parquet
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
@@ -129,7 +129,7 @@ RECORDS = [
 def write_records(records: list[dict[str, Any]], lake: Path) -> None:
     for year in sorted({each["year"] for each in records}):
         rows = [{**dict.fromkeys(RECORD_SCHEMA), **each} for each in records if each["year"] == year]
-        table = pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row").with_columns(derived(year))
+        table = pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row").with_columns(derived_columns(year))
         write_parquet(
             table.select(pl.lit(f"NBI_{year}.txt").alias("file"), pl.all()), lake / "raw_bridges" / f"{year}.parquet"
         )
@@ -151,7 +151,7 @@ def write_scores(year: int, lake: Path) -> None:
         .select("structure_key", "survey_year", "inspection_date", "condition", "STATE_CODE_001")
         .with_columns(fall_probability=(0.5 - pl.col("condition") / 20).cast(pl.Float32))
         .with_columns(
-            pl.lit([{"feature": "age", "value": 61.0, "contribution": 0.041}], dtype=reasons_type()).alias("reasons"),
+            pl.lit([{"feature": "age", "value": 61.0, "contribution": 0.041}], dtype=reasons_dtype()).alias("reasons"),
             pl.lit(12.5, dtype=pl.Float32).alias("years_until_poor"),
             pl.lit(3.0, dtype=pl.Float32).alias("years_until_poor_low"),
             pl.lit(None, dtype=pl.Float32).alias("years_until_poor_high"),

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from bridge_assets.errors import StorageError
-from bridge_assets.storage import as_json, digest, digest_of, replacing, write_json, write_parquet, write_text
+from bridge_assets.storage import atomic_write, digest, json_digest, to_json, write_json, write_parquet, write_text
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = write_text("before", tmp_path / "file.txt")
-    with pytest.raises(RuntimeError), replacing(path) as aside:
+    with pytest.raises(RuntimeError), atomic_write(path) as aside:
         aside.write_text("half")
         raise RuntimeError
     assert path.read_text() == "before"
@@ -28,7 +28,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_nothing_is_visible_before_the_end(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.txt"
-    with replacing(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -44,7 +44,7 @@ def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digest(write_json({"b": 1, "a": "é"}, tmp_path / "1")) == digest(
         write_json({"a": "é", "b": 1}, tmp_path / "2")
     )
-    assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1}) != digest_of({"a": 2, "b": 2})
+    assert json_digest({"b": 1, "a": 2}) == json_digest({"a": 2, "b": 1}) != json_digest({"a": 2, "b": 2})
     table = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
     assert digest(write_parquet(table, tmp_path / "3")) == digest(write_parquet(table, tmp_path / "4"))
 
@@ -59,7 +59,7 @@ def test_a_folder_above_that_is_not_there_is_made_and_one_that_is_there_is_kept(
 
 def test_what_is_being_written_is_hidden_beside_the_file_under_a_name_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
-    with replacing(path) as first, replacing(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         assert first != second
         for aside in (first, second):
             assert aside.parent == tmp_path
@@ -79,7 +79,7 @@ def test_a_file_is_flushed_to_the_disk_before_it_gets_its_name(tmp_path: Path, m
 def test_a_block_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match=r"file\.txt was not written: No such file"),
-        replacing(tmp_path / "file.txt"),
+        atomic_write(tmp_path / "file.txt"),
     ):
         pass
 
@@ -87,7 +87,7 @@ def test_a_block_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> None:
     path = write_text("before", tmp_path / "file.txt")
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(StorageError) as caught, replacing(path) as aside:
+    with pytest.raises(StorageError) as caught, atomic_write(path) as aside:
         aside.write_text("half")
         raise full
     assert caught.value.__cause__ is full
@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> Non
 
 def test_the_free_space_is_said_in_megabytes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 7_000_000}))
-    with pytest.raises(StorageError, match=r"it broke \(7 MB free in"), replacing(tmp_path / "file.txt"):
+    with pytest.raises(StorageError, match=r"it broke \(7 MB free in"), atomic_write(tmp_path / "file.txt"):
         raise OSError("it broke")
 
 
@@ -117,7 +117,7 @@ def test_the_folder_that_is_named_is_the_nearest_that_is_there(tmp_path: Path, m
 
 
 def test_what_cannot_be_removed_does_not_hide_why_it_was_not_written(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="it broke"), replacing(tmp_path / "file.txt") as aside:
+    with pytest.raises(StorageError, match="it broke"), atomic_write(tmp_path / "file.txt") as aside:
         aside.mkdir()  # unlinking a folder fails
         raise OSError("it broke")
 
@@ -149,15 +149,15 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
 
 
 def test_json_is_for_people_and_ends_with_a_line(tmp_path: Path) -> None:
-    assert as_json({"b": [1], "a": "é"}) == '{\n  "a": "é",\n  "b": [\n    1\n  ]\n}\n'
+    assert to_json({"b": [1], "a": "é"}) == '{\n  "a": "é",\n  "b": [\n    1\n  ]\n}\n'
     path = write_json({"a": "é"}, tmp_path / "file.json")
     assert path == tmp_path / "file.json"
-    assert path.read_text(encoding="utf-8") == as_json({"a": "é"})
+    assert path.read_text(encoding="utf-8") == to_json({"a": "é"})
 
 
 def test_a_digest_is_the_sha_256(tmp_path: Path) -> None:
     expected = hashlib.sha256(b"abc").hexdigest()
     assert expected == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert digest(write_text("abc", tmp_path / "file")) == expected
-    assert digest_of({"b": 1, "a": "é"}) == hashlib.sha256(json.dumps({"a": "é", "b": 1}).encode()).hexdigest()
-    assert digest_of(date(2020, 1, 2)) == digest_of("2020-01-02")
+    assert json_digest({"b": 1, "a": "é"}) == hashlib.sha256(json.dumps({"a": "é", "b": 1}).encode()).hexdigest()
+    assert json_digest(date(2020, 1, 2)) == json_digest("2020-01-02")

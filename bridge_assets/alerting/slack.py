@@ -10,9 +10,9 @@ from bridge_assets.errors import AlertError
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 
 #: Slack cuts a text beyond this (https://api.slack.com/changelog/2018-04-truncating-really-long-messages).
-_LONGEST = 40_000
+_MAX_TEXT_LENGTH = 40_000
 
-_TRIES, _TIMEOUT_SECONDS = 4, 10
+_MAX_RETRIES, _TIMEOUT_SECONDS = 4, 10
 
 
 def send_slack_alert(msg: str, webhook_url: str) -> None:
@@ -35,9 +35,9 @@ def send_slack_alert(msg: str, webhook_url: str) -> None:
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
-    text = msg.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:_LONGEST]
-    again = Retry(
-        _TRIES,
+    text = msg.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:_MAX_TEXT_LENGTH]
+    retry = Retry(
+        _MAX_RETRIES,
         connect=1,
         backoff_factor=0.5,
         backoff_max=10,
@@ -46,14 +46,14 @@ def send_slack_alert(msg: str, webhook_url: str) -> None:
     )
     with requests.Session() as session:
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(max_retries=again))
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
         try:
             answer = session.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
         except requests.RequestException as error:
             raise AlertError(f"Slack cannot be reached: {type(error).__name__}. Check {WEBHOOK_VARIABLE}") from None
     if not answer.ok:
-        said = " ".join(answer.text.split())[:200]
-        raise AlertError(f"Slack refused the message: {answer.status_code} {said}. Check {WEBHOOK_VARIABLE}")
+        message = " ".join(answer.text.split())[:200]
+        raise AlertError(f"Slack refused the message: {answer.status_code} {message}. Check {WEBHOOK_VARIABLE}")
 
 
 def alert(msg: str) -> bool:

@@ -24,32 +24,32 @@ class Lake:
 
     folder: Path
 
-    def table(self, name: str) -> Path:
+    def table_path(self, name: str) -> Path:
         """The file of a table that has one file."""
         return self.folder / f"{name}.parquet"
 
-    def year(self, name: str, survey_year: int) -> Path:
+    def year_path(self, name: str, survey_year: int) -> Path:
         """The file of one survey year of a yearly table."""
         return self.folder / name / f"{survey_year}.parquet"
 
-    def years(self, name: str) -> list[int]:
+    def available_years(self, name: str) -> list[int]:
         """The survey years of a yearly table that have been made."""
         return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].parquet"))
 
-    def noted_years(self, name: str) -> list[int]:
+    def years_with_provenance(self, name: str) -> list[int]:
         """The survey years of a table, or of files that lie elsewhere, that have a note."""
         return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].json"))
 
-    def write_note(self, name: str, survey_year: int, note: dict[str, Any]) -> dict[str, Any]:
+    def write_provenance(self, name: str, survey_year: int, provenance: dict[str, Any]) -> dict[str, Any]:
         """Note what one survey year of a table was made from."""
-        write_json(note, self.year(name, survey_year).with_suffix(".json"))
-        return note
+        write_json(provenance, self.year_path(name, survey_year).with_suffix(".json"))
+        return provenance
 
-    def has_note(self, name: str, survey_year: int) -> bool:
+    def has_provenance(self, name: str, survey_year: int) -> bool:
         """Whether one survey year of a table has been made."""
-        return self.year(name, survey_year).with_suffix(".json").is_file()
+        return self.year_path(name, survey_year).with_suffix(".json").is_file()
 
-    def note(self, name: str, survey_year: int) -> dict[str, Any]:
+    def provenance(self, name: str, survey_year: int) -> dict[str, Any]:
         """The note of one survey year of a table.
 
         Raises
@@ -57,73 +57,75 @@ class Lake:
         SourceError
             If that year has not been made.
         """
-        path = self.year(name, survey_year).with_suffix(".json")
+        path = self.year_path(name, survey_year).with_suffix(".json")
         if not path.is_file():
-            raise _not_made(f"{name}[{survey_year}]", path)
+            raise _missing_table_error(f"{name}[{survey_year}]", path)
         return json.loads(path.read_text(encoding="utf-8"))
 
     def digest(self, name: str, survey_year: int) -> str:
         """SHA-256 of the bytes of one survey year of a table. Raises SourceError if it has not been made."""
-        path = self.year(name, survey_year)
+        path = self.year_path(name, survey_year)
         if not path.is_file():
-            raise _not_made(f"{name}[{survey_year}]", path)
+            raise _missing_table_error(f"{name}[{survey_year}]", path)
         return digest(path)
 
     def read_year(self, name: str, survey_year: int) -> pl.DataFrame:
         """One survey year of a table. Raises SourceError if it has not been made."""
-        return self._read(self.year(name, survey_year), f"{name}[{survey_year}]")
+        return self._read(self.year_path(name, survey_year), f"{name}[{survey_year}]")
 
     def scan_year(self, name: str, survey_year: int) -> pl.LazyFrame:
         """One survey year of a table, of which only what is asked for will be read. Raises as `read_year`."""
         import polars as pl
 
-        path = self.year(name, survey_year)
+        path = self.year_path(name, survey_year)
         if not path.is_file():
-            raise _not_made(f"{name}[{survey_year}]", path)
+            raise _missing_table_error(f"{name}[{survey_year}]", path)
         return pl.scan_parquet(path)
 
     def scan_years(self, name: str) -> pl.LazyFrame:
         """All survey years of a table that have been made, as `scan_year`."""
         import polars as pl
 
-        years = self.years(name)
+        years = self.available_years(name)
         if not years:
-            raise _not_made(name, self.folder / name)
+            raise _missing_table_error(name, self.folder / name)
         return pl.concat([self.scan_year(name, year) for year in years], how="vertical")
 
     def read_years(self, name: str, survey_years: list[int] | None = None) -> pl.DataFrame:
         """Several survey years of a table, all that have been made by default, one below the other."""
         import polars as pl
 
-        years = self.years(name) if survey_years is None else survey_years
+        years = self.available_years(name) if survey_years is None else survey_years
         if not years:
-            raise _not_made(name, self.folder / name)
+            raise _missing_table_error(name, self.folder / name)
         return pl.concat([self.read_year(name, year) for year in years], how="vertical")
 
     def read(self, name: str) -> pl.DataFrame:
         """A table that has one file. Raises SourceError if it has not been made."""
-        return self._read(self.table(name), name)
+        return self._read(self.table_path(name), name)
 
     def scan(self, name: str) -> pl.LazyFrame:
         """A table that has one file, as `scan_year`."""
         import polars as pl
 
-        if not self.table(name).is_file():
-            raise _not_made(name, self.table(name))
-        return pl.scan_parquet(self.table(name))
+        if not self.table_path(name).is_file():
+            raise _missing_table_error(name, self.table_path(name))
+        return pl.scan_parquet(self.table_path(name))
 
     def write(self, table: pl.DataFrame, name: str, survey_year: int | None = None) -> str:
         """Write a table, or one survey year of it; returns the digest of the file."""
-        return digest(write_parquet(table, self.table(name) if survey_year is None else self.year(name, survey_year)))
+        return digest(
+            write_parquet(table, self.table_path(name) if survey_year is None else self.year_path(name, survey_year))
+        )
 
     def _read(self, path: Path, what: str) -> pl.DataFrame:
         import polars as pl
 
         if not path.is_file():
-            raise _not_made(what, path)
+            raise _missing_table_error(what, path)
         return pl.read_parquet(path)
 
 
-def _not_made(what: str, path: Path) -> SourceError:
+def _missing_table_error(what: str, path: Path) -> SourceError:
     asset = what.partition("[")[0]
     return SourceError(f"{what} has not been made", where=path, why="Nothing is there", do=f"materialise {asset} first")

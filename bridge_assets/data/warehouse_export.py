@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.storage import replacing
+from bridge_assets.storage import atomic_write
 
 
 def export_tables(warehouse: Path, tables: Iterable[str], lake: Lake) -> None:
@@ -24,5 +24,5 @@ def export_tables(warehouse: Path, tables: Iterable[str], lake: Lake) -> None:
     """
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for table in tables:
-            with replacing(lake.table(table)) as aside:
-                connection.table(table).order("all").write_parquet(str(aside), compression="zstd")
+            with atomic_write(lake.table_path(table)) as temp_path:
+                connection.table(table).order("all").write_parquet(str(temp_path), compression="zstd")

@@ -15,8 +15,8 @@ from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import Deployment, Target, deploy, rollback, version_of
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError, ModelVersionError
-from bridge_assets.registry.model_version import Candidate, named
-from bridge_assets.runtime.probe import CanaryReport, compare
+from bridge_assets.registry.model_version import ModelVersion, get_version
+from bridge_assets.runtime.probe import CanaryReport, compare_answers
 
 if TYPE_CHECKING:
     from bridge_assets.settings import DataSettings
@@ -38,16 +38,16 @@ class RemoteEndpoint:
     Attributes
     ----------
     target : Target
-    models : Path
+    models_folder : Path
         Where a version that is rolled back to, or asked about, is found by name.
     """
 
     target: Target
-    models: Path
+    models_folder: Path
 
-    def deploy(self, candidate: Candidate) -> Deployment:
+    def deploy(self, model_version: ModelVersion) -> Deployment:
         """See `base.deploy`; the artifact is compared with its manifest before anything is sent."""
-        return deploy(self.target, bundle_of(candidate))
+        return deploy(self.target, bundle_of(model_version))
 
     def rollback(self, version: str | None = None) -> Deployment:
         """See `base.rollback`."""
@@ -55,7 +55,7 @@ class RemoteEndpoint:
 
     def current(self) -> str | None:
         """The version that answers; None before the first deployment."""
-        slot = self.target.standing().current
+        slot = self.target.state().current_slot
         return slot and version_of(slot)
 
     def canary(self) -> CanaryReport:
@@ -77,36 +77,38 @@ class RemoteEndpoint:
                 do=f"materialise {self.target.kind}_endpoint",
             )
         probe = self._bundle(version).probe
-        return compare(self.target.ask(probe, None), probe, self.target.address)
+        return compare_answers(self.target.predict(probe, None), probe, self.target.address)
 
     def _bundle(self, version: str) -> Bundle:
         try:
-            return bundle_of(named(self.models, version))
+            return bundle_of(get_version(self.models_folder, version))
         except ModelVersionError as error:
             raise DeploymentError(
                 f"model version {version} is not on this machine",
-                where=self.models,
+                where=self.models_folder,
                 why=str(error).partition(" What to do")[0],
                 do=f"fetch it from the registry: bridge-assets registry pull {version} --from ADDRESS",
             ) from error
 
 
-def open_target(kind: str, environment: EnvironmentSettings, locks: Path) -> Target:
+def open_target(kind: str, environment: EnvironmentSettings, lock_folder: Path) -> Target:
     """A target as `environment.yaml` describes it. Nothing is sent.
 
     Raises
     ------
-    NotConfigured
+    NotConfiguredError
         If a setting or an extra is missing; names them.
     """
-    return getattr(import_module(f"bridge_assets.deployment.{kind}"), TARGETS[kind]).from_settings(environment, locks)
+    return getattr(import_module(f"bridge_assets.deployment.{kind}"), TARGETS[kind]).from_settings(
+        environment, lock_folder
+    )
 
 
-def open_remote(kind: str, environment: EnvironmentSettings, data: DataSettings) -> RemoteEndpoint:
+def open_remote_endpoint(kind: str, environment: EnvironmentSettings, data: DataSettings) -> RemoteEndpoint:
     """The endpoint of one of `TARGETS`, with the platform's own model versions. Raises as `open_target`."""
     return RemoteEndpoint(open_target(kind, environment, data.home_folder / "endpoints"), data.models_folder)
 
 
 def open_endpoint(kind: str, environment: EnvironmentSettings, data: DataSettings) -> LocalEndpoint | RemoteEndpoint:
     """The endpoint of any kind: `local`, or one of `TARGETS`. Raises as `open_target`."""
-    return LocalEndpoint(data.endpoint_folder) if kind == "local" else open_remote(kind, environment, data)
+    return LocalEndpoint(data.endpoint_folder) if kind == "local" else open_remote_endpoint(kind, environment, data)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.errors import DeploymentError
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.endpoint_folder import CURRENT, EndpointFolder, version_of
-from bridge_assets.runtime.package import Package, content_name, pack, served_digests
+from bridge_assets.runtime.package import Package, content_digest, pack, served_digests
 from bridge_assets.runtime.probe import CanaryReport
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ class LocalEndpoint:
     ----------
     root : Path
         Folder of the endpoint; made by the first deployment.
-    keep : int
+    packages_kept : int
         Packages that stay on the disk, the current and the previous one among them: at least 2.
-    wait : float
+    lock_timeout : float
         Seconds to wait for another deployment to end.
     """
 
     root: Path
-    keep: int = 3
-    wait: float = 30.0
+    packages_kept: int = 3
+    lock_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.keep < 2:
-            raise ValueError(f"keep must be at least 2, the current and the previous version, not {self.keep}")
+        if self.packages_kept < 2:
+            raise ValueError(f"keep must be at least 2, the current and the previous version, not {self.packages_kept}")
 
-    def deploy(self, candidate: Candidate) -> Deployment:
+    def deploy(self, model_version: ModelVersion) -> Deployment:
         """Take a model version: copy it beside what runs, send the copy a canary, swap. The caller asks the gate.
 
         Deploying what is current changes nothing, but sends the canary again, and mends a copy whose bytes changed.
@@ -56,14 +56,14 @@ class LocalEndpoint:
         CanaryMismatch
             If the copy does not answer the probe as the artifact did. In every case `current` is what it was.
         """
-        served = served_digests(candidate)  # before anything is created
-        name = f"{candidate.version}-{content_name(served)}"
-        with self._folder.alone(f"deploying model version {candidate.version}", self.wait):
-            removed = self._folder.sweep()
-            report = self._add(candidate, served, name)
+        served = served_digests(model_version)  # before anything is created
+        name = f"{model_version.version}-{content_digest(served)}"
+        with self._folder.exclusive_lock(f"deploying model version {model_version.version}", self.lock_timeout):
+            removed = self._folder.remove_leftovers()
+            report = self._install_package(model_version, served, name)
             if name != self._folder.current():
                 self._folder.promote(name)
-            return self._stands(name, report, removed + self._folder.retire(self.keep))
+            return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
     def rollback(self, version: str | None = None) -> Deployment:
         """Go back to the previous version, or to a named one that is still on the disk. The canary is sent first.
@@ -75,12 +75,12 @@ class LocalEndpoint:
         CanaryMismatch
             If it does not answer the probe. In every case `current` is what it was.
         """
-        with self._folder.alone(f"rolling back to {version or 'the previous version'}", self.wait):
-            removed = self._folder.sweep()
-            name = self._goal(version)
+        with self._folder.exclusive_lock(f"rolling back to {version or 'the previous version'}", self.lock_timeout):
+            removed = self._folder.remove_leftovers()
+            name = self._rollback_package(version)
             report = self._package(name).canary()
-            self._folder.go_back(name)
-            return self._stands(name, report, removed)
+            self._folder.rollback(name)
+            return self._result(name, report, removed)
 
     def current(self) -> str | None:
         """The version that answers; None before the first deployment."""
@@ -92,7 +92,7 @@ class LocalEndpoint:
         name = self._folder.previous()
         return name and version_of(name)
 
-    def served(self) -> ServedModel:
+    def load_model(self) -> ServedModel:
         """The current version, its predictor and its scale from one package, bytes checked.
 
         Raises
@@ -100,7 +100,7 @@ class LocalEndpoint:
         DeploymentError
             If nothing is deployed or a file changed on the disk.
         """
-        return self._answering().served()
+        return self._current_package().load_model()
 
     def canary(self) -> CanaryReport:
         """Send the probe to the current version.
@@ -112,7 +112,7 @@ class LocalEndpoint:
         DeploymentError
             If nothing is deployed or a file changed on the disk.
         """
-        return self._answering().canary()
+        return self._current_package().canary()
 
     @property
     def _folder(self) -> EndpointFolder:
@@ -121,7 +121,7 @@ class LocalEndpoint:
     def _package(self, name: str) -> Package:
         return Package(self._folder.package(name))
 
-    def _answering(self) -> Package:
+    def _current_package(self) -> Package:
         name = self._folder.current()
         if name is None:
             raise DeploymentError(
@@ -132,20 +132,20 @@ class LocalEndpoint:
             )
         return self._package(name)
 
-    def _add(self, candidate: Candidate, served: Mapping[str, str], name: str) -> CanaryReport:
+    def _install_package(self, model_version: ModelVersion, served: Mapping[str, str], name: str) -> CanaryReport:
         package = self._package(name)
-        if package.holds(content_name(served)):
+        if package.matches_content(content_digest(served)):
             return package.canary()
-        aside = self._folder.aside(name)
+        temporary = self._folder.temporary_path(name)
         try:
-            report = pack(candidate, served, aside).canary()
-            self._folder.add(aside, name)
+            report = pack(model_version, served, temporary).canary()
+            self._folder.install(temporary, name)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
         return report
 
-    def _goal(self, version: str | None) -> str:
-        names = self._folder.newest_first()
+    def _rollback_package(self, version: str | None) -> str:
+        names = self._folder.packages_newest_first()
         if version is None:
             name = self._folder.previous()
         else:
@@ -159,7 +159,7 @@ class LocalEndpoint:
             )
         return name
 
-    def _stands(self, name: str, report: CanaryReport, removed: list[str]) -> Deployment:
+    def _result(self, name: str, report: CanaryReport, removed: list[str]) -> Deployment:
         return Deployment(
             target="local",
             version=version_of(name),

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 #: Most that the share of missing values may rise before a feature counts as drifted. Present or missing is a 0/1
 #: variable and the Kolmogorov-Smirnov distance of two 0/1 variables is the difference of their shares, so this is the
 #: same measure as `DriftSettings.least`, whose default is the same.
-MISSING_SHARE_MOVED = 0.05
+MAX_MISSING_SHARE_RISE = 0.05
 
 #: Values up to which the exact p-value is computed: for thousands of bridges it takes long and says the same.
-EXACT_UP_TO = 1000
+EXACT_P_VALUE_MAX_ROWS = 1000
 
-DRIFTED, STEADY, INK = "#b3392f", "#8fa3b5", "#14202b"
+DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR = "#b3392f", "#8fa3b5", "#14202b"
 
 
 def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
@@ -89,7 +89,7 @@ def learn_thresholds(
     thresholds = {}
     for column in columns:
         years = [_values(reference_years[year], column, f"training year {year}") for year in sorted(reference_years)]
-        distance = _largest_distance_to_the_others([values for values in years if values.size])
+        distance = _max_leave_one_out_distance([values for values in years if values.size])
         thresholds[column] = max(distance * settings.margin, settings.least)
     return thresholds
 
@@ -102,8 +102,8 @@ def drift_table(
     A feature counts as drifted when
 
     - its distance exceeds its threshold, or
-    - its share of missing values rose by more than `MISSING_SHARE_MOVED`, or
-    - one side has no values at all and the shares of missing values differ by more than `MISSING_SHARE_MOVED` (the
+    - its share of missing values rose by more than `MAX_MISSING_SHARE_RISE`, or
+    - one side has no values at all and the shares of missing values differ by more than `MAX_MISSING_SHARE_RISE` (the
       statistic is then null).
 
     A share of missing values that falls is no drift by itself: the history of a structure is shortest in the first
@@ -137,19 +137,25 @@ def drift_table(
             raise ValueError(
                 f"{name} hold no rows, so there is nothing to compare. What to do: materialise their features"
             )
-    if without := sorted(set(columns) - set(thresholds)):
-        raise ValueError(f"no threshold for {', '.join(without)}. What to do: learn_thresholds with the same columns")
+    if missing := sorted(set(columns) - set(thresholds)):
+        raise ValueError(f"no threshold for {', '.join(missing)}. What to do: learn_thresholds with the same columns")
     rows = []
     for column in columns:
-        before, now = _values(reference, column, "the training years"), _values(year, column, "the survey year")
-        missing_before, missing_now = 1 - before.size / reference.height, 1 - now.size / year.height
+        reference_values, year_values = (
+            _values(reference, column, "the training years"),
+            _values(year, column, "the survey year"),
+        )
+        reference_missing, year_missing = (
+            1 - reference_values.size / reference.height,
+            1 - year_values.size / year.height,
+        )
         statistic = p_value = None
-        if before.size and now.size:
-            method = "asymp" if max(before.size, now.size) > EXACT_UP_TO else "auto"
-            statistic, p_value = _kolmogorov_smirnov(before, now, method)
-            drifted = statistic > thresholds[column] or missing_now - missing_before > MISSING_SHARE_MOVED
+        if reference_values.size and year_values.size:
+            method = "asymp" if max(reference_values.size, year_values.size) > EXACT_P_VALUE_MAX_ROWS else "auto"
+            statistic, p_value = _kolmogorov_smirnov(reference_values, year_values, method)
+            drifted = statistic > thresholds[column] or year_missing - reference_missing > MAX_MISSING_SHARE_RISE
         else:
-            drifted = abs(missing_now - missing_before) > MISSING_SHARE_MOVED
+            drifted = abs(year_missing - reference_missing) > MAX_MISSING_SHARE_RISE
         rows.append(
             {
                 "feature": column,
@@ -157,10 +163,10 @@ def drift_table(
                 "p_value": p_value,
                 "threshold": float(thresholds[column]),
                 "drifted": bool(drifted),
-                "reference_mean": float(before.mean()) if before.size else None,
-                "year_mean": float(now.mean()) if now.size else None,
-                "reference_missing": missing_before,
-                "year_missing": missing_now,
+                "reference_mean": float(reference_values.mean()) if reference_values.size else None,
+                "year_mean": float(year_values.mean()) if year_values.size else None,
+                "reference_missing": reference_missing,
+                "year_missing": year_missing,
             }
         )
     number = pl.Float64()
@@ -206,29 +212,34 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     # seen.
     ordered = table.sort(pl.col("statistic").fill_null(math.inf), "feature", descending=[False, True])
     distances = [value or 0.0 for value in ordered["statistic"]]
-    places = list(range(ordered.height))
+    positions = list(range(ordered.height))
 
     figure = Figure(figsize=(8, 1.5 + 0.27 * max(ordered.height, 4)), layout="constrained")
     axes = figure.subplots()
-    colours = [DRIFTED if drifted else STEADY for drifted in ordered["drifted"]]
-    axes.barh(places, distances, height=0.7, color=colours)
-    furthest = max([0.1, *distances])
-    for place, row in zip(places, ordered.iter_rows(named=True), strict=True):
-        if row["threshold"] <= furthest * 1.5:  # one very wide threshold must not squeeze all bars
-            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=INK, linewidth=1.8)
+    colours = [DRIFTED_COLOUR if drifted else STEADY_COLOUR for drifted in ordered["drifted"]]
+    axes.barh(positions, distances, height=0.7, color=colours)
+    largest = max([0.1, *distances])
+    for place, row in zip(positions, ordered.iter_rows(named=True), strict=True):
+        if row["threshold"] <= largest * 1.5:  # one very wide threshold must not squeeze all bars
+            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=TEXT_COLOUR, linewidth=1.8)
         if row["statistic"] is None:
-            axes.text(furthest * 0.01, place, "no values to compare", va="center", fontsize=8, color=INK)
+            axes.text(largest * 0.01, place, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
         elif row["drifted"] and row["statistic"] <= row["threshold"]:
             axes.text(
-                row["statistic"] + furthest * 0.01, place, "more values missing", va="center", fontsize=8, color=INK
+                row["statistic"] + largest * 0.01,
+                place,
+                "more values missing",
+                va="center",
+                fontsize=8,
+                color=TEXT_COLOUR,
             )
-    axes.set_yticks(places, ordered["feature"].to_list(), fontsize=9)
+    axes.set_yticks(positions, ordered["feature"].to_list(), fontsize=9)
     axes.set_ylim(-0.6, max(ordered.height, 1) - 0.4)
     axes.set_xlim(left=0)
     axes.set_xlabel("Kolmogorov-Smirnov distance to the training years")
     drifted = int(table["drifted"].sum())
     axes.set_title(
-        f"{survey_year}: {drifted} of {table.height} features drifted", loc="left", fontweight="bold", color=INK
+        f"{survey_year}: {drifted} of {table.height} features drifted", loc="left", fontweight="bold", color=TEXT_COLOUR
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -236,9 +247,9 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     axes.set_axisbelow(True)
     figure.legend(
         handles=[
-            Patch(color=DRIFTED, label="drifted"),
-            Patch(color=STEADY, label="steady"),
-            Line2D([], [], color=INK, linewidth=1.8, label="threshold"),
+            Patch(color=DRIFTED_COLOUR, label="drifted"),
+            Patch(color=STEADY_COLOUR, label="steady"),
+            Line2D([], [], color=TEXT_COLOUR, linewidth=1.8, label="threshold"),
         ],
         loc="outside lower center",
         ncols=3,
@@ -285,7 +296,7 @@ def _kolmogorov_smirnov(one: np.ndarray, other: np.ndarray, method: str) -> tupl
     return float(result.statistic), float(result.pvalue)
 
 
-def _largest_distance_to_the_others(samples: Iterable[np.ndarray]) -> float:
+def _max_leave_one_out_distance(samples: Iterable[np.ndarray]) -> float:
     # The distance of every sample to all the others together. Sorting once for all of them takes a tenth of the time of
     # one ks_2samp a sample, and gives the same numbers.
     import numpy as np
@@ -297,8 +308,8 @@ def _largest_distance_to_the_others(samples: Iterable[np.ndarray]) -> float:
     total = np.bincount(place, minlength=points.size).cumsum()
     largest, start = 0.0, 0
     for sample in samples:
-        of_sample = np.bincount(place[start : start + sample.size], minlength=points.size).cumsum()
+        sample_cdf_counts = np.bincount(place[start : start + sample.size], minlength=points.size).cumsum()
         start += sample.size
-        of_others = (total - of_sample) / (total[-1] - sample.size)
-        largest = max(largest, float(np.abs(of_sample / sample.size - of_others).max()))
+        others_cdf = (total - sample_cdf_counts) / (total[-1] - sample.size)
+        largest = max(largest, float(np.abs(sample_cdf_counts / sample.size - others_cdf).max()))
     return largest

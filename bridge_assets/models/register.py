@@ -1,6 +1,21 @@
 """Registering and staging model versions: the promised names. They live elsewhere; this module re-exports them."""
 
-from bridge_assets.registry.base import CHALLENGER, CHAMPION, Registered
-from bridge_assets.registry.register import configured, fetch, find, promote, register_version
+from bridge_assets.registry.base import CHALLENGER, CHAMPION, RegisteredVersion
+from bridge_assets.registry.register import (
+    configured_registry,
+    fetch_by_alias,
+    find_by_alias,
+    promote,
+    register_version,
+)
 
-__all__ = ["CHALLENGER", "CHAMPION", "Registered", "configured", "fetch", "find", "promote", "register_version"]
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "RegisteredVersion",
+    "configured_registry",
+    "fetch_by_alias",
+    "find_by_alias",
+    "promote",
+    "register_version",
+]

@@ -10,20 +10,20 @@ import polars as pl
 from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS
 
 #: 23 CFR 490.409(b): Good when the lowest rating is 7 or more, Poor when it is 4 or less.
-GOOD_FROM, POOR_TO = 7, 4
+GOOD_MIN, POOR_MAX = 7, 4
 
 #: Guam and the Northern Mariana Islands lie east of Greenwich; every other state and territory in the NBI lies west.
-STATES_EAST = ("66", "69")
+EASTERN_LONGITUDE_STATES = ("66", "69")
 
 #: American Samoa lies south of the equator; every other state and territory lies north.
-STATES_SOUTH = ("60",)
+SOUTHERN_LATITUDE_STATES = ("60",)
 
 #: A two-digit year is the one of the hundred that end this many years after the survey year.
 CENTURY_LOOKAHEAD = 10
 
 CULVERT_DESIGN = "19"
 
-#: The items that `derived` reads.
+#: The items that `derived_columns` reads.
 DECODED_ITEMS = (
     "STATE_CODE_001",
     "STRUCTURE_NUMBER_008",
@@ -51,9 +51,9 @@ def condition() -> pl.Expr:
 def condition_class(value: pl.Expr) -> pl.Expr:
     """Good, Fair or Poor of a condition (23 CFR 490.409)."""
     return (
-        pl.when(value >= GOOD_FROM)
+        pl.when(value >= GOOD_MIN)
         .then(pl.lit("Good"))
-        .when(value <= POOR_TO)
+        .when(value <= POOR_MAX)
         .then(pl.lit("Poor"))
         .when(value.is_not_null())
         .then(pl.lit("Fair"))
@@ -91,19 +91,23 @@ def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.E
 def latitude() -> pl.Expr:
     """Decimal degrees north of item 16, negative in the south; null where unknown or not a position.
 
-    Item 16 carries no sign. The sign follows from the state (`STATES_SOUTH`).
+    Item 16 carries no sign. The sign follows from the state (`SOUTHERN_LATITUDE_STATES`).
     """
     degrees = _degrees("LAT_016", degree_digits=2, limit=90)
-    return pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(STATES_SOUTH)).then(-degrees).otherwise(degrees)
+    return (
+        pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(SOUTHERN_LATITUDE_STATES)).then(-degrees).otherwise(degrees)
+    )
 
 
 def longitude() -> pl.Expr:
     """Decimal degrees east of item 17, negative in the west; null where unknown or not a position.
 
-    Item 17 carries no sign. The sign follows from the state (`STATES_EAST`).
+    Item 17 carries no sign. The sign follows from the state (`EASTERN_LONGITUDE_STATES`).
     """
     degrees = _degrees("LONG_017", degree_digits=3, limit=180)
-    return pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(STATES_EAST)).then(degrees).otherwise(-degrees)
+    return (
+        pl.when(pl.col("STATE_CODE_001").str.zfill(2).is_in(EASTERN_LONGITUDE_STATES)).then(degrees).otherwise(-degrees)
+    )
 
 
 def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
@@ -129,7 +133,7 @@ def days_since(date: pl.Expr, survey_year: int) -> pl.Expr:
     return (pl.date(survey_year, 12, 31) - date).dt.total_days().cast(pl.Int32)
 
 
-def derived(survey_year: int) -> list[pl.Expr]:
+def derived_columns(survey_year: int) -> list[pl.Expr]:
     """Every derived column of a record of this survey year, in order.
 
     Returns

@@ -12,33 +12,33 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bridge_assets.nbi.coding_guide.code_check import UNKNOWN
-from bridge_assets.nbi.coding_guide.state_extents import EXTENTS, MARGIN
-from bridge_assets.nbi.derived import GOOD_FROM, POOR_TO
+from bridge_assets.nbi.coding_guide.code_check import UNKNOWN_CODE_FLAG
+from bridge_assets.nbi.coding_guide.state_extents import MARGIN_DEGREES, STATE_BOUNDS
+from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
 
 #: The oldest bridge in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, is of 1697.
-OLDEST_BRIDGE = 1697
+EARLIEST_YEAR_BUILT = 1697
 
 #: Vehicles a day. The busiest road of the US, I-405 in Los Angeles, carries below 400,000 (FHWA, Highway Statistics).
-MOST_TRAFFIC = 500_000
+MAX_ADT = 500_000
 
 #: Vehicles a day and lane: 2,400 passenger cars an hour, the capacity of a freeway lane (TRB, Highway Capacity Manual),
 #: in every hour of the day.
-MOST_TRAFFIC_A_LANE = 2_400 * 24
+MAX_ADT_PER_LANE = 2_400 * 24
 
 #: Months. The longest interval between routine inspections (23 CFR 650.311, since 2022; 48 before).
-LONGEST_INTERVAL = 72
+MAX_INSPECTION_INTERVAL_MONTHS = 72
 
 #: Metres. Rounding of lengths to 0.1 m, so that two of them may disagree by one step.
-ROUNDING = 0.1001
+ROUNDING_TOLERANCE = 0.1001
 
 #: Metres. A bridge of the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
-NBIS_LENGTH = 6.1
+MIN_NBIS_LENGTH_M = 6.1
 
 #: A column for the expressions alone: item 1 as a number, from the structure key, where it has two digits.
 STATE_NUMBER = "state_number"
 
-_RATED = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))
+_RATING_CODES = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,90 +52,90 @@ class Flag:
     items : tuple of str
         The items that contradict each other, or the one that contradicts the guide. Empty: any coded item.
     meaning : str
-    why : str
+    rationale : str
         Why an engineer wants to know.
     expression : callable, optional
         Survey year -> Boolean expression over the record and derived columns; null counts as no. None for the flags of
         codes, which are found otherwise (`code_check`).
-    among : pl.Expr, optional
+    prefilter : pl.Expr, optional
         Rows that can have the flag, cheap to find where the expression is dear: it sees only these.
     """
 
     name: str
     items: tuple[str, ...]
     meaning: str
-    why: str
+    rationale: str
     expression: Callable[[int], pl.Expr] | None = None
-    among: pl.Expr | None = None
+    prefilter: pl.Expr | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the expressions look at."""
-        asked = [each for each in (self.expression and self.expression(2000), self.among) if each is not None]
-        return tuple(dict.fromkeys(name for each in asked for name in each.meta.root_names()))
+        expressions = [each for each in (self.expression and self.expression(2000), self.prefilter) if each is not None]
+        return tuple(dict.fromkeys(name for each in expressions for name in each.meta.root_names()))
 
 
-def _rated(item: str) -> pl.Expr:
-    return pl.col(item).is_in(_RATED)
+def _has_rating(item: str) -> pl.Expr:
+    return pl.col(item).is_in(_RATING_CODES)
 
 
-def _filled(item: str, filler: str = "0 ") -> pl.Expr:
+def _has_value(item: str, placeholder_characters: str = "0 ") -> pl.Expr:
     """Not blank, and not only of the characters that fill an unknown value."""
-    return pl.col(item).is_not_null() & (pl.col(item).cast(pl.String).str.strip_chars(filler) != "")
+    return pl.col(item).is_not_null() & (pl.col(item).cast(pl.String).str.strip_chars(placeholder_characters) != "")
 
 
 def _out_of_state(_: int) -> pl.Expr:
     state = pl.col(STATE_NUMBER)
-    boxes = [EXTENTS.get(f"{code:02}") for code in range(256)]
+    boxes = [STATE_BOUNDS.get(f"{code:02}") for code in range(256)]
 
     def bound(index: int) -> pl.Expr:
         return pl.lit(pl.Series([box and box[index] for box in boxes], dtype=pl.Float64)).gather(state)
 
     latitude, longitude = pl.col("latitude"), pl.col("longitude")
     return (
-        (latitude < bound(0) - MARGIN)
-        | (latitude > bound(1) + MARGIN)
-        | (longitude < bound(2) - MARGIN)
-        | (longitude > bound(3) + MARGIN)
+        (latitude < bound(0) - MARGIN_DEGREES)
+        | (latitude > bound(1) + MARGIN_DEGREES)
+        | (longitude < bound(2) - MARGIN_DEGREES)
+        | (longitude > bound(3) + MARGIN_DEGREES)
     )
 
 
 def _impossible_position(_: int) -> pl.Expr:
-    return (_filled("LAT_016", "09 ") & pl.col("latitude").is_null()) | (
-        _filled("LONG_017", "09 ") & pl.col("longitude").is_null()
+    return (_has_value("LAT_016", "09 ") & pl.col("latitude").is_null()) | (
+        _has_value("LONG_017", "09 ") & pl.col("longitude").is_null()
     )
 
 
 def _class_disagrees(_: int) -> pl.Expr:
     published, condition = pl.col("BRIDGE_CONDITION"), pl.col("condition").fill_null(-1)
     return (
-        ((published == "G") & (condition < GOOD_FROM))
-        | ((published == "F") & ~condition.is_between(POOR_TO, GOOD_FROM, closed="none"))
-        | ((published == "P") & ~condition.is_between(0, POOR_TO))
+        ((published == "G") & (condition < GOOD_MIN))
+        | ((published == "F") & ~condition.is_between(POOR_MAX, GOOD_MIN, closed="none"))
+        | ((published == "P") & ~condition.is_between(0, POOR_MAX))
     )
 
 
 _DATE = ("DATE_OF_INSPECT_090",)
 _NO_DATE = pl.col("inspection_date").is_null()
 _POSITION = ("LAT_016", "LONG_017")
-_BRIDGE_PARTS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060")
-_PARTS_RATED = pl.any_horizontal(_rated(item) for item in _BRIDGE_PARTS)
-_CULVERT_RATED = _rated("CULVERT_COND_062")
-_PARTS_APPLY = pl.any_horizontal(pl.col(item) != "N" for item in _BRIDGE_PARTS)
+_COMPONENT_ITEMS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060")
+_COMPONENTS_RATED = pl.any_horizontal(_has_rating(item) for item in _COMPONENT_ITEMS)
+_CULVERT_RATED = _has_rating("CULVERT_COND_062")
+_COMPONENTS_APPLY = pl.any_horizontal(pl.col(item) != "N" for item in _COMPONENT_ITEMS)
 _CULVERT_APPLIES = pl.col("CULVERT_COND_062") != "N"
 _ON_STRUCTURE = pl.col("on_structure")
 
-_DECLARED = (
+_FLAGS = (
     Flag(
         "coordinate_impossible", _POSITION,
         "Item 16 or 17 is filled but names no position, such as seconds of 60 or more",
         "The bridge cannot be found on a map",
         _impossible_position,
-        among=pl.col("latitude").is_null() | pl.col("longitude").is_null(),
+        prefilter=pl.col("latitude").is_null() | pl.col("longitude").is_null(),
     ),
     Flag(
         "coordinate_out_of_state", (*_POSITION, "STATE_CODE_001"),
-        f"The position lies more than {MARGIN} degrees outside the extent of its state",
+        f"The position lies more than {MARGIN_DEGREES} degrees outside the extent of its state",
         "Whatever is joined by place (climate, traffic, floods) is that of another place",
         _out_of_state,
     ),
@@ -143,15 +143,15 @@ _DECLARED = (
         "inspection_date_impossible", _DATE,
         "Item 90 is filled but is no month and year",
         "It is not known how old the condition is",
-        lambda _: _NO_DATE & _filled("DATE_OF_INSPECT_090"),
-        among=_NO_DATE,
+        lambda _: _NO_DATE & _has_value("DATE_OF_INSPECT_090"),
+        prefilter=_NO_DATE,
     ),
     Flag(
         "no_inspection_date", _DATE,
         "A condition is rated, and item 90 is blank or 0",
         "It is not known how old the condition is",
-        lambda _: _ON_STRUCTURE & pl.col("condition").is_not_null() & ~_filled("DATE_OF_INSPECT_090"),
-        among=_NO_DATE,
+        lambda _: _ON_STRUCTURE & pl.col("condition").is_not_null() & ~_has_value("DATE_OF_INSPECT_090"),
+        prefilter=_NO_DATE,
     ),
     Flag(
         "inspection_in_future", _DATE,
@@ -161,18 +161,18 @@ _DECLARED = (
     ),
     Flag(
         "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
-        f"Item 90 lies over {LONGEST_INTERVAL} months before the survey year, and item 41 says neither closed nor new",
+        f"Item 90 lies over {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says neither closed nor new",
         "No interval allowed is as long: the condition may have changed since",
         lambda year: (
-            (pl.col("inspection_date") < pl.date(year - LONGEST_INTERVAL // 12, 1, 1))
+            (pl.col("inspection_date") < pl.date(year - MAX_INSPECTION_INTERVAL_MONTHS // 12, 1, 1))
             & ~pl.col("OPEN_CLOSED_POSTED_041").is_in(("K", "G")).fill_null(False)
         ),
     ),
     Flag(
         "year_built_impossible", ("YEAR_BUILT_027",),
-        f"Item 27 is before {OLDEST_BRIDGE}, the year of the oldest bridge in use; 0 included",
+        f"Item 27 is before {EARLIEST_YEAR_BUILT}, the year of the oldest bridge in use; 0 included",
         "The guide asks for an estimate where the year is unknown; age is a main cause of deterioration",
-        lambda _: pl.col("YEAR_BUILT_027") < OLDEST_BRIDGE,
+        lambda _: pl.col("YEAR_BUILT_027") < EARLIEST_YEAR_BUILT,
     ),
     Flag(
         "built_after_survey", ("YEAR_BUILT_027",),
@@ -200,15 +200,15 @@ _DECLARED = (
     ),
     Flag(
         "adt_impossible", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
-        f"Item 29 is negative, above {MOST_TRAFFIC:,} a day, or above {MOST_TRAFFIC_A_LANE:,} a day and lane",
+        f"Item 29 is negative, above {MAX_ADT:,} a day, or above {MAX_ADT_PER_LANE:,} a day and lane",
         "No road carries it: a digit too many",
         lambda _: (
             (pl.col("ADT_029") < 0)
-            | (pl.col("ADT_029") > MOST_TRAFFIC)
+            | (pl.col("ADT_029") > MAX_ADT)
             | (
                 _ON_STRUCTURE
                 & (pl.col("TRAFFIC_LANES_ON_028A") > 0)
-                & (pl.col("ADT_029") > pl.col("TRAFFIC_LANES_ON_028A") * MOST_TRAFFIC_A_LANE)
+                & (pl.col("ADT_029") > pl.col("TRAFFIC_LANES_ON_028A") * MAX_ADT_PER_LANE)
             )
         ),
     ),
@@ -232,28 +232,28 @@ _DECLARED = (
     ),
     Flag(
         "shorter_than_a_bridge", ("STRUCTURE_LEN_MT_049", "BRIDGE_LEN_IND_112"),
-        f"Item 112 says that the NBIS length is met, and item 49 is below {NBIS_LENGTH} m",
+        f"Item 112 says that the NBIS length is met, and item 49 is below {MIN_NBIS_LENGTH_M} m",
         "It does not belong in the national figures, or its length is wrong",
         lambda _: (
             _ON_STRUCTURE
             & (pl.col("BRIDGE_LEN_IND_112") == "Y")
-            & pl.col("STRUCTURE_LEN_MT_049").is_between(0, NBIS_LENGTH, closed="none")
+            & pl.col("STRUCTURE_LEN_MT_049").is_between(0, MIN_NBIS_LENGTH_M, closed="none")
         ),
     ),
     Flag(
         "span_longer_than_structure", ("MAX_SPAN_LEN_MT_048", "STRUCTURE_LEN_MT_049"),
         "Item 48 is above item 49",
         "One of the two is wrong, often by a unit",
-        lambda _: pl.col("MAX_SPAN_LEN_MT_048") > pl.col("STRUCTURE_LEN_MT_049") + ROUNDING,
+        lambda _: pl.col("MAX_SPAN_LEN_MT_048") > pl.col("STRUCTURE_LEN_MT_049") + ROUNDING_TOLERANCE,
     ),
     Flag(
         "deck_width_zero", ("DECK_WIDTH_MT_052", "DECK_COND_058"),
         "Item 52 is blank or 0 though item 58 rates a deck and item 43B is not a culvert",
         "The deck area would be 0; a width of 0 is for culverts under fill",
         lambda _: (
-            _rated("DECK_COND_058") & ~pl.col("is_culvert") & (pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0)
+            _has_rating("DECK_COND_058") & ~pl.col("is_culvert") & (pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0)
         ),
-        among=(pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0) & ~pl.col("is_culvert"),
+        prefilter=(pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0) & ~pl.col("is_culvert"),
     ),
     Flag(
         "roadway_wider_than_deck", ("ROADWAY_WIDTH_MT_051", "DECK_WIDTH_MT_052"),
@@ -261,28 +261,28 @@ _DECLARED = (
         "One of the two is wrong, and with it the deck area",
         lambda _: (
             (pl.col("DECK_WIDTH_MT_052") > 0)
-            & (pl.col("ROADWAY_WIDTH_MT_051") > pl.col("DECK_WIDTH_MT_052") + ROUNDING)
+            & (pl.col("ROADWAY_WIDTH_MT_051") > pl.col("DECK_WIDTH_MT_052") + ROUNDING_TOLERANCE)
         ),
     ),
     Flag(
-        "no_condition", (*_BRIDGE_PARTS, "CULVERT_COND_062"),
+        "no_condition", (*_COMPONENT_ITEMS, "CULVERT_COND_062"),
         "Record type 1 of NBIS length (item 112) without a rating in items 58, 59, 60 and 62",
         "It is in no condition class",
         lambda _: _ON_STRUCTURE & (pl.col("BRIDGE_LEN_IND_112") == "Y") & pl.col("condition").is_null(),
     ),
     Flag(
-        "culvert_and_deck_rated", ("CULVERT_COND_062", *_BRIDGE_PARTS),
+        "culvert_and_deck_rated", ("CULVERT_COND_062", *_COMPONENT_ITEMS),
         "Item 62 is rated, and one of items 58, 59 and 60 is rated too",
         "A culvert has no deck, superstructure or substructure: the lowest of all is taken",
-        lambda _: _CULVERT_RATED & _PARTS_RATED,
-        among=_CULVERT_APPLIES & _PARTS_APPLY,
+        lambda _: _CULVERT_RATED & _COMPONENTS_RATED,
+        prefilter=_CULVERT_APPLIES & _COMPONENTS_APPLY,
     ),
     Flag(
-        "culvert_type_disagrees", ("STRUCTURE_TYPE_043B", "CULVERT_COND_062", *_BRIDGE_PARTS),
+        "culvert_type_disagrees", ("STRUCTURE_TYPE_043B", "CULVERT_COND_062", *_COMPONENT_ITEMS),
         "Item 62 is rated and item 43B is not 19; or 43B is 19 and only items 58 to 60 are rated",
         "It is not known which ratings hold, nor which kind of structure to compare with",
-        lambda _: pl.when(pl.col("is_culvert")).then(_PARTS_RATED & ~_CULVERT_RATED).otherwise(_CULVERT_RATED),
-        among=_CULVERT_APPLIES ^ pl.col("is_culvert"),
+        lambda _: pl.when(pl.col("is_culvert")).then(_COMPONENTS_RATED & ~_CULVERT_RATED).otherwise(_CULVERT_RATED),
+        prefilter=_CULVERT_APPLIES ^ pl.col("is_culvert"),
     ),
     Flag(
         "class_disagrees", ("BRIDGE_CONDITION",),
@@ -297,13 +297,13 @@ _DECLARED = (
         lambda _: pl.col("LOWEST_RATING").cast(pl.String).cast(pl.Int8, strict=False) != pl.col("condition"),
     ),
     Flag(
-        "open_though_rated_closed", ("OPEN_CLOSED_POSTED_041", *_BRIDGE_PARTS, "CULVERT_COND_062"),
+        "open_though_rated_closed", ("OPEN_CLOSED_POSTED_041", *_COMPONENT_ITEMS, "CULVERT_COND_062"),
         "The condition is 1 or 0, which the guide calls closed, and item 41 says open or posted (A, B, P, R)",
         "Look at it first: either the bridge or the record is in danger",
         lambda _: (
             _ON_STRUCTURE & (pl.col("condition") <= 1) & pl.col("OPEN_CLOSED_POSTED_041").is_in(("A", "B", "P", "R"))
         ),
-        among=pl.col("condition") <= 1,
+        prefilter=pl.col("condition") <= 1,
     ),
     Flag(
         "open_though_posting_required", ("OPEN_CLOSED_POSTED_041", "POSTING_EVAL_070"),
@@ -314,7 +314,7 @@ _DECLARED = (
             & (pl.col("OPEN_CLOSED_POSTED_041") == "A")
             & pl.col("POSTING_EVAL_070").is_in(("0", "1", "2", "3", "4"))
         ),
-        among=(pl.col("POSTING_EVAL_070") != "5") & (pl.col("OPEN_CLOSED_POSTED_041") == "A"),
+        prefilter=(pl.col("POSTING_EVAL_070") != "5") & (pl.col("OPEN_CLOSED_POSTED_041") == "A"),
     ),
     Flag(
         "operating_below_inventory", ("OPERATING_RATING_064", "INVENTORY_RATING_066"),
@@ -322,7 +322,7 @@ _DECLARED = (
         "The load allowed now and then cannot be less than the load allowed for ever: they are often exchanged",
         lambda _: (
             (pl.col("OPR_RATING_METH_063") == pl.col("INV_RATING_METH_065"))
-            & (pl.col("OPERATING_RATING_064") < pl.col("INVENTORY_RATING_066") - ROUNDING)
+            & (pl.col("OPERATING_RATING_064") < pl.col("INVENTORY_RATING_066") - ROUNDING_TOLERANCE)
         ),
     ),
     Flag(
@@ -334,7 +334,7 @@ _DECLARED = (
             & (pl.col("SCOUR_CRITICAL_113") == "N")
             & pl.col("SERVICE_UND_042B").is_in(("5", "6", "7", "8"))
         ),
-        among=(pl.col("SCOUR_CRITICAL_113") == "N") & (pl.col("SERVICE_UND_042B") != "1"),
+        prefilter=(pl.col("SCOUR_CRITICAL_113") == "N") & (pl.col("SERVICE_UND_042B") != "1"),
     ),
     Flag(
         "lowercase_code", (),
@@ -342,11 +342,11 @@ _DECLARED = (
         "Read as its capital; a reader that compares letters would lose it",
     ),
     Flag(
-        UNKNOWN, (),
-        f"A coded item holds a value that is none of its codes; written {UNKNOWN}:ITEM, once for each item",
+        UNKNOWN_CODE_FLAG, (),
+        f"A coded item holds a value that is none of its codes; written {UNKNOWN_CODE_FLAG}:ITEM, once for each item",
         "A code of an older guide, of a state, or a slip",
     ),
 )  # fmt: skip
 
 #: Name -> flag, in the order in which they stand in the column.
-FLAGS: dict[str, Flag] = {flag.name: flag for flag in _DECLARED}
+FLAGS: dict[str, Flag] = {flag.name: flag for flag in _FLAGS}

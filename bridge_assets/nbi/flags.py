@@ -13,27 +13,29 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from bridge_assets.nbi.coding_guide.code_check import UNKNOWN, odd_codes
+from bridge_assets.nbi.coding_guide.code_check import UNKNOWN_CODE_FLAG, find_invalid_codes
 from bridge_assets.nbi.flag_rules import FLAGS, STATE_NUMBER, Flag
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "FLAGS", "SEPARATOR", "Flag", "flag_counts", "flags"]
+__all__ = ["FLAGS", "REQUIRED_COLUMNS", "SEPARATOR", "Flag", "flag_counts", "flag_records"]
 
 #: Between the names in the column `flags`.
 SEPARATOR = "; "
 
-_ASKED = [(flag, flag.expression) for flag in FLAGS.values() if flag.expression is not None]
+_RULES = [(flag, flag.expression) for flag in FLAGS.values() if flag.expression is not None]
 
 #: The columns, items and derived, that `flags` needs of its table where the codes are checked in another.
-COLUMNS = tuple(sorted({"structure_key", *(name for flag, _ in _ASKED for name in flag.columns)} - {STATE_NUMBER}))
+REQUIRED_COLUMNS = tuple(
+    sorted({"structure_key", *(name for flag, _ in _RULES for name in flag.columns)} - {STATE_NUMBER})
+)
 
 #: Rows that can have a flag whose expression is dear.
-_SUSPECT = pl.any_horizontal(flag.among for flag, _ in _ASKED if flag.among is not None).fill_null(False)
+_PREFILTER = pl.any_horizontal(flag.prefilter for flag, _ in _RULES if flag.prefilter is not None).fill_null(False)
 
 
-def flags(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table | None = None) -> pl.Series:
+def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table | None = None) -> pl.Series:
     """Name what is wrong with each record.
 
     Parameters
@@ -44,7 +46,7 @@ def flags(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table 
         The year of their file.
     codes : pl.DataFrame or pa.Table, optional
         The same rows, where the coded items stand in a form that is cheaper to check: the Arrow table of a batch, with
-        a dictionary for each. `table` needs then `COLUMNS` only.
+        a dictionary for each. `table` needs then `REQUIRED_COLUMNS` only.
 
     Returns
     -------
@@ -52,44 +54,46 @@ def flags(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table 
         `flags` (String): names joined by `; ` in the order of `FLAGS`, such as
         `inspection_in_future; unknown_code:OWNER_022`; null where there is nothing to say.
     """
-    enums = [name for name in COLUMNS if isinstance(table.schema[name], pl.Enum)]  # each has categories of its own
+    enums = [
+        name for name in REQUIRED_COLUMNS if isinstance(table.schema[name], pl.Enum)
+    ]  # each has categories of its own
     state = pl.col("structure_key").str.head(2).cast(pl.UInt8, strict=False).alias(STATE_NUMBER)
-    seen = table.select(pl.col(COLUMNS), state).with_columns(pl.col(enums).cast(pl.String))
-    masks = _masks(seen, survey_year)
-    odd = odd_codes(table if codes is None else codes)
-    if odd.lowercase:
-        masks.append(reduce(or_, odd.lowercase.values()).alias("lowercase_code"))
-    masks += [rows.alias(f"{UNKNOWN}:{name}") for name, rows in odd.unknown.items()]
+    inputs = table.select(pl.col(REQUIRED_COLUMNS), state).with_columns(pl.col(enums).cast(pl.String))
+    masks = _masks(inputs, survey_year)
+    invalid = find_invalid_codes(table if codes is None else codes)
+    if invalid.lowercase:
+        masks.append(reduce(or_, invalid.lowercase.values()).alias("lowercase_code"))
+    masks += [rows.alias(f"{UNKNOWN_CODE_FLAG}:{name}") for name, rows in invalid.unknown.items()]
     if not masks:
         return pl.Series("flags", [None], dtype=pl.String).new_from_index(0, table.height)
     found = pl.DataFrame(masks)
     rows = found.select(pl.any_horizontal(pl.all())).to_series().arg_true()
-    named = [pl.when(name).then(pl.lit(name)) for name in found.columns]
-    texts = found[rows].select(pl.concat_str(named, separator=SEPARATOR, ignore_nulls=True)).to_series()
+    flag_names = [pl.when(name).then(pl.lit(name)) for name in found.columns]
+    texts = found[rows].select(pl.concat_str(flag_names, separator=SEPARATOR, ignore_nulls=True)).to_series()
     return pl.Series("flags", [None], dtype=pl.String).new_from_index(0, table.height).scatter(rows, texts)
 
 
 @cache
 def _expressions(survey_year: int) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """The expressions that all rows are asked, and those that the suspects are asked."""
-    of_all, of_suspects = [], []
-    for flag, expression in _ASKED:
-        asked = of_all if flag.among is None else of_suspects
-        asked.append(expression(survey_year).fill_null(False).alias(flag.name))
-    return of_all, of_suspects
+    unfiltered, prefiltered = [], []
+    for flag, expression in _RULES:
+        target = unfiltered if flag.prefilter is None else prefiltered
+        target.append(expression(survey_year).fill_null(False).alias(flag.name))
+    return unfiltered, prefiltered
 
 
 def _masks(table: pl.DataFrame, survey_year: int) -> list[pl.Series]:
     """A Boolean column for each flag with an expression that some row has, in order."""
-    of_all, of_suspects = _expressions(survey_year)
-    answers = table.select(*of_all, _SUSPECT.alias(""))
-    suspects = answers.drop_in_place("").arg_true()
-    found = {column.name: column for column in answers.get_columns() if column.any()}
-    for column in table[suspects].select(of_suspects).get_columns():
+    unfiltered, prefiltered = _expressions(survey_year)
+    results = table.select(*unfiltered, _PREFILTER.alias(""))
+    prefiltered_rows = results.drop_in_place("").arg_true()
+    found = {column.name: column for column in results.get_columns() if column.any()}
+    for column in table[prefiltered_rows].select(prefiltered).get_columns():
         if column.any():
-            nowhere = pl.Series(column.name, [False]).new_from_index(0, table.height)
-            found[column.name] = nowhere.scatter(suspects, column)  # changes and returns it
-    return [found[flag.name] for flag, _ in _ASKED if flag.name in found]
+            all_false = pl.Series(column.name, [False]).new_from_index(0, table.height)
+            found[column.name] = all_false.scatter(prefiltered_rows, column)  # changes and returns it
+    return [found[flag.name] for flag, _ in _RULES if flag.name in found]
 
 
 def flag_counts(column: pl.Series) -> dict[str, int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge_assets.nbi.coding_guide.codes import codes_in_short
-from bridge_assets.nbi.coding_guide.items import DERIVED, ITEMS, Item
+from bridge_assets.nbi.coding_guide.codes import summarize_codes
+from bridge_assets.nbi.coding_guide.items import DERIVED_COLUMNS, ITEMS, Item
 from bridge_assets.nbi.coding_guide.layouts import ALL_YEARS, years_of
 
 
@@ -43,7 +43,7 @@ def description_of(item: Item) -> str:
     Up to twelve codes are listed, the years only where some files lack the item.
     """
     parts = [f"Item {item.number}" if item.number else "", item.meaning]
-    if short := codes_in_short(item.name):
+    if short := summarize_codes(item.name):
         parts.append(f"Codes: {short}")
     if (years := years_of(item.name)) != ALL_YEARS:
         parts.append("In the files of " + ", ".join(f"{a} to {b}" if a < b else str(a) for a, b in years))
@@ -57,5 +57,5 @@ def columns() -> tuple[Column, ...]:
         Column("line_number", "integer", "", "Line in that file, the header being line 1"),
         *(Column(item.name, item.kind.value, item.unit, description_of(item), item) for item in ITEMS),
         Column("unparsed", "text", "", "Numbers that were no numbers, as ITEM='text'"),
-        *(Column(name, kind, "", meaning) for name, (kind, meaning) in DERIVED.items()),
+        *(Column(name, kind, "", meaning) for name, (kind, meaning) in DERIVED_COLUMNS.items()),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bridge_assets.nbi.coding_guide.codes import PATTERNS
 from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
-from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, RENAMED, years_of
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, LAYOUTS, years_of
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.schema import columns
 
@@ -33,7 +33,7 @@ A `*` behind the kind marks a function of the condition ratings: it may not be a
 """
 
 
-def page() -> str:
+def render_page() -> str:
     """The whole of `docs/schema.md`, a pure function of the declarations."""
     parts = [_HEAD]
     for title, items in (
@@ -50,7 +50,7 @@ def page() -> str:
         _table(
             "Flags",
             ("flag", "items", "meaning", "why"),
-            ((flag.name, ", ".join(map(_number, flag.items)), flag.meaning, flag.why) for flag in FLAGS.values()),
+            ((flag.name, ", ".join(map(_number, flag.items)), flag.meaning, flag.rationale) for flag in FLAGS.values()),
             "The column `flags` names what is wrong with a record, joined by `; `. The record keeps its values.",
         )
     )
@@ -60,7 +60,7 @@ def page() -> str:
             ("layout", "columns", "survey years"),
             ((layout.name, str(len(layout.columns)), _years(layout.years)) for layout in LAYOUTS),
             "Renamed over the years, and one column here: "
-            + ", ".join(f"{old} is {new}" for old, new in RENAMED.items())
+            + ", ".join(f"{old} is {new}" for old, new in COLUMN_ALIASES.items())
             + ".",
         )
     )
@@ -82,9 +82,9 @@ def source_columns() -> str:
 
 def with_source_columns(sources: str) -> str:
     """`sources.yml` with the columns of today between its markers."""
-    before, rest = sources.split(BEGIN + "\n")
+    head, rest = sources.split(BEGIN + "\n")
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{source_columns()}\n{END}{after}"
+    return f"{head}{BEGIN}\n{source_columns()}\n{END}{after}"
 
 
 def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], below: str = "") -> str:
@@ -95,7 +95,7 @@ def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], b
 
 
 def _row(item: Item) -> tuple[str, ...]:
-    kind = item.kind.value + (r" \*" if item.of_ratings else "")
+    kind = item.kind.value + (r" \*" if item.derived_from_ratings else "")
     return (item.name, item.number, kind, item.unit, item.meaning, _codes_of(item), _years(years_of(item.name)))
 
 
@@ -104,10 +104,10 @@ def _codes_of(item: Item) -> str:
         return PATTERNS[item.name][1]
     if not item.codes:
         return ""
-    return f"[{len(item.codes)}](#{_anchor(_sharing(item))})"
+    return f"[{len(item.codes)}](#{_anchor(_items_with_same_codes(item))})"
 
 
-def _sharing(item: Item) -> list[Item]:
+def _items_with_same_codes(item: Item) -> list[Item]:
     """The items that have the very codes of this one, itself included."""
     everywhere = (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS)
     return [other for other in everywhere if other.codes == item.codes]
@@ -125,7 +125,7 @@ def _codes() -> Iterable[str]:
     seen: set[str] = set()
     for item in (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS):
         if item.codes and item.name not in seen:
-            items = _sharing(item)
+            items = _items_with_same_codes(item)
             seen.update(each.name for each in items)
             rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in item.codes.items())
             yield f"\n### {_title(items)}\n\n| code | meaning |\n|---|---|\n{rows}"
@@ -142,5 +142,5 @@ def _years(ranges: tuple[tuple[int, int], ...]) -> str:
 
 if __name__ == "__main__":
     docs, sources = map(Path, sys.argv[1:])
-    docs.write_text(page() + "\n", encoding="utf-8")
+    docs.write_text(render_page() + "\n", encoding="utf-8")
     sources.write_text(with_source_columns(sources.read_text(encoding="utf-8")), encoding="utf-8")

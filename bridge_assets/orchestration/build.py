@@ -53,7 +53,7 @@ def build_definitions() -> dg.Definitions:
 
 def _executor() -> dg.ExecutorDefinition:
     known = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
-    wanted = os.environ.get(EXECUTOR_VARIABLE, "in_process")
-    if wanted not in known:
-        raise ValueError(f"{EXECUTOR_VARIABLE}={wanted!r}. Expected: {' or '.join(known)}")
-    return known[wanted]
+    selected = os.environ.get(EXECUTOR_VARIABLE, "in_process")
+    if selected not in known:
+        raise ValueError(f"{EXECUTOR_VARIABLE}={selected!r}. Expected: {' or '.join(known)}")
+    return known[selected]

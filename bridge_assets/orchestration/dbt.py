@@ -21,20 +21,20 @@ from bridge_assets.settings import DataSettings, ModelSettings, project_folder
 WAREHOUSE_POOL = "warehouse"
 
 #: Tag of the models that a training run needs, and of those that report on its scores.
-INVENTORY, REPORTING = "tag:inventory", "tag:reporting"
+INVENTORY_SELECTION, REPORTING_SELECTION = "tag:inventory", "tag:reporting"
 
 
-def _beside_python(command: str) -> str:
+def _environment_executable(command: str) -> str:
     """A command of this environment, whether or not the environment is activated."""
-    beside = Path(sys.executable).parent / command
-    return str(beside) if beside.exists() else command
+    executable = Path(sys.executable).parent / command
+    return str(executable) if executable.exists() else command
 
 
 def _project() -> DbtProject:
     # dbt's own telemetry; dbt_project.yml says the same, but is read after the first event.
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
     project = DbtProject(project_dir=project_folder() / "dbt_project")
-    if _is_stale(project.manifest_path, Path(project.project_dir)):
+    if _is_manifest_stale(project.manifest_path, Path(project.project_dir)):
         # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead
         # of reading a stack trace.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -42,7 +42,7 @@ def _project() -> DbtProject:
     return project
 
 
-def _is_stale(manifest: Path, project: Path) -> bool:
+def _is_manifest_stale(manifest: Path, project: Path) -> bool:
     if not manifest.exists():
         return True
     sources = (path for folder in ("models", "macros", "tests") for path in (project / folder).rglob("*.*"))
@@ -53,10 +53,10 @@ DBT_PROJECT = _project()
 
 
 def dbt_resource() -> DbtCliResource:
-    return DbtCliResource(project_dir=DBT_PROJECT, dbt_executable=_beside_python("dbt"))
+    return DbtCliResource(project_dir=DBT_PROJECT, dbt_executable=_environment_executable("dbt"))
 
 
-def point_dbt_at(data: DataSettings) -> None:
+def set_dbt_environment(data: DataSettings) -> None:
     """Tell dbt, which runs as a process of its own, where the lake and the warehouse are."""
     data.home_folder.mkdir(parents=True, exist_ok=True)
     os.environ["BRIDGE_ASSETS_LAKE"] = str(data.lake)
@@ -70,7 +70,7 @@ def dbt_arguments(model: ModelSettings) -> list[str]:
     return ["build", "--exclude-resource-type", "unit_test", "--vars", f"{{horizon_months: {model.horizon_months}}}"]
 
 
-class Translator(DagsterDbtTranslator):
+class BridgeDbtTranslator(DagsterDbtTranslator):
     """dbt models as assets of this house: owner and kinds as everywhere else; sources are the Python assets."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
@@ -79,7 +79,7 @@ class Translator(DagsterDbtTranslator):
             tags = manifest["nodes"][unique_id]["tags"]
             spec = spec.replace_attributes(
                 group_name=groups.REPORTING if "reporting" in tags else groups.WAREHOUSE,
-                owners=display.OWNERS_OF_DATA,
+                owners=display.DATA_OWNERS,
                 kinds={"dbt", "duckdb"},
                 tags={},
             )

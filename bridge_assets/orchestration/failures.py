@@ -11,7 +11,7 @@ from bridge_assets.errors import BridgeAssetsError
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def user_errors_as_failures() -> Iterator[None]:
     """Turn the library's own errors into a `Failure` whose description is the message.
 
     Retrying cannot help: a missing file does not appear, a closed gate does not open, a full disk does not empty itself

@@ -31,10 +31,10 @@ def years_in_source(settings: DataSettings) -> list[int]:
 
 def survey_year_partitions(settings: DataSettings) -> dg.TimeWindowPartitionsDefinition:
     """One partition a survey year, keys `1992`, `1993`, ..."""
-    wanted, found = settings.survey_years, years_in_source(settings)
-    first = wanted.first or min(found, default=FIRST_NBI_YEAR)
+    configured, found = settings.survey_years, years_in_source(settings)
+    first = configured.first or min(found, default=FIRST_NBI_YEAR)
     last_found = max(found, default=first)
-    last = wanted.last or max(LAST_DELIMITED_YEAR, last_found)
+    last = configured.last or max(LAST_DELIMITED_YEAR, last_found)
     if settings.source_kind in ("fhwa", "remote") and found:  # what they have does not grow by itself
         last = max(min(last, last_found), first)
     missing = [year for year in range(first, last_found) if found and year not in found]
@@ -51,7 +51,7 @@ def survey_year_partitions(settings: DataSettings) -> dg.TimeWindowPartitionsDef
 SURVEY_YEARS = survey_year_partitions(DataSettings.load())
 
 #: One run for any range of years: the assets write each year themselves.
-ALL_YEARS_IN_ONE_RUN = dg.BackfillPolicy.single_run()
+SINGLE_RUN_BACKFILL = dg.BackfillPolicy.single_run()
 
 
 def survey_years(context: dg.AssetExecutionContext) -> list[int]:

@@ -17,7 +17,7 @@ from bridge_assets.orchestration.resources import Platform
     ),
 )
 def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-    years = platform.lake.years("bridge_features")
+    years = platform.lake.available_years("bridge_features")
     if not years:
         return dg.SkipReason("No survey year has features yet: run full_pipeline first.")
     if not (platform.data.endpoint_folder / "current").exists():

@@ -15,7 +15,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 #: FHWA publishes once a year: its server is asked once a day, in seconds.
-ASK_FHWA_EVERY = 24 * 3600
+FHWA_POLL_SECONDS = 24 * 3600
 
 
 @dg.sensor(
@@ -31,37 +31,37 @@ ASK_FHWA_EVERY = 24 * 3600
     ),
 )
 def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
-    from bridge_assets.data.ingest.changes import arrivals
+    from bridge_assets.data.ingest.changes import detect_changes
     from bridge_assets.errors import SourceError
 
     data = platform.data
     if data.source_kind == "fhwa":
-        asked = float(context.cursor or 0)
-        if time.time() - asked < ASK_FHWA_EVERY:
-            return dg.SkipReason(f"FHWA was asked at {datetime.datetime.fromtimestamp(asked):%Y-%m-%d %H:%M}.")
+        last_poll = float(context.cursor or 0)
+        if time.time() - last_poll < FHWA_POLL_SECONDS:
+            return dg.SkipReason(f"FHWA was asked at {datetime.datetime.fromtimestamp(last_poll):%Y-%m-%d %H:%M}.")
         context.update_cursor(str(time.time()))
     try:
-        arrived, problems = arrivals(data, platform.lake)
+        new_files, problems = detect_changes(data, platform.lake)
     except SourceError as error:
         return dg.SkipReason(str(error))
     known = SURVEY_YEARS.get_partition_keys()
     problems += [
-        f"{', '.join(arrival.names)}: survey year {year} has no partition; see survey_years in data_config.yaml, or "
+        f"{', '.join(arrival.file_names)}: survey year {year} has no partition; see survey_years in data_config.yaml, or "
         "reload the code location"
-        for year, arrival in arrived.items()
+        for year, arrival in new_files.items()
         if str(year) not in known
     ]
     for problem in problems:
         context.log.warning(problem)
-    years = sorted(year for year in arrived if str(year) in known)
+    years = sorted(year for year in new_files if str(year) in known)
     if not years:
         return dg.SkipReason("; ".join(problems) or "No new survey file.")
-    seen = max([*years, *platform.lake.years("raw_bridges")])
-    content = "-".join(arrived[year].content[:12] for year in years)
+    last_year = max([*years, *platform.lake.available_years("raw_bridges")])
+    content = "-".join(new_files[year].content_digest[:12] for year in years)
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"{years[0]}:{content}", tags={RANGE_START: str(years[0]), RANGE_END: str(seen)})
-            if years[0] != seen
+            dg.RunRequest(run_key=f"{years[0]}:{content}", tags={RANGE_START: str(years[0]), RANGE_END: str(last_year)})
+            if years[0] != last_year
             else dg.RunRequest(run_key=f"{years[0]}:{content}", partition_key=str(years[0]))
         ]
     )

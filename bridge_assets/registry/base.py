@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge_assets.errors import ModelVersionError, RegistryError
-from bridge_assets.registry.model_version import STAGE_FILES, Candidate
-from bridge_assets.storage import digest, digest_of, replacing
+from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
+from bridge_assets.storage import atomic_write, digest, json_digest
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
 #: Notes that belong to a version wherever it lies: what the gate found, and why it was overridden.
-TRAVELLING_NOTES = ("gate.", "override_reason")
+PORTABLE_TAG_PREFIXES = ("gate.", "override_reason")
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredVersion:
     """A version in a registry.
 
     Attributes
@@ -45,7 +45,7 @@ class Registered:
         The model version: 12 hex digits of what it was made from.
     files : mapping of str to str
         Name -> SHA-256, of every file of the version.
-    notes : mapping of str to str
+    tags : mapping of str to str
         What was said of it: `gate.<asset>.<check>` -> state, `override_reason`.
     """
 
@@ -55,16 +55,16 @@ class Registered:
     uri: str
     version: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def content(self) -> str:
+    def content_digest(self) -> str:
         """12 hex digits of the files: tells two forms of one version apart."""
-        return content_of(self.files)
+        return content_digest(self.files)
 
     @property
-    def travelling_notes(self) -> dict[str, str]:
-        return {key: value for key, value in self.notes.items() if key.startswith(TRAVELLING_NOTES)}
+    def portable_tags(self) -> dict[str, str]:
+        return {key: value for key, value in self.tags.items() if key.startswith(PORTABLE_TAG_PREFIXES)}
 
 
 class Registry(Protocol):
@@ -80,15 +80,15 @@ class Registry(Protocol):
         """As it may be shown: without credentials."""
         ...
 
-    def versions(self) -> list[Registered]:
+    def versions(self) -> list[RegisteredVersion]:
         """Every version that is complete, oldest first."""
         ...
 
-    def aliases(self) -> dict[str, Registered]:
+    def aliases(self) -> dict[str, RegisteredVersion]:
         """What each alias points at."""
         ...
 
-    def store(self, candidate: Candidate, notes: Mapping[str, str] | None = None) -> Registered:
+    def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
         """Keep a version; one that is there already is found, and its notes are renewed.
 
         It can be seen when every file has been read back and is what it should be. What a killed call left is gone on
@@ -96,11 +96,11 @@ class Registry(Protocol):
         """
         ...
 
-    def point(self, alias: str, registered: Registered) -> None:
+    def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
         """Let an alias point at a version; it leaves the one it pointed at before."""
         ...
 
-    def read(self, registered: Registered, file: str, to: Path) -> None:
+    def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
         """Write one file's bytes, as they lie there, to a path; the caller compares them."""
         ...
 
@@ -112,12 +112,12 @@ def file_digests(folder: Path) -> dict[str, str]:
     }
 
 
-def content_of(files: Mapping[str, str]) -> str:
+def content_digest(files: Mapping[str, str]) -> str:
     """12 hex digits of a version's digests."""
-    return digest_of(dict(files))[:12]
+    return json_digest(dict(files))[:12]
 
 
-def checked_files(values: object, where: str) -> dict[str, str]:
+def validate_files(values: object, where: str) -> dict[str, str]:
     """Names and digests as a registry gives them.
 
     Raises
@@ -126,21 +126,21 @@ def checked_files(values: object, where: str) -> dict[str, str]:
         If a name could lead out of a folder, or a digest is none.
     """
     if not isinstance(values, dict) or not all(
-        isinstance(name, str) and _PLAIN.fullmatch(name) and isinstance(value, str) and _SHA256.fullmatch(value)
+        isinstance(name, str) and _SAFE_NAME.fullmatch(name) and isinstance(value, str) and _SHA256.fullmatch(value)
         for name, value in values.items()
     ):
         raise RegistryError(f"{where}: the list of its files is not one that this project wrote")
     return dict(values)
 
 
-def checked_version(version: str, where: str) -> str:
+def validate_version(version: str, where: str) -> str:
     """A version's name as a registry gives it. Raises RegistryError if it could lead out of a folder."""
-    if not _PLAIN.fullmatch(version):
+    if not _SAFE_NAME.fullmatch(version):
         raise RegistryError(f"{where}: {version!r} is no name of a model version")
     return version
 
 
-def pick(registry: Registry, version: str) -> Registered:
+def find_version(registry: Registry, version: str) -> RegisteredVersion:
     """A version by its name, or by an alias that points at it; of several forms of one version the newest.
 
     Raises
@@ -150,22 +150,24 @@ def pick(registry: Registry, version: str) -> Registered:
     """
     if found := find_alias(registry, version):
         return found
-    there = registry.versions()
-    for registered in reversed(there):
+    versions = registry.versions()
+    for registered in reversed(versions):
         if registered.version == version:
             return registered
-    known = ", ".join(dict.fromkeys([*registry.aliases(), *(each.version for each in there)])) or "none"
+    known = ", ".join(dict.fromkeys([*registry.aliases(), *(each.version for each in versions)])) or "none"
     raise RegistryError(
         f"{registry.address} has no version or alias {version!r} of {registry.name}. There are: {known}"
     )
 
 
-def find_alias(registry: Registry, alias: str) -> Registered | None:
+def find_alias(registry: Registry, alias: str) -> RegisteredVersion | None:
     """The version an alias points at, or None where it points at none."""
     return registry.aliases().get(alias)
 
 
-def fetch(registry: Registry, registered: Registered, folder: Path, without: Collection[str] = ()) -> Candidate:
+def download_version(
+    registry: Registry, registered: RegisteredVersion, folder: Path, exclude: Collection[str] = ()
+) -> ModelVersion:
     """Bring a version's files into `<folder>/<version>`, each compared with its digest.
 
     Files that are there and right are left alone, so that an interrupted fetch is gone on with.
@@ -173,15 +175,15 @@ def fetch(registry: Registry, registered: Registered, folder: Path, without: Col
     Parameters
     ----------
     registry : Registry
-    registered : Registered
+    registered : RegisteredVersion
         As the registry gave it.
     folder : Path
-    without : collection of str
+    exclude : collection of str
         Files that are not needed.
 
     Returns
     -------
-    Candidate
+    ModelVersion
         Its manifest names the version, and every stage whose file was fetched has the manifest's digest.
 
     Raises
@@ -192,34 +194,36 @@ def fetch(registry: Registry, registered: Registered, folder: Path, without: Col
     StorageError
         If it cannot be written.
     """
-    candidate = Candidate(folder / checked_version(registered.version, registered.uri))
+    model_version = ModelVersion(folder / validate_version(registered.version, registered.uri))
     for name, expected in registered.files.items():
-        path = candidate.file(name)
-        if name in without or (path.is_file() and digest(path) == expected):
+        path = model_version.file(name)
+        if name in exclude or (path.is_file() and digest(path) == expected):
             continue
-        with replacing(path) as aside:
-            registry.read(registered, name, aside)
-            if (found := digest(aside)) != expected:
+        with atomic_write(path) as temp_path:
+            registry.download_file(registered, name, temp_path)
+            if (found := digest(temp_path)) != expected:
                 raise RegistryError(
                     f"{registry.address}: {name} of model version {registered.version} is damaged: its SHA-256 is "
                     f"{found[:12]}, registered was {expected[:12]}. Nothing was taken over. What to do: restore the "
                     f"file there, or register the version again from where it was made"
                 )
-    _compare_with_manifest(candidate, registered, without)
-    return candidate
+    _compare_with_manifest(model_version, registered, exclude)
+    return model_version
 
 
-def _compare_with_manifest(candidate: Candidate, registered: Registered, without: Collection[str]) -> None:
+def _compare_with_manifest(
+    model_version: ModelVersion, registered: RegisteredVersion, exclude: Collection[str]
+) -> None:
     try:
-        manifest = candidate.manifest
+        manifest = model_version.manifest
         if manifest["version"] != registered.version:
             raise RegistryError(
                 f"{registered.uri} is registered as model version {registered.version}, but its manifest is of "
                 f"{manifest['version']}. Nothing was taken over"
             )
         for stage, file in STAGE_FILES.items():
-            if file not in without:
-                candidate.verify(stage)
+            if file not in exclude:
+                model_version.verify_stage(stage)
     except (ModelVersionError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise RegistryError(
             f"{registered.uri}: the files do not belong to one model version: {error}. Nothing was taken over"

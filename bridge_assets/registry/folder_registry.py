@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import RegistryError, StorageError
-from bridge_assets.registry.base import Registered, checked_files, checked_version, file_digests
-from bridge_assets.registry.model_version import STAGE_FILES, Candidate
-from bridge_assets.storage import digest, replacing, write_json
+from bridge_assets.registry.base import RegisteredVersion, file_digests, validate_files, validate_version
+from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
+from bridge_assets.storage import atomic_write, digest, write_json
 
 if TYPE_CHECKING:
     from bridge_assets.settings import DvcSettings
 
-LEDGER = "registry.json"
+REGISTRY_FILE = "registry.json"
 
 #: What gives the answers: a version in this very folder may get another card, but not another model.
-_ANSWERS = STAGE_FILES["onnx_model"]
+_SERVED_FILE = STAGE_FILES["onnx_model"]
 
 
 class FolderRegistry:
@@ -53,95 +53,99 @@ class FolderRegistry:
     def address(self) -> str:
         return f"dvc:{self.folder}" if self._dvc else str(self.folder)
 
-    def versions(self) -> list[Registered]:
+    def versions(self) -> list[RegisteredVersion]:
         """Every version that is listed, oldest first."""
-        listed = self._read()["versions"]
+        listed = self._read_registry()["versions"]
         return sorted(
-            (self._registered(version, entry) for version, entry in listed.items()),
+            (self._to_registered_version(version, entry) for version, entry in listed.items()),
             key=lambda each: each.version_number,
         )
 
-    def aliases(self) -> dict[str, Registered]:
+    def aliases(self) -> dict[str, RegisteredVersion]:
         """What each alias points at."""
-        ledger = self._read()
+        ledger = self._read_registry()
         return {
-            alias: self._registered(version, ledger["versions"][version])
+            alias: self._to_registered_version(version, ledger["versions"][version])
             for alias, version in ledger["aliases"].items()
             if version in ledger["versions"]
         }
 
-    def store(self, candidate: Candidate, notes: Mapping[str, str] | None = None) -> Registered:
-        """See `registered.Registry.store`; another form of a version that is listed or lies there is refused.
+    def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
+        """See `registered.Registry.register`; another form of a version that is listed or lies there is refused.
 
         A version that was made in this folder is listed anew where only what is beside its model changed.
         """
-        files = file_digests(candidate.folder)
-        version = checked_version(candidate.version, str(candidate.folder))
-        with self._alone():
-            entry = self._read()["versions"].get(version)
+        files = file_digests(model_version.folder)
+        version = validate_version(model_version.version, str(model_version.folder))
+        with self._exclusive_lock():
+            entry = self._read_registry()["versions"].get(version)
             if entry is None:
-                self._copy(candidate, files)
-                entry = {"files": files, "notes": {}, "number": self._next_number()} | self._track(version)
-            elif (there := checked_files(entry["files"], self.address)) != files:
-                in_place = candidate.folder.absolute() == self.folder / version
-                if not (in_place and files.get(_ANSWERS) == there.get(_ANSWERS)):
-                    raise self._other_bytes(version, files, there, "It is registered with other bytes")
-                entry = {**entry, "files": files} | self._track(version)
-            entry["notes"] = {**entry["notes"], **(notes or {})}
-            self._change("versions", version, entry)
-        return self._registered(version, entry)
+                self._copy_files(model_version, files)
+                entry = {"files": files, "notes": {}, "number": self._next_number()} | self._track_with_dvc(version)
+            elif (existing_files := validate_files(entry["files"], self.address)) != files:
+                in_place = model_version.folder.absolute() == self.folder / version
+                if not (in_place and files.get(_SERVED_FILE) == existing_files.get(_SERVED_FILE)):
+                    raise self._content_mismatch_error(
+                        version, files, existing_files, "It is registered with other bytes"
+                    )
+                entry = {**entry, "files": files} | self._track_with_dvc(version)
+            entry["notes"] = {**entry["notes"], **(tags or {})}
+            self._update("versions", version, entry)
+        return self._to_registered_version(version, entry)
 
-    def point(self, alias: str, registered: Registered) -> None:
-        """See `registered.Registry.point`."""
-        with self._alone():
-            if self._read()["aliases"].get(alias) != registered.version:
-                self._change("aliases", alias, registered.version)
+    def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
+        """See `registered.Registry.set_alias`."""
+        with self._exclusive_lock():
+            if self._read_registry()["aliases"].get(alias) != registered.version:
+                self._update("aliases", alias, registered.version)
 
-    def read(self, registered: Registered, file: str, to: Path) -> None:
-        """See `registered.Registry.read`. With DVC, a version that is not in the folder is pulled first."""
+    def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
+        """See `registered.Registry.download_file`. With DVC, a version that is not in the folder is pulled first."""
         place = self.folder / registered.version
         if self._dvc and not (place / file).is_file():
-            from bridge_assets.data.dvc.versions import restored
+            from bridge_assets.data.dvc.versions import restore
 
-            restored(place)
+            restore(place)
         try:
-            shutil.copyfile(place / file, to)
+            shutil.copyfile(place / file, destination)
         except FileNotFoundError:
             raise RegistryError(
                 f"{self.address}: {file} of model version {registered.version} is gone. Nothing was taken over. "
                 f"What to do: restore it there, or register the version again from where it was made"
             ) from None
 
-    def _copy(self, candidate: Candidate, files: Mapping[str, str]) -> None:
-        place = self.folder / candidate.version
-        if candidate.folder.absolute() == place:
+    def _copy_files(self, model_version: ModelVersion, files: Mapping[str, str]) -> None:
+        place = self.folder / model_version.version
+        if model_version.folder.absolute() == place:
             return
-        there = file_digests(place) if place.is_dir() else {}
+        existing_files = file_digests(place) if place.is_dir() else {}
         # What a killed call left is whole files of this content: each is written aside and renamed.
-        if not there.items() <= files.items():
-            raise self._other_bytes(candidate.version, files, there, "A folder of that name lies there, not registered")
+        if not existing_files.items() <= files.items():
+            raise self._content_mismatch_error(
+                model_version.version, files, existing_files, "A folder of that name lies there, not registered"
+            )
         for leftover in place.glob(".*.tmp"):
             leftover.unlink()
         for name, expected in files.items():
-            if name in there:
+            if name in existing_files:
                 continue
-            with replacing(place / name) as aside:
-                shutil.copyfile(candidate.file(name), aside)
-                if (found := digest(aside)) != expected:
+            with atomic_write(place / name) as temp_path:
+                shutil.copyfile(model_version.file(name), temp_path)
+                if (found := digest(temp_path)) != expected:
                     raise RegistryError(
                         f"{place / name} did not arrive as it is: its SHA-256 is {found[:12]}, it should be "
                         f"{expected[:12]}. Nothing was registered. What to do: see to the disk, then try again"
                     )
 
-    def _track(self, version: str) -> dict[str, Any]:
+    def _track_with_dvc(self, version: str) -> dict[str, Any]:
         if not self._dvc:
             return {}
         from bridge_assets.data.dvc.versions import version_model
 
         return {"dvc_md5": version_model(self.folder / version, self._dvc)}
 
-    def _read(self) -> dict[str, Any]:
-        path = self.folder / LEDGER
+    def _read_registry(self) -> dict[str, Any]:
+        path = self.folder / REGISTRY_FILE
         try:
             ledger = json.loads(path.read_text(encoding="utf-8"))
             if not all(isinstance(ledger[key], dict) for key in ("versions", "aliases")):
@@ -160,37 +164,41 @@ class FolderRegistry:
             )
         return ledger
 
-    def _change(self, what: str, key: str, value: Any) -> None:
-        ledger = self._read()
+    def _update(self, what: str, key: str, value: Any) -> None:
+        ledger = self._read_registry()
         ledger[what] = {**ledger[what], key: value}
-        write_json(ledger, self.folder / LEDGER)
+        write_json(ledger, self.folder / REGISTRY_FILE)
 
     def _next_number(self) -> int:
         return 1 + max((each.version_number for each in self.versions()), default=0)
 
-    def _registered(self, version: str, entry: Any) -> Registered:
-        where = f"{self.address}/{LEDGER}"
+    def _to_registered_version(self, version: str, entry: Any) -> RegisteredVersion:
+        where = f"{self.address}/{REGISTRY_FILE}"
         try:
-            number, notes = int(entry["number"]), {str(key): str(value) for key, value in entry["notes"].items()}
+            number, tags = int(entry["number"]), {str(key): str(value) for key, value in entry["notes"].items()}
             files, md5 = entry["files"], entry.get("dvc_md5")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RegistryError(f"{where}: what it says of {version!r} cannot be read: {error}") from error
-        place = self.folder / checked_version(version, where)
-        notes |= {"dvc_md5": str(md5)} if md5 else {}
-        return Registered(self.name, number, "", str(place), version, checked_files(files, where), notes)
+        place = self.folder / validate_version(version, where)
+        tags |= {"dvc_md5": str(md5)} if md5 else {}
+        return RegisteredVersion(self.name, number, "", str(place), version, validate_files(files, where), tags)
 
-    def _other_bytes(self, version: str, here: Mapping[str, str], there: Mapping[str, str], why: str) -> RegistryError:
-        differing = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    def _content_mismatch_error(
+        self, version: str, local_files: Mapping[str, str], existing_files: Mapping[str, str], why: str
+    ) -> RegistryError:
+        differing = sorted(
+            name for name in {*local_files, *existing_files} if local_files.get(name) != existing_files.get(name)
+        )
         return RegistryError(
             f"{self.address}: model version {version} was not stored. {why}: {', '.join(differing)}. "
-            f"What to do: move the folder and its line in {LEDGER} away if they are not wanted any more"
+            f"What to do: move the folder and its line in {REGISTRY_FILE} away if they are not wanted any more"
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive_lock(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f".{LEDGER}.lock").open("a") as lock:
+            with (self.folder / f".{REGISTRY_FILE}.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when the process ends, however it ends
                 yield
         except StorageError:

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.data.sources.local_copies import redact_url
 from bridge_assets.errors import RegistryError
 from bridge_assets.registry import mlflow_run
 from bridge_assets.registry.base import (
-    TRAVELLING_NOTES,
-    Registered,
-    checked_files,
-    checked_version,
-    content_of,
+    PORTABLE_TAG_PREFIXES,
+    RegisteredVersion,
+    content_digest,
     file_digests,
+    validate_files,
+    validate_version,
 )
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.storage import digest
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ ARTIFACTS = "mlartifacts"
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 #: MLflow's own limit on the description of a version.
-_DESCRIPTION = 5000
+_MAX_DESCRIPTION = 5000
 
 
 class MlflowRegistry:
@@ -71,27 +71,29 @@ class MlflowRegistry:
     @property
     def address(self) -> str:
         """As it may be shown: without credentials."""
-        return shown(self._settings.uri(self._home))
+        return redact_url(self._settings.uri(self._home))
 
     @cached_property
     def client(self) -> MlflowClient:
-        mlflow = mlflow_run.quiet_mlflow()
+        mlflow = mlflow_run.import_mlflow()
         self._home.mkdir(parents=True, exist_ok=True)
         uri = self._settings.uri(self._home)
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    def versions(self) -> list[Registered]:
+    def versions(self) -> list[RegisteredVersion]:
         """Every version that this project registered, oldest first."""
-        with self._explained():
+        with self._translate_errors():
             found = self.client.search_model_versions(f"name = '{self.name}'")
         ours = [version for version in found if FILES_TAG in version.tags]
-        return [self._registered(version) for version in sorted(ours, key=lambda version: int(version.version))]
+        return [
+            self._to_registered_version(version) for version in sorted(ours, key=lambda version: int(version.version))
+        ]
 
-    def aliases(self) -> dict[str, Registered]:
+    def aliases(self) -> dict[str, RegisteredVersion]:
         """What each alias points at; one by a version that is not of this project has no files."""
         from mlflow.exceptions import MlflowException
 
-        with self._explained():
+        with self._translate_errors():
             try:
                 aliases = self.client.get_registered_model(self.name).aliases
             except MlflowException as error:
@@ -99,43 +101,43 @@ class MlflowRegistry:
                     return {}
                 raise
             versions = {number: self.client.get_model_version(self.name, number) for number in set(aliases.values())}
-        return {alias: self._registered(versions[number]) for alias, number in aliases.items()}
+        return {alias: self._to_registered_version(versions[number]) for alias, number in aliases.items()}
 
-    def store(self, candidate: Candidate, notes: Mapping[str, str] | None = None) -> Registered:
-        """See `registered.Registry.store`."""
-        files = file_digests(candidate.folder)
-        with self._explained():
-            registered = self._find(candidate.version, files)
+    def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
+        """See `registered.Registry.register`."""
+        files = file_digests(model_version.folder)
+        with self._translate_errors():
+            registered = self._find(model_version.version, files)
             if registered is None:
-                experiment = self._experiment()
-                with self._run(experiment, candidate, content_of(files)) as run_id:
-                    mlflow_run.describe(self.client, run_id, candidate)
-                    self._upload(run_id, candidate, files)
+                experiment = self._experiment_id()
+                with self._active_run(experiment, model_version, content_digest(files)) as run_id:
+                    mlflow_run.log_model_version(self.client, run_id, model_version)
+                    self._upload(run_id, model_version, files)
                     # Somebody else may have registered it in the meantime.
-                    registered = self._find(candidate.version, files) or self._create(run_id, candidate, files)
-            for key, value in (notes or {}).items():
-                if registered.notes.get(key) != value:
+                    registered = self._find(model_version.version, files) or self._create(run_id, model_version, files)
+            for key, value in (tags or {}).items():
+                if registered.tags.get(key) != value:
                     self.client.set_model_version_tag(self.name, str(registered.version_number), key, value)
-        return self._again(registered) if notes else registered
+        return self._reload(registered) if tags else registered
 
-    def point(self, alias: str, registered: Registered) -> None:
-        """See `registered.Registry.point`."""
-        there = self.aliases().get(alias)
-        if there is None or there.version_number != registered.version_number:
-            with self._explained():
+    def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
+        """See `registered.Registry.set_alias`."""
+        current = self.aliases().get(alias)
+        if current is None or current.version_number != registered.version_number:
+            with self._translate_errors():
                 self.client.set_registered_model_alias(self.name, alias, str(registered.version_number))
 
-    def read(self, registered: Registered, file: str, to: Path) -> None:
-        """See `registered.Registry.read`."""
-        with self._explained():
+    def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
+        """See `registered.Registry.download_file`."""
+        with self._translate_errors():
             if file not in {entry.path for entry in self.client.list_artifacts(registered.run_id)}:
                 raise RegistryError(
                     f"{self.address}: {file} of model version {registered.version} is gone. Nothing was taken over. "
                     f"What to do: restore it there, or register the version again from where it was made"
                 )
-            self._download(registered.run_id, file, to)
+            self._download(registered.run_id, file, destination)
 
-    def _experiment(self) -> str:
+    def _experiment_id(self) -> str:
         settings, client = self._settings, self.client
         found = client.get_experiment_by_name(settings.experiment)
         if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server decides where its artifacts lie
@@ -153,19 +155,19 @@ class MlflowRegistry:
         return found.experiment_id
 
     @contextmanager
-    def _run(self, experiment: str, candidate: Candidate, content: str) -> Iterator[str]:
+    def _active_run(self, experiment: str, model_version: ModelVersion, content: str) -> Iterator[str]:
         """A run that ends as what happened in it: FINISHED, FAILED, or KILLED where somebody stopped it. One that was
         killed while it uploaded this very content is gone on with.
         """
-        tags = {VERSION_TAG: candidate.version, CONTENT_TAG: content}
+        tags = {VERSION_TAG: model_version.version, CONTENT_TAG: content}
         same = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
-        begun = self.client.search_runs(
+        unfinished_runs = self.client.search_runs(
             [experiment], f"{same} and attributes.status != 'FAILED' and attributes.status != 'FINISHED'", max_results=1
         )
-        if begun:
-            run_id = begun[0].info.run_id
+        if unfinished_runs:
+            run_id = unfinished_runs[0].info.run_id
         else:
-            run_id = self.client.create_run(experiment, run_name=candidate.version, tags=tags).info.run_id
+            run_id = self.client.create_run(experiment, run_name=model_version.version, tags=tags).info.run_id
         status = "KILLED"
         try:
             yield run_id
@@ -176,31 +178,31 @@ class MlflowRegistry:
         finally:
             self.client.set_terminated(run_id, status)
 
-    def _upload(self, run_id: str, candidate: Candidate, files: Mapping[str, str]) -> None:
+    def _upload(self, run_id: str, model_version: ModelVersion, files: Mapping[str, str]) -> None:
         """Upload what is not there yet, and read back everything."""
-        there = {entry.path for entry in self.client.list_artifacts(run_id)}
+        uploaded = {entry.path for entry in self.client.list_artifacts(run_id)}
         for name, expected in files.items():
-            if name in there and self._digest_there(run_id, name) == expected:
+            if name in uploaded and self._remote_digest(run_id, name) == expected:
                 continue
-            self.client.log_artifact(run_id, str(candidate.file(name)))
-            if (found := self._digest_there(run_id, name)) != expected:
+            self.client.log_artifact(run_id, str(model_version.file(name)))
+            if (found := self._remote_digest(run_id, name)) != expected:
                 raise RegistryError(
-                    f"{self.address}: {name} of model version {candidate.version} did not arrive as it is: its "
+                    f"{self.address}: {name} of model version {model_version.version} did not arrive as it is: its "
                     f"SHA-256 is {found[:12]} there, {expected[:12]} here. Nothing was registered. What to do: see to "
                     f"the disk or the network between here and there, then register or push it again"
                 )
 
-    def _digest_there(self, run_id: str, name: str) -> str:
+    def _remote_digest(self, run_id: str, name: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / name
             self._download(run_id, name, copy)
             return digest(copy)
 
-    def _download(self, run_id: str, file: str, to: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".") as folder:
-            Path(self.client.download_artifacts(run_id, file, folder)).replace(to)
+    def _download(self, run_id: str, file: str, destination: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".") as folder:
+            Path(self.client.download_artifacts(run_id, file, folder)).replace(destination)
 
-    def _create(self, run_id: str, candidate: Candidate, files: Mapping[str, str]) -> Registered:
+    def _create(self, run_id: str, model_version: ModelVersion, files: Mapping[str, str]) -> RegisteredVersion:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -208,57 +210,57 @@ class MlflowRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        digests = {**candidate.stages, **candidate.manifest.get("files", {})}
+        digests = {**model_version.stages, **model_version.manifest.get("files", {})}
         tags = {
-            VERSION_TAG: candidate.version,
-            CONTENT_TAG: content_of(files),
+            VERSION_TAG: model_version.version,
+            CONTENT_TAG: content_digest(files),
             FILES_TAG: json.dumps(dict(files), sort_keys=True),
             **{f"bridge_assets_{name}": value for name, value in digests.items()},
         }
-        card = candidate.file("model_card.md")
-        description = card.read_text(encoding="utf-8")[:_DESCRIPTION] if card.is_file() else None
+        card = model_version.file("model_card.md")
+        description = card.read_text(encoding="utf-8")[:_MAX_DESCRIPTION] if card.is_file() else None
         source = self.client.get_run(run_id).info.artifact_uri or ""
-        return self._registered(
+        return self._to_registered_version(
             self.client.create_model_version(
                 self.name, source=source, run_id=run_id, tags=tags, description=description
             )
         )
 
-    def _find(self, version: str, files: Mapping[str, str]) -> Registered | None:
+    def _find(self, version: str, files: Mapping[str, str]) -> RegisteredVersion | None:
         return next((each for each in self.versions() if each.version == version and each.files == files), None)
 
-    def _again(self, registered: Registered) -> Registered:
-        with self._explained():
-            return self._registered(self.client.get_model_version(self.name, str(registered.version_number)))
+    def _reload(self, registered: RegisteredVersion) -> RegisteredVersion:
+        with self._translate_errors():
+            return self._to_registered_version(self.client.get_model_version(self.name, str(registered.version_number)))
 
-    def _registered(self, version: MlflowModelVersion) -> Registered:
+    def _to_registered_version(self, version: MlflowModelVersion) -> RegisteredVersion:
         uri = f"models:/{version.name}/{version.version}"
         where = f"{self.address} {uri}"
         try:
             files = json.loads(version.tags.get(FILES_TAG, "{}"))
         except ValueError:
             files = None
-        return Registered(
+        return RegisteredVersion(
             version.name,
             int(version.version),
             version.run_id or "",
             uri,
-            checked_version(version.tags.get(VERSION_TAG, f"number_{version.version}"), where),
-            checked_files(files, where),
-            {key: value for key, value in version.tags.items() if key.startswith(TRAVELLING_NOTES)},
+            validate_version(version.tags.get(VERSION_TAG, f"number_{version.version}"), where),
+            validate_files(files, where),
+            {key: value for key, value in version.tags.items() if key.startswith(PORTABLE_TAG_PREFIXES)},
         )
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """MLflow's own errors, with the registry they came from and what to do."""
         from mlflow.exceptions import MlflowException
 
         try:
             yield
         except MlflowException as error:
-            said = _CREDENTIALS.sub("//", " ".join(str(error).split()))
+            message = _CREDENTIALS.sub("//", " ".join(str(error).split()))
             # Not `from error`: its message holds the address as it was given, with a password if there is one.
             raise RegistryError(
-                f"{self.address}: MLflow says: {said[:500]}. What to do: see that the registry runs, that the address "
+                f"{self.address}: MLflow says: {message[:500]}. What to do: see that the registry runs, that the address "
                 f"is right, and that what lies in it is whole; then try again"
             ) from None

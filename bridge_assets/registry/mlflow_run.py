@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,10 +23,10 @@ _EVALUATION = "evaluation.json"
 _MODEL = "model.onnx"
 
 #: MLflow's limits on one call: parameters, metrics, the digest of a data set.
-_PARAMS, _METRICS, _DATASET_DIGEST = 100, 1000, 36
+_MAX_PARAMS, _MAX_METRICS, _DATASET_DIGEST = 100, 1000, 36
 
 
-def quiet_mlflow() -> Any:
+def import_mlflow() -> Any:
     """MLflow, imported with its reporting of usage switched off and its chatter about database migrations silent."""
     for variable, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -43,36 +43,36 @@ def quiet_mlflow() -> Any:
     return mlflow
 
 
-def describe(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+def log_model_version(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
     """Log everything about a version but its files."""
     from mlflow.entities import Metric, Param
 
-    manifest = candidate.manifest
+    manifest = model_version.manifest
     params = [
         Param(key, str(value))
-        for key, value in _flat({"recipe": manifest["recipe"], "made_from": manifest["made_from"]}).items()
+        for key, value in _flatten({"recipe": manifest["recipe"], "made_from": manifest["made_from"]}).items()
     ]
     metrics = []
-    if candidate.file(_EVALUATION).is_file():
-        figures = _flat(json.loads(candidate.file(_EVALUATION).read_text(encoding="utf-8")))
+    if model_version.file(_EVALUATION).is_file():
+        figures = _flatten(json.loads(model_version.file(_EVALUATION).read_text(encoding="utf-8")))
         metrics = [
             Metric(key, float(value), timestamp=0, step=0)
             for key, value in figures.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
-    for part in _parts(params, _PARAMS):
+    for part in _chunks(params, _MAX_PARAMS):
         client.log_batch(run_id, params=part)
-    for part in _parts(metrics, _METRICS):
+    for part in _chunks(metrics, _MAX_METRICS):
         client.log_batch(run_id, metrics=part)
-    _log_training_set(client, run_id, candidate)
-    if candidate.file(_MODEL).is_file():
-        _log_signature(client, run_id, candidate)
+    _log_training_set(client, run_id, model_version)
+    if model_version.file(_MODEL).is_file():
+        _log_signature(client, run_id, model_version)
 
 
-def _log_training_set(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+def _log_training_set(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    manifest = candidate.manifest
+    manifest = model_version.manifest
     value = manifest["stages"].get("training_set")
     if not value:
         return
@@ -89,14 +89,14 @@ def _log_training_set(client: MlflowClient, run_id: str, candidate: Candidate) -
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
 
-def _log_signature(client: MlflowClient, run_id: str, candidate: Candidate) -> None:
+def _log_signature(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
     """An `MLmodel` beside the ONNX file: what MLflow shows as the signature, and loads the file by."""
     import numpy as np
     import onnx
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    graph = onnx.load(candidate.file(_MODEL), load_external_data=False).graph
+    graph = onnx.load(model_version.file(_MODEL), load_external_data=False).graph
 
     def schema(values: Sequence[onnx.ValueInfoProto]) -> Schema:
         specs = []
@@ -111,7 +111,7 @@ def _log_signature(client: MlflowClient, run_id: str, candidate: Candidate) -> N
     model = Model(
         # The same version gives the same file: no time, no random identifier.
         utc_time_created=" ",
-        model_uuid=candidate.stages.get("onnx_model", "")[:32],
+        model_uuid=model_version.stages.get("onnx_model", "")[:32],
         flavors={
             "onnx": {"onnx_version": version("onnx"), "data": _MODEL, "providers": ["CPUExecutionProvider"]},
             "python_function": {"loader_module": "mlflow.onnx", "data": _MODEL},
@@ -124,15 +124,15 @@ def _log_signature(client: MlflowClient, run_id: str, candidate: Candidate) -> N
         client.log_artifact(run_id, str(path))
 
 
-def _parts(values: list, size: int) -> Iterator[list]:
+def _chunks(values: list, size: int) -> Iterator[list]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, keys joined by dots; other values as they are."""
     flat = {}
     for key, value in values.items():
-        name = f"{above}.{key}" if above else str(key)
-        flat.update(_flat(value, name) if isinstance(value, Mapping) else {name: value})
+        name = f"{prefix}.{key}" if prefix else str(key)
+        flat.update(_flatten(value, name) if isinstance(value, Mapping) else {name: value})
     return flat

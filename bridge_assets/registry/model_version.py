@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge_assets.errors import ModelVersionError
-from bridge_assets.storage import digest, digest_of, write_json
+from bridge_assets.storage import digest, json_digest, write_json
 
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
@@ -38,7 +38,7 @@ STAGE_FILES = {
 }
 
 #: What is made together with a stage and judged with it: its digests stand in the manifest under `files`.
-COMPANIONS = {
+COMPANION_FILES = {
     "bridge_model": (
         "normalization.json",
         "evaluation.json",
@@ -53,7 +53,7 @@ COMPANIONS = {
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelVersion:
     """One model version."""
 
     folder: Path
@@ -86,7 +86,7 @@ class Candidate:
         """stage -> digest, for the stages that have been made."""
         return dict(self.manifest["stages"])
 
-    def record(self, stage: str) -> str:
+    def record_stage(self, stage: str) -> str:
         """Note the digests of a stage's file and its companions in the manifest; returns that of the stage's file.
 
         Stages that were made from an earlier form of this one are struck out: they are not of this version any more.
@@ -95,14 +95,18 @@ class Candidate:
         value = digest(self.file(STAGE_FILES[stage]))
         if manifest["stages"].get(stage) != value:
             later = list(STAGE_FILES)[list(STAGE_FILES).index(stage) + 1 :]
-            manifest["stages"] = {key: kept for key, kept in manifest["stages"].items() if key not in later}
+            manifest["stages"] = {
+                key: stage_digest for key, stage_digest in manifest["stages"].items() if key not in later
+            }
             manifest["stages"][stage] = value
-        beside = {name: digest(self.file(name)) for name in COMPANIONS.get(stage, ()) if self.file(name).is_file()}
-        manifest["files"] = {**manifest.get("files", {}), **beside}
+        companion_digests = {
+            name: digest(self.file(name)) for name in COMPANION_FILES.get(stage, ()) if self.file(name).is_file()
+        }
+        manifest["files"] = {**manifest.get("files", {}), **companion_digests}
         write_json(manifest, self.folder / MANIFEST)
         return value
 
-    def verify(self, stage: str) -> Path:
+    def verify_stage(self, stage: str) -> Path:
         """The file of a stage, after comparing its bytes, and those of every companion, with the manifest.
 
         Raises
@@ -116,11 +120,11 @@ class Candidate:
                 f"model version {self.version} has no {stage}. What to do: materialise {stage} for this version"
             )
         for name, expected in {**manifest.get("files", {}), path.name: manifest["stages"][stage]}.items():
-            made_by = next((key for key, names in COMPANIONS.items() if name in names), stage)
-            self._compare(name, expected, made_by)
+            made_by = next((key for key, names in COMPANION_FILES.items() if name in names), stage)
+            self._verify_digest(name, expected, made_by)
         return path
 
-    def _compare(self, name: str, expected: str, made_by: str) -> None:
+    def _verify_digest(self, name: str, expected: str, made_by: str) -> None:
         path = self.file(name)
         if not path.is_file():
             what = f"{path} is gone"
@@ -131,16 +135,16 @@ class Candidate:
         raise ModelVersionError(f"model version {self.version}: {what}. What to do: materialise {made_by} again")
 
 
-def version_of(training_set: str, recipe: Mapping[str, Any]) -> str:
+def compute_version(training_set: str, recipe: Mapping[str, Any]) -> str:
     """The name of a version: 12 hex digits of the training set's digest and the recipe (settings, features,
     libraries).
     """
-    return digest_of({"training_set": training_set, "recipe": dict(recipe)})[:12]
+    return json_digest({"training_set": training_set, "recipe": dict(recipe)})[:12]
 
 
-def open_candidate(
+def create_or_resume(
     models: Path, training_set: str, recipe: Mapping[str, Any], made_from: Mapping[str, Any]
-) -> Candidate:
+) -> ModelVersion:
     """Begin a version, or go on with it: its folder and manifest, and the pointer to the latest.
 
     Parameters
@@ -154,20 +158,20 @@ def open_candidate(
     made_from : mapping
         Provenance for people: years, row counts, sources.
     """
-    candidate = Candidate(models / version_of(training_set, recipe))
-    if not (candidate.folder / MANIFEST).is_file():
+    model_version = ModelVersion(models / compute_version(training_set, recipe))
+    if not (model_version.folder / MANIFEST).is_file():
         manifest = {
-            "version": candidate.version,
+            "version": model_version.version,
             "stages": {"training_set": training_set},
             "recipe": dict(recipe),
             "made_from": dict(made_from),
         }
-        write_json(manifest, candidate.folder / MANIFEST)
-    write_json({"version": candidate.version}, models / LATEST)
-    return candidate
+        write_json(manifest, model_version.folder / MANIFEST)
+    write_json({"version": model_version.version}, models / LATEST)
+    return model_version
 
 
-def latest(models: Path) -> Candidate:
+def latest_version(models: Path) -> ModelVersion:
     """The version trained last, whatever its checks said.
 
     Raises
@@ -180,10 +184,10 @@ def latest(models: Path) -> Candidate:
         raise ModelVersionError(
             f"no model has been trained ({path} is not there). What to do: materialise bridge_model"
         )
-    return named(models, json.loads(path.read_text(encoding="utf-8"))["version"])
+    return get_version(models, json.loads(path.read_text(encoding="utf-8"))["version"])
 
 
-def named(models: Path, version: str) -> Candidate:
+def get_version(models: Path, version: str) -> ModelVersion:
     """A version by its name.
 
     Raises
@@ -191,8 +195,8 @@ def named(models: Path, version: str) -> Candidate:
     ModelVersionError
         If there is none of that name; lists those there are.
     """
-    candidate = Candidate(models / version)
-    if not (candidate.folder / MANIFEST).is_file():
-        there = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{MANIFEST}"))) or "none"
-        raise ModelVersionError(f"there is no model version {version!r} in {models}. There are: {there}")
-    return candidate
+    model_version = ModelVersion(models / version)
+    if not (model_version.folder / MANIFEST).is_file():
+        available = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{MANIFEST}"))) or "none"
+        raise ModelVersionError(f"there is no model version {version!r} in {models}. There are: {available}")
+    return model_version

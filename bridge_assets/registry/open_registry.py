@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.data.sources.local_copies import redact_url
 from bridge_assets.errors import RegistryError
-from bridge_assets.registry.base import Registered, Registry
+from bridge_assets.registry.base import RegisteredVersion, Registry
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, project_folder
 
 
-class RegistryMissing(RegistryError):
+class RegistryNotFoundError(RegistryError):
     """There is no registry at an address that is read from."""
 
 
@@ -32,15 +32,15 @@ class EmptyRegistry:
     name: str
     address: str
 
-    def versions(self) -> list[Registered]:
+    def versions(self) -> list[RegisteredVersion]:
         return []
 
-    def aliases(self) -> dict[str, Registered]:
+    def aliases(self) -> dict[str, RegisteredVersion]:
         return {}
 
 
-_SERVERS = ("http", "https")
-_DATABASES = ("postgresql", "postgresql+psycopg2", "mysql", "mysql+pymysql", "mssql+pyodbc")
+_HTTP_SCHEMES = ("http", "https")
+_DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg2", "mysql", "mysql+pymysql", "mssql+pyodbc")
 
 
 def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, must_exist: bool = False) -> Registry:
@@ -60,45 +60,45 @@ def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, mu
     Raises
     ------
     RegistryError
-        If the address is none of these; RegistryMissing if the registry must exist and does not.
+        If the address is none of these; RegistryNotFoundError if the registry must exist and does not.
     """
     scheme = urlsplit(address).scheme if "://" in address else ""
     if scheme == "sqlite":
-        path = _sqlite_file(address)
+        path = _sqlite_path(address)
         if must_exist and not path.is_file():
-            raise _not_there(address, path)
-        return _mlflow(f"sqlite:///{path}", path.parent, name)
-    if scheme in (*_SERVERS, *_DATABASES):
+            raise _not_found_error(address, path)
+        return _open_mlflow(f"sqlite:///{path}", path.parent, name)
+    if scheme in (*_HTTP_SCHEMES, *_DATABASE_SCHEMES):
         # Artifacts of a database lie in the platform's home; a server keeps them itself.
-        return _mlflow(address, DataSettings.load().home_folder, name)
+        return _open_mlflow(address, DataSettings.load().home_folder, name)
     if scheme:
         raise RegistryError(
-            f"{shown(address)} is no address of a registry. Expected: sqlite:///file, http(s)://host:port, "
+            f"{redact_url(address)} is no address of a registry. Expected: sqlite:///file, http(s)://host:port, "
             f"postgresql://..., dvc:folder or a folder"
         )
     from bridge_assets.registry.folder_registry import FolderRegistry
 
-    with_dvc = address.startswith("dvc:")
+    uses_dvc = address.startswith("dvc:")
     folder = (project_folder() / address.removeprefix("dvc:")).absolute()
     if must_exist and not folder.is_dir():
-        raise _not_there(address, folder)
-    return FolderRegistry(folder, name, (dvc or DvcSettings.load()) if with_dvc else None)
+        raise _not_found_error(address, folder)
+    return FolderRegistry(folder, name, (dvc or DvcSettings.load()) if uses_dvc else None)
 
 
-def _mlflow(address: str, home: Path, name: str) -> Registry:
+def _open_mlflow(address: str, home: Path, name: str) -> Registry:
     from bridge_assets.registry.mlflow_registry import MlflowRegistry
 
     return MlflowRegistry(MlflowSettings.load().model_copy(update={"tracking_uri": address}), home, name)
 
 
-def _sqlite_file(address: str) -> Path:
+def _sqlite_path(address: str) -> Path:
     path = unquote(urlsplit(address).path).removeprefix("/")
     if not path:
         raise RegistryError(f"{address} names no file. Expected: sqlite:///folder/mlflow.db")
     return (project_folder() / path).absolute()
 
 
-def _not_there(address: str, path: Path) -> RegistryMissing:
-    return RegistryMissing(
-        f"there is no registry at {shown(address)}: {path} is not there. What to do: correct the address"
+def _not_found_error(address: str, path: Path) -> RegistryNotFoundError:
+    return RegistryNotFoundError(
+        f"there is no registry at {redact_url(address)}: {path} is not there. What to do: correct the address"
     )

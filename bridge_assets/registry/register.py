@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.errors import RegistryError
 from bridge_assets.registry import base as registries
-from bridge_assets.registry.base import CHALLENGER, CHAMPION, Registered, Registry
-from bridge_assets.registry.model_version import STAGE_FILES, Candidate
+from bridge_assets.registry.base import CHALLENGER, CHAMPION, RegisteredVersion, Registry
+from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
 from bridge_assets.settings import DvcSettings
 
 if TYPE_CHECKING:
     from bridge_assets.settings import MlflowSettings
 
 
-def configured(settings: MlflowSettings | DvcSettings, home: Path, name: str) -> Registry:
+def configured_registry(settings: MlflowSettings | DvcSettings, home: Path, name: str) -> Registry:
     """The registry of the platform.
 
     Parameters
@@ -41,13 +41,13 @@ def configured(settings: MlflowSettings | DvcSettings, home: Path, name: str) ->
 
 
 def register_version(
-    candidate: Candidate,
+    model_version: ModelVersion,
     settings: MlflowSettings | DvcSettings,
     home: Path,
     name: str,
     alias: str = CHALLENGER,
-    notes: Mapping[str, str] | None = None,
-) -> Registered:
+    tags: Mapping[str, str] | None = None,
+) -> RegisteredVersion:
     """Register a complete model version, with every file in its folder, and point an alias at it.
 
     Registering the same version again finds it, renews its notes and sees to the alias. A version of which a file was
@@ -55,7 +55,7 @@ def register_version(
 
     Parameters
     ----------
-    candidate : Candidate
+    model_version : ModelVersion
         With all its stages; each is compared with the manifest first.
     settings : MlflowSettings or DvcSettings
     home : Path
@@ -63,12 +63,12 @@ def register_version(
     name : str
         Of the registered model.
     alias : str
-    notes : mapping of str to str, optional
+    tags : mapping of str to str, optional
         What is said of the version: `gate.<asset>.<check>` -> state.
 
     Returns
     -------
-    Registered
+    RegisteredVersion
 
     Raises
     ------
@@ -80,16 +80,16 @@ def register_version(
         If the version did not arrive in DVC's remote.
     """
     for stage in STAGE_FILES:
-        candidate.verify(stage)
-    registry = configured(settings, home, name)
-    registered = registry.store(candidate, notes)
-    registry.point(alias, registered)
+        model_version.verify_stage(stage)
+    registry = configured_registry(settings, home, name)
+    registered = registry.register(model_version, tags)
+    registry.set_alias(alias, registered)
     return registered
 
 
 def promote(
-    candidate: Candidate, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
-) -> Registered:
+    model_version: ModelVersion, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
+) -> RegisteredVersion:
     """Point an alias at a registered candidate; it leaves the version it pointed at before.
 
     Raises
@@ -97,32 +97,34 @@ def promote(
     RegistryError
         If the candidate, as its manifest stands now, is not registered.
     """
-    registry = configured(settings, home, name)
-    declared = {STAGE_FILES[stage]: value for stage, value in candidate.stages.items() if stage in STAGE_FILES}
-    declared |= candidate.manifest.get("files", {})
+    registry = configured_registry(settings, home, name)
+    declared = {STAGE_FILES[stage]: value for stage, value in model_version.stages.items() if stage in STAGE_FILES}
+    declared |= model_version.manifest.get("files", {})
     for registered in reversed(registry.versions()):
-        if registered.version == candidate.version and declared.items() <= registered.files.items():
-            registry.point(alias, registered)
+        if registered.version == model_version.version and declared.items() <= registered.files.items():
+            registry.set_alias(alias, registered)
             return registered
     raise RegistryError(
-        f"model version {candidate.version} is not registered as {name}, so it cannot become its {alias}. "
+        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}. "
         f"What to do: materialise registered_model for this version"
     )
 
 
-def find(settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str) -> Registered | None:
+def find_by_alias(
+    settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str
+) -> RegisteredVersion | None:
     """The version an alias points at, or None where it points at none."""
-    return registries.find_alias(configured(settings, home, name), alias)
+    return registries.find_alias(configured_registry(settings, home, name), alias)
 
 
-def fetch(
+def fetch_by_alias(
     settings: MlflowSettings | DvcSettings,
     home: Path,
     name: str,
     alias: str,
     folder: Path,
-    without: Collection[str] = (),
-) -> Candidate | None:
+    exclude: Collection[str] = (),
+) -> ModelVersion | None:
     """Bring the version that an alias points at into a folder, every file compared with its registered digest.
 
     Returns
@@ -135,9 +137,18 @@ def fetch(
     RegistryError
         If a file in the registry is damaged.
     """
-    registry = configured(settings, home, name)
+    registry = configured_registry(settings, home, name)
     registered = registries.find_alias(registry, alias)
-    return registered and registries.fetch(registry, registered, folder, without)
+    return registered and registries.download_version(registry, registered, folder, exclude)
 
 
-__all__ = ["CHALLENGER", "CHAMPION", "Registered", "configured", "fetch", "find", "promote", "register_version"]
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "RegisteredVersion",
+    "configured_registry",
+    "fetch_by_alias",
+    "find_by_alias",
+    "promote",
+    "register_version",
+]

@@ -15,22 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.data.sources.local_copies import redact_url
 from bridge_assets.errors import RegistryError
-from bridge_assets.registry.base import CHAMPION, Registered, Registry, checked_version, fetch, find_alias, pick
-from bridge_assets.registry.open_registry import EmptyRegistry, RegistryMissing, open_registry
+from bridge_assets.registry.base import (
+    CHAMPION,
+    RegisteredVersion,
+    Registry,
+    download_version,
+    find_alias,
+    find_version,
+    validate_version,
+)
+from bridge_assets.registry.open_registry import EmptyRegistry, RegistryNotFoundError, open_registry
 from bridge_assets.settings import DataSettings, DvcSettings, ModelSettings
 from bridge_assets.storage import digest
 
 Action = Literal["copy", "resume", "there", "conflict"]
 
 
-class RegistryConflict(RegistryError):
+class RegistryConflictError(RegistryError):
     """The other registry holds this version with other bytes. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SyncStep:
     """What a sync would do, or did, with one version.
 
     Attributes
@@ -65,16 +73,16 @@ class Transfer:
 
     Attributes
     ----------
-    step : Step
+    step : SyncStep
         What was done.
-    registered : Registered
+    registered : RegisteredVersion
         As the other registry holds it.
     promoted : bool
         Whether it was made the champion there.
     """
 
-    step: Step
-    registered: Registered
+    step: SyncStep
+    registered: RegisteredVersion
     promoted: bool
 
 
@@ -83,7 +91,7 @@ class RegistrySync:
 
     Parameters
     ----------
-    registry : str or Registry
+    registry : str or VertexModelRegistry
         An address: `sqlite:///file`, `http(s)://host:port`, a folder, or `dvc:folder` (see `registry.addresses`).
     name : str, optional
         Of the registered model; default: `name` in configs/model_config.yaml.
@@ -109,7 +117,7 @@ class RegistrySync:
     ) -> None:
         self._name = name or (ModelSettings.load().name if isinstance(registry, str) else registry.name)
         self._dvc = dvc
-        self._here = registry
+        self._registry = registry
         self._staging = staging or DataSettings.load().home_folder / "registry_sync"
 
     def push(self, version: str, to: str | Registry, *, promote: bool = False) -> Transfer:
@@ -119,13 +127,13 @@ class RegistrySync:
         ----------
         version : str
             Its name, or an alias that points at it.
-        to : str or Registry
+        to : str or VertexModelRegistry
         promote : bool
             Make it the champion there; it must be the champion here.
 
         Raises
         ------
-        RegistryConflict
+        RegistryConflictError
             If the other registry holds the version with other bytes.
         RegistryError
             If there is no such version, a file is damaged on either side, or promotion is asked for what is no
@@ -133,20 +141,20 @@ class RegistrySync:
         DvcError, StorageError
             If DVC or the disk refuses.
         """
-        return self._transfer(version, self._open(self._here, must_exist=True), self._open(to), promote)
+        return self._transfer(version, self._open(self._registry, must_exist=True), self._open(to), promote)
 
     def pull(self, version: str, source: str | Registry, *, promote: bool = False) -> Transfer:
         """Copy a version from another registry to this one; otherwise as `push`."""
-        return self._transfer(version, self._open(source, must_exist=True), self._open(self._here), promote)
+        return self._transfer(version, self._open(source, must_exist=True), self._open(self._registry), promote)
 
     def plan(
         self, other: str | Registry, *, version: str | None = None, direction: Literal["push", "pull"] = "push"
-    ) -> list[Step]:
+    ) -> list[SyncStep]:
         """What `push` to, or `pull` from, another registry would do. Nothing is moved, and no file is read.
 
         Parameters
         ----------
-        other : str or Registry
+        other : str or VertexModelRegistry
         version : str, optional
             A version or alias; default: every version of the source, oldest first.
         direction : {"push", "pull"}
@@ -156,63 +164,67 @@ class RegistrySync:
         RegistryError
             If there is no such version or no such registry.
         """
-        from_where, to_where = (self._here, other) if direction == "push" else (other, self._here)
-        source = self._open(from_where, must_exist=True)
+        source_address, target_address = (self._registry, other) if direction == "push" else (other, self._registry)
+        source = self._open(source_address, must_exist=True)
         try:
-            target = self._open(to_where, must_exist=True)
-        except RegistryMissing:  # it would be made
-            target = EmptyRegistry(self._name, shown(str(to_where)))
+            target = self._open(target_address, must_exist=True)
+        except RegistryNotFoundError:  # it would be made
+            target = EmptyRegistry(self._name, redact_url(str(target_address)))
         if version is not None:
-            return [self._step(pick(source, version), source, target)]
+            return [self._plan_step(find_version(source, version), source, target)]
         newest = {registered.version: registered for registered in source.versions()}
-        return [self._step(registered, source, target) for registered in newest.values()]
+        return [self._plan_step(registered, source, target) for registered in newest.values()]
 
     def _transfer(self, version: str, source: Registry, target: Registry, promote: bool) -> Transfer:
-        registered = pick(source, version)
+        registered = find_version(source, version)
         if promote and find_alias(source, CHAMPION) != registered:
             raise RegistryError(
                 f"{source.address}: model version {registered.version} is not the {CHAMPION} there, so it cannot "
                 f"become the {CHAMPION} of {target.address}. What to do: push it without promoting it"
             )
-        with self._alone(registered) as staging:
-            step = self._step(registered, source, target)
+        with self._locked_staging(registered) as staging:
+            step = self._plan_step(registered, source, target)
             if step.action == "conflict":
-                raise RegistryConflict(
+                raise RegistryConflictError(
                     f"{target.address} holds model version {registered.version} with other bytes than "
                     f"{source.address}: {', '.join(step.files)}. Nothing was changed. Why: a stage was made anew with "
                     f"other libraries, or one side was tampered with. What to do: find out which is right, remove the "
                     f"other, then try again"
                 )
-            found = self._same(registered, target)
-            if found is None:
-                found = target.store(fetch(source, registered, staging), registered.travelling_notes)
+            stored = self._find_identical(registered, target)
+            if stored is None:
+                stored = target.register(download_version(source, registered, staging), registered.portable_tags)
             if promote:
-                target.point(CHAMPION, found)
+                target.set_alias(CHAMPION, stored)
             shutil.rmtree(staging, ignore_errors=True)
-        return Transfer(step, found, promote)
+        return Transfer(step, stored, promote)
 
-    def _step(self, registered: Registered, source: Registry, target: Registry | EmptyRegistry) -> Step:
-        action, files = self._action(registered, target)
-        aliases = tuple(sorted(alias for alias, there in source.aliases().items() if there == registered))
-        return Step(registered.version, action, source.address, target.address, files, aliases)
+    def _plan_step(self, registered: RegisteredVersion, source: Registry, target: Registry | EmptyRegistry) -> SyncStep:
+        action, files = self._choose_action(registered, target)
+        aliases = tuple(
+            sorted(alias for alias, registered_there in source.aliases().items() if registered_there == registered)
+        )
+        return SyncStep(registered.version, action, source.address, target.address, files, aliases)
 
-    def _action(self, registered: Registered, target: Registry | EmptyRegistry) -> tuple[Action, tuple[str, ...]]:
-        if self._same(registered, target):
+    def _choose_action(
+        self, registered: RegisteredVersion, target: Registry | EmptyRegistry
+    ) -> tuple[Action, tuple[str, ...]]:
+        if self._find_identical(registered, target):
             return "there", ()
-        forms = [each.files for each in target.versions() if each.version == registered.version]
-        if forms:
-            names = {*registered.files, *forms[-1]}
-            return "conflict", tuple(sorted(n for n in names if registered.files.get(n) != forms[-1].get(n)))
-        place = self._place(registered) / registered.version
+        stored_files = [each.files for each in target.versions() if each.version == registered.version]
+        if stored_files:
+            names = {*registered.files, *stored_files[-1]}
+            return "conflict", tuple(sorted(n for n in names if registered.files.get(n) != stored_files[-1].get(n)))
+        folder = self._staging_folder(registered) / registered.version
         missing = tuple(
             name
             for name, expected in registered.files.items()
-            if not (place / name).is_file() or digest(place / name) != expected
+            if not (folder / name).is_file() or digest(folder / name) != expected
         )
-        return ("resume" if place.is_dir() else "copy"), missing
+        return ("resume" if folder.is_dir() else "copy"), missing
 
     @staticmethod
-    def _same(registered: Registered, target: Registry | EmptyRegistry) -> Registered | None:
+    def _find_identical(registered: RegisteredVersion, target: Registry | EmptyRegistry) -> RegisteredVersion | None:
         return next(
             (
                 each
@@ -222,18 +234,18 @@ class RegistrySync:
             None,
         )
 
-    def _place(self, registered: Registered) -> Path:
-        checked_version(registered.version, registered.uri)
-        return self._staging / registered.content
+    def _staging_folder(self, registered: RegisteredVersion) -> Path:
+        validate_version(registered.version, registered.uri)
+        return self._staging / registered.content_digest
 
     @contextmanager
-    def _alone(self, registered: Registered) -> Iterator[Path]:
+    def _locked_staging(self, registered: RegisteredVersion) -> Iterator[Path]:
         """The staging folder of a version; a second sync of the same one waits for the first."""
-        place = self._place(registered)
+        folder = self._staging_folder(registered)
         self._staging.mkdir(parents=True, exist_ok=True)
-        with (self._staging / f".{place.name}.lock").open("a") as lock:
+        with (self._staging / f".{folder.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when the process ends, however it ends
-            yield place
+            yield folder
 
     def _open(self, registry: str | Registry, *, must_exist: bool = False) -> Registry:
         if not isinstance(registry, str):

@@ -20,20 +20,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from bridge_assets.errors import MissingExtraError, SheetError
-from bridge_assets.storage import replacing
+from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: "up to 10 million cells", support.google.com/drive/answer/37603.
-SHEET_CELLS = 10_000_000
+MAX_SHEET_CELLS = 10_000_000
 
 #: Rows sent in one request: the Sheets API counts requests (60 a minute) and recommends payloads of at most 2 MB.
 ROWS_PER_REQUEST = 5_000
 
 SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
 
-POSSIBLE = "a file ending in .csv or .parquet, https://docs.google.com/spreadsheets/d/<key>, or gsheet://<key>/<tab>"
+SUPPORTED_TARGETS = (
+    "a file ending in .csv or .parquet, https://docs.google.com/spreadsheets/d/<key>, or gsheet://<key>/<tab>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,26 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
     StorageError
         If the file cannot be written. A previous file is then untouched.
     """
-    target = _target(out_path)
+    target = _parse_target(out_path)
     if df.columns.empty:
         raise SheetError("the table has no columns, so there is nothing to write")
-    if twice := sorted({str(name) for name in df.columns[df.columns.duplicated()]}):
-        raise SheetError(f"columns that are there twice: {', '.join(twice)}. Looker needs one name for each column")
+    if duplicate_columns := sorted({str(name) for name in df.columns[df.columns.duplicated()]}):
+        raise SheetError(
+            f"columns that are there twice: {', '.join(duplicate_columns)}. Looker needs one name for each column"
+        )
     if isinstance(target, SheetTab):
-        if (cells := (len(df) + 1) * len(df.columns)) > SHEET_CELLS:
+        if (cells := (len(df) + 1) * len(df.columns)) > MAX_SHEET_CELLS:
             raise SheetError(
-                f"{cells:,} cells do not fit into a Google Sheet ({SHEET_CELLS:,} at most). What to do: write a "
+                f"{cells:,} cells do not fit into a Google Sheet ({MAX_SHEET_CELLS:,} at most). What to do: write a "
                 f".parquet file, or fewer rows"
             )
         write_worksheet(_open_worksheet(target), sheet_rows(df))
     elif target.suffix.lower() == ".parquet":
-        with replacing(target) as aside:
-            df.to_parquet(aside, index=False)
+        with atomic_write(target) as temp_path:
+            df.to_parquet(temp_path, index=False)
     else:
-        with replacing(target) as aside:
-            _as_cells(df).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
+        with atomic_write(target) as temp_path:
+            _to_cell_values(df).to_csv(temp_path, index=False, encoding="utf-8", lineterminator="\n")
     return str(out_path)
 
 
@@ -115,7 +119,7 @@ def sheet_rows(df: pd.DataFrame) -> list[list[Any]]:
     """
     header: list[Any] = [str(name) for name in df.columns]
     # astype(object) gives Python's own numbers instead of numpy's, which JSON does not know.
-    columns = [[_cell(value) for value in column.astype(object)] for _, column in _as_cells(df).items()]
+    columns = [[_cell(value) for value in column.astype(object)] for _, column in _to_cell_values(df).items()]
     return [header, *(list(row) for row in zip(*columns, strict=True))]
 
 
@@ -130,11 +134,11 @@ def write_worksheet(worksheet: Worksheet, rows: list[list[Any]]) -> None:
         worksheet.update(rows[start : start + ROWS_PER_REQUEST], f"A{start + 1}", value_input_option="RAW")
 
 
-def _target(out_path: str | Path) -> Path | SheetTab:
+def _parse_target(out_path: str | Path) -> Path | SheetTab:
     text = str(out_path)
     if "://" not in text:
         if Path(text).suffix.lower() not in (".csv", ".parquet"):
-            raise SheetError(f"{text!r}: cannot write this kind of file. Possible: {POSSIBLE}")
+            raise SheetError(f"{text!r}: cannot write this kind of file. Possible: {SUPPORTED_TARGETS}")
         return Path(text)
     address = urlsplit(text)
     if address.scheme == "gsheet" and (tab := unquote(address.path.strip("/"))) and address.netloc:
@@ -143,7 +147,7 @@ def _target(out_path: str | Path) -> Path | SheetTab:
     if address.scheme == "https" and address.netloc == "docs.google.com" and key:
         gid = re.search(r"gid=(\d+)", f"{address.query}&{address.fragment}")
         return SheetTab(key[1], gid=int(gid[1]) if gid else None)
-    raise SheetError(f"{text!r}: cannot write there. Possible: {POSSIBLE}")
+    raise SheetError(f"{text!r}: cannot write there. Possible: {SUPPORTED_TARGETS}")
 
 
 def _open_worksheet(target: SheetTab) -> Worksheet:
@@ -181,7 +185,7 @@ def _open_worksheet(target: SheetTab) -> Worksheet:
         ) from error
 
 
-def _as_cells(df: pd.DataFrame) -> pd.DataFrame:
+def _to_cell_values(df: pd.DataFrame) -> pd.DataFrame:
     from pandas.api.types import is_datetime64_any_dtype, is_object_dtype
 
     def as_text(column: pd.Series) -> pd.Series:
@@ -205,11 +209,11 @@ def _as_text(value: Any) -> Any:
     import numpy as np
 
     if isinstance(value, list | tuple | dict | np.ndarray):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return json.dumps(value, ensure_ascii=False, default=_json_default)
     return _iso(value)
 
 
-def _plain(value: Any) -> Any:
+def _json_default(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else _iso(value)  # numpy's arrays and numbers
 
 

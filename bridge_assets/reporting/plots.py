@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: The colours of the report's light page (templates/style.css).
-COLOURS = {"Poor": "#b3392f", "Fair": "#dfae3f", "Good": "#2a8576"}
-INK, LINE = "#14202b", "#dce3e9"
+CLASS_COLOURS = {"Poor": "#b3392f", "Fair": "#dfae3f", "Good": "#2a8576"}
+TEXT_COLOUR, GRID_COLOUR = "#14202b", "#dce3e9"
 
 
 def condition_trend_png(condition_by_year: pl.DataFrame) -> bytes:
@@ -32,24 +32,24 @@ def condition_trend_png(condition_by_year: pl.DataFrame) -> bytes:
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("Structures by condition class", loc="left", fontweight="bold", color=INK)
+    axes.set_title("Structures by condition class", loc="left", fontweight="bold", color=TEXT_COLOUR)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, 1)
-    axes.grid(axis="y", color=LINE, linewidth=0.8)
+    axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.8)
     axes.set_axisbelow(True)
     if condition_by_year.is_empty():
-        axes.text(0.5, 0.5, "no survey year yet", ha="center", transform=axes.transAxes, color=INK)
+        axes.text(0.5, 0.5, "no survey year yet", ha="center", transform=axes.transAxes, color=TEXT_COLOUR)
     else:
         total = condition_by_year.filter(pl.col("state_code") == "all").sort("survey_year")
         years = total["survey_year"].to_list()
-        below = [0.0] * len(years)
-        for name, colour in COLOURS.items():
+        bottoms = [0.0] * len(years)
+        for name, colour in CLASS_COLOURS.items():
             shares = total[f"share_{name.lower()}"].fill_null(0.0).to_list()
-            axes.bar(years, shares, bottom=below, color=colour, width=0.78, label=name)
-            below = [under + share for under, share in zip(below, shares, strict=True)]
+            axes.bar(years, shares, bottom=bottoms, color=colour, width=0.78, label=name)
+            bottoms = [under + share for under, share in zip(bottoms, shares, strict=True)]
         figure.legend(loc="outside lower center", ncols=3, frameon=False, reverse=True)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})

@@ -15,24 +15,24 @@ DASH = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
 
 
-def known(value: float | None) -> TypeGuard[float]:
+def has_value(value: float | None) -> TypeGuard[float]:
     """Whether there is a number to show."""
     return value is not None and not math.isnan(value)
 
 
 def count(value: float | None) -> str:
     """`12,345`; rounded, so that an expected number reads like a counted one."""
-    return f"{value:,.0f}" if known(value) else DASH
+    return f"{value:,.0f}" if has_value(value) else DASH
 
 
 def percent(value: float | None) -> str:
     """A share between 0 and 1 as `12.3 %`."""
-    return f"{value * 100:.1f}{_SPACE}%" if known(value) else DASH
+    return f"{value * 100:.1f}{_SPACE}%" if has_value(value) else DASH
 
 
 def share(value: float | None) -> str:
     """A share that may be very small: `12.3 %`, `0.04 %`, `< 0.01 %`, and `0` only where there is nothing at all."""
-    if not known(value) or value >= 0.001:
+    if not has_value(value) or value >= 0.001:
         return percent(value)
     if value == 0:
         return "0"
@@ -47,7 +47,7 @@ def points(change: float) -> str:
 
 def decimal(value: float | None) -> str:
     """Three decimals: a score or a distance."""
-    return f"{value:.3f}" if known(value) else DASH
+    return f"{value:.3f}" if has_value(value) else DASH
 
 
 def month(value: dt.date | None) -> str:
@@ -65,11 +65,11 @@ def plural(number: float, one: str, many: str) -> str:
     return f"{count(number)} {one if round(number) == 1 else many}"
 
 
-def years(said: str | None) -> str:
+def years(text: str | None) -> str:
     """Years until Poor as `lifetimes.in_words` says them: `12.3`, `Poor now` for `Poor`, `over 60` for `> 60`."""
-    if said is None:
+    if text is None:
         return DASH
-    return f"Poor{_SPACE}now" if said == "Poor" else said.replace("> ", f"over{_SPACE}")
+    return f"Poor{_SPACE}now" if text == "Poor" else text.replace("> ", f"over{_SPACE}")
 
 
 FILTERS = {each.__name__: each for each in (count, percent, share, points, decimal, month, state, plural, years)}

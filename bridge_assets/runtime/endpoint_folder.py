@@ -19,14 +19,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge_assets.errors import DeploymentError, in_one_line
-from bridge_assets.runtime.file_lock import held
-from bridge_assets.runtime.package import flush
+from bridge_assets.errors import DeploymentError, error_summary
+from bridge_assets.runtime.file_lock import exclusive_lock
+from bridge_assets.runtime.package import fsync
 from bridge_assets.storage import write_json
 
 CURRENT, VERSIONS, HISTORY, LOCK = "current", "versions", "history.json", ".lock"
 
-_HISTORY_KEPT = 50
+_HISTORY_LIMIT = 50
 
 
 def version_of(name: str) -> str:
@@ -36,7 +36,7 @@ def version_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class EndpointFolder:
-    """Packages by name. Whoever changes something holds `alone`."""
+    """Packages by name. Whoever changes something holds `exclusive_lock`."""
 
     root: Path
 
@@ -59,7 +59,7 @@ class EndpointFolder:
             return None
         except OSError as error:
             raise DeploymentError(
-                "this is no link of an endpoint", where=link, why=in_one_line(error), do=do
+                "this is no link of an endpoint", where=link, why=error_summary(error), do=do
             ) from error
         if target.parent != Path(VERSIONS):
             why = f"It points to {target}, not into {VERSIONS}"
@@ -68,17 +68,17 @@ class EndpointFolder:
 
     def previous(self) -> str | None:
         """The package that answered before the current one."""
-        current, there = self.current(), self.on_disk()
-        return next((name for name in reversed(self.trail()) if name != current and name in there), None)
+        current, existing = self.current(), self.on_disk()
+        return next((name for name in reversed(self.active_history()) if name != current and name in existing), None)
 
     def on_disk(self) -> set[str]:
         return {path.name for path in (self.root / VERSIONS).glob("*") if path.is_dir()}
 
-    def newest_first(self) -> list[str]:
+    def packages_newest_first(self) -> list[str]:
         """Packages on the disk: what answers, what answered before, what was rolled back, what never got to answer."""
-        there = self.on_disk()
-        order = [*reversed(self.trail()), *reversed(self.history()), *sorted(there)]
-        return [name for name in dict.fromkeys(order) if name in there]
+        existing = self.on_disk()
+        order = [*reversed(self.active_history()), *reversed(self.history()), *sorted(existing)]
+        return [name for name in dict.fromkeys(order) if name in existing]
 
     def history(self) -> list[str]:
         path = self.root / HISTORY
@@ -92,12 +92,12 @@ class EndpointFolder:
             raise DeploymentError(
                 "the history of deployments cannot be read",
                 where=path,
-                why=in_one_line(error),
+                why=error_summary(error),
                 do="remove the file: the current version goes on answering, only what was before it is forgotten",
             ) from error
         return history
 
-    def trail(self) -> list[str]:
+    def active_history(self) -> list[str]:
         """What answered up to now, in order, the current package last."""
         # The history is written before the link is swapped. So what stands after the last mention of the current one
         # has not happened (a kill in between) or was rolled back: either way it is not before the current one.
@@ -108,51 +108,51 @@ class EndpointFolder:
             return [current]
         return history[: len(history) - history[::-1].index(current)]
 
-    def add(self, aside: Path, name: str) -> None:
+    def install(self, temporary: Path, name: str) -> None:
         """Put a finished package in its place."""
-        place = self.package(name)
-        if place.is_dir():
+        folder = self.package(name)
+        if folder.is_dir():
             # A damaged copy, perhaps the one that answers: mended file by file, so that `current` never hangs.
-            for path in sorted(aside.iterdir()):
-                path.replace(place / path.name)
-            flush(place)
+            for path in sorted(temporary.iterdir()):
+                path.replace(folder / path.name)
+            fsync(folder)
         else:
-            place.parent.mkdir(exist_ok=True)
-            aside.rename(place)
-            flush(place.parent)
+            folder.parent.mkdir(exist_ok=True)
+            temporary.rename(folder)
+            fsync(folder.parent)
 
     def promote(self, name: str) -> None:
         """Let a package answer from now on."""
-        write_json([*self.trail(), name][-_HISTORY_KEPT:], self.root / HISTORY)
-        self._point_to(name)
+        write_json([*self.active_history(), name][-_HISTORY_LIMIT:], self.root / HISTORY)
+        self._switch_link(name)
 
-    def go_back(self, name: str) -> None:
+    def rollback(self, name: str) -> None:
         """Let a package answer again; what was before it then is before it now."""
         if name in self.history():
-            self._point_to(name)
+            self._switch_link(name)
         else:
             self.promote(name)
 
-    def _point_to(self, name: str) -> None:
-        aside = self.aside(CURRENT)
-        aside.symlink_to(Path(VERSIONS) / name)
-        aside.replace(self.root / CURRENT)
-        flush(self.root)
+    def _switch_link(self, name: str) -> None:
+        temporary = self.temporary_path(CURRENT)
+        temporary.symlink_to(Path(VERSIONS) / name)
+        temporary.replace(self.root / CURRENT)
+        fsync(self.root)
 
-    def retire(self, keep: int) -> list[str]:
+    def prune(self, keep: int) -> list[str]:
         """Remove packages beyond the newest; name what was removed."""
-        retired = self.newest_first()[keep:]
+        retired = self.packages_newest_first()[keep:]
         for name in retired:
-            aside = self.aside(name)
-            self.package(name).rename(aside)  # a package is there or gone, never half
-            shutil.rmtree(aside, ignore_errors=True)
+            temporary = self.temporary_path(name)
+            self.package(name).rename(temporary)  # a package is there or gone, never half
+            shutil.rmtree(temporary, ignore_errors=True)
         return retired
 
-    def aside(self, name: str) -> Path:
+    def temporary_path(self, name: str) -> Path:
         """A place to make something that nobody looks at."""
         return self.root / f".{name}.{secrets.token_hex(4)}.tmp"
 
-    def sweep(self) -> list[str]:
+    def remove_leftovers(self) -> list[str]:
         """Remove what killed runs left; name what was removed."""
         leftovers = sorted(self.root.glob(".*.tmp"))
         for path in leftovers:
@@ -163,14 +163,14 @@ class EndpointFolder:
         return [path.name for path in leftovers]
 
     @contextmanager
-    def alone(self, doing: str, wait: float) -> Iterator[None]:
+    def exclusive_lock(self, action: str, timeout: float) -> Iterator[None]:
         """Hold the folder for writing.
 
         Parameters
         ----------
-        doing : str
+        action : str
             What for, for the message.
-        wait : float
+        timeout : float
             Seconds to wait for another writer.
 
         Raises
@@ -180,11 +180,11 @@ class EndpointFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with held(self.root / LOCK, doing, self.root, wait):
+            with exclusive_lock(self.root / LOCK, action, self.root, timeout):
                 yield
         except OSError as error:
             raise DeploymentError(
-                f"{doing} failed",
+                f"{action} failed",
                 where=self.root,
                 why=f"{error}. What answered before goes on answering",
                 do="free some space or correct the permissions, then run again",

@@ -15,16 +15,16 @@ _POLL_SECONDS = 0.05
 
 
 @contextmanager
-def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[None]:
+def exclusive_lock(path: Path, action: str, where: Path | str, timeout: float) -> Iterator[None]:
     """Hold a lock file.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made where it is not there.
-    doing, where : str
+    action, where : str
         For the message.
-    wait : float
+    timeout : float
         Seconds to wait for another writer.
 
     Raises
@@ -34,19 +34,19 @@ def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[Non
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as lock:
-        until = time.monotonic() + wait
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= until:
+                if time.monotonic() >= deadline:
                     lock.seek(0)
                     holder = lock.read().strip() or "unknown"
                     raise DeploymentError(
-                        f"{doing} was refused",
+                        f"{action} was refused",
                         where=where,
-                        why=f"Another deployment (process {holder}) has not ended in {wait:g} s",
+                        why=f"Another deployment (process {holder}) has not ended in {timeout:g} s",
                         do="wait for it to end, then run again",
                     ) from None
             time.sleep(_POLL_SECONDS)
@@ -56,7 +56,7 @@ def held(path: Path, doing: str, where: Path | str, wait: float) -> Iterator[Non
         yield
 
 
-def refuse_company(under_way: Sequence[str], doing: str, where: str) -> None:
+def fail_if_in_progress(operations: Sequence[str], action: str, where: str) -> None:
     """Refuse to go on beside what the provider says is under way: another machine's deployment, or a killed one's rest.
 
     Raises
@@ -64,10 +64,10 @@ def refuse_company(under_way: Sequence[str], doing: str, where: str) -> None:
     DeploymentError
         If anything is.
     """
-    if under_way:
+    if operations:
         raise DeploymentError(
-            f"{doing} was refused",
+            f"{action} was refused",
             where=where,
-            why=f"Another deployment is under way: {', '.join(under_way)}",
+            why=f"Another deployment is under way: {', '.join(operations)}",
             do="wait for it to end, then run again",
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import FeatureError, PredictorError
-from bridge_assets.models.dataset.matrix import fall_column, feature_matrix
+from bridge_assets.models.dataset.matrix import fall_probability_column, feature_matrix
 from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge_assets.models.tasks.base import Task
 
 #: Rows that ONNX Runtime is asked for at once: what it needs for them grows with rows times trees, and it keeps it.
-_BLOCK = 1000
+_BATCH_ROWS = 1000
 
 
 class OnnxPredictor:
@@ -72,7 +72,7 @@ class OnnxPredictor:
         self.features: tuple[str, ...] = tuple(json.loads(self.metadata["features"]))
         self.classes: tuple[Any, ...] = tuple(json.loads(self.metadata["classes"]))
 
-    def answers(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """The probability of a fall, or the expected change in points, as the task is.
 
         Parameters
@@ -98,18 +98,18 @@ class OnnxPredictor:
         name = self._session.get_inputs()[0].name
         output = "probabilities" if self.task is CLASSIFICATION else "prediction"
         blocks = [
-            np.asarray(self._session.run([output], {name: matrix[start : start + _BLOCK]})[0])
-            for start in range(0, len(matrix), _BLOCK)
+            np.asarray(self._session.run([output], {name: matrix[start : start + _BATCH_ROWS]})[0])
+            for start in range(0, len(matrix), _BATCH_ROWS)
         ]
-        said = np.concatenate(blocks)
-        return fall_column(said, self.classes) if self.task is CLASSIFICATION else said[:, 0]
+        outputs = np.concatenate(blocks)
+        return fall_probability_column(outputs, self.classes) if self.task is CLASSIFICATION else outputs[:, 0]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of a fall, for whoever can do with nothing else: raises PredictorError for a regression."""
-        self.refuse_regression()
-        return self.answers(X)
+        self.require_classification()
+        return self.predict(X)
 
-    def refuse_regression(self) -> None:
+    def require_classification(self) -> None:
         """Raises PredictorError where there is no probability to be had."""
         if self.task is not CLASSIFICATION:
             raise PredictorError(

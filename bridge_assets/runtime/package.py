@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.errors import CanaryMismatch, DeploymentError, ModelVersionError, in_one_line
-from bridge_assets.registry.model_version import MANIFEST, Candidate
-from bridge_assets.runtime.probe import CanaryReport, Probe, compare
-from bridge_assets.storage import digest, digest_of, write_json
+from bridge_assets.errors import CanaryMismatch, DeploymentError, ModelVersionError, error_summary
+from bridge_assets.registry.model_version import MANIFEST, ModelVersion
+from bridge_assets.runtime.probe import CanaryReport, Probe, compare_answers
+from bridge_assets.storage import digest, json_digest, write_json
 
 if TYPE_CHECKING:
     from bridge_assets.data.features.normalization import Normalization
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from bridge_assets.runtime.served_model import ServedModel
 
 MODEL, FOREST, NORMALIZATION, PROBE = "model.onnx", "forest.safetensors", "normalization.json", "probe.json"
-SERVED = (MODEL, FOREST, NORMALIZATION, PROBE)
+PACKAGE_FILES = (MODEL, FOREST, NORMALIZATION, PROBE)
 
-_AGAIN = "deploy the version again: its model folder holds the original"
+_REDEPLOY_HINT = "deploy the version again: its model folder holds the original"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Package:
             return {**manifest, "served": dict(manifest["served"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DeploymentError(
-                "the manifest of what is served cannot be read", where=path, why=in_one_line(error), do=_AGAIN
+                "the manifest of what is served cannot be read", where=path, why=error_summary(error), do=_REDEPLOY_HINT
             ) from error
 
     def file(self, name: str) -> Path:
@@ -66,17 +66,19 @@ class Package:
         try:
             found = digest(path)
         except OSError as error:
-            raise DeploymentError(f"{name} cannot be read", where=path, why=in_one_line(error), do=_AGAIN) from error
+            raise DeploymentError(
+                f"{name} cannot be read", where=path, why=error_summary(error), do=_REDEPLOY_HINT
+            ) from error
         if found != expected:
             why = f"Its SHA-256 is {found[:12]}, the manifest says {str(expected)[:12]}"
-            raise DeploymentError(f"{name} is not what was deployed", where=path, why=why, do=_AGAIN)
+            raise DeploymentError(f"{name} is not what was deployed", where=path, why=why, do=_REDEPLOY_HINT)
         return path
 
-    def holds(self, content: str) -> bool:
+    def matches_content(self, content: str) -> bool:
         """Whether this is, to the last bit, the package of that content."""
         try:
             served = self.manifest["served"]
-            return content_name(served) == content and all(self.file(name) for name in served)
+            return content_digest(served) == content and all(self.file(name) for name in served)
         except DeploymentError:
             return False
 
@@ -89,7 +91,7 @@ class Package:
             return OnnxPredictor(path)
         except PredictorError as error:
             raise DeploymentError(
-                "the model cannot be loaded", where=path, why=in_one_line(error), do="materialise onnx_model again"
+                "the model cannot be loaded", where=path, why=error_summary(error), do="materialise onnx_model again"
             ) from error
 
     def forest(self, predictor: OnnxPredictor) -> Float16Forest | None:
@@ -106,15 +108,15 @@ class Package:
         if FOREST not in self.manifest["served"]:
             return None
         path = self.file(FOREST)
-        again = "materialise quantized_model and onnx_model again"
+        rebuild_hint = "materialise quantized_model and onnx_model again"
         try:
             forest = Float16Forest.load(path)
         except ForestFileError as error:
-            why = in_one_line(error)
-            raise DeploymentError("the forest cannot be loaded", where=path, why=why, do=again) from error
-        if forest.checksum != (of_graph := predictor.metadata.get("forest_sha256")):
-            why = f"Its checksum is {forest.checksum[:12]}, {MODEL} was exported from {str(of_graph)[:12]}"
-            raise DeploymentError(f"{FOREST} and {MODEL} are not of one model", where=path, why=why, do=again)
+            why = error_summary(error)
+            raise DeploymentError("the forest cannot be loaded", where=path, why=why, do=rebuild_hint) from error
+        if forest.checksum != (expected_checksum := predictor.metadata.get("forest_sha256")):
+            why = f"Its checksum is {forest.checksum[:12]}, {MODEL} was exported from {str(expected_checksum)[:12]}"
+            raise DeploymentError(f"{FOREST} and {MODEL} are not of one model", where=path, why=why, do=rebuild_hint)
         return forest
 
     def normalization(self) -> Normalization:
@@ -127,15 +129,15 @@ class Package:
             raise DeploymentError(
                 "the normalization cannot be read",
                 where=path,
-                why=in_one_line(error),
+                why=error_summary(error),
                 do="materialise bridge_model again",
             ) from error
 
     def canary(self) -> CanaryReport:
-        """Load the model from this folder and compare its answers with the probe's: `check`."""
-        return self.check(self.served())
+        """Load the model from this folder and compare its answers with the probe's: `check_probe`."""
+        return self.check_probe(self.load_model())
 
-    def check(self, served: ServedModel) -> CanaryReport:
+    def check_probe(self, served: ServedModel) -> CanaryReport:
         """Compare the answers of this package's model, once it is loaded, with the probe's.
 
         Raises
@@ -156,9 +158,9 @@ class Package:
                     why=f"Features of only one of them: {others}" if others else "Their features are in another order",
                     do="materialise bridge_model and what follows it again",
                 )
-        return compare(served.answers(probe.table()).to_numpy(), probe, self.folder)
+        return compare_answers(served.predict(probe.table()).to_numpy(), probe, self.folder)
 
-    def served(self) -> ServedModel:
+    def load_model(self) -> ServedModel:
         """The version as scoring uses it: predictor, forest and scale from one folder.
 
         Raises
@@ -166,7 +168,7 @@ class Package:
         DeploymentError
             If a file is damaged, or the manifest does not say what the version was trained on.
         """
-        from bridge_assets.models.tasks.tasks import recorded
+        from bridge_assets.models.tasks.tasks import task_from_provenance
         from bridge_assets.runtime.served_model import ServedModel
 
         manifest = self.manifest
@@ -178,10 +180,12 @@ class Package:
             raise DeploymentError(
                 "the manifest does not say what the version was trained on",
                 where=self.folder / MANIFEST,
-                why=in_one_line(error),
+                why=error_summary(error),
                 do="materialise training_set and bridge_model again",
             ) from error
-        target = recorded(made_from).named(made_from.get("target", "fall"), made_from.get("component", "condition"))
+        target = task_from_provenance(made_from).target_name(
+            made_from.get("target", "fall"), made_from.get("component", "condition")
+        )
         predictor = self.predictor()
         return ServedModel(
             version,
@@ -194,7 +198,7 @@ class Package:
         )
 
 
-def served_digests(candidate: Candidate) -> dict[str, str]:
+def served_digests(model_version: ModelVersion) -> dict[str, str]:
     """Digests of the files that an endpoint of this version would be given. Writes nothing.
 
     Raises
@@ -203,36 +207,36 @@ def served_digests(candidate: Candidate) -> dict[str, str]:
         If the ONNX artifact is not what its manifest says, or a file is missing.
     """
     try:
-        candidate.verify("quantized_model")
-        candidate.verify("onnx_model")
-        return {name: digest(candidate.file(name)) for name in SERVED}
+        model_version.verify_stage("quantized_model")
+        model_version.verify_stage("onnx_model")
+        return {name: digest(model_version.file(name)) for name in PACKAGE_FILES}
     except ModelVersionError as error:
         raise DeploymentError(
-            f"model version {candidate.version} cannot be deployed",
-            where=candidate.folder,
+            f"model version {model_version.version} cannot be deployed",
+            where=model_version.folder,
             why=str(error).partition(" What to do: ")[0].removesuffix("."),
             do=str(error).partition(" What to do: ")[2] or "materialise onnx_model again",
         ) from error
     except OSError as error:
         raise DeploymentError(
-            f"model version {candidate.version} is not complete",
-            where=candidate.folder,
-            why=in_one_line(error),
+            f"model version {model_version.version} is not complete",
+            where=model_version.folder,
+            why=error_summary(error),
             do="materialise bridge_model and what follows it again",
         ) from error
 
 
-def content_name(served: Mapping[str, str]) -> str:
+def content_digest(served: Mapping[str, str]) -> str:
     """A name for the content of a package: 12 hex digits of its digests."""
-    return digest_of(dict(served))[:12]
+    return json_digest(dict(served))[:12]
 
 
-def pack(candidate: Candidate, served: Mapping[str, str], folder: Path) -> Package:
+def pack(model_version: ModelVersion, served: Mapping[str, str], folder: Path) -> Package:
     """Copy a version into a new folder, flushed to the disk.
 
     Parameters
     ----------
-    candidate : Candidate
+    model_version : ModelVersion
     served : mapping
         What `served_digests` said: the copies must be of exactly these.
     folder : Path
@@ -247,17 +251,17 @@ def pack(candidate: Candidate, served: Mapping[str, str], folder: Path) -> Packa
     """
     folder.mkdir()
     for name in served:
-        shutil.copyfile(candidate.file(name), folder / name)
-        flush(folder / name)
-    write_json({**candidate.manifest, "served": dict(served)}, folder / MANIFEST)
-    flush(folder)
+        shutil.copyfile(model_version.file(name), folder / name)
+        fsync(folder / name)
+    write_json({**model_version.manifest, "served": dict(served)}, folder / MANIFEST)
+    fsync(folder)
     package = Package(folder)
     for name in served:
         package.file(name)
     return package
 
 
-def flush(path: Path) -> None:
+def fsync(path: Path) -> None:
     """See to it that a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

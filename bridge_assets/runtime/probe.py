@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bridge_assets.errors import CanaryMismatch, DeploymentError, in_one_line
+from bridge_assets.errors import CanaryMismatch, DeploymentError, error_summary
 from bridge_assets.storage import write_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CANARY_TOLERANCE = 1e-6
 
 #: Every so many rows of a probe, each feature in turn is left out: an endpoint must fill it as training did.
-_MISSING_EVERY = 8
+_MISSING_VALUE_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Probe:
 
         return pl.DataFrame(list(self.rows), schema=dict.fromkeys(self.features, pl.Float32), orient="row")
 
-    def instances(self) -> list[dict[str, float | None]]:
+    def request_rows(self) -> list[dict[str, float | None]]:
         """The rows as requests carry them: feature -> value."""
         return [dict(zip(self.features, row, strict=True)) for row in self.rows]
 
@@ -107,18 +107,18 @@ class Probe:
             return cls(tuple(values["features"]), tuple(tuple(row) for row in values["rows"]), tuple(values["answers"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DeploymentError(
-                "the probe cannot be read", where=path, why=in_one_line(error), do="materialise onnx_model again"
+                "the probe cannot be read", where=path, why=error_summary(error), do="materialise onnx_model again"
             ) from error
 
 
 def write_probe(
-    answers_to: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
+    predict: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
 ) -> Path:
     """Ask the artifact itself about some rows and keep what it says as the probe.
 
     Parameters
     ----------
-    answers_to : callable
+    predict : callable
         Of the artifact as exported: rows of shape (n, f) on the model's scale -> answers of shape (n,).
     normalization : Normalization
         Of the same model version.
@@ -135,18 +135,18 @@ def write_probe(
     """
     import numpy as np
 
-    natural: list[list[float | None]] = normalization.undo(rows).tolist()
-    for number, row in enumerate(natural[::_MISSING_EVERY]):
+    unscaled_rows: list[list[float | None]] = normalization.inverse_transform(rows).tolist()
+    for number, row in enumerate(unscaled_rows[::_MISSING_VALUE_STEP]):
         row[number % len(row)] = None
-    frozen = tuple(map(tuple, natural))
+    frozen = tuple(map(tuple, unscaled_rows))
     features = tuple(normalization.features)
-    asked = Probe(features, frozen, (0.0,) * len(frozen)).table()
-    answers = answers_to(normalization.apply(asked).select(features).to_numpy())
+    probe_rows = Probe(features, frozen, (0.0,) * len(frozen)).table()
+    answers = predict(normalization.transform(probe_rows).select(features).to_numpy())
     # float() of a float32 is exact, and JSON keeps a float to the last bit.
     return Probe(features, frozen, tuple(np.asarray(answers).tolist())).save(path)
 
 
-def compare(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | str) -> CanaryReport:
+def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | str) -> CanaryReport:
     """Compare what came back with what must come back.
 
     Parameters

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 #: Rows from which on the forest's compiled loops are used: for fewer, loading them takes longer than the graph does.
-_WORTH_COMPILING = 10_000
+_COMPILED_MIN_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ServedModel:
     normalization : Normalization
     predictor : OnnxPredictor
     target : str
-        What is foreseen: `Task.named`.
+        What is foreseen: `Task.target_name`.
     forest : Float16Forest, optional
         What the predictor's graph was exported from. It decides alike, and is asked for many rows.
     """
@@ -49,18 +49,18 @@ class ServedModel:
     def task(self) -> Task:
         return self.predictor.task
 
-    def answers(self, features: pl.DataFrame) -> pl.Series:
+    def predict(self, features: pl.DataFrame) -> pl.Series:
         """What it says of features in natural units, as Float32: `fall_probability`, or `expected_change` in points."""
         import polars as pl
 
-        scaled = self.normalization.apply(features).select(self.normalization.features).to_numpy()
-        if self.forest is not None and len(scaled) >= _WORTH_COMPILING:
-            said = self.task.ask(self.forest, scaled)
+        scaled = self.normalization.transform(features).select(self.normalization.features).to_numpy()
+        if self.forest is not None and len(scaled) >= _COMPILED_MIN_ROWS:
+            predictions = self.task.predict(self.forest, scaled)
         else:
-            said = self.predictor.answers(scaled)
-        return pl.Series(self.task.answer, said, dtype=pl.Float32)
+            predictions = self.predictor.predict(scaled)
+        return pl.Series(self.task.prediction_column, predictions, dtype=pl.Float32)
 
     def fall_probability(self, features: pl.DataFrame) -> pl.Series:
         """The same, for whoever can do with a probability alone: raises PredictorError for a regression."""
-        self.predictor.refuse_regression()
-        return self.answers(features)
+        self.predictor.require_classification()
+        return self.predict(features)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge_assets.errors import SourceError
-from bridge_assets.models.tasks.tasks import CLASSIFICATION, task_of
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, task_of_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge_assets.runtime.served_model import ServedModel
     from bridge_assets.settings import LookFirstSettings
 
-NAME = "bridge_predictions"
+TABLE_NAME = "bridge_predictions"
 
 
 def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
@@ -39,7 +39,7 @@ def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
     )
 
 
-def score_year(
+def score_survey_year(
     lake: Lake,
     survey_year: int,
     model: ServedModel,
@@ -65,7 +65,7 @@ def score_year(
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
         highest probability; equal ones in the order of their keys), look_first_rank (Int32, in its state, 1 = highest
         product of probability and `look_first_weight`; equal ones by probability, then key), target (what the
-        probability is of), reasons (`contributions.reasons_type`; null for all but the first of each state in the last
+        probability is of), reasons (`shap_values.reasons_dtype`; null for all but the first of each state in the last
         survey years), years_until_poor, years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon),
         years_until_poor_horizon (Int16, null where no years were worked out), model_version, features_digest; sorted by
         structure key. A regression has expected_change (Float32, points) before the ranks, in which the lowest comes
@@ -79,29 +79,31 @@ def score_year(
     import polars as pl
 
     from bridge_assets.scoring.shap_values import Explainer
-    from bridge_assets.scoring.years_until_poor import COLUMNS, years_beside
+    from bridge_assets.scoring.years_until_poor import YEARS_COLUMNS, load_years_until_poor
     from bridge_assets.settings import LookFirstSettings
 
     look_first = look_first or LookFirstSettings()
-    made_by = lake.note("bridge_features", survey_year)["features_digest"]
-    if made_by != model.features_digest:
+    definitions_digest = lake.provenance("bridge_features", survey_year)["features_digest"]
+    if definitions_digest != model.features_digest:
         raise SourceError(
             f"model {model.version} cannot score the features of {survey_year}",
-            where=lake.year("bridge_features", survey_year),
-            why=f"It was trained on feature definitions {model.features_digest}, these were made by {made_by}",
+            where=lake.year_path("bridge_features", survey_year),
+            why=f"It was trained on feature definitions {model.features_digest}, these were made by {definitions_digest}",
             do="materialise bridge_features again, or train and deploy a model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)
-    ranked = _ranked(features.with_columns(model.answers(features)), model.task, look_first)
+    ranked = _with_ranks(features.with_columns(model.predict(features)), model.task, look_first)
     explainer = Explainer(model.forest, "the forest is not served beside its graph")
-    if survey_year not in lake.years("bridge_features")[-look_first.explained_years :]:
+    if survey_year not in lake.available_years("bridge_features")[-look_first.explained_years :]:
         explainer = Explainer(None, f"{survey_year} is none of the last years (look_first.explained_years)")
     reasons, explained = explainer.explain(
         ranked, model.normalization, pl.col("look_first_rank") <= look_first.explained_per_state
     )
     # Every table of scores has the column: who reads several years, or sums up falls, finds nothing to add.
-    no_probability = [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.answer)]
-    years, until_poor = years_beside(lake, survey_year, features)
+    null_probability = (
+        [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.prediction_column)]
+    )
+    years, until_poor = load_years_until_poor(lake, survey_year, features)
     scores = (
         ranked.join(reasons, on="structure_key", how="left")
         .join(years, on="structure_key", how="left")
@@ -110,35 +112,37 @@ def score_year(
             "survey_year",
             "inspection_date",
             pl.col("condition").cast(pl.Int8),
-            model.task.answer,
+            model.task.prediction_column,
             "rank_in_state",
             "look_first_rank",
-            *no_probability,
+            *null_probability,
             pl.lit(model.target).alias("target"),
             "reasons",
-            *COLUMNS,
+            *YEARS_COLUMNS,
             pl.lit(model.version).alias("model_version"),
             pl.lit(model.features_digest).alias("features_digest"),
         )
         .sort("structure_key")
     )
     made_from = {
-        "digest": lake.write(scores, NAME, survey_year),
+        "digest": lake.write(scores, TABLE_NAME, survey_year),
         "bridge_features": lake.digest("bridge_features", survey_year),
         "features_digest": model.features_digest,
         "model_version": model.version,
         "rows": scores.height,
     }
-    lake.write_note(NAME, survey_year, {**made_from, "explained": explained, "years_until_poor": until_poor})
+    lake.write_provenance(
+        TABLE_NAME, survey_year, {**made_from, "explained": explained, "years_until_poor": until_poor}
+    )
     return scores
 
 
-def _ranked(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings) -> pl.DataFrame:
+def _with_ranks(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings) -> pl.DataFrame:
     """The same rows with `rank_in_state` and `look_first_rank`."""
     import polars as pl
 
     state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
-    severity = task.severity(pl.col(task.answer))
+    severity = task.severity(pl.col(task.prediction_column))
     return (
         scored.sort(state, -severity * look_first_weight(look_first), -severity, "structure_key")
         .with_columns(rank.alias("look_first_rank"))
@@ -155,13 +159,13 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
     problems = []
     if missing := features.join(scores, on="structure_key", how="anti").height:
         problems.append(f"{missing} bridges without a score")
-    if twice := scores.height - scores["structure_key"].n_unique():
-        problems.append(f"{twice} bridges stand there twice")
-    task = task_of(scores)
-    least, most = task.bounds
-    inside = pl.col(task.answer).is_between(least, most)
-    if odd := scores.filter(~inside.fill_null(False)).height:
-        problems.append(f"{odd} scores outside {least:g} to {most:g}")
+    if duplicates := scores.height - scores["structure_key"].n_unique():
+        problems.append(f"{duplicates} bridges stand there twice")
+    task = task_of_table(scores)
+    least, most = task.prediction_bounds
+    inside = pl.col(task.prediction_column).is_between(least, most)
+    if out_of_bounds := scores.filter(~inside.fill_null(False)).height:
+        problems.append(f"{out_of_bounds} scores outside {least:g} to {most:g}")
     counted = pl.int_range(1, pl.len() + 1).over(state)
     problems += [
         f"{rank} does not count the bridges of a state from 1"
@@ -169,7 +173,9 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
         if scores.filter(pl.col(rank).sort().over(state) != counted).height
     ]
     explained = pl.col("reasons").is_not_null()
-    told = scores.filter(explained).group_by(state).agg(pl.len().alias("told"), pl.col("look_first_rank").max())
-    if passed_over := told.filter(pl.col("told") != pl.col("look_first_rank")).height:
-        problems.append(f"in {passed_over} states others have reasons than the first")
+    explained_counts = (
+        scores.filter(explained).group_by(state).agg(pl.len().alias("told"), pl.col("look_first_rank").max())
+    )
+    if n_states := explained_counts.filter(pl.col("told") != pl.col("look_first_rank")).height:
+        problems.append(f"in {n_states} states others have reasons than the first")
     return problems

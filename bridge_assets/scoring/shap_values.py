@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from bridge_assets.data.features.normalization import Normalization
 
 #: Reasons that a prediction carries: the largest by size.
-REASONS = 5
+MAX_REASONS = 5
 
 #: Most that base and contributions may be off the probability that is served, as for ONNX (`gate.onnx_difference`).
 TOLERANCE = 1e-5
 
 #: Bridges added to every leaf: a leaf that no bridge of the year reaches would have to be divided by nothing.
-_TRACE = 1e-6
+_MIN_LEAF_WEIGHT = 1e-6
 
 #: Rows counted together: 16 million leaves reached with 1,000 trees.
-_BLOCK = 16_384
+_CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
-class Contributions:
+class ShapValues:
     """What the features add to some rows' answers.
 
     Attributes
@@ -54,7 +54,7 @@ class Contributions:
     values: np.ndarray
 
     @property
-    def answers(self) -> np.ndarray:
+    def predictions(self) -> np.ndarray:
         """What the forest says of the rows; shape (n,)."""
         return self.base + self.values.sum(axis=1)
 
@@ -66,15 +66,15 @@ class Explainer:
     Attributes
     ----------
     forest : Float16Forest or None
-    why_not : str
+    skipped_reason : str
         Empty where there is a forest.
     """
 
     forest: Float16Forest | None
-    why_not: str = ""
+    skipped_reason: str = ""
 
     def explain(
-        self, scored: pl.DataFrame, normalization: Normalization, first: pl.Expr
+        self, scored: pl.DataFrame, normalization: Normalization, selection: pl.Expr
     ) -> tuple[pl.DataFrame, dict[str, Any]]:
         """Reasons for some of the bridges of a survey year.
 
@@ -82,47 +82,51 @@ class Explainer:
         ----------
         scored : pl.DataFrame
             All bridges of the year: features in natural units, `structure_key`, and the answers
-            (`Task.answer`).
+            (`Task.prediction_column`).
         normalization : Normalization
             The model's scale.
-        first : pl.Expr
+        selection : pl.Expr
             Which of them get reasons.
 
         Returns
         -------
         reasons : pl.DataFrame
-            structure_key, reasons (`reasons_type`); no rows where there is no forest, or one that is not what is
+            structure_key, reasons (`reasons_dtype`); no rows where there is no forest, or one that is not what is
             served.
         note : dict
-            `explained` (rows), `base_value` and `forest` (checksum), or `why_not`.
+            `explained` (rows), `base_value` and `forest` (checksum), or `skipped_reason`.
         """
         import numpy as np
         import polars as pl
 
-        nothing = pl.DataFrame(schema={"structure_key": pl.String, "reasons": reasons_type()})
+        empty = pl.DataFrame(schema={"structure_key": pl.String, "reasons": reasons_dtype()})
         if self.forest is None:
-            return nothing, {"explained": 0, "why_not": self.why_not}
-        rows = scored.filter(first)
-        found = contributions(self.forest, normalization.apply(rows), normalization.apply(scored))
-        off = np.abs(found.answers - rows[task_of(rows).answer].to_numpy()).max(initial=0)
-        if off > TOLERANCE:
-            return nothing, {
+            return empty, {"explained": 0, "why_not": self.skipped_reason}
+        rows = scored.filter(selection)
+        found = shap_values(self.forest, normalization.transform(rows), normalization.transform(scored))
+        max_difference = np.abs(found.predictions - rows[task_of_table(rows).prediction_column].to_numpy()).max(
+            initial=0
+        )
+        if max_difference > TOLERANCE:
+            return empty, {
                 "explained": 0,
                 "why_not": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers are "
-                f"{off:.6f} off",
+                f"{max_difference:.6f} off",
             }
-        told = pl.DataFrame({"structure_key": rows["structure_key"], "reasons": _reasons(rows, found, self.forest)})
-        return told, {"explained": rows.height, "base_value": found.base, "forest": self.forest.checksum}
+        explained = pl.DataFrame(
+            {"structure_key": rows["structure_key"], "reasons": _top_reasons(rows, found, self.forest)}
+        )
+        return explained, {"explained": rows.height, "base_value": found.base, "forest": self.forest.checksum}
 
 
-def reasons_type() -> pl.DataType:
+def reasons_dtype() -> pl.DataType:
     """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 points), largest first."""
     import polars as pl
 
     return pl.List(pl.Struct({"feature": pl.String, "value": pl.Float32, "contribution": pl.Float32}))
 
 
-def contributions(forest: Float16Forest, rows: Any, among: Any) -> Contributions:
+def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues:
     """Shapley values of the forest's answer: the probability of a fall, or the value of a regression.
 
     Parameters
@@ -130,7 +134,7 @@ def contributions(forest: Float16Forest, rows: Any, among: Any) -> Contributions
     forest : Float16Forest
     rows : array of shape (n, n_features) or DataFrame
         Normalised features of the rows that are explained.
-    among : array of shape (m, n_features) or DataFrame
+    background : array of shape (m, n_features) or DataFrame
         Normalised features of the rows that they are told apart from; `rows` may be among them.
 
     Raises
@@ -141,26 +145,26 @@ def contributions(forest: Float16Forest, rows: Any, among: Any) -> Contributions
     import numpy as np
 
     matrix = feature_matrix(rows, forest.features)
-    reference = feature_matrix(among, forest.features)
+    reference = feature_matrix(background, forest.features)
     if not len(matrix) or not len(reference):
-        return Contributions(0.0, np.zeros(matrix.shape))
+        return ShapValues(0.0, np.zeros(matrix.shape))
     from shap import TreeExplainer
 
     # shap takes trees as arrays; their values are shares of the mean over the trees, so that its sum is the forest's.
     explainer: Any = TreeExplainer(
-        {"trees": list(_trees(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
+        {"trees": list(_tree_arrays(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
         feature_perturbation="tree_path_dependent",
     )
     values = explainer.shap_values(matrix, check_additivity=False)
-    return Contributions(float(explainer.expected_value[0]), values)
+    return ShapValues(float(explainer.expected_value[0]), values)
 
 
-def _trees(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def _tree_arrays(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     import numpy as np
 
-    nodes, weights = forest.nodes, _weights(forest, reference)
+    nodes, weights = forest.nodes, _node_sample_weights(forest, reference)
     values = np.zeros(len(nodes.left))
-    values[nodes.is_leaf] = _answer(forest)[nodes.leaf[nodes.is_leaf]] / forest.n_trees
+    values[nodes.is_leaf] = _leaf_predictions(forest)[nodes.leaf[nodes.is_leaf]] / forest.n_trees
     for root, size in zip(nodes.roots, forest.tree_nodes, strict=True):
         tree = slice(root, root + size)
         is_leaf = nodes.is_leaf[tree]
@@ -176,7 +180,7 @@ def _trees(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[str, n
         }
 
 
-def _answer(forest: Float16Forest) -> np.ndarray:
+def _leaf_predictions(forest: Float16Forest) -> np.ndarray:
     """The answer at each leaf: the probability of a fall, or the value."""
     import numpy as np
 
@@ -186,14 +190,14 @@ def _answer(forest: Float16Forest) -> np.ndarray:
     return forest.leaf[:, falls[0]].astype(np.float64) if falls else np.zeros(len(forest.leaf))
 
 
-def _weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
+def _node_sample_weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
     """How many of the rows pass each node."""
     import numpy as np
 
     nodes = forest.nodes
-    weights = np.where(nodes.is_leaf, _TRACE, 0.0)
-    for start in range(0, len(reference), _BLOCK):
-        reached = (forest.apply(reference[start : start + _BLOCK]) + nodes.roots).ravel()
+    weights = np.where(nodes.is_leaf, _MIN_LEAF_WEIGHT, 0.0)
+    for start in range(0, len(reference), _CHUNK_ROWS):
+        reached = (forest.apply(reference[start : start + _CHUNK_ROWS]) + nodes.roots).ravel()
         weights += np.bincount(reached, minlength=len(weights))
     levels, level = [], nodes.roots
     while (inner := level[~nodes.is_leaf[level]]).size:
@@ -204,11 +208,11 @@ def _weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _reasons(rows: pl.DataFrame, found: Contributions, forest: Float16Forest) -> pl.Series:
+def _top_reasons(rows: pl.DataFrame, found: ShapValues, forest: Float16Forest) -> pl.Series:
     import numpy as np
     import polars as pl
 
-    largest = np.argsort(-np.abs(found.values), axis=1, kind="stable")[:, :REASONS]
+    largest = np.argsort(-np.abs(found.values), axis=1, kind="stable")[:, :MAX_REASONS]
     natural = rows.select(forest.features).rows()
     return pl.Series(
         "reasons",
@@ -219,5 +223,5 @@ def _reasons(rows: pl.DataFrame, found: Contributions, forest: Float16Forest) ->
             ]
             for row, columns in enumerate(largest.tolist())
         ],
-        dtype=reasons_type(),
+        dtype=reasons_dtype(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.models.survival.store import NAME, score_problems
+from bridge_assets.models.survival.store import TABLE_NAME, years_until_poor_problems
 
 if TYPE_CHECKING:
     import polars as pl
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Column of a prediction -> that of years_until_poor. Null years lie beyond the horizon; without a horizon there are
 #: none.
-COLUMNS = {
+YEARS_COLUMNS = {
     "years_until_poor": "expected_years",
     "years_until_poor_low": "low_years",
     "years_until_poor_high": "high_years",
@@ -21,7 +21,7 @@ COLUMNS = {
 }
 
 
-def years_beside(lake: Lake, survey_year: int, features: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
+def load_years_until_poor(lake: Lake, survey_year: int, features: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Years until Poor of the bridges of a survey year. It is no error that there are none.
 
     Parameters
@@ -34,32 +34,36 @@ def years_beside(lake: Lake, survey_year: int, features: pl.DataFrame) -> tuple[
     Returns
     -------
     years : pl.DataFrame
-        structure_key and `COLUMNS` (Float32, the horizon Int16); no rows where there is nothing that belongs to these
+        structure_key and `YEARS_COLUMNS` (Float32, the horizon Int16); no rows where there is nothing that belongs to these
         features.
     note : dict
-        `bridges`, `digest`, `model_version` and `interval` of the years, or `why_not`.
+        `bridges`, `digest`, `model_version` and `interval` of the years, or `skipped_reason`.
     """
     import polars as pl
 
-    nothing = pl.DataFrame(
-        schema={"structure_key": pl.String, **dict.fromkeys(COLUMNS, pl.Float32), "years_until_poor_horizon": pl.Int16}
+    empty = pl.DataFrame(
+        schema={
+            "structure_key": pl.String,
+            **dict.fromkeys(YEARS_COLUMNS, pl.Float32),
+            "years_until_poor_horizon": pl.Int16,
+        }
     )
-    if why_not := _why_not(lake, survey_year):
-        return nothing, {"bridges": 0, "why_not": why_not}
-    years = lake.read_year(NAME, survey_year)
-    if problems := score_problems(years, features):
-        return nothing, {"bridges": 0, "why_not": f"the years of {survey_year} are not whole: {'; '.join(problems)}"}
-    note = lake.note(NAME, survey_year)
-    kept = {name: note[name] for name in ("digest", "model_version", "interval")}
-    return years.select("structure_key", **COLUMNS), {"bridges": years.height, **kept}
+    if skipped_reason := _skipped_reason(lake, survey_year):
+        return empty, {"bridges": 0, "why_not": skipped_reason}
+    years = lake.read_year(TABLE_NAME, survey_year)
+    if problems := years_until_poor_problems(years, features):
+        return empty, {"bridges": 0, "why_not": f"the years of {survey_year} are not whole: {'; '.join(problems)}"}
+    provenance = lake.provenance(TABLE_NAME, survey_year)
+    kept_provenance = {name: provenance[name] for name in ("digest", "model_version", "interval")}
+    return years.select("structure_key", **YEARS_COLUMNS), {"bridges": years.height, **kept_provenance}
 
 
-def _why_not(lake: Lake, survey_year: int) -> str:
-    if survey_year not in lake.years(NAME) or not lake.has_note(NAME, survey_year):
-        return f"{NAME} of {survey_year} has not been made"
-    note = lake.note(NAME, survey_year)
-    if note["digest"] != lake.digest(NAME, survey_year):
-        return f"{NAME} of {survey_year} and its note do not belong together: a run may have been killed between them"
-    if note["bridge_features"] != lake.digest("bridge_features", survey_year):
-        return f"{NAME} of {survey_year} was made from other features than those that are scored"
+def _skipped_reason(lake: Lake, survey_year: int) -> str:
+    if survey_year not in lake.available_years(TABLE_NAME) or not lake.has_provenance(TABLE_NAME, survey_year):
+        return f"{TABLE_NAME} of {survey_year} has not been made"
+    provenance = lake.provenance(TABLE_NAME, survey_year)
+    if provenance["digest"] != lake.digest(TABLE_NAME, survey_year):
+        return f"{TABLE_NAME} of {survey_year} and its note do not belong together: a run may have been killed between them"
+    if provenance["bridge_features"] != lake.digest("bridge_features", survey_year):
+        return f"{TABLE_NAME} of {survey_year} was made from other features than those that are scored"
     return ""

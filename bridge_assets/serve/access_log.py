@@ -18,64 +18,64 @@ from starlette.responses import JSONResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from bridge_assets.serve.state import Door
+    from bridge_assets.serve.state import AppState
 
 
-def say(event: str, **about: Any) -> None:
+def log_event(event: str, **fields: Any) -> None:
     """Write an event to stdout."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    sys.stdout.write(json.dumps({"at": at, "event": event, **about}) + "\n")
+    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stdout.write(json.dumps({"at": timestamp, "event": event, **fields}) + "\n")
     sys.stdout.flush()
 
 
 class AccessLog:
     """Gives each request the version that answers it for good, the answer its headers, and the log a line."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
+    def __init__(self, app: ASGIApp, state: AppState) -> None:
+        self._app, self._state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answering, began = self._door.answering(), time.perf_counter()
-        scope.setdefault("state", {})["answering"] = answering
+        model, started = self._state.current_model(), time.perf_counter()
+        scope.setdefault("state", {})["answering"] = model
         status, sent, received = 0, 0, 0
 
-        async def marked(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Model-Version"], headers["X-Model-Slot"] = answering.version, answering.slot
-                if self._door.closing:
+                headers["X-Model-Version"], headers["X-Model-Slot"] = model.version, model.slot
+                if self._state.draining:
                     headers["Connection"] = "close"  # whoever comes again is to come to another server
             sent += len(message.get("body", b""))
             await send(message)
 
-        async def counted() -> Message:
+        async def receive_counting() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             return message
 
         try:
-            await self._app(scope, counted, marked)
+            await self._app(scope, receive_counting, send_with_headers)
         except Exception:
-            say("failed", path=scope["path"], trace=traceback.format_exc())
+            log_event("failed", path=scope["path"], trace=traceback.format_exc())
             if status:
                 raise
-            said = {"error": "the server failed to answer; its log says why"}
-            await JSONResponse(said, 500)(scope, receive, marked)
+            body = {"error": "the server failed to answer; its log says why"}
+            await JSONResponse(body, 500)(scope, receive, send_with_headers)
         if status >= 400 or scope["method"] != "GET":
-            say(
+            log_event(
                 "answered",
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                milliseconds=round(1000 * (time.perf_counter() - began), 1),
+                milliseconds=round(1000 * (time.perf_counter() - started), 1),
                 bytes_in=received,
                 bytes_out=sent,
-                version=answering.version,
-                slot=answering.slot,
+                version=model.version,
+                slot=model.slot,
             )

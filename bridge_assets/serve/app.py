@@ -20,26 +20,34 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bridge_assets.serve.access_log import AccessLog
-from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
-from bridge_assets.serve.loaded_model import Answering
-from bridge_assets.serve.request_rows import Refused
-from bridge_assets.serve.state import Door
+from bridge_assets.serve.contracts import (
+    AZUREML,
+    INSTANCES,
+    SAGEMAKER,
+    VERTEX,
+    Contract,
+    kserve_contract,
+    kserve_metadata,
+)
+from bridge_assets.serve.loaded_model import LoadedModel
+from bridge_assets.serve.request_rows import RequestError
+from bridge_assets.serve.state import AppState
 
 #: Most bytes of one body: a choice, room for 10,000 rows of 44 features.
-MOST_BYTES = 16 << 20
+MAX_BODY_BYTES = 16 << 20
 
 #: Requests that may have a thread or wait for one; more are sent away with 503 and may come again. A choice.
-MOST_WAITING = 128
+MAX_PENDING_REQUESTS = 128
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:
+def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:
     """The app of a door.
 
     Parameters
     ----------
-    door : Door
+    state : AppState
     environ : mapping
         Holds the routes and the model's name that a provider wants: `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE`,
         `BRIDGE_ASSETS_MODEL_NAME`.
@@ -47,15 +55,15 @@ def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Life
         What runs beside the app.
     """
 
-    def get(path: str, answer: Callable[[Answering], Response]) -> Route:
-        return Route(path, _asked(answer), methods=["GET"])
+    def get(path: str, answer: Callable[[LoadedModel], Response]) -> Route:
+        return Route(path, _get_endpoint(answer), methods=["GET"])
 
     def post(path: str, contract: Contract) -> Route:
-        return Route(path, _predicted(door, contract), methods=["POST"])
+        return Route(path, _predict_endpoint(state, contract), methods=["POST"])
 
     name = environ.get("BRIDGE_ASSETS_MODEL_NAME", "bridge-fall")
     vertex_health, vertex_predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
-    ready = partial(_health, door)
+    ready = partial(_health, state)
     routes = [
         # Google Vertex AI says which routes it wants
         *([get(vertex_health, ready)] if vertex_health else []),
@@ -64,7 +72,7 @@ def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Life
         get("/health", ready),
         post("/predict", INSTANCES),
         # Amazon SageMaker
-        get("/ping", partial(_ping, door)),
+        get("/ping", partial(_ping, state)),
         post("/invocations", SAGEMAKER),
         # Azure ML
         post("/score", AZUREML),
@@ -73,45 +81,45 @@ def make_app(door: Door, environ: Mapping[str, str] = os.environ, lifespan: Life
         get("/v2/health/ready", ready),
         get(f"/v2/models/{name}", lambda answering: JSONResponse(kserve_metadata(name, answering))),
         get(f"/v2/models/{name}/ready", ready),
-        post(f"/v2/models/{name}/infer", kserve(name)),
+        post(f"/v2/models/{name}/infer", kserve_contract(name)),
     ]
-    handlers = {Refused: _refused, HTTPException: _no_such_route}
+    handlers = {RequestError: _request_error, HTTPException: _http_error}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    app.add_middleware(AccessLog, door=door)
+    app.add_middleware(AccessLog, door=state)
     return app
 
 
-def _asked(answer: Callable[[Answering], Response]) -> Callable[[Request], Awaitable[Response]]:
+def _get_endpoint(answer: Callable[[LoadedModel], Response]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         return answer(request.state.answering)
 
     return endpoint
 
 
-def _predicted(door: Door, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
-    def respond(body: bytes, media_type: str, answering: Answering) -> bytes:
-        asked = contract.read(body, media_type, answering.features)
-        return json.dumps(contract.write(answering.answers(asked.table), answering, asked)).encode()
+def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
+    def respond(body: bytes, media_type: str, model: LoadedModel) -> bytes:
+        parsed = contract.parse_request(body, media_type, model.features)
+        return json.dumps(contract.format_response(model.predict(parsed.table), model, parsed)).encode()
 
     async def endpoint(request: Request) -> Response:
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        body = await _body(request)
-        if door.waiting >= MOST_WAITING:
-            raise Refused("too many requests are waiting; come again in a second", 503)
-        door.waiting += 1
+        body = await _read_body(request)
+        if state.pending_requests >= MAX_PENDING_REQUESTS:
+            raise RequestError("too many requests are waiting; come again in a second", 503)
+        state.pending_requests += 1
         try:
             # Reading rows takes as long as answering them: neither keeps the loop from saying that we are healthy.
             answer = await get_running_loop().run_in_executor(
-                door.threads, respond, body, media_type, request.state.answering
+                state.executor, respond, body, media_type, request.state.answering
             )
         finally:
-            door.waiting -= 1
+            state.pending_requests -= 1
         return Response(answer, media_type="application/json")
 
     return endpoint
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     """The body, or a refusal of one that is too large. What is too large is read and dropped, up to a point: a client
     that is still sending would not see the answer.
     """
@@ -119,33 +127,35 @@ async def _body(request: Request) -> bytes:
     try:
         async for part in request.stream():
             size += len(part)
-            if size <= MOST_BYTES:
+            if size <= MAX_BODY_BYTES:
                 parts.append(part)
-            elif size > 4 * MOST_BYTES:
+            elif size > 4 * MAX_BODY_BYTES:
                 break
     except ClientDisconnect:
-        raise Refused("the body was cut") from None
-    if size > MOST_BYTES:
-        raise Refused(f"the body is too large; send at most {MOST_BYTES >> 20} MiB", 413)
+        raise RequestError("the body was cut") from None
+    if size > MAX_BODY_BYTES:
+        raise RequestError(f"the body is too large; send at most {MAX_BODY_BYTES >> 20} MiB", 413)
     return b"".join(parts)
 
 
-def _health(door: Door, answering: Answering) -> Response:
-    said = {"status": "closing" if door.closing else "ok", "version": answering.version, "slot": answering.slot}
-    return JSONResponse(said, 503 if door.closing else 200)
+def _health(state: AppState, model: LoadedModel) -> Response:
+    body = {"status": "closing" if state.draining else "ok", "version": model.version, "slot": model.slot}
+    return JSONResponse(body, 503 if state.draining else 200)
 
 
-def _ping(door: Door, answering: Answering) -> Response:
-    return Response(status_code=503 if door.closing else 200)
+def _ping(state: AppState, model: LoadedModel) -> Response:
+    return Response(status_code=503 if state.draining else 200)
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    again = {"Retry-After": "1"} if error.status == 503 else None
-    return JSONResponse({"error": str(error)}, error.status, headers=again)
+def _request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse({"error": str(error)}, error.status, headers=headers)
 
 
-def _no_such_route(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    what = {404: "there is no such route", 405: "this route takes another method"}.get(error.status_code, error.detail)
-    return JSONResponse({"error": what}, error.status_code, headers=error.headers)
+    message = {404: "there is no such route", 405: "this route takes another method"}.get(
+        error.status_code, error.detail
+    )
+    return JSONResponse({"error": message}, error.status_code, headers=error.headers)

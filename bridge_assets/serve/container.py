@@ -40,15 +40,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-ARCHIVE, MANIFEST, CODE = "bundle.tar.gz", "manifest.json", "code.zip"
-SHIPPED = ("model.onnx", "normalization.json", "probe.json")
+ARCHIVE_NAME, MANIFEST, CODE = "bundle.tar.gz", "manifest.json", "code.zip"
+BUNDLE_FILES = ("model.onnx", "normalization.json", "probe.json")
 
 #: Most that one unpacked file may hold: a choice, far above any model, below what would fill a disk.
-MOST_BYTES = 1 << 30
+MAX_FILE_BYTES = 1 << 30
 
 SAGEMAKER_FOLDER = "/opt/ml/model"
 
-_DEPLOY_AGAIN = "deploy the version again"
+_REDEPLOY_HINT = "deploy the version again"
 
 
 class StartError(Exception):
@@ -64,7 +64,7 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # requests come in side by side; a pool of threads is only memory
     try:
         folder = bundle_folder(environ)
-        slot = checked(folder, environ.get("BRIDGE_ASSETS_SLOT"))
+        slot = verify_bundle(folder, environ.get("BRIDGE_ASSETS_SLOT"))
         port = port_of(environ)
         here = str(Path(__file__).parent)
         sys.path[:] = [str(folder / CODE), *(path for path in sys.path if path != here)]
@@ -74,9 +74,9 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
         host = environ.get("BRIDGE_ASSETS_HOST", "0.0.0.0")  # noqa: S104 # the container's own network
         serve_package(folder, slot, host, port)
     except Exception as error:  # whatever it is, a container's log must hold the reason in one line
-        ours = isinstance(error, StartError) or hasattr(error, "do")  # DeploymentError cannot be named here
-        said = str(error) if ours else f"{type(error).__name__}: {error}"
-        print(" ".join(said.split()), file=sys.stderr, flush=True)  # noqa: T201
+        is_explained = isinstance(error, StartError) or hasattr(error, "do")  # DeploymentError cannot be named here
+        message = str(error) if is_explained else f"{type(error).__name__}: {error}"
+        print(" ".join(message.split()), file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(2)
     sys.exit(0)
 
@@ -87,12 +87,12 @@ def bundle_folder(environ: Mapping[str, str]) -> Path:
     named = (environ.get(variable) for variable in ("BRIDGE_ASSETS_PACKAGE", "AZUREML_MODEL_DIR", "AIP_STORAGE_URI"))
     source = next(filter(None, named), SAGEMAKER_FOLDER)
     if "://" in source:
-        return _fetched(source, sha256, known=bool(sha256 or environ.get("BRIDGE_ASSETS_SLOT")))
+        return _download(source, sha256, is_pinned=bool(sha256 or environ.get("BRIDGE_ASSETS_SLOT")))
     path = Path(source)
     # Azure ML mounts a model that is a folder one level below the folder it names.
     for folder in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
-        if (folder / ARCHIVE).is_file():
-            return _opened(folder / ARCHIVE, sha256)
+        if (folder / ARCHIVE_NAME).is_file():
+            return _unpack_file(folder / ARCHIVE_NAME, sha256)
         if (folder / MANIFEST).is_file():
             if sha256:
                 raise StartError(
@@ -103,61 +103,63 @@ def bundle_folder(environ: Mapping[str, str]) -> Path:
                 )
             return folder
     if path.is_file():
-        return _opened(path, sha256)
+        return _unpack_file(path, sha256)
     raise StartError(
         "there is no bundle",
         where=path,
-        why=f"It holds neither {ARCHIVE} nor {MANIFEST}" if path.is_dir() else "There is no such folder or file",
+        why=f"It holds neither {ARCHIVE_NAME} nor {MANIFEST}" if path.is_dir() else "There is no such folder or file",
         do="set BRIDGE_ASSETS_PACKAGE to a folder, an archive or a URL",
     )
 
 
-def checked(folder: Path, expected: str | None) -> str:
+def verify_bundle(folder: Path, expected: str | None) -> str:
     """The slot of a bundle (`Bundle.slot`), after comparing its bytes with the manifest and the slot with what is
     expected.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         version, served = manifest["version"], dict(manifest["served"])
-        digests = {name: _digest(folder / name) for name in (*SHIPPED, CODE)}
+        digests = {name: _digest(folder / name) for name in (*BUNDLE_FILES, CODE)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StartError(
-            "this is no whole bundle", where=folder, why=f"{type(error).__name__}: {error}", do=_DEPLOY_AGAIN
+            "this is no whole bundle", where=folder, why=f"{type(error).__name__}: {error}", do=_REDEPLOY_HINT
         ) from error
-    for name in SHIPPED:
+    for name in BUNDLE_FILES:
         if digests[name] != served.get(name):
             raise StartError(
                 f"{name} is not what was deployed",
                 where=folder / name,
                 why=f"Its SHA-256 is {digests[name][:12]}, the manifest says {str(served.get(name))[:12]}",
-                do=_DEPLOY_AGAIN,
+                do=_REDEPLOY_HINT,
             )
     slot = f"m{version}-{hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:12]}"
     if expected and slot != expected and not expected.startswith(f"{slot}-"):  # the rest names settings
         why = f"It is {slot}, BRIDGE_ASSETS_SLOT says {expected}"
-        raise StartError("this is another bundle", where=folder, why=why, do=_DEPLOY_AGAIN)
+        raise StartError("this is another bundle", where=folder, why=why, do=_REDEPLOY_HINT)
     return expected or slot
 
 
 def port_of(environ: Mapping[str, str]) -> int:
     """The port that the provider wants."""
     for variable in ("BRIDGE_ASSETS_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"):
-        if said := environ.get(variable):
-            if said.isascii() and said.isdigit() and int(said) < 1 << 16:
-                return int(said)
-            raise StartError("this is no port", where=variable, why=f"It is {said!r}", do="set it to 0 to 65535")
+        if value := environ.get(variable):
+            if value.isascii() and value.isdigit() and int(value) < 1 << 16:
+                return int(value)
+            raise StartError("this is no port", where=variable, why=f"It is {value!r}", do="set it to 0 to 65535")
     return 8080
 
 
-def _fetched(url: str, sha256: str | None, *, known: bool) -> Path:
+def _download(url: str, sha256: str | None, *, is_pinned: bool) -> Path:
     parts = urlsplit(url)
     if not parts.path.endswith((".tar.gz", ".tgz")):
-        parts = parts._replace(path=f"{parts.path.rstrip('/')}/{ARCHIVE}")
-    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))  # signatures are secrets
-    if not known:
+        parts = parts._replace(path=f"{parts.path.rstrip('/')}/{ARCHIVE_NAME}")
+    redacted_url = urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
+    )  # signatures are secrets
+    if not is_pinned:
         raise StartError(
             "it is not known what must lie here",
-            where=shown,
+            where=redacted_url,
             why="Code from elsewhere is run only where BRIDGE_ASSETS_PACKAGE_SHA256 or BRIDGE_ASSETS_SLOT names it",
             do="set one of them to what the deployment gave",
         )
@@ -165,44 +167,48 @@ def _fetched(url: str, sha256: str | None, *, known: bool) -> Path:
         import fsspec
 
         with tempfile.TemporaryFile() as copy:
-            there: Any
-            with fsspec.open(urlunsplit(parts), "rb") as there:
-                shutil.copyfileobj(there, copy)
-            return _unpacked(copy, sha256, shown)
+            remote: Any
+            with fsspec.open(urlunsplit(parts), "rb") as remote:
+                shutil.copyfileobj(remote, copy)
+            return _unpack(copy, sha256, redacted_url)
     except StartError:
         raise
     except Exception as error:  # each storage has errors of its own
-        why = f"{type(error).__name__}: {error}".replace(url, shown)
+        why = f"{type(error).__name__}: {error}".replace(url, redacted_url)
         do = "correct the address, or the credentials of this container"
-        raise StartError("the archive cannot be fetched", where=shown, why=why, do=do) from None
+        raise StartError("the archive cannot be fetched", where=redacted_url, why=why, do=do) from None
 
 
-def _opened(path: Path, sha256: str | None) -> Path:
+def _unpack_file(path: Path, sha256: str | None) -> Path:
     with path.open("rb") as archive:
-        return _unpacked(archive, sha256, path)
+        return _unpack(archive, sha256, path)
 
 
-def _unpacked(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
+def _unpack(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
     archive.seek(0)
     if sha256 and (found := hashlib.file_digest(archive, "sha256").hexdigest()) != sha256.lower():
         raise StartError(
             "the archive is not what was deployed",
             where=where,
             why=f"Its SHA-256 is {found[:12]}, BRIDGE_ASSETS_PACKAGE_SHA256 says {sha256[:12]}",
-            do=_DEPLOY_AGAIN,
+            do=_REDEPLOY_HINT,
         )
     archive.seek(0)
     # A container that was killed and started again has the same process number, and what it left would fill the disk.
-    ours = f"bridge_assets_{os.getpid()}_"
-    for left in Path(tempfile.gettempdir()).glob(f"{ours}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=ours))
+    prefix = f"bridge_assets_{os.getpid()}_"
+    for leftover in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.isreg() else None
-                if content is None or member.name not in (*SHIPPED, MANIFEST, CODE) or member.size > MOST_BYTES:
+                if (
+                    content is None
+                    or member.name not in (*BUNDLE_FILES, MANIFEST, CODE)
+                    or member.size > MAX_FILE_BYTES
+                ):
                     raise tarfile.TarError(f"it holds {member.name!r}, which is no part of a bundle, or too large")
                 with (folder / member.name).open("xb") as file:
                     shutil.copyfileobj(content, file)
@@ -210,7 +216,7 @@ def _unpacked(archive: BufferedIOBase, sha256: str | None, where: object) -> Pat
                 pass
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise StartError(
-            "the archive cannot be unpacked", where=where, why=f"{type(error).__name__}: {error}", do=_DEPLOY_AGAIN
+            "the archive cannot be unpacked", where=where, why=f"{type(error).__name__}: {error}", do=_REDEPLOY_HINT
         ) from error
     return folder
 

@@ -11,12 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.request_rows import Refused, json_object, number_of, table_of_instances, table_of_rows
+from bridge_assets.serve.request_rows import (
+    RequestError,
+    parse_json_object,
+    parse_number,
+    table_of_instances,
+    table_of_rows,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bridge_assets.serve.loaded_model import Answering
+    from bridge_assets.serve.loaded_model import LoadedModel
 
 _TENSOR_TYPES = frozenset(
     ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -24,7 +30,7 @@ _TENSOR_TYPES = frozenset(
 
 
 @dataclass(frozen=True)
-class Asked:
+class ParsedRequest:
     """A request: its rows as a table of features, and the name that it gave itself."""
 
     table: pl.DataFrame
@@ -37,89 +43,91 @@ class Contract:
 
     Attributes
     ----------
-    read : callable
+    parse_request : callable
         (body, media type, features of the model) -> what is asked. Raises Refused.
-    write : callable
+    format_response : callable
         (answers, the model that gave them, what was asked) -> the answer, as JSON.
     """
 
-    read: Callable[[bytes, str, Sequence[str]], Asked]
-    write: Callable[[list[float], Answering, Asked], dict[str, Any]]
+    parse_request: Callable[[bytes, str, Sequence[str]], ParsedRequest]
+    format_response: Callable[[list[float], LoadedModel, ParsedRequest], dict[str, Any]]
 
 
-def _read_instances(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
-    return Asked(table_of_instances(json_object(body, ["instances"]).get("instances"), features))
+def _parse_instances(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
+    return ParsedRequest(table_of_instances(parse_json_object(body, ["instances"]).get("instances"), features))
 
 
-def _write_predictions(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
-    return {"predictions": answers, "model_version": answering.version}
+def _format_predictions(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
+    return {"predictions": answers, "model_version": model.version}
 
 
-def _read_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
+def _parse_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """JSON as `/predict`, or CSV whose first row names the features."""
     if media_type == "text/csv":
-        return Asked(_table_of_csv(body, features))
+        return ParsedRequest(_table_of_csv(body, features))
     if media_type != "application/json":
-        raise Refused(f"{media_type:.60} is not understood; send application/json or text/csv", 415)
-    return _read_instances(body, media_type, features)
+        raise RequestError(f"{media_type:.60} is not understood; send application/json or text/csv", 415)
+    return _parse_instances(body, media_type, features)
 
 
-def _read_vertex(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
+def _parse_vertex(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """The service forwards `parameters` of the caller, too; this model has none."""
-    request = json_object(body, ["instances", "parameters"])
+    request = parse_json_object(body, ["instances", "parameters"])
     if request.get("parameters"):
-        raise Refused("parameters: this model takes none", 422)
-    return Asked(table_of_instances(request.get("instances"), features))
+        raise RequestError("parameters: this model takes none", 422)
+    return ParsedRequest(table_of_instances(request.get("instances"), features))
 
 
-def _write_vertex(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
+def _format_vertex(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
     return {"predictions": answers}
 
 
-def _read_azureml(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
+def _parse_azureml(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """`instances`, or `input_data` as pandas splits a table: columns, index and data."""
-    request = json_object(body, ["instances", "input_data"])
+    request = parse_json_object(body, ["instances", "input_data"])
     if "input_data" not in request:
-        return Asked(table_of_instances(request.get("instances"), features))
+        return ParsedRequest(table_of_instances(request.get("instances"), features))
     split = request["input_data"]
     if not isinstance(split, dict) or not {"columns", "data"} <= split.keys() <= {"columns", "index", "data"}:
-        raise Refused("input_data: expected an object with 'columns', 'data' and perhaps 'index'", 422)
-    return Asked(table_of_rows(split["columns"], split["data"], features))
+        raise RequestError("input_data: expected an object with 'columns', 'data' and perhaps 'index'", 422)
+    return ParsedRequest(table_of_rows(split["columns"], split["data"], features))
 
 
-def _read_kserve(body: bytes, media_type: str, features: Sequence[str]) -> Asked:
+def _parse_kserve(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """One tensor [rows, features] in the model's order, or a tensor [rows] or [rows, 1] a feature, by name."""
-    request = json_object(body, ["id", "parameters", "inputs", "outputs"])
+    request = parse_json_object(body, ["id", "parameters", "inputs", "outputs"])
     inputs, id_ = request.get("inputs"), request.get("id")
     if not isinstance(inputs, list) or not inputs:
-        raise Refused("inputs: expected a list of tensors", 422)
+        raise RequestError("inputs: expected a list of tensors", 422)
     if not (id_ is None or isinstance(id_, str)):
-        raise Refused("id: expected a text", 422)
-    tensors = [_tensor(number, tensor) for number, tensor in enumerate(inputs)]
+        raise RequestError("id: expected a text", 422)
+    tensors = [_parse_tensor(number, tensor) for number, tensor in enumerate(inputs)]
     name, shape, values = tensors[0]
     if len(tensors) == 1 and name not in features:
         if len(shape) != 2 or shape[1] != len(features):
-            raise Refused(f"tensor {name!r:.60}: expected the shape [rows, {len(features)}], found {shape}", 422)
+            raise RequestError(f"tensor {name!r:.60}: expected the shape [rows, {len(features)}], found {shape}", 422)
         rows = [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
-        return Asked(table_of_rows(list(features), rows, features), id_)
+        return ParsedRequest(table_of_rows(list(features), rows, features), id_)
     for name, each, _ in tensors:
         if each not in ([shape[0]], [shape[0], 1]):
-            raise Refused(f"tensor {name!r:.60}: expected the shape [{shape[0]}], found {each}", 422)
+            raise RequestError(f"tensor {name!r:.60}: expected the shape [{shape[0]}], found {each}", 422)
     rows = [list(row) for row in zip(*(values for _, _, values in tensors), strict=True)]
-    return Asked(table_of_rows([name for name, _, _ in tensors], rows, features), id_)
+    return ParsedRequest(table_of_rows([name for name, _, _ in tensors], rows, features), id_)
 
 
-def _tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
+def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
     """Name, shape and values in a row, of a tensor of the KServe protocol."""
     if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
-        raise Refused(f"inputs[{number}]: expected 'name', 'shape', 'datatype' and 'data'", 422)
+        raise RequestError(f"inputs[{number}]: expected 'name', 'shape', 'datatype' and 'data'", 422)
     name, shape, datatype, data = (tensor[key] for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str):
-        raise Refused(f"inputs[{number}]: name: expected a text", 422)
+        raise RequestError(f"inputs[{number}]: name: expected a text", 422)
     if datatype not in _TENSOR_TYPES:
-        raise Refused(f"tensor {name!r:.60}: expected a datatype of numbers, such as FP32, found {datatype!r:.20}", 422)
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(_is_size(size) for size in shape):
-        raise Refused(f"tensor {name!r:.60}: expected a shape of one or two sizes, found {shape!r:.40}", 422)
+        raise RequestError(
+            f"tensor {name!r:.60}: expected a datatype of numbers, such as FP32, found {datatype!r:.20}", 422
+        )
+    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(_is_dimension(size) for size in shape):
+        raise RequestError(f"tensor {name!r:.60}: expected a shape of one or two sizes, found {shape!r:.40}", 422)
     sizes = [int(size) for size in shape]
     width = sizes[1] if len(sizes) == 2 else 1
     if isinstance(data, list) and data and all(isinstance(row, list) and len(row) == width for row in data):
@@ -127,11 +135,11 @@ def _tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
     expected = sizes[0] * width
     if not isinstance(data, list) or len(data) != expected:
         found = len(data) if isinstance(data, list) else "no list"
-        raise Refused(f"tensor {name!r:.60}: the shape {sizes} takes {expected} values, found {found}", 422)
+        raise RequestError(f"tensor {name!r:.60}: the shape {sizes} takes {expected} values, found {found}", 422)
     return name, sizes, data
 
 
-def _is_size(size: Any) -> bool:
+def _is_dimension(size: Any) -> bool:
     return isinstance(size, float) and size >= 0 and size.is_integer()  # every number of a body is a float
 
 
@@ -139,36 +147,36 @@ def _table_of_csv(body: bytes, features: Sequence[str]) -> pl.DataFrame:
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"the body is no CSV: {error}") from None
+        raise RequestError(f"the body is no CSV: {error}") from None
     if not lines:
-        raise Refused("the body is empty; the first row of a CSV names the features", 422)
+        raise RequestError("the body is empty; the first row of a CSV names the features", 422)
     head = [name.strip() for name in lines[0]]
-    return table_of_rows(head, [[number_of(cell) for cell in line] for line in lines[1:]], features)
+    return table_of_rows(head, [[parse_number(cell) for cell in line] for line in lines[1:]], features)
 
 
-INSTANCES = Contract(_read_instances, _write_predictions)
-SAGEMAKER = Contract(_read_sagemaker, _write_predictions)
-VERTEX = Contract(_read_vertex, _write_vertex)
-AZUREML = Contract(_read_azureml, _write_predictions)
+INSTANCES = Contract(_parse_instances, _format_predictions)
+SAGEMAKER = Contract(_parse_sagemaker, _format_predictions)
+VERTEX = Contract(_parse_vertex, _format_vertex)
+AZUREML = Contract(_parse_azureml, _format_predictions)
 
 
-def kserve(model_name: str) -> Contract:
+def kserve_contract(model_name: str) -> Contract:
     """The Open Inference Protocol, version 2, of a model by that name."""
 
-    def write(answers: list[float], answering: Answering, asked: Asked) -> dict[str, Any]:
-        output = {"name": answering.answer, "datatype": "FP32", "shape": [len(answers)], "data": answers}
-        named = {"id": asked.id} if asked.id else {}
-        return {"model_name": model_name, "model_version": answering.version, **named, "outputs": [output]}
+    def format_response(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
+        output = {"name": model.output_name, "datatype": "FP32", "shape": [len(answers)], "data": answers}
+        named = {"id": request.id} if request.id else {}
+        return {"model_name": model_name, "model_version": model.version, **named, "outputs": [output]}
 
-    return Contract(_read_kserve, write)
+    return Contract(_parse_kserve, format_response)
 
 
-def kserve_metadata(model_name: str, answering: Answering) -> dict[str, Any]:
+def kserve_metadata(model_name: str, model: LoadedModel) -> dict[str, Any]:
     """What a model of that protocol says about itself."""
     return {
         "name": model_name,
-        "versions": [answering.version],
+        "versions": [model.version],
         "platform": "onnxruntime",
-        "inputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in answering.features],
-        "outputs": [{"name": answering.answer, "datatype": "FP32", "shape": [-1]}],
+        "inputs": [{"name": name, "datatype": "FP32", "shape": [-1]} for name in model.features],
+        "outputs": [{"name": model.output_name, "datatype": "FP32", "shape": [-1]}],
     }

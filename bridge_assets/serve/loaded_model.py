@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bridge_assets.errors import DeploymentError, FeatureError
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.request_rows import Refused
+from bridge_assets.serve.request_rows import RequestError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answering:
+class LoadedModel:
     """A model version in memory, proven by its own probe."""
 
     model: ServedModel
     slot: str
 
     @classmethod
-    def load(cls, package: Package, slot: str) -> Answering:
+    def load(cls, package: Package, slot: str) -> LoadedModel:
         """Load a version and let it answer its probe.
 
         Raises
@@ -38,9 +38,9 @@ class Answering:
             If it does not answer here as its artifact did where it was exported.
         """
         # Without the forest, which only a year of bridges is worth loading the compiled loops for.
-        model = replace(package.served(), forest=None)
-        package.check(model)
-        _give_back_memory()
+        model = replace(package.load_model(), forest=None)
+        package.check_probe(model)
+        _release_memory()
         return cls(model, slot)
 
     @property
@@ -52,35 +52,35 @@ class Answering:
         return self.model.normalization.features
 
     @property
-    def answer(self) -> str:
+    def output_name(self) -> str:
         """Name of what is answered, where a contract names it: `fall_probability`, or `expected_change`."""
-        return self.model.task.answer
+        return self.model.task.prediction_column
 
-    def answers(self, table: pl.DataFrame) -> list[float]:
+    def predict(self, table: pl.DataFrame) -> list[float]:
         """Answers to rows of features in natural units: the very code of batch scoring.
 
         Raises
         ------
-        Refused
+        RequestError
             422, if a value is too large for the model's scale.
         """
         import numpy as np
 
         try:
-            return self.model.answers(table).to_list()
+            return self.model.predict(table).to_list()
         except FeatureError:
-            scaled = self.model.normalization.apply(table).select(self.features).to_numpy()
+            scaled = self.model.normalization.transform(table).select(self.features).to_numpy()
             row, column = (int(index) for index in np.argwhere(~np.isfinite(scaled))[0])
             name = self.features[column]
-            raise Refused(f"row {row}: feature {name!r}: {table[row, name]:g} is too large", 422) from None
+            raise RequestError(f"row {row}: feature {name!r}: {table[row, name]:g} is too large", 422) from None
 
 
-class Follower:
+class EndpointFollower:
     """What the folder of the local endpoint says: a new version answers once it is loaded, never half.
 
     Attributes
     ----------
-    current : Answering
+    current : LoadedModel
         Whoever takes it keeps it for the whole request.
 
     Raises
@@ -109,11 +109,11 @@ class Follower:
         self.current = self._load(name)
         return True
 
-    def _load(self, name: str) -> Answering:
-        return Answering.load(Package(self._folder.package(name)), name)
+    def _load(self, name: str) -> LoadedModel:
+        return LoadedModel.load(Package(self._folder.package(name)), name)
 
 
-def _give_back_memory() -> None:
+def _release_memory() -> None:
     """Return to the system what building a graph took: as much again as the graph itself, which glibc would keep."""
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -21,19 +21,19 @@ from starlette.applications import Starlette
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.access_log import say
+from bridge_assets.serve.access_log import log_event
 from bridge_assets.serve.app import make_app
-from bridge_assets.serve.loaded_model import Answering, Follower
-from bridge_assets.serve.state import Door
+from bridge_assets.serve.loaded_model import EndpointFollower, LoadedModel
+from bridge_assets.serve.state import AppState
 
 #: Seconds that a server goes on taking requests after SIGTERM. Kubernetes sends it while it tells the others.
-CLOSING_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
 
 #: Seconds for the answers that are under way then. Together less than the 30 s after which Kubernetes kills.
-_LAST_ANSWERS_SECONDS = 20
+_GRACEFUL_SHUTDOWN_SECONDS = 20
 
 #: Seconds between two looks at what the local endpoint points to.
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 #: Longer than load balancers keep an idle connection (60 s is common), so that they close it and not we.
 _KEEP_ALIVE_SECONDS = 75
@@ -47,8 +47,8 @@ def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
     DeploymentError
         If it cannot be loaded, does not answer its probe, or the port is taken.
     """
-    answering = Answering.load(Package(folder), slot)
-    _serve(Door(lambda: answering), host, port)
+    model = LoadedModel.load(Package(folder), slot)
+    _serve(AppState(lambda: model), host, port)
 
 
 def serve_endpoint(root: Path, host: str, port: int) -> None:
@@ -59,14 +59,14 @@ def serve_endpoint(root: Path, host: str, port: int) -> None:
     DeploymentError
         If nothing is deployed there, it cannot be loaded, or the port is taken.
     """
-    follower = Follower(root)
-    _serve(Door(lambda: follower.current), host, port, follower.refresh)
+    follower = EndpointFollower(root)
+    _serve(AppState(lambda: follower.current), host, port, follower.refresh)
 
 
-def _serve(door: Door, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
+def _serve(state: AppState, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
     @asynccontextmanager
-    async def following(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(_follow(door, refresh)) if refresh else None
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(_poll_for_new_version(state, refresh)) if refresh else None
         yield
         if task:
             task.cancel()
@@ -74,7 +74,7 @@ def _serve(door: Door, host: str, port: int, refresh: Callable[[], bool] | None 
                 await task
 
     config = uvicorn.Config(
-        make_app(door, lifespan=following),
+        make_app(state, lifespan=lifespan),
         # Named, so that a server is the same whatever else is installed beside it.
         loop="asyncio",
         http="h11",
@@ -85,63 +85,65 @@ def _serve(door: Door, host: str, port: int, refresh: Callable[[], bool] | None 
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
     )
-    with _bound(host, port) as listening:
-        _Server(config, door, float(os.environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", CLOSING_SECONDS))).run([listening])
+    with _bind_socket(host, port) as listening:
+        _DrainingServer(config, state, float(os.environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", DRAIN_SECONDS))).run(
+            [listening]
+        )
 
 
-async def _follow(door: Door, refresh: Callable[[], bool]) -> None:
-    failed = ""
+async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) -> None:
+    last_error = ""
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         try:
             if await asyncio.to_thread(refresh):
-                say("version", version=door.answering().version, slot=door.answering().slot)
-            failed = ""
+                log_event("version", version=state.current_model().version, slot=state.current_model().slot)
+            last_error = ""
         except Exception as error:  # what answered goes on answering; the next look may find it mended
-            if failed != (failed := f"{type(error).__name__}: {error}"):
-                say("not taken", why=failed, version=door.answering().version)
+            if last_error != (last_error := f"{type(error).__name__}: {error}"):
+                log_event("not taken", why=last_error, version=state.current_model().version)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # TCP by name: asyncio sends small answers at once (TCP_NODELAY) only where the socket says that it is TCP.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
     except OSError as error:
-        listening.close()
+        listener.close()
         do = "name another one, or end what has it"
         raise DeploymentError("the port cannot be taken", where=f"{host}:{port}", why=str(error), do=do) from error
-    return listening
+    return listener
 
 
-class _Server(uvicorn.Server):
+class _DrainingServer(uvicorn.Server):
     """A server that is not ready for a while before it stops."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, closing_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, drain_seconds: float) -> None:
         super().__init__(config)
-        self._door, self._closing_seconds, self._until = door, closing_seconds, float("inf")
+        self._state, self._drain_seconds, self._drain_deadline = state, drain_seconds, float("inf")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        answering, listening = self._door.answering(), (sockets or [])[0].getsockname()
-        say("serving", version=answering.version, slot=answering.slot, host=listening[0], port=listening[1])
+        model, listening = self._state.current_model(), (sockets or [])[0].getsockname()
+        log_event("serving", version=model.version, slot=model.slot, host=listening[0], port=listening[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not the base's: it would raise the signal again at the end, so that an orderly end looked like a kill.
-        if self._door.closing or sig == signal.SIGINT:
+        if self._state.draining or sig == signal.SIGINT:
             self.should_exit = True
-        self._door.closing = True
-        self._until = min(self._until, time.monotonic() + self._closing_seconds)
+        self._state.draining = True
+        self._drain_deadline = min(self._drain_deadline, time.monotonic() + self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
-        return time.monotonic() >= self._until or await super().on_tick(counter)
+        return time.monotonic() >= self._drain_deadline or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        say("closing")
+        log_event("closing")
         await super().shutdown(sockets)
-        self._door.threads.shutdown()
+        self._state.executor.shutdown()

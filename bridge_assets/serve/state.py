@@ -9,29 +9,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bridge_assets.serve.loaded_model import Answering
+    from bridge_assets.serve.loaded_model import LoadedModel
 
 
 _THREADS = min(8, len(os.sched_getaffinity(0)))
 
 
 @dataclass
-class Door:
+class AppState:
     """What the app and the process around it share.
 
     Attributes
     ----------
-    answering : callable
+    current_model : callable
         The version that answers a new request.
-    closing : bool
+    draining : bool
         The process was told to end: not ready any more, while what still comes is answered.
-    waiting : int
+    pending_requests : int
         Requests that have a thread or wait for one.
-    threads : ThreadPoolExecutor
+    executor : ThreadPoolExecutor
         Where rows are read and answered.
     """
 
-    answering: Callable[[], Answering]
-    closing: bool = False
-    waiting: int = 0
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
+    current_model: Callable[[], LoadedModel]
+    draining: bool = False
+    pending_requests: int = 0
+    executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))

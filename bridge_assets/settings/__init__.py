@@ -7,7 +7,7 @@ value of the wrong type, is an error that names the file, the key and what was e
 
 from __future__ import annotations
 
-from bridge_assets.settings.base import CONFIG_FOLDER_VARIABLE, Strict, YamlSettings, config_folder, project_folder
+from bridge_assets.settings.base import CONFIG_FOLDER_VARIABLE, StrictModel, YamlSettings, config_folder, project_folder
 from bridge_assets.settings.data import (
     FIRST_NBI_YEAR,
     LAST_DELIMITED_YEAR,
@@ -46,7 +46,7 @@ __all__ = [
     "NationalFile",
     "SampleSettings",
     "SplitSettings",
-    "Strict",
+    "StrictModel",
     "SurveyYears",
     "SurvivalSettings",
     "YamlSettings",

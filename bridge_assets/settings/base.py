@@ -34,14 +34,14 @@ def config_folder() -> Path:
     return Path.cwd() / "configs"
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class YamlSettings(BaseSettings):
     """Environment over file over default."""
 
-    file: ClassVar[str]
+    file_name: ClassVar[str]
 
     @classmethod
     def settings_customise_sources(
@@ -56,14 +56,14 @@ class YamlSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read `configs/<file>` and the environment.
+        """Read `configs/<file_name>` and the environment.
 
         Raises
         ------
         SettingsError
             Names the file or the variable, the key, what was found and what was expected.
         """
-        path = config_folder() / cls.file
+        path = config_folder() / cls.file_name
         values = _read_yaml(path)
         _refuse_unknown_variables(cls)
         try:
@@ -72,14 +72,14 @@ class YamlSettings(BaseSettings):
             raise SettingsError(_explain(error, path, cls)) from None
 
     @classmethod
-    def place_of(cls, *keys: str) -> str:
+    def setting_location(cls, *keys: str) -> str:
         """Where the value below these keys is decided, for whoever wants to change it: the environment variable that is
         set, or the file and the line.
         """
         variable = cls.model_config.get("env_prefix", "") + "__".join(keys).upper()
         if variable in os.environ:
             return f"environment variable {variable}"
-        path, line = config_folder() / cls.file, None
+        path, line = config_folder() / cls.file_name, None
         node = yaml.compose(path.read_text(encoding="utf-8")) if path.is_file() else None
         for key in keys:
             below = node.value if isinstance(node, yaml.MappingNode) else []
@@ -113,7 +113,7 @@ def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
             if key not in fields:
                 known = ", ".join(sorted(fields)) or "nothing below it"
                 raise SettingsError(
-                    f"environment variable {variable}: {key} is no key of {settings.file} there. Expected: {known}"
+                    f"environment variable {variable}: {key} is no key of {settings.file_name} there. Expected: {known}"
                 )
             annotation = fields[key].annotation
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
@@ -126,18 +126,18 @@ def _explain(error: ValidationError, path: Path, settings: type[YamlSettings]) -
         variable = settings.model_config.get("env_prefix", "") + "__".join(keys).upper()
         where = f"environment variable {variable}" if variable in os.environ else str(path)
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_siblings(settings, keys))}")
+            lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_known_keys(settings, keys))}")
         else:
             key = ".".join(keys) or "the file as a whole"
             lines.append(f"{where}: {key}: {problem['msg']}, found {problem['input']!r}")
     return "\n".join(lines)
 
 
-def _siblings(settings: type[BaseModel], keys: list[str]) -> list[str]:
-    there: Any = settings
+def _known_keys(settings: type[BaseModel], keys: list[str]) -> list[str]:
+    model: Any = settings
     for key in keys[:-1]:
-        if get_origin(there) is dict:
-            there = get_args(there)[1]
-        elif isinstance(there, type) and issubclass(there, BaseModel):
-            there = there.model_fields[key].annotation
-    return sorted(there.model_fields) if isinstance(there, type) and issubclass(there, BaseModel) else []
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+        elif isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[key].annotation
+    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from bridge_assets.settings.base import Strict, YamlSettings, project_folder
+from bridge_assets.settings.base import StrictModel, YamlSettings, project_folder
 
 FIRST_NBI_YEAR = 1992
 
@@ -17,7 +17,7 @@ FIRST_NBI_YEAR = 1992
 LAST_DELIMITED_YEAR = 2025
 
 
-class SurveyYears(Strict):
+class SurveyYears(StrictModel):
     """The survey years that have a partition."""
 
     first: int | None = Field(
@@ -38,7 +38,7 @@ class SurveyYears(Strict):
         return self
 
 
-class SampleSettings(Strict):
+class SampleSettings(StrictModel):
     """The generated inventory that stands in for real files."""
 
     structures: int = Field(default=6000, ge=50, le=50_000)
@@ -53,7 +53,7 @@ class SampleSettings(Strict):
         return self
 
 
-def _words(value: Any) -> Any:
+def _split_words(value: Any) -> Any:
     """`AL, MA` and `[AL, MA]` are the same, so that an environment variable needs no brackets."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -63,7 +63,7 @@ _Sha256Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12,64}$"
 _State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
-class NationalFile(Strict):
+class NationalFile(StrictModel):
     """What is known of the national file of one survey year. Each value may be left out: it is then not compared."""
 
     rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
@@ -72,16 +72,16 @@ class NationalFile(Strict):
     member: _Sha256 | None = Field(default=None, description="SHA-256 of the one text file in it.")
 
 
-class FhwaSettings(Strict):
+class FhwaSettings(StrictModel):
     """The catalogue of what FHWA publishes, for `source: fhwa`.
 
     `{year}` stands for 2016, `{yy}` for 16, `{state}` for AL in the addresses.
     """
 
-    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_words)] = Field(
+    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_split_words)] = Field(
         default=(), description="Postal codes: state files are taken. Empty: national files are."
     )
-    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_words)] = Field(
+    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_split_words)] = Field(
         default=(), description="Revised files that may be used: the first 12 or more digits of their SHA-256."
     )
     state_address: str = "https://www.fhwa.dot.gov/bridge/nbi/{year}/delimited/{state}{yy}.txt"
@@ -114,7 +114,7 @@ class DataSettings(YamlSettings):
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_DATA__", env_nested_delimiter="__", extra="forbid", frozen=True
     )
-    file: ClassVar[str] = "data_config.yaml"
+    file_name: ClassVar[str] = "data_config.yaml"
 
     source: str = Field(
         default="sample",

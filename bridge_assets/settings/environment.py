@@ -10,13 +10,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
-from bridge_assets.settings.base import Strict, YamlSettings
+from bridge_assets.settings.base import StrictModel, YamlSettings
 
 #: A name that every provider accepts: Azure ML wants 3 to 32 characters, all of them lower case and dashes.
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
 
 
-class TargetSettings(Strict):
+class TargetSettings(StrictModel):
     """What every target has."""
 
     enabled: bool = Field(default=False, description="Part of full_pipeline and of the scheduled smoke checks.")
@@ -86,7 +86,7 @@ class EnvironmentSettings(YamlSettings):
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_ENVIRONMENT__", env_nested_delimiter="__", extra="forbid", frozen=True
     )
-    file: ClassVar[str] = "environment.yaml"
+    file_name: ClassVar[str] = "environment.yaml"
 
     owner: str = Field(
         default="bridge-assets",

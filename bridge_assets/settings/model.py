@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from bridge_assets.settings.base import Strict, YamlSettings
+from bridge_assets.settings.base import StrictModel, YamlSettings
 
 
-class ForestSettings(Strict):
+class ForestSettings(StrictModel):
     """The random forest (scikit-learn's `RandomForestClassifier`)."""
 
     trees: int = Field(default=200, ge=1)
@@ -20,7 +20,7 @@ class ForestSettings(Strict):
     seed: int = Field(default=0, ge=0)
 
 
-class SplitSettings(Strict):
+class SplitSettings(StrictModel):
     """How inspections are held out: by structure, and later than what is trained on."""
 
     holdout_structures: float = Field(default=0.3, gt=0, lt=1, description="Share of structures held out.")
@@ -30,7 +30,7 @@ class SplitSettings(Strict):
     rolling_trees: int = Field(default=60, ge=1, description="Most trees of a forest trained for such a cut.")
 
 
-class EvaluationSettings(Strict):
+class EvaluationSettings(StrictModel):
     """How sure the figures are, and which groups are too small to have one."""
 
     resamples: int = Field(default=300, ge=0, description="Bootstrap resamples of whole structures; 0 = no intervals.")
@@ -41,7 +41,7 @@ class EvaluationSettings(Strict):
     importance_inspections: int = Field(default=20_000, ge=1, description="Most held-out inspections permuted.")
 
 
-class LookFirstSettings(Strict):
+class LookFirstSettings(StrictModel):
     """What a fall is worth when bridges are put in the order to be looked at, by the condition it begins at."""
 
     good: float = Field(default=1.0, ge=0, description="Condition 7 or more: one point lower it is Good or Fair.")
@@ -53,7 +53,7 @@ class LookFirstSettings(Strict):
     explained_years: int = Field(default=1, ge=1, description="The last survey years whose lists get reasons.")
 
 
-class SurvivalSettings(Strict):
+class SurvivalSettings(StrictModel):
     """Years until Poor: how far ahead, how it is fitted, what it must show (a warning, no gate)."""
 
     horizon_years: int = Field(default=60, ge=8, le=200, description="What lies beyond is said to lie beyond.")
@@ -67,7 +67,7 @@ class SurvivalSettings(Strict):
     brier_gain: float = Field(default=0.0, description="Least gain in Brier score over the table, at each horizon.")
 
 
-class GateSettings(Strict):
+class GateSettings(StrictModel):
     """What a model version must show. Each limit stands in the message of the check that applies it."""
 
     holdout_inspections: int = Field(default=500, ge=1, description="Fewer held-out inspections prove nothing.")
@@ -103,7 +103,7 @@ class GateSettings(Strict):
     )
 
 
-class DriftSettings(Strict):
+class DriftSettings(StrictModel):
     """When a survey year counts as drifted away from the training years."""
 
     margin: float = Field(default=1.5, gt=0, description="Times the largest distance between the training years.")
@@ -116,7 +116,7 @@ class ModelSettings(YamlSettings):
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_MODEL__", env_nested_delimiter="__", extra="forbid", frozen=True
     )
-    file: ClassVar[str] = "model_config.yaml"
+    file_name: ClassVar[str] = "model_config.yaml"
 
     name: str = Field(default="bridge_fall", pattern=r"^[a-z][a-z0-9_]*$", description="Name in the registry.")
     registry: Literal["mlflow", "dvc"] = Field(

@@ -17,7 +17,7 @@ class MlflowSettings(YamlSettings):
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_MLFLOW__", env_nested_delimiter="__", extra="forbid", frozen=True
     )
-    file: ClassVar[str] = "mlflow_config.yaml"
+    file_name: ClassVar[str] = "mlflow_config.yaml"
 
     tracking_uri: str = Field(default="", description="Empty = SQLite in the home folder; or http://host:port.")
     experiment: str = Field(default="bridge_assets")
@@ -32,7 +32,7 @@ class DvcSettings(YamlSettings):
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_DVC__", env_nested_delimiter="__", extra="forbid", frozen=True
     )
-    file: ClassVar[str] = "dvc_config.yaml"
+    file_name: ClassVar[str] = "dvc_config.yaml"
 
     remote: str = Field(default="", description="A local folder or s3://bucket/folder. Empty = DVC is off.")
     # DVC lowers the case of `core.remote`, so that another name would not be found.
@@ -45,7 +45,7 @@ class DvcSettings(YamlSettings):
     models: bool = Field(default=True, description="Version the folder of each registered model version.")
 
     @property
-    def on(self) -> bool:
+    def enabled(self) -> bool:
         return bool(self.remote)
 
     @property

@@ -12,20 +12,20 @@ from bridge_assets.errors import AlertError
 def test_a_message_arrives_with_what_slack_would_interpret_escaped():
     with slack_receiver() as slack:
         send_slack_alert("bridge <!channel> 5 > 4 & O'NEAL ROAD", slack.url)
-        assert slack.texts == ["bridge &lt;!channel&gt; 5 &gt; 4 &amp; O'NEAL ROAD"]
+        assert slack.messages == ["bridge &lt;!channel&gt; 5 &gt; 4 &amp; O'NEAL ROAD"]
 
 
 def test_throttling_and_a_failing_server_are_waited_for():
     with slack_receiver() as slack:
-        slack.answers = [(429, {"Retry-After": "0"}, "rate_limited"), (503, {}, "")]
+        slack.queued_responses = [(429, {"Retry-After": "0"}, "rate_limited"), (503, {}, "")]
         send_slack_alert("again", slack.url)
-        assert (slack.asked, slack.texts) == (3, ["again"])
+        assert (slack.request_count, slack.messages) == (3, ["again"])
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "no_service"), (400, "invalid_payload")])
 def test_a_refusal_says_what_slack_said_and_keeps_the_address_to_itself(status, said):
     with slack_receiver() as slack:
-        slack.answers = [(status, {}, said)]
+        slack.queued_responses = [(status, {}, said)]
         with pytest.raises(AlertError, match=f"{status} {said}.*SLACK_WEBHOOK_URL") as caught:
             send_slack_alert("x", slack.url)
     assert "secret" not in str(caught.value)
@@ -42,4 +42,4 @@ def test_without_an_address_nothing_is_sent(monkeypatch):
     with slack_receiver() as slack:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
         assert alert("x") is True
-        assert slack.texts == ["x"]
+        assert slack.messages == ["x"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner, Result
-from support.model_versions import NAME, bytes_of
+from support.model_versions import NAME, file_contents
 
 from bridge_assets.cli import main
 from bridge_assets.registry.folder_registry import FolderRegistry
@@ -18,7 +18,7 @@ def shell(*arguments: str) -> Result:
 @pytest.fixture
 def shelf(candidates, tmp_path) -> FolderRegistry:
     registry = FolderRegistry(tmp_path / "shelf", NAME)
-    registry.point("champion", registry.store(candidates[0]))
+    registry.set_alias("champion", registry.register(candidates[0]))
     return registry
 
 
@@ -41,7 +41,7 @@ def test_without_an_address_this_side_is_the_platforms_own(shelf, candidates, pr
     [registered] = open_registry(f"sqlite:///{project / 'var' / 'mlflow.db'}", NAME).versions()
     assert registered.version == candidates[0].version
     there = {path.name: path.read_bytes() for path in (project / "var" / "mlartifacts").rglob("*") if path.is_file()}
-    assert bytes_of(candidates[0].folder).items() <= there.items()
+    assert file_contents(candidates[0].folder).items() <= there.items()
 
 
 def test_what_is_refused_is_a_message_and_not_a_trace(shelf, tmp_path):

@@ -5,23 +5,23 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from support.local_endpoint import make_candidate
+from support.local_endpoint import make_model_version
 
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> list[Candidate]:
+def shared_versions(tmp_path_factory) -> list[ModelVersion]:
     models = tmp_path_factory.mktemp("models")
-    return [make_candidate(models, seed) for seed in range(4)]
+    return [make_model_version(models, seed) for seed in range(4)]
 
 
 @pytest.fixture
-def candidates(made, tmp_path) -> list[Candidate]:
+def model_versions(shared_versions, tmp_path) -> list[ModelVersion]:
     """Four versions of a test's own, to be damaged at will."""
-    shutil.copytree(made[0].folder.parent, tmp_path / "models")
-    return [Candidate(tmp_path / "models" / candidate.version) for candidate in made]
+    shutil.copytree(shared_versions[0].folder.parent, tmp_path / "models")
+    return [ModelVersion(tmp_path / "models" / candidate.version) for candidate in shared_versions]
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.local_endpoint import answers_as, assert_whole, leftovers, snapshot
+from support.local_endpoint import assert_consistent, is_serving, leftovers, snapshot
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError
-from bridge_assets.registry.model_version import Candidate
-from bridge_assets.runtime.probe import Probe, compare
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.probe import Probe, compare_answers
 
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(["pytest", "polars", "onnxruntime", "bridge_assets.runtime.onnx_predictor", __name__])
@@ -56,17 +56,17 @@ class KillAt:
         return event in ("os.mkdir", "os.rename", "os.symlink")
 
 
-def deploy_and_be_killed(kill: KillAt, candidate: Candidate, keep: int) -> None:
+def deploy_and_be_killed(kill: KillAt, candidate: ModelVersion, keep: int) -> None:
     kill.watch()
     LocalEndpoint(kill.root, keep).deploy(candidate)
 
 
-def deploy_in_turn(root: Path, candidates: list[Candidate], times: int, keep: int) -> None:
+def deploy_in_turn(root: Path, candidates: list[ModelVersion], times: int, keep: int) -> None:
     for turn in range(times):
         LocalEndpoint(root, keep).deploy(candidates[turn % len(candidates)])
 
 
-def deploy_with_little_room(root: Path, candidate: Candidate, room: int, report: Path) -> None:
+def deploy_with_little_room(root: Path, candidate: ModelVersion, room: int, report: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     try:
         LocalEndpoint(root).deploy(candidate)
@@ -80,28 +80,30 @@ def started(target: Callable[..., None], *arguments: object):
     return process
 
 
-def test_a_kill_before_any_change_leaves_the_old_or_the_new_and_the_next_deployment_ends_the_same(tmp_path, candidates):
-    undisturbed = LocalEndpoint(tmp_path / "undisturbed", keep=2)
-    for candidate in candidates[:3]:
+def test_a_kill_before_any_change_leaves_the_old_or_the_new_and_the_next_deployment_ends_the_same(
+    tmp_path, model_versions
+):
+    undisturbed = LocalEndpoint(tmp_path / "undisturbed", packages_kept=2)
+    for candidate in model_versions[:3]:
         undisturbed.deploy(candidate)
-    versions = {candidates[1].version: 0, candidates[2].version: 0}
+    versions = {model_versions[1].version: 0, model_versions[2].version: 0}
     left_behind = 0
     for change in range(100):
-        endpoint = LocalEndpoint(tmp_path / f"endpoint{change}", keep=2)
-        for candidate in candidates[:2]:
+        endpoint = LocalEndpoint(tmp_path / f"endpoint{change}", packages_kept=2)
+        for candidate in model_versions[:2]:
             endpoint.deploy(candidate)
-        process = started(deploy_and_be_killed, KillAt(endpoint.root, change), candidates[2], 2)
+        process = started(deploy_and_be_killed, KillAt(endpoint.root, change), model_versions[2], 2)
         process.join()
         if process.exitcode == 0:
             break  # there are no more changes than that
         assert process.exitcode == -signal.SIGKILL
-        assert_whole(endpoint)
+        assert_consistent(endpoint)
         versions[endpoint.current()] += 1
         left_behind += bool(leftovers(endpoint))
 
-        endpoint.deploy(candidates[2])
-        assert answers_as(endpoint, candidates[2])
-        assert endpoint.previous() == candidates[1].version
+        endpoint.deploy(model_versions[2])
+        assert is_serving(endpoint, model_versions[2])
+        assert endpoint.previous() == model_versions[1].version
         assert not leftovers(endpoint)
         assert files_of(endpoint.root) == files_of(undisturbed.root)
     else:
@@ -118,12 +120,12 @@ def files_of(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_twenty_kills_at_random_moments(endpoint, candidates):
+def test_twenty_kills_at_random_moments(endpoint, model_versions):
     moments = random.Random(5)
-    endpoint.deploy(candidates[0])
+    endpoint.deploy(model_versions[0])
     for _ in range(20):
         # four versions and two kept: every deployment copies
-        process = started(deploy_in_turn, endpoint.root, candidates, 10_000, 2)
+        process = started(deploy_in_turn, endpoint.root, model_versions, 10_000, 2)
         before = (endpoint.root / ".lock").stat().st_mtime_ns
         while (endpoint.root / ".lock").stat().st_mtime_ns == before and process.is_alive():
             time.sleep(0.001)
@@ -131,60 +133,62 @@ def test_twenty_kills_at_random_moments(endpoint, candidates):
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        assert_whole(endpoint)
-        assert any(answers_as(endpoint, candidate) for candidate in candidates)
-    endpoint.deploy(candidates[0])
-    assert answers_as(endpoint, candidates[0])
+        assert_consistent(endpoint)
+        assert any(is_serving(endpoint, candidate) for candidate in model_versions)
+    endpoint.deploy(model_versions[0])
+    assert is_serving(endpoint, model_versions[0])
     assert not leftovers(endpoint)
 
 
-def test_readers_see_only_the_old_or_the_new_version(endpoint, candidates):
-    two = candidates[:2]
+def test_readers_see_only_the_old_or_the_new_version(endpoint, model_versions):
+    two = model_versions[:2]
     expected = {candidate.version: Probe.load(candidate.file("probe.json")) for candidate in two}
     endpoint.deploy(two[0])
     process = started(deploy_in_turn, endpoint.root, two, 60, 3)
     seen: dict[str, int] = dict.fromkeys(expected, 0)
     while process.is_alive():
-        served = endpoint.served()
+        served = endpoint.load_model()
         probe = expected[served.version]
-        compare(served.fall_probability(probe.table()).to_numpy(), probe, endpoint.root)
+        compare_answers(served.fall_probability(probe.table()).to_numpy(), probe, endpoint.root)
         seen[served.version] += 1
     process.join()
     assert process.exitcode == 0
     assert all(seen.values()), seen
 
 
-def test_a_full_disk_leaves_the_old_version_serving(endpoint, candidates, tmp_path):
-    endpoint.deploy(candidates[0])
+def test_a_full_disk_leaves_the_old_version_serving(endpoint, model_versions, tmp_path):
+    endpoint.deploy(model_versions[0])
     before = snapshot(endpoint.root)
-    room = candidates[1].file("model.onnx").stat().st_size // 2
-    process = started(deploy_with_little_room, endpoint.root, candidates[1], room, tmp_path / "said")
+    room = model_versions[1].file("model.onnx").stat().st_size // 2
+    process = started(deploy_with_little_room, endpoint.root, model_versions[1], room, tmp_path / "said")
     process.join()
     assert process.exitcode == 0
     assert "File too large" in (tmp_path / "said").read_text()
     assert "goes on answering" in (tmp_path / "said").read_text()
     assert snapshot(endpoint.root) == before
-    assert answers_as(endpoint, candidates[0])
+    assert is_serving(endpoint, model_versions[0])
 
 
-def test_a_second_deployment_is_refused_when_the_first_does_not_end(tmp_path, candidates):
-    endpoint = LocalEndpoint(tmp_path / "endpoint", wait=0.2)
-    endpoint.deploy(candidates[0])
+def test_a_second_deployment_is_refused_when_the_first_does_not_end(tmp_path, model_versions):
+    endpoint = LocalEndpoint(tmp_path / "endpoint", lock_timeout=0.2)
+    endpoint.deploy(model_versions[0])
     with (endpoint.root / ".lock").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        for change in (lambda: endpoint.deploy(candidates[1]), endpoint.rollback):
+        for change in (lambda: endpoint.deploy(model_versions[1]), endpoint.rollback):
             with pytest.raises(DeploymentError, match=rf"refused.*process {os.getpid()}\) has not ended in 0.2 s"):
                 change()
-        assert answers_as(endpoint, candidates[0])  # readers need no lock
-    endpoint.deploy(candidates[1])
-    assert answers_as(endpoint, candidates[1])
+        assert is_serving(endpoint, model_versions[0])  # readers need no lock
+    endpoint.deploy(model_versions[1])
+    assert is_serving(endpoint, model_versions[1])
 
 
-def test_two_deployments_at_once_wait_for_each_other(endpoint, candidates):
-    processes = [started(deploy_in_turn, endpoint.root, pair, 10, 2) for pair in (candidates[:2], candidates[2:])]
+def test_two_deployments_at_once_wait_for_each_other(endpoint, model_versions):
+    processes = [
+        started(deploy_in_turn, endpoint.root, pair, 10, 2) for pair in (model_versions[:2], model_versions[2:])
+    ]
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert_whole(endpoint)
-    assert endpoint.current() in {candidates[1].version, candidates[3].version}
+    assert_consistent(endpoint)
+    assert endpoint.current() in {model_versions[1].version, model_versions[3].version}
     assert not leftovers(endpoint)

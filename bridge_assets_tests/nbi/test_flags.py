@@ -9,12 +9,12 @@ import pytest
 
 from bridge_assets.data.ingest.pandas_api import load_bridge_data
 from bridge_assets.nbi.coding_guide.codes import STATE_NAMES
-from bridge_assets.nbi.coding_guide.items import BY_NAME
-from bridge_assets.nbi.coding_guide.state_extents import EXTENTS
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
+from bridge_assets.nbi.coding_guide.state_extents import STATE_BOUNDS
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
-from bridge_assets.nbi.derived import derived
+from bridge_assets.nbi.derived import derived_columns
 from bridge_assets.nbi.flag_rules import FLAGS
-from bridge_assets.nbi.flags import COLUMNS, flag_counts, flags
+from bridge_assets.nbi.flags import REQUIRED_COLUMNS, flag_counts, flag_records
 
 #: A bridge of Alaska in the file of 2019, of which there is nothing to say.
 SOUND = {
@@ -64,7 +64,7 @@ CLOSED = {"SUBSTRUCTURE_COND_060": "1", "BRIDGE_CONDITION": "P", "LOWEST_RATING"
 
 def table(*changes: dict[str, Any]) -> pl.DataFrame:
     rows = [{**dict.fromkeys(RECORD_SCHEMA), **SOUND, **change} for change in changes]
-    return pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row").with_columns(derived(2019))
+    return pl.DataFrame(rows, schema=RECORD_SCHEMA, orient="row").with_columns(derived_columns(2019))
 
 
 SOUND_CHANGES = {
@@ -121,13 +121,13 @@ FLAGGED = {
 
 @pytest.mark.parametrize("case", SOUND_CHANGES)
 def test_a_sound_record_has_no_flag(case: str) -> None:
-    assert flags(table(SOUND_CHANGES[case]), 2019).to_list() == [None]
+    assert flag_records(table(SOUND_CHANGES[case]), 2019).to_list() == [None]
 
 
 @pytest.mark.parametrize("expected", FLAGGED)
 def test_a_flag_is_raised_by_what_it_is_about(expected: str) -> None:
     records = table({}, *FLAGGED[expected], {})
-    assert flags(records, 2019).to_list() == [None, *[expected] * len(FLAGGED[expected]), None]
+    assert flag_records(records, 2019).to_list() == [None, *[expected] * len(FLAGGED[expected]), None]
 
 
 def test_every_flag_is_tried_here() -> None:
@@ -137,16 +137,16 @@ def test_every_flag_is_tried_here() -> None:
 
 def test_flags_are_the_same_in_every_type_of_coded_items() -> None:
     records = table(*(change for changes in FLAGGED.values() for change in changes))
-    texts = flags(records, 2019)
+    texts = flag_records(records, 2019)
     assert texts.name == "flags" and texts.dtype == pl.String
     coded = [name for name in records.columns if records.schema[name] == pl.String and name in RECORD_SCHEMA]
-    assert flags(records.with_columns(pl.col(coded).cast(pl.Categorical)), 2019).equals(texts)
+    assert flag_records(records.with_columns(pl.col(coded).cast(pl.Categorical)), 2019).equals(texts)
     arrow = records.select(coded).to_arrow(compat_level=pl.CompatLevel.oldest())
-    assert flags(records.select(COLUMNS), 2019, arrow).equals(texts)
+    assert flag_records(records.select(REQUIRED_COLUMNS), 2019, arrow).equals(texts)
 
 
 def test_a_table_without_rows_has_no_flags() -> None:
-    nothing = flags(table().clear(), 2019)
+    nothing = flag_records(table().clear(), 2019)
     assert nothing.len() == 0 and nothing.dtype == pl.String
 
 
@@ -161,19 +161,19 @@ def test_counts_are_by_flag_and_item_in_the_order_of_the_flags() -> None:
 
 def test_flags_name_items_that_there_are_and_say_why() -> None:
     for flag in FLAGS.values():
-        assert set(flag.items) <= set(BY_NAME)
-        assert flag.meaning and flag.why and not flag.meaning.endswith(".")
+        assert set(flag.items) <= set(ITEMS_BY_NAME)
+        assert flag.meaning and flag.rationale and not flag.meaning.endswith(".")
 
 
 def test_every_state_has_an_extent() -> None:
-    assert set(EXTENTS) == set(STATE_NAMES)
-    assert all(box.south < box.north and box.west < box.east for box in EXTENTS.values())
+    assert set(STATE_BOUNDS) == set(STATE_NAMES)
+    assert all(box.south < box.north and box.west < box.east for box in STATE_BOUNDS.values())
 
 
 def test_flags_are_rare_in_a_real_state_and_its_published_class_agrees(real_data) -> None:
     path = real_data / "nbi" / "AK19.txt"
     records = pl.from_pandas(load_bridge_data(str(path)))
-    counts = flag_counts(flags(records, 2019))
+    counts = flag_counts(flag_records(records, 2019))
     # Seconds of 60, and 13 open bridges whose last inspection was before 2013; no class that disagrees.
     assert counts == {"coordinate_impossible": 10, "inspection_stale": 13, "open_though_posting_required": 2}
 
@@ -182,7 +182,7 @@ def test_flags_find_what_is_wrong_in_real_files_of_many_years(real_data) -> None
     counts: dict[str, int] = {}
     for path in sorted((real_data / "nbi" / "panel").glob("*.txt")):
         records = pl.from_pandas(load_bridge_data(str(path)))
-        for name, count in flag_counts(flags(records, int(path.stem[-4:]))).items():
+        for name, count in flag_counts(flag_records(records, int(path.stem[-4:]))).items():
             counts[name] = counts.get(name, 0) + count
     assert counts == {
         "coordinate_impossible": 3,

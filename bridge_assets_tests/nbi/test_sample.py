@@ -15,9 +15,9 @@ import pytest
 from support.nbi_files import layout_of, read_nbi
 
 from bridge_assets.errors import StorageError
-from bridge_assets.nbi.coding_guide.items import NAMES
+from bridge_assets.nbi.coding_guide.items import ITEM_NAMES
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
-from bridge_assets.nbi.derived import derived
+from bridge_assets.nbi.derived import derived_columns
 from bridge_assets.nbi.sample import SampleSpec, SampleSummary, is_current, write_sample
 from bridge_assets.nbi.sample.places import NAMES_LATIN
 
@@ -65,7 +65,7 @@ def read_back(summary: SampleSummary, oracle_file: Path) -> Sample:
     return Sample(
         summary,
         pl.read_parquet(oracle_file),
-        pl.concat(batch.records.with_columns(derived(year)) for year, batch in batches),
+        pl.concat(batch.records.with_columns(derived_columns(year)) for year, batch in batches),
         pl.concat(batch.rejected for _, batch in batches),
         sum(batch.rows_read for _, batch in batches),
     )
@@ -242,7 +242,7 @@ def test_marginals_are_those_of_the_national_inventory_roughly(sample: Sample) -
 
 def test_every_item_of_the_layouts_is_known_to_the_reader_and_most_are_filled(sample: Sample) -> None:
     records = sample.on_structure
-    empty = {item for item in NAMES if records[item].null_count() == records.height}
+    empty = {item for item in ITEM_NAMES if records[item].null_count() == records.height}
     assert empty == {
         "CRITICAL_FACILITY_006B", "SPEC_LAST_DATE_093C", "OTHER_STATE_CODE_098A", "TEMP_STRUCTURE_103", "REMARKS",
         "PROGRAM_CODE", "PROJ_NO", "PROJ_SUFFIX", "NBI_TYPE_OF_IMP", "DTL_TYPE_OF_IMP", "SPECIAL_CODE", "STEP_CODE",

@@ -10,7 +10,7 @@ from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
 from bridge_assets.nbi.coding_guide.items import ITEMS
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.schema import columns
-from bridge_assets.nbi.schema_page import page, with_source_columns
+from bridge_assets.nbi.schema_page import render_page, with_source_columns
 
 PROJECT = Path(__file__).parents[2]
 SOURCES = PROJECT / "dbt_project" / "models" / "sources.yml"
@@ -22,18 +22,18 @@ def test_the_schema_lists_the_columns_of_the_table() -> None:
 
 
 def test_the_page_is_current() -> None:
-    assert (PROJECT / "docs" / "schema.md").read_text(encoding="utf-8") == page() + "\n", REMEDY
+    assert (PROJECT / "docs" / "schema.md").read_text(encoding="utf-8") == render_page() + "\n", REMEDY
 
 
 def test_the_page_names_every_item_code_and_flag() -> None:
-    text = page()
+    text = render_page()
     assert all(f"| `{item.name}` |" in text for item in ITEMS)
     assert all(f"| `{code}` | {meaning} |" in text for item in ITEMS for code, meaning in item.codes.items())
     assert all(f"| `{flag}` |" in text for flag in FLAGS)
 
 
 def test_every_link_of_the_page_has_its_heading() -> None:
-    text = page()
+    text = render_page()
     headings = {line[4:].lower().replace(",", "").replace(" ", "-") for line in text.splitlines() if line[:4] == "### "}
     links = {part.split(")")[0] for part in text.split("](#")[1:]}
     assert links and links == headings

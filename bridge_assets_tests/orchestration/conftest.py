@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.small_platform import SMALL, YEARS, SmallPlatform, defs
+from support.small_platform import SMALL_SETTINGS, YEARS, SmallPlatform, defs
 
 from bridge_assets.cli import main
 from bridge_assets.orchestration.runs.run_job import run_job
@@ -20,14 +20,14 @@ from bridge_assets.settings import DataSettings
 
 
 @pytest.fixture(scope="session")
-def _ran(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform:
+def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform:
     home = tmp_path_factory.mktemp("platform") / "home"
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("DAGSTER_HOME", raising=False)
-        for variable, value in {**SMALL, "BRIDGE_ASSETS_DATA__HOME": str(home)}.items():
+        for variable, value in {**SMALL_SETTINGS, "BRIDGE_ASSETS_DATA__HOME": str(home)}.items():
             environment.setenv(variable, value)
-        written = CliRunner().invoke(main, ["sample"])
-        assert written.exit_code == 0, written.output
+        sample_result = CliRunner().invoke(main, ["sample"])
+        assert sample_result.exit_code == 0, sample_result.output
         platform = SmallPlatform(home, run_job(defs, "full_pipeline", YEARS))
         os.environ.pop("DAGSTER_HOME", None)
     shutil.copytree(home, home.with_name("as_it_was"), symlinks=True)
@@ -35,17 +35,17 @@ def _ran(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform:
 
 
 @pytest.fixture
-def platform(_ran: SmallPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPlatform]:
+def platform(_initial_platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPlatform]:
     """The small platform after its first run; whatever a test does to it is undone."""
-    for variable, value in {**SMALL, "BRIDGE_ASSETS_DATA__HOME": str(_ran.home)}.items():
+    for variable, value in {**SMALL_SETTINGS, "BRIDGE_ASSETS_DATA__HOME": str(_initial_platform.home)}.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("DAGSTER_HOME", str(_ran.home / "dagster"))
-    assert DataSettings.load().home_folder == _ran.home
-    yield _ran
-    _put_back(_ran.home)
+    monkeypatch.setenv("DAGSTER_HOME", str(_initial_platform.home / "dagster"))
+    assert DataSettings.load().home_folder == _initial_platform.home
+    yield _initial_platform
+    _restore_home(_initial_platform.home)
 
 
-def _put_back(home: Path) -> None:
+def _restore_home(home: Path) -> None:
     # The registry stays: MLflow keeps its database open for the life of the process, and a version too many there is
     # never looked at.
     for path in home.iterdir():

@@ -40,12 +40,12 @@ def test_a_new_year_requests_that_year_alone_and_runs(platform) -> None:
     assert request.run_key.startswith("2019:")
     assert tick().run_requests[0].run_key == request.run_key
 
-    before = (platform.lake.year("bridge_predictions", 2018)).stat().st_mtime_ns
+    before = (platform.lake.year_path("bridge_predictions", 2018)).stat().st_mtime_ns
     outcome = platform.run("latest_year", (2019, 2019))
     assert outcome.success, outcome.errors
-    assert "bridge_model" not in outcome.materialized
+    assert "bridge_model" not in outcome.materializations
     assert platform.lake.read_year("bridge_predictions", 2019).height == 50
-    assert platform.lake.year("bridge_predictions", 2018).stat().st_mtime_ns == before
+    assert platform.lake.year_path("bridge_predictions", 2018).stat().st_mtime_ns == before
     assert isinstance(tick(), dg.SkipReason)
 
 

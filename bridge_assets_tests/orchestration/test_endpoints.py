@@ -10,15 +10,15 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 from support.slack_receiver import slack_receiver
-from support.small_platform import defs, failure
+from support.small_platform import defs, error_messages
 
 from bridge_assets.cli import main
 from bridge_assets.deployment.endpoints import TARGETS
-from bridge_assets.deployment.gate.decision import REQUIRED
+from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.assets.endpoints import PROVIDERS
-from bridge_assets.orchestration.gate.check_history import ABOUT
-from bridge_assets.registry.model_version import Candidate, latest
+from bridge_assets.orchestration.gate.check_history import JUDGED_DIGEST_KEY
+from bridge_assets.registry.model_version import ModelVersion, latest_version
 from bridge_assets.settings.environment import EnvironmentSettings
 
 KEYS = [provider.key for provider in PROVIDERS]
@@ -75,15 +75,15 @@ def test_every_target_has_a_section_of_its_own_and_a_class() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_target_that_is_not_configured_says_in_one_line_what_it_needs(platform, key) -> None:
-    said = failure(platform.materialize(f"{key}_endpoint"))
+    said = error_messages(platform.materialize(f"{key}_endpoint"))
     line = next(line for line in said.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
     assert f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__" in line
     assert "pip install 'bridge-assets[" in line
 
 
-def record(instance: dg.DagsterInstance, candidate: Candidate, states: dict[str, str]) -> None:
+def record(instance: dg.DagsterInstance, candidate: ModelVersion, states: dict[str, str]) -> None:
     """Report an evaluation of every required check, as a run would have: passed, failed, or about other bytes."""
-    for requirement in REQUIRED:
+    for requirement in REQUIRED_CHECKS:
         state = states.get(str(requirement), "passed")
         if state == "missing":
             continue
@@ -93,7 +93,7 @@ def record(instance: dg.DagsterInstance, candidate: Candidate, states: dict[str,
                 asset_key=dg.AssetKey(requirement.asset),
                 check_name=requirement.check,
                 passed=state != "failed",
-                metadata={ABOUT: dg.MetadataValue.text(about)},
+                metadata={JUDGED_DIGEST_KEY: dg.MetadataValue.text(about)},
             )
         )
 
@@ -106,8 +106,8 @@ def test_a_closed_gate_is_closed_on_every_target_before_anything_is_sent(platfor
     """The newest evaluation about the version's bytes decides: a failed one closes the gate; where there is none about
     its bytes, those about others count for nothing.
     """
-    candidate = latest(platform.home / "models")
-    requirement = REQUIRED[-1]
+    candidate = latest_version(platform.home / "models")
+    requirement = REQUIRED_CHECKS[-1]
     if state == "failed":
         time.sleep(0.01)  # newer than what the first run recorded
         with dg.DagsterInstance.get() as instance:
@@ -116,7 +116,7 @@ def test_a_closed_gate_is_closed_on_every_target_before_anything_is_sent(platfor
         manifest = candidate.manifest
         manifest["stages"][requirement.asset] = ("1" if state == "stale" else "2") * 64
         candidate.file("manifest.json").write_text(json.dumps(manifest))
-    said = failure(platform.materialize(f"{key}_endpoint"))
+    said = error_messages(platform.materialize(f"{key}_endpoint"))
     assert "the gate is closed" in said
     assert f"{requirement} {STATES[state]}" in said
 
@@ -127,7 +127,7 @@ def test_an_open_gate_lets_the_version_through_to_the_target(platform, configure
     monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__WAIT_MINUTES", "0.001")
     result = platform.materialize(f"{key}_endpoint")
     assert not result.success
-    said = failure(result)
+    said = error_messages(result)
     assert "the gate is" not in said
     assert "What to do:" in said
 
@@ -141,7 +141,7 @@ def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
 
 
 def test_an_override_is_told_to_slack(platform, monkeypatch) -> None:
-    candidate = latest(platform.home / "models")
+    candidate = latest_version(platform.home / "models")
     manifest = candidate.manifest
     manifest["stages"]["training_set"] = "0" * 64
     candidate.file("manifest.json").write_text(json.dumps(manifest))
@@ -149,8 +149,8 @@ def test_an_override_is_told_to_slack(platform, monkeypatch) -> None:
     with slack_receiver() as slack:
         monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
         result = platform.materialize("local_endpoint", config={"override_reason": reason})
-        assert result.success, failure(result)
-        [text] = slack.texts
+        assert result.success, error_messages(result)
+        [text] = slack.messages
     assert reason in text
     assert "training_set:no_leakage outdated" in text
     assert result.run_id in text
@@ -171,10 +171,10 @@ def go_back(**config: str) -> dg.ExecuteInProcessResult:
 def test_the_rollback_job_goes_back_and_the_asset_says_so(platform, monkeypatch) -> None:
     endpoint = LocalEndpoint(platform.home / "endpoints" / "local")
     first = endpoint.current()
-    assert "no previous version" in failure(go_back())
+    assert "no previous version" in error_messages(go_back())
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     trained = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model")
-    assert trained.success, failure(trained)
+    assert trained.success, error_messages(trained)
     assert platform.materialize("local_endpoint").success
     second = endpoint.current()
     assert second != first
@@ -190,8 +190,8 @@ def test_the_rollback_job_goes_back_and_the_asset_says_so(platform, monkeypatch)
 def test_only_what_answered_can_be_gone_back_to(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     assert platform.materialize("bridge_model", "quantized_model", "onnx_model", checks=False).success
-    untried = latest(platform.home / "models").version
-    assert f"no version {untried!r} to go back to" in failure(go_back(model_version=untried))
+    untried = latest_version(platform.home / "models").version
+    assert f"no version {untried!r} to go back to" in error_messages(go_back(model_version=untried))
 
 
 def test_the_command_line_goes_back_too_and_says_what_a_target_needs(platform) -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from bridge_assets.definitions import defs
-from bridge_assets.deployment.gate.decision import REQUIRED
+from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 
@@ -29,7 +29,7 @@ def test_every_dependency_is_an_asset_of_ours() -> None:
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.key.to_user_string())
 def test_every_asset_says_what_it_is(node) -> None:
-    assert node.group_name in groups.ALL
+    assert node.group_name in groups.ALL_GROUPS
     assert node.owners
     assert node.kinds
     assert len(node.description or "") > 40
@@ -42,7 +42,7 @@ def test_every_check_is_of_an_asset_of_ours() -> None:
 
 def test_what_the_gate_requires_is_there_and_blocks() -> None:
     graph = defs.resolve_asset_graph()
-    for requirement in REQUIRED:
+    for requirement in REQUIRED_CHECKS:
         key = dg.AssetCheckKey(dg.AssetKey(requirement.asset), requirement.check)
         assert graph.get_check_spec(key).blocking
 

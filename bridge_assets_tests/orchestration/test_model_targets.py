@@ -7,17 +7,17 @@ import json
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from support.small_platform import YEARS, failure
+from support.small_platform import YEARS, error_messages
 
 from bridge_assets.cli import main
-from bridge_assets.registry.model_version import latest
+from bridge_assets.registry.model_version import latest_version
 
 STAGES = ("training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
 
 
 def test_the_version_has_its_card_and_every_figure(platform) -> None:
-    candidate = latest(platform.home / "models")
-    candidate.verify("bridge_model")
+    candidate = latest_version(platform.home / "models")
+    candidate.verify_stage("bridge_model")
     assert {"model_card.json", "model_card.md", "evaluation.json"} <= set(candidate.manifest["files"])
     card = json.loads(candidate.file("model_card.json").read_text())
     assert card["foresees"]["in_words"].endswith("the condition is at least one point lower")
@@ -27,10 +27,10 @@ def test_the_version_has_its_card_and_every_figure(platform) -> None:
     assert {group["by"] for group in evaluation["groups"]} == {"state", "material", "owner", "condition"}
     assert {"gradient_boosting", "logistic_regression", "oracle"} <= set(evaluation["scores"])
     assert evaluation["rolling"]
-    made = platform.first.materialized["bridge_model"]
+    made = platform.first_run.materializations["bridge_model"]
     assert str(platform.home) not in candidate.file("model_card.md").read_text()
     assert made["model_card"] == candidate.file("model_card.md").read_text()
-    assert "probabilities_come_true" in " ".join(platform.first.checks)
+    assert "probabilities_come_true" in " ".join(platform.first_run.checks)
 
 
 @pytest.mark.slow
@@ -43,12 +43,12 @@ def test_a_target_goes_from_training_to_scores(platform, monkeypatch, target, co
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__CALIBRATION_ERROR", "0.2")
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__HOLDOUT_FALLS", "1")
     made = platform.materialize(*STAGES)
-    assert made.success, failure(made)
-    candidate = latest(platform.home / "models")
+    assert made.success, error_messages(made)
+    candidate = latest_version(platform.home / "models")
     assert candidate.manifest["made_from"]["target"] == target
     assert "oracle" not in json.loads(candidate.file("evaluation.json").read_text())["scores"]
     scored = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
-    assert scored.success, failure(scored)
+    assert scored.success, error_messages(scored)
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     assert scores["target"].unique().to_list() == [named]
     if target == "poor":
@@ -62,8 +62,8 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__NAME", "bridge_change")  # with a champion of its own
     made = platform.materialize(*STAGES)
-    assert made.success, failure(made)
-    candidate = latest(platform.home / "models")
+    assert made.success, error_messages(made)
+    candidate = latest_version(platform.home / "models")
     assert candidate.manifest["made_from"]["task"] == "regression"
     card = json.loads(candidate.file("model_card.json").read_text())
     assert card["foresees"]["in_words"].startswith("by how many points the condition changes at the next inspection")
@@ -77,7 +77,7 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
 
     for year in map(str, YEARS):
         scored = platform.materialize("bridge_predictions", "drift_report", partition=year)
-        assert scored.success, failure(scored)
+        assert scored.success, error_messages(scored)
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     assert scores["target"].unique().to_list() == ["change"]
     assert scores["fall_probability"].null_count() == scores.height
@@ -93,7 +93,7 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
     )
 
     reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
-    assert reported.success, failure(reported)
+    assert reported.success, error_messages(reported)
     page = (platform.home / "reports" / "condition_report.html").read_text()
     assert page.count("The model that is served foresees by how many points ratings change") == 3
     assert "materialise bridge_predictions" not in page
@@ -105,4 +105,4 @@ def test_a_regression_is_no_successor_of_a_classification_by_itself(platform, mo
     stages = [stage for stage in STAGES if stage != "local_endpoint"]
     made = platform.materialize(*stages, checks=False)
     assert not made.success
-    assert "another task, and there are no recorded figures of both" in failure(made)
+    assert "another task, and there are no recorded figures of both" in error_messages(made)

@@ -9,15 +9,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from support.download_server import Server
+from support.download_server import DownloadServer
 from support.nbi_files import nbi_text, write_nbi
-from support.small_platform import failure
+from support.small_platform import error_messages
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.orchestration.assets.inventory import nbi_files, records
+from bridge_assets.orchestration.assets.inventory import load_records, nbi_files
 from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.orchestration.sensors import ASK_FHWA_EVERY, new_survey_file
+from bridge_assets.orchestration.sensors import FHWA_POLL_SECONDS, new_survey_file
 from bridge_assets.settings import DataSettings
 
 
@@ -28,13 +28,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def fhwa(web: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+def fhwa(web_server: DownloadServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> DownloadServer:
     """FHWA on loopback."""
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "fhwa")
-    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATE_ADDRESS", web.address + "/{year}/{state}{yy}.txt")
-    national = {"1992": web.address + "/{year}old.zip", "2018": web.address + "/{year}.zip"}
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATE_ADDRESS", web_server.address + "/{year}/{state}{yy}.txt")
+    national = {"1992": web_server.address + "/{year}old.zip", "2018": web_server.address + "/{year}.zip"}
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__NATIONAL_ADDRESS", json.dumps(national))
-    return web
+    return web_server
 
 
 def materialized(year: int, *assets: Any) -> dg.ExecuteInProcessResult:
@@ -59,33 +59,33 @@ def tick(cursor: str | None = None) -> tuple[Any, str | None]:
         return new_survey_file(context), context.cursor
 
 
-def test_state_files_of_fhwa_become_records(fhwa: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_files_of_fhwa_become_records(fhwa: DownloadServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATES", "AL,MA")
     for state, code in (("AL", "01"), ("MA", "25")):
         rows = [{"STATE_CODE_001": code, "STRUCTURE_NUMBER_008": str(number)} for number in range(3)]
         fhwa.serve(f"/2016/{state}16.txt", nbi_text(2016, rows).encode())
-    result = materialized(2016, nbi_files, records)
-    assert result.success, failure(result)
+    result = materialized(2016, nbi_files, load_records)
+    assert result.success, error_messages(result)
     lake = Lake(home / "lake")
     assert lake.read_year("raw_bridges", 2016)["STATE_CODE_001"].to_list() == ["01"] * 3 + ["25"] * 3
-    assert lake.note("raw_bridges", 2016)["source_sha256"] == lake.note("nbi_files", 2016)["sha256"]
+    assert lake.provenance("raw_bridges", 2016)["source_sha256"] == lake.provenance("nbi_files", 2016)["sha256"]
     said = shown(result)
     assert said["files"] == 2
     assert f"[{fhwa.address}/2016/AL16.txt".replace("_", "&#95;") in said["parts"].replace("&#95;", "_")
     assert "expected_rows" not in said
 
-    fhwa.files["/2016/AL16.txt"].revise(b"another")
-    again = materialized(2016, nbi_files, records)
+    fhwa.files["/2016/AL16.txt"].set_body(b"another")
+    again = materialized(2016, nbi_files, load_records)
     assert again.success
     assert "FHWA has revised AL16.txt" in shown(again)["warnings"]
 
 
-def test_a_national_file_is_shown_with_its_address_and_what_was_expected(fhwa: Server, home: Path) -> None:
+def test_a_national_file_is_shown_with_its_address_and_what_was_expected(fhwa: DownloadServer, home: Path) -> None:
     fhwa.serve("/2016old.zip", b"PK\x05\x06" + bytes(18), last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     refused = materialized(2016)
     assert not refused.success
-    assert "FHWA has revised the file of survey year 2016" in failure(refused)
-    mark = failure(refused).partition("SHA-256 is ")[2][:12]
+    assert "FHWA has revised the file of survey year 2016" in error_messages(refused)
+    mark = error_messages(refused).partition("SHA-256 is ")[2][:12]
     with pytest.MonkeyPatch.context() as accepted:
         accepted.setenv("BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED", mark)
         said = shown(materialized(2016))
@@ -100,7 +100,7 @@ def test_a_file_that_changed_since_it_was_seen_is_refused(home: Path, monkeypatc
         write_nbi(home / "files", 2016, [{}], name=f"{state}16.txt")
     assert materialized(2016).success
     write_nbi(home / "files", 2016, [{}, {}], name="AL16.txt")
-    assert "the file changed" in failure(materialized(2016, records))
+    assert "the file changed" in error_messages(materialized(2016, load_records))
 
 
 def test_a_bucket_is_a_source(s3_endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,21 +112,21 @@ def test_a_bucket_is_a_source(s3_endpoint: str, home: Path, monkeypatch: pytest.
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "s3://source/nbi")
     requested, _ = tick()
     assert requested.run_requests[0].partition_key == "2016"
-    result = materialized(2016, nbi_files, records)
-    assert result.success, failure(result)
+    result = materialized(2016, nbi_files, load_records)
+    assert result.success, error_messages(result)
     assert shown(result)["address"] == "s3://source/nbi/NBI_2016.txt"
     assert isinstance(tick()[0], dg.SkipReason)
 
 
-def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: Server, home: Path) -> None:
+def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: DownloadServer, home: Path) -> None:
     skipped, asked = tick()
     assert isinstance(skipped, dg.SkipReason)
-    assert [request[:2] for request in fhwa.asked] == [("HEAD", "/2025.zip")]
+    assert [request[:2] for request in fhwa.requests] == [("HEAD", "/2025.zip")]
     fhwa.serve("/2025.zip", b"archive")
     skipped, _ = tick(asked)
     assert "FHWA was asked at" in (skipped.skip_message or "")
-    assert len(fhwa.asked) == 1
-    requested, cursor = tick(str(time.time() - ASK_FHWA_EVERY - 1))
+    assert len(fhwa.requests) == 1
+    requested, cursor = tick(str(time.time() - FHWA_POLL_SECONDS - 1))
     assert requested.run_requests[0].partition_key == "2025"
     assert cursor
     assert float(cursor) > float(asked or 0)
@@ -167,7 +167,7 @@ def test_survey_files_are_versioned_where_dvc_has_a_remote(
     monkeypatch.setenv("BRIDGE_ASSETS_DVC__REPOSITORY", str(tmp_path))
     before = path.read_bytes()
     result = materialized(2016)
-    assert result.success, failure(result)
+    assert result.success, error_messages(result)
     assert list(shown(result)["dvc_md5"]) == [str(tmp_path / "nbi")]
     assert (tmp_path / "nbi.dvc").is_file()
     assert list((tmp_path / "remote").rglob("*"))

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from support.html_page import Page
-from support.small_platform import YEARS, failure
+from support.small_platform import YEARS, error_messages
 
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.flags import flag_counts
-from bridge_assets.orchestration.runs.summary import summary
+from bridge_assets.orchestration.runs.summary import run_summary
 from bridge_assets.settings import DataSettings
 
 OF_A_YEAR = ("nbi_files", "raw_bridges", "rejected_records", "data_quality")
@@ -38,10 +38,10 @@ def shown(instance: dg.DagsterInstance, year: int) -> dict[str, Any]:
 
 
 def test_every_year_is_counted_and_its_figures_are_numbers_that_the_ui_can_plot(platform) -> None:
-    assert platform.lake.years("data_quality") == list(range(YEARS[0], YEARS[1] + 1))
+    assert platform.lake.available_years("data_quality") == list(range(YEARS[0], YEARS[1] + 1))
     with dg.DagsterInstance.get() as instance:
         for year in (YEARS[0], YEARS[1]):
-            metadata, note = shown(instance, year), platform.lake.note("raw_bridges", year)
+            metadata, note = shown(instance, year), platform.lake.provenance("raw_bridges", year)
             flags = platform.lake.read_year("raw_bridges", year)["flags"]
             for name in ("rows_read", "loaded", "rejected"):
                 assert metadata[name] == note[name]
@@ -52,25 +52,25 @@ def test_every_year_is_counted_and_its_figures_are_numbers_that_the_ui_can_plot(
 
 
 def test_the_sample_is_steady_and_the_page_is_named_at_the_end(platform) -> None:
-    assert platform.first.checks["data_quality:quality_is_steady"][:2] == (True, "WARN")
+    assert platform.first_run.checks["data_quality:quality_is_steady"][:2] == (True, "WARN")
     page = platform.home / "reports" / "data_quality.html"
-    assert f"Quality: {page}" in summary(platform.first, DataSettings.load())
-    assert platform.first.materialized["data_quality_report"]["page"] == page.as_uri()
+    assert f"Quality: {page}" in run_summary(platform.first_run, DataSettings.load())
+    assert platform.first_run.materializations["data_quality_report"]["page"] == page.as_uri()
     read = Page(page.read_text(encoding="utf-8"))
-    assert f"Survey years {YEARS[0]} to {YEARS[1]}" in read.words
+    assert f"Survey years {YEARS[0]} to {YEARS[1]}" in read.plain_text
     assert not read.open
 
 
 def test_an_item_that_is_no_longer_sent_warns_by_name_and_stands_on_the_page(platform) -> None:
     blank(platform.home / "sample" / "NBI_2018.txt", "YEAR_BUILT_027", 2018)
     made = platform.materialize(*OF_A_YEAR, partition="2018")
-    assert made.success, failure(made)
+    assert made.success, error_messages(made)
     [check] = [each for each in made.get_asset_check_evaluations() if each.check_name == "quality_is_steady"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert (check.description or "").startswith("2018: missing YEAR_BUILT_027 100.0%, 0.0% before")
     report = platform.materialize("data_quality_report")
-    assert report.success, failure(report)
+    assert report.success, error_messages(report)
     page = Page((platform.home / "reports" / "data_quality.html").read_text(encoding="utf-8"))
     assert page.row("missing YEAR_BUILT_027")[1:4] == ["All states", "0", "100.0 %"]
 
@@ -80,7 +80,7 @@ def test_records_of_an_earlier_version_say_what_to_do(platform) -> None:
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
     failed = platform.materialize("data_quality", partition="2018", checks=False)
     assert not failed.success
-    assert "materialise raw_bridges for 2018 again" in failure(failed)
+    assert "materialise raw_bridges for 2018 again" in error_messages(failed)
 
 
 def test_the_rejects_of_all_years_are_in_the_warehouse(platform) -> None:

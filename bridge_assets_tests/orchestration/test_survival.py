@@ -7,23 +7,23 @@ from __future__ import annotations
 import shutil
 
 import polars as pl
-from support.small_platform import YEARS, failure
+from support.small_platform import YEARS, error_messages
 
-from bridge_assets.models.survival.store import latest
+from bridge_assets.models.survival.store import latest_model
 
 
 def test_the_first_run_made_years_until_poor_of_every_survey_year(platform) -> None:
-    assert platform.lake.years("years_until_poor") == list(range(YEARS[0], YEARS[1] + 1))
-    kept = latest(platform.home / "models")
+    assert platform.lake.available_years("years_until_poor") == list(range(YEARS[0], YEARS[1] + 1))
+    kept = latest_model(platform.home / "models")
     assert set(platform.lake.read_years("years_until_poor")["model_version"]) == {kept.version}
-    assert platform.first.checks["years_until_poor:years_are_whole"][0]
-    assert platform.first.checks["deterioration_model:calibrated_and_better_than_the_table"][1] == "WARN"
+    assert platform.first_run.checks["years_until_poor:years_are_whole"][0]
+    assert platform.first_run.checks["deterioration_model:calibrated_and_better_than_the_table"][1] == "WARN"
 
 
 def test_features_of_other_definitions_get_no_years_until_poor(platform) -> None:
-    note = platform.lake.note("bridge_features", YEARS[1])
-    platform.lake.write_note("bridge_features", YEARS[1], {**note, "features_digest": "another"})
-    said = failure(platform.materialize("years_until_poor", partition=str(YEARS[1])))
+    note = platform.lake.provenance("bridge_features", YEARS[1])
+    platform.lake.write_provenance("bridge_features", YEARS[1], {**note, "features_digest": "another"})
+    said = error_messages(platform.materialize("years_until_poor", partition=str(YEARS[1])))
     assert f"cannot be asked about the features of {YEARS[1]}" in said
 
 
@@ -46,7 +46,7 @@ def test_the_predictions_of_every_year_carry_them(platform) -> None:
             "structure_key", expected_years="years_until_poor", high_years="years_until_poor_high"
         )
         assert carried.equals(years)
-    assert platform.first.materialized["bridge_predictions"]["model_version"]
+    assert platform.first_run.materializations["bridge_predictions"]["model_version"]
 
 
 def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(platform) -> None:
@@ -55,9 +55,9 @@ def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(plat
     shutil.rmtree(platform.home / "models" / "deterioration")
     transitions = platform.lake.read("fct_condition_transitions").with_columns(next_condition=pl.col("condition"))
     platform.lake.write(transitions, "fct_condition_transitions")
-    platform.lake.year("years_until_poor", YEARS[1]).unlink()
+    platform.lake.year_path("years_until_poor", YEARS[1]).unlink()
     made = platform.materialize("deterioration_model", "years_until_poor", "bridge_predictions", partition=year)
-    assert made.success, failure(made)
+    assert made.success, error_messages(made)
     metadata = {
         event.asset_key.to_user_string(): {key: value.value for key, value in event.materialization.metadata.items()}
         for event in made.get_asset_materialization_events()
@@ -71,4 +71,4 @@ def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(plat
     warned = {each.check_name: each for each in made.get_asset_check_evaluations()}
     assert not warned["calibrated_and_better_than_the_table"].passed
     reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
-    assert reported.success, failure(reported)
+    assert reported.success, error_messages(reported)

@@ -3,7 +3,7 @@
 
 Rules of the real service that a deployment can trip over are kept: names unique in a region, one operation at a time on
 a resource, traffic only to deployments that stand, no deletion of one that has traffic, a model's path fixed for good.
-Faults come on demand (`Azure.fault` and what follows it).
+Faults come on demand (`AzureServer.inject_fault` and what follows it).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from providers.azure_services import BLOBS, CREDENTIALS, SIGN_IN, TENANT, TOKEN, Containers, Store, sign_in
-from providers.tls_proxy import Answer, Cut, Request, internet
+from providers.azure_services import BLOBS, CREDENTIALS, SIGN_IN, TENANT, TOKEN, BlobStore, Containers, sign_in
+from providers.tls_proxy import ConnectionDropped, Request, Response, intercept_hosts
 
 SUBSCRIPTION, GROUP, WORKSPACE, REGION = "00000000-0000-0000-0000-000000000000", "rg", "bridges", "eastus"
 _WORKSPACE = (
@@ -28,7 +28,7 @@ _WORKSPACE = (
 )
 _ARM, _SCORING, _KEY = "management.azure.com", f"{REGION}.inference.ml.azure.com", "a-key"
 
-_YOUNG, _OLD = "2126-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
+_RECENT, _OLD = "2126-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 
 
 @dataclass
@@ -36,9 +36,9 @@ class _Operation:
     """What goes on with a resource: it ends at the second look, or never."""
 
     path: str
-    ends: dict[str, Any] | None  # what the resource is in the end; None = gone
-    stuck: bool
-    looks: int = 0
+    result: dict[str, Any] | None  # what the resource is in the end; None = gone
+    is_stuck: bool
+    polls: int = 0
     error: str = ""
     status: str = "InProgress"
 
@@ -47,35 +47,37 @@ class _Operation:
 class _Fault:
     method: str
     path: re.Pattern[str]
-    answer: Answer | None  # None = the connection is cut
+    answer: Response | None  # None = the connection is cut
     times: int
-    done: bool  # what was asked is done all the same
+    applied: bool  # what was asked is done all the same
 
 
 @dataclass
-class Azure:
+class AzureServer:
     """The state of a subscription with one workspace. Paths of resources are kept below the workspace, as they came."""
 
     containers: Containers
-    store: Store = field(default_factory=Store)
+    store: BlobStore = field(default_factory=BlobStore)
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)
+    reserved_names: set[str] = field(default_factory=set)
     sign_in_error: str = ""
-    behind: dict[str, str] = field(default_factory=dict)  # a slot -> the one whose container answers for it
-    front_door: list[str] = field(default_factory=list)  # who answers the next requests that name no deployment
-    prompt: bool = False  # what does not get stuck has ended when it is answered
-    asked: int = 0
+    container_overrides: dict[str, str] = field(
+        default_factory=dict
+    )  # a slot -> the one whose container answers for it
+    routing_queue: list[str] = field(default_factory=list)  # who answers the next requests that name no deployment
+    instant_operations: bool = False  # what does not get stuck has ended when it is answered
+    request_count: int = 0
     _faults: list[_Fault] = field(default_factory=list)
     _operations: dict[str, _Operation] = field(default_factory=dict)
     _stuck: list[re.Pattern[str]] = field(default_factory=list)
-    _gone_after: int | None = None
+    _drop_after: int | None = None
     _lock: Any = field(default_factory=threading.RLock)
     _numbers: Any = field(default_factory=itertools.count)
 
     # What tests say and ask -----------------------------------------------------------------------------------------
 
-    def fault(
+    def inject_fault(
         self,
         method: str,
         path: str,
@@ -87,34 +89,34 @@ class Azure:
     ) -> None:
         """Answer the next requests with an error; status 0 cuts the connection. `done`: do first what they ask."""
         content = {"error": {"code": code, "message": f"{code}: on demand"}}
-        answer = Answer(status, content, headers or {}) if status else None
+        answer = Response(status, content, headers or {}) if status else None
         self._faults.append(_Fault(method, re.compile(path), answer, times, done))
 
-    def stick(self, path: str) -> None:
+    def make_stuck(self, path: str) -> None:
         """Making or changing such a resource never ends."""
         self._stuck.append(re.compile(path))
 
-    def vanish_after(self, changes: int) -> None:
+    def drop_after(self, changes: int) -> None:
         """Do so many changes more, then answer nothing: what is seen from here when the client is killed."""
-        self._gone_after = len(self.changes) + changes
+        self._drop_after = len(self.changes) + changes
 
-    def come_back(self) -> None:
+    def recover(self) -> None:
         """Answer again. Time has passed: what went on has ended."""
-        self._gone_after = None
+        self._drop_after = None
         for operation in self._operations.values():
-            if not operation.stuck:
-                self._end(operation)
+            if not operation.is_stuck:
+                self._finish_operation(operation)
 
-    def age(self, path: str) -> None:
+    def backdate(self, path: str) -> None:
         """Let a resource look as if it was last changed long ago."""
         self.resources[path]["systemData"] = dict.fromkeys(("createdAt", "lastModifiedAt"), _OLD)
 
-    def put(self, path: str, **resource: Any) -> None:
+    def add_resource(self, path: str, **resource: Any) -> None:
         """A resource that somebody made."""
-        self.resources[path] = self._whole(path, deepcopy(resource)) | {"systemData": _made()}
+        self.resources[path] = self._with_defaults(path, deepcopy(resource)) | {"systemData": _system_data()}
         self.resources[path]["properties"]["provisioningState"] = "Succeeded"
 
-    def spent(self) -> bool:
+    def all_faults_used(self) -> bool:
         """Whether every fault has struck."""
         return not any(fault.times for fault in self._faults)
 
@@ -134,9 +136,9 @@ class Azure:
 
     def reset(self) -> None:
         """A fresh subscription; containers stay."""
-        self.__dict__.update(Azure(self.containers).__dict__)
-        self.put("", location=REGION, properties={"storageAccount": "/x/bridgestore", "keyVault": "/x/k"})
-        self.put(
+        self.__dict__.update(AzureServer(self.containers).__dict__)
+        self.add_resource("", location=REGION, properties={"storageAccount": "/x/bridgestore", "keyVault": "/x/k"})
+        self.add_resource(
             "/datastores/workspaceblobstore",
             properties={
                 "datastoreType": "AzureBlob",
@@ -152,94 +154,100 @@ class Azure:
 
     # Which service is asked -----------------------------------------------------------------------------------------
 
-    def answer(self, asked: Request) -> Answer:
-        self.asked += 1
-        if asked.host == SIGN_IN:
-            return sign_in(asked, self.sign_in_error)
-        if asked.host.endswith(_SCORING):
-            return self._faulty(asked, asked.path) or self._score(asked)
+    def handle(self, request: Request) -> Response:
+        self.request_count += 1
+        if request.host == SIGN_IN:
+            return sign_in(request, self.sign_in_error)
+        if request.host.endswith(_SCORING):
+            return self._fault_response(request, request.path) or self._score(request)
         with self._lock:
-            if asked.host == BLOBS:
-                return self._faulty(asked, asked.path) or self.store.answer(asked)
-            path = asked.path.replace(_WORKSPACE, "", 1).rstrip("/")
-            if self._gone_after is not None and len(self.changes) >= self._gone_after:
-                raise Cut
-            if asked.headers.get("authorization") != f"Bearer {TOKEN}":
+            if request.host == BLOBS:
+                return self._fault_response(request, request.path) or self.store.handle(request)
+            path = request.path.replace(_WORKSPACE, "", 1).rstrip("/")
+            if self._drop_after is not None and len(self.changes) >= self._drop_after:
+                raise ConnectionDropped
+            if request.headers.get("authorization") != f"Bearer {TOKEN}":
                 return _error(401, "ExpiredAuthenticationToken", "The access token is missing or expired.")
-            return self._faulty(asked, path) or self._arm(asked, path)
+            return self._fault_response(request, path) or self._resource_manager(request, path)
 
-    def _faulty(self, asked: Request, path: str) -> Answer | None:
+    def _fault_response(self, request: Request, path: str) -> Response | None:
         for fault in self._faults:
-            if fault.times and fault.method == asked.method and fault.path.search(path):
+            if fault.times and fault.method == request.method and fault.path.search(path):
                 fault.times -= 1
-                if fault.done:
-                    self._arm(asked, path)
+                if fault.applied:
+                    self._resource_manager(request, path)
                 if fault.answer is None:
-                    raise Cut
+                    raise ConnectionDropped
                 return fault.answer
         return None
 
     # The resource manager -------------------------------------------------------------------------------------------
 
-    def _arm(self, asked: Request, path: str) -> Answer:
+    def _resource_manager(self, request: Request, path: str) -> Response:
         if path.startswith("/operations/"):
-            return self._look(path.rpartition("/")[2])
-        match asked.method, path.rpartition("/")[2]:
+            return self._operation_status(path.rpartition("/")[2])
+        match request.method, path.rpartition("/")[2]:
             case "POST", "listKeys":
-                return Answer(200, {"primaryKey": _KEY, "secondaryKey": _KEY})
+                return Response(200, {"primaryKey": _KEY, "secondaryKey": _KEY})
             case "POST", "listSecrets":
-                return Answer(200, self.store.secrets)
+                return Response(200, self.store.secrets)
             case "POST", "getLogs":
                 lines = self.containers.logs.get(path.split("/")[-2], "").splitlines()
-                return Answer(200, {"content": "\n".join(lines[-int(asked.json().get("tail") or 50) :])})
+                return Response(200, {"content": "\n".join(lines[-int(request.json().get("tail") or 50) :])})
             case "GET", "models" | "onlineEndpoints" | "deployments" | "versions" | "datastores":
-                return Answer(
+                return Response(
                     200, {"value": [it for at, it in self.resources.items() if at.rpartition("/")[0] == path]}
                 )
             case "GET", _:
-                self._pass_time(path)
+                self._advance_time(path)
                 if path.startswith("/datastores/"):
                     self.resources[path]["properties"]["credentials"] = self.store.credentials
-                return Answer(200, self.resources[path]) if path in self.resources else _missing(path)
+                return Response(200, self.resources[path]) if path in self.resources else _missing(path)
             case "PUT", _:
-                return self._changed(f"PUT {path}", self._put(path, asked.json()))
+                return self._record_change(f"PUT {path}", self._put(path, request.json()))
             case "DELETE", _:
-                return self._changed(f"DELETE {path}", self._delete(path))
-        return _error(405, "MethodNotAllowed", f"{asked.method} {path} is nothing that this server knows")
+                return self._record_change(f"DELETE {path}", self._delete(path))
+        return _error(405, "MethodNotAllowed", f"{request.method} {path} is nothing that this server knows")
 
-    def _changed(self, what: str, answer: Answer) -> Answer:
+    def _record_change(self, what: str, answer: Response) -> Response:
         if answer.status < 400:
             self.changes.append(what)
         return answer
 
-    def _put(self, path: str, body: dict[str, Any]) -> Answer:
-        there, resource = self.resources.get(path), self._whole(path, body)
+    def _put(self, path: str, body: dict[str, Any]) -> Response:
+        existing, resource = self.resources.get(path), self._with_defaults(path, body)
         endpoint = _parts(path)[0]
-        if refused := self._refusal(path, there, resource):
+        if refused := self._validation_error(path, existing, resource):
             return _error(*refused)
-        state = "Updating" if there else "Creating"
-        resource["systemData"] = _made()
+        state = "Updating" if existing else "Creating"
+        resource["systemData"] = _system_data()
         if not endpoint:
             resource["properties"]["provisioningState"] = "Succeeded"
             self.resources[path] = resource
-            return Answer(200 if there else 201, resource)
-        shown = deepcopy(there or resource)
-        shown["properties"]["provisioningState"], shown["systemData"] = state, _made()
-        self.resources[path] = shown
-        headers = self._begin(path, resource)
-        return Answer(200 if there else 201, self.resources[path], headers)
+            return Response(200 if existing else 201, resource)
+        visible = deepcopy(existing or resource)
+        visible["properties"]["provisioningState"], visible["systemData"] = state, _system_data()
+        self.resources[path] = visible
+        headers = self._start_operation(path, resource)
+        return Response(200 if existing else 201, self.resources[path], headers)
 
-    def _refusal(self, path: str, there: dict | None, resource: dict) -> tuple[int, str, str] | None:
+    def _validation_error(self, path: str, existing: dict | None, resource: dict) -> tuple[int, str, str] | None:
         endpoint, slot = _parts(path)
         properties = resource["properties"]
-        if there and endpoint and there["properties"]["provisioningState"] in ("Creating", "Updating", "Deleting"):
+        if (
+            existing
+            and endpoint
+            and existing["properties"]["provisioningState"] in ("Creating", "Updating", "Deleting")
+        ):
             return 409, "ResourceOperationInProgress", f"An operation on {path} is in progress."
-        if there and "/models/" in path and there["properties"]["modelUri"] != properties["modelUri"]:
+        if existing and "/models/" in path and existing["properties"]["modelUri"] != properties["modelUri"]:
             return 400, "UserError", "The asset's path cannot be changed."
         if endpoint and not slot:
-            if endpoint in self.taken:
-                said = "There is already an endpoint with this name, Endpoint name needs to be unique within a region."
-                return 400, "BadArgument", f"{said} Try some other name."
+            if endpoint in self.reserved_names:
+                message = (
+                    "There is already an endpoint with this name, Endpoint name needs to be unique within a region."
+                )
+                return 400, "BadArgument", f"{message} Try some other name."
             if unknown := [
                 name for name in properties["traffic"] if f"{path}/deployments/{name}" not in self.resources
             ]:
@@ -254,65 +262,65 @@ class Azure:
                     return 400, "BadArgument", f"{what} does not exist"
         return None
 
-    def _delete(self, path: str) -> Answer:
-        there = self.resources.get(path)
-        if there is None:
-            return Answer(204)
+    def _delete(self, path: str) -> Response:
+        existing = self.resources.get(path)
+        if existing is None:
+            return Response(204)
         endpoint, slot = _parts(path)
         if not endpoint:
             del self.resources[path]
-            return Answer(200)
+            return Response(200)
         traffic = self.resources[f"/onlineEndpoints/{endpoint}"]["properties"]["traffic"]
         if slot and traffic.get(slot):
             return _error(409, "Conflict", f"Deployment {slot} has traffic; set it to 0 first.")
         for operation in self._operations.values():  # a creation that is under way ends by it
             operation.status = "Canceled" if operation.path == path else operation.status
-        there["properties"]["provisioningState"] = "Deleting"
-        headers = self._begin(path, None)
-        return Answer(202 if headers else 204, b"", headers)
+        existing["properties"]["provisioningState"] = "Deleting"
+        headers = self._start_operation(path, None)
+        return Response(202 if headers else 204, b"", headers)
 
-    def _begin(self, path: str, ends: dict[str, Any] | None) -> dict[str, str]:
+    def _start_operation(self, path: str, ends: dict[str, Any] | None) -> dict[str, str]:
         number = str(next(self._numbers))
         stuck = ends is not None and any(pattern.search(path) for pattern in self._stuck)
         self._operations[number] = _Operation(path, ends, stuck)
-        if self.prompt and not stuck:
-            self._end(self._operations[number])
+        if self.instant_operations and not stuck:
+            self._finish_operation(self._operations[number])
             return {}
         where = f"https://{_ARM}{_WORKSPACE}/operations/{number}?api-version=2024-01-01"
         return {"Azure-AsyncOperation": where, "Location": where, "x-ms-retry-after-ms": "1"}
 
-    def _pass_time(self, path: str) -> None:
+    def _advance_time(self, path: str) -> None:
         """Every look at a resource is a moment later; what goes on with it ends at the second one."""
         for operation in self._operations.values():
             if operation.path == path:
-                operation.looks += 1
-                if operation.looks > 1 and not operation.stuck:
-                    self._end(operation)
+                operation.polls += 1
+                if operation.polls > 1 and not operation.is_stuck:
+                    self._finish_operation(operation)
 
-    def _look(self, number: str) -> Answer:
+    def _operation_status(self, number: str) -> Response:
         if (operation := self._operations.get(number)) is None:
             return _missing(number)
-        self._pass_time(operation.path)
-        said: dict[str, Any] = {"status": operation.status}
+        self._advance_time(operation.path)
+        body: dict[str, Any] = {"status": operation.status}
         if operation.status == "Failed":
-            said["error"] = {"code": "DeploymentFailed", "message": operation.error}
-        return Answer(200, said, {"x-ms-retry-after-ms": "1"})
+            body["error"] = {"code": "DeploymentFailed", "message": operation.error}
+        return Response(200, body, {"x-ms-retry-after-ms": "1"})
 
-    def _end(self, operation: _Operation) -> None:
+    def _finish_operation(self, operation: _Operation) -> None:
         if operation.status != "InProgress":
             return
         path, slot = operation.path, _parts(operation.path)[1]
-        if operation.ends is None:
-            for gone in [at for at in self.resources if at == path or at.startswith(f"{path}/")]:
-                del self.resources[gone]
+        if operation.result is None:
+            for removed_path in [at for at in self.resources if at == path or at.startswith(f"{path}/")]:
+                del self.resources[removed_path]
         else:
             if slot:
-                operation.error = self._start(slot, operation.ends)
-            self.resources[path] = operation.ends
-            operation.ends["properties"]["provisioningState"] = "Failed" if operation.error else "Succeeded"
+                operation.error = self._start_container(slot, operation.result)
+            self.resources[path] = operation.result
+            operation.result["properties"]["provisioningState"] = "Failed" if operation.error else "Succeeded"
         operation.status = "Failed" if operation.error else "Succeeded"
 
-    def _whole(self, path: str, resource: dict[str, Any]) -> dict[str, Any]:
+    def _with_defaults(self, path: str, resource: dict[str, Any]) -> dict[str, Any]:
         """With what the service adds."""
         properties = resource.setdefault("properties", {})
         resource |= {"id": _WORKSPACE + path, "name": path.rpartition("/")[2] or WORKSPACE, "type": "x"}
@@ -334,34 +342,38 @@ class Azure:
 
     # Containers -----------------------------------------------------------------------------------------------------
 
-    def _start(self, slot: str, deployment: dict[str, Any]) -> str:
+    def _start_container(self, slot: str, deployment: dict[str, Any]) -> str:
         """Start the container of a deployment; the error, if it does not come up."""
         properties = deployment["properties"]
         model = self.resources[properties["model"].replace(_WORKSPACE, "", 1)]
         blob = model["properties"]["modelUri"].partition("/paths/")[2]
-        if (there := self.store.blobs.get(f"/azureml/{blob}")) is None:
+        if (blob_content := self.store.blobs.get(f"/azureml/{blob}")) is None:
             return f"The model's file {blob} does not exist"
         environ = properties.get("environmentVariables") or {}
-        deployment["container"] = self.containers.start(slot, blob.rpartition("/")[2], there[0], environ)
+        deployment["container"] = self.containers.start(slot, blob.rpartition("/")[2], blob_content[0], environ)
         return "" if deployment["container"] else "User container has crashed or terminated."
 
-    def _score(self, asked: Request) -> Answer:
-        endpoint = self.resources.get(f"/onlineEndpoints/{asked.host.partition('.')[0]}")
+    def _score(self, request: Request) -> Response:
+        endpoint = self.resources.get(f"/onlineEndpoints/{request.host.partition('.')[0]}")
         if endpoint is None:
             return _error(404, "NotFound", "There is no such endpoint.")
-        if asked.headers.get("authorization") != f"Bearer {_KEY}":
+        if request.headers.get("authorization") != f"Bearer {_KEY}":
             return _error(401, "Unauthorized", "The key is missing or wrong.")
         traffic = endpoint["properties"]["traffic"]
-        slot = asked.headers.get("azureml-model-deployment")
+        slot = request.headers.get("azureml-model-deployment")
         if slot is None:
-            slot = self.front_door.pop(0) if self.front_door else max(traffic, key=traffic.__getitem__, default="")
-        there = self.resources.get(f"/onlineEndpoints/{endpoint['name']}/deployments/{self.behind.get(slot, slot)}")
-        if not there or not there.get("container"):
+            slot = (
+                self.routing_queue.pop(0) if self.routing_queue else max(traffic, key=traffic.__getitem__, default="")
+            )
+        deployment = self.resources.get(
+            f"/onlineEndpoints/{endpoint['name']}/deployments/{self.container_overrides.get(slot, slot)}"
+        )
+        if not deployment or not deployment.get("container"):
             return _error(404, "NotFound", f"There is no deployment {slot!r} that answers.")
-        environment = self.resources[there["properties"]["environmentId"].replace(_WORKSPACE, "", 1)]
+        environment = self.resources[deployment["properties"]["environmentId"].replace(_WORKSPACE, "", 1)]
         route = environment["properties"]["inferenceConfig"]["scoringRoute"]
         assert route["port"] == 8080  # where the served app listens in its container
-        return self.containers.ask(there["container"] + route["path"], asked)
+        return self.containers.forward(deployment["container"] + route["path"], request)
 
 
 def _parts(path: str) -> tuple[str, str]:
@@ -370,25 +382,25 @@ def _parts(path: str) -> tuple[str, str]:
     return (found[1], found[2] or "") if found else ("", "")
 
 
-def _made() -> dict[str, str]:
-    return dict.fromkeys(("createdAt", "lastModifiedAt"), _YOUNG)
+def _system_data() -> dict[str, str]:
+    return dict.fromkeys(("createdAt", "lastModifiedAt"), _RECENT)
 
 
-def _error(status: int, code: str, message: str) -> Answer:
-    return Answer(status, {"error": {"code": code, "message": message}})
+def _error(status: int, code: str, message: str) -> Response:
+    return Response(status, {"error": {"code": code, "message": message}})
 
 
-def _missing(path: str) -> Answer:
+def _missing(path: str) -> Response:
     return _error(404, "ResourceNotFound", f"The Resource {path!r} was not found.")
 
 
 @contextmanager
-def azure_server(folder: Path) -> Iterator[tuple[Azure, dict[str, str]]]:
+def azure_server(folder: Path) -> Iterator[tuple[AzureServer, dict[str, str]]]:
     """A subscription with a workspace, and the environment variables that make a client come to it."""
-    azure = Azure(Containers(folder))
+    azure = AzureServer(Containers(folder))
     azure.reset()
-    with internet([SIGN_IN, _ARM, BLOBS, f"*.{_SCORING}"], azure.answer, folder) as variables:
+    with intercept_hosts([SIGN_IN, _ARM, BLOBS, f"*.{_SCORING}"], azure.handle, folder) as variables:
         try:
             yield azure, {**variables, **CREDENTIALS}
         finally:
-            azure.containers.end()
+            azure.containers.stop()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import grpc
 
 #: What gRPC says where the line is cut; over HTTP nothing is said then.
-CUT = "Socket closed"
+CONNECTION_LOST = "Socket closed"
 
 #: gRPC status -> HTTP status, as Google maps them.
-HTTP = {
+HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
     grpc.StatusCode.PERMISSION_DENIED: 403,
@@ -33,17 +33,17 @@ class Fault(Exception):
     message : str
     times : int
         How often it is given.
-    after : float, optional
+    retry_after : float, optional
         Seconds that the caller is asked to wait.
-    done : bool
+    applied : bool
         The request is served all the same; only its answer is lost.
     """
 
     code: grpc.StatusCode
     message: str
     times: int = 1
-    after: float | None = None
-    done: bool = False
+    retry_after: float | None = None
+    applied: bool = False
 
 
 @dataclass
@@ -52,45 +52,45 @@ class Faults:
 
     Attributes
     ----------
-    dies_at : int, optional
+    drop_from_change : int, optional
         From the change of this number on, counted from 0, every call is cut.
-    dies_after_it : bool
+    drop_after_applying : bool
         That change itself is still made, and its answer lost.
     """
 
-    waiting: dict[str, list[Fault]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    pending: dict[str, list[Fault]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
-    dies_at: int | None = None
-    dies_after_it: bool = False
+    drop_from_change: int | None = None
+    drop_after_applying: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def on(self, methods: str | Iterable[str], fault: Fault) -> None:
+    def inject(self, methods: str | Iterable[str], fault: Fault) -> None:
         for method in [methods] if isinstance(methods, str) else methods:
-            one = Fault(fault.code, fault.message, fault.times, fault.after, fault.done)
-            self.waiting.setdefault(method, []).append(one)
+            one = Fault(fault.code, fault.message, fault.times, fault.retry_after, fault.applied)
+            self.pending.setdefault(method, []).append(one)
 
-    def of(self, method: str, changes: bool) -> Fault | None:
+    def next_fault(self, method: str, changes: bool) -> Fault | None:
         """Count a call; the fault that it meets."""
         with self._lock:
-            self.asked.append(method)
-            cut = Fault(grpc.StatusCode.UNAVAILABLE, CUT)
-            if self.dies_at is not None and len(self.changes) > self.dies_at:
+            self.calls.append(method)
+            cut = Fault(grpc.StatusCode.UNAVAILABLE, CONNECTION_LOST)
+            if self.drop_from_change is not None and len(self.changes) > self.drop_from_change:
                 return cut
             if changes:
                 self.changes.append(method)
-                if self.dies_at is not None and len(self.changes) > self.dies_at:
-                    cut.done = self.dies_after_it
+                if self.drop_from_change is not None and len(self.changes) > self.drop_from_change:
+                    cut.applied = self.drop_after_applying
                     return cut
-            for fault in self.waiting.get(method, []):
+            for fault in self.pending.get(method, []):
                 if fault.times > 0:
                     fault.times -= 1
                     return fault
             return None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin again: no faults, nothing asked."""
-        self.waiting.clear()
-        self.asked.clear()
+        self.pending.clear()
+        self.calls.clear()
         self.changes.clear()
-        self.dies_at, self.dies_after_it = None, False
+        self.drop_from_change, self.drop_after_applying = None, False

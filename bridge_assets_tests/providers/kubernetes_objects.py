@@ -19,11 +19,11 @@ from typing import Any
 
 import kubernetes_validate
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 Key = tuple[str, str]
 
 #: Lists that are merged item by item, and the fields that tell the items apart; any other list is one value.
-_MERGED = {
+_MERGE_KEYS = {
     "containers": ("name",),
     "volumes": ("name",),
     "env": ("name",),
@@ -35,7 +35,7 @@ _MERGED = {
 _SCHEMAS = "1.34"
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """An answer that is an error, as the API server words it."""
 
     def __init__(self, status: int, reason: str, message: str, causes: list[dict[str, str]] | None = None) -> None:
@@ -54,18 +54,18 @@ class Refused(Exception):
 
 
 @dataclass
-class Store:
+class ObjectStore:
     """Objects of one namespace, by plural and name. Whoever looks at more than one holds `lock`."""
 
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    owners: dict[Key, dict[str, set[Path]]] = field(default_factory=dict)
+    owners: dict[Key, dict[str, set[FieldPath]]] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _version: int = 0
 
     def get(self, key: Key) -> dict[str, Any]:
         if key not in self.objects:
-            raise Refused(404, "NotFound", f'{key[0]} "{key[1]}" not found')
+            raise ApiError(404, "NotFound", f'{key[0]} "{key[1]}" not found')
         return self.objects[key]
 
     def all(self, plural: str, selector: dict[str, str] | None = None) -> list[dict[str, Any]]:
@@ -74,19 +74,19 @@ class Store:
 
     def create(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
         if key in self.objects:
-            raise Refused(409, "AlreadyExists", f'{key[0]} "{key[1]}" already exists')
+            raise ApiError(409, "AlreadyExists", f'{key[0]} "{key[1]}" already exists')
         return self._write(key, copy.deepcopy(document))
 
     def replace(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
         version = self.get(key)["metadata"]["resourceVersion"]
         if document["metadata"].get("resourceVersion", version) != version:
-            said = "the object has been modified; please apply your changes to the latest version and try again"
-            raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {key[0]} "{key[1]}": {said}')
+            message = "the object has been modified; please apply your changes to the latest version and try again"
+            raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on {key[0]} "{key[1]}": {message}')
         return self._write(key, copy.deepcopy(document))
 
     def delete(self, key: Key, version: str | None) -> dict[str, Any]:
         if version not in (None, self.get(key)["metadata"]["resourceVersion"]):
-            raise Refused(409, "Conflict", f"Precondition failed: ResourceVersion of {key[1]} is another")
+            raise ApiError(409, "Conflict", f"Precondition failed: ResourceVersion of {key[1]} is another")
         self.owners.pop(key, None)
         self.changes.append(f"DELETE {'/'.join(key)}")
         return self.objects.pop(key)
@@ -97,22 +97,22 @@ class Store:
         """Server-side apply."""
         live = self.objects.get(key)
         owners = copy.deepcopy(self.owners.get(key, {}))
-        before, wanted = dict(_leaves(live)) if live else {}, dict(_leaves(_without_identity(document)))
+        current_fields, wanted = dict(_flatten(live)) if live else {}, dict(_flatten(_without_identity(document)))
         others = {other: paths for other, paths in owners.items() if other != manager}
         conflicts = [
             (other, path)
             for other, paths in sorted(others.items())
             for path in sorted(paths & wanted.keys())
-            if before.get(path) != wanted[path]
+            if current_fields.get(path) != wanted[path]
         ]
         if conflicts and not force:
             raise _conflict(conflicts, document["apiVersion"])
         for other, path in conflicts:
             owners[other].discard(path)
-        kept: set[Path] = set().union(*others.values()) if others else set()
-        dropped = owners.get(manager, set()) - wanted.keys() - kept
-        merged = {path: value for path, value in before.items() if path not in dropped} | wanted
-        result = _built(merged) | {"apiVersion": document["apiVersion"], "kind": document["kind"]}
+        owned_by_others: set[FieldPath] = set().union(*others.values()) if others else set()
+        dropped = owners.get(manager, set()) - wanted.keys() - owned_by_others
+        merged = {path: value for path, value in current_fields.items() if path not in dropped} | wanted
+        result = _unflatten(merged) | {"apiVersion": document["apiVersion"], "kind": document["kind"]}
         result["metadata"]["name"] = key[1]
         if key[0] == "deployments":
             result["spec"].setdefault("replicas", 1)
@@ -123,7 +123,7 @@ class Store:
         self.owners[key] = {**owners, manager: set(wanted)}
         return live if live is not None and _same(live, result) else self._write(key, result)
 
-    def set(self, key: Key, manager: str, path: Path, value: Any) -> None:
+    def set_field(self, key: Key, manager: str, path: FieldPath, value: Any) -> None:
         """Another client's update of one field."""
         target = self.get(key)
         document = copy.deepcopy(target)
@@ -136,7 +136,7 @@ class Store:
             paths.discard(path)
         self.owners[key].setdefault(manager, set()).add(path)
 
-    def status(self, key: Key, status: dict[str, Any]) -> None:
+    def set_status(self, key: Key, status: dict[str, Any]) -> None:
         """What a controller says about an object."""
         if key in self.objects and self.objects[key].get("status") != status:
             self._version += 1
@@ -148,7 +148,7 @@ class Store:
         with self.lock:
             return {
                 "/".join(key): {name: value for name, value in each.items() if name != "status"}
-                | {"metadata": _plain(each)}
+                | {"metadata": _user_metadata(each)}
                 for key, each in sorted(self.objects.items())
                 if key[0] != "pods"
             }
@@ -175,10 +175,10 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
 def _check_selector(key: Key, result: dict[str, Any], live: dict[str, Any] | None) -> None:
     selector = result["spec"]["selector"]
     if live and live["spec"]["selector"] != selector:
-        raise Refused(422, "Invalid", f'Deployment "{key[1]}" is invalid: spec.selector: field is immutable')
+        raise ApiError(422, "Invalid", f'Deployment "{key[1]}" is invalid: spec.selector: field is immutable')
     if not selects(selector["matchLabels"], result["spec"]["template"]["metadata"]["labels"]):
-        said = "spec.template.metadata.labels: `selector` does not match template `labels`"
-        raise Refused(422, "Invalid", f'Deployment "{key[1]}" is invalid: {said}')
+        message = "spec.template.metadata.labels: `selector` does not match template `labels`"
+        raise ApiError(422, "Invalid", f'Deployment "{key[1]}" is invalid: {message}')
 
 
 @lru_cache(maxsize=512)
@@ -187,10 +187,10 @@ def _validate(document: str) -> None:
         kubernetes_validate.validate(json.loads(document), _SCHEMAS, strict=True)
     except kubernetes_validate.ValidationError as error:
         where = ".".join(map(str, error.path))
-        raise Refused(400, "BadRequest", f"strict decoding error: {where}: {error.message}") from None
+        raise ApiError(400, "BadRequest", f"strict decoding error: {where}: {error.message}") from None
 
 
-def _conflict(conflicts: list[tuple[str, Path]], api: str) -> Refused:
+def _conflict(conflicts: list[tuple[str, FieldPath]], api: str) -> ApiError:
     causes = [
         {
             "reason": "FieldManagerConflict",
@@ -200,43 +200,43 @@ def _conflict(conflicts: list[tuple[str, Path]], api: str) -> Refused:
         for other, path in conflicts
     ]
     count = f"{len(causes)} conflict{'s' * (len(causes) > 1)}"
-    said = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
-    return Refused(409, "Conflict", f"Apply failed with {count}: {said}", causes)
+    message = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
+    return ApiError(409, "Conflict", f"Apply failed with {count}: {message}", causes)
 
 
-def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def _flatten(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
     """Every value of a document that an apply decides by itself."""
-    keys = _MERGED.get(path[-1], ()) if path else ()
+    keys = _MERGE_KEYS.get(path[-1], ()) if path else ()
     if isinstance(value, dict) and value:
         for name, inner in value.items():
-            yield from _leaves(inner, (*path, name))
+            yield from _flatten(inner, (*path, name))
     elif isinstance(value, list) and keys and all(isinstance(item, dict) for item in value):
         for item in value:
-            told = {name: item[name] for name in keys if name in item}
-            yield from _leaves(item, (*path, f"[{json.dumps(told, sort_keys=True)}]"))
+            merge_key = {name: item[name] for name in keys if name in item}
+            yield from _flatten(item, (*path, f"[{json.dumps(merge_key, sort_keys=True)}]"))
     else:
         yield path, value
 
 
-def _built(leaves: dict[Path, Any]) -> dict[str, Any]:
+def _unflatten(leaves: dict[FieldPath, Any]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for path, value in leaves.items():
         place = root
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place.setdefault(path[-1], copy.deepcopy(value))
-    return _lists(root)
+    return _restore_lists(root)
 
 
-def _lists(value: Any) -> Any:
+def _restore_lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value and all(name.startswith("[") for name in value):
-        return [_lists(item) for item in value.values()]
-    return {name: _lists(inner) for name, inner in value.items()}
+        return [_restore_lists(item) for item in value.values()]
+    return {name: _restore_lists(inner) for name, inner in value.items()}
 
 
-_SERVERS_OWN = ("resourceVersion", "uid", "generation")
+_SERVER_FIELDS = ("resourceVersion", "uid", "generation")
 
 
 def _without_identity(document: dict[str, Any]) -> dict[str, Any]:
@@ -244,9 +244,9 @@ def _without_identity(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("apiVersion", "kind")} | {"metadata": metadata}
 
 
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document["metadata"].items() if key not in _SERVERS_OWN}
+def _user_metadata(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document["metadata"].items() if key not in _SERVER_FIELDS}
 
 
 def _same(live: dict[str, Any], result: dict[str, Any]) -> bool:
-    return {**live, "metadata": _plain(live)} == {**result, "metadata": _plain(result)}
+    return {**live, "metadata": _user_metadata(live)} == {**result, "metadata": _user_metadata(result)}

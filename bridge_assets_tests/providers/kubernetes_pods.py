@@ -28,13 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from providers.kubernetes_objects import Store
+from providers.kubernetes_objects import ObjectStore
 from support.server_process import serving
 
 from bridge_assets.serve import container
 
 #: Real seconds between two looks of the controllers, and between two probes of a pod that is ready.
-_TICK, _PROBE = 0.02, 0.2
+_TICK_SECONDS, _PROBE_SECONDS = 0.02, 0.2
 
 #: Copies of archives that shared containers are started from, so that equal ones are equal to `serving`.
 _ARCHIVES = tempfile.TemporaryDirectory(prefix="archives-")
@@ -51,7 +51,7 @@ class ContainerError(Exception):
 
 
 @dataclass
-class Shared:
+class SharedContainer:
     """A container that equal pods share."""
 
     environ: dict[str, str]
@@ -70,19 +70,19 @@ class Shared:
         host, _, port = url.removeprefix("http://").partition(":")
         self.address = host, int(port)
 
-    def alive(self) -> bool:
+    def is_running(self) -> bool:
         return True
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._open.close()
 
 
 @dataclass
-class Process:
+class ProcessContainer:
     """A container that is a process, on a loopback address of its own with the port of the manifest."""
 
     environ: dict[str, str]
-    grace: float
+    grace_seconds: float
     port: int
     address: tuple[str, int] = ("", 0)
     _process: subprocess.Popen[bytes] | None = None
@@ -94,18 +94,18 @@ class Process:
         command = [sys.executable, str(Path(container.__file__))]
         self._process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
-    def alive(self) -> bool:
+    def is_running(self) -> bool:
         if self._process is None or self._process.poll() is None:
             return True
         assert self._process.stderr is not None
         raise ContainerError("Error", self._process.stderr.read().decode())
 
-    def end(self) -> None:
+    def stop(self) -> None:
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(self.grace)
+            self._process.wait(self.grace_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -117,101 +117,103 @@ class Pods:
 
     Attributes
     ----------
-    store : Store
-    second : float
+    store : BlobStore
+    seconds_scale : float
         How long a second of a manifest takes here.
     processes : bool
         Whether each pod is a process.
     unschedulable : bool
         No node has room.
-    swap : callable
+    archive_override : callable
         Labels of a pod -> an archive that it serves instead of its own: a wrong model behind the endpoint.
-    least_ready : dict
+    min_ready : dict
         Deployment -> fewest pods that were ready at once since it first had as many as it wants.
     """
 
-    store: Store
-    second: float
+    store: ObjectStore
+    seconds_scale: float
     processes: bool
     unschedulable: bool = False
-    swap: Callable[[dict[str, str]], Path | None] = lambda labels: None
-    least_ready: dict[str, int] = field(default_factory=dict)
-    containers: dict[str, Shared | Process] = field(default_factory=dict)
+    archive_override: Callable[[dict[str, str]], Path | None] = lambda labels: None
+    min_ready: dict[str, int] = field(default_factory=dict)
+    containers: dict[str, SharedContainer | ProcessContainer] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def run(self) -> None:
-        while not self._stop.wait(_TICK):
+        while not self._stop.wait(_TICK_SECONDS):
             with self.store.lock:
                 for scaler in self.store.all("horizontalpodautoscalers"):
-                    self._scale(scaler)
+                    self._reconcile_autoscaler(scaler)
                 for deployment in self.store.all("deployments"):
-                    self._roll(deployment)
+                    self._reconcile_deployment(deployment)
                 names = {each["metadata"]["name"] for each in self.store.all("deployments")}
                 for pod in self.store.all("pods"):
                     if pod["metadata"]["ownerReferences"][0]["name"] not in names:
-                        self._end(pod)
+                        self._terminate_pod(pod)
 
     def stop(self) -> None:
         self._stop.set()
         with self.store.lock:
             for pod in self.store.all("pods"):
-                self._end(pod)
+                self._terminate_pod(pod)
         for thread in self._threads:
             thread.join()
 
-    def ready(self, selector: dict[str, str]) -> list[tuple[str, int]]:
+    def ready_addresses(self, selector: dict[str, str]) -> list[tuple[str, int]]:
         """Addresses of the pods that a Service sends requests to."""
         with self.store.lock:
-            pods = [pod for pod in self.store.all("pods", selector) if _ready(pod)]
+            pods = [pod for pod in self.store.all("pods", selector) if _is_ready(pod)]
             return [self.containers[pod["metadata"]["name"]].address for pod in pods]
 
     # Controllers
 
-    def _scale(self, scaler: dict[str, Any]) -> None:
+    def _reconcile_autoscaler(self, scaler: dict[str, Any]) -> None:
         key = ("deployments", scaler["spec"]["scaleTargetRef"]["name"])
         if key in self.store.objects:
             wanted = self.store.objects[key]["spec"]["replicas"]
-            if wanted < (least := scaler["spec"].get("minReplicas", 1)):
-                self.store.set(key, "kube-controller-manager", ("spec", "replicas"), least)
+            if wanted < (min_replicas := scaler["spec"].get("minReplicas", 1)):
+                self.store.set_field(key, "kube-controller-manager", ("spec", "replicas"), min_replicas)
 
-    def _roll(self, deployment: dict[str, Any]) -> None:
+    def _reconcile_deployment(self, deployment: dict[str, Any]) -> None:
         metadata, spec = deployment["metadata"], deployment["spec"]
         name, wanted = metadata["name"], spec["replicas"]
         template = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:10]
-        mine = [pod for pod in self.store.all("pods", spec["selector"]["matchLabels"]) if _standing(pod)]
-        new = [pod for pod in mine if pod["metadata"]["labels"]["pod-template-hash"] == template]
-        old = [pod for pod in mine if pod not in new]
-        ready = [pod for pod in mine if _ready(pod)]
+        pods = [pod for pod in self.store.all("pods", spec["selector"]["matchLabels"]) if _is_active(pod)]
+        new = [pod for pod in pods if pod["metadata"]["labels"]["pod-template-hash"] == template]
+        old = [pod for pod in pods if pod not in new]
+        ready = [pod for pod in pods if _is_ready(pod)]
         update = spec.get("strategy", {}).get("rollingUpdate", {})
-        if len(new) < wanted and len(mine) < wanted + update.get("maxSurge", 1):
-            new.append(self._make(deployment, template))
+        if len(new) < wanted and len(pods) < wanted + update.get("maxSurge", 1):
+            new.append(self._create_pod(deployment, template))
         elif len(new) > wanted:
-            self._end(new[-1])
+            self._terminate_pod(new[-1])
         spare = len(ready) - (wanted - update.get("maxUnavailable", 1))
-        for pod in sorted(old, key=_ready):
-            if not _ready(pod) or spare > 0:
-                spare -= _ready(pod)
-                self._end(pod)
-        count = len([pod for pod in mine if _ready(pod) and _standing(pod)])
-        if name in self.least_ready or count >= wanted > 1:
-            self.least_ready[name] = min(self.least_ready.get(name, count), count)
-        self._report(deployment, new, [pod for pod in old if _standing(pod)])
+        for pod in sorted(old, key=_is_ready):
+            if not _is_ready(pod) or spare > 0:
+                spare -= _is_ready(pod)
+                self._terminate_pod(pod)
+        count = len([pod for pod in pods if _is_ready(pod) and _is_active(pod)])
+        if name in self.min_ready or count >= wanted > 1:
+            self.min_ready[name] = min(self.min_ready.get(name, count), count)
+        self._report_rollout(deployment, new, [pod for pod in old if _is_active(pod)])
 
-    def _report(self, deployment: dict[str, Any], new: list[Any], old: list[Any]) -> None:
+    def _report_rollout(self, deployment: dict[str, Any], new: list[Any], old: list[Any]) -> None:
         """What a controller says of a rollout. It is given up once a pod waits for what will not come, whatever
         progressDeadlineSeconds: starting a process takes as long as it takes.
         """
-        metadata, available = deployment["metadata"], sum(map(_ready, [*new, *old]))
+        metadata, available = deployment["metadata"], sum(map(_is_ready, [*new, *old]))
         done = len(new) == deployment["spec"]["replicas"] == available and not old
         conditions = deployment.get("status", {}).get("conditions", [])
         if done:
             conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
-        elif any("waiting" in _container_of(pod).get("state", {}) for pod in new) and not _given_up(conditions):
-            said = {"status": "False", "reason": "ProgressDeadlineExceeded"}
-            conditions = [{"type": "Progressing", **said, "lastUpdateTime": f"{time.time():.6f}"}]
+        elif any("waiting" in _container_of(pod).get("state", {}) for pod in new) and not _deadline_exceeded(
+            conditions
+        ):
+            failed_condition = {"status": "False", "reason": "ProgressDeadlineExceeded"}
+            conditions = [{"type": "Progressing", **failed_condition, "lastUpdateTime": f"{time.time():.6f}"}]
         status = {
             "observedGeneration": metadata["generation"],
             "replicas": len(new) + len(old),
@@ -219,11 +221,11 @@ class Pods:
             "availableReplicas": available,
             "conditions": conditions,
         }
-        self.store.status(("deployments", metadata["name"]), status)
+        self.store.set_status(("deployments", metadata["name"]), status)
 
     # Nodes
 
-    def _make(self, deployment: dict[str, Any], template: str) -> dict[str, Any]:
+    def _create_pod(self, deployment: dict[str, Any], template: str) -> dict[str, Any]:
         name = f"{deployment['metadata']['name']}-{template}-{next(self._numbers):05d}"
         pod = {
             "apiVersion": "v1",
@@ -237,78 +239,80 @@ class Pods:
             "status": {"phase": "Pending"},
         }
         self.store.create(("pods", name), pod)
-        self._later(lambda: self._live(name, pod))
+        self._start_thread(lambda: self._run_pod(name, pod))
         return self.store.objects["pods", name]
 
-    def _live(self, name: str, pod: dict[str, Any]) -> None:
+    def _run_pod(self, name: str, pod: dict[str, Any]) -> None:
         """Start a pod's container, then look after it until the pod is told to end."""
         server = pod["spec"]["containers"][0]
         while self.unschedulable and not self._stop.is_set():
-            said = {
+            condition = {
                 "type": "PodScheduled",
                 "status": "False",
                 "reason": "Unschedulable",
                 "message": "0/3 nodes have room",
             }
-            self._say(name, {"phase": "Pending", "conditions": [said]})
-            time.sleep(_TICK)
+            self._set_status(name, {"phase": "Pending", "conditions": [condition]})
+            time.sleep(_TICK_SECONDS)
         account = ("serviceaccounts", pod["spec"].get("serviceAccountName", ""))
         if "missing" in server["image"] or (account[1] and account not in self.store.objects):
-            self._waits(name, "ImagePullBackOff", f'Back-off pulling image "{server["image"]}"')
+            self._report_waiting(name, "ImagePullBackOff", f'Back-off pulling image "{server["image"]}"')
             return
         container = self._container(pod, server)
         with self.store.lock:
-            if not self._stands(name):
+            if not self._exists(name):
                 return
             self.containers[name] = container
         probe = server["readinessProbe"]["httpGet"]["path"]
         try:
             container.start()
-            while container.alive() and self._stands(name):
-                self._runs(name, ready=(ready := _healthy(container.address, probe)))
-                time.sleep(_PROBE if ready else _TICK)
+            while container.is_running() and self._exists(name):
+                self._report_running(name, ready=(ready := _healthy(container.address, probe)))
+                time.sleep(_PROBE_SECONDS if ready else _TICK_SECONDS)
         except ContainerError as error:
-            if self._stands(name):
+            if self._exists(name):
                 self.logs[name] = error.log
-                self._waits(name, "CrashLoopBackOff", "back-off restarting failed container", ended=error.reason)
+                self._report_waiting(
+                    name, "CrashLoopBackOff", "back-off restarting failed container", ended=error.reason
+                )
 
-    def _container(self, pod: dict[str, Any], server: dict[str, Any]) -> Shared | Process:
+    def _container(self, pod: dict[str, Any], server: dict[str, Any]) -> SharedContainer | ProcessContainer:
         environ = {each["name"]: each["value"] for each in server["env"]}
-        if swap := self.swap(pod["metadata"]["labels"]):
+        if swap := self.archive_override(pod["metadata"]["labels"]):
             environ["BRIDGE_ASSETS_PACKAGE"] = str(swap)
             environ["BRIDGE_ASSETS_PACKAGE_SHA256"] = hashlib.sha256(swap.read_bytes()).hexdigest()
             del environ["BRIDGE_ASSETS_SLOT"]
         if "BRIDGE_ASSETS_CLOSING_SECONDS" in environ:
-            closing = self.second * float(environ["BRIDGE_ASSETS_CLOSING_SECONDS"])
+            closing = self.seconds_scale * float(environ["BRIDGE_ASSETS_CLOSING_SECONDS"])
             environ["BRIDGE_ASSETS_CLOSING_SECONDS"] = str(closing)
-        grace = self.second * pod["spec"].get("terminationGracePeriodSeconds", 30)
+        grace = self.seconds_scale * pod["spec"].get("terminationGracePeriodSeconds", 30)
         port = server["ports"][0]["containerPort"]
-        return Process(environ, grace, port) if self.processes else Shared(environ)
+        return ProcessContainer(environ, grace, port) if self.processes else SharedContainer(environ)
 
-    def _end(self, pod: dict[str, Any]) -> None:
-        if not _standing(pod):
+    def _terminate_pod(self, pod: dict[str, Any]) -> None:
+        if not _is_active(pod):
             return
         name = pod["metadata"]["name"]
         pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
 
         def end() -> None:
             if container := self.containers.get(name):
-                container.end()
+                container.stop()
             with self.store.lock:
                 self.store.objects.pop(("pods", name), None)
 
-        self._later(end)
+        self._start_thread(end)
 
-    def _later(self, what: Callable[[], None]) -> None:
+    def _start_thread(self, what: Callable[[], None]) -> None:
         self._threads.append(thread := threading.Thread(target=what, daemon=True))
         thread.start()
 
-    def _stands(self, name: str) -> bool:
-        return not self._stop.is_set() and _standing(self.store.objects.get(("pods", name), {}))
+    def _exists(self, name: str) -> bool:
+        return not self._stop.is_set() and _is_active(self.store.objects.get(("pods", name), {}))
 
-    def _runs(self, name: str, *, ready: bool) -> None:
+    def _report_running(self, name: str, *, ready: bool) -> None:
         condition = {"type": "Ready", "status": str(ready)}
-        self._say(
+        self._set_status(
             name,
             {
                 "phase": "Running",
@@ -317,40 +321,40 @@ class Pods:
             },
         )
 
-    def _waits(self, name: str, reason: str, message: str, ended: str = "") -> None:
+    def _report_waiting(self, name: str, reason: str, message: str, ended: str = "") -> None:
         container: dict[str, Any] = {"ready": False, "state": {"waiting": {"reason": reason, "message": message}}}
         if ended:
             container["lastState"] = {"terminated": {"reason": ended, "exitCode": 2}}
-        self._say(name, {"phase": "Pending", "containerStatuses": [container]})
+        self._set_status(name, {"phase": "Pending", "containerStatuses": [container]})
 
-    def _say(self, name: str, status: dict[str, Any]) -> None:
+    def _set_status(self, name: str, status: dict[str, Any]) -> None:
         with self.store.lock:
             if ("pods", name) in self.store.objects:
                 self.store.objects["pods", name]["status"] = status
 
 
-class Door:
+class ServiceProxy:
     """A Service as other pods see it: each connection goes to a pod that was ready a moment ago."""
 
-    def __init__(self, pods: Pods, service: str, late: float) -> None:
-        self._pods, self._service, self._late = pods, service, late
+    def __init__(self, pods: Pods, service: str, delay: float) -> None:
+        self._pods, self._service, self._late = pods, service, delay
         self._known: list[tuple[str, int]] = []
         self._turn = itertools.count()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._open = True
-        for work in (self._learn, self._accept):
+        for work in (self._refresh_pods, self._accept):
             threading.Thread(target=work, daemon=True).start()
 
     def close(self) -> None:
         self._open = False
         self._listening.close()
 
-    def _learn(self) -> None:
+    def _refresh_pods(self) -> None:
         while self._open:
             with self._pods.store.lock:
                 service = self._pods.store.objects.get(("services", self._service))
-            self._known = self._pods.ready(service["spec"]["selector"]) if service else []
+            self._known = self._pods.ready_addresses(service["spec"]["selector"]) if service else []
             time.sleep(self._late)
 
     def _accept(self) -> None:
@@ -388,11 +392,11 @@ def _healthy(address: tuple[str, int], path: str) -> bool:
         return False
 
 
-def _standing(pod: dict[str, Any]) -> bool:
+def _is_active(pod: dict[str, Any]) -> bool:
     return bool(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
-def _given_up(conditions: list[dict[str, Any]]) -> bool:
+def _deadline_exceeded(conditions: list[dict[str, Any]]) -> bool:
     return any(condition["status"] == "False" for condition in conditions)
 
 
@@ -400,20 +404,20 @@ def _container_of(pod: dict[str, Any]) -> dict[str, Any]:
     return pod.get("status", {}).get("containerStatuses", [{}])[0]
 
 
-def _ready(pod: dict[str, Any]) -> bool:
-    return _standing(pod) and bool(_container_of(pod).get("ready"))
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return _is_active(pod) and bool(_container_of(pod).get("ready"))
 
 
-def forwarded(pods: Pods, service: dict[str, Any], method: str, path: str, body: bytes) -> tuple[int, bytes]:
+def forward_request(pods: Pods, service: dict[str, Any], method: str, path: str, body: bytes) -> tuple[int, bytes]:
     """What a pod of a Service answers."""
-    known = pods.ready(service["spec"]["selector"])
+    known = pods.ready_addresses(service["spec"]["selector"])
     if not known:
         name = service["metadata"]["name"]
         return 503, json.dumps({"message": f'no endpoints available for service "{name}"'}).encode()
-    asked = urllib.request.Request(f"http://{known[0][0]}:{known[0][1]}{path}", body, method=method)
-    asked.add_header("Content-Type", "application/json")
+    request = urllib.request.Request(f"http://{known[0][0]}:{known[0][1]}{path}", body, method=method)
+    request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

@@ -3,7 +3,7 @@
 No API server can be installed where the tests run, and the in-memory one on PyPI (kmock) has neither server-side apply
 nor controllers. So this one speaks the real protocol, as far as a deployment goes: get, list by labels, create,
 replace, apply and delete (`kubernetes_objects`); pods and Services (`kubernetes_pods`); logs, and Services through its
-proxy. Faults come on demand (`fail`, `cut`, `deaf_after`).
+proxy. Faults come on demand (`fail`, `cut`, `drop_after`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
-from providers.kubernetes_objects import Refused, Store
-from providers.kubernetes_pods import Door, Pods, forwarded
+from providers.kubernetes_objects import ApiError, ObjectStore
+from providers.kubernetes_pods import Pods, ServiceProxy, forward_request
 
 TOKEN = "a-token"
 
@@ -34,10 +34,10 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 @dataclass
 class _Fault:
-    asked: re.Pattern[str]
+    pattern: re.Pattern[str]
     times: int
     answer: tuple[int, str, dict[str, str]] | None  # None = the connection is cut
-    done: bool  # what was asked is done all the same
+    applied: bool  # what was asked is done all the same
 
 
 @dataclass
@@ -49,36 +49,36 @@ class Kubernetes:
     namespace : str
     rules : list of dict
         Of the Role of whoever has the token.
-    store : Store
+    store : BlobStore
     pods : Pods
     requests : list of str
         `METHOD path?query`, in order.
-    deaf_after : int or None
+    drop_after : int or None
         Changes that still come through; from then on every connection is cut, as for a client that was killed.
     """
 
     namespace: str
     rules: list[dict[str, Any]]
-    store: Store
+    store: ObjectStore
     pods: Pods
     url: str = ""
     requests: list[str] = field(default_factory=list)
-    deaf_after: int | None = None
+    drop_after: int | None = None
     faults: list[_Fault] = field(default_factory=list)
-    doors: list[Door] = field(default_factory=list)
+    service_proxies: list[ServiceProxy] = field(default_factory=list)
 
-    def fail(self, asked: str, status: int, message: str = "", *, times: int = 1000, **headers: str) -> None:
+    def inject_error(self, pattern: str, status: int, message: str = "", *, times: int = 1000, **headers: str) -> None:
         """Answer requests that match with an error."""
-        said = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.faults.append(_Fault(re.compile(asked), times, (status, message, said), False))
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.faults.append(_Fault(re.compile(pattern), times, (status, message, sent_headers), False))
 
-    def cut(self, asked: str, *, times: int = 1000, done: bool) -> None:
+    def drop_connections(self, pattern: str, *, times: int = 1000, done: bool) -> None:
         """Cut the connection of requests that match, before or after doing what they ask."""
-        self.faults.append(_Fault(re.compile(asked), times, None, done))
+        self.faults.append(_Fault(re.compile(pattern), times, None, done))
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         self.faults.clear()
-        self.deaf_after = None
+        self.drop_after = None
 
     @property
     def changes(self) -> list[str]:
@@ -92,10 +92,10 @@ class Kubernetes:
     def deployment(self, name: str) -> dict[str, Any]:
         return self.store.objects["deployments", name]
 
-    def door(self, service: str, late: float = 0.1) -> str:
-        """The address of a Service for clients that are not the API server; it learns of pods `late` seconds late."""
-        self.doors.append(door := Door(self.pods, service, late))
-        return door.url
+    def open_service_proxy(self, service: str, delay: float = 0.1) -> str:
+        """The address of a Service for clients that are not the API server; it learns of pods `delay` seconds late."""
+        self.service_proxies.append(proxy := ServiceProxy(self.pods, service, delay))
+        return proxy.url
 
     def kubeconfig(self, path: Path, token: str = TOKEN, context: str = "test") -> Path:
         config = {
@@ -109,19 +109,19 @@ class Kubernetes:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def handle(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """What a request is answered, faults aside."""
         found = _PATH.fullmatch(path)
         if not found:
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if found["namespace"] != self.namespace:
-            raise Refused(404, "NotFound", f'namespaces "{found["namespace"]}" not found')
+            raise ApiError(404, "NotFound", f'namespaces "{found["namespace"]}" not found')
         plural, name = found["plural"], found["name"] or ""
         self._authorize(method, found["group"] or "", plural, name, found["sub"])
         if found["sub"] == "proxy":
             with self.store.lock:
                 service = self.store.get((plural, name.partition(":")[0]))
-            return forwarded(self.pods, service, method, found["rest"], body)
+            return forward_request(self.pods, service, method, found["rest"], body)
         with self.store.lock:
             if found["sub"] == "log":
                 lines = self.pods.logs.get(name, "").splitlines(keepends=True)
@@ -138,7 +138,7 @@ class Kubernetes:
                 group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
                 for rule in self.rules
             ):
-                raise Refused(403, "Forbidden", f'cannot {verb} resource "{resource}" in API group "{group}"')
+                raise ApiError(403, "Forbidden", f'cannot {verb} resource "{resource}" in API group "{group}"')
 
     def _object(self, method: str, key: tuple[str, str], query: dict[str, str], body: bytes) -> dict[str, Any]:
         document = json.loads(body) if body else {}
@@ -169,41 +169,41 @@ def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = f"{self.command} {self.path}"
-            cluster.requests.append(asked)
+            request_line = f"{self.command} {self.path}"
+            cluster.requests.append(request_line)
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query))
             changes = self.command != "GET" and "/proxy" not in parts.path and "dryRun" not in query
-            if cluster.deaf_after is not None:
-                cluster.deaf_after -= changes and cluster.deaf_after >= 0
-                if cluster.deaf_after < 0:
+            if cluster.drop_after is not None:
+                cluster.drop_after -= changes and cluster.drop_after >= 0
+                if cluster.drop_after < 0:
                     self.close_connection = True
                     return
-            fault = next((each for each in cluster.faults if each.times and each.asked.search(asked)), None)
+            fault = next((each for each in cluster.faults if each.times and each.pattern.search(request_line)), None)
             if fault is None:
                 self._send(*self._answer(parts.path, query, body))
                 return
             fault.times -= 1
             if fault.answer:
                 status, message, headers = fault.answer
-                self._send(status, json.dumps(Refused(status, "", message).body).encode(), headers)
+                self._send(status, json.dumps(ApiError(status, "", message).body).encode(), headers)
                 return
-            if fault.done:
+            if fault.applied:
                 self._answer(parts.path, query, body)
             self.close_connection = True
 
         def _answer(self, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
             try:
                 if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    raise Refused(401, "Unauthorized", "Unauthorized")
-                return cluster.answer(self.command, path, query, body)
-            except Refused as refused:
+                    raise ApiError(401, "Unauthorized", "Unauthorized")
+                return cluster.handle(self.command, path, query, body)
+            except ApiError as refused:
                 return refused.status, json.dumps(refused.body).encode()
 
         def _send(self, status: int, answer: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)
-            said = {"Content-Type": "application/json", "Content-Length": str(len(answer)), **(headers or {})}
-            for name, value in said.items():
+            sent_headers = {"Content-Type": "application/json", "Content-Length": str(len(answer)), **(headers or {})}
+            for name, value in sent_headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer)
@@ -218,7 +218,7 @@ def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def kubernetes_server(
-    rules: list[dict[str, Any]], namespace: str = "bridges", *, second: float = 0.02, processes: bool = False
+    rules: list[dict[str, Any]], namespace: str = "bridges", *, seconds_scale: float = 0.02, processes: bool = False
 ) -> Iterator[Kubernetes]:
     """A cluster on loopback.
 
@@ -227,13 +227,13 @@ def kubernetes_server(
     rules : list of dict
         What the client may do, as a Role says it.
     namespace : str
-    second : float
+    seconds_scale : float
         How long a second of a manifest takes here.
     processes : bool
         Whether each pod is a process of its own.
     """
-    store = Store()
-    cluster = Kubernetes(namespace, rules, store, Pods(store, second, processes))
+    store = ObjectStore()
+    cluster = Kubernetes(namespace, rules, store, Pods(store, seconds_scale, processes))
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cluster))
     server.daemon_threads = True
     cluster.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -244,8 +244,8 @@ def kubernetes_server(
     try:
         yield cluster
     finally:
-        for door in cluster.doors:
-            door.close()
+        for proxy in cluster.service_proxies:
+            proxy.close()
         cluster.pods.stop()
         server.shutdown()
         server.server_close()

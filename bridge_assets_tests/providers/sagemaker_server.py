@@ -20,20 +20,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from providers.aws_faults import Front, Refused, Respond, check, respond_with, running
+from providers.aws_faults import FaultyService, Respond, ServiceError, send_response, serve_wsgi, validate_shape
 from support.server_process import serving
 
 REGION, ACCOUNT, BUCKET = "eu-central-1", "123456789012", "bridges-bucket"
 
 
 @dataclass
-class Life:
+class EndpointState:
     """What an endpoint is doing: its configuration, the one it is moving to, and looks left until that is done."""
 
     config: str
     status: str = "Creating"
     pending: str | None = None
-    looks: int = 1
+    polls_left: int = 1
     reason: str | None = None
     update: dict[str, Any] = field(default_factory=dict)
 
@@ -43,48 +43,48 @@ class Life:
 
 
 @dataclass
-class SageMaker(Front):
+class SageMaker(FaultyService):
     """One account in one region.
 
     Attributes
     ----------
     scratch : Path
         Where archives are unpacked for their containers.
-    broken_rules : list of str
+    violations : list of str
         What SageMaker lets happen and its documentation forbids.
-    looks : int
+    polls_until_done : int
         DescribeEndpoint calls that find an endpoint busy before it is what it was asked to be.
-    stuck : set of str
+    stuck_endpoints : set of str
         Endpoints that SageMaker goes on being busy with.
-    alarmed : bool
+    alarms_firing : bool
         The alarms that watch an update go off.
-    refuses_to_start : set of str
+    failing_configs : set of str
         Configurations whose container ends at once.
-    instead : mapping of (endpoint, configuration) to str
+    config_overrides : mapping of (endpoint, configuration) to str
         The configuration whose container answers in place of the right one.
-    answers_to_come : mapping of str to bytes
+    pending_async_outputs : mapping of str to bytes
         Of asynchronous endpoints: URL in S3 -> content.
     """
 
     scratch: Path = Path()
     moto: Callable[..., Iterable[bytes]] | None = None
     model: Any = None
-    lives: dict[str, Life] = field(default_factory=dict)
-    broken_rules: list[str] = field(default_factory=list)
-    looks: int = 1
-    stuck: set[str] = field(default_factory=set)
-    alarmed: bool = False
-    refuses_to_start: set[str] = field(default_factory=set)
-    instead: dict[tuple[str, str], str] = field(default_factory=dict)
-    answers_to_come: dict[str, bytes] = field(default_factory=dict)
+    endpoint_states: dict[str, EndpointState] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    polls_until_done: int = 1
+    stuck_endpoints: set[str] = field(default_factory=set)
+    alarms_firing: bool = False
+    failing_configs: set[str] = field(default_factory=set)
+    config_overrides: dict[tuple[str, str], str] = field(default_factory=dict)
+    pending_async_outputs: dict[str, bytes] = field(default_factory=dict)
 
     def reset(self) -> None:
         """An empty account with an empty bucket."""
-        self.forget()
+        self.reset_faults()
         fresh = SageMaker()
         for name in ("lives", "broken_rules", "looks", "stuck", "alarmed", "refuses_to_start", "instead"):
             setattr(self, name, getattr(fresh, name))
-        self.answers_to_come = {}
+        self.pending_async_outputs = {}
         self._backend.reset()
         if BUCKET in _s3().buckets:
             _s3().buckets[BUCKET].keys.clear()
@@ -96,7 +96,8 @@ class SageMaker(Front):
         backend = self._backend
         return {
             "endpoints": {
-                name: (life.status, life.config, _tags(backend.endpoints[name])) for name, life in self.lives.items()
+                name: (life.status, life.config, _tags(backend.endpoints[name]))
+                for name, life in self.endpoint_states.items()
             },
             "configs": {
                 name: (each.production_variants, each.data_capture_config, each.async_inference_config, _tags(each))
@@ -106,33 +107,33 @@ class SageMaker(Front):
             "objects": {key: (sha256(each.value).hexdigest(), dict(each.metadata)) for key, each in _keys().items()},
         }
 
-    def answering(self, endpoint: str) -> str | None:
+    def serving_config(self, endpoint: str) -> str | None:
         """The configuration that an endpoint answers with."""
-        life = self.lives.get(endpoint)
+        life = self.endpoint_states.get(endpoint)
         return life.config if life and life.status in ("InService", "Updating") else None
 
-    def replace(self, key: str, content: bytes) -> None:
+    def overwrite_object(self, key: str, content: bytes) -> None:
         """Change the bytes of an object behind everybody's back."""
         metadata = getattr(_s3().get_object(BUCKET, key), "metadata", {})
         _s3().put_object(BUCKET, key, content).set_metadata(metadata)
 
-    def start_anew(self, endpoint: str) -> None:
+    def restart_endpoint(self, endpoint: str) -> None:
         """Let SageMaker start an endpoint's containers once more, as it does when a machine fails."""
-        self.lives[endpoint].status = "Creating"
+        self.endpoint_states[endpoint].status = "Creating"
 
-    def taken(self, kind: str, name: str, key: str, like: str) -> None:
+    def create_foreign_resource(self, kind: str, name: str, key: str, like: str) -> None:
         """Let somebody else have a resource of a name, made as another one was, without our tags."""
         backend = self._backend
         config = backend.endpoint_configs[like]
         if kind == "object":
-            self.replace(key, b"theirs")
+            self.overwrite_object(key, b"theirs")
         elif kind == "model":
             backend.create_model(name, "theirs", {"Image": "theirs"}, None, None, [])
         elif kind == "endpoint configuration":
             backend.create_endpoint_config(name, config.production_variants, {}, {}, [], "")
         else:
             backend.create_endpoint(name, like, [])
-            self._live(name, Life("theirs", status="InService"))
+            self._set_state(name, EndpointState("theirs", status="InService"))
 
     @contextmanager
     def container(self, config: str) -> Iterator[str]:
@@ -147,95 +148,104 @@ class SageMaker(Front):
         with serving(folder, **container["Environment"]) as url:
             yield url
 
-    def answered(self, operation: str, environ: dict[str, Any], body: bytes, respond: Respond) -> Iterable[bytes]:
+    def handle(self, operation: str, environ: dict[str, Any], body: bytes, respond: Respond) -> Iterable[bytes]:
         if operation.startswith("Invoke"):
-            return self._invoked(operation, environ, body, respond)
+            return self._invoke(operation, environ, body, respond)
         assert self.moto is not None
         if operation.startswith("s3:"):
-            self._bring_answer(operation, environ["PATH_INFO"])
+            self._deliver_async_output(operation, environ["PATH_INFO"])
             return list(self.moto(environ, respond))
-        asked = json.loads(body)
-        check(self.model.operation_model(operation).input_shape, asked, operation)
-        self._check_rules(operation, asked)
-        own = getattr(self, f"_{operation}", None)
-        return list(self.moto(environ, respond)) if own is None else respond_with(respond, 200, own(asked))
+        request = json.loads(body)
+        validate_shape(self.model.operation_model(operation).input_shape, request, operation)
+        self._check_rules(operation, request)
+        handler = getattr(self, f"_{operation}", None)
+        return list(self.moto(environ, respond)) if handler is None else send_response(respond, 200, handler(request))
 
     # What SageMaker refuses
 
-    def _check_rules(self, operation: str, asked: dict[str, Any]) -> None:
+    def _check_rules(self, operation: str, request: dict[str, Any]) -> None:
         backend = self._backend
-        stores = {"Model": backend._models, "EndpointConfig": backend.endpoint_configs, "Endpoint": self.lives}
+        stores = {
+            "Model": backend._models,
+            "EndpointConfig": backend.endpoint_configs,
+            "Endpoint": self.endpoint_states,
+        }
         words = {"Model": "model", "EndpointConfig": "endpoint configuration", "Endpoint": "endpoint"}
-        made = re.fullmatch(r"(Create|Update|Describe|Delete)(Model|EndpointConfig|Endpoint)", operation)
-        if not made:
+        match = re.fullmatch(r"(Create|Update|Describe|Delete)(Model|EndpointConfig|Endpoint)", operation)
+        if not match:
             return
-        verb, kind = made.groups()
-        name = asked[f"{kind}Name"]
+        verb, kind = match.groups()
+        name = request[f"{kind}Name"]
         arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{words[kind].replace(' configuration', '-config')}/{name}"
         if verb == "Create" and name in stores[kind]:
-            raise Refused(f'Cannot create already existing {words[kind]} "{arn}".')
+            raise ServiceError(f'Cannot create already existing {words[kind]} "{arn}".')
         if verb != "Create" and name not in stores[kind]:
-            raise Refused(f'Could not find {words[kind]} "{arn}".')
-        if operation in ("UpdateEndpoint", "DeleteEndpoint") and self.lives[name].busy:
-            raise Refused(f'Cannot update in-progress endpoint "{arn}".')
+            raise ServiceError(f'Could not find {words[kind]} "{arn}".')
+        if operation in ("UpdateEndpoint", "DeleteEndpoint") and self.endpoint_states[name].busy:
+            raise ServiceError(f'Cannot update in-progress endpoint "{arn}".')
         for needed, store in ("EndpointConfig", backend.endpoint_configs), ("Model", backend._models):
-            names = [asked.get(f"{needed}Name"), *(v.get("ModelName") for v in asked.get("ProductionVariants", ()))]
+            names = [request.get(f"{needed}Name"), *(v.get("ModelName") for v in request.get("ProductionVariants", ()))]
             if needed != kind and verb in ("Create", "Update"):
                 for each in filter(None, names if needed == "Model" else names[:1]):
                     if each not in store:
-                        raise Refused(f'Could not find {words[needed]} "{each}".')
-        if operation == "CreateModel" and _object(asked["PrimaryContainer"]["ModelDataUrl"]) is None:
-            raise Refused(f"Could not find model data at {asked['PrimaryContainer']['ModelDataUrl']}.")
-        serverless = "ServerlessConfig" in asked.get("ProductionVariants", ({},))[0]
-        if operation == "CreateEndpointConfig" and serverless and "DataCaptureConfig" in asked:
-            raise Refused("DataCaptureConfig is not supported for serverless endpoints.")
+                        raise ServiceError(f'Could not find {words[needed]} "{each}".')
+        if operation == "CreateModel" and _object(request["PrimaryContainer"]["ModelDataUrl"]) is None:
+            raise ServiceError(f"Could not find model data at {request['PrimaryContainer']['ModelDataUrl']}.")
+        serverless = "ServerlessConfig" in request.get("ProductionVariants", ({},))[0]
+        if operation == "CreateEndpointConfig" and serverless and "DataCaptureConfig" in request:
+            raise ServiceError("DataCaptureConfig is not supported for serverless endpoints.")
         if verb == "Delete" and kind != "Endpoint":
-            for endpoint, life in self.lives.items():
+            for endpoint, life in self.endpoint_states.items():
                 for config in filter(None, (life.config, life.pending)):
                     found = backend.endpoint_configs.get(config)
                     model = found and found.production_variants[0]["ModelName"]
                     if name == (config if kind == "EndpointConfig" else model) and life.status != "Failed":
-                        self.broken_rules.append(f"{operation} {name}: {endpoint} is {life.status} with it")
+                        self.violations.append(f"{operation} {name}: {endpoint} is {life.status} with it")
 
     # Endpoints
 
-    def _CreateEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name, config = asked["EndpointName"], asked["EndpointConfigName"]
-        made = self._backend.create_endpoint(name, config, asked.get("Tags", []))
-        self._live(name, Life(config, looks=self.looks))
-        return {"EndpointArn": made.arn}
+    def _CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, config = request["EndpointName"], request["EndpointConfigName"]
+        endpoint = self._backend.create_endpoint(name, config, request.get("Tags", []))
+        self._set_state(name, EndpointState(config, polls_left=self.polls_until_done))
+        return {"EndpointArn": endpoint.arn}
 
-    def _UpdateEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name, life = asked["EndpointName"], self.lives[asked["EndpointName"]]
+    def _UpdateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, life = request["EndpointName"], self.endpoint_states[request["EndpointName"]]
         if life.status == "Failed":
-            raise Refused("Cannot update a failed endpoint.")
+            raise ServiceError("Cannot update a failed endpoint.")
         old, new = (
             self._backend.endpoint_configs[config].production_variants[0]
-            for config in (life.config, asked["EndpointConfigName"])
+            for config in (life.config, request["EndpointConfigName"])
         )
-        how = asked.get("DeploymentConfig", {})
-        if how and "ServerlessConfig" in new:
-            raise Refused("DeploymentConfig is not supported for serverless endpoints.")
+        deployment_config = request.get("DeploymentConfig", {})
+        if deployment_config and "ServerlessConfig" in new:
+            raise ServiceError("DeploymentConfig is not supported for serverless endpoints.")
         if old["VariantName"] != new["VariantName"]:
-            raise Refused("The variant names of the two configurations must be the same.")
-        routing = how.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
+            raise ServiceError("The variant names of the two configurations must be the same.")
+        routing = deployment_config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
         canary = routing.get("CanarySize", {}).get("Value", 0)
         if (routing.get("Type") == "CANARY") != bool(canary) or 2 * canary > new.get("InitialInstanceCount", 0):
-            raise Refused("The canary must be at most half of the fleet.")
-        life.status, life.pending, life.looks, life.update = "Updating", asked["EndpointConfigName"], self.looks, asked
+            raise ServiceError("The canary must be at most half of the fleet.")
+        life.status, life.pending, life.polls_left, life.update = (
+            "Updating",
+            request["EndpointConfigName"],
+            self.polls_until_done,
+            request,
+        )
         life.reason = None
-        self._live(name, life)
+        self._set_state(name, life)
         return {"EndpointArn": self._backend.endpoints[name].arn}
 
-    def _DescribeEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name, life = asked["EndpointName"], self.lives[asked["EndpointName"]]
-        if life.busy and name not in self.stuck:
-            life.looks -= 1
-            if life.looks < 0:
-                self._settle(name, life)
-        if name not in self.lives:
-            raise Refused(f'Could not find endpoint "{name}".')
-        said = {
+    def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, life = request["EndpointName"], self.endpoint_states[request["EndpointName"]]
+        if life.busy and name not in self.stuck_endpoints:
+            life.polls_left -= 1
+            if life.polls_left < 0:
+                self._finish_operation(name, life)
+        if name not in self.endpoint_states:
+            raise ServiceError(f'Could not find endpoint "{name}".')
+        description = {
             "EndpointName": name,
             "EndpointArn": self._backend.endpoints[name].arn,
             "EndpointConfigName": life.config,
@@ -244,34 +254,34 @@ class SageMaker(Front):
             "LastModifiedTime": 0,
         }
         if life.reason:
-            said["FailureReason"] = life.reason
+            description["FailureReason"] = life.reason
         if life.pending or life.status == "Creating":
-            said["PendingDeploymentSummary"] = {"EndpointConfigName": life.pending or life.config}
-        return said
+            description["PendingDeploymentSummary"] = {"EndpointConfigName": life.pending or life.config}
+        return description
 
-    def _DeleteEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:
-        life = self.lives[asked["EndpointName"]]
-        life.status, life.looks = "Deleting", self.looks
-        self._live(asked["EndpointName"], life)
+    def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        life = self.endpoint_states[request["EndpointName"]]
+        life.status, life.polls_left = "Deleting", self.polls_until_done
+        self._set_state(request["EndpointName"], life)
         return {}
 
-    def settle(self, name: str) -> None:
+    def finish_stuck(self, name: str) -> None:
         """Let SageMaker come to an end with an endpoint that it was stuck with."""
-        self.stuck.discard(name)
-        self._settle(name, self.lives[name])
+        self.stuck_endpoints.discard(name)
+        self._finish_operation(name, self.endpoint_states[name])
 
-    def give_up(self, name: str) -> None:
+    def fail_stuck(self, name: str) -> None:
         """Let SageMaker fail an endpoint that it was stuck with."""
-        self.stuck.discard(name)
-        self.lives[name].status, self.lives[name].reason = "Failed", "Request to service failed."
+        self.stuck_endpoints.discard(name)
+        self.endpoint_states[name].status, self.endpoint_states[name].reason = "Failed", "Request to service failed."
 
-    def _settle(self, name: str, life: Life) -> None:
+    def _finish_operation(self, name: str, life: EndpointState) -> None:
         if life.status == "Deleting":
-            del self.lives[name], self._backend.endpoints[name]
+            del self.endpoint_states[name], self._backend.endpoints[name]
             return
         wanted = life.pending or life.config
         try:
-            if wanted in self.refuses_to_start:
+            if wanted in self.failing_configs:
                 raise RuntimeError("the server ended with 2")
             with self.container(wanted) as url, urllib.request.urlopen(f"{url}/ping", timeout=10):
                 life.reason = None
@@ -280,66 +290,70 @@ class SageMaker(Front):
         if life.pending is None:
             life.status = "Failed" if life.reason else "InService"
         else:
-            if self.alarmed and "AutoRollbackConfiguration" in life.update.get("DeploymentConfig", {}):
+            if self.alarms_firing and "AutoRollbackConfiguration" in life.update.get("DeploymentConfig", {}):
                 life.reason = "One or more alarms went off."
             life.config = life.config if life.reason else life.pending
             life.status, life.pending = "InService", None
-        self._live(name, life)
+        self._set_state(name, life)
 
-    def _live(self, name: str, life: Life) -> None:
-        self.lives[name] = life
+    def _set_state(self, name: str, life: EndpointState) -> None:
+        self.endpoint_states[name] = life
         self._backend.endpoints[name].endpoint_status = life.status
 
-    def _AddTags(self, asked: dict[str, Any]) -> dict[str, Any]:
-        tagged = self._backend._get_resource_from_arn(asked["ResourceArn"])
-        added = {tag["Key"] for tag in asked["Tags"]}
-        tagged.tags = [tag for tag in tagged.tags if tag["Key"] not in added] + asked["Tags"]
+    def _AddTags(self, request: dict[str, Any]) -> dict[str, Any]:
+        tagged = self._backend._get_resource_from_arn(request["ResourceArn"])
+        added = {tag["Key"] for tag in request["Tags"]}
+        tagged.tags = [tag for tag in tagged.tags if tag["Key"] not in added] + request["Tags"]
         return {"Tags": tagged.tags}
 
     # Invocations
 
-    def _invoked(self, operation: str, environ: dict, body: bytes, respond: Respond) -> Iterable[bytes]:
+    def _invoke(self, operation: str, environ: dict, body: bytes, respond: Respond) -> Iterable[bytes]:
         endpoint = environ["PATH_INFO"].split("/")[2]
-        config = self.answering(endpoint)
+        config = self.serving_config(endpoint)
         if config is None:
-            raise Refused(f"Endpoint {endpoint} of account {ACCOUNT} not found.", "ValidationError")
-        later = self._backend.endpoint_configs[config].async_inference_config
-        if bool(later) != (operation == "InvokeEndpointAsync"):
-            kind = "an asynchronous" if later else "a real-time"
-            raise Refused(f"Endpoint {endpoint} is {kind} endpoint.", "ValidationError")
-        if later:
+            raise ServiceError(f"Endpoint {endpoint} of account {ACCOUNT} not found.", "ValidationError")
+        async_config = self._backend.endpoint_configs[config].async_inference_config
+        if bool(async_config) != (operation == "InvokeEndpointAsync"):
+            kind = "an asynchronous" if async_config else "a real-time"
+            raise ServiceError(f"Endpoint {endpoint} is {kind} endpoint.", "ValidationError")
+        if async_config:
             body = _object(environ["HTTP_X_AMZN_SAGEMAKER_INPUTLOCATION"])
-        status, content = self._contained(endpoint, config, body)
-        if not later:
+        status, content = self._call_container(endpoint, config, body)
+        if not async_config:
             if status != 200:
                 message = f"Received error ({status}) from primary with message {content.decode()!r}"
-                raise Refused(message, "ModelError", 424, OriginalStatusCode=status, OriginalMessage=content.decode())
-            return respond_with(respond, 200, content)
-        number = len(self.asked)
-        answer, failure = (f"{later['OutputConfig'][path]}/{number}.out" for path in ("S3OutputPath", "S3FailurePath"))
-        self.answers_to_come[answer if status == 200 else failure] = content
+                raise ServiceError(
+                    message, "ModelError", 424, OriginalStatusCode=status, OriginalMessage=content.decode()
+                )
+            return send_response(respond, 200, content)
+        number = len(self.operations)
+        answer, failure = (
+            f"{async_config['OutputConfig'][path]}/{number}.out" for path in ("S3OutputPath", "S3FailurePath")
+        )
+        self.pending_async_outputs[answer if status == 200 else failure] = content
         where = {"X-Amzn-SageMaker-OutputLocation": answer, "X-Amzn-SageMaker-FailureLocation": failure}
-        return respond_with(respond, 202, {"InferenceId": str(number)}, where)
+        return send_response(respond, 202, {"InferenceId": str(number)}, where)
 
-    def _contained(self, endpoint: str, config: str, body: bytes) -> tuple[int, bytes]:
-        with self.container(self.instead.get((endpoint, config), config)) as url:
-            asked = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
+    def _call_container(self, endpoint: str, config: str, body: bytes) -> tuple[int, bytes]:
+        with self.container(self.config_overrides.get((endpoint, config), config)) as url:
+            request = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
             try:
-                return 200, urllib.request.urlopen(asked, timeout=60).read()
+                return 200, urllib.request.urlopen(request, timeout=60).read()
             except urllib.error.HTTPError as error:
                 return error.code, error.read()
 
-    def _bring_answer(self, operation: str, path: str) -> None:
+    def _deliver_async_output(self, operation: str, path: str) -> None:
         """An asynchronous answer is there at the second look."""
         url = f"s3:/{path}"
-        content = self.answers_to_come.get(url)
+        content = self.pending_async_outputs.get(url)
         if operation == "s3:GET" and content is not None:
             if content.startswith(b"!"):
                 bucket, _, key = path[1:].partition("/")
                 _s3().put_object(bucket, key, content[1:])
-                del self.answers_to_come[url]
+                del self.pending_async_outputs[url]
             else:
-                self.answers_to_come[url] = b"!" + content
+                self.pending_async_outputs[url] = b"!" + content
 
     @property
     def _backend(self) -> Any:
@@ -349,14 +363,14 @@ class SageMaker(Front):
 
 
 @contextmanager
-def sagemaker(scratch: Path) -> Iterator[SageMaker]:
+def sagemaker_server(scratch: Path) -> Iterator[SageMaker]:
     """Run the server for the time of a block."""
     import botocore.session
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     model = botocore.session.Session().get_service_model("sagemaker")
     server = SageMaker(scratch=scratch, moto=DomainDispatcherApplication(create_backend_app), model=model)
-    with running(server):
+    with serve_wsgi(server):
         yield server
 
 

@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What is said; `content` is sent as it is where it is bytes, as JSON elsewhere."""
 
     status: int = 200
@@ -48,22 +48,22 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Cut(Exception):
+class ConnectionDropped(Exception):
     """Raised by what answers: the connection ends without a word."""
 
 
-Answering = Callable[[Request], Answer]
+Responder = Callable[[Request], Response]
 
 
 @contextmanager
-def internet(hosts: list[str], answering: Answering, folder: Path) -> Iterator[dict[str, str]]:
+def intercept_hosts(hosts: list[str], respond: Responder, folder: Path) -> Iterator[dict[str, str]]:
     """Answer for some hosts; gives the environment variables that make a client come here.
 
     Parameters
     ----------
     hosts : list of str
         Names, or `*.` and a domain.
-    answering : callable
+    respond : callable
         Request -> answer; raises `Cut` for none.
     folder : Path
         For the certificates.
@@ -79,7 +79,7 @@ def internet(hosts: list[str], answering: Answering, folder: Path) -> Iterator[d
 
         def do_CONNECT(self) -> None:
             self.host = self.path.rpartition(":")[0]
-            if not any(_covers(name, self.host) for name in hosts):
+            if not any(_host_matches(name, self.host) for name in hosts):
                 self.send_error(403, f"nobody answers for {self.host} here")
                 return
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -89,7 +89,7 @@ def internet(hosts: list[str], answering: Answering, folder: Path) -> Iterator[d
 
         def answer(self) -> None:
             parts = urlsplit(self.path)
-            asked = Request(
+            request = Request(
                 self.command,
                 self.host,
                 parts.path,
@@ -98,13 +98,13 @@ def internet(hosts: list[str], answering: Answering, folder: Path) -> Iterator[d
                 self.rfile.read(int(self.headers.get("Content-Length") or 0)),
             )
             try:
-                said = answering(asked)
-            except Cut:
+                response = respond(request)
+            except ConnectionDropped:
                 self.close_connection = True
                 return
-            content = said.content if isinstance(said.content, bytes) else json.dumps(said.content).encode()
-            self.send_response(said.status)
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **said.headers}
+            content = response.content if isinstance(response.content, bytes) else json.dumps(response.content).encode()
+            self.send_response(response.status)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **response.headers}
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -133,17 +133,17 @@ def internet(hosts: list[str], answering: Answering, folder: Path) -> Iterator[d
         thread.join()
 
 
-def _covers(name: str, host: str) -> bool:
+def _host_matches(name: str, host: str) -> bool:
     return host == name or (name.startswith("*.") and host.partition(".")[2] == name[2:])
 
 
 def certificates(hosts: list[str], folder: Path) -> tuple[Path, Path]:
     """A certificate authority of a day, and the chain of a server of these hosts with its key."""
-    key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bridge_assets tests")])
     now = datetime.datetime.now(datetime.UTC)
 
-    def begun(subject: x509.Name, of: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def new_builder(subject: x509.Name, of: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -155,12 +155,12 @@ def certificates(hosts: list[str], folder: Path) -> tuple[Path, Path]:
         )
 
     root = (
-        begun(issuer, key)
+        new_builder(issuer, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
     server = (
-        begun(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")]), own)
+        new_builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")]), server_key)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -168,7 +168,9 @@ def certificates(hosts: list[str], folder: Path) -> tuple[Path, Path]:
     authority, chain = folder / "authority.pem", folder / "server.pem"
     authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))
     chain.write_bytes(
-        own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        server_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         + server.public_bytes(serialization.Encoding.PEM)
     )
     return authority, chain

@@ -40,21 +40,21 @@ _FILTER = re.compile(r'labels\.([a-z0-9_-]+)="([a-z0-9_-]*)"')
 _READS = {"GetEndpoint", "ListEndpoints", "GetModel", "ListModelVersions", "Predict", "GetOperation", "ListOperations"}
 
 #: What runs a container: (id of the endpoint, its environment, the archive that it finds) -> its address.
-Behind = Callable[[str, dict[str, str], bytes], str]
+RunContainer = Callable[[str, dict[str, str], bytes], str]
 
 
-def refused(code: str, message: str) -> Fault:
+def grpc_error(code: str, message: str) -> Fault:
     return Fault(getattr(grpc.StatusCode, code), message)
 
 
 @dataclass
-class Running:
+class RunningOperation:
     """An operation on a resource: what it will do when it ends, that many requests later."""
 
     proto: operations_pb2.Operation
-    on: str
+    resource_name: str
     effect: Callable[[], Any]
-    left: float
+    requests_left: float
 
 
 @dataclass
@@ -63,32 +63,32 @@ class VertexServer:
 
     Attributes
     ----------
-    behind : callable
-    takes : int
+    run_container : callable
+    requests_per_operation : int
         Requests, of any kind, that come in before an operation ends.
-    stuck : set of str
+    stuck_methods : set of str
         Methods whose operations do not end until they are cancelled.
-    fails : dict of str to Fault
+    failing_methods : dict of str to Fault
         Methods whose operations end with an error.
-    stale : int
+    stale_predictions : int
         Predictions that are still answered by the traffic split before the last one.
-    holds : bool
-        UpdateEndpoint is not answered, and not done, until the caller has gone; `held` once it has come.
+    hold_updates : bool
+        UpdateEndpoint is not answered, and not done, until the caller has gone; `update_held` once it has come.
     """
 
-    behind: Behind
-    takes: int = 1
-    stuck: set[str] = field(default_factory=set)
-    fails: dict[str, Fault] = field(default_factory=dict)
-    stale: int = 0
-    holds: bool = False
+    run_container: RunContainer
+    requests_per_operation: int = 1
+    stuck_methods: set[str] = field(default_factory=set)
+    failing_methods: dict[str, Fault] = field(default_factory=dict)
+    stale_predictions: int = 0
+    hold_updates: bool = False
     faults: Faults = field(default_factory=Faults)
     endpoints: dict[str, Any] = field(default_factory=dict)
     models: dict[str, list[Any]] = field(default_factory=dict)
-    operations: dict[str, Running] = field(default_factory=dict)
+    operations: dict[str, RunningOperation] = field(default_factory=dict)
     containers: dict[str, tuple[str, str]] = field(default_factory=dict)
-    splits_before: dict[str, dict[str, int]] = field(default_factory=dict)
-    held: threading.Event = field(default_factory=threading.Event)
+    previous_splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    update_held: threading.Event = field(default_factory=threading.Event)
 
     def start(self, folder: Path) -> None:
         """Listen. `address` and `roots` are what a client needs, `bucket.url` where its archives go."""
@@ -104,27 +104,33 @@ class VertexServer:
         self.address = f"localhost:{self._grpc.add_secure_port('localhost:0', tls)}"
         self._grpc.start()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._grpc.stop(grace=1).wait()
-        self.bucket.end()
+        self.bucket.stop()
 
-    def kept(self) -> Any:
-        """What stands, to `begin_again` with."""
-        return deepcopy((self.endpoints, self.models, self.containers, self.splits_before, self.bucket.objects))
+    def save(self) -> Any:
+        """What stands, to `restore` with."""
+        return deepcopy((self.endpoints, self.models, self.containers, self.previous_splits, self.bucket.objects))
 
-    def begin_again(self, kept: Any = ({}, {}, {}, {}, {})) -> None:
+    def restore(self, saved: Any = ({}, {}, {}, {}, {})) -> None:
         """A project in which nothing else stands, nothing is under way, and nothing goes wrong."""
         with self._lock:
-            self.endpoints, self.models, self.containers, self.splits_before, self.bucket.objects = deepcopy(kept)
+            self.endpoints, self.models, self.containers, self.previous_splits, self.bucket.objects = deepcopy(saved)
             self.operations.clear()
-            self.faults.forget()
-            self.takes, self.stuck, self.fails, self.stale, self.holds = 1, set(), {}, 0, False
-            self.held.clear()
+            self.faults.reset()
+            (
+                self.requests_per_operation,
+                self.stuck_methods,
+                self.failing_methods,
+                self.stale_predictions,
+                self.hold_updates,
+            ) = 1, set(), {}, 0, False
+            self.update_held.clear()
 
-    def let_end(self) -> None:
+    def finish_operations(self) -> None:
         """Time passes until no operation is under way."""
         while not all(each.proto.done for each in self.operations.values()):
-            self.go_on()
+            self.advance()
 
     def state(self) -> dict[str, Any]:
         """Everything that stands, to be compared."""
@@ -134,7 +140,7 @@ class VertexServer:
             "objects": dict(self.bucket.objects),
         }
 
-    def deployed(self, endpoint_id: str) -> dict[str, int]:
+    def traffic_by_slot(self, endpoint_id: str) -> dict[str, int]:
         """Display name of what is deployed on an endpoint -> its share of the traffic."""
         endpoint = self.endpoints[endpoint_id]
         return {each.display_name: endpoint.traffic_split.get(each.id, 0) for each in endpoint.deployed_models}
@@ -142,29 +148,29 @@ class VertexServer:
     # Answers
 
     def _handler(self, name: str, method: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
-        def answer(asked: Any, context: grpc.ServicerContext) -> Any:
-            fault = self.faults.of(name, changes=name not in _READS)
+        def answer(message: Any, context: grpc.ServicerContext) -> Any:
+            fault = self.faults.next_fault(name, changes=name not in _READS)
             try:
-                if fault and not fault.done:
+                if fault and not fault.applied:
                     raise fault
-                if name == "UpdateEndpoint" and self.holds:
-                    gone = threading.Event()
-                    if context.add_callback(gone.set):
-                        self.held.set()
-                        gone.wait(60)
+                if name == "UpdateEndpoint" and self.hold_updates:
+                    caller_gone = threading.Event()
+                    if context.add_callback(caller_gone.set):
+                        self.update_held.set()
+                        caller_gone.wait(60)
                 with self._lock:
-                    self.go_on()
+                    self.advance()
                     if not context.is_active():
-                        raise refused("CANCELLED", "nobody waits for the answer")
-                    answer = sent(method(self, asked))
+                        raise grpc_error("CANCELLED", "nobody waits for the answer")
+                    answer = sent(method(self, message))
                 if fault:
                     raise fault
                 return answer
-            except Fault as said:
-                status = status_pb2.Status(code=said.code.value[0], message=said.message)
-                if said.after is not None:
+            except Fault as fault_raised:
+                status = status_pb2.Status(code=fault_raised.code.value[0], message=fault_raised.message)
+                if fault_raised.retry_after is not None:
                     delay = duration_pb2.Duration()
-                    delay.FromMilliseconds(int(1000 * said.after))
+                    delay.FromMilliseconds(int(1000 * fault_raised.retry_after))
                     status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
                 context.abort_with_status(rpc_status.to_status(status))
 
@@ -178,47 +184,55 @@ class VertexServer:
 
     # Operations
 
-    def _begin(self, method: str, on: str, effect: Callable[[], Any]) -> operations_pb2.Operation:
+    def _start_operation(self, method: str, on: str, effect: Callable[[], Any]) -> operations_pb2.Operation:
         proto = operations_pb2.Operation(name=f"{on}/operations/{next(self._numbers)}")
 
         def failing() -> Any:
-            raise self.fails[method]
+            raise self.failing_methods[method]
 
-        left = float("inf") if method in self.stuck else self.takes
-        self.operations[proto.name] = Running(proto, on, failing if method in self.fails else effect, left)
+        requests_left = float("inf") if method in self.stuck_methods else self.requests_per_operation
+        self.operations[proto.name] = RunningOperation(
+            proto, on, failing if method in self.failing_methods else effect, requests_left
+        )
         return proto
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Time passes: one request came in."""
         for running in list(self.operations.values()):
-            running.left -= 1
-            if not running.proto.done and running.left < 0:
+            running.requests_left -= 1
+            if not running.proto.done and running.requests_left < 0:
                 running.proto.done = True
                 try:
                     result = running.effect()
                     message = result if isinstance(result, empty_pb2.Empty) else type(result).pb(result)
                     running.proto.response.Pack(message)
-                except Fault as said:
-                    running.proto.error.CopyFrom(status_pb2.Status(code=said.code.value[0], message=said.message))
+                except Fault as fault_raised:
+                    running.proto.error.CopyFrom(
+                        status_pb2.Status(code=fault_raised.code.value[0], message=fault_raised.message)
+                    )
 
-    def _alone(self, on: str) -> None:
-        if under_way := [each.proto.name for each in self.operations.values() if each.on == on and not each.proto.done]:
-            raise refused("FAILED_PRECONDITION", f"There are other operations running on {on}: {under_way}")
+    def _check_no_operation(self, on: str) -> None:
+        if under_way := [
+            each.proto.name for each in self.operations.values() if each.resource_name == on and not each.proto.done
+        ]:
+            raise grpc_error("FAILED_PRECONDITION", f"There are other operations running on {on}: {under_way}")
 
-    def get_operation(self, asked: Any) -> operations_pb2.Operation:
-        return self.operations[_numbered(asked.name)].proto
+    def get_operation(self, request: Any) -> operations_pb2.Operation:
+        return self.operations[_with_project_number(request.name)].proto
 
-    def list_operations(self, asked: Any) -> operations_pb2.ListOperationsResponse:
+    def list_operations(self, request: Any) -> operations_pb2.ListOperationsResponse:
         """A page holds ten."""
-        listed = [each.proto for each in self.operations.values() if each.on == _numbered(asked.name)]
-        begin = int(asked.page_token or 0)
+        listed = [
+            each.proto for each in self.operations.values() if each.resource_name == _with_project_number(request.name)
+        ]
+        begin = int(request.page_token or 0)
         following = str(begin + 10) if begin + 10 < len(listed) else ""
         return operations_pb2.ListOperationsResponse(operations=listed[begin : begin + 10], next_page_token=following)
 
-    def cancel_operation(self, asked: Any) -> empty_pb2.Empty:
-        running = self.operations[_numbered(asked.name)]
+    def cancel_operation(self, request: Any) -> empty_pb2.Empty:
+        running = self.operations[_with_project_number(request.name)]
         if running.proto.done:
-            raise refused("FAILED_PRECONDITION", "the operation has ended")
+            raise grpc_error("FAILED_PRECONDITION", "the operation has ended")
         running.proto.done = True
         running.proto.error.CopyFrom(status_pb2.Status(code=1, message="cancelled"))
         return empty_pb2.Empty()
@@ -226,17 +240,17 @@ class VertexServer:
     # Endpoints
 
     def _endpoint(self, name: str) -> Any:
-        if (endpoint := self.endpoints.get(_last(name))) is None:
-            raise refused("NOT_FOUND", f"The Endpoint does not exist: {name}")
+        if (endpoint := self.endpoints.get(_last_segment(name))) is None:
+            raise grpc_error("NOT_FOUND", f"The Endpoint does not exist: {name}")
         return endpoint
 
-    def get_endpoint(self, asked: Any) -> Any:
-        return self._endpoint(asked.name)
+    def get_endpoint(self, request: Any) -> Any:
+        return self._endpoint(request.name)
 
-    def list_endpoints(self, asked: Any) -> Any:
-        wanted = [_FILTER.fullmatch(term) for term in asked.filter.split(" AND ")]
+    def list_endpoints(self, request: Any) -> Any:
+        wanted = [_FILTER.fullmatch(term) for term in request.filter.split(" AND ")]
         if None in wanted:
-            raise refused("INVALID_ARGUMENT", f"filter: {asked.filter}")
+            raise grpc_error("INVALID_ARGUMENT", f"filter: {request.filter}")
         found = [
             each
             for each in self.endpoints.values()
@@ -244,60 +258,63 @@ class VertexServer:
         ]
         return v.ListEndpointsResponse(endpoints=found)
 
-    def create_endpoint(self, asked: Any) -> operations_pb2.Operation:
-        if not _ENDPOINT_ID.fullmatch(asked.endpoint_id) or not asked.endpoint.display_name:
-            raise refused("INVALID_ARGUMENT", f"endpoint_id: {asked.endpoint_id}")
-        _check_labels(asked.endpoint.labels)
-        name = _numbered(f"{asked.parent}/endpoints/{asked.endpoint_id}")
-        self._alone(name)
-        if asked.endpoint_id in self.endpoints:
-            raise refused("ALREADY_EXISTS", f"{name} already exists")
+    def create_endpoint(self, request: Any) -> operations_pb2.Operation:
+        if not _ENDPOINT_ID.fullmatch(request.endpoint_id) or not request.endpoint.display_name:
+            raise grpc_error("INVALID_ARGUMENT", f"endpoint_id: {request.endpoint_id}")
+        _check_labels(request.endpoint.labels)
+        name = _with_project_number(f"{request.parent}/endpoints/{request.endpoint_id}")
+        self._check_no_operation(name)
+        if request.endpoint_id in self.endpoints:
+            raise grpc_error("ALREADY_EXISTS", f"{name} already exists")
 
         def effect() -> Any:
-            made = v.Endpoint(asked.endpoint)
-            made.name, made.etag = name, str(next(self._numbers))
-            self.endpoints[asked.endpoint_id] = made
-            return made
+            endpoint = v.Endpoint(request.endpoint)
+            endpoint.name, endpoint.etag = name, str(next(self._numbers))
+            self.endpoints[request.endpoint_id] = endpoint
+            return endpoint
 
-        return self._begin("CreateEndpoint", name, effect)
+        return self._start_operation("CreateEndpoint", name, effect)
 
-    def update_endpoint(self, asked: Any) -> Any:
-        endpoint, paths = self._endpoint(asked.endpoint.name), set(asked.update_mask.paths)
+    def update_endpoint(self, request: Any) -> Any:
+        endpoint, paths = self._endpoint(request.endpoint.name), set(request.update_mask.paths)
         if not paths or paths - {"traffic_split", "labels", "display_name"}:
-            raise refused("INVALID_ARGUMENT", f"update_mask: {paths}")
-        if asked.endpoint.etag not in ("", endpoint.etag):
-            raise refused("ABORTED", "the etag is not the current one")
-        split = dict(asked.endpoint.traffic_split)
+            raise grpc_error("INVALID_ARGUMENT", f"update_mask: {paths}")
+        if request.endpoint.etag not in ("", endpoint.etag):
+            raise grpc_error("ABORTED", "the etag is not the current one")
+        split = dict(request.endpoint.traffic_split)
         if "traffic_split" in paths:
             self._check_split(endpoint, split)
-            self.splits_before[_last(endpoint.name)] = dict(endpoint.traffic_split)
+            self.previous_splits[_last_segment(endpoint.name)] = dict(endpoint.traffic_split)
             endpoint.traffic_split = split
         if "labels" in paths:
-            _check_labels(asked.endpoint.labels)
-            endpoint.labels = dict(asked.endpoint.labels)
+            _check_labels(request.endpoint.labels)
+            endpoint.labels = dict(request.endpoint.labels)
         endpoint.etag = str(next(self._numbers))
         return endpoint
 
-    def delete_endpoint(self, asked: Any) -> operations_pb2.Operation:
-        endpoint = self._endpoint(asked.name)
-        self._alone(endpoint.name)
+    def delete_endpoint(self, request: Any) -> operations_pb2.Operation:
+        endpoint = self._endpoint(request.name)
+        self._check_no_operation(endpoint.name)
         if endpoint.deployed_models:
-            raise refused("FAILED_PRECONDITION", "The Endpoint has deployed or being-deployed DeployedModels")
+            raise grpc_error("FAILED_PRECONDITION", "The Endpoint has deployed or being-deployed DeployedModels")
 
         def effect() -> Any:
-            del self.endpoints[_last(endpoint.name)]
+            del self.endpoints[_last_segment(endpoint.name)]
             return empty_pb2.Empty()
 
-        return self._begin("DeleteEndpoint", endpoint.name, effect)
+        return self._start_operation("DeleteEndpoint", endpoint.name, effect)
 
-    def deploy_model(self, asked: Any) -> operations_pb2.Operation:
-        endpoint, model = self._endpoint(asked.endpoint), self._version(asked.deployed_model.model)
-        self._alone(endpoint.name)
-        resources = asked.deployed_model.dedicated_resources
-        least, most = resources.min_replica_count, resources.max_replica_count
-        if not re.fullmatch(r"[a-z0-9]+-[a-z]+-\d+", resources.machine_spec.machine_type) or not 1 <= least <= most:
-            raise refused("INVALID_ARGUMENT", f"dedicated_resources: {resources}")
-        deployed = v.DeployedModel(asked.deployed_model)
+    def deploy_model(self, request: Any) -> operations_pb2.Operation:
+        endpoint, model = self._endpoint(request.endpoint), self._version(request.deployed_model.model)
+        self._check_no_operation(endpoint.name)
+        resources = request.deployed_model.dedicated_resources
+        min_replicas, max_replicas = resources.min_replica_count, resources.max_replica_count
+        if (
+            not re.fullmatch(r"[a-z0-9]+-[a-z]+-\d+", resources.machine_spec.machine_type)
+            or not 1 <= min_replicas <= max_replicas
+        ):
+            raise grpc_error("INVALID_ARGUMENT", f"dedicated_resources: {resources}")
+        deployed = v.DeployedModel(request.deployed_model)
         deployed.id, deployed.model = str(next(self._numbers)), model.name
         deployed.model_version_id = model.version_id
 
@@ -310,89 +327,92 @@ class VertexServer:
                 "AIP_HEALTH_ROUTE": spec.health_route,
             }
             if (archive := self.bucket.objects.get((bucket, f"{folder}/bundle.tar.gz"))) is None:
-                raise refused("NOT_FOUND", f"{model.artifact_uri} is empty")
+                raise grpc_error("NOT_FOUND", f"{model.artifact_uri} is empty")
             try:
-                url = self.behind(_last(endpoint.name), environment, archive.content)
+                url = self.run_container(_last_segment(endpoint.name), environment, archive.content)
                 with urllib.request.urlopen(url + spec.health_route):
                     pass
             except RuntimeError as error:  # it did not start
-                raise refused("FAILED_PRECONDITION", f"Model server exited unexpectedly: {error}") from None
+                raise grpc_error("FAILED_PRECONDITION", f"Model server exited unexpectedly: {error}") from None
             self.containers[deployed.id] = (url, spec.predict_route)
             endpoint.deployed_models.append(deployed)
-            if asked.traffic_split:
-                split = {deployed.id if id_ == "0" else id_: share for id_, share in asked.traffic_split.items()}
+            if request.traffic_split:
+                split = {deployed.id if id_ == "0" else id_: share for id_, share in request.traffic_split.items()}
                 self._check_split(endpoint, split)
                 endpoint.traffic_split = split
             return v.DeployModelResponse(deployed_model=deployed)
 
-        return self._begin("DeployModel", endpoint.name, effect)
+        return self._start_operation("DeployModel", endpoint.name, effect)
 
-    def undeploy_model(self, asked: Any) -> operations_pb2.Operation:
-        endpoint = self._endpoint(asked.endpoint)
-        self._alone(endpoint.name)
-        left = [each for each in endpoint.deployed_models if each.id != asked.deployed_model_id]
-        if len(left) == len(endpoint.deployed_models):
-            raise refused("NOT_FOUND", f"there is no deployed model {asked.deployed_model_id}")
-        split = dict(asked.traffic_split or endpoint.traffic_split)
-        if left and split.get(asked.deployed_model_id):
-            raise refused("FAILED_PRECONDITION", "the deployed model has traffic")
+    def undeploy_model(self, request: Any) -> operations_pb2.Operation:
+        endpoint = self._endpoint(request.endpoint)
+        self._check_no_operation(endpoint.name)
+        remaining = [each for each in endpoint.deployed_models if each.id != request.deployed_model_id]
+        if len(remaining) == len(endpoint.deployed_models):
+            raise grpc_error("NOT_FOUND", f"there is no deployed model {request.deployed_model_id}")
+        split = dict(request.traffic_split or endpoint.traffic_split)
+        if remaining and split.get(request.deployed_model_id):
+            raise grpc_error("FAILED_PRECONDITION", "the deployed model has traffic")
 
         def effect() -> Any:
-            endpoint.deployed_models = left
-            endpoint.traffic_split = split if left else {}
+            endpoint.deployed_models = remaining
+            endpoint.traffic_split = split if remaining else {}
             return v.UndeployModelResponse()
 
-        return self._begin("UndeployModel", endpoint.name, effect)
+        return self._start_operation("UndeployModel", endpoint.name, effect)
 
     def _check_split(self, endpoint: Any, split: dict[str, int]) -> None:
         if split and (sum(split.values()) != 100 or split.keys() - {each.id for each in endpoint.deployed_models}):
-            raise refused("INVALID_ARGUMENT", f"traffic_split: {split}")
+            raise grpc_error("INVALID_ARGUMENT", f"traffic_split: {split}")
 
     # Models
 
     def _version(self, name: str) -> Any:
         path, _, version = name.partition("@")
-        for each in self.models.get(_last(path), []):
+        for each in self.models.get(_last_segment(path), []):
             if (version or "default") in (each.version_id, *each.version_aliases):
                 return each
-        raise refused("NOT_FOUND", f"The Model does not exist: {name}")
+        raise grpc_error("NOT_FOUND", f"The Model does not exist: {name}")
 
-    def get_model(self, asked: Any) -> Any:
-        return self._version(asked.name)
+    def get_model(self, request: Any) -> Any:
+        return self._version(request.name)
 
-    def list_model_versions(self, asked: Any) -> Any:
-        if _last(asked.name) not in self.models:
-            raise refused("NOT_FOUND", f"The Model does not exist: {asked.name}")
-        return v.ListModelVersionsResponse(models=self.models[_last(asked.name)])
+    def list_model_versions(self, request: Any) -> Any:
+        if _last_segment(request.name) not in self.models:
+            raise grpc_error("NOT_FOUND", f"The Model does not exist: {request.name}")
+        return v.ListModelVersionsResponse(models=self.models[_last_segment(request.name)])
 
-    def upload_model(self, asked: Any) -> operations_pb2.Operation:
-        if asked.parent_model:
-            self._version(asked.parent_model)
-        elif asked.model_id in self.models:
-            raise refused("ALREADY_EXISTS", f"the model {asked.model_id} already exists")
-        id_ = _last(asked.parent_model) or asked.model_id
-        spec = asked.model.container_spec
+    def upload_model(self, request: Any) -> operations_pb2.Operation:
+        if request.parent_model:
+            self._version(request.parent_model)
+        elif request.model_id in self.models:
+            raise grpc_error("ALREADY_EXISTS", f"the model {request.model_id} already exists")
+        id_ = _last_segment(request.parent_model) or request.model_id
+        spec = request.model.container_spec
         if not (
-            _MODEL_ID.fullmatch(id_) and all(map(_ALIAS.fullmatch, asked.model.version_aliases)) and spec.image_uri
+            _MODEL_ID.fullmatch(id_) and all(map(_ALIAS.fullmatch, request.model.version_aliases)) and spec.image_uri
         ):
-            raise refused("INVALID_ARGUMENT", f"model: {asked.model}")
-        _check_labels(asked.model.labels)
-        name = _numbered(f"{asked.parent}/models/{id_}")
+            raise grpc_error("INVALID_ARGUMENT", f"model: {request.model}")
+        _check_labels(request.model.labels)
+        name = _with_project_number(f"{request.parent}/models/{id_}")
 
         def effect() -> Any:
-            versions, made = self.models.setdefault(id_, []), v.Model(asked.model)
-            made.name, made.version_id = name, str(max((int(each.version_id) for each in versions), default=0) + 1)
+            versions, version = self.models.setdefault(id_, []), v.Model(request.model)
+            version.name, version.version_id = (
+                name,
+                str(max((int(each.version_id) for each in versions), default=0) + 1),
+            )
             if not versions:
-                made.version_aliases.append("default")
-            versions.append(made)
-            self._move_aliases(id_, made, list(made.version_aliases))
-            return v.UploadModelResponse(model=name, model_version_id=made.version_id)
+                version.version_aliases.append("default")
+            versions.append(version)
+            self._move_aliases(id_, version, list(version.version_aliases))
+            return v.UploadModelResponse(model=name, model_version_id=version.version_id)
 
-        return self._begin("UploadModel", name, effect)
+        return self._start_operation("UploadModel", name, effect)
 
-    def merge_version_aliases(self, asked: Any) -> Any:
-        version = self._version(asked.name)
-        self._move_aliases(_last(asked.name.partition("@")[0]), version, list(asked.version_aliases))
+    def merge_version_aliases(self, request: Any) -> Any:
+        version = self._version(request.name)
+        self._move_aliases(_last_segment(request.name.partition("@")[0]), version, list(request.version_aliases))
         return version
 
     def _move_aliases(self, model_id: str, to: Any, aliases: list[str]) -> None:
@@ -400,27 +420,27 @@ class VertexServer:
             each.version_aliases = [alias for alias in each.version_aliases if alias not in aliases]
         to.version_aliases.extend(aliases)
 
-    def delete_model_version(self, asked: Any) -> operations_pb2.Operation:
-        version, versions = self._version(asked.name), self.models[_last(asked.name.partition("@")[0])]
+    def delete_model_version(self, request: Any) -> operations_pb2.Operation:
+        version, versions = self._version(request.name), self.models[_last_segment(request.name.partition("@")[0])]
         if "default" in version.version_aliases or len(versions) == 1 or self._is_deployed(version):
-            raise refused("FAILED_PRECONDITION", "the version is the default, the last one, or deployed")
+            raise grpc_error("FAILED_PRECONDITION", "the version is the default, the last one, or deployed")
 
         def effect() -> Any:
             versions.remove(version)
             return empty_pb2.Empty()
 
-        return self._begin("DeleteModelVersion", version.name, effect)
+        return self._start_operation("DeleteModelVersion", version.name, effect)
 
-    def delete_model(self, asked: Any) -> operations_pb2.Operation:
-        name = self._version(asked.name).name
-        if any(map(self._is_deployed, self.models[_last(name)])):
-            raise refused("FAILED_PRECONDITION", "the model is deployed")
+    def delete_model(self, request: Any) -> operations_pb2.Operation:
+        name = self._version(request.name).name
+        if any(map(self._is_deployed, self.models[_last_segment(name)])):
+            raise grpc_error("FAILED_PRECONDITION", "the model is deployed")
 
         def effect() -> Any:
-            del self.models[_last(name)]
+            del self.models[_last_segment(name)]
             return empty_pb2.Empty()
 
-        return self._begin("DeleteModel", name, effect)
+        return self._start_operation("DeleteModel", name, effect)
 
     def _is_deployed(self, version: Any) -> bool:
         deployed = [each for endpoint in self.endpoints.values() for each in endpoint.deployed_models]
@@ -428,40 +448,40 @@ class VertexServer:
 
     # Predictions
 
-    def predict(self, asked: Any) -> Any:
-        endpoint = self._endpoint(asked.endpoint)
+    def predict(self, predict_request: Any) -> Any:
+        endpoint = self._endpoint(predict_request.endpoint)
         split = dict(endpoint.traffic_split)
-        if self.stale and (before := self.splits_before.get(_last(endpoint.name))):
-            self.stale, split = self.stale - 1, before
+        if self.stale_predictions and (previous_split := self.previous_splits.get(_last_segment(endpoint.name))):
+            self.stale_predictions, split = self.stale_predictions - 1, previous_split
         if not split:
-            raise refused("FAILED_PRECONDITION", "the endpoint has no traffic split")
+            raise grpc_error("FAILED_PRECONDITION", "the endpoint has no traffic split")
         id_ = max(split, key=lambda each: split[each])
         url, route = self.containers[id_]
         body = json.dumps(
-            {"instances": [json_format.MessageToDict(each) for each in v.PredictRequest.pb(asked).instances]}
+            {"instances": [json_format.MessageToDict(each) for each in v.PredictRequest.pb(predict_request).instances]}
         )
         request = urllib.request.Request(url + route, body.encode(), {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request) as response:
-                said = json.load(response)
+                payload = json.load(response)
         except urllib.error.HTTPError as error:
-            raise refused("INVALID_ARGUMENT", f"{error.code} from the container: {error.read().decode()}") from None
+            raise grpc_error("INVALID_ARGUMENT", f"{error.code} from the container: {error.read().decode()}") from None
         answer = v.PredictResponse(deployed_model_id=id_)
-        answer.predictions.extend(json_format.ParseDict(each, struct_pb2.Value()) for each in said["predictions"])
+        answer.predictions.extend(json_format.ParseDict(each, struct_pb2.Value()) for each in payload["predictions"])
         return answer
 
 
-def _numbered(name: str) -> str:
+def _with_project_number(name: str) -> str:
     return re.sub(r"^projects/[^/]+", f"projects/{NUMBER}", name)
 
 
-def _last(name: str) -> str:
+def _last_segment(name: str) -> str:
     return name.rpartition("/")[2]
 
 
 def _check_labels(labels: Any) -> None:
     if len(labels) > 64 or not all(key and _LABEL.fullmatch(key) and _LABEL.fullmatch(labels[key]) for key in labels):
-        raise refused("INVALID_ARGUMENT", f"labels: {dict(labels)}")
+        raise grpc_error("INVALID_ARGUMENT", f"labels: {dict(labels)}")
 
 
 SERVICES: dict[str, dict[str, tuple[Callable[..., Any], Any]]] = {

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from benchmarks.massachusetts import ALL, cross_fitted
 from benchmarks.massachusetts_panel import FILE, HINDSIGHT, read_panel
-from bridge_assets.models.metrics.probability import scores
+from bridge_assets.models.metrics.probability import probability_metrics
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_the_forest_ranks_deck_falls_that_it_never_saw(panel: pl.DataFrame) -> N
     tested = cross_fitted(panel, {name: ALL[name] for name in ("rating table", "model")})
     assert set(tested["survey_year"]) == {2009, 2010, 2011}
     falls = tested["fall"].to_numpy()
-    ours, table = (scores(falls, tested[name].to_numpy()) for name in ("model", "rating table"))
+    ours, table = (probability_metrics(falls, tested[name].to_numpy()) for name in ("model", "rating table"))
     assert falls.mean() == pytest.approx(0.057, abs=0.001)
     assert ours.auc is not None and ours.average_precision is not None and table.average_precision is not None
     assert ours.auc >= 0.74

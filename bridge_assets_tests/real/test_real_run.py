@@ -39,8 +39,8 @@ def test_the_real_panel_runs_to_the_gate_and_is_not_promoted(real_data: Path, tm
     assert not (tmp_path / "endpoints").exists()
 
     lake = Lake(tmp_path / "lake")
-    assert lake.years("raw_bridges") == sorted(lines)
-    assert 1998 not in lake.years("bridge_features")
+    assert lake.available_years("raw_bridges") == sorted(lines)
+    assert 1998 not in lake.available_years("bridge_features")
     for year, rows in lines.items():
         assert lake.read_year("raw_bridges", year).height + lake.read_year("rejected_records", year).height == rows
     transitions = lake.read("fct_condition_transitions")
@@ -61,6 +61,6 @@ def test_one_real_year_alone_says_that_nothing_can_be_learned(real_data: Path, t
     assert "The local endpoint was not promoted" in ran.stdout
     assert "add more survey years" in ran.stdout
     lake = Lake(tmp_path / "home" / "lake")
-    assert lake.years("raw_bridges") == [2019]
+    assert lake.available_years("raw_bridges") == [2019]
     assert lake.read_year("raw_bridges", 2019).height == 1595
     assert lake.read_year("bridge_features", 2019).height > 1500

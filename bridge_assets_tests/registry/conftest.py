@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from support.model_versions import NAME, make_version
 
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.registry.open_registry import open_registry
 from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings
 
 
 @pytest.fixture(scope="session")
-def candidates(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
+def model_versions(tmp_path_factory: pytest.TempPathFactory) -> list[ModelVersion]:
     models = tmp_path_factory.mktemp("made") / "models"
     return [make_version(models, seed) for seed in range(3)]
 
@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
     """An MLflow server on loopback, which keeps the artifacts itself."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(empty_database, folder / "mlflow.db")
@@ -89,7 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
             start_new_session=True,
         )
     try:
-        _until_it_answers(f"{address}/health", running, folder / "log")
+        _wait_for_server(f"{address}/health", running, folder / "log")
         yield address
     finally:
         os.killpg(running.pid, signal.SIGKILL)  # its own group: it keeps nothing that is needed
@@ -103,9 +103,9 @@ def dvc(project: Path) -> DvcSettings:
     return DvcSettings(remote="remote")
 
 
-def _until_it_answers(address: str, running: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and running.poll() is None:
+def _wait_for_server(address: str, running: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and running.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=1):
                 return

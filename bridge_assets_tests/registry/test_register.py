@@ -11,27 +11,27 @@ from bridge_assets.models.evaluation.evaluate import evaluate
 from bridge_assets.models.forest.onnx_export import export_to_onnx
 from bridge_assets.models.forest.quantize import quantize_rf
 from bridge_assets.models.training.skops_file import save_model
-from bridge_assets.models.training.train_forest import holdout_answers, recipe
-from bridge_assets.registry.base import Registered
-from bridge_assets.registry.model_version import Candidate, open_candidate
-from bridge_assets.registry.register import fetch, find, promote, register_version
+from bridge_assets.models.training.train_forest import holdout_predictions, training_recipe
+from bridge_assets.registry.base import RegisteredVersion
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume
+from bridge_assets.registry.register import fetch_by_alias, find_by_alias, promote, register_version
 from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings, ForestSettings, MlflowSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 SETTINGS = MlflowSettings()
 
 
-def make_candidate(models: Path, model, training, seed: int = 0) -> Candidate:
+def make_candidate(models: Path, model, training, seed: int = 0) -> ModelVersion:
     made_from = {"survey_years": [2008, 2021], "features_digest": "f" * 12}
-    candidate = open_candidate(models, "a" * 64, recipe(FEATURES, ForestSettings(seed=seed)), made_from)
+    candidate = create_or_resume(models, "a" * 64, training_recipe(FEATURES, ForestSettings(seed=seed)), made_from)
     save_model(model, candidate.file("model.skops"))
-    evaluate(training, holdout_answers(model, training, FEATURES)).save(candidate.file("evaluation.json"))
-    candidate.record("bridge_model")
+    evaluate(training, holdout_predictions(model, training, FEATURES)).save(candidate.file("evaluation.json"))
+    candidate.record_stage("bridge_model")
     forest = quantize_rf(model)
     forest.save(candidate.file("forest.safetensors"))
-    candidate.record("quantized_model")
+    candidate.record_stage("quantized_model")
     export_to_onnx(forest, training.head(5), candidate.file("model.onnx"))
-    candidate.record("onnx_model")
+    candidate.record_stage("onnx_model")
     return candidate
 
 
@@ -48,7 +48,7 @@ def runs(home: Path):
 
 
 def found_uri(home: Path, alias: str) -> str:
-    found = find(SETTINGS, home, "bridge_fall", alias)
+    found = find_by_alias(SETTINGS, home, "bridge_fall", alias)
     assert found is not None
     return found.uri
 
@@ -60,12 +60,12 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def candidate(home, model, training) -> Candidate:
+def candidate(home, model, training) -> ModelVersion:
     return make_candidate(home / "models", model, training)
 
 
 @pytest.fixture(scope="module")
-def registered(candidate, home) -> Registered:
+def registered(candidate, home) -> RegisteredVersion:
     return register_version(candidate, SETTINGS, home, "bridge_fall")
 
 
@@ -121,18 +121,18 @@ def test_the_data_it_was_trained_on_is_named(registered, candidate, home):
 
 def test_what_the_gate_found_is_noted_and_renewed(registered, candidate, home):
     for state in ("failed: too large", "passed"):
-        noted = register_version(candidate, SETTINGS, home, "bridge_fall", notes={"gate.onnx_model.parity": state})
-        assert noted.notes == {"gate.onnx_model.parity": state}
+        noted = register_version(candidate, SETTINGS, home, "bridge_fall", tags={"gate.onnx_model.parity": state})
+        assert noted.tags == {"gate.onnx_model.parity": state}
         assert noted.version_number == registered.version_number
     assert mlflow_client(home).get_model_version("bridge_fall", "1").tags["gate.onnx_model.parity"] == "passed"
 
 
 def test_a_registered_version_is_fetched_again_with_its_bytes_compared(registered, candidate, home, tmp_path):
-    fetched = fetch(SETTINGS, home, "bridge_fall", "challenger", tmp_path, without=("model.skops",))
+    fetched = fetch_by_alias(SETTINGS, home, "bridge_fall", "challenger", tmp_path, exclude=("model.skops",))
     assert fetched is not None
-    assert fetched.verify("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
+    assert fetched.verify_stage("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
     assert not fetched.file("model.skops").exists()
-    assert fetch(SETTINGS, home, "bridge_fall", "nobody", tmp_path) is None
+    assert fetch_by_alias(SETTINGS, home, "bridge_fall", "nobody", tmp_path) is None
 
 
 def test_registering_again_finds_the_same_version(registered, candidate, home):
@@ -151,7 +151,7 @@ def test_registering_again_moves_the_alias_back(registered, candidate, home, mod
 
 
 def test_a_registered_version_is_promoted(registered, candidate, home):
-    assert find(SETTINGS, home, "bridge_fall", "champion") is None
+    assert find_by_alias(SETTINGS, home, "bridge_fall", "champion") is None
     assert promote(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
     assert promote(candidate, SETTINGS, home, "bridge_fall").uri == registered.uri
     assert found_uri(home, "champion") == registered.uri
@@ -160,7 +160,7 @@ def test_a_registered_version_is_promoted(registered, candidate, home):
 def test_what_is_not_registered_is_not_promoted(registered, candidate, home):
     with pytest.raises(RegistryError, match=r"is not registered as elsewhere, so it cannot become its champion"):
         promote(candidate, SETTINGS, home, "elsewhere")
-    assert find(SETTINGS, home, "elsewhere", "champion") is None
+    assert find_by_alias(SETTINGS, home, "elsewhere", "champion") is None
 
 
 def test_nothing_reports_home(registered):
@@ -194,7 +194,7 @@ def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
     candidate.file("model.onnx").write_bytes(b"something else")
     with pytest.raises(ModelVersionError, match="is not what was made"):
         register_version(candidate, SETTINGS, tmp_path, "bridge_fall")
-    begun = open_candidate(tmp_path / "models", "b" * 64, {}, {})
+    begun = create_or_resume(tmp_path / "models", "b" * 64, {}, {})
     with pytest.raises(ModelVersionError, match="has no bridge_model"):
         register_version(begun, SETTINGS, tmp_path, "bridge_fall")
     assert not (tmp_path / "mlflow.db").exists()
@@ -207,14 +207,14 @@ def test_by_config_a_version_is_registered_in_dvc(model, training, tmp_path, mon
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path / "configs"))
     settings, home = DvcSettings(remote="remote"), tmp_path / "var"
     candidate = make_candidate(home / "models", model, training)
-    assert find(settings, home, "bridge_fall", "challenger") is None
-    registered = register_version(candidate, settings, home, "bridge_fall", notes={"gate.onnx_model.parity": "passed"})
+    assert find_by_alias(settings, home, "bridge_fall", "challenger") is None
+    registered = register_version(candidate, settings, home, "bridge_fall", tags={"gate.onnx_model.parity": "passed"})
     assert (registered.uri, registered.version_number) == (str(candidate.folder), 1)
-    assert registered.notes["dvc_md5"] in candidate.folder.with_name(f"{candidate.version}.dvc").read_text()
+    assert registered.tags["dvc_md5"] in candidate.folder.with_name(f"{candidate.version}.dvc").read_text()
     assert register_version(candidate, settings, home, "bridge_fall").version_number == 1
     assert promote(candidate, settings, home, "bridge_fall").uri == registered.uri
     for alias in ("challenger", "champion"):
-        fetched = fetch(settings, home, "bridge_fall", alias, tmp_path / alias)
+        fetched = fetch_by_alias(settings, home, "bridge_fall", alias, tmp_path / alias)
         assert fetched is not None
-        assert fetched.verify("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
+        assert fetched.verify_stage("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
     assert not (home / "mlflow.db").exists()

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.model_versions import NAME, bytes_of, make_version
+from support.model_versions import NAME, file_contents, make_version
 
 from bridge_assets.errors import RegistryError
-from bridge_assets.registry.base import CHAMPION, Registry, fetch, pick
-from bridge_assets.registry.folder_registry import LEDGER
-from bridge_assets.registry.model_version import STAGE_FILES, Candidate
+from bridge_assets.registry.base import CHAMPION, Registry, download_version, find_version
+from bridge_assets.registry.folder_registry import REGISTRY_FILE
+from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
 from bridge_assets.registry.open_registry import open_registry
-from bridge_assets.registry.sync import RegistryConflict, RegistrySync
+from bridge_assets.registry.sync import RegistryConflictError, RegistrySync
 
 NOTES = {"gate.onnx_model.parity": "passed: largest difference 0", "override_reason": ""}
 SPAWN = multiprocessing.get_context("forkserver")
@@ -32,21 +32,21 @@ def sync_of(address: str | Registry, staging: Path, **more) -> RegistrySync:
     return RegistrySync(address, name=NAME, staging=staging, **more)
 
 
-def filled(address: str, candidates: list[Candidate], champion: int | None = None, **more) -> Registry:
+def filled(address: str, candidates: list[ModelVersion], champion: int | None = None, **more) -> Registry:
     """A registry that holds these versions."""
     registry = open_registry(address, NAME, **more)
     stored = [
-        registry.store(candidate, {key: value for key, value in NOTES.items() if value}) for candidate in candidates
+        registry.register(candidate, {key: value for key, value in NOTES.items() if value}) for candidate in candidates
     ]
     if champion is not None:
-        registry.point(CHAMPION, stored[champion])
+        registry.set_alias(CHAMPION, stored[champion])
     return registry
 
 
-def holds(registry: Registry, candidate: Candidate, at: Path) -> bool:
+def holds(registry: Registry, candidate: ModelVersion, at: Path) -> bool:
     """Whether a registry gives a version's very bytes."""
-    fetched = fetch(registry, pick(registry, candidate.version), at / "looked_at")
-    return bytes_of(fetched.folder) == bytes_of(candidate.folder)
+    fetched = download_version(registry, find_version(registry, candidate.version), at / "looked_at")
+    return file_contents(fetched.folder) == file_contents(candidate.folder)
 
 
 def artifacts(address: str) -> Path:
@@ -59,29 +59,33 @@ def change_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_version_goes_from_one_mlflow_to_another_and_back_to_a_folder(database, candidates, tmp_path):
+def test_a_version_goes_from_one_mlflow_to_another_and_back_to_a_folder(database, model_versions, tmp_path):
     here, there, folder = database("here"), database("there"), str(tmp_path / "shelf")
-    source = filled(here, candidates[:2], champion=0)
+    source = filled(here, model_versions[:2], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     pushed = sync.push("champion", there)
     target = open_registry(there, NAME)
-    assert (pushed.step.action, pushed.registered.version, pushed.promoted) == ("copy", candidates[0].version, False)
-    assert holds(target, candidates[0], tmp_path)
-    assert pushed.registered.files == pick(source, "champion").files
-    assert pushed.registered.notes == {"gate.onnx_model.parity": "passed: largest difference 0"}
-    assert [each.version for each in target.versions()] == [candidates[0].version]
+    assert (pushed.step.action, pushed.registered.version, pushed.promoted) == (
+        "copy",
+        model_versions[0].version,
+        False,
+    )
+    assert holds(target, model_versions[0], tmp_path)
+    assert pushed.registered.files == find_version(source, "champion").files
+    assert pushed.registered.tags == {"gate.onnx_model.parity": "passed: largest difference 0"}
+    assert [each.version for each in target.versions()] == [model_versions[0].version]
     assert target.aliases() == {}
-    pulled = sync_of(folder, tmp_path / "staging").pull(candidates[0].version, there)
-    assert bytes_of(Path(pulled.registered.uri)) == bytes_of(candidates[0].folder)
+    pulled = sync_of(folder, tmp_path / "staging").pull(model_versions[0].version, there)
+    assert file_contents(Path(pulled.registered.uri)) == file_contents(model_versions[0].folder)
     assert not [path for path in (tmp_path / "staging").iterdir() if path.is_dir()]
 
 
-def test_doing_it_again_changes_nothing(database, candidates, tmp_path):
+def test_doing_it_again_changes_nothing(database, model_versions, tmp_path):
     here, there = database("here"), database("there")
-    filled(here, candidates[:1])
+    filled(here, model_versions[:1])
     sync = sync_of(here, tmp_path / "staging")
-    first = sync.push(candidates[0].version, there)
-    again = sync.push(candidates[0].version, there)
+    first = sync.push(model_versions[0].version, there)
+    again = sync.push(model_versions[0].version, there)
     assert again.step.action == "there"
     assert again.registered == first.registered
     client = open_registry(there, NAME).client  # type: ignore[attr-defined]
@@ -89,108 +93,110 @@ def test_doing_it_again_changes_nothing(database, candidates, tmp_path):
     assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"]
 
 
-def test_the_champion_follows_only_when_asked(candidates, tmp_path):
+def test_the_champion_follows_only_when_asked(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, candidates[:2], champion=0)
-    target = filled(there, candidates[1:2], champion=0)
+    filled(here, model_versions[:2], champion=0)
+    target = filled(there, model_versions[1:2], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     sync.push("champion", there)
-    assert target.aliases()[CHAMPION].version == candidates[1].version
+    assert target.aliases()[CHAMPION].version == model_versions[1].version
     assert sync.push("champion", there, promote=True).promoted
-    assert target.aliases()[CHAMPION].version == candidates[0].version
-    with pytest.raises(RegistryError, match=f"{candidates[1].version} is not the champion there"):
-        sync.push(candidates[1].version, there, promote=True)
-    assert target.aliases()[CHAMPION].version == candidates[0].version
+    assert target.aliases()[CHAMPION].version == model_versions[0].version
+    with pytest.raises(RegistryError, match=f"{model_versions[1].version} is not the champion there"):
+        sync.push(model_versions[1].version, there, promote=True)
+    assert target.aliases()[CHAMPION].version == model_versions[0].version
 
 
-def test_a_plan_moves_nothing_and_makes_nothing(database, candidates, tmp_path):
+def test_a_plan_moves_nothing_and_makes_nothing(database, model_versions, tmp_path):
     here, there = str(tmp_path / "here"), f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
-    filled(here, candidates, champion=1)
+    filled(here, model_versions, champion=1)
     sync = sync_of(here, tmp_path / "staging")
     steps = sync.plan(there)
-    assert [(step.version, step.action) for step in steps] == [(each.version, "copy") for each in candidates]
+    assert [(step.version, step.action) for step in steps] == [(each.version, "copy") for each in model_versions]
     assert steps[1].aliases == (CHAMPION,)
     assert set(STAGE_FILES.values()) < set(steps[0].files)
-    assert f"copy {candidates[1].version} (champion): " in str(steps[1])
+    assert f"copy {model_versions[1].version} (champion): " in str(steps[1])
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "staging").exists()
     shelf = str(tmp_path / "shelf")
     sync.push("champion", shelf)
     assert [step.action for step in sync.plan(shelf)] == ["copy", "there", "copy"]
-    [step] = sync_of(shelf, tmp_path / "staging").plan(here, version=candidates[2].version, direction="pull")
+    [step] = sync_of(shelf, tmp_path / "staging").plan(here, version=model_versions[2].version, direction="pull")
     assert (step.action, step.source, step.target) == ("copy", here, shelf)
 
 
-def test_the_same_version_with_other_bytes_is_refused(candidates, tmp_path):
+def test_the_same_version_with_other_bytes_is_refused(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, candidates[:1])
-    changed = Candidate(shutil.copytree(candidates[0].folder, tmp_path / "made" / candidates[0].version))
+    filled(here, model_versions[:1])
+    changed = ModelVersion(shutil.copytree(model_versions[0].folder, tmp_path / "made" / model_versions[0].version))
     changed.file("model_card.md").write_text("Another card\n")
-    changed.record("bridge_model")
+    changed.record_stage("bridge_model")
     filled(there, [changed])
-    before = bytes_of(tmp_path / "there" / candidates[0].version)
+    before = file_contents(tmp_path / "there" / model_versions[0].version)
     sync = sync_of(here, tmp_path / "staging")
-    with pytest.raises(RegistryConflict, match=r"with other bytes than .*: manifest.json, model_card.md"):
-        sync.push(candidates[0].version, there)
+    with pytest.raises(RegistryConflictError, match=r"with other bytes than .*: manifest.json, model_card.md"):
+        sync.push(model_versions[0].version, there)
     [step] = sync.plan(there)
     assert (step.action, step.files) == ("conflict", ("manifest.json", "model_card.md"))
-    assert bytes_of(tmp_path / "there" / candidates[0].version) == before
+    assert file_contents(tmp_path / "there" / model_versions[0].version) == before
     # Bytes that lie in a folder and are not registered are somebody's, too.
-    (tmp_path / "there" / LEDGER).unlink()
+    (tmp_path / "there" / REGISTRY_FILE).unlink()
     with pytest.raises(RegistryError, match=r"lies there, not registered: manifest\.json"):
-        sync.push(candidates[0].version, there)
-    assert bytes_of(tmp_path / "there" / candidates[0].version) == before
+        sync.push(model_versions[0].version, there)
+    assert file_contents(tmp_path / "there" / model_versions[0].version) == before
 
 
-def test_a_conflict_in_mlflow_is_refused_too(database, candidates, tmp_path):
+def test_a_conflict_in_mlflow_is_refused_too(database, model_versions, tmp_path):
     here, there = database("here"), str(tmp_path / "there")
-    changed = Candidate(shutil.copytree(candidates[0].folder, tmp_path / "made" / candidates[0].version))
+    changed = ModelVersion(shutil.copytree(model_versions[0].folder, tmp_path / "made" / model_versions[0].version))
     changed.file("model_card.md").write_text("Another card\n")
-    changed.record("bridge_model")
+    changed.record_stage("bridge_model")
     mlflow = filled(here, [changed])
-    filled(there, candidates[:1])
-    with pytest.raises(RegistryConflict, match="with other bytes"):
-        sync_of(here, tmp_path / "staging").pull(candidates[0].version, there)
+    filled(there, model_versions[:1])
+    with pytest.raises(RegistryConflictError, match="with other bytes"):
+        sync_of(here, tmp_path / "staging").pull(model_versions[0].version, there)
     assert len(mlflow.versions()) == 1
 
 
-def test_a_damaged_artifact_is_not_passed_on(database, candidates, tmp_path):
+def test_a_damaged_artifact_is_not_passed_on(database, model_versions, tmp_path):
     here = database("here")
-    filled(here, candidates[:1])
+    filled(here, model_versions[:1])
     [damaged] = artifacts(here).rglob("forest.safetensors")
     change_a_byte(damaged)
     sync = sync_of(here, tmp_path / "staging")
     for there in (database("there"), str(tmp_path / "shelf")):
         with pytest.raises(RegistryError, match=r"forest.safetensors of model version \w+ is damaged: its SHA-256 is"):
-            sync.push(candidates[0].version, there)
+            sync.push(model_versions[0].version, there)
         assert open_registry(there, NAME).versions() == []
     change_a_byte(damaged)  # the same bit again: as it was
-    assert sync.push(candidates[0].version, str(tmp_path / "shelf")).step.action == "resume"
+    assert sync.push(model_versions[0].version, str(tmp_path / "shelf")).step.action == "resume"
     damaged.unlink()
     with pytest.raises(RegistryError, match="What to do"):
-        sync.push(candidates[0].version, str(tmp_path / "shelf2"))
+        sync.push(model_versions[0].version, str(tmp_path / "shelf2"))
 
 
-def test_a_damaged_file_on_its_way_is_fetched_again(candidates, tmp_path):
-    here = filled(str(tmp_path / "here"), candidates[:1])
-    place = tmp_path / "staging" / pick(here, candidates[0].version).content / candidates[0].version
-    shutil.copytree(candidates[0].folder, place)
+def test_a_damaged_file_on_its_way_is_fetched_again(model_versions, tmp_path):
+    here = filled(str(tmp_path / "here"), model_versions[:1])
+    place = (
+        tmp_path / "staging" / find_version(here, model_versions[0].version).content_digest / model_versions[0].version
+    )
+    shutil.copytree(model_versions[0].folder, place)
     change_a_byte(place / "model.onnx")
-    pushed = sync_of(here, tmp_path / "staging").push(candidates[0].version, str(tmp_path / "there"))
+    pushed = sync_of(here, tmp_path / "staging").push(model_versions[0].version, str(tmp_path / "there"))
     assert (pushed.step.action, pushed.step.files) == ("resume", ("model.onnx",))
-    assert holds(open_registry(str(tmp_path / "there"), NAME), candidates[0], tmp_path)
+    assert holds(open_registry(str(tmp_path / "there"), NAME), model_versions[0], tmp_path)
 
 
-def test_a_registry_cannot_lead_out_of_its_folder(candidates, tmp_path):
-    here = filled(str(tmp_path / "here"), candidates[:1])
-    path = tmp_path / "here" / LEDGER
+def test_a_registry_cannot_lead_out_of_its_folder(model_versions, tmp_path):
+    here = filled(str(tmp_path / "here"), model_versions[:1])
+    path = tmp_path / "here" / REGISTRY_FILE
     good = json.loads(path.read_text())
-    entry = good["versions"][candidates[0].version]
+    entry = good["versions"][model_versions[0].version]
     for versions in (
         {"../outside": entry},
-        {candidates[0].version: {**entry, "files": {"../../outside": "0" * 64}}},
-        {candidates[0].version: {**entry, "files": {".hidden": "0" * 64}}},
-        {candidates[0].version: {**entry, "files": {"model.onnx": "no digest"}}},
+        {model_versions[0].version: {**entry, "files": {"../../outside": "0" * 64}}},
+        {model_versions[0].version: {**entry, "files": {".hidden": "0" * 64}}},
+        {model_versions[0].version: {**entry, "files": {"model.onnx": "no digest"}}},
     ):
         path.write_text(json.dumps({**good, "versions": versions}))
         with pytest.raises(RegistryError):
@@ -199,22 +205,22 @@ def test_a_registry_cannot_lead_out_of_its_folder(candidates, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def test_a_manifest_of_another_version_is_refused(candidates, tmp_path):
-    here = filled(str(tmp_path / "here"), candidates[:1])
+def test_a_manifest_of_another_version_is_refused(model_versions, tmp_path):
+    here = filled(str(tmp_path / "here"), model_versions[:1])
     folder = tmp_path / "here"
-    ledger = json.loads((folder / LEDGER).read_text())
-    ledger["versions"] = {"f" * 12: ledger["versions"][candidates[0].version]}
-    (folder / LEDGER).write_text(json.dumps(ledger))
-    shutil.move(folder / candidates[0].version, folder / ("f" * 12))
-    with pytest.raises(RegistryError, match=f"its manifest is of {candidates[0].version}"):
+    ledger = json.loads((folder / REGISTRY_FILE).read_text())
+    ledger["versions"] = {"f" * 12: ledger["versions"][model_versions[0].version]}
+    (folder / REGISTRY_FILE).write_text(json.dumps(ledger))
+    shutil.move(folder / model_versions[0].version, folder / ("f" * 12))
+    with pytest.raises(RegistryError, match=f"its manifest is of {model_versions[0].version}"):
         sync_of(here, tmp_path / "staging").push("f" * 12, str(tmp_path / "there"))
 
 
-def test_what_is_not_there_is_said(database, candidates, tmp_path):
-    here = filled(str(tmp_path / "here"), candidates[:1], champion=0)
+def test_what_is_not_there_is_said(database, model_versions, tmp_path):
+    here = filled(str(tmp_path / "here"), model_versions[:1], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     with pytest.raises(
-        RegistryError, match=f"no version or alias 'abc' .* There are: champion, {candidates[0].version}"
+        RegistryError, match=f"no version or alias 'abc' .* There are: champion, {model_versions[0].version}"
     ):
         sync.push("abc", str(tmp_path / "there"))
     missing = f"sqlite:///{tmp_path / 'mistyped.db'}"
@@ -248,14 +254,14 @@ def push_and_be_killed(here: str, there: str, staging: Path, version: str, chang
     sync_of(here, staging).push(version, there, promote=True)
 
 
-def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_same(candidates, tmp_path):
+def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_same(model_versions, tmp_path):
     here = str(tmp_path / "here")
-    filled(here, candidates[:1], champion=0)
+    filled(here, model_versions[:1], champion=0)
     resumed = kills = 0
     for change in range(0, 200, 3):
         there, staging = tmp_path / f"there{change}", tmp_path / f"staging{change}"
         process = SPAWN.Process(
-            target=push_and_be_killed, args=(here, str(there), staging, candidates[0].version, change)
+            target=push_and_be_killed, args=(here, str(there), staging, model_versions[0].version, change)
         )
         process.start()
         process.join()
@@ -264,20 +270,20 @@ def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_s
         assert process.exitcode == -signal.SIGKILL
         kills += 1
         for registered in open_registry(str(there), NAME).versions():
-            assert bytes_of(Path(registered.uri)) == bytes_of(candidates[0].folder)
+            assert file_contents(Path(registered.uri)) == file_contents(model_versions[0].folder)
         pushed = sync_of(here, staging).push("champion", str(there), promote=True)
         resumed += pushed.step.action == "resume"
-        assert bytes_of(there / candidates[0].version) == bytes_of(candidates[0].folder)
-        assert open_registry(str(there), NAME).aliases()[CHAMPION].version == candidates[0].version
+        assert file_contents(there / model_versions[0].version) == file_contents(model_versions[0].folder)
+        assert open_registry(str(there), NAME).aliases()[CHAMPION].version == model_versions[0].version
         assert not [path for path in staging.iterdir() if path.is_dir()]
     assert kills > 10
     assert resumed > 3
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "probe.json"])
-def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, candidates, tmp_path):
+def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, model_versions, tmp_path):
     here, there, staging = str(tmp_path / "here"), database("there"), tmp_path / "staging"
-    filled(here, candidates[:1])
+    filled(here, model_versions[:1])
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -290,16 +296,16 @@ def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, can
         "sys.addaudithook(hook)\n"
         "RegistrySync(here, name='bridge_fall', staging=Path(staging)).push(version, there)\n"
     )
-    arguments = [here, there, str(staging), candidates[0].version, str(artifacts(there).resolve()), file]
+    arguments = [here, there, str(staging), model_versions[0].version, str(artifacts(there).resolve()), file]
     killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     target = open_registry(there, NAME)
     assert target.versions() == []
     before = {path.name: path.stat().st_mtime_ns for path in artifacts(there).rglob("*") if path.is_file()}
     assert "forest.safetensors" in before
-    pushed = sync_of(here, staging).push(candidates[0].version, there)
+    pushed = sync_of(here, staging).push(model_versions[0].version, there)
     assert (pushed.step.action, pushed.step.files) == ("resume", ())
-    assert holds(target, candidates[0], tmp_path)
+    assert holds(target, model_versions[0], tmp_path)
     after = {path.name: path.stat().st_mtime_ns for path in artifacts(there).rglob("*") if path.is_file()}
     assert before["forest.safetensors"] == after["forest.safetensors"]  # not moved again
     client = target.client  # type: ignore[attr-defined]
@@ -307,9 +313,9 @@ def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, can
     assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"]
 
 
-def test_two_pushes_at_once_end_as_one(candidates, tmp_path):
+def test_two_pushes_at_once_end_as_one(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, candidates[:1], champion=0)
+    filled(here, model_versions[:1], champion=0)
     both = [
         SPAWN.Process(target=push_and_be_killed, args=(here, there, tmp_path / "staging", "champion", 10**6))
         for _ in range(2)
@@ -321,26 +327,28 @@ def test_two_pushes_at_once_end_as_one(candidates, tmp_path):
     assert [process.exitcode for process in both] == [0, 0]
     [registered] = open_registry(there, NAME).versions()
     assert registered.version_number == 1
-    assert bytes_of(Path(registered.uri)) == bytes_of(candidates[0].folder)
+    assert file_contents(Path(registered.uri)) == file_contents(model_versions[0].folder)
 
 
 @pytest.mark.slow
-def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(database, dvc, candidates, tmp_path, project):
+def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(
+    database, dvc, model_versions, tmp_path, project
+):
     here, shelf = database("here"), "dvc:models"
-    filled(here, candidates[:1], champion=0)
+    filled(here, model_versions[:1], champion=0)
     pushed = sync_of(here, tmp_path / "staging", dvc=dvc).push("champion", shelf, promote=True)
-    assert pushed.registered.notes["dvc_md5"].endswith(".dir")
+    assert pushed.registered.tags["dvc_md5"].endswith(".dir")
     models = project / "models"
-    assert (models / f"{candidates[0].version}.dvc").is_file()
+    assert (models / f"{model_versions[0].version}.dvc").is_file()
     assert len([path for path in (project / "remote").rglob("*") if path.is_file()]) > len(STAGE_FILES)
-    shutil.rmtree(models / candidates[0].version)  # as in a fresh clone: pointers, no data
+    shutil.rmtree(models / model_versions[0].version)  # as in a fresh clone: pointers, no data
     shutil.rmtree(project / ".dvc" / "cache")
     other = str(tmp_path / "other")
     pulled = sync_of(other, tmp_path / "staging", dvc=dvc).pull("champion", shelf, promote=True)
-    assert bytes_of(Path(pulled.registered.uri)) == bytes_of(candidates[0].folder)
-    assert "dvc_md5" not in pulled.registered.notes
+    assert file_contents(Path(pulled.registered.uri)) == file_contents(model_versions[0].folder)
+    assert "dvc_md5" not in pulled.registered.tags
     # What is damaged in the remote is noticed.
-    shutil.rmtree(models / candidates[0].version)
+    shutil.rmtree(models / model_versions[0].version)
     shutil.rmtree(project / ".dvc" / "cache")
     largest = max((path for path in (project / "remote").rglob("*") if path.is_file()), key=lambda p: p.stat().st_size)
     largest.chmod(0o644)
@@ -351,33 +359,33 @@ def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(databa
 
 
 @pytest.mark.slow
-def test_a_version_goes_to_an_mlflow_server_and_back(server, database, candidates, tmp_path):
+def test_a_version_goes_to_an_mlflow_server_and_back(mlflow_server, database, model_versions, tmp_path):
     here, back = database("here"), database("back")
-    filled(here, candidates[:2], champion=1)
+    filled(here, model_versions[:2], champion=1)
     sync = sync_of(here, tmp_path / "staging")
-    assert [step.action for step in sync.plan(server)] == ["copy", "copy"]
-    sync.push("champion", server, promote=True)
-    assert [step.action for step in sync.plan(server)] == ["copy", "there"]
-    there = open_registry(server, NAME)
-    assert holds(there, candidates[1], tmp_path)
-    assert there.aliases()[CHAMPION].version == candidates[1].version
-    pulled = sync_of(back, tmp_path / "staging").pull("champion", server, promote=True)
-    assert pulled.registered.files == pick(open_registry(here, NAME), "champion").files
-    assert holds(open_registry(back, NAME), candidates[1], tmp_path)
+    assert [step.action for step in sync.plan(mlflow_server)] == ["copy", "copy"]
+    sync.push("champion", mlflow_server, promote=True)
+    assert [step.action for step in sync.plan(mlflow_server)] == ["copy", "there"]
+    there = open_registry(mlflow_server, NAME)
+    assert holds(there, model_versions[1], tmp_path)
+    assert there.aliases()[CHAMPION].version == model_versions[1].version
+    pulled = sync_of(back, tmp_path / "staging").pull("champion", mlflow_server, promote=True)
+    assert pulled.registered.files == find_version(open_registry(here, NAME), "champion").files
+    assert holds(open_registry(back, NAME), model_versions[1], tmp_path)
     changed = make_version(tmp_path / "made", 1)
     changed.file("model_card.md").write_text("Another card\n")
-    changed.record("bridge_model")
+    changed.record_stage("bridge_model")
     filled(str(tmp_path / "shelf"), [changed])
-    with pytest.raises(RegistryConflict, match="with other bytes"):
-        sync_of(str(tmp_path / "shelf"), tmp_path / "staging").push(changed.version, server)
+    with pytest.raises(RegistryConflictError, match="with other bytes"):
+        sync_of(str(tmp_path / "shelf"), tmp_path / "staging").push(changed.version, mlflow_server)
 
 
 @pytest.mark.slow
-def test_a_registry_that_does_not_answer_is_named_without_its_password(candidates, tmp_path, monkeypatch):
+def test_a_registry_that_does_not_answer_is_named_without_its_password(model_versions, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    filled(str(tmp_path / "here"), candidates[:1])
+    filled(str(tmp_path / "here"), model_versions[:1])
     with pytest.raises(RegistryError, match=r"http://127.0.0.1:9: MLflow says: .*What to do: see that") as error:
         sync_of(str(tmp_path / "here"), tmp_path / "staging").push(
-            candidates[0].version, "http://reader:secret-word@127.0.0.1:9"
+            model_versions[0].version, "http://reader:secret-word@127.0.0.1:9"
         )
     assert "secret-word" not in str(error.value)

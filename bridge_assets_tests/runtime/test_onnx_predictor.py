@@ -66,10 +66,10 @@ def test_a_regression_answers_in_points_and_gives_no_probability(regressor, grid
     forest = quantize_rf(regressor)
     predictor = OnnxPredictor(export_to_onnx(forest, grid_rows[:5], tmp_path / "regression.onnx"))
     assert (predictor.task, predictor.classes) == (REGRESSION, ())
-    found = predictor.answers(grid_rows)
+    found = predictor.predict(grid_rows)
     assert found.dtype == np.float32
     assert np.abs(found - forest.predict(grid_rows)).max() < 1e-4
-    assert predictor.answers(grid_rows[:0]).shape == (0,)
+    assert predictor.predict(grid_rows[:0]).shape == (0,)
     with pytest.raises(PredictorError, match=r"this model is a regression: .* What to do: ask for its answers"):
         predictor.predict_proba(grid_rows)
 

@@ -7,7 +7,7 @@ import pytest
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.errors import CanaryMismatch, DeploymentError
-from bridge_assets.runtime.probe import Probe, compare, write_probe
+from bridge_assets.runtime.probe import Probe, compare_answers, write_probe
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from bridge_assets.runtime.probe import Probe, compare, write_probe
 def test_a_canary_takes_nothing_for_an_answer(answers, said):
     probe = Probe(("age",), ((1.0,), (2.0,)), (0.1, 0.2))
     with pytest.raises(CanaryMismatch, match=said):
-        compare(np.array(answers), probe, "here")
+        compare_answers(np.array(answers), probe, "here")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_rows_are_kept_in_natural_units_with_values_missing_and_answered_on_the_
     assert probe.rows[1] == (40.0, 18.0)
     assert probe.rows[0] == (None, 6.0)
     assert probe.rows[8] == (45.0, None)
-    assert probe.instances()[0] == {"age": None, "span": 6.0}
+    assert probe.request_rows()[0] == {"age": None, "span": 6.0}
     assert seen[0][1].tolist() == [0.25, 2.0]
     assert seen[0][0, 0] == 0.25  # the training median, on the scale
     assert probe.answers[1] == 0.25

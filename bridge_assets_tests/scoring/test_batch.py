@@ -19,8 +19,8 @@ from bridge_assets.models.tasks.base import Task
 from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 from bridge_assets.runtime.served_model import ServedModel
-from bridge_assets.scoring.batch import score_problems, score_year
-from bridge_assets.scoring.shap_values import reasons_type
+from bridge_assets.scoring.batch import score_problems, score_survey_year
+from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.settings import LookFirstSettings
 
 FEATURES = ("condition", "chance")
@@ -62,7 +62,7 @@ def lake(tmp_path) -> Lake:
         }
     )
     digest = lake.write(table, "bridge_features", 2020)
-    lake.write_note("bridge_features", 2020, {"digest": digest, "features_digest": "f"})
+    lake.write_provenance("bridge_features", 2020, {"digest": digest, "features_digest": "f"})
     return lake
 
 
@@ -77,7 +77,7 @@ def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
 
 
 def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
-    scores = score_year(lake, 2020, model)
+    scores = score_survey_year(lake, 2020, model)
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
     assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
     assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
@@ -88,7 +88,7 @@ def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
 
 
 def test_equal_weights_give_one_order(lake, model):
-    scores = score_year(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
+    scores = score_survey_year(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
 
 
@@ -96,7 +96,7 @@ def test_a_regression_is_ranked_by_what_is_lost(lake, model):
     table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
     lake.write(table, "bridge_features", 2020)
     losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
-    scores = score_year(lake, 2020, losing)
+    scores = score_survey_year(lake, 2020, losing)
     assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
     assert scores["fall_probability"].null_count() == scores.height
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
@@ -108,9 +108,9 @@ def test_a_regression_is_ranked_by_what_is_lost(lake, model):
 
 
 def test_features_of_other_definitions_are_refused(lake, model):
-    lake.write_note("bridge_features", 2020, {**lake.note("bridge_features", 2020), "features_digest": "g"})
+    lake.write_provenance("bridge_features", 2020, {**lake.provenance("bridge_features", 2020), "features_digest": "g"})
     with pytest.raises(SourceError, match="cannot score the features of 2020"):
-        score_year(lake, 2020, model)
+        score_survey_year(lake, 2020, model)
 
 
 def with_years(lake: Lake) -> pl.DataFrame:
@@ -140,7 +140,7 @@ def write_years(lake: Lake, years: pl.DataFrame) -> None:
     digest = lake.write(years, "years_until_poor", 2020)
     made_of = lake.digest("bridge_features", 2020)
     note = {"digest": digest, "bridge_features": made_of, "model_version": "d1", "interval": 0.8}
-    lake.write_note("years_until_poor", 2020, note)
+    lake.write_provenance("years_until_poor", 2020, note)
 
 
 YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "years_until_poor_horizon")
@@ -148,15 +148,15 @@ YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "y
 
 def test_years_until_poor_stand_beside_the_score(lake, model):
     with_years(lake)
-    scores = score_year(lake, 2020, model)
+    scores = score_survey_year(lake, 2020, model)
     assert scores.filter(structure_key="19-A").select(YEARS).row(0) == (9.0, 3.0, None, 60)
     assert scores.filter(structure_key="19-D").select(YEARS).row(0) == (0.0, 0.0, 0.0, 60)
-    note = lake.note("bridge_predictions", 2020)["years_until_poor"]
+    note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
     assert (note["bridges"], note["model_version"], note["interval"]) == (len(BRIDGES), "d1", 0.8)
 
 
 def _never_made(lake: Lake) -> None:
-    lake.year("years_until_poor", 2020).unlink()
+    lake.year_path("years_until_poor", 2020).unlink()
 
 
 def _of_other_features(lake: Lake) -> None:
@@ -184,11 +184,11 @@ def _not_whole(lake: Lake) -> None:
 def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, why_not, lake, model):
     with_years(lake)
     spoil(lake)
-    scores = score_year(lake, 2020, model)
+    scores = score_survey_year(lake, 2020, model)
     assert scores.height == len(BRIDGES)
     assert all(scores[column].null_count() == scores.height for column in YEARS)
     assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
-    note = lake.note("bridge_predictions", 2020)["years_until_poor"]
+    note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
     assert note["bridges"] == 0
     assert why_not in note["why_not"]
 
@@ -208,11 +208,11 @@ def served(tmp_path, lake) -> ServedModel:
 
 
 def test_the_first_of_each_state_are_told_why(lake, served):
-    scores = score_year(lake, 2020, served, LookFirstSettings(explained_per_state=2))
+    scores = score_survey_year(lake, 2020, served, LookFirstSettings(explained_per_state=2))
     told = scores.filter(pl.col("reasons").is_not_null())
     assert told.height == 4
     assert told["look_first_rank"].max() == 2
-    note = lake.note("bridge_predictions", 2020)
+    note = lake.provenance("bridge_predictions", 2020)
     assert (note["explained"]["explained"], note["digest"]) == (4, lake.digest("bridge_predictions", 2020))
     for bridge in told.iter_rows(named=True):
         assert sum(each["contribution"] for each in bridge["reasons"]) + note["explained"]["base_value"] == (
@@ -223,18 +223,18 @@ def test_the_first_of_each_state_are_told_why(lake, served):
 
 def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, served):
     table = lake.read_year("bridge_features", 2020).with_columns(survey_year=pl.lit(2021, dtype=pl.Int16))
-    lake.write_note(
+    lake.write_provenance(
         "bridge_features", 2021, {"digest": lake.write(table, "bridge_features", 2021), "features_digest": "f"}
     )
-    assert score_year(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
-    assert "none of the last years" in lake.note("bridge_predictions", 2020)["explained"]["why_not"]
-    assert score_year(lake, 2021, served)["reasons"].null_count() == 0
-    both = score_year(lake, 2020, served, LookFirstSettings(explained_years=2))
+    assert score_survey_year(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
+    assert "none of the last years" in lake.provenance("bridge_predictions", 2020)["explained"]["why_not"]
+    assert score_survey_year(lake, 2021, served)["reasons"].null_count() == 0
+    both = score_survey_year(lake, 2020, served, LookFirstSettings(explained_years=2))
     assert both["reasons"].null_count() == 0
 
 
 def test_scores_of_a_year_are_judged(lake, model):
-    scores, features = score_year(lake, 2020, model), lake.read_year("bridge_features", 2020)
+    scores, features = score_survey_year(lake, 2020, model), lake.read_year("bridge_features", 2020)
     assert score_problems(scores, features) == []
     assert "1 bridges without a score" in score_problems(scores.slice(1), features)
     assert "1 bridges stand there twice" in score_problems(pl.concat([scores, scores.head(1)]), features)
@@ -242,7 +242,7 @@ def test_scores_of_a_year_are_judged(lake, model):
     assert score_problems(beyond, features) == ["1 scores outside 0 to 1"]
     same = scores.with_columns(look_first_rank=pl.lit(1, dtype=pl.Int32))
     assert score_problems(same, features) == ["look_first_rank does not count the bridges of a state from 1"]
-    last = pl.when(pl.col("look_first_rank") == 5).then(pl.lit([], dtype=reasons_type()))
+    last = pl.when(pl.col("look_first_rank") == 5).then(pl.lit([], dtype=reasons_dtype()))
     assert score_problems(scores.with_columns(reasons=last), features) == [
         "in 1 states others have reasons than the first"
     ]

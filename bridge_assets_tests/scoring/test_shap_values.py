@@ -16,7 +16,7 @@ from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
-from bridge_assets.scoring.shap_values import REASONS, Explainer, contributions, reasons_type
+from bridge_assets.scoring.shap_values import MAX_REASONS, Explainer, reasons_dtype, shap_values
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
@@ -52,7 +52,7 @@ def test_they_are_the_shapley_values_by_their_definition(grid_rows):
     rows, features = grid_rows[:, :3], range(3)
     labels = rows.sum(axis=1) + np.random.default_rng(0).normal(size=len(rows)) > 1
     forest = quantize_rf(RandomForestClassifier(4, max_depth=3, min_samples_leaf=20, random_state=0).fit(rows, labels))
-    found = contributions(forest, rows[:4], rows)
+    found = shap_values(forest, rows[:4], rows)
     for row, values in zip(rows[:4], found.values, strict=True):
         for feature in features:
             others = [each for each in features if each != feature]
@@ -69,9 +69,9 @@ def test_they_are_the_shapley_values_by_their_definition(grid_rows):
 
 def test_base_and_contributions_add_up_to_the_probability_and_the_base_is_the_mean(forest, training):
     rows = training.select(FEATURES).to_numpy()
-    found = contributions(forest, rows[:50], rows)
+    found = shap_values(forest, rows[:50], rows)
     said = forest.predict_proba(rows)[:, 1]
-    assert found.answers == pytest.approx(said[:50], abs=1e-6)
+    assert found.predictions == pytest.approx(said[:50], abs=1e-6)
     assert found.base == pytest.approx(said.mean(), abs=1e-6)
 
 
@@ -79,23 +79,23 @@ def test_rows_that_reach_leaves_none_of_the_others_does_are_told_apart_too(fores
     random = np.random.default_rng(5)
     rows = to_float16_grid(random.normal(scale=4, size=(20, len(FEATURES))))
     among = np.zeros((1, len(FEATURES)), dtype=np.float32)
-    found = contributions(forest, rows, among)
+    found = shap_values(forest, rows, among)
     assert np.isfinite(found.values).all()
-    assert found.answers == pytest.approx(forest.predict_proba(rows)[:, 1], abs=1e-6)
+    assert found.predictions == pytest.approx(forest.predict_proba(rows)[:, 1], abs=1e-6)
     assert found.base == pytest.approx(forest.predict_proba(among)[0, 1], abs=1e-4)
-    assert np.abs(contributions(forest, among, among).values).max() < 1e-4
+    assert np.abs(shap_values(forest, among, among).values).max() < 1e-4
 
 
 def test_a_regression_is_explained_in_its_own_unit(regressor, grid_rows):
     forest = quantize_rf(regressor)
-    found = contributions(forest, grid_rows[:5], grid_rows)
-    assert found.answers == pytest.approx(forest.predict(grid_rows[:5]), abs=1e-3)
+    found = shap_values(forest, grid_rows[:5], grid_rows)
+    assert found.predictions == pytest.approx(forest.predict(grid_rows[:5]), abs=1e-3)
     assert found.base == pytest.approx(forest.predict(grid_rows).mean(), abs=1e-3)
 
 
 def test_nothing_to_explain_is_nothing(forest):
     none = np.empty((0, len(FEATURES)), dtype=np.float32)
-    assert contributions(forest, none, none).values.shape == (0, len(FEATURES))
+    assert shap_values(forest, none, none).values.shape == (0, len(FEATURES))
 
 
 def scored_by(predictor: OnnxPredictor, rows: int = 60, seed: int = 3) -> pl.DataFrame:
@@ -106,7 +106,7 @@ def scored_by(predictor: OnnxPredictor, rows: int = 60, seed: int = 3) -> pl.Dat
         structure_key=pl.format("01-{}", pl.int_range(rows))
     )
     table[0, OF_A_VERSION[1]] = None
-    scaled = normalization().apply(table).select(OF_A_VERSION).to_numpy()
+    scaled = normalization().transform(table).select(OF_A_VERSION).to_numpy()
     return table.with_columns(fall_probability=pl.Series(predictor.predict_proba(scaled), dtype=pl.Float32))
 
 
@@ -124,13 +124,13 @@ def test_the_largest_reasons_of_the_first_bridges_explain_what_onnx_serves(tmp_p
     scored = scored_by(OnnxPredictor(candidate.file("model.onnx")))
     explainer = Explainer(Float16Forest.load(candidate.file("forest.safetensors")))
     reasons, note = explainer.explain(scored, normalization(), FIRST)
-    assert reasons.schema == {"structure_key": pl.String, "reasons": reasons_type()}
+    assert reasons.schema == {"structure_key": pl.String, "reasons": reasons_dtype()}
     assert reasons["structure_key"].to_list() == ["01-0", "01-1", "01-2"]
     assert note["explained"] == 3
     assert note["forest"] == Float16Forest.load(candidate.file("forest.safetensors")).checksum
     assert note["base_value"] == pytest.approx(scored["fall_probability"].mean(), abs=1e-5)
     for told, bridge in zip(reasons["reasons"], scored.head(3).iter_rows(named=True), strict=True):
-        assert len(told) == min(REASONS, len(OF_A_VERSION))
+        assert len(told) == min(MAX_REASONS, len(OF_A_VERSION))
         sizes = [abs(each["contribution"]) for each in told]
         assert sizes == sorted(sizes, reverse=True)
         assert {each["feature"]: each["value"] for each in told} == {name: bridge[name] for name in OF_A_VERSION}
@@ -151,5 +151,5 @@ def test_without_a_forest_nothing_is_explained_and_it_is_said_why(tmp_path: Path
     candidate = make_version(tmp_path, seed=1)
     scored = scored_by(OnnxPredictor(candidate.file("model.onnx")))
     reasons, note = Explainer(None, "no forest").explain(scored, normalization(), FIRST)
-    assert reasons.is_empty() and reasons.schema["reasons"] == reasons_type()
+    assert reasons.is_empty() and reasons.schema["reasons"] == reasons_dtype()
     assert note == {"explained": 0, "why_not": "no forest"}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from support.local_endpoint import make_candidate
+from support.local_endpoint import make_model_version
 from support.server_process import serving
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 
 
 @pytest.fixture(scope="session")
-def versions(tmp_path_factory) -> list[Candidate]:
+def versions(tmp_path_factory) -> list[ModelVersion]:
     models = tmp_path_factory.mktemp("models")
-    return [make_candidate(models, seed) for seed in range(3)]
+    return [make_model_version(models, seed) for seed in range(3)]
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +23,13 @@ def bundle(versions) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def vertex() -> dict[str, str]:
+def vertex_variables() -> dict[str, str]:
     """What Vertex AI says to a container."""
     return {"AIP_HEALTH_ROUTE": "/vertex/alive", "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict"}
 
 
 @pytest.fixture(scope="session")
-def client(bundle, vertex):
+def client(bundle, vertex_variables):
     """A client of a server of `bundle`."""
-    with serving(bundle, **vertex) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serving(bundle, **vertex_variables) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client

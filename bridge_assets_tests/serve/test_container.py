@@ -14,11 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.server_process import Server, booted
+from support.server_process import ServerProcess, start_container
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.registry.model_version import Candidate
-from bridge_assets.runtime.probe import compare
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.probe import compare_answers
 from bridge_assets.serve import container
 
 #: The libraries of this environment without what leads to this checkout, the files that `site` would read.
@@ -40,8 +40,8 @@ def archive(bundle, tmp_path) -> Path:
 
 
 def answers(url: str, bundle: Bundle) -> bool:
-    reply = httpx.post(f"{url}/predict", json={"instances": bundle.probe.instances()}, timeout=30)
-    compare(reply.json()["predictions"], bundle.probe, url)
+    reply = httpx.post(f"{url}/predict", json={"instances": bundle.probe.request_rows()}, timeout=30)
+    compare_answers(reply.json()["predictions"], bundle.probe, url)
     return reply.headers["X-Model-Slot"] == bundle.slot
 
 
@@ -59,10 +59,10 @@ def test_only_the_bundles_own_code_answers_and_nothing_heavy_is_loaded(bundle, a
         container.__file__,
     ]
     package = {"BRIDGE_ASSETS_PACKAGE": str(archive), "BRIDGE_ASSETS_PACKAGE_SHA256": bundle.digest}
-    server = Server(command, **package, XDG_CACHE_HOME=str(tmp_path / "cache"), ORT_DISABLE_TELEMETRY=None)
+    server = ServerProcess(command, **package, XDG_CACHE_HOME=str(tmp_path / "cache"), ORT_DISABLE_TELEMETRY=None)
     assert answers(server.url, bundle)
     assert httpx.post(f"{server.url}/v2/models/bridge-fall/infer", content=b"{").status_code == 400
-    assert server.end() == 0
+    assert server.stop() == 0
     told = server.log[-1]
     folder = Path(told["path"][0]).parent
     ours = {file for name, file in told["loaded"].items() if name.partition(".")[0] == "bridge_assets"}
@@ -89,9 +89,9 @@ def test_a_provider_says_where_the_bundle_is(bundle, archive, tmp_path, variable
     # Azure ML mounts the folder that was registered inside of the one it names
     shutil.copytree(tmp_path / "unpacked", tmp_path / "mounted" / "bridge-fall")
     said = {name: value.format(tmp_path) for name, value in variables.items()}
-    server = booted(BRIDGE_ASSETS_SLOT=bundle.slot, **said)
+    server = start_container(BRIDGE_ASSETS_SLOT=bundle.slot, **said)
     assert answers(server.url, bundle)
-    server.end()
+    server.stop()
 
 
 def test_the_bundle_is_fetched_from_a_bucket(bundle, s3_endpoint):
@@ -99,17 +99,17 @@ def test_the_bundle_is_fetched_from_a_bucket(bundle, s3_endpoint):
 
     boto3.client("s3").create_bucket(Bucket="served")
     boto3.client("s3").put_object(Bucket="served", Key="fall/bundle.tar.gz", Body=bundle.archive)
-    server = booted(AIP_STORAGE_URI="s3://served/fall/", BRIDGE_ASSETS_SLOT=bundle.slot)
+    server = start_container(AIP_STORAGE_URI="s3://served/fall/", BRIDGE_ASSETS_SLOT=bundle.slot)
     assert answers(server.url, bundle)
-    server.end()
+    server.stop()
 
 
-def test_the_bundle_is_fetched_from_the_web_with_a_signature(bundle, web):
-    url = web.serve("/fall/bundle.tar.gz", bundle.archive) + "?signature=abc"
-    server = booted(BRIDGE_ASSETS_PACKAGE=url, BRIDGE_ASSETS_PACKAGE_SHA256=bundle.digest.upper())
+def test_the_bundle_is_fetched_from_the_web_with_a_signature(bundle, web_server):
+    url = web_server.serve("/fall/bundle.tar.gz", bundle.archive) + "?signature=abc"
+    server = start_container(BRIDGE_ASSETS_PACKAGE=url, BRIDGE_ASSETS_PACKAGE_SHA256=bundle.digest.upper())
     assert answers(server.url, bundle)
-    server.end()
-    assert web.asked[-1][1].endswith("?signature=abc")
+    server.stop()
+    assert web_server.requests[-1][1].endswith("?signature=abc")
 
 
 def test_what_a_killed_server_left_is_removed_by_the_next(bundle, archive, tmp_path):
@@ -118,11 +118,11 @@ def test_what_a_killed_server_left_is_removed_by_the_next(bundle, archive, tmp_p
     left = "import os, sys; os.mkdir(f'{sys.argv[1]}/bridge_assets_{os.getpid()}_old')"
     again = f"{left}; os.execv(sys.argv[2], sys.argv[2:])"
     command = [sys.executable, "-c", again, str(tmp_path / "tmp"), sys.executable, container.__file__]
-    server = Server(command, BRIDGE_ASSETS_PACKAGE=str(archive), TMPDIR=str(tmp_path / "tmp"))
+    server = ServerProcess(command, BRIDGE_ASSETS_PACKAGE=str(archive), TMPDIR=str(tmp_path / "tmp"))
     (folder,) = (tmp_path / "tmp").iterdir()
     assert not folder.name.endswith("_old")
     assert answers(server.url, bundle)
-    server.end()
+    server.stop()
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -140,10 +140,10 @@ def test_a_provider_says_the_port(said, port):
 
 
 def test_the_slot_is_the_one_that_the_deployment_names(bundle, tmp_path):
-    package, settled = bundle.unpack(tmp_path / "package"), bundle.under({"image": "other"})
+    package, settled = bundle.unpack(tmp_path / "package"), bundle.with_runtime_config({"image": "other"})
     assert settled.slot != bundle.slot
-    assert container.checked(package, bundle.slot) == container.checked(package, None) == bundle.slot
-    assert container.checked(package, settled.slot) == settled.slot, "the same content, under settings"
+    assert container.verify_bundle(package, bundle.slot) == container.verify_bundle(package, None) == bundle.slot
+    assert container.verify_bundle(package, settled.slot) == settled.slot, "the same content, under settings"
 
 
 # Not starting
@@ -206,16 +206,16 @@ def test_a_folder_has_no_digest_to_be_compared(bundle, tmp_path):
     assert "set BRIDGE_ASSETS_SLOT instead" in said
 
 
-def test_code_from_elsewhere_is_fetched_only_where_it_is_known(bundle, web):
-    url = web.serve("/bundle.tar.gz", bundle.archive)
+def test_code_from_elsewhere_is_fetched_only_where_it_is_known(bundle, web_server):
+    url = web_server.serve("/bundle.tar.gz", bundle.archive)
     assert "Code from elsewhere is run only where" in refusal(BRIDGE_ASSETS_PACKAGE=url)
-    assert not web.asked
+    assert not web_server.requests
 
 
-def test_what_cannot_be_fetched_is_said_without_the_signature(web):
-    url = web.address.replace("http://", "http://user:word@") + "/gone.tar.gz?signature=abc"
+def test_what_cannot_be_fetched_is_said_without_the_signature(web_server):
+    url = web_server.address.replace("http://", "http://user:word@") + "/gone.tar.gz?signature=abc"
     said = refusal(BRIDGE_ASSETS_PACKAGE=url, BRIDGE_ASSETS_PACKAGE_SHA256="0" * 64)
-    assert f"{web.address}/gone.tar.gz: the archive cannot be fetched" in said
+    assert f"{web_server.address}/gone.tar.gz: the archive cannot be fetched" in said
     assert "signature" not in said
     assert "word" not in said
 
@@ -275,11 +275,11 @@ def test_a_port_that_is_taken_is_said_so(archive):
 
 def test_a_model_that_does_not_answer_its_probe_here_is_not_served(versions, tmp_path):
     shutil.copytree(versions[0].folder, tmp_path / versions[0].version)
-    candidate = Candidate(tmp_path / versions[0].version)
+    candidate = ModelVersion(tmp_path / versions[0].version)
     probe = json.loads(candidate.file("probe.json").read_text())
     probe["answers"][7] += 2e-6
     candidate.file("probe.json").write_text(json.dumps(probe))
-    candidate.record("onnx_model")
+    candidate.record_stage("onnx_model")
     archive = bundle_of(candidate).write(tmp_path / "bundle.tar.gz")
     said = refusal(BRIDGE_ASSETS_PACKAGE=str(archive))
     assert "1 of 32 answers are not the artifact's own; row 7" in said

@@ -14,15 +14,23 @@ from support.local_endpoint import FEATURES
 from support.server_process import serving
 
 from bridge_assets.runtime.package import Package
-from bridge_assets.runtime.probe import compare
-from bridge_assets.serve.contracts import AZUREML, INSTANCES, SAGEMAKER, VERTEX, Contract, kserve, kserve_metadata
-from bridge_assets.serve.loaded_model import Answering
-from bridge_assets.serve.request_rows import Refused
+from bridge_assets.runtime.probe import compare_answers
+from bridge_assets.serve.contracts import (
+    AZUREML,
+    INSTANCES,
+    SAGEMAKER,
+    VERTEX,
+    Contract,
+    kserve_contract,
+    kserve_metadata,
+)
+from bridge_assets.serve.loaded_model import LoadedModel
+from bridge_assets.serve.request_rows import RequestError
 
 
 @pytest.fixture
 def rows(bundle):
-    return bundle.probe.instances()
+    return bundle.probe.request_rows()
 
 
 @pytest.fixture
@@ -41,15 +49,15 @@ def test_everybody(client, bundle, rows):
     said = answers(client.post("/predict", json={"instances": rows}), bundle)
     assert said.keys() == {"predictions", "model_version"}
     assert said["model_version"] == bundle.version
-    compare(said["predictions"], bundle.probe, "/predict")
+    compare_answers(said["predictions"], bundle.probe, "/predict")
     health = client.get("/health")
     assert health.status_code == 200
     assert health.json() == {"status": "ok", "version": bundle.version, "slot": bundle.slot}
 
 
 def test_answers_are_those_of_batch_scoring_to_the_last_bit(client, bundle, tmp_path):
-    scored = Package(bundle.unpack(tmp_path / "package")).served().fall_probability(bundle.probe.table())
-    said = client.post("/predict", json={"instances": bundle.probe.instances()}).json()["predictions"]
+    scored = Package(bundle.unpack(tmp_path / "package")).load_model().fall_probability(bundle.probe.table())
+    said = client.post("/predict", json={"instances": bundle.probe.request_rows()}).json()["predictions"]
     assert pl.Series(said, dtype=pl.Float32).to_list() == scored.to_list() == said
 
 
@@ -57,7 +65,7 @@ def test_sagemaker(client, bundle, rows, split):
     ping = client.get("/ping")
     assert (ping.status_code, ping.content) == (200, b"")
     said = answers(client.post("/invocations", json={"instances": rows}), bundle)
-    compare(said["predictions"], bundle.probe, "/invocations")
+    compare_answers(said["predictions"], bundle.probe, "/invocations")
     table = io.BytesIO()
     pl.DataFrame(split["data"], schema=split["columns"], orient="row").write_csv(table)
     for media_type in ("text/csv", "text/csv; charset=utf-8"):
@@ -88,19 +96,21 @@ def test_sagemaker_refuses(client, media_type, body, status, message):
     assert message in reply.json()["error"]
 
 
-def test_vertex(client, bundle, rows, vertex):
-    assert client.get(vertex["AIP_HEALTH_ROUTE"]).status_code == 200
+def test_vertex(client, bundle, rows, vertex_variables):
+    assert client.get(vertex_variables["AIP_HEALTH_ROUTE"]).status_code == 200
     for parameters in ({}, {"parameters": None}, {"parameters": {}}):
-        said = answers(client.post(vertex["AIP_PREDICT_ROUTE"], json={"instances": rows, **parameters}), bundle)
+        said = answers(
+            client.post(vertex_variables["AIP_PREDICT_ROUTE"], json={"instances": rows, **parameters}), bundle
+        )
         assert said.keys() == {"predictions"}
-        compare(said["predictions"], bundle.probe, "Vertex AI")
-    reply = client.post(vertex["AIP_PREDICT_ROUTE"], json={"instances": rows, "parameters": {"top_k": 3}})
+        compare_answers(said["predictions"], bundle.probe, "Vertex AI")
+    reply = client.post(vertex_variables["AIP_PREDICT_ROUTE"], json={"instances": rows, "parameters": {"top_k": 3}})
     assert (reply.status_code, reply.json()) == (422, {"error": "parameters: this model takes none"})
 
 
 def test_azureml(client, bundle, rows, split):
     said = answers(client.post("/score", json={"instances": rows}), bundle)
-    compare(said["predictions"], bundle.probe, "/score")
+    compare_answers(said["predictions"], bundle.probe, "/score")
     for index in ({}, {"index": list(range(len(rows)))}):
         assert answers(client.post("/score", json={"input_data": {**split, **index}}), bundle) == said
     for wrong in (split["data"], {"columns": ["age"]}, {**split, "dtypes": []}):
@@ -134,7 +144,7 @@ def test_kserve_answers_one_tensor_and_a_tensor_a_feature(client, bundle, split)
     assert (said["model_name"], said["model_version"], said["id"]) == ("bridge-fall", bundle.version, "of mine")
     (output,) = said["outputs"]
     assert (output["name"], output["datatype"], output["shape"]) == ("fall_probability", "FP32", [count])
-    compare(output["data"], bundle.probe, "KServe")
+    compare_answers(output["data"], bundle.probe, "KServe")
     for same in (
         [tensor("rows", [count, 4], data, "FP64")],
         [tensor(name, [count], values) for name, values in columns.items()],
@@ -181,20 +191,20 @@ def test_the_name_of_a_kserve_model_is_the_containers_to_say(bundle):
 
 # What follows asks the functions themselves, without a server: each case takes a millisecond.
 
-KSERVE = kserve("falls")
+KSERVE = kserve_contract("falls")
 NAMES = ("age", "span", "traffic")
 JSON = "application/json"
 
 
 def parsed(contract: Contract, body: Any, media_type: str = JSON):
     """What a contract reads; the rows as tuples, None where a value is missing."""
-    request = contract.read(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, NAMES)
+    request = contract.parse_request(body if isinstance(body, bytes) else json.dumps(body).encode(), media_type, NAMES)
     assert request.table.columns == list(NAMES)
     return request.table.fill_nan(None).rows(), request.id
 
 
 def refusal(contract: Contract, body: Any, media_type: str = JSON) -> tuple[int, str]:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         parsed(contract, body, media_type)
     return refused.value.status, str(refused.value)
 
@@ -347,20 +357,23 @@ def test_the_id_of_a_kserve_request_is_a_text():
         assert refusal(KSERVE, {"inputs": [tensor("age", [1], [1])], "id": wrong}) == (422, "id: expected a text")
 
 
-LOADED = cast(Answering, SimpleNamespace(version="7", answer="fall_probability", features=NAMES))
+LOADED = cast(LoadedModel, SimpleNamespace(version="7", answer="fall_probability", features=NAMES))
 
 
 def test_each_contract_writes_what_its_provider_expects():
-    request = INSTANCES.read(b'{"instances": []}', JSON, NAMES)
+    request = INSTANCES.parse_request(b'{"instances": []}', JSON, NAMES)
     for contract in (INSTANCES, SAGEMAKER, AZUREML):
-        assert contract.write([0.25, 0.5], LOADED, request) == {"predictions": [0.25, 0.5], "model_version": "7"}
-    assert VERTEX.write([0.25], LOADED, request) == {"predictions": [0.25]}
+        assert contract.format_response([0.25, 0.5], LOADED, request) == {
+            "predictions": [0.25, 0.5],
+            "model_version": "7",
+        }
+    assert VERTEX.format_response([0.25], LOADED, request) == {"predictions": [0.25]}
 
 
 @pytest.mark.parametrize(("given", "written"), [({"id": "of mine"}, {"id": "of mine"}), ({"id": ""}, {}), ({}, {})])
 def test_kserve_writes_a_tensor_and_the_id_that_the_request_gave_itself(given, written):
     body = json.dumps({"inputs": [tensor("age", [2], [1, 2])], **given}).encode()
-    assert KSERVE.write([0.25, 0.5], LOADED, KSERVE.read(body, JSON, NAMES)) == {
+    assert KSERVE.format_response([0.25, 0.5], LOADED, KSERVE.parse_request(body, JSON, NAMES)) == {
         "model_name": "falls",
         "model_version": "7",
         **written,

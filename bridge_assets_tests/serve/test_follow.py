@@ -14,14 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.local_endpoint import change_a_byte
-from support.server_process import Server
+from support.local_endpoint import corrupt_byte
+from support.server_process import ServerProcess
 
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.probe import Probe
-from bridge_assets.serve.loaded_model import Follower
+from bridge_assets.serve.loaded_model import EndpointFollower
 
 COMMAND = [str(Path(sys.executable).parent / "bridge-assets"), "serve", "--port", "0"]
 
@@ -31,22 +31,22 @@ RATE = 50
 
 @pytest.fixture
 def endpoint(tmp_path) -> LocalEndpoint:
-    return LocalEndpoint(tmp_path / "endpoints" / "local", keep=2)
+    return LocalEndpoint(tmp_path / "endpoints" / "local", packages_kept=2)
 
 
 @pytest.fixture
 def server(endpoint, versions, tmp_path):
     endpoint.deploy(versions[0])
-    server = Server(COMMAND, BRIDGE_ASSETS_DATA__HOME=str(tmp_path))
+    server = ServerProcess(COMMAND, BRIDGE_ASSETS_DATA__HOME=str(tmp_path))
     yield server
-    server.end()
+    server.stop()
 
 
 def answers_with(url: str) -> str:
     return httpx.get(f"{url}/health", timeout=30).json()["version"]
 
 
-def wait_for_version(server: Server, version: str) -> None:
+def wait_for_version(server: ServerProcess, version: str) -> None:
     until = time.monotonic() + 30
     while answers_with(server.url) != version:
         assert time.monotonic() < until, server.log
@@ -100,7 +100,7 @@ def test_no_request_fails_and_no_old_version_answers_while_versions_are_swapped(
     expected = {}
     for version in versions:
         endpoint.deploy(version)
-        expected[version.version] = endpoint.served().fall_probability(probe.table()).to_list()
+        expected[version.version] = endpoint.load_model().fall_probability(probe.table()).to_list()
     assert len({tuple(answers) for answers in expected.values()}) == len(versions)
     wait_for_version(server, versions[-1].version)
     reigns = [Reign(versions[-1].version, 0.0)]
@@ -113,7 +113,7 @@ def test_no_request_fails_and_no_old_version_answers_while_versions_are_swapped(
 
     done = threading.Event()
     with ThreadPoolExecutor(1) as watcher:
-        watching = watcher.submit(watched, server.url, {"instances": probe.instances()}, done)
+        watching = watcher.submit(watched, server.url, {"instances": probe.request_rows()}, done)
         try:
             for number in range(6):
                 shift(partial(endpoint.deploy, versions[number % 3]))
@@ -145,7 +145,7 @@ def test_what_cannot_be_loaded_leaves_the_old_version_answering_until_it_is_mend
     endpoint.deploy(versions[0])
     wait_for_version(server, versions[0].version)
     damaged = next(path for path in (endpoint.root / "versions").iterdir() if versions[1].version in path.name)
-    change_a_byte(damaged / "model.onnx")
+    corrupt_byte(damaged / "model.onnx")
     (endpoint.root / "next").symlink_to(Path("versions") / damaged.name)
     (endpoint.root / "next").replace(endpoint.root / "current")
     until = time.monotonic() + 30
@@ -161,9 +161,9 @@ def test_what_cannot_be_loaded_leaves_the_old_version_answering_until_it_is_mend
 
 def test_a_follower_keeps_what_it_has_and_says_when_there_is_another(endpoint, versions):
     with pytest.raises(DeploymentError, match=r"no model version is deployed.*materialise local_endpoint"):
-        Follower(endpoint.root)
+        EndpointFollower(endpoint.root)
     endpoint.deploy(versions[0])
-    follower = Follower(endpoint.root)
+    follower = EndpointFollower(endpoint.root)
     taken = follower.current
     assert (taken.version, follower.refresh()) == (versions[0].version, False)
     endpoint.deploy(versions[1])

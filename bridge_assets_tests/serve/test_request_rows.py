@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from bridge_assets.serve.request_rows import (
-    MOST_ROWS,
-    Refused,
-    json_object,
-    number_of,
+    MAX_ROWS,
+    RequestError,
+    parse_json_object,
+    parse_number,
     table_of_instances,
     table_of_rows,
 )
@@ -46,17 +46,17 @@ def test_no_rows_are_a_table_without_rows():
     ],
 )
 def test_what_is_no_row_of_features_is_refused_with_row_and_feature(instances, said):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         table_of_instances(instances, FEATURES)
     assert refused.value.status == 422
     assert str(refused.value).startswith(said)
 
 
 def test_what_was_sent_is_not_sent_back_at_length():
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         table_of_instances([{"x" * 10_000: 1}], FEATURES)
     assert len(str(refused.value)) < 200
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         table_of_instances([{"age": "y" * 10_000}], FEATURES)
     assert len(str(refused.value)) < 200
 
@@ -75,7 +75,7 @@ def test_what_was_sent_is_not_sent_back_at_length():
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(columns, rows, said):
-    with pytest.raises(Refused, match=said) as refused:
+    with pytest.raises(RequestError, match=said) as refused:
         table_of_rows(columns, rows, FEATURES)
     assert refused.value.status == 422
 
@@ -88,9 +88,9 @@ def test_a_table_that_does_not_fit_is_refused(columns, rows, said):
     ],
 )
 def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
-    assert read(MOST_ROWS).height == MOST_ROWS
-    with pytest.raises(Refused, match="10,001 rows are too many for one request; send at most 10,000") as refused:
-        read(MOST_ROWS + 1)
+    assert read(MAX_ROWS).height == MAX_ROWS
+    with pytest.raises(RequestError, match="10,001 rows are too many for one request; send at most 10,000") as refused:
+        read(MAX_ROWS + 1)
     assert refused.value.status == 413
 
 
@@ -107,17 +107,17 @@ def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
     ],
 )
 def test_a_body_that_is_no_object_of_known_keys_is_refused(body, said):
-    with pytest.raises(Refused, match=said) as refused:
-        json_object(body, ["a"])
+    with pytest.raises(RequestError, match=said) as refused:
+        parse_json_object(body, ["a"])
     assert refused.value.status == 400
 
 
 def test_numbers_of_any_length_are_read_and_refused_as_numbers():
-    huge = json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"])["a"]
-    with pytest.raises(Refused, match="row 0: feature 'age': expected a finite number or null"):
+    huge = parse_json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"])["a"]
+    with pytest.raises(RequestError, match="row 0: feature 'age': expected a finite number or null"):
         table_of_instances([{"age": huge}], FEATURES)
 
 
 def test_cells_of_csv():
-    assert [number_of(cell) for cell in ("1", " 2.5 ", "", "  ", "-1e3")] == [1.0, 2.5, None, None, -1000.0]
-    assert [number_of(cell) for cell in ("x", "1_000", "1,5", "NaN")] == ["x", "1_000", "1,5", "NaN"]
+    assert [parse_number(cell) for cell in ("1", " 2.5 ", "", "  ", "-1e3")] == [1.0, 2.5, None, None, -1000.0]
+    assert [parse_number(cell) for cell in ("x", "1_000", "1,5", "NaN")] == ["x", "1_000", "1,5", "NaN"]

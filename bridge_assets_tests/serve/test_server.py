@@ -12,29 +12,29 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from support.server_process import booted
+from support.server_process import start_container
 
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.app import MOST_BYTES, MOST_WAITING, make_app
-from bridge_assets.serve.loaded_model import Answering
+from bridge_assets.serve.app import MAX_BODY_BYTES, MAX_PENDING_REQUESTS, make_app
+from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.request_rows import table_of_instances
-from bridge_assets.serve.state import Door
+from bridge_assets.serve.state import AppState
 
 
 @pytest.fixture
 def server(bundle, tmp_path):
     """A server of a test's own, to be ended."""
-    server = booted(BRIDGE_ASSETS_PACKAGE=str(bundle.write(tmp_path / "bundle.tar.gz")))
+    server = start_container(BRIDGE_ASSETS_PACKAGE=str(bundle.write(tmp_path / "bundle.tar.gz")))
     yield server
-    server.end()
+    server.stop()
 
 
 @pytest.fixture
-def answering(bundle, tmp_path) -> Answering:
-    return Answering.load(Package(bundle.unpack(tmp_path / "package")), bundle.slot)
+def answering(bundle, tmp_path) -> LoadedModel:
+    return LoadedModel.load(Package(bundle.unpack(tmp_path / "package")), bundle.slot)
 
 
-def asked(door: Door, method: str, path: str, **request) -> httpx.Response:
+def asked(door: AppState, method: str, path: str, **request) -> httpx.Response:
     """What the app of a door says, without a server around it."""
 
     async def ask() -> httpx.Response:
@@ -49,10 +49,10 @@ def asked(door: Door, method: str, path: str, **request) -> httpx.Response:
 
 
 def test_a_body_that_is_too_large_is_refused_however_it_is_sent(client):
-    for content in (b" " * (MOST_BYTES + 1), iter([b" " * MOST_BYTES, b" "])):
+    for content in (b" " * (MAX_BODY_BYTES + 1), iter([b" " * MAX_BODY_BYTES, b" "])):
         reply = client.post("/predict", content=content)
         assert (reply.status_code, reply.json()) == (413, {"error": "the body is too large; send at most 16 MiB"})
-    assert client.post("/predict", content=b" " * MOST_BYTES).status_code == 400
+    assert client.post("/predict", content=b" " * MAX_BODY_BYTES).status_code == 400
 
 
 def test_too_many_rows_are_refused(client):
@@ -74,7 +74,7 @@ def test_other_routes_and_methods_are_refused_without_a_word_of_the_inside(clien
 
 
 def test_too_many_that_wait_are_sent_away(answering):
-    door = Door(lambda: answering, waiting=MOST_WAITING)
+    door = AppState(lambda: answering, pending_requests=MAX_PENDING_REQUESTS)
     reply = asked(door, "POST", "/predict", json={"instances": [{"age": 1}]})
     assert (reply.status_code, reply.headers["Retry-After"]) == (503, "1")
     assert asked(door, "GET", "/health").status_code == 200
@@ -82,7 +82,7 @@ def test_too_many_that_wait_are_sent_away(answering):
 
 def test_requests_side_by_side_get_their_own_answers(client, answering):
     rows = [[{"condition": number / 10, "age": float(size)} for number in range(size)] for size in range(1, 40)]
-    expected = [answering.answers(table_of_instances(each, answering.features)) for each in rows]
+    expected = [answering.predict(table_of_instances(each, answering.features)) for each in rows]
 
     def ask(instances: list) -> list[float]:
         return client.post("/predict", json={"instances": instances}).json()["predictions"]
@@ -99,7 +99,7 @@ def test_the_log_says_who_answered_what_and_nothing_that_was_sent(server, bundle
         client.post("/predict", json={"instances": [{"age": 42424}]}, headers={"Authorization": "Bearer secret"})
         client.post("/predict?key=secret", json={"instances": [{"secret": 42424}]})
         client.get("/health")
-    server.end()
+    server.stop()
     serving, first, second, closing = server.log
     assert (serving["event"], closing["event"]) == ("serving", "closing")
     assert (first["method"], first["path"], first["status"]) == ("POST", "/predict", 200)
@@ -116,7 +116,7 @@ def test_the_log_says_who_answered_what_and_nothing_that_was_sent(server, bundle
 def test_a_failure_is_told_to_the_log_and_not_to_the_caller(answering, capsys):
     scale = replace(answering.model.normalization, features=("condition", "age"))  # of another model
     broken = replace(answering, model=replace(answering.model, normalization=scale))
-    reply = asked(Door(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
+    reply = asked(AppState(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
     assert (reply.status_code, reply.json()) == (500, {"error": "the server failed to answer; its log says why"})
     failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
     assert (failed["event"], failed["path"], answered["status"]) == ("failed", "/predict", 500)
@@ -152,23 +152,23 @@ def refuses(url: str) -> bool:
 
 
 def test_a_request_that_is_under_way_is_answered_after_the_end_was_asked_for(server, bundle):
-    body = json.dumps({"instances": bundle.probe.instances()}).encode()
+    body = json.dumps({"instances": bundle.probe.request_rows()}).encode()
     with half_sent(server.url, body) as connection:
-        server.tell_to_end()
+        server.terminate()
         wait_for(lambda: refuses(server.url))
         assert server.process.poll() is None
         connection.sendall(body[-1:])
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"]) == len(bundle.probe.rows)
-    assert server.end() == 0
+    assert server.stop() == 0
     assert server.errors == []
 
 
 def test_for_a_while_it_is_not_ready_and_still_answers(bundle, tmp_path):
     archive = bundle.write(tmp_path / "bundle.tar.gz")
-    server = booted(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="60")
-    server.tell_to_end()
+    server = start_container(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="60")
+    server.terminate()
     with httpx.Client(base_url=server.url, timeout=30) as client:
         wait_for(lambda: client.get("/health").status_code == 503)
         assert client.get("/health").json()["status"] == "closing"
@@ -177,14 +177,14 @@ def test_for_a_while_it_is_not_ready_and_still_answers(bundle, tmp_path):
         assert client.get("/v2/health/live").status_code == 200
         reply = client.post("/predict", json={"instances": [{"age": 1}]})
         assert (reply.status_code, reply.headers["Connection"]) == (200, "close")
-    assert server.end() == 0, "told again, it waits no longer"
+    assert server.stop() == 0, "told again, it waits no longer"
 
 
 def test_no_request_is_cut_when_a_server_ends_under_load(bundle, tmp_path):
     """Fifty requests a second, by clients that go elsewhere once they are told to, as a load balancer does."""
     archive = bundle.write(tmp_path / "bundle.tar.gz")
-    server = booted(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="2")
-    body = {"instances": bundle.probe.instances()}
+    server = start_container(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="2")
+    body = {"instances": bundle.probe.request_rows()}
     told, statuses = threading.Event(), []
 
     def ask() -> None:
@@ -201,10 +201,10 @@ def test_no_request_is_cut_when_a_server_ends_under_load(bundle, tmp_path):
     with ThreadPoolExecutor(4) as clients:
         asking = [clients.submit(ask) for _ in range(4)]
         assert told.wait(30)
-        server.tell_to_end()
+        server.terminate()
         for each in asking:
             each.result()
     assert set(statuses) == {200}
-    assert server.end() == 0
+    assert server.stop() == 0
     assert server.errors == []
     assert sum(event["event"] == "answered" for event in server.log) == len(statuses)

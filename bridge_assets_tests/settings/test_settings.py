@@ -108,12 +108,12 @@ def test_a_regression_of_poor_is_refused_and_says_what_to_do(configs: Path, monk
 
 def test_the_place_of_a_value_is_found(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = configs / "model_config.yaml"
-    assert ModelSettings.place_of("forest", "leaf") == f"{path}, a new line below forest"
+    assert ModelSettings.setting_location("forest", "leaf") == f"{path}, a new line below forest"
     path.write_text("# leaf: 1\ngate:\n  leaf: 7\nforest:\n  trees: 5\n  leaf: 40\n")
-    assert ModelSettings.place_of("forest", "leaf") == f"{path}, line 6"
-    assert ModelSettings.place_of("forest", "depth") == f"{path}, a new line below forest"
+    assert ModelSettings.setting_location("forest", "leaf") == f"{path}, line 6"
+    assert ModelSettings.setting_location("forest", "depth") == f"{path}, a new line below forest"
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__LEAF", "9")
-    assert ModelSettings.place_of("forest", "leaf") == "environment variable BRIDGE_ASSETS_MODEL__FOREST__LEAF"
+    assert ModelSettings.setting_location("forest", "leaf") == "environment variable BRIDGE_ASSETS_MODEL__FOREST__LEAF"
 
 
 def test_a_misspelt_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

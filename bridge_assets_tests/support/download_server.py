@@ -18,7 +18,7 @@ from typing import ClassVar
 
 
 @dataclass
-class Served:
+class ServedFile:
     """One path of the server, and how it behaves.
 
     `faults` are used up one a request (`503`, `429`, `cut`); what is asked for afterwards is answered properly.
@@ -33,41 +33,41 @@ class Served:
     retry_after: str = ""
     redirect: str = ""
     status: int = 200
-    said_length: int | None = None
+    content_length: int | None = None
     chunked: bool = False
     encoding: str = ""
-    pause: float = 0.0
+    chunk_delay: float = 0.0
     cut_after: int = 300_000
 
-    def revise(self, body: bytes) -> None:
+    def set_body(self, body: bytes) -> None:
         self.body, self.etag = body, f'"{sha256(body).hexdigest()[:16]}"'
 
 
 @dataclass
-class Server:
+class DownloadServer:
     """What is served, and what was asked for: (method, path, headers) and bytes sent."""
 
     address: str
-    files: dict[str, Served] = field(default_factory=dict)
-    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    sent: int = 0
+    files: dict[str, ServedFile] = field(default_factory=dict)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    bytes_sent: int = 0
 
-    def serve(self, path: str, body: bytes = b"", **how) -> str:
+    def serve(self, path: str, body: bytes = b"", **options) -> str:
         """Serve a path; returns its address."""
-        served = Served(**how)
+        served = ServedFile(**options)
         if body:
-            served.revise(body)
-            served.etag = how.get("etag", served.etag)
+            served.set_body(body)
+            served.etag = options.get("etag", served.etag)
         self.files[path] = served
         return self.address + path
 
 
 @contextmanager
-def download_server(certificate: Path | None = None) -> Iterator[Server]:
+def download_server(certificate: Path | None = None) -> Iterator[DownloadServer]:
     """Run a server for the time of a block; over https where there is a certificate (PEM, with its key)."""
-    state = Server("")
+    state = DownloadServer("")
     handler = type("_Bound", (_Handler,), {"state": state})
-    running = _Quiet(("127.0.0.1", 0), handler)
+    running = _QuietServer(("127.0.0.1", 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -83,7 +83,7 @@ def download_server(certificate: Path | None = None) -> Iterator[Server]:
         thread.join()
 
 
-class _Quiet(ThreadingHTTPServer):
+class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -92,54 +92,54 @@ class _Quiet(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    state: ClassVar[Server]
+    state: ClassVar[DownloadServer]
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
-        self.state.asked.append((self.command, self.path, dict(self.headers.items())))
+        self.state.requests.append((self.command, self.path, dict(self.headers.items())))
         served = self.state.files.get(self.path.partition("?")[0])
         fault = served.faults.pop(0) if served and served.faults else ""
         if served is None:
-            self._answer(404, b"<html>not found</html>", {"Content-Type": "text/html"})
+            self._send_response(404, b"<html>not found</html>", {"Content-Type": "text/html"})
         elif served.redirect:
-            self._answer(302, b"", {"Location": served.redirect})
+            self._send_response(302, b"", {"Location": served.redirect})
         elif fault.isdigit() or served.status != 200:
             extra = {"Retry-After": served.retry_after} if served.retry_after else {}
-            self._answer(int(fault or served.status), b"patience", extra)
+            self._send_response(int(fault or served.status), b"patience", extra)
         else:
-            self._file(served, fault)
+            self._send_file(served, fault)
 
-    def _file(self, served: Served, fault: str) -> None:
+    def _send_file(self, served: ServedFile, fault: str) -> None:
         headers = {"Content-Type": served.content_type, "Last-Modified": served.last_modified, "ETag": served.etag}
         headers = {name: value for name, value in headers.items() if value}
-        asked = self.headers
-        same = served.etag and asked.get("If-None-Match") == served.etag
-        if same or (served.last_modified and asked.get("If-Modified-Since") == served.last_modified):
-            return self._answer(304, b"", headers)
+        request_headers = self.headers
+        same = served.etag and request_headers.get("If-None-Match") == served.etag
+        if same or (served.last_modified and request_headers.get("If-Modified-Since") == served.last_modified):
+            return self._send_response(304, b"", headers)
         status, body = 200, served.body
-        found = re.fullmatch(r"bytes=(\d+)-", asked.get("Range", ""))
-        still = asked.get("If-Range", served.etag) in (served.etag, served.last_modified or None)
-        if found and served.ranges and still:
+        found = re.fullmatch(r"bytes=(\d+)-", request_headers.get("Range", ""))
+        if_range_matches = request_headers.get("If-Range", served.etag) in (served.etag, served.last_modified or None)
+        if found and served.ranges and if_range_matches:
             start, whole = int(found[1]), len(served.body)
             if start >= whole:
-                return self._answer(416, b"", {"Content-Range": f"bytes */{whole}"})
+                return self._send_response(416, b"", {"Content-Range": f"bytes */{whole}"})
             status, body = 206, served.body[start:]
             headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
         if served.encoding:
             headers["Content-Encoding"] = served.encoding
-        return self._answer(status, body, headers, served, fault)
+        return self._send_response(status, body, headers, served, fault)
 
-    def _answer(
-        self, status: int, body: bytes, headers: dict[str, str], served: Served | None = None, fault: str = ""
+    def _send_response(
+        self, status: int, body: bytes, headers: dict[str, str], served: ServedFile | None = None, fault: str = ""
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         length = len(body)
-        if served and status == 200 and served.said_length is not None:
-            length = served.said_length
+        if served and status == 200 and served.content_length is not None:
+            length = served.content_length
         if served and served.chunked:
             self.send_header("Transfer-Encoding", "chunked")
         else:
@@ -153,14 +153,14 @@ class _Handler(BaseHTTPRequestHandler):
             for at in range(0, len(body), 50_000):
                 piece = body[at : at + 50_000]
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if served and served.chunked else piece)
-                self.state.sent += len(piece)
-                if served and served.pause:
-                    time.sleep(served.pause)
+                self.state.bytes_sent += len(piece)
+                if served and served.chunk_delay:
+                    time.sleep(served.chunk_delay)
             if served and served.chunked and fault != "cut":
                 self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.close_connection = True  # the client has gone
-        if fault == "cut" or (served and served.said_length is not None):
+        if fault == "cut" or (served and served.content_length is not None):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "br"}
+VOID_ELEMENTS = {"meta", "br"}
 
 
 class Page(HTMLParser):
@@ -23,7 +23,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID:
+        if tag not in VOID_ELEMENTS:
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -47,7 +47,7 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
     @property
-    def words(self) -> str:
+    def plain_text(self) -> str:
         return " ".join(self.text.split())
 
     def row(self, first: str) -> list[str]:

@@ -15,17 +15,17 @@ from providers.kubernetes_server import Kubernetes, kubernetes_server
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint
-from bridge_assets.registry.model_version import Candidate
-from bridge_assets.runtime.probe import compare
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.probe import compare_answers
 from bridge_assets.settings.environment import EnvironmentSettings
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "k8s"
-RBAC = SHIPPED / "deployer" / "rbac.yaml"
+SHIPPED_MANIFESTS = Path(__file__).parents[2] / "configs" / "k8s"
+RBAC = SHIPPED_MANIFESTS / "deployer" / "rbac.yaml"
 NAME = "bridge-fall"
 
 
 @dataclass
-class Bridges:
+class ReleaseFixture:
     """A cluster, and the folders of whoever deploys to it."""
 
     cluster: Kubernetes
@@ -40,20 +40,20 @@ class Bridges:
         return self.folder / "artifacts"
 
     def settings(self, **other: Any) -> EnvironmentSettings:
-        said = {
+        values = {
             "namespace": self.cluster.namespace,
             "manifests": str(self.manifests),
             "image": "registry.example.org/bridge-assets/serve:1",
             "artifacts": str(self.artifacts),
             **other,
         }
-        return EnvironmentSettings.model_validate({"kubernetes": said})
+        return EnvironmentSettings.model_validate({"kubernetes": values})
 
     def target(self, **other: Any) -> KubernetesEndpoint:
         """The endpoint as settings and manifests are now, in no mood to wait."""
         endpoint = KubernetesEndpoint.from_settings(self.settings(**other), self.folder / "locks")
         quick = replace(endpoint.cluster, backoff=0.0)
-        return replace(endpoint, cluster=quick, poll=0.01, patience=0.2, wait=120.0)
+        return replace(endpoint, cluster=quick, poll_seconds=0.01, lock_timeout=0.2, rollout_timeout=120.0)
 
     def edit(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit a manifest, as a user would."""
@@ -62,26 +62,26 @@ class Bridges:
         change(body)
         path.write_text(yaml.safe_dump(body))
 
-    def bundles(self, candidates: list[Candidate]) -> list[Bundle]:
+    def bundles(self, candidates: list[ModelVersion]) -> list[Bundle]:
         """Versions under the manifests as they are now."""
-        return [bundle_of(candidate).under(self.target().terms) for candidate in candidates]
+        return [bundle_of(candidate).with_runtime_config(self.target().runtime_config) for candidate in candidates]
 
-    def answers_as(self, bundle: Bundle) -> bool:
+    def is_serving(self, bundle: Bundle) -> bool:
         """Whether the front door gives the answers of a version, and every pod is of it, under these manifests."""
         target = self.target()
-        compare(target.ask(bundle.probe, None), bundle.probe, "the front door")
+        compare_answers(target.predict(bundle.probe, None), bundle.probe, "the front door")
         slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
-        return slots == {bundle.under(target.terms).slot}
+        return slots == {bundle.with_runtime_config(target.runtime_config).slot}
 
-    def serve_instead(self, archive: Path, role: str) -> None:
+    def swap_archive(self, archive: Path, role: str) -> None:
         """Let pods of a role serve another archive than their own, but for the slots that stand now."""
-        there = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
+        existing_slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
 
         def swap(labels: dict[str, str]) -> Path | None:
-            fits = labels["bridge-assets-role"] == role and labels["bridge-assets-slot"] not in there
+            fits = labels["bridge-assets-role"] == role and labels["bridge-assets-slot"] not in existing_slots
             return archive if fits else None
 
-        self.cluster.pods.swap = swap
+        self.cluster.pods.archive_override = swap
 
     def pods(self, role: str = "live") -> list[dict[str, Any]]:
         with self.cluster.store.lock:
@@ -92,26 +92,26 @@ class Bridges:
 
 
 @contextmanager
-def bridges(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, second: float = 0.02, processes: bool = False
-) -> Iterator[Bridges]:
+def release_fixture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds_scale: float = 0.02, processes: bool = False
+) -> Iterator[ReleaseFixture]:
     """A cluster with nothing in it, credentials that may do what the shipped Role grants and no more, and the shipped
     manifests with a volume for artifacts.
     """
     role = next(each for each in yaml.safe_load_all(RBAC.read_text()) if each["kind"] == "Role")
-    with kubernetes_server(role["rules"], second=second, processes=processes) as cluster:
-        place = Bridges(cluster, folder)
+    with kubernetes_server(role["rules"], seconds_scale=seconds_scale, processes=processes) as cluster:
+        fixture = ReleaseFixture(cluster, folder)
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(folder / "kubeconfig")))
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)  # where the tests themselves run in a cluster
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")
-        shutil.copytree(SHIPPED, place.manifests)
-        place.artifacts.mkdir()
+        shutil.copytree(SHIPPED_MANIFESTS, fixture.manifests)
+        fixture.artifacts.mkdir()
 
         def mount(body: dict[str, Any]) -> None:
-            pod, path = body["spec"]["template"]["spec"], str(place.artifacts)
+            pod, path = body["spec"]["template"]["spec"], str(fixture.artifacts)
             pod["volumes"].append({"name": "bundles", "hostPath": {"path": path}})
             pod["containers"][0]["volumeMounts"].append({"name": "bundles", "mountPath": path, "readOnly": True})
 
-        place.edit("deployment.yaml", mount)
-        yield place
+        fixture.edit("deployment.yaml", mount)
+        yield fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.registry.model_version import Candidate, open_candidate
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
 from bridge_assets.runtime.package import Package
 from bridge_assets.runtime.probe import Probe, write_probe
@@ -15,7 +15,7 @@ from bridge_assets.runtime.probe import Probe, write_probe
 FEATURES = ("condition", "age", "traffic", "span")
 
 
-def make_candidate(models: Path, seed: int) -> Candidate:
+def make_model_version(models: Path, seed: int) -> ModelVersion:
     from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.data.features.normalization import Normalization
@@ -23,29 +23,29 @@ def make_candidate(models: Path, seed: int) -> Candidate:
     from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 
-    draw = np.random.default_rng(seed)
-    rows = to_float16_grid(draw.normal(size=(400, len(FEATURES))))
-    falls = (rows[:, 0] + draw.normal(size=len(rows)) > 0.5).astype(int)
+    random = np.random.default_rng(seed)
+    rows = to_float16_grid(random.normal(size=(400, len(FEATURES))))
+    falls = (rows[:, 0] + random.normal(size=len(rows)) > 0.5).astype(int)
     forest = RandomForestClassifier(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, falls)
     forest.feature_names_in_ = np.array(FEATURES, dtype=object)
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020]}
-    candidate = open_candidate(models, "a" * 64, {"seed": seed}, made_from)
+    candidate = create_or_resume(models, "a" * 64, {"seed": seed}, made_from)
     zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
     normalization = Normalization(FEATURES, zeros, zeros, ones)
     normalization.save(candidate.file("normalization.json"))
     quantized = quantize_rf(forest)
     quantized.save(candidate.file("forest.safetensors"))
-    candidate.record("quantized_model")
+    candidate.record_stage("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
     predictor = OnnxPredictor(candidate.file("model.onnx"))
-    write_probe(predictor.answers, normalization, rows[:32], candidate.file("probe.json"))
-    candidate.record("onnx_model")
+    write_probe(predictor.predict, normalization, rows[:32], candidate.file("probe.json"))
+    candidate.record_stage("onnx_model")
     return candidate
 
 
-def answers_as(endpoint: LocalEndpoint, candidate: Candidate) -> bool:
+def is_serving(endpoint: LocalEndpoint, candidate: ModelVersion) -> bool:
     probe = Probe.load(candidate.file("probe.json"))
-    found = endpoint.served().answers(probe.table()).to_numpy()
+    found = endpoint.load_model().predict(probe.table()).to_numpy()
     return endpoint.current() == candidate.version and np.allclose(found, probe.answers, rtol=0, atol=1e-6)
 
 
@@ -53,11 +53,11 @@ def leftovers(endpoint: LocalEndpoint) -> list[Path]:
     return [path for path in endpoint.root.glob(".*") if path.name != ".lock"]
 
 
-def assert_whole(endpoint: LocalEndpoint) -> None:
+def assert_consistent(endpoint: LocalEndpoint) -> None:
     """Every package that can be seen is complete, and the current one answers its probe."""
     folder = EndpointFolder(endpoint.root)
     for name in folder.on_disk():
-        assert Package(folder.package(name)).holds(name.rpartition("-")[2]), name
+        assert Package(folder.package(name)).matches_content(name.rpartition("-")[2]), name
     assert folder.current() in folder.on_disk()
     endpoint.canary()
 
@@ -73,7 +73,7 @@ def snapshot(root: Path) -> dict[str, str]:
     }
 
 
-def change_a_byte(path: Path) -> None:
+def corrupt_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge_assets.registry.model_version import Candidate, open_candidate
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume
 from bridge_assets.storage import write_json, write_text
 
 FEATURES = ("condition", "age", "traffic", "span")
 NAME = "bridge_fall"
 
 
-def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Candidate:
+def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> ModelVersion:
     """A version with every stage, a model card and an evaluation; another seed or skill is another version.
 
     What it learns is that `condition`, times its skill, makes a fall likely; with task="regression", of one point.
@@ -27,9 +27,9 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
     from bridge_assets.runtime.probe import write_probe
 
-    draw = np.random.default_rng(seed)
-    rows = to_float16_grid(draw.normal(size=(400, len(FEATURES))))
-    falls = skill * rows[:, 0] + draw.normal(size=len(rows)) > 0.5
+    random = np.random.default_rng(seed)
+    rows = to_float16_grid(random.normal(size=(400, len(FEATURES))))
+    falls = skill * rows[:, 0] + random.normal(size=len(rows)) > 0.5
     if made_from.get("task") == "regression":
         forest = RandomForestRegressor(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, -falls.astype(float))
     else:
@@ -37,23 +37,23 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Ca
     forest.feature_names_in_ = np.array(FEATURES, dtype=object)
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020], "survey_years": [2009, 2021]} | made_from
     recipe = {"seed": seed, "skill": skill, "features": list(FEATURES)}
-    candidate = open_candidate(models, "a" * 64, recipe, made_from)
+    candidate = create_or_resume(models, "a" * 64, recipe, made_from)
     zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
     normalization = Normalization(FEATURES, zeros, zeros, ones)
     normalization.save(candidate.file("normalization.json"))
     write_json({"scores": {"model": {"auc": 0.7 + seed / 1000}}}, candidate.file("evaluation.json"))
     write_text(f"# Model {candidate.version}\n", candidate.file("model_card.md"))
     save_model(forest, candidate.file("model.skops"))
-    candidate.record("bridge_model")
+    candidate.record_stage("bridge_model")
     quantized = quantize_rf(forest)
     quantized.save(candidate.file("forest.safetensors"))
-    candidate.record("quantized_model")
+    candidate.record_stage("quantized_model")
     export_to_onnx(quantized, rows, candidate.file("model.onnx"))
     predictor = OnnxPredictor(candidate.file("model.onnx"))
-    write_probe(predictor.answers, normalization, rows[:32], candidate.file("probe.json"))
-    candidate.record("onnx_model")
+    write_probe(predictor.predict, normalization, rows[:32], candidate.file("probe.json"))
+    candidate.record_stage("onnx_model")
     return candidate
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}

@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from bridge_assets.nbi.coding_guide.items import BY_NAME, Kind
-from bridge_assets.nbi.coding_guide.layouts import RENAMED, Layout, layout_of_year
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, Layout, layout_of_year
 from bridge_assets.nbi.delimited.records import BATCH_BYTES, Batch, count_rows, read_batches, read_header
 
-BRIDGE: dict[str, str] = {
+BRIDGE_RECORD: dict[str, str] = {
     "STATE_CODE_001": "01",
     "STRUCTURE_NUMBER_008": "1234",
     "RECORD_TYPE_005A": "1",
@@ -41,12 +41,16 @@ BRIDGE: dict[str, str] = {
 
 
 def nbi_line(layout: Layout, **items: str) -> str:
-    """A row in a layout: `BRIDGE`, with items replaced. Text items are quoted and padded as in the published files."""
-    values = {**BRIDGE, **items}
+    """A row in a layout: `BRIDGE_RECORD`, with items replaced. Text items are quoted and padded as in the published files."""
+    values = {**BRIDGE_RECORD, **items}
     cells = []
     for column in layout.columns:
-        value = values.get(RENAMED.get(column, column), "")
-        cells.append(f"'{value:<18}'" if BY_NAME[RENAMED.get(column, column)].kind is Kind.TEXT and value else value)
+        value = values.get(COLUMN_ALIASES.get(column, column), "")
+        cells.append(
+            f"'{value:<18}'"
+            if ITEMS_BY_NAME[COLUMN_ALIASES.get(column, column)].kind is ItemKind.TEXT and value
+            else value
+        )
     return ",".join(cells)
 
 
@@ -75,7 +79,7 @@ def read_nbi(path: Path, batch_bytes: int = BATCH_BYTES) -> Batch:
     )
 
 
-def rows_of(path: Path) -> int:
+def row_count(path: Path) -> int:
     with path.open("rb") as file:
         return count_rows(file)
 

@@ -8,8 +8,8 @@ import numpy as np
 from providers.sagemaker_server import BUCKET, REGION, SageMaker
 
 from bridge_assets.deployment.core.bundle import Bundle
-from bridge_assets.deployment.core.tags import trail_in
-from bridge_assets.deployment.core.target import trail_of
+from bridge_assets.deployment.core.tags import history_from_tags
+from bridge_assets.deployment.core.target import resolve_history
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
 from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSettings
 
@@ -21,39 +21,39 @@ SETTINGS = {
 }
 FOLDER = "models/bridge-fall"
 
-Make = Callable[..., SageMakerEndpoint]
+MakeEndpoint = Callable[..., SageMakerEndpoint]
 
 
 def environment(**settings) -> EnvironmentSettings:
     return EnvironmentSettings(sagemaker=SageMakerSettings(**{**SETTINGS, **settings}))
 
 
-def answers_as(target: SageMakerEndpoint, bundle: Bundle) -> bool:
-    return np.allclose(target.invoke(bundle.probe.instances()), bundle.probe.answers, rtol=0, atol=1e-6)
+def is_serving(target: SageMakerEndpoint, bundle: Bundle) -> bool:
+    return np.allclose(target.invoke(bundle.probe.request_rows()), bundle.probe.answers, rtol=0, atol=1e-6)
 
 
-def name(bundle: Bundle) -> str:
+def resource_name(bundle: Bundle) -> str:
     return f"bridge-fall-{bundle.slot}"
 
 
-def everything_of(bundle: Bundle) -> tuple[str, ...]:
+def resource_names(bundle: Bundle) -> tuple[str, ...]:
     return (
-        f"endpoint configuration {name(bundle)}",
-        f"model {name(bundle)}",
+        f"endpoint configuration {resource_name(bundle)}",
+        f"model {resource_name(bundle)}",
         f"s3://{BUCKET}/{FOLDER}/{bundle.slot}.tar.gz",
     )
 
 
-def assert_only(aws: SageMaker, *bundles: Bundle) -> None:
+def assert_only_deployed(aws: SageMaker, *bundles: Bundle) -> None:
     """The endpoint answers with the last of some bundles, and records of these are all there is. (That the last one is
     in the trail goes without saying: a kill may come between the traffic and the tags.)
     """
     state = aws.state()
-    names = {name(bundle) for bundle in bundles}
+    names = {resource_name(bundle) for bundle in bundles}
     assert set(state["endpoints"]) == ({"bridge-fall"} if bundles else set())
     assert set(state["configs"]) == set(state["models"]) == names
     assert set(state["objects"]) == {f"{FOLDER}/{bundle.slot}.tar.gz" for bundle in bundles}
     if bundles:
         status, config, tags = state["endpoints"]["bridge-fall"]
-        assert (status, config) == ("InService", name(bundles[-1]))
-        assert trail_of(bundles[-1].slot, trail_in(tags)) == tuple(bundle.slot for bundle in bundles)
+        assert (status, config) == ("InService", resource_name(bundles[-1]))
+        assert resolve_history(bundles[-1].slot, history_from_tags(tags)) == tuple(bundle.slot for bundle in bundles)

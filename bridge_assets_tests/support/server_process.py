@@ -20,18 +20,18 @@ from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.serve import container
 
 #: What tells a server where its bundle is and how it is asked. Nothing of it is taken from the shell of a test.
-_SAID = ("BRIDGE_ASSETS_", "AIP_", "AZUREML_", "SAGEMAKER_")
+_SERVER_VARIABLES = ("BRIDGE_ASSETS_", "AIP_", "AZUREML_", "SAGEMAKER_")
 
-_STARTS_IN_SECONDS = 60
+_START_TIMEOUT_SECONDS = 60
 
 
-class Server:
+class ServerProcess:
     """A server process. `url` once it answers, `log` what it said: one object a line. A variable of None is not set."""
 
     def __init__(self, command: list[str], **environ: str | None) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_SAID)}
-        said = {"BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_PORT": "0", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
-        env = {name: value for name, value in {**kept, **said, **environ}.items() if value is not None}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SERVER_VARIABLES)}
+        defaults = {"BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_PORT": "0", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
+        env = {name: value for name, value in {**inherited, **defaults, **environ}.items() if value is not None}
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log: list[dict] = []
         self.errors: list[str] = []
@@ -40,19 +40,19 @@ class Server:
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_errors)]
         for reader in self._readers:
             reader.start()
-        started = self._ready.get(timeout=_STARTS_IN_SECONDS)
+        started = self._ready.get(timeout=_START_TIMEOUT_SECONDS)
         if started is None:
-            self.end()
+            self.stop()
             raise RuntimeError(f"the server ended with {self.process.returncode}: {''.join(self.errors)}")
         self.url = f"http://127.0.0.1:{started['port']}"
 
-    def tell_to_end(self) -> None:
+    def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    def end(self) -> int:
+    def stop(self) -> int:
         """Let it end in order; its exit code."""
         if self.process.poll() is None:
-            self.tell_to_end()
+            self.terminate()
         try:
             code = self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
@@ -77,17 +77,17 @@ class Server:
             self.errors.extend(lines)
 
 
-def booted(**environ: str) -> Server:
+def start_container(**environ: str) -> ServerProcess:
     """What a container runs, with these variables."""
-    return Server([sys.executable, str(Path(container.__file__))], **environ)
+    return ServerProcess([sys.executable, str(Path(container.__file__))], **environ)
 
 
 #: Servers that stay for the next test; each takes some 120 MB.
-_KEPT = 6
+_MAX_IDLE_SERVERS = 6
 
-_running: dict[tuple[str, ...], Server] = {}
-_used: Counter[tuple[str, ...]] = Counter()
-_one_at_a_time = threading.RLock()
+_servers: dict[tuple[str, ...], ServerProcess] = {}
+_use_counts: Counter[tuple[str, ...]] = Counter()
+_lock = threading.RLock()
 
 
 @contextmanager
@@ -103,24 +103,24 @@ def serving(bundle: Bundle | Path, **environ: str) -> Iterator[str]:
         Variables of the container, such as AIP_PREDICT_ROUTE.
     """
     key = (bundle.digest if isinstance(bundle, Bundle) else str(bundle), *map(str, sorted(environ.items())))
-    with _one_at_a_time:
-        server = _running.pop(key, None)
+    with _lock:
+        server = _servers.pop(key, None)
         if server is None or server.process.poll() is not None:
             with tempfile.TemporaryDirectory() as folder:
-                where = bundle.write(Path(folder) / container.ARCHIVE) if isinstance(bundle, Bundle) else bundle
-                server = booted(BRIDGE_ASSETS_PACKAGE=str(where), **environ)
-        _running[key] = server  # the one used last stands last
-        _used[key] += 1
-        for idle in [each for each in _running if not _used[each]][: max(0, len(_running) - _KEPT)]:
-            _running.pop(idle).end()
+                where = bundle.write(Path(folder) / container.ARCHIVE_NAME) if isinstance(bundle, Bundle) else bundle
+                server = start_container(BRIDGE_ASSETS_PACKAGE=str(where), **environ)
+        _servers[key] = server  # the one used last stands last
+        _use_counts[key] += 1
+        for idle in [each for each in _servers if not _use_counts[each]][: max(0, len(_servers) - _MAX_IDLE_SERVERS)]:
+            _servers.pop(idle).stop()
     try:
         yield server.url
     finally:
-        _used[key] -= 1
+        _use_counts[key] -= 1
 
 
 @atexit.register
 def end_servers() -> None:
     """End what `serving` started."""
-    while _running:
-        _running.popitem()[1].end()
+    while _servers:
+        _servers.popitem()[1].stop()

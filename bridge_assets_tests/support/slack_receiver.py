@@ -11,32 +11,32 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
-class Receiver:
-    """`url` takes messages; `texts` are those that were accepted; `answers` are given first: status, headers, body."""
+class SlackReceiver:
+    """`url` takes messages; `messages` are those that were accepted; `queued_responses` are given first: status, headers, body."""
 
     url: str = ""
-    texts: list[str] = field(default_factory=list)
-    answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
-    asked: int = 0
+    messages: list[str] = field(default_factory=list)
+    queued_responses: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
+    request_count: int = 0
 
 
 @contextmanager
-def slack_receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
+def slack_receiver() -> Iterator[SlackReceiver]:
+    receiver = SlackReceiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            receiver.asked += 1
-            status, headers, said = receiver.answers.pop(0) if receiver.answers else (200, {}, "ok")
+            receiver.request_count += 1
+            status, headers, reply = receiver.queued_responses.pop(0) if receiver.queued_responses else (200, {}, "ok")
             if status == 200:
-                receiver.texts.append(body["text"])
+                receiver.messages.append(body["text"])
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
-            self.wfile.write(said.encode())
+            self.wfile.write(reply.encode())
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -16,12 +16,12 @@ from bridge_assets.data.lake import Lake
 with pytest.MonkeyPatch.context() as _elsewhere:
     _elsewhere.setenv("BRIDGE_ASSETS_DATA__HOME", "nowhere")
     from bridge_assets.definitions import defs
-    from bridge_assets.orchestration.runs.run_job import Outcome, errors_of, run_job
+    from bridge_assets.orchestration.runs.run_job import RunResult, run_job, step_errors
 
 YEARS = (2009, 2018)
 
 #: Small enough to be quick; the gate's limits are lowered to what so few structures can show.
-SMALL = {
+SMALL_SETTINGS = {
     "BRIDGE_ASSETS_DATA__SOURCE": "sample",
     "BRIDGE_ASSETS_DATA__SAMPLE__STRUCTURES": "900",
     "BRIDGE_ASSETS_DATA__SAMPLE__FIRST_YEAR": str(YEARS[0]),
@@ -46,13 +46,13 @@ class SmallPlatform:
     """The platform in its own home, and what its first run came to."""
 
     home: Path
-    first: Outcome
+    first_run: RunResult
 
     @property
     def lake(self) -> Lake:
         return Lake(self.home / "lake")
 
-    def run(self, job: str = "full_pipeline", years: tuple[int, int] = YEARS, **run_config: Any) -> Outcome:
+    def run(self, job: str = "full_pipeline", years: tuple[int, int] = YEARS, **run_config: Any) -> RunResult:
         return run_job(defs, job, years, run_config or None)
 
     def materialize(
@@ -78,6 +78,6 @@ class SmallPlatform:
             )
 
 
-def failure(result: dg.ExecuteInProcessResult) -> str:
+def error_messages(result: dg.ExecuteInProcessResult) -> str:
     """What the failed steps of a run said."""
-    return "\n".join(said for _, said in errors_of(result))
+    return "\n".join(message for _, message in step_errors(result))

@@ -19,53 +19,53 @@ TRUE_EFFECT = 0.6
 FIRST_YEAR = 2000
 
 
-def ends_of_conditions(rates: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def condition_end_times(rates: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Times, (n, 5), at which conditions 9 to 5 end in a life that begins at 9 at time 0."""
     return np.cumsum(random.exponential(1 / rates[:, ::-1]), axis=1)
 
 
-def lives(
+def simulate_intervals(
     structures: int,
     years: int = 20,
-    censored: float = 0.03,
+    censoring_rate: float = 0.03,
     seed: int = 0,
     months_between: tuple[int, ...] = (12, 24, 24, 24, 48),
 ) -> pl.DataFrame:
     """Intervals between inspections as `intervals_at_risk` gives them, with natural-unit features.
 
     Every life begins long before the first inspection, so that the time in the first condition is not known in full.
-    `censored` is the yearly rate at which a structure is lost from sight.
+    `censoring_rate` is the yearly rate at which a structure is lost from sight.
     """
     random = np.random.default_rng(seed)
     factor = random.normal(size=structures)
     rates = TRUE_RATES * np.exp(TRUE_EFFECT * factor)[:, None]
-    ends = ends_of_conditions(rates, random)
-    begins_on_file = random.uniform(5, 25, structures)
+    ends = condition_end_times(rates, random)
+    observation_starts = random.uniform(5, 25, structures)
     ages = random.uniform(5, 70, structures)
     rows = []
     for index in range(structures):
-        lost = random.exponential(1 / censored) if censored else np.inf
+        lost = random.exponential(1 / censoring_rate) if censoring_rate else np.inf
         months = np.cumsum(random.choice(months_between, size=years))
         times = np.concatenate([[0], months / 12])
         times = times[times <= min(years, lost)]
-        condition = 9 - (ends[index] <= (begins_on_file[index] + times)[:, None]).sum(axis=1)
-        since, moves = 0.0, 0
-        for before in range(len(times) - 1):
-            if before and condition[before] != condition[before - 1]:
-                since, moves = times[before], moves + 1
-            if condition[before] <= 4:
+        condition = 9 - (ends[index] <= (observation_starts[index] + times)[:, None]).sum(axis=1)
+        since, falls_so_far = 0.0, 0
+        for position in range(len(times) - 1):
+            if position and condition[position] != condition[position - 1]:
+                since, falls_so_far = times[position], falls_so_far + 1
+            if condition[position] <= 4:
                 break
             rows.append(
                 (
                     f"01-{index:06d}",
-                    times[before],
-                    times[before + 1],
-                    int(condition[before]),
-                    int(condition[before + 1]),
-                    times[before] - since,
-                    moves,
+                    times[position],
+                    times[position + 1],
+                    int(condition[position]),
+                    int(condition[position + 1]),
+                    times[position] - since,
+                    falls_so_far,
                     factor[index],
-                    ages[index] + times[before],
+                    ages[index] + times[position],
                 )
             )
     names = ("structure_key", "at", "next_at", "condition", "next_condition", "years_in_condition", "falls_so_far")

@@ -19,21 +19,21 @@ from bridge_assets.errors import SourceError
 log = logging.getLogger(__name__)
 
 #: A command that runs on is mentioned this often, in seconds.
-_STILL_RUNNING = 60.0
+_LOG_INTERVAL_SECONDS = 60.0
 
 #: A command that is stopped has this long, in seconds, to give its lock back.
-_TO_END = 5.0
+_TERMINATE_GRACE_SECONDS = 5.0
 
 #: DVC_NO_ANALYTICS: no usage report. CI: the only switch of DVC's look for updates that works in a repository that we
 #: did not set up (`core.check_update` stands in the ones that we did).
-_QUIET = {"DVC_NO_ANALYTICS": "1", "CI": "1"}
+_DVC_ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "CI": "1"}
 
 
 #: What DVC adds to unexpected errors.
-_FAREWELL = "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!"
+_SUPPORT_FOOTER = "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!"
 
 #: What DVC or its remote says -> what to do about it.
-_ADVICE = {
+_REMEDIES = {
     "is git-ignored": "let git see the pointers; for the folder `var`, write `var/**`, `!var/**/`, `!var/**/*.dvc` and "
     "`!var/**/.gitignore` into .gitignore in place of `var/`",
     "outside of DVC project": "set `repository` in configs/dvc_config.yaml to a folder that holds the data",
@@ -56,7 +56,7 @@ class DvcError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DvcResult:
     """What a DVC command left.
 
     Attributes
@@ -77,11 +77,11 @@ class Outcome:
     @property
     def message(self) -> str:
         """What DVC said, on one line."""
-        said = self.stderr.replace(_FAREWELL, "").strip() or self.stdout.strip() or "it said nothing"
-        return " ".join(said.split())
+        output = self.stderr.replace(_SUPPORT_FOOTER, "").strip() or self.stdout.strip() or "it said nothing"
+        return " ".join(output.split())
 
 
-def run_dvc(command: str, *arguments: str, repository: Path) -> Outcome:
+def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
     """Run one DVC command in a repository, to its end.
 
     Where another DVC process holds the repository's lock, this one waits for it. What DVC says is logged: as an error
@@ -97,7 +97,7 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> Outcome:
 
     Returns
     -------
-    Outcome
+    DvcResult
 
     Raises
     ------
@@ -126,12 +126,12 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> Outcome:
     return outcome
 
 
-def _run(line: list[str], command: str, repository: Path) -> Outcome:
+def _run(line: list[str], command: str, repository: Path) -> DvcResult:
     started = monotonic()
     with subprocess.Popen(
         line,
         cwd=repository,
-        env={**os.environ, **_QUIET},
+        env={**os.environ, **_DVC_ENVIRONMENT},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -142,8 +142,8 @@ def _run(line: list[str], command: str, repository: Path) -> Outcome:
         try:
             while True:
                 try:
-                    stdout, stderr = process.communicate(timeout=_STILL_RUNNING)
-                    return Outcome(command, process.returncode, stdout, stderr)
+                    stdout, stderr = process.communicate(timeout=_LOG_INTERVAL_SECONDS)
+                    return DvcResult(command, process.returncode, stdout, stderr)
                 except subprocess.TimeoutExpired:
                     log.info(
                         "dvc %s in %s has been running for %.0f s; it moves data, or waits for another dvc process",
@@ -154,13 +154,13 @@ def _run(line: list[str], command: str, repository: Path) -> Outcome:
         except BaseException:  # whoever stops this process stops DVC with it
             process.terminate()
             try:
-                process.wait(_TO_END)
+                process.wait(_TERMINATE_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
 
 
-def succeeded(outcome: Outcome, where: Path) -> Outcome:
+def require_success(outcome: DvcResult, where: Path) -> DvcResult:
     """The outcome of a command that must succeed.
 
     Raises
@@ -170,10 +170,12 @@ def succeeded(outcome: Outcome, where: Path) -> Outcome:
     """
     if outcome.code == 0:
         return outcome
-    advice = next((do for said, do in _ADVICE.items() if said in outcome.message), "correct what DVC names, then again")
+    remedy = next(
+        (do for said, do in _REMEDIES.items() if said in outcome.message), "correct what DVC names, then again"
+    )
     raise DvcError(
         f"`dvc {outcome.command}` failed with exit code {outcome.code}",
         where=where,
         why=f"DVC says: {outcome.message.rstrip('.')}",
-        do=advice,
+        do=remedy,
     )

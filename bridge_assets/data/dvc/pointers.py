@@ -11,7 +11,7 @@ import yaml
 from bridge_assets.data.dvc.command import DvcError
 
 
-def absolute(path: str | Path) -> Path:
+def absolute_path(path: str | Path) -> Path:
     """A path from the root, without `..`."""
     # Links are not followed: DVC tracks a path by its name in the repository.
     return Path(os.path.abspath(path))  # noqa: PTH100 # Path.absolute keeps `..`
@@ -27,7 +27,7 @@ def repository_of(path: Path) -> Path:
     return enclosing_repository(path) or next(folder for folder in path.parents if folder.is_dir())
 
 
-def pointer_of(path: Path) -> Path | None:
+def find_pointer(path: Path) -> Path | None:
     """The pointer that an absolute path is tracked by: beside it, or beside a folder that it lies in."""
     repository = enclosing_repository(path)
     for place in (path, *path.parents):
@@ -41,7 +41,7 @@ def pointer_of(path: Path) -> Path | None:
     return None
 
 
-def recorded(pointer: Path) -> dict[str, Any]:
+def read_pointer(pointer: Path) -> dict[str, Any]:
     """What a pointer says of its data: `md5`, `size`, `path` ...
 
     Raises

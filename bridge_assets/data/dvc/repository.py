@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge_assets.data.dvc.command import DvcError, run_dvc, succeeded
+from bridge_assets.data.dvc.command import DvcError, require_success, run_dvc
 from bridge_assets.settings import DvcSettings, project_folder
 from bridge_assets.storage import write_text
 
-#: What is still being written (`storage.replacing`, downloads) is no part of a version.
-_IGNORED = (".*.tmp", ".*.part*")
+#: What is still being written (`storage.atomic_write`, downloads) is no part of a version.
+_IGNORE_PATTERNS = (".*.tmp", ".*.part*")
 
 
 def ensure_repository(settings: DvcSettings | None = None) -> Path:
@@ -34,7 +34,7 @@ def ensure_repository(settings: DvcSettings | None = None) -> Path:
         If DVC is switched off (no `remote`), an address holds credentials, or DVC refuses.
     """
     settings = settings or DvcSettings.load()
-    if not settings.on:
+    if not settings.enabled:
         raise DvcError(
             "DVC is switched off",
             where="configs/dvc_config.yaml",
@@ -47,24 +47,24 @@ def ensure_repository(settings: DvcSettings | None = None) -> Path:
     repository.mkdir(parents=True, exist_ok=True)
     git = _git_root(repository)
     if not (repository / ".dvc").is_dir():
-        how = ["--no-scm"] if git is None else [] if git == repository else ["--subdir"]
-        succeeded(run_dvc("init", "--quiet", *how, repository=repository), repository)
-    listed = succeeded(run_dvc("config", "--project", "--list", repository=repository), repository).stdout
-    there = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
-    wanted = _configuration(settings, repository, git=git is not None)
-    for key in [key for key, value in wanted.items() if not value and key in there]:
-        succeeded(run_dvc("config", "--project", "--unset", key, repository=repository), repository)
-    for key, value in wanted.items():
-        if value and not _same(there.get(key), value, repository):
-            succeeded(run_dvc("config", "--project", key, value, repository=repository), repository)
+        init_options = ["--no-scm"] if git is None else [] if git == repository else ["--subdir"]
+        require_success(run_dvc("init", "--quiet", *init_options, repository=repository), repository)
+    listed = require_success(run_dvc("config", "--project", "--list", repository=repository), repository).stdout
+    current_config = dict(line.split("=", 1) for line in listed.splitlines() if "=" in line)
+    desired_config = _desired_config(settings, repository, git=git is not None)
+    for key in [key for key, value in desired_config.items() if not value and key in current_config]:
+        require_success(run_dvc("config", "--project", "--unset", key, repository=repository), repository)
+    for key, value in desired_config.items():
+        if value and not _config_equals(current_config.get(key), value, repository):
+            require_success(run_dvc("config", "--project", key, value, repository=repository), repository)
     ignore = repository / ".dvcignore"
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-    if missing := [pattern for pattern in _IGNORED if pattern not in lines]:
+    if missing := [pattern for pattern in _IGNORE_PATTERNS if pattern not in lines]:
         write_text("\n".join([*lines, *missing]) + "\n", ignore)
     return repository
 
 
-def _configuration(settings: DvcSettings, repository: Path, *, git: bool) -> dict[str, str]:
+def _desired_config(settings: DvcSettings, repository: Path, *, git: bool) -> dict[str, str]:
     """What `.dvc/config` must say, in an order that DVC accepts at each step; an empty value must not be there."""
     remote = f"remote.{settings.remote_name}"
     s3 = settings.remote.startswith("s3://")
@@ -93,11 +93,11 @@ def _address(remote: str, repository: Path) -> str:
     return os.path.relpath(project_folder() / remote, repository)
 
 
-def _same(there: str | None, wanted: str, repository: Path) -> bool:
-    if there is None:
+def _config_equals(current: str | None, desired: str, repository: Path) -> bool:
+    if current is None:
         return False
     # DVC lists booleans as it read them, and a local folder as an absolute path.
-    return there.lower() == wanted.lower() or Path(there) == Path(os.path.abspath(repository / wanted))  # noqa: PTH100
+    return current.lower() == desired.lower() or Path(current) == Path(os.path.abspath(repository / desired))  # noqa: PTH100
 
 
 def _git_root(folder: Path) -> Path | None:

@@ -2,7 +2,7 @@
 
 `dvc_add`, `dvc_pull` and `dvc_push` are the commands themselves, in any DVC repository; they return DVC's exit code.
 `version_raw_files` and `version_model` work in the repository that `configs/dvc_config.yaml` describes and raise where
-a version did not arrive in the remote. `restored` brings tracked data back and compares its bytes with the pointer.
+a version did not arrive in the remote. `restore` brings tracked data back and compares its bytes with the pointer.
 
 Versioning leaves the data as it is on disk: same file, same times, same permissions. A limit of DVC: where a remote
 holds the list of a folder's files, it is taken to hold the files, too; what was deleted in it is not uploaded again.
@@ -15,8 +15,8 @@ import json
 import os
 from pathlib import Path
 
-from bridge_assets.data.dvc.command import DvcError, Outcome, run_dvc, succeeded
-from bridge_assets.data.dvc.pointers import absolute, pointer_of, recorded, repository_of
+from bridge_assets.data.dvc.command import DvcError, DvcResult, require_success, run_dvc
+from bridge_assets.data.dvc.pointers import absolute_path, find_pointer, read_pointer, repository_of
 from bridge_assets.data.dvc.repository import ensure_repository
 from bridge_assets.settings import DataSettings, DvcSettings
 
@@ -41,7 +41,7 @@ def dvc_add(path: str | Path) -> int:
     """
     # Without --no-relink DVC moves the file into its cache and puts a copy in its place: other times and permissions,
     # and nothing at all if it is killed in between.
-    return _at(Path(path), "add", "--no-relink").code
+    return _run_on_path(Path(path), "add", "--no-relink").code
 
 
 def dvc_pull(*paths: str | Path) -> int:
@@ -63,7 +63,7 @@ def dvc_pull(*paths: str | Path) -> int:
     DvcError
         If DVC is not installed, or the configured repository's folder is not there.
     """
-    return _each("pull", paths)
+    return _run_per_repository("pull", paths)
 
 
 def dvc_push(*paths: str | Path) -> int:
@@ -85,15 +85,15 @@ def dvc_push(*paths: str | Path) -> int:
     DvcError
         As in `dvc_pull`.
     """
-    return _each("push", paths)
+    return _run_per_repository("push", paths)
 
 
-def tracked(path: str | Path) -> bool:
+def is_tracked(path: str | Path) -> bool:
     """Whether DVC tracks a path, itself (`<path>.dvc` lies beside it) or in a folder; the data may be absent."""
-    return pointer_of(absolute(path)) is not None
+    return find_pointer(absolute_path(path)) is not None
 
 
-def restored(path: str | Path) -> Path:
+def restore(path: str | Path) -> Path:
     """See to it that tracked data is there, with the bytes that its pointer names.
 
     Data that is absent, or is another version, is pulled. Data that was changed here and is in no version is left as it
@@ -115,8 +115,8 @@ def restored(path: str | Path) -> Path:
         A SourceError. If DVC does not track `path` or could not restore it, or if what it restored is not what the
         pointer names: a damaged object in DVC's cache.
     """
-    path = absolute(path)
-    pointer = pointer_of(path)
+    path = absolute_path(path)
+    pointer = find_pointer(path)
     if pointer is None:
         raise DvcError(
             "DVC does not track this path",
@@ -124,9 +124,9 @@ def restored(path: str | Path) -> Path:
             why=f"There is no {path.name}.dvc beside it, and no folder above it has one",
             do="correct the path, or add the data with dvc_add where it is",
         )
-    if path.exists() and not _differences(path):
+    if path.exists() and not _changed_files(path):
         return path
-    succeeded(_at(path, "pull"), path)
+    require_success(_run_on_path(path, "pull"), path)
     if not path.exists():  # DVC pulls a name that a tracked folder does not hold without a word, and returns 0
         raise DvcError(
             "DVC has no such file",
@@ -134,7 +134,7 @@ def restored(path: str | Path) -> Path:
             why=f"The folder that {pointer.name} tracks does not hold it in this version",
             do="correct the path, or bring the pointer to the version that holds it",
         )
-    if differing := _differences(path):
+    if differing := _changed_files(path):
         raise DvcError(
             f"what DVC restored differs from its pointer in {len(differing)} files: {', '.join(differing[:3])}",
             where=path,
@@ -158,7 +158,7 @@ def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | 
         If there is nothing to version, or a version did not arrive in the remote.
     """
     data = data or DataSettings.load()
-    folders = [path for path in (data.source_folder, data.downloads_folder) if _holds_something(path)]
+    folders = [path for path in (data.source_folder, data.downloads_folder) if _has_files(path)]
     if not folders:
         raise DvcError(
             "there is no survey file to version",
@@ -167,7 +167,7 @@ def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | 
             do="put survey files there, or correct `source` in configs/data_config.yaml",
         )
     outer = [path for path in folders if not any(other in path.parents for other in folders)]
-    return _version(list(dict.fromkeys(outer)), settings)
+    return _add_and_push(list(dict.fromkeys(outer)), settings)
 
 
 def version_model(version_folder: str | Path, settings: DvcSettings | None = None) -> str:
@@ -183,47 +183,47 @@ def version_model(version_folder: str | Path, settings: DvcSettings | None = Non
     DvcError
         If the folder is missing or empty, or the version did not arrive in the remote.
     """
-    folder = absolute(version_folder)
-    if not (folder.is_dir() and _holds_something(folder)):
+    folder = absolute_path(version_folder)
+    if not (folder.is_dir() and _has_files(folder)):
         raise DvcError(
             "there is no model version to add to DVC",
             where=folder,
             why="The folder is not there or empty",
             do="materialise bridge_model, or correct the path",
         )
-    return _version([folder], settings)[folder]
+    return _add_and_push([folder], settings)[folder]
 
 
-def _version(paths: list[Path], settings: DvcSettings | None) -> dict[Path, str]:
+def _add_and_push(paths: list[Path], settings: DvcSettings | None) -> dict[Path, str]:
     repository = ensure_repository(settings)
     data = [os.path.relpath(path, repository) for path in paths]
     pointers = [f"{path}.dvc" for path in data]
-    succeeded(run_dvc("add", "--no-relink", "--", *data, repository=repository), paths[0])
-    succeeded(run_dvc("push", "--", *pointers, repository=repository), paths[0])
-    return {path: recorded(Path(f"{path}.dvc"))["md5"] for path in paths}
+    require_success(run_dvc("add", "--no-relink", "--", *data, repository=repository), paths[0])
+    require_success(run_dvc("push", "--", *pointers, repository=repository), paths[0])
+    return {path: read_pointer(Path(f"{path}.dvc"))["md5"] for path in paths}
 
 
-def _each(command: str, paths: tuple[str | Path, ...]) -> int:
+def _run_per_repository(command: str, paths: tuple[str | Path, ...]) -> int:
     if not paths:
         return run_dvc(command, repository=DvcSettings.load().repository_folder).code
     by_repository: dict[Path, list[str]] = {}
-    for path in map(absolute, paths):
+    for path in map(absolute_path, paths):
         repository = repository_of(path)
         by_repository.setdefault(repository, []).append(os.path.relpath(path, repository))
     codes = [run_dvc(command, "--", *names, repository=where).code for where, names in by_repository.items()]
     return next((code for code in codes if code), 0)
 
 
-def _at(path: Path, command: str, *options: str) -> Outcome:
-    path = absolute(path)
+def _run_on_path(path: Path, command: str, *options: str) -> DvcResult:
+    path = absolute_path(path)
     repository = repository_of(path)
     return run_dvc(command, *options, "--", os.path.relpath(path, repository), repository=repository)
 
 
-def _differences(path: Path) -> list[str]:
+def _changed_files(path: Path) -> list[str]:
     """The files at `path` that are absent or not what DVC recorded. DVC itself compares times, not bytes."""
-    pointer = pointer_of(path)
-    if pointer is None or recorded(pointer).get("hash") != "md5":
+    pointer = find_pointer(path)
+    if pointer is None or read_pointer(pointer).get("hash") != "md5":
         return []  # before DVC 3, digests were of text with its line ends changed
     repository = repository_of(path)
     name = os.path.relpath(path, repository)
@@ -241,5 +241,5 @@ def _md5(file: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _holds_something(path: Path) -> bool:
+def _has_files(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))

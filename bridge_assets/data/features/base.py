@@ -30,17 +30,17 @@ class Feature:
     expression: pl.Expr
 
 
-def log10(item: str) -> pl.Expr:
+def log10_plus_one(item: str) -> pl.Expr:
     """Logarithm of 1 more than an item, so that 0 has one too."""
-    return (not_negative(item) + 1).log10()
+    return (non_negative(item) + 1).log10()
 
 
-def not_negative(item: str) -> pl.Expr:
+def non_negative(item: str) -> pl.Expr:
     """An item, null where it is negative."""
     return pl.when(pl.col(item) >= 0).then(pl.col(item))
 
 
-def one_of(item: str, *codes: str) -> pl.Expr:
+def has_code(item: str, *codes: str) -> pl.Expr:
     """Whether an item has one of some codes, written without leading zeros."""
     # `1` and `01` are one code; no item that is asked here has more than two digits.
     return pl.col(item).is_in([form for code in codes for form in dict.fromkeys((code, code.zfill(2)))])

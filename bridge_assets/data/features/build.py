@@ -9,74 +9,76 @@ import polars as pl
 from bridge_assets.data.features.base import Feature
 from bridge_assets.data.features.climate import normals_text
 from bridge_assets.data.features.coast import coastline_text
-from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES, expressions, record_columns
+from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES, feature_expressions, record_columns
 from bridge_assets.data.features.history import HISTORY_COLUMNS
 from bridge_assets.data.features.normalization import Normalization
-from bridge_assets.data.features.peers import FACTORS, PRIOR_FALLS, fall_rates, peer_groups
+from bridge_assets.data.features.peers import PEER_FACTORS, PRIOR_FALLS, peer_fall_rates, peer_groups
 from bridge_assets.data.features.record import ENVIRONMENT, TRAFFIC
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.errors import SourceError
-from bridge_assets.storage import digest_of
+from bridge_assets.storage import json_digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bridge_assets.data.lake import Lake
 
-#: What identifies a row of bridge_features, beside its features.
-IDENTITY = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
+#: What identifies a row of build_bridge_features, beside its features.
+ID_COLUMNS = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
 
 
 def features_digest() -> str:
     """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
-    defined = [(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES]
+    definitions = [(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES]
     # What an expression does not show: tables that it looks up, and how the rate of peers comes about.
     groups = [str(each) for each in peer_groups(pl.col("state"), pl.col("material"))]
-    return digest_of([defined, normals_text(), coastline_text(), groups, FACTORS, PRIOR_FALLS])[:12]
+    return json_digest([definitions, normals_text(), coastline_text(), groups, PEER_FACTORS, PRIOR_FALLS])[:12]
 
 
-def present_features(lake: Lake) -> dict[int, dict[str, Any]]:
-    """The notes of bridge_features by survey year, all of them made from the records and definitions of now.
+def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
+    """The notes of build_bridge_features by survey year, all of them made from the records and definitions of now.
 
     Raises
     ------
     SourceError
         If a year's features were made from other records than those that lie there now, or by other definitions.
     """
-    notes = {year: lake.note("bridge_features", year) for year in lake.years("bridge_features")}
-    for year, note in notes.items():
+    provenance_by_year = {
+        year: lake.provenance("bridge_features", year) for year in lake.available_years("bridge_features")
+    }
+    for year, provenance in provenance_by_year.items():
         why = None
-        if note["raw_bridges"] != lake.digest("raw_bridges", year):
+        if provenance["raw_bridges"] != lake.digest("raw_bridges", year):
             why = "raw_bridges of that year was made anew since"
-        elif note["features_digest"] != features_digest():
+        elif provenance["features_digest"] != features_digest():
             why = "They were made by other definitions than the present ones"
         if why:
             raise SourceError(
                 f"the features of {year} are not those of its records",
-                where=lake.year("bridge_features", year),
+                where=lake.year_path("bridge_features", year),
                 why=why,
                 do=f"materialise bridge_features[{year}] again",
             )
-    return notes
+    return provenance_by_year
 
 
 def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
-    """What `bridge_features` needs of the structures' past, in order and no more of it, for any number of survey years.
+    """What `build_bridge_features` needs of the structures' past, in order and no more of it, for any number of survey years.
 
     Parameters
     ----------
     transitions : pl.LazyFrame
         fct_condition_transitions: one row an inspection, of which only what was known on its day is taken.
     """
-    of_the_day = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
-    history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *of_the_day).collect()
+    history_columns = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
+    history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *history_columns).collect()
     key, year = pl.col("structure_key"), pl.col("survey_year")
-    back = (key < key.shift()) | ((key == key.shift()) & (year < year.shift()))
+    out_of_order = (key < key.shift()) | ((key == key.shift()) & (year < year.shift()))
     # The warehouse writes it in this order: looking costs a tenth of sorting.
-    return history.sort("structure_key", "survey_year") if history.select(back.any()).item() else history
+    return history.sort("structure_key", "survey_year") if history.select(out_of_order.any()).item() else history
 
 
-def bridge_features(
+def build_bridge_features(
     records: pl.LazyFrame, history: pl.DataFrame, outcomes: pl.DataFrame, survey_year: int
 ) -> pl.DataFrame:
     """The features of every bridge of one survey year, or of one record of it.
@@ -94,23 +96,27 @@ def bridge_features(
     Returns
     -------
     pl.DataFrame
-        One row a structure with a condition: `IDENTITY`, then `FEATURE_NAMES` as Float32, sorted by structure key.
+        One row a structure with a condition: `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, sorted by structure key.
         History is that of the structure's latest inspection in the files up to this year; null where there is none.
     """
     is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
     latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
-    asked = [*IDENTITY, "inspected_in_future", *(name for name in record_columns() if name not in IDENTITY)]
-    bridges = one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(asked).collect()
+    input_columns = [*ID_COLUMNS, "inspected_in_future", *(name for name in record_columns() if name not in ID_COLUMNS)]
+    bridges = (
+        one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(input_columns).collect()
+    )
     # Joined by themselves: the columns of the record need not move.
     past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
     # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
-    happened = pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
-    bridges = bridges.hstack(past.drop("structure_key")).with_columns(happened)
+    past_inspection_date = (
+        pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
+    )
+    bridges = bridges.hstack(past.drop("structure_key")).with_columns(past_inspection_date)
     peers = bridges.select(peer_groups(pl.col("STATE_CODE_001"), pl.col("STRUCTURE_KIND_043A")))
     return (
-        bridges.with_columns(fall_rates(outcomes, survey_year).of(peers))
+        bridges.with_columns(peer_fall_rates(outcomes, survey_year).fall_rate(peers))
         .lazy()
-        .select(*IDENTITY, *expressions(FEATURES))
+        .select(*ID_COLUMNS, *feature_expressions(FEATURES))
         .sort("structure_key")
         .collect()
     )
@@ -122,7 +128,7 @@ def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> p
     Parameters
     ----------
     features : pl.LazyFrame
-        bridge_features of all years.
+        build_bridge_features of all years.
     transitions : pl.LazyFrame
         fct_condition_transitions; censored inspections are left out: what is not known is no evidence.
 
@@ -173,11 +179,11 @@ def normalize(df: pd.DataFrame, normalization: Normalization | None = None) -> p
     table = pl.from_pandas(df)
     if normalization is None:
         normalization = Normalization.fit(table, [name for name in FEATURE_NAMES if name in table.columns])
-    return normalization.apply(table).to_pandas()
+    return normalization.transform(table).to_pandas()
 
 
 def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
-    added = pl.from_pandas(df).select(expressions(features)).to_pandas()
+    added = pl.from_pandas(df).select(feature_expressions(features)).to_pandas()
     return df.assign(**{name: added[name].to_numpy() for name in added.columns})
 
 

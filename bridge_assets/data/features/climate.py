@@ -33,9 +33,9 @@ _TABLE = "climate_normals.csv"
 
 #: States that nClimDiv leaves out, and the one whose climate they are given: the District of Columbia lies in Maryland.
 #: Hawaii and the territories have none.
-_AS = {"11": "24"}
+_PROXY_STATES = {"11": "24"}
 
-_ALL_SNOW, _NO_SNOW = -10.0, 3.3
+_ALL_SNOW_BELOW, _NO_SNOW_ABOVE = -10.0, 3.3
 _TOO_COLD, _COLD, _MILD, _TOO_MILD = -13.0, -2.0, 0.0, 11.0
 
 
@@ -45,7 +45,7 @@ def normals_text() -> str:
 
 
 @cache
-def climate() -> dict[str, dict[str, float]]:
+def state_climate() -> dict[str, dict[str, float]]:
     """Quantity -> state code of item 1 -> value.
 
     Returns
@@ -54,7 +54,7 @@ def climate() -> dict[str, dict[str, float]]:
         mean_temperature and january_temperature in degrees Celsius; precipitation and snowfall in mm of water a year;
         freeze_thaw in months a year. States without normals are left out.
     """
-    made: dict[str, dict[str, float]] = {
+    by_quantity: dict[str, dict[str, float]] = {
         name: {} for name in ("mean_temperature", "january_temperature", "precipitation", "snowfall", "freeze_thaw")
     }
     lines = [line for line in normals_text().splitlines() if not line.startswith("#")]
@@ -66,27 +66,28 @@ def climate() -> dict[str, dict[str, float]]:
             "january_temperature": degrees[0],
             "precipitation": sum(rain),
             "snowfall": sum(
-                fallen * (1 - _share(each, _ALL_SNOW, _NO_SNOW)) for each, fallen in zip(degrees, rain, strict=True)
+                fallen * (1 - _linear_ramp(each, _ALL_SNOW_BELOW, _NO_SNOW_ABOVE))
+                for each, fallen in zip(degrees, rain, strict=True)
             ),
             "freeze_thaw": sum(
-                _share(each, _TOO_COLD, _COLD) * (1 - _share(each, _MILD, _TOO_MILD)) for each in degrees
+                _linear_ramp(each, _TOO_COLD, _COLD) * (1 - _linear_ramp(each, _MILD, _TOO_MILD)) for each in degrees
             ),
         }
         for name, value in of_state.items():
-            made[name][row["code"]] = value
-    for by_state in made.values():
-        by_state.update({code: by_state[like] for code, like in _AS.items()})
-    return made
+            by_quantity[name][row["code"]] = value
+    for by_state in by_quantity.values():
+        by_state.update({code: by_state[like] for code, like in _PROXY_STATES.items()})
+    return by_quantity
 
 
-def of_state(quantity: str) -> pl.Expr:
-    """A quantity of `climate` by the state code of a record; null where there are no normals."""
-    by_state = climate()[quantity]
+def climate_of_state(quantity: str) -> pl.Expr:
+    """A quantity of `state_climate` by the state code of a record; null where there are no normals."""
+    by_state = state_climate()[quantity]
     return pl.col("STATE_CODE_001").replace_strict(
         list(by_state), list(by_state.values()), default=None, return_dtype=pl.Float64
     )
 
 
-def _share(value: float, low: float, high: float) -> float:
+def _linear_ramp(value: float, low: float, high: float) -> float:
     """How far between two bounds: 0 up to the lower, 1 from the upper on."""
     return min(1.0, max(0.0, (value - low) / (high - low)))

@@ -16,19 +16,19 @@ import polars as pl
 _TABLE = "coastline.csv"
 
 #: Farther than this counts as this, in km: a choice. Salt in the air falls off within the first kilometres.
-FARTHEST = 100.0
+MAX_DISTANCE_KM = 100.0
 
 #: Points along the lines are at most so far apart, in km.
-_STEP = 3.0
+_POINT_SPACING_KM = 3.0
 
 #: Places measured together: with the coast of one cell they fit into a processor's cache.
-_BLOCK = 256
+_CHUNK_ROWS = 256
 
 #: Cells of one degree by one degree on the Earth.
-_CELLS = 180 * 360
+_N_CELLS = 180 * 360
 
 #: Length of a degree of latitude on a sphere of the Earth's mean radius, 6371 km.
-_DEGREE = 111.195
+_KM_PER_DEGREE = 111.195
 
 
 def coastline_text() -> str:
@@ -37,11 +37,13 @@ def coastline_text() -> str:
 
 
 def coast_distance() -> pl.Expr:
-    """Distance of a record to the sea in km, at most `FARTHEST`; null where its place is not known."""
-    return pl.struct("latitude", "longitude").map_batches(_of_records, return_dtype=pl.Float64, is_elementwise=True)
+    """Distance of a record to the sea in km, at most `MAX_DISTANCE_KM`; null where its place is not known."""
+    return pl.struct("latitude", "longitude").map_batches(
+        _coast_distance_batch, return_dtype=pl.Float64, is_elementwise=True
+    )
 
 
-def kilometres_to_coast(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+def coast_distance_km(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Distance to the nearest coast of the sea.
 
     Parameters
@@ -52,32 +54,32 @@ def kilometres_to_coast(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarr
     Returns
     -------
     np.ndarray
-        Shape (n,), km, at most `FARTHEST`; NaN where the place is not known.
+        Shape (n,), km, at most `MAX_DISTANCE_KM`; NaN where the place is not known.
     """
-    by_cell = _coast_near_cell()
+    by_cell = _coast_points_by_cell()
     known = (np.abs(latitude) < 90) & (np.abs(longitude) < 180)
-    has_coast = np.zeros(_CELLS, bool)
+    has_coast = np.zeros(_N_CELLS, bool)
     has_coast[list(by_cell)] = True
     cells = _cell(np.where(known, latitude, 0), np.where(known, longitude, 0))
     near = np.flatnonzero(has_coast[cells] & known)
-    distance = np.where(known, FARTHEST, np.nan)
-    for cell, rows in _by_key(cells[near], near):
+    distance = np.where(known, MAX_DISTANCE_KM, np.nan)
+    for cell, rows in _group_by_key(cells[near], near):
         # In a plane around the middle of the cell: within a degree or two the Earth is flat enough.
         middle = np.array([cell // 360 - 89.5, cell % 360 - 179.5])
-        points = _in_plane(by_cell[cell], middle)
+        points = _project_to_km(by_cell[cell], middle)
         # |a - b|^2 = |a|^2 + (-2 a.b + |b|^2): what stands in brackets is one product of matrices.
-        against = np.vstack([-2 * points.T, (points**2).sum(axis=1)])
-        for some in np.array_split(rows, len(rows) // _BLOCK + 1):
-            places = _in_plane(np.column_stack([latitude[some], longitude[some]]), middle)
-            nearest = (np.column_stack([places, np.ones(len(some), np.float32)]) @ against).min(axis=1)
+        point_terms = np.vstack([-2 * points.T, (points**2).sum(axis=1)])
+        for chunk in np.array_split(rows, len(rows) // _CHUNK_ROWS + 1):
+            places = _project_to_km(np.column_stack([latitude[chunk], longitude[chunk]]), middle)
+            nearest = (np.column_stack([places, np.ones(len(chunk), np.float32)]) @ point_terms).min(axis=1)
             squares = nearest + (places**2).sum(axis=1)
-            distance[some] = np.minimum(FARTHEST, np.sqrt(np.maximum(squares, 0)))
+            distance[chunk] = np.minimum(MAX_DISTANCE_KM, np.sqrt(np.maximum(squares, 0)))
     return distance
 
 
-def _of_records(places: pl.Series) -> pl.Series:
+def _coast_distance_batch(places: pl.Series) -> pl.Series:
     given = places.struct.unnest().select(pl.all().cast(pl.Float64).fill_null(float("nan")))
-    return pl.Series(kilometres_to_coast(*given.to_numpy().T), nan_to_null=True)
+    return pl.Series(coast_distance_km(*given.to_numpy().T), nan_to_null=True)
 
 
 def _cell(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -85,14 +87,14 @@ def _cell(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     return ((np.floor(latitude) + 90) * 360 + np.floor(longitude) + 180).astype(np.int64)
 
 
-def _in_plane(places: np.ndarray, middle: np.ndarray) -> np.ndarray:
+def _project_to_km(places: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """Degrees as km north and east of a place; both (n, 2). Float32 is right to some 100 m here."""
     north, east = (places - middle).T
     east = ((east + 180) % 360 - 180) * np.cos(np.radians(middle[0]))
-    return (np.column_stack([north, east]) * _DEGREE).astype(np.float32)
+    return (np.column_stack([north, east]) * _KM_PER_DEGREE).astype(np.float32)
 
 
-def _by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
+def _group_by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Each key with its values, in the order of the keys."""
     order = np.argsort(keys, kind="stable")
     found, starts = np.unique(keys[order], return_index=True)
@@ -100,13 +102,13 @@ def _by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.ndarray]
 
 
 @cache
-def _coast_near_cell() -> dict[int, np.ndarray]:
-    """Cell -> points of the coast, (m, 2), that may lie within `FARTHEST` of a place in it; other cells have none."""
+def _coast_points_by_cell() -> dict[int, np.ndarray]:
+    """Cell -> points of the coast, (m, 2), that may lie within `MAX_DISTANCE_KM` of a place in it; other cells have none."""
     table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
     line, points = table["line"].to_numpy(), table.select("latitude", "longitude").to_numpy()
     begin, along = points[:-1], np.diff(points, axis=0) * (line[1:] == line[:-1])[:, None]
-    length = np.hypot(along[:, 0], along[:, 1] * np.cos(np.radians(begin[:, 0]))) * _DEGREE
-    pieces = np.maximum(1, np.ceil(length / _STEP)).astype(int)
+    length = np.hypot(along[:, 0], along[:, 1] * np.cos(np.radians(begin[:, 0]))) * _KM_PER_DEGREE
+    pieces = np.maximum(1, np.ceil(length / _POINT_SPACING_KM)).astype(int)
     piece = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     points = np.vstack(
         [
@@ -115,10 +117,10 @@ def _coast_near_cell() -> dict[int, np.ndarray]:
         ]
     )
     near: dict[int, list[np.ndarray]] = {}
-    for cell, inside in _by_key(_cell(*points.T), np.arange(len(points))):
+    for cell, inside in _group_by_key(_cell(*points.T), np.arange(len(points))):
         farthest_north = np.radians(min(89.0, abs(cell // 360 - 89.5) + 1.5))
-        aside = int(np.ceil(FARTHEST / (_DEGREE * np.cos(farthest_north))))
+        column_radius = int(np.ceil(MAX_DISTANCE_KM / (_KM_PER_DEGREE * np.cos(farthest_north))))
         for row in range(cell // 360 - 1, cell // 360 + 2):
-            for column in range(cell % 360 - aside, cell % 360 + aside + 1):
+            for column in range(cell % 360 - column_radius, cell % 360 + column_radius + 1):
                 near.setdefault(row * 360 + column % 360, []).append(points[inside])
     return {cell: np.vstack(several) for cell, several in near.items()}

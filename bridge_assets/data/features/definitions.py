@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from bridge_assets.data.features.base import Feature
-from bridge_assets.data.features.history import CONDITION, HISTORY_COLUMNS, PAST, PEERS_FALL_RATE
+from bridge_assets.data.features.history import CONDITION, HISTORY, HISTORY_COLUMNS, PEERS_FALL_RATE
 from bridge_assets.data.features.record import ENVIRONMENT, STRUCTURE, TRAFFIC
 
 #: Features that go together, by what they are about.
@@ -19,13 +19,13 @@ FAMILIES: dict[str, tuple[Feature, ...]] = {
     "environment": ENVIRONMENT,
     "structure": STRUCTURE,
     "condition": CONDITION,
-    "past": PAST,
+    "past": HISTORY,
 }
 FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES.values() for feature in family)
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
-def expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
+def feature_expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
     """The features as Float32 columns under their names; what is not finite is null."""
     columns = [feature.expression.cast(pl.Float32).alias(feature.name) for feature in features]
     return [
@@ -36,8 +36,8 @@ def expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
 
 def record_columns() -> tuple[str, ...]:
     """The columns of a record that the features are made from, in alphabetical order."""
-    asked = {name for feature in FEATURES for name in feature.expression.meta.root_names()}
-    return tuple(sorted(asked - {*HISTORY_COLUMNS, PEERS_FALL_RATE}))
+    root_columns = {name for feature in FEATURES for name in feature.expression.meta.root_names()}
+    return tuple(sorted(root_columns - {*HISTORY_COLUMNS, PEERS_FALL_RATE}))
 
 
 __all__ = [
@@ -46,12 +46,12 @@ __all__ = [
     "FAMILIES",
     "FEATURES",
     "FEATURE_NAMES",
+    "HISTORY",
     "HISTORY_COLUMNS",
-    "PAST",
     "PEERS_FALL_RATE",
     "STRUCTURE",
     "TRAFFIC",
     "Feature",
-    "expressions",
+    "feature_expressions",
     "record_columns",
 ]

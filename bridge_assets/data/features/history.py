@@ -26,16 +26,16 @@ HISTORY_COLUMNS = {
 PEERS_FALL_RATE = "peers_fall_rate"
 
 
-def years_from(date: str) -> pl.Expr:
+def years_since_date(date: str) -> pl.Expr:
     """Years from a date to the inspection."""
     return (pl.col("inspection_date") - pl.col(date)).dt.total_days() / DAYS_PER_YEAR
 
 
 #: Time that an inspection found the structure in one condition.
-YEARS_IN_CONDITION = years_from("entered_at")
+YEARS_IN_CONDITION = years_since_date("entered_at")
 
 _RATINGS = [rating(item) for item in CONDITION_ITEMS]
-_AT_LOWEST = pl.sum_horizontal((each == pl.col("condition")).cast(pl.Int8) for each in _RATINGS)
+_COMPONENTS_AT_LOWEST = pl.sum_horizontal((each == pl.col("condition")).cast(pl.Int8) for each in _RATINGS)
 
 CONDITION = (
     Feature("condition", "rating 0-9", "58-60, 62", "Where it stands", pl.col("condition")),
@@ -48,7 +48,7 @@ CONDITION = (
             strict=True,
         )
     ),
-    Feature("components_at_lowest", "count", "58-60, 62", "Any one of them may fall", _AT_LOWEST),
+    Feature("components_at_lowest", "count", "58-60, 62", "Any one of them may fall", _COMPONENTS_AT_LOWEST),
     Feature(
         "years_in_condition",
         "year",
@@ -61,15 +61,15 @@ CONDITION = (
         "month",
         "90 and earlier files",
         "Interval between inspections",
-        years_from("previous_inspection_date") * 12,
+        years_since_date("previous_inspection_date") * 12,
     ),
     Feature("inspection_frequency", "month", "91", "Interval to the next one", pl.col("INSPECT_FREQ_MONTHS_091")),
     Feature("falls_so_far", "count", "earlier files", "Has fallen before", pl.col("falls_so_far")),
     Feature("rises_so_far", "count", "earlier files", "Repairs, and second thoughts", pl.col("rises_so_far")),
 )
 
-_IN_SPELL = years_from("spell_since")
-PAST = (
+_YEARS_IN_SPELL = years_since_date("spell_since")
+HISTORY = (
     Feature(
         "condition_change_seen",
         "0/1",
@@ -89,14 +89,14 @@ PAST = (
         "year",
         "27, 106, 43, 107, 108, 113 and earlier files",
         "Time since an inspection last found work done; nothing where none did",
-        pl.when(pl.col("deterioration_spell") > 1).then(_IN_SPELL),
+        pl.when(pl.col("deterioration_spell") > 1).then(_YEARS_IN_SPELL),
     ),
     Feature(
         "falls_per_year",
         "falls/year",
         "earlier files",
         "The trend since work was last found, or since the files begin; nothing before a year has passed",
-        pl.when(_IN_SPELL >= 1).then(pl.col("falls_in_spell") / _IN_SPELL),
+        pl.when(_YEARS_IN_SPELL >= 1).then(pl.col("falls_in_spell") / _YEARS_IN_SPELL),
     ),
     Feature(
         PEERS_FALL_RATE,

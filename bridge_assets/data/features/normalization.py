@@ -50,7 +50,7 @@ class Normalization:
             tuple(features), tuple(fill), tuple(center), tuple(value if value > 1e-9 else 1.0 for value in spread)
         )
 
-    def apply(self, table: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, table: pl.DataFrame) -> pl.DataFrame:
         """The features of a table on the model's scale, in its order; other columns stay as they are.
 
         Float32 throughout and rounded to float16's grid: a threshold in float16 then decides as the original did.
@@ -70,7 +70,7 @@ class Normalization:
             for name, fill, center, scale in zip(self.features, self.fill, self.center, self.scale, strict=True)
         )
 
-    def undo(self, scaled: np.ndarray) -> np.ndarray:
+    def inverse_transform(self, scaled: np.ndarray) -> np.ndarray:
         """Rows on the model's scale (n, f) in natural units, as float32 holds them."""
         import numpy as np
 

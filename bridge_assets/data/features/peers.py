@@ -18,30 +18,30 @@ from bridge_assets.data.features.history import PEERS_FALL_RATE, YEARS_IN_CONDIT
 
 #: Peers, in the order in which they are looked at: those in the same condition, of the same material (simple and
 #: continuous spans together; culverts apart), in the same state, and as long in that condition.
-FACTORS: tuple[tuple[str, ...], ...] = (("condition",), ("material", "is_culvert"), ("state",), ("years",))
+PEER_FACTORS: tuple[tuple[str, ...], ...] = (("condition",), ("material", "is_culvert"), ("state",), ("years",))
 
 #: A group counts as if it held so many more falls, all of them expected: a choice.
 PRIOR_FALLS = 10
 
 #: Classes of years in the condition begin here. Inspections are about 24 months apart (23 CFR 650.311), so that the
 #: first ones hold one inspection each, early or late.
-YEARS_FROM = (1, 3, 5, 9)
+DURATION_CLASS_STARTS = (1, 3, 5, 9)
 
-_CONTINUOUS = {"2": "1", "4": "3", "6": "5"}
+_CONTINUOUS_TO_SIMPLE = {"2": "1", "4": "3", "6": "5"}
 
 
 def peer_groups(state: pl.Expr, material: pl.Expr) -> list[pl.Expr]:
-    """The columns of `FACTORS`, out of inspections or out of records with their history.
+    """The columns of `PEER_FACTORS`, out of inspections or out of records with their history.
 
     Parameters
     ----------
     state, material : pl.Expr
         State code (item 1) and material (item 43A).
     """
-    years = pl.sum_horizontal((start <= YEARS_IN_CONDITION).cast(pl.Int8) for start in YEARS_FROM)
+    years = pl.sum_horizontal((start <= YEARS_IN_CONDITION).cast(pl.Int8) for start in DURATION_CLASS_STARTS)
     return [
         pl.col("condition").cast(pl.Int8),
-        material.str.strip_chars_start("0").replace(_CONTINUOUS).alias("material"),
+        material.str.strip_chars_start("0").replace(_CONTINUOUS_TO_SIMPLE).alias("material"),
         pl.col("is_culvert"),
         state.alias("state"),
         # Where the beginning is not on file, the years are a least: classes of their own.
@@ -60,7 +60,7 @@ def peer_outcomes(transitions: pl.LazyFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `known_in`, the survey year whose file first showed the next inspection; the columns of `FACTORS`;
+        `known_in`, the survey year whose file first showed the next inspection; the columns of `PEER_FACTORS`;
         `inspections`, and how many of them fell: `falls`.
     """
     groups = peer_groups(pl.col("structure_key").str.head(2), pl.col("material_043a"))
@@ -71,7 +71,7 @@ def peer_outcomes(transitions: pl.LazyFrame) -> pl.DataFrame:
             *groups,
             (pl.col("next_condition") < pl.col("condition")).alias("fell"),
         )
-        .group_by("known_in", *(name for factor in FACTORS for name in factor))
+        .group_by("known_in", *(name for factor in PEER_FACTORS for name in factor))
         .agg(pl.len().alias("inspections"), pl.col("fell").sum().alias("falls"))
         .sort(pl.all())
         .collect(engine="streaming")
@@ -93,7 +93,7 @@ class PeerRates:
     overall: float | None
     ratios: tuple[pl.DataFrame, ...]
 
-    def of(self, table: pl.DataFrame) -> pl.Series:
+    def fall_rate(self, table: pl.DataFrame) -> pl.Series:
         """The rate of each row's peers, `peers_fall_rate`; null where no outcome was known.
 
         Parameters
@@ -111,7 +111,9 @@ class PeerRates:
         return table.with_columns(rate.clip(0, 1).alias(PEERS_FALL_RATE))[PEERS_FALL_RATE]
 
 
-def fall_rates(outcomes: pl.DataFrame, survey_year: int, factors: Sequence[tuple[str, ...]] = FACTORS) -> PeerRates:
+def peer_fall_rates(
+    outcomes: pl.DataFrame, survey_year: int, factors: Sequence[tuple[str, ...]] = PEER_FACTORS
+) -> PeerRates:
     """The rates of all groups as the files up to one survey year tell them.
 
     Parameters
@@ -120,7 +122,7 @@ def fall_rates(outcomes: pl.DataFrame, survey_year: int, factors: Sequence[tuple
         As `peer_outcomes` gives them, of any years; what became known later is not looked at.
     survey_year : int
     factors : sequence of tuple of str
-        Columns of `outcomes` that make a group, one factor each.
+        Columns of `with_outcomes` that make a group, one factor each.
     """
     known = outcomes.filter(pl.col("known_in") <= survey_year)
     if known.is_empty():
@@ -129,9 +131,9 @@ def fall_rates(outcomes: pl.DataFrame, survey_year: int, factors: Sequence[tuple
     known = known.with_columns((pl.col("inspections") * overall).alias("expected"))
     ratios = []
     for factor in factors:
-        drawn = (pl.col("falls").sum() + PRIOR_FALLS) / (pl.col("expected").sum() + PRIOR_FALLS)
+        shrunk_ratio = (pl.col("falls").sum() + PRIOR_FALLS) / (pl.col("expected").sum() + PRIOR_FALLS)
         # In one order: sums of floating-point numbers depend on theirs.
-        ratio = known.group_by(factor, maintain_order=True).agg(drawn.alias("ratio"))
+        ratio = known.group_by(factor, maintain_order=True).agg(shrunk_ratio.alias("ratio"))
         known = known.join(ratio, on=factor, how="left", nulls_equal=True, maintain_order="left").select(
             *known.columns[:-1], pl.col("expected") * pl.col("ratio")
         )

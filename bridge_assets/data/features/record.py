@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from bridge_assets.data.features.base import Feature, log10, not_negative, one_of, years_since
-from bridge_assets.data.features.climate import of_state
+from bridge_assets.data.features.base import Feature, has_code, log10_plus_one, non_negative, years_since
+from bridge_assets.data.features.climate import climate_of_state
 from bridge_assets.data.features.coast import coast_distance
 from bridge_assets.nbi.derived import rating
 
@@ -19,7 +19,7 @@ _LANES = pl.when(pl.col("TRAFFIC_LANES_ON_028A") > 0).then(pl.col("TRAFFIC_LANES
 _RECONSTRUCTED = pl.when(pl.col("YEAR_RECONSTRUCTED_106") > 0).then(pl.col("YEAR_RECONSTRUCTED_106"))
 
 TRAFFIC = (
-    Feature("log_adt", "log10(1/day)", "29", "Load cycles and de-icing follow traffic", log10("ADT_029")),
+    Feature("log_adt", "log10(1/day)", "29", "Load cycles and de-icing follow traffic", log10_plus_one("ADT_029")),
     Feature("log_trucks", "log10(1/day)", "29, 109", "Heavy axles do the damage", (_TRUCKS + 1).log10()),
     Feature(
         "log_adt_per_lane", "log10(1/day)", "29, 28A", "Wear of one lane", (pl.col("ADT_029") / _LANES + 1).log10()
@@ -29,23 +29,31 @@ TRAFFIC = (
         "log10 ratio",
         "29, 114",
         "Expected change of the load",
-        log10("FUTURE_ADT_114") - log10("ADT_029"),
+        log10_plus_one("FUTURE_ADT_114") - log10_plus_one("ADT_029"),
     ),
-    Feature("log_detour", "log10(km)", "19", "Bridges without a detour are kept in repair", log10("DETOUR_KILOS_019")),
+    Feature(
+        "log_detour",
+        "log10(km)",
+        "19",
+        "Bridges without a detour are kept in repair",
+        log10_plus_one("DETOUR_KILOS_019"),
+    ),
     Feature(
         "log_detour_traffic",
         "log10(km/day)",
         "19, 29",
         "Detour times traffic: what it costs its users when it is closed, so it is kept in repair",
-        (not_negative("ADT_029").cast(pl.Float64) * not_negative("DETOUR_KILOS_019") + 1).log10(),
+        (non_negative("ADT_029").cast(pl.Float64) * non_negative("DETOUR_KILOS_019") + 1).log10(),
     ),
-    Feature("on_nhs", "0/1", "104", "The National Highway System has its own funds", one_of("HIGHWAY_SYSTEM_104", "1")),
+    Feature(
+        "on_nhs", "0/1", "104", "The National Highway System has its own funds", has_code("HIGHWAY_SYSTEM_104", "1")
+    ),
 )
 
 ENVIRONMENT = (
     Feature("latitude", "deg", "16", "Frost and de-icing salt", pl.col("latitude")),
     Feature("longitude", "deg", "17", "Climate and coast", pl.col("longitude")),
-    Feature("over_water", "0/1", "42B", "Scour and moisture", one_of("SERVICE_UND_042B", "5", "6", "7", "8", "9")),
+    Feature("over_water", "0/1", "42B", "Scour and moisture", has_code("SERVICE_UND_042B", "5", "6", "7", "8", "9")),
     Feature("scour", "code 0-9", "113", "Low codes are scour critical", rating("SCOUR_CRITICAL_113")),
     Feature("channel", "rating 0-9", "61", "State of the channel", rating("CHANNEL_COND_061")),
     Feature("waterway", "rating 0-9", "71", "Chance of overtopping", rating("WATERWAY_EVAL_071")),
@@ -54,30 +62,34 @@ ENVIRONMENT = (
         "°C",
         f"1; {_NORMALS}",
         "Corrosion goes faster where it is warm",
-        of_state("mean_temperature"),
+        climate_of_state("mean_temperature"),
     ),
-    Feature("january_temperature", "°C", f"1; {_NORMALS}", "How hard the winter is", of_state("january_temperature")),
-    Feature("precipitation", "mm/year", f"1; {_NORMALS}", "Water on the deck and below", of_state("precipitation")),
+    Feature(
+        "january_temperature", "°C", f"1; {_NORMALS}", "How hard the winter is", climate_of_state("january_temperature")
+    ),
+    Feature(
+        "precipitation", "mm/year", f"1; {_NORMALS}", "Water on the deck and below", climate_of_state("precipitation")
+    ),
     Feature(
         "snowfall",
         "mm/year",
         f"1; {_NORMALS}",
         "Snow, as water, is why salt is spread; a proxy from monthly normals (`climate`)",
-        of_state("snowfall"),
+        climate_of_state("snowfall"),
     ),
     Feature(
         "freeze_thaw",
         "month",
         f"1; {_NORMALS}",
         "Months that freeze and thaw crack wet concrete; a proxy from monthly normals (`climate`)",
-        of_state("freeze_thaw"),
+        climate_of_state("freeze_thaw"),
     ),
     Feature(
         "salt_exposure",
         "log10(mm/year x 1/day)",
         f"1, 29; {_NORMALS}",
         "Snowfall times traffic: a proxy of the salt that is spread, which no item tells",
-        (of_state("snowfall") * not_negative("ADT_029") + 1).log10(),
+        (climate_of_state("snowfall") * non_negative("ADT_029") + 1).log10(),
     ),
     Feature(
         "log_coast_distance",
@@ -98,17 +110,17 @@ STRUCTURE = (
         years_since(pl.max_horizontal(pl.col("YEAR_BUILT_027"), _RECONSTRUCTED)),
     ),
     Feature("reconstructed", "0/1", "106", "Has been reconstructed", _RECONSTRUCTED.is_not_null()),
-    Feature("concrete", "0/1", "43A", "Kind of material", one_of("STRUCTURE_KIND_043A", "1", "2")),
-    Feature("steel", "0/1", "43A", "Kind of material", one_of("STRUCTURE_KIND_043A", "3", "4")),
-    Feature("prestressed", "0/1", "43A", "Kind of material", one_of("STRUCTURE_KIND_043A", "5", "6")),
-    Feature("timber", "0/1", "43A", "Kind of material", one_of("STRUCTURE_KIND_043A", "7")),
-    Feature("continuous", "0/1", "43A", "Fewer joints", one_of("STRUCTURE_KIND_043A", "2", "4", "6")),
+    Feature("concrete", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "1", "2")),
+    Feature("steel", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "3", "4")),
+    Feature("prestressed", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "5", "6")),
+    Feature("timber", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "7")),
+    Feature("continuous", "0/1", "43A", "Fewer joints", has_code("STRUCTURE_KIND_043A", "2", "4", "6")),
     Feature("culvert", "0/1", "43B", "Has no deck of its own", pl.col("is_culvert")),
-    Feature("slab", "0/1", "43B", "Type of design", one_of("STRUCTURE_TYPE_043B", "1")),
-    Feature("stringer", "0/1", "43B", "Type of design", one_of("STRUCTURE_TYPE_043B", "2")),
-    Feature("truss", "0/1", "43B", "Type of design", one_of("STRUCTURE_TYPE_043B", "9", "10")),
-    Feature("log_length", "log10(m)", "49", "More to go wrong", log10("STRUCTURE_LEN_MT_049")),
-    Feature("log_max_span", "log10(m)", "48", "Longer spans move more", log10("MAX_SPAN_LEN_MT_048")),
+    Feature("slab", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "1")),
+    Feature("stringer", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "2")),
+    Feature("truss", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "9", "10")),
+    Feature("log_length", "log10(m)", "49", "More to go wrong", log10_plus_one("STRUCTURE_LEN_MT_049")),
+    Feature("log_max_span", "log10(m)", "48", "Longer spans move more", log10_plus_one("MAX_SPAN_LEN_MT_048")),
     Feature(
         "log_spans",
         "log10",
@@ -128,10 +140,12 @@ STRUCTURE = (
         "0/1",
         "108C",
         "Keeps chloride from the steel",
-        one_of("DECK_PROTECTION_108C", "1", "2", "3", "4", "5", "6", "7", "8"),
+        has_code("DECK_PROTECTION_108C", "1", "2", "3", "4", "5", "6", "7", "8"),
     ),
-    Feature("membrane", "0/1", "108B", "Keeps water out of the deck", one_of("MEMBRANE_TYPE_108B", "1", "2", "3", "8")),
-    Feature("bituminous_surface", "0/1", "108A", "Hides the deck and holds water", one_of("SURFACE_TYPE_108A", "6")),
+    Feature(
+        "membrane", "0/1", "108B", "Keeps water out of the deck", has_code("MEMBRANE_TYPE_108B", "1", "2", "3", "8")
+    ),
+    Feature("bituminous_surface", "0/1", "108A", "Hides the deck and holds water", has_code("SURFACE_TYPE_108A", "6")),
     Feature(
         "inventory_rating",
         "t",
@@ -139,5 +153,5 @@ STRUCTURE = (
         "Reserve of strength",
         pl.when(pl.col("INVENTORY_RATING_066") < 99).then(pl.col("INVENTORY_RATING_066")),
     ),
-    Feature("state_owned", "0/1", "22", "State agencies maintain otherwise than counties", one_of("OWNER_022", "1")),
+    Feature("state_owned", "0/1", "22", "State agencies maintain otherwise than counties", has_code("OWNER_022", "1")),
 )

@@ -16,17 +16,17 @@ from typing import TypeVar
 import polars as pl
 import pyarrow.parquet as pq
 
-from bridge_assets.data.reading.formats import read_source
-from bridge_assets.data.records.bridges import ARROW_BRIDGES, bridges
+from bridge_assets.data.reading.formats import read_survey_file
+from bridge_assets.data.records.bridges import BRIDGE_ARROW_SCHEMA, decode_bridges
 from bridge_assets.nbi.delimited.records import Batch
 from bridge_assets.nbi.tables.by_year import YearBatch
-from bridge_assets.storage import replacing, write_parquet
+from bridge_assets.storage import atomic_write, write_parquet
 
 #: Values of a column encoded together: an eighth less time than with Parquet's own 1,024.
-WRITTEN_TOGETHER = 16_384
+WRITE_BATCH_SIZE = 16_384
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Given")
+Result = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,22 @@ class IngestionReport:
     """Records in which at least one number was no number; the item is null there and its text stands in `unparsed`."""
 
 
-def ingest(parts: Sequence[Path], survey_year: int, records: Path, rejected: Path) -> IngestionReport:
+def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected_path: Path) -> IngestionReport:
     """Read the file of a survey year, or its state files, into two Parquet files.
 
     Goes batch by batch, so that memory stays flat; while one is read, the one before is decoded and written.
 
     Parameters
     ----------
-    parts : sequence of Path
+    files : sequence of Path
         One file or several, of any format that `data.formats` reads; of a file with several survey years inside, this
         one is taken.
     survey_year : int
         Their survey year.
-    records : Path
+    records_path : Path
         Where the typed records go, one row a source row, `BRIDGE_SCHEMA`.
-    rejected : Path
-        Where the rejected records go, `nbi.records.REJECTED_SCHEMA` and survey_year.
+    rejected_path : Path
+        Where the rejected records go, `nbi.records_path.REJECTED_SCHEMA` and survey_year.
 
     Returns
     -------
@@ -71,45 +71,49 @@ def ingest(parts: Sequence[Path], survey_year: int, records: Path, rejected: Pat
     StorageError
         If an output cannot be written. It is untouched then.
     """
-    refused: list[pl.DataFrame] = []
+    rejected_batches: list[pl.DataFrame] = []
     layouts: dict[str, None] = {}
     rows_read = loaded = unparsed = 0
-    with replacing(records) as aside:
+    with atomic_write(records_path) as temp_path:
         with pq.ParquetWriter(
-            aside, ARROW_BRIDGES, compression="zstd", write_batch_size=WRITTEN_TOGETHER, store_schema=False
+            temp_path, BRIDGE_ARROW_SCHEMA, compression="zstd", write_batch_size=WRITE_BATCH_SIZE, store_schema=False
         ) as writer:
 
             def write(read: YearBatch) -> Batch:
-                writer.write_table(bridges(read.batch, read.file, survey_year))
+                writer.write_table(decode_bridges(read.batch, read.file, survey_year))
                 return read.batch
 
-            for batch in _one_behind(write, (each for part in parts for each in read_source(part, survey_year))):
-                refused.append(batch.rejected)
+            for batch in _map_pipelined(
+                write, (each for part in files for each in read_survey_file(part, survey_year))
+            ):
+                rejected_batches.append(batch.rejected)
                 layouts[batch.layout] = None
                 rows_read += batch.rows_read
                 loaded += batch.table.num_rows
                 unparsed += batch.table.num_rows - batch.table["unparsed"].null_count
-        rejects = pl.concat(refused)
-        write_parquet(rejects.with_columns(pl.lit(survey_year, dtype=pl.Int16).alias("survey_year")), rejected)
+        rejected_rows = pl.concat(rejected_batches)
+        write_parquet(
+            rejected_rows.with_columns(pl.lit(survey_year, dtype=pl.Int16).alias("survey_year")), rejected_path
+        )
     return IngestionReport(
-        files=tuple(part.name for part in parts),
+        files=tuple(part.name for part in files),
         layouts=tuple(layouts),
         rows_read=rows_read,
         loaded=loaded,
-        rejected=rejects.height,
-        rejected_by_reason=dict(sorted(Counter(rejects["reason"]).items())),
+        rejected=rejected_rows.height,
+        rejected_by_reason=dict(sorted(Counter(rejected_rows["reason"]).items())),
         unparsed=unparsed,
     )
 
 
-def _one_behind(do: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+def _map_pipelined(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Do something with each thing given, beside the making of the next one."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        earlier = None
-        for thing in given:
-            this = beside.submit(do, thing)
-            if earlier is not None:
-                yield earlier.result()
-            earlier = this
-        if earlier is not None:
-            yield earlier.result()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        previous = None
+        for item in items:
+            future = executor.submit(function, item)
+            if previous is not None:
+                yield previous.result()
+            previous = future
+        if previous is not None:
+            yield previous.result()

@@ -16,14 +16,14 @@ from urllib.request import url2pathname
 
 import polars as pl
 
-from bridge_assets.data.reading.file_names import refuse_conflicts, survey_year_of
-from bridge_assets.data.reading.formats import read_source
-from bridge_assets.data.records.bridges import BRIDGE_SCHEMA, as_polars, bridges
-from bridge_assets.data.sources.survey_files import no_file, survey_files
+from bridge_assets.data.reading.file_names import check_no_conflicts, survey_year_of
+from bridge_assets.data.reading.formats import read_survey_file
+from bridge_assets.data.records.bridges import BRIDGE_SCHEMA, decode_bridges, to_polars
+from bridge_assets.data.sources.survey_files import no_survey_file_error, survey_files
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.delimited.records import REJECTED_SCHEMA
 from bridge_assets.nbi.tables.by_year import YearBatch
-from bridge_assets.storage import replacing, write_parquet
+from bridge_assets.storage import atomic_write, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,16 +55,18 @@ def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.Dat
     LayoutError
         If its header is none that is known.
     """
-    with _here(path) as place:
-        tables = [_table(file, year) for file, year in _files(place, survey_year)]
+    with _local_path(path) as place:
+        tables = [_table(file, year) for file, year in _files_with_years(place, survey_year)]
     return pl.concat(tables).to_pandas()
 
 
 def rejected_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
     """The rejected records of a source: file, line_number, reason, detail, line. Parameters as `load_bridge_data`."""
-    with _here(path) as place:
+    with _local_path(path) as place:
         rejected = [
-            each.batch.rejected for file, year in _files(place, survey_year) for each in read_source(file, year)
+            each.batch.rejected
+            for file, year in _files_with_years(place, survey_year)
+            for each in read_survey_file(file, year)
         ]
     return pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *rejected]).to_pandas()
 
@@ -90,14 +92,14 @@ def save_processed_data(df: pd.DataFrame, path: str | Path) -> None:
         write_parquet(table, path)
         return
     dates = [name for name, dtype in table.schema.items() if BRIDGE_SCHEMA.get(name) == pl.Date and dtype.is_temporal()]
-    with replacing(path) as aside:
-        table.with_columns(pl.col(dates).cast(pl.Date)).write_csv(aside)
+    with atomic_write(path) as temp_path:
+        table.with_columns(pl.col(dates).cast(pl.Date)).write_csv(temp_path)
 
 
 @contextmanager
-def _here(path: str | Path) -> Iterator[Path]:
+def _local_path(path: str | Path) -> Iterator[Path]:
     """The path of a source on this machine, for as long as it is read."""
-    from bridge_assets.data.dvc.versions import restored, tracked
+    from bridge_assets.data.dvc.versions import is_tracked, restore
     from bridge_assets.data.sources.fsspec_files import is_remote, local_copy
 
     address = str(path)
@@ -106,19 +108,19 @@ def _here(path: str | Path) -> Iterator[Path]:
             yield local_copy(address, Path(folder))
         return
     place = Path(url2pathname(urlsplit(address).path)) if address.lower().startswith("file://") else Path(path)
-    yield restored(place) if not place.exists() and tracked(place) else place
+    yield restore(place) if not place.exists() and is_tracked(place) else place
 
 
-def _files(place: Path, survey_year: int | None) -> list[tuple[Path, int | None]]:
+def _files_with_years(place: Path, survey_year: int | None) -> list[tuple[Path, int | None]]:
     """The files of a source, each with the survey year to ask it for."""
     if not place.is_dir():
         return [(place, survey_year)]
     by_year = survey_files(place)
     for year, paths in by_year.items():
-        refuse_conflicts(year, [path.relative_to(place).as_posix() for path in paths], place)
+        check_no_conflicts(year, [path.relative_to(place).as_posix() for path in paths], place)
     if survey_year is not None:
         if survey_year not in by_year:
-            raise no_file(survey_year, by_year, place)
+            raise no_survey_file_error(survey_year, by_year, place)
         return [(path, survey_year) for path in by_year[survey_year]]
     if not by_year:
         raise SourceError(
@@ -128,21 +130,21 @@ def _files(place: Path, survey_year: int | None) -> list[tuple[Path, int | None]
             do="put survey files there under names with their year, such as NBI_2016.txt or AK19.txt",
         )
     # A table with years inside is listed under each of them, and read once.
-    asked: dict[Path, int | None] = {}
+    years_by_path: dict[Path, int | None] = {}
     for year, paths in by_year.items():
         for path in paths:
-            asked[path] = None if path.parent == place and survey_year_of(path.name) is None else year
-    return list(asked.items())
+            years_by_path[path] = None if path.parent == place and survey_year_of(path.name) is None else year
+    return list(years_by_path.items())
 
 
 def _table(file: Path, survey_year: int | None) -> pl.DataFrame:
-    batches = list(read_source(file, survey_year))
-    table = pl.concat(_bridges(each) for each in batches)
-    if any(each.rows is None for each in batches):
+    batches = list(read_survey_file(file, survey_year))
+    table = pl.concat(_to_bridges(each) for each in batches)
+    if any(each.row_positions is None for each in batches):
         return table
-    rows = pl.concat(each.rows for each in batches if each.rows is not None)
+    rows = pl.concat(each.row_positions for each in batches if each.row_positions is not None)
     return table if rows.is_sorted() else table[rows.arg_sort()]
 
 
-def _bridges(batch: YearBatch) -> pl.DataFrame:
-    return as_polars(bridges(batch.batch, batch.file, batch.survey_year))
+def _to_bridges(batch: YearBatch) -> pl.DataFrame:
+    return to_polars(decode_bridges(batch.batch, batch.file, batch.survey_year))

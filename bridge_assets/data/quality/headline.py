@@ -30,10 +30,10 @@ def headline(summary: pl.DataFrame) -> dict[str, int | float]:
     }
 
 
-def top_flags(summary: pl.DataFrame, most: int = 8) -> Iterator[dict[str, Any]]:
+def top_flags(summary: pl.DataFrame, limit: int = 8) -> Iterator[dict[str, Any]]:
     """The flags that most records of a survey year have, with their meaning: name, records, share, meaning."""
     flags = summary.filter(
         (pl.col("measure") == "flag") & (pl.col("state") == ALL_STATES) & (pl.col("name") != ANY), pl.col("records") > 0
     )
-    for row in flags.sort("records", "name", descending=[True, False]).head(most).iter_rows(named=True):
+    for row in flags.sort("records", "name", descending=[True, False]).head(limit).iter_rows(named=True):
         yield {**row, "meaning": FLAGS[row["name"].partition(":")[0]].meaning}

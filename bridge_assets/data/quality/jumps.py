@@ -12,7 +12,7 @@ import polars as pl
 from bridge_assets.data.quality.measures import ALL_STATES, ANY, REQUIRED_ITEMS
 
 #: Earlier survey years that a median needs. Of fewer, one odd year decides it.
-LEAST_YEARS = 3
+MIN_YEARS = 3
 
 #: measure -> how far above the median of the earlier years a share of all states may lie. 1 % of a national file is
 #: 6,200 bridges: more than the yearly work of a state. Rejected rows are 1 in 22 million in the 34 national files, so
@@ -40,7 +40,7 @@ JUMP_SCHEMA = pl.Schema(
 )
 
 
-def jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
+def detect_jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     """Shares of flags, missing items and rejected rows that jumped in a survey year.
 
     Parameters
@@ -52,40 +52,42 @@ def jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        `JUMP_SCHEMA`, the largest jump first: `share` in the survey year, `before` the median of the `years` earlier
+        `JUMP_SCHEMA`, the largest jump first: `share` in the survey year, `median` the median of the `years` earlier
         ones, in which a flag that nobody had counts as 0 and an item that the layout lacked as no year. Empty where
-        fewer than `LEAST_YEARS` can be compared. Of missing items, `quality_measures.REQUIRED_ITEMS` only.
+        fewer than `MIN_YEARS` can be compared. Of missing items, `quality_measures.REQUIRED_ITEMS` only.
     """
-    judged = summaries.filter(
+    compared = summaries.filter(
         pl.col("measure").is_in(list(MARGINS)) & (pl.col("name") != ANY),
         (pl.col("measure") != "missing") | pl.col("name").is_in(REQUIRED_ITEMS),
     )
     national = pl.col("state") == ALL_STATES
     margin = pl.when(national).then(pl.col("measure").replace_strict(MARGINS, return_dtype=pl.Float64))
     margin = margin.otherwise(STATE_MARGIN)
-    suspects = judged.filter((pl.col("survey_year") == survey_year) & (pl.col("share") > margin))
-    before = pl.col("before")
-    likely = pl.max_horizontal(before, 1 / pl.col("of"))
+    candidates = compared.filter((pl.col("survey_year") == survey_year) & (pl.col("share") > margin))
+    median = pl.col("before")
+    likely = pl.max_horizontal(median, 1 / pl.col("of"))
     noise = STANDARD_ERRORS * (likely * (1 - likely) / pl.col("of")).sqrt()
     return (
-        suspects.join(_medians(suspects, judged, summaries, survey_year), on=["state", "measure", "name"])
-        .filter(pl.col("years") >= LEAST_YEARS, pl.col("share") - before > pl.max_horizontal(margin, noise))
-        .sort(~national, before - pl.col("share"), "state", "measure", "name")
+        candidates.join(_medians(candidates, compared, summaries, survey_year), on=["state", "measure", "name"])
+        .filter(pl.col("years") >= MIN_YEARS, pl.col("share") - median > pl.max_horizontal(margin, noise))
+        .sort(~national, median - pl.col("share"), "state", "measure", "name")
         .select(JUMP_SCHEMA.names())
         .cast(dict(JUMP_SCHEMA.items()))
     )
 
 
-def _medians(suspects: pl.DataFrame, judged: pl.DataFrame, summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
+def _medians(
+    candidates: pl.DataFrame, compared: pl.DataFrame, summaries: pl.DataFrame, survey_year: int
+) -> pl.DataFrame:
     key = ["state", "measure", "name"]
     earlier = pl.col("survey_year") < survey_year
-    there = summaries.filter(earlier & (pl.col("measure") == "rows") & (pl.col("name") == "loaded"))
-    years = suspects.select(key).join(there.select("state", "survey_year"), on="state")
+    loaded_years = summaries.filter(earlier & (pl.col("measure") == "rows") & (pl.col("name") == "loaded"))
+    years = candidates.select(key).join(loaded_years.select("state", "survey_year"), on="state")
     # An item that a layout lacks is not missing in its years. Every item that it has is there for all states.
-    had = judged.filter(earlier & (pl.col("measure") == "missing") & (pl.col("state") == ALL_STATES))
-    items = years.filter(pl.col("measure") == "missing").join(had, on=["survey_year", "name"], how="semi")
+    reported_items = compared.filter(earlier & (pl.col("measure") == "missing") & (pl.col("state") == ALL_STATES))
+    items = years.filter(pl.col("measure") == "missing").join(reported_items, on=["survey_year", "name"], how="semi")
     years = pl.concat([years.filter(pl.col("measure") != "missing"), items])
-    shares = years.join(judged.select(*key, "survey_year", "share"), on=[*key, "survey_year"], how="left")
+    shares = years.join(compared.select(*key, "survey_year", "share"), on=[*key, "survey_year"], how="left")
     return shares.group_by(key).agg(
         pl.col("share").fill_null(0).median().alias("before"), pl.len().cast(pl.UInt32).alias("years")
     )

@@ -32,11 +32,11 @@ SUMMARY_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One way to count: what it says, what `name` then holds, and of what the count is a share."""
+    """One way to count: what it says, what `name_values` then holds, and of what the count is a share."""
 
     meaning: str
-    name: str
-    of: str
+    name_values: str
+    denominator: str
 
 
 #: measure -> what it is, in the order of the summary.
@@ -59,7 +59,7 @@ MEASURES = {
 }
 
 #: rule -> measure that it belongs to, and what it means. The rules are those of `bridges.one_record_per_structure`.
-RULES = {
+DUPLICATE_RULES = {
     "later_inspection": (
         "duplicate",
         "Another record of the structure has a later inspection date (item 90); that one stands for it",
@@ -79,7 +79,7 @@ RULES = {
 }
 
 #: Items that the Coding Guide lets be blank, or that nobody codes any more: without a value there is nothing missing.
-MAY_BE_BLANK = frozenset(
+OPTIONAL_ITEMS = frozenset(
     {
         "CRITICAL_FACILITY_006B", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "WORK_PROPOSED_075A", "WORK_DONE_BY_075B",
         "IMP_LEN_MT_076", "FRACTURE_LAST_DATE_093A", "UNDWATER_LAST_DATE_093B", "SPEC_LAST_DATE_093C",
@@ -90,4 +90,4 @@ MAY_BE_BLANK = frozenset(
 )  # fmt: skip
 
 #: Items whose absence is a gap: those of the Coding Guide that it does not let be blank.
-REQUIRED_ITEMS = tuple(item.name for item in ITEMS if item.number and item.name not in MAY_BE_BLANK)
+REQUIRED_ITEMS = tuple(item.name for item in ITEMS if item.number and item.name not in OPTIONAL_ITEMS)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from bridge_assets.data.quality.measures import ALL_STATES, ANY, MEASURES, RULES, SUMMARY_SCHEMA
+from bridge_assets.data.quality.measures import ALL_STATES, ANY, DUPLICATE_RULES, MEASURES, SUMMARY_SCHEMA
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import BY_NAME, ITEMS
+from bridge_assets.nbi.coding_guide.items import ITEMS, ITEMS_BY_NAME
 from bridge_assets.nbi.coding_guide.layouts import LAYOUTS
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.flags import SEPARATOR
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
 
 #: Items counted in one pass over the file. More are hardly faster, and need memory for each.
-ITEMS_A_PASS = 16
+ITEMS_PER_PASS = 16
 
 _STATE = pl.col("structure_key").str.head(2).alias("state")
 _COUNTS = pl.Schema({"state": pl.String(), "measure": pl.String(), "name": pl.String(), "records": pl.Int64()})
 
 
-def count_year(lake: Lake, survey_year: int) -> pl.DataFrame:
+def write_quality_summary(lake: Lake, survey_year: int) -> pl.DataFrame:
     """Count a survey year of the lake into its table data_quality, and note what it was made from.
 
     Returns
@@ -45,16 +45,16 @@ def count_year(lake: Lake, survey_year: int) -> pl.DataFrame:
     SourceError
         If the records of that year, or what was rejected of it, have not been made, or were not marked.
     """
-    note = lake.note("raw_bridges", survey_year)
+    provenance = lake.provenance("raw_bridges", survey_year)
     made_from = {name: lake.digest(name, survey_year) for name in ("raw_bridges", "rejected_records")}
-    records, rejected = lake.year("raw_bridges", survey_year), lake.year("rejected_records", survey_year)
-    summary = quality_summary(records, rejected, note, survey_year)
+    records, rejected = lake.year_path("raw_bridges", survey_year), lake.year_path("rejected_records", survey_year)
+    summary = quality_summary(records, rejected, provenance, survey_year)
     lake.write(summary, "data_quality", survey_year)
-    lake.write_note("data_quality", survey_year, {"made_from": made_from, "layouts": note["layouts"]})
+    lake.write_provenance("data_quality", survey_year, {"made_from": made_from, "layouts": provenance["layouts"]})
     return summary
 
 
-def quality_summary(records: Path, rejected: Path, note: Mapping[str, Any], survey_year: int) -> pl.DataFrame:
+def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any], survey_year: int) -> pl.DataFrame:
     """Count what is wrong in the records of a survey year.
 
     Parameters
@@ -63,7 +63,7 @@ def quality_summary(records: Path, rejected: Path, note: Mapping[str, Any], surv
         Parquet with the columns of `BRIDGE_SCHEMA`, `flags` among them.
     rejected : Path
         Parquet with the columns of `nbi.records.REJECTED_SCHEMA`.
-    note : mapping
+    provenance : mapping
         Of the ingestion: rows_read, layouts.
     survey_year : int
 
@@ -89,24 +89,24 @@ def quality_summary(records: Path, rejected: Path, note: Mapping[str, Any], surv
             why="They were made before records were marked",
             do=f"materialise raw_bridges for {survey_year} again",
         )
-    rows = _rows(table)
+    rows = _row_counts(table)
     by_state = pl.concat(
         [
             rows,
-            _named_in(table, "flags", "flag", _flag_names),
-            _named_in(table, "unparsed", "unparsed", _item_names),
-            _missing(records, table, rows, note.get("layouts", ())),
-            _twice(table),
+            _count_names(table, "flags", "flag", _flag_names),
+            _count_names(table, "unparsed", "unparsed", _item_names),
+            _missing(records, table, rows, provenance.get("layouts", ())),
+            _duplicates(table),
         ]
     )
     whole = by_state.group_by("measure", "name").agg(pl.col("records").sum())
-    whole = whole.join(_always(), on=["measure", "name"], how="full", coalesce=True)
+    whole = whole.join(_required_rows(), on=["measure", "name"], how="full", coalesce=True)
     reasons = pl.scan_parquet(rejected).group_by(name="reason").agg(records=pl.len().cast(pl.Int64)).collect()
-    refused = int(reasons["records"].sum())
+    n_rejected = int(reasons["records"].sum())
     counted = pl.concat(
         [
-            _of_file("rows", {"read": int(note["rows_read"]), "rejected": refused}),
-            _of_file("rejected", dict(reasons.iter_rows())),
+            _file_counts("rows", {"read": int(provenance["rows_read"]), "rejected": n_rejected}),
+            _file_counts("rejected", dict(reasons.iter_rows())),
             whole.select(pl.lit(ALL_STATES).alias("state"), "measure", "name", pl.col("records").fill_null(0)),
             by_state.filter(pl.col("records") > 0),
         ]
@@ -114,12 +114,12 @@ def quality_summary(records: Path, rejected: Path, note: Mapping[str, Any], surv
     return _with_shares(counted, survey_year)
 
 
-def _rows(table: pl.LazyFrame) -> pl.DataFrame:
+def _row_counts(table: pl.LazyFrame) -> pl.DataFrame:
     counts = table.group_by(_STATE).agg(pl.len().alias("loaded"), pl.col("on_structure").sum())
-    return _tidy(counts.collect(engine="streaming"), "rows")
+    return _to_long(counts.collect(engine="streaming"), "rows")
 
 
-def _named_in(table: pl.LazyFrame, column: str, measure: str, names: Any) -> pl.DataFrame:
+def _count_names(table: pl.LazyFrame, column: str, measure: str, names: Any) -> pl.DataFrame:
     """Records by each name that a text names. Few texts are distinct, so that names are looked for in these."""
     texts = table.filter(pl.col(column).is_not_null()).group_by(_STATE, column).agg(pl.len().cast(pl.Int64))
     found = [
@@ -137,19 +137,19 @@ def _flag_names(text: str) -> list[str]:
 
 def _item_names(text: str) -> set[str]:
     # The text between the quotes is the source's: only what is an item counts.
-    return {name for part in text.split(SEPARATOR) if (name := part.partition("=")[0]) in BY_NAME}
+    return {name for part in text.split(SEPARATOR) if (name := part.partition("=")[0]) in ITEMS_BY_NAME}
 
 
 def _missing(path: Path, table: pl.LazyFrame, rows: pl.DataFrame, layouts: Sequence[str]) -> pl.DataFrame:
-    nulls, height = _nulls(path)
+    nulls, height = _null_counts(path)
     items = _items_of(layouts) or [item.name for item in ITEMS if nulls.get(item.name, 0) != height]
     # Parquet says which columns have no value at all, or one everywhere: these need not be read.
     read = [name for name in items if nulls.get(name) is None or 0 < (nulls[name] or 0) < height]
     everywhere = [name for name in items if nulls.get(name) == height]
     on_structure = table.filter("on_structure").group_by(_STATE)
     parts = [
-        _tidy(on_structure.agg(pl.col(names).null_count()).collect(engine="streaming"), "missing")
-        for names in (read[start : start + ITEMS_A_PASS] for start in range(0, len(read), ITEMS_A_PASS))
+        _to_long(on_structure.agg(pl.col(names).null_count()).collect(engine="streaming"), "missing")
+        for names in (read[start : start + ITEMS_PER_PASS] for start in range(0, len(read), ITEMS_PER_PASS))
     ]
     of_type_1 = rows.filter(pl.col("name") == "on_structure")
     parts += [of_type_1.with_columns(measure=pl.lit("missing"), name=pl.lit(name)) for name in everywhere]
@@ -157,38 +157,40 @@ def _missing(path: Path, table: pl.LazyFrame, rows: pl.DataFrame, layouts: Seque
     return pl.concat([*parts, pl.DataFrame(zero, schema=_COUNTS, orient="row")])
 
 
-def _nulls(path: Path) -> tuple[dict[str, int | None], int]:
+def _null_counts(path: Path) -> tuple[dict[str, int | None], int]:
     """Nulls by column, as Parquet's statistics say; None where they do not. And the rows."""
     metadata = pq.read_metadata(path)
     nulls: dict[str, int | None] = {}
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
-            said, name = column.statistics, column.path_in_schema
-            before = nulls.get(name, 0)
-            if said is None or not said.has_null_count or before is None:
+            statistics, name = column.statistics, column.path_in_schema
+            previous = nulls.get(name, 0)
+            if statistics is None or not statistics.has_null_count or previous is None:
                 nulls[name] = None
             else:
-                nulls[name] = before + said.null_count
+                nulls[name] = previous + statistics.null_count
     return nulls, metadata.num_rows
 
 
 def _items_of(layouts: Sequence[str]) -> list[str]:
     """The items that every file of the year has; none where one came in a format without a fixed list of items."""
-    known = {layout.name: set(layout.canonical) for layout in LAYOUTS}
+    known = {layout.name: set(layout.canonical_columns) for layout in LAYOUTS}
     if not layouts or any(name not in known for name in layouts):
         return []
     shared = set.intersection(*(known[name] for name in layouts))
     return [item.name for item in ITEMS if item.name in shared]
 
 
-def _twice(table: pl.LazyFrame) -> pl.DataFrame:
+def _duplicates(table: pl.LazyFrame) -> pl.DataFrame:
     """Records that share a structure key, by the rule of `bridges.one_record_per_structure` that set them aside."""
     on_structure = table.filter("on_structure")
-    twice = on_structure.group_by("structure_key").agg(pl.len()).filter(pl.col("len") > 1).select("structure_key")
+    repeated_keys = (
+        on_structure.group_by("structure_key").agg(pl.len()).filter(pl.col("len") > 1).select("structure_key")
+    )
     date, file = pl.col("inspection_date").fill_null(pl.date(1, 1, 1)), pl.col("file").cast(pl.String)
     groups = (
         on_structure.select("structure_key", date, "line_number", file, "STRUCTURE_NUMBER_008")
-        .join(twice, on="structure_key", how="semi")
+        .join(repeated_keys, on="structure_key", how="semi")
         .collect(engine="streaming")
         .sort("structure_key", "inspection_date", "line_number", "file", descending=[False, False, True, True])
         .with_columns(
@@ -206,39 +208,41 @@ def _twice(table: pl.LazyFrame) -> pl.DataFrame:
         .then(pl.lit("earlier_line"))
         .otherwise(pl.lit("file_name"))
     )
-    aside = groups.filter(~pl.col("stands")).select("state", measure=pl.lit("duplicate"), name=rule)
+    duplicates = groups.filter(~pl.col("stands")).select("state", measure=pl.lit("duplicate"), name=rule)
     written = groups.filter(pl.col("ways") > 1)
     variants = written.select("state", measure=pl.lit("padding_variant"), name=pl.lit("leading_zeros"))
-    counts = pl.concat([aside, variants]).group_by("state", "measure", "name").agg(records=pl.len())
+    counts = pl.concat([duplicates, variants]).group_by("state", "measure", "name").agg(records=pl.len())
     return counts.cast(dict(_COUNTS.items()))
 
 
-def _always() -> pl.DataFrame:
+def _required_rows() -> pl.DataFrame:
     """What has a row with state `all` also where there is nothing to count."""
     names = [("rows", "loaded"), ("rows", "on_structure"), ("flag", ANY), ("unparsed", ANY)]
     names += [("flag", name) for name, flag in FLAGS.items() if flag.expression is not None]
-    names += [(measure, rule) for rule, (measure, _) in RULES.items()]
+    names += [(measure, rule) for rule, (measure, _) in DUPLICATE_RULES.items()]
     return pl.DataFrame(names, schema=["measure", "name"], orient="row")
 
 
-def _of_file(measure: str, counts: Mapping[str, int]) -> pl.DataFrame:
+def _file_counts(measure: str, counts: Mapping[str, int]) -> pl.DataFrame:
     rows = [(ALL_STATES, measure, name, height) for name, height in counts.items()]
     return pl.DataFrame(rows, schema=_COUNTS, orient="row")
 
 
-def _tidy(wide: pl.DataFrame, measure: str) -> pl.DataFrame:
+def _to_long(wide: pl.DataFrame, measure: str) -> pl.DataFrame:
     long = wide.unpivot(index="state", variable_name="name", value_name="records")
     return long.with_columns(measure=pl.lit(measure)).select(_COUNTS.names()).cast(dict(_COUNTS.items()))
 
 
 def _with_shares(counts: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     measures = list(MEASURES)
-    of = pl.DataFrame([(name, each.of) for name, each in MEASURES.items()], schema=["measure", "unit"], orient="row")
-    wholes = counts.filter(pl.col("measure") == "rows").select("state", unit="name", of="records")
-    read = wholes.filter(pl.col("unit") == "read")["of"].item()
+    denominators = pl.DataFrame(
+        [(name, each.denominator) for name, each in MEASURES.items()], schema=["measure", "unit"], orient="row"
+    )
+    totals = counts.filter(pl.col("measure") == "rows").select("state", unit="name", of="records")
+    read = totals.filter(pl.col("unit") == "read")["of"].item()
     return (
-        counts.join(of, on="measure")
-        .join(wholes, on=["state", "unit"], how="left")
+        counts.join(denominators, on="measure")
+        .join(totals, on=["state", "unit"], how="left")
         .with_columns(pl.col("of").fill_null(read))  # a state's rows are a share of the file's
         .with_columns(
             pl.lit(survey_year).alias("survey_year"),

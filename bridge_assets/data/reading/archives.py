@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 #: What a file may expand to: seven times the largest national file, which has 300 MB.
-MAX_BYTES = 2 << 30
+MAX_EXPANDED_BYTES = 2 << 30
 #: Expanded bytes a compressed byte: forty times that of Alaska's file of 2019 (5.2). Deflate itself ends at 1032.
-MAX_RATIO = 200
+MAX_EXPANSION_RATIO = 200
 #: Below this many expanded bytes the ratio is nobody's business: a small file of equal rows may exceed it.
-RATIO_FROM = 64 << 20
+RATIO_CHECK_MIN_BYTES = 64 << 20
 
 GZIP, ZIP, ZIP_EMPTY = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")
 
 #: What the standard library raises on a damaged archive. Not `ValueError`: it would swallow our own errors.
-_DAMAGE = (
+_ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, struct.error, NotImplementedError, RuntimeError,
     OverflowError, UnicodeError, MemoryError,
 )  # fmt: skip
@@ -45,7 +45,7 @@ _KEY_HEADING = b"structure number"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedFile:
     """The bytes of a source, positioned at their start.
 
     Attributes
@@ -64,7 +64,7 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def open_survey_file(path: Path) -> Iterator[OpenedFile]:
     """Open a source file; gzip and zip are known by their first bytes, whatever the name says.
 
     Parameters
@@ -75,45 +75,45 @@ def opened(path: Path) -> Iterator[Opened]:
 
     Yields
     ------
-    Opened
+    OpenedFile
 
     Raises
     ------
     SourceError
         If the file is missing or cannot be opened; if an archive is damaged, encrypted, nested, holds no or several
-        delimited members, or expands beyond `MAX_BYTES` or, from `RATIO_FROM` on, `MAX_RATIO`. Damage that shows only
+        delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from `RATIO_CHECK_MIN_BYTES` on, `MAX_EXPANSION_RATIO`. Damage that shows only
         at the end of a stream (its checksum) is raised by the read that comes upon it.
     """
-    with _file(path) as file:
+    with _open_file(path) as file:
         try:
             magic = file.read(4)
             file.seek(0)
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise _unreadable_error(path, error) from error
         if magic[:2] == GZIP:
-            stream = _Bounded(gzip.GzipFile(fileobj=file), path, path.stat().st_size)
+            stream = _BoundedStream(gzip.GzipFile(fileobj=file), path, path.stat().st_size)
             with io.BufferedReader(stream, 1 << 20) as expanded:
-                _refuse_nested(expanded.peek(8)[:8], path)
-                yield Opened(expanded, path.name, compressed=True)
+                _check_not_nested(expanded.peek(8)[:8], path)
+                yield OpenedFile(expanded, path.name, compressed=True)
         elif magic in (ZIP, ZIP_EMPTY):
-            with _archive(file, path) as archive:
+            with _open_zip(file, path) as archive:
                 member = _delimited_member(archive, path)
-                with _member(archive, member, path) as expanded:
-                    yield Opened(expanded, f"{path.name}/{member.filename}", compressed=True)
+                with _open_member(archive, member, path) as expanded:
+                    yield OpenedFile(expanded, f"{path.name}/{member.filename}", compressed=True)
         else:
-            yield Opened(file, path.name)
+            yield OpenedFile(file, path.name)
 
 
-class _Bounded(io.RawIOBase):
+class _BoundedStream(io.RawIOBase):
     """A stream out of an archive that keeps to the limits and tells damage as SourceError.
 
     The number of bytes really read is what counts: the size in an archive's header is a claim.
     """
 
     def __init__(
-        self, source: IO[bytes] | gzip.GzipFile, path: Path, compressed: int, claimed: int | None = None
+        self, source: IO[bytes] | gzip.GzipFile, path: Path, compressed: int, declared_size: int | None = None
     ) -> None:
-        self._source, self._path, self._compressed, self._claimed = source, path, compressed, claimed
+        self._source, self._path, self._compressed, self._declared_size = source, path, compressed, declared_size
         self._read = 0
 
     def readable(self) -> bool:
@@ -123,12 +123,12 @@ class _Bounded(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             data = self._source.read(len(view))
-        except _DAMAGE as error:
-            raise _damaged(self._path, error) from error
+        except _ARCHIVE_ERRORS as error:
+            raise _damaged_archive_error(self._path, error) from error
         self._read += len(data)
-        _refuse_large(self._read, self._compressed, self._path)
-        if not data and self._claimed not in (None, self._read):
-            raise _damaged(self._path, f"{self._claimed} bytes announced, {self._read} found")
+        _check_expanded_size(self._read, self._compressed, self._path)
+        if not data and self._declared_size not in (None, self._read):
+            raise _damaged_archive_error(self._path, f"{self._declared_size} bytes announced, {self._read} found")
         view[: len(data)] = data
         return len(data)
 
@@ -138,7 +138,7 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-def _file(path: Path) -> BinaryIO:
+def _open_file(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
@@ -146,36 +146,39 @@ def _file(path: Path) -> BinaryIO:
             "the file is not there", where=path, why="Nothing was read", do="check the path and the source folder"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise _unreadable(path, error) from error
+        raise _unreadable_error(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
-    said = getattr(error, "strerror", None) or error
+def _unreadable_error(path: Path, error: Exception) -> SourceError:
+    message = getattr(error, "strerror", None) or error
     return SourceError(
-        "the file cannot be opened", where=path, why=f"The system says: {said}", do="check the path and its permissions"
+        "the file cannot be opened",
+        where=path,
+        why=f"The system says: {message}",
+        do="check the path and its permissions",
     )
 
 
-def _archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
+def _open_zip(file: BinaryIO, path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except (*_DAMAGE, ValueError) as error:
-        raise _damaged(path, error) from error
+    except (*_ARCHIVE_ERRORS, ValueError) as error:
+        raise _damaged_archive_error(path, error) from error
 
 
 @contextmanager
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[BinaryIO]:
+def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[BinaryIO]:
     try:
         source = archive.open(member)
-    except (*_DAMAGE, ValueError) as error:
-        raise _damaged(path, error) from error
-    bounded = _Bounded(source, path, member.compress_size, member.file_size)
+    except (*_ARCHIVE_ERRORS, ValueError) as error:
+        raise _damaged_archive_error(path, error) from error
+    bounded = _BoundedStream(source, path, member.compress_size, member.file_size)
     with io.BufferedReader(bounded, 1 << 20) as expanded:
         yield expanded
 
 
 def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if _counts(member)]
+    members = [member for member in archive.infolist() if _is_data_member(member)]
     if any(member.flag_bits & 0x1 for member in members):
         raise SourceError(
             "the archive is encrypted",
@@ -184,9 +187,9 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
             do="unpack it with the password and give the file in it",
         )
     for member in members:
-        _refuse_large(member.file_size, member.compress_size, path)
+        _check_expanded_size(member.file_size, member.compress_size, path)
     named = [member for member in members if PurePosixPath(member.filename).suffix.lower() in (".txt", ".csv")]
-    starts = [_start(archive, member, path) for member in members]
+    starts = [_read_member_head(archive, member, path) for member in members]
     # The name inside is unpredictable (fluna_991992-20160919110712.txt), so the first line decides. Where no first line
     # does, the only text file is taken all the same: its reader then says what is wrong with it.
     found = [member for member, start in zip(members, starts, strict=True) if _KEY_HEADING in _first_line(start)]
@@ -205,13 +208,13 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     )
 
 
-def _counts(member: zipfile.ZipInfo) -> bool:
+def _is_data_member(member: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(member.filename).parts
     return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
 
 
-def _start(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
-    with _member(archive, member, path) as expanded:
+def _read_member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+    with _open_member(archive, member, path) as expanded:
         return expanded.read(1 << 14)
 
 
@@ -220,7 +223,7 @@ def _first_line(start: bytes) -> bytes:
     return line if b"," in line else b""
 
 
-def _refuse_nested(beginning: bytes, path: Path) -> None:
+def _check_not_nested(beginning: bytes, path: Path) -> None:
     if beginning.startswith(_ARCHIVES):
         raise SourceError(
             "the file holds an archive in an archive",
@@ -230,19 +233,19 @@ def _refuse_nested(beginning: bytes, path: Path) -> None:
         )
 
 
-def _refuse_large(expanded: int, compressed: int, path: Path) -> None:
+def _check_expanded_size(expanded: int, compressed: int, path: Path) -> None:
     ratio = expanded / max(compressed, 1)
-    if expanded > MAX_BYTES or (expanded > RATIO_FROM and ratio > MAX_RATIO):
+    if expanded > MAX_EXPANDED_BYTES or (expanded > RATIO_CHECK_MIN_BYTES and ratio > MAX_EXPANSION_RATIO):
         raise SourceError(
             "the archive expands beyond the limit",
             where=path,
-            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are {MAX_BYTES / 1e6:,.0f} MB "
-            f"and {MAX_RATIO} times, and the largest national file has 300 MB",
+            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are {MAX_EXPANDED_BYTES / 1e6:,.0f} MB "
+            f"and {MAX_EXPANSION_RATIO} times, and the largest national file has 300 MB",
             do="look at what it is; unpack it yourself if you trust it",
         )
 
 
-def _damaged(path: Path, error: Exception | str) -> SourceError:
+def _damaged_archive_error(path: Path, error: Exception | str) -> SourceError:
     kind = type(error).__name__ if isinstance(error, Exception) else "Length"
     return SourceError(
         "the archive is damaged",

@@ -18,25 +18,25 @@ SUFFIXES = (".gz", ".zip", ".txt", ".csv", ".parquet")
 
 
 #: Digits of the SHA-256 that tell revised files apart by name.
-SHOWN_DIGITS = 12
+REVISION_DIGITS = 12
 
 
-_REVISION = re.compile(rf"\.[0-9a-f]{{{SHOWN_DIGITS}}}$")
+_REVISION = re.compile(rf"\.[0-9a-f]{{{REVISION_DIGITS}}}$")
 
 
-def plain_stem(name: str) -> str:
+def base_stem(name: str) -> str:
     """A file's name without the endings of survey files and without the mark of a revised file."""
-    stem, _ = _split(name)
+    stem, _ = _split_suffixes(name)
     return _REVISION.sub("", stem)
 
 
-def revision_name(name: str, sha256: str) -> str:
+def revised_file_name(name: str, sha256: str) -> str:
     """The name of a revised file: `AL19.txt` -> `AL19.3f2a9c1b7d4e.txt`."""
-    stem, endings = _split(name)
-    return f"{stem}.{sha256[:SHOWN_DIGITS]}{endings}"
+    stem, endings = _split_suffixes(name)
+    return f"{stem}.{sha256[:REVISION_DIGITS]}{endings}"
 
 
-def _split(name: str) -> tuple[str, str]:
+def _split_suffixes(name: str) -> tuple[str, str]:
     stem = name
     while (path := Path(stem)).suffix.lower() in SUFFIXES and path.stem:
         stem = path.stem
@@ -44,7 +44,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 #: Postal codes of the states and territories that FHWA publishes.
-STATES = frozenset({
+STATE_POSTAL_CODES = frozenset({
     "AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "ID", "IL",
     "IN", "IA", "KS", "KY", "LA", "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE",
     "NV", "NH", "NJ", "NM", "NY", "NC", "ND", "OH", "OK", "OR", "PA", "RI", "SC", "SD",
@@ -56,7 +56,7 @@ _STATE_FILE = re.compile(r"^[A-Z]{2}(\d\d)$", re.IGNORECASE)
 _STATE = re.compile(r"(?<![A-Za-z])([A-Z]{2})(?![A-Za-z])", re.IGNORECASE)
 
 
-def is_year(name: str) -> bool:
+def is_year_folder(name: str) -> bool:
     """Whether a folder is named after a survey year."""
     return _FULL_YEAR.fullmatch(name) is not None
 
@@ -66,7 +66,7 @@ def survey_year_of(name: str) -> int | None:
 
     A two-digit year belongs to `SSYY.txt` only; 92 to 99 are 1992 to 1999, since FHWA begins with 1992.
     """
-    stem = plain_stem(PurePosixPath(name).name)
+    stem = base_stem(PurePosixPath(name).name)
     if state_file := _STATE_FILE.match(stem):
         two_digits = int(state_file[1])
         return (1900 if two_digits >= 92 else 2000) + two_digits
@@ -76,11 +76,11 @@ def survey_year_of(name: str) -> int | None:
 
 def state_of(name: str) -> str | None:
     """The state whose file a name says it is (`AK19.txt`, `2019/AK.txt`, `NBI_AK_2019.csv`); None for all states."""
-    found = {state.upper() for state in _STATE.findall(plain_stem(PurePosixPath(name).name))} & STATES
+    found = {state.upper() for state in _STATE.findall(base_stem(PurePosixPath(name).name))} & STATE_POSTAL_CODES
     return found.pop() if len(found) == 1 else None
 
 
-def grouped(names: Iterable[str]) -> tuple[dict[int, list[str]], list[str]]:
+def group_by_survey_year(names: Iterable[str]) -> tuple[dict[int, list[str]], list[str]]:
     """The names of survey files by survey year, and those whose names hold no year.
 
     Parameters
@@ -90,37 +90,39 @@ def grouped(names: Iterable[str]) -> tuple[dict[int, list[str]], list[str]]:
         ones and those of other folders are left alone.
     """
     years: dict[int, list[str]] = {}
-    yearless = []
+    without_year = []
     for name in sorted(names):
         *folders, file = name.split("/")
         if file.startswith(".") or not file.lower().endswith(SUFFIXES) or len(folders) > 1:
             continue
-        year = survey_year_of(file) if not folders else int(folders[0]) if is_year(folders[0]) else None
+        year = survey_year_of(file) if not folders else int(folders[0]) if is_year_folder(folders[0]) else None
         if year is not None:
             years.setdefault(year, []).append(name)
         elif not folders:
-            yearless.append(name)
-    return dict(sorted(years.items())), yearless
+            without_year.append(name)
+    return dict(sorted(years.items())), without_year
 
 
-def refuse_conflicts(survey_year: int, names: Sequence[str], where: Path | str) -> None:
+def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str) -> None:
     """Raise SourceError where two files of a survey year are of the same state, or one is of all."""
     for name in names:
-        own = survey_year_of(name)
-        if "/" in name and own not in (None, survey_year):
+        year_from_name = survey_year_of(name)
+        if "/" in name and year_from_name not in (None, survey_year):
             raise SourceError(
                 f"{name} is of two survey years",
                 where=where,
-                why=f"Its folder says {survey_year}, and its name {own}",
+                why=f"Its folder says {survey_year}, and its name {year_from_name}",
                 do="move it into the folder of its year, or out of the source",
             )
     states = [state_of(name) for name in names]
     if len(names) > 1 and (None in states or len(set(states)) < len(states)):
-        claims = [name for name, state in zip(names, states, strict=True) if None in states or states.count(state) > 1]
+        conflicting = [
+            name for name, state in zip(names, states, strict=True) if None in states or states.count(state) > 1
+        ]
         raise SourceError(
-            f"there are {len(claims)} files for survey year {survey_year}",
+            f"there are {len(conflicting)} files for survey year {survey_year}",
             where=where,
-            why=f"They are {', '.join(claims)}, and nothing says which one is right; several files of one year have to "
+            why=f"They are {', '.join(conflicting)}, and nothing says which one is right; several files of one year have to "
             "be of different states, with the state in the name (AK19.txt)",
             do="keep one in the folder and move the others away",
         )

@@ -15,21 +15,27 @@ from typing import BinaryIO
 
 import polars as pl
 
-from bridge_assets.data.reading.archives import Opened, opened
+from bridge_assets.data.reading.archives import OpenedFile, open_survey_file
 from bridge_assets.data.reading.file_names import survey_year_of
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import BY_NAME, Kind
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
 from bridge_assets.nbi.coding_guide.layouts import LAYOUTS
 from bridge_assets.nbi.delimited import records
 from bridge_assets.nbi.delimited.records import read_batches, read_header
 from bridge_assets.nbi.tables import canonical, infobridge
-from bridge_assets.nbi.tables.by_year import FIRST_YEAR, LAST_YEAR, ByYear, YearBatch, no_survey_year
-from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+from bridge_assets.nbi.tables.by_year import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    SurveyYearSplitter,
+    YearBatch,
+    unknown_survey_year_error,
+)
+from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
-PARQUET = b"PAR1"
+PARQUET_MAGIC = b"PAR1"
 
 #: Bytes of a file's beginning that are looked at. The longest published heading row has 2,300.
-_BEGINNING = 1 << 16
+_SNIFF_BYTES = 1 << 16
 
 
 class Format(StrEnum):
@@ -42,7 +48,7 @@ class Format(StrEnum):
     INFOBRIDGE = "InfoBridge export"
 
 
-def format_of(path: Path) -> Format:
+def detect_format(path: Path) -> Format:
     """The format of a file by its content; whatever no other format claims is for the reader of the published form.
 
     Raises
@@ -52,9 +58,9 @@ def format_of(path: Path) -> Format:
     LayoutError
         If it is in the published text form and its heading row is none of the published ones.
     """
-    with opened(path) as source:
-        beginning = source.file.read(_BEGINNING)
-    if beginning.startswith(PARQUET):
+    with open_survey_file(path) as source:
+        beginning = source.file.read(_SNIFF_BYTES)
+    if beginning.startswith(PARQUET_MAGIC):
         return Format.PARQUET
     first, _, below = beginning.removeprefix(b"\xef\xbb\xbf").decode("latin-1").partition("\n")
     headings = [heading.strip(" \t\r'\"") for heading in first.split(",")]
@@ -63,12 +69,12 @@ def format_of(path: Path) -> Format:
         return Format.NBI
     if infobridge.is_infobridge(headings):
         return Format.INFOBRIDGE
-    if canonical.is_canonical(headings) and not _in_single_quotes(headings, below):
+    if canonical.is_canonical(headings) and not _is_single_quoted(headings, below):
         return Format.CSV
     return Format.NBI
 
 
-def read_source(path: Path, survey_year: int | None = None) -> Iterator[YearBatch]:
+def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[YearBatch]:
     """Read a source file of any format.
 
     Parameters
@@ -92,27 +98,27 @@ def read_source(path: Path, survey_year: int | None = None) -> Iterator[YearBatc
     LayoutError
         If its heading row is none that is known.
     """
-    kind = format_of(path)
-    by_name = survey_year_of(path.name)
-    with opened(path) as source:
-        by_year = ByYear(source.name, path, kind.value, survey_year, by_name)
+    kind = detect_format(path)
+    year_from_name = survey_year_of(path.name)
+    with open_survey_file(path) as source:
+        by_year = SurveyYearSplitter(source.name, path, kind.value, survey_year, year_from_name)
         if kind is Format.PARQUET:
-            _refuse_compressed(source, path)
+            _check_not_compressed(source, path)
             yield from canonical.read_parquet(source.file, path, by_year)
         elif kind is Format.CSV:
             yield from canonical.read_csv(source.file, path, by_year)
         elif kind is Format.INFOBRIDGE:
             yield from infobridge.read_infobridge(source.file, path, by_year)
         else:
-            year = survey_year if survey_year is not None else by_name
+            year = survey_year if survey_year is not None else year_from_name
             if year is None:
                 read_header(source.file, path)  # that a file is a web page is worth more to know than its name's lack
-                raise no_survey_year(path)
+                raise unknown_survey_year_error(path)
             for batch in read_batches(source.file, source.name, where=path):
                 yield YearBatch(batch, year, source.name)
 
 
-def years_inside(path: Path) -> set[int]:
+def survey_years_in_file(path: Path) -> set[int]:
     """The survey years that the rows of a file say; empty where the format does not say one. Reads one column.
 
     Raises
@@ -120,19 +126,19 @@ def years_inside(path: Path) -> set[int]:
     SourceError, LayoutError
         If the file cannot be read.
     """
-    kind = format_of(path)
+    kind = detect_format(path)
     column, heading = ("_year", "year") if kind is Format.INFOBRIDGE else ("survey_year", "survey_year")
     years: set[int] = set()
     if kind is Format.NBI:
         return years
-    with opened(path) as source:
+    with open_survey_file(path) as source:
         if kind is Format.PARQUET:
-            _refuse_compressed(source, path)
+            _check_not_compressed(source, path)
             columns = _years_of_parquet(source.file, path)
         else:
-            table = QuotedFile(source.file, path)
-            at = next((place for place, name in enumerate(table.headings) if name.lower() == heading), None)
-            columns = () if at is None else (rows.text[column] for rows in table.rows({at: column}))
+            table = CsvFile(source.file, path)
+            year_column = next((place for place, name in enumerate(table.headings) if name.lower() == heading), None)
+            columns = () if year_column is None else (rows.text[column] for rows in table.rows({year_column: column}))
         for values in columns:
             numbers = values.cast(pl.Float64, strict=False).drop_nulls().unique()
             years.update(int(year) for year in numbers if FIRST_YEAR <= year <= LAST_YEAR and year == int(year))
@@ -144,8 +150,8 @@ def count_rows(path: Path, survey_year: int) -> int:
 
     Of a file that says the year inside: the rows of this survey year, and those that say none, which are rejected.
     """
-    kind = format_of(path)
-    with opened(path) as source:
+    kind = detect_format(path)
+    with open_survey_file(path) as source:
         if kind is Format.NBI:
             return records.count_rows(source.file)
         if kind is Format.PARQUET:
@@ -156,30 +162,34 @@ def count_rows(path: Path, survey_year: int) -> int:
         rows = csv.reader(io.TextIOWrapper(source.file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
         headings = [heading.strip().lower() for heading in next(rows, [])]
         heading = "year" if kind is Format.INFOBRIDGE else "survey_year"
-        at = headings.index(heading) if heading in headings else None
-        return sum(1 for row in rows if any(row) and (at is None or _may_be_of(row, at, len(headings), survey_year)))
+        year_column = headings.index(heading) if heading in headings else None
+        return sum(
+            1
+            for row in rows
+            if any(row) and (year_column is None or _may_belong_to_year(row, year_column, len(headings), survey_year))
+        )
 
 
-def _may_be_of(row: list[str], at: int, width: int, survey_year: int) -> bool:
+def _may_belong_to_year(row: list[str], year_column: int, width: int, survey_year: int) -> bool:
     if len(row) != width:
         return True
     try:
-        return float(row[at]) == survey_year
+        return float(row[year_column]) == survey_year
     except ValueError:
         return True
 
 
 def _years_of_parquet(file: BinaryIO, path: Path) -> Iterator[pl.Series]:
     parquet = canonical.open_parquet(file, path)
-    columns = canonical.columns_of(parquet.schema_arrow.names, path)
-    at = columns.position("survey_year")
-    if at is None:
+    columns = canonical.resolve_columns(parquet.schema_arrow.names, path)
+    year_column = columns.position("survey_year")
+    if year_column is None:
         return
-    for table in canonical.parquet_tables(parquet, canonical.Columns({at: "survey_year"}, ()), path):
+    for table in canonical.parquet_tables(parquet, canonical.TableColumns({year_column: "survey_year"}, ()), path):
         yield table["survey_year"]
 
 
-def _refuse_compressed(source: Opened, path: Path) -> None:
+def _check_not_compressed(source: OpenedFile, path: Path) -> None:
     if source.compressed:
         raise SourceError(
             "this is a compressed Parquet file",
@@ -189,7 +199,7 @@ def _refuse_compressed(source: Opened, path: Path) -> None:
         )
 
 
-def _in_single_quotes(headings: list[str], below: str) -> bool:
+def _is_single_quoted(headings: list[str], below: str) -> bool:
     """Whether the texts of the first rows stand in single quotes: the published form, which CSV would take for text.
 
     Such a file has lost or gained a column. Its reader then says against which layout; reading it as CSV would keep the
@@ -198,7 +208,7 @@ def _in_single_quotes(headings: list[str], below: str) -> bool:
     texts = [
         place
         for place, heading in enumerate(headings)
-        if (name := canonical.canonical_name(heading)) in BY_NAME and BY_NAME[name].kind is Kind.TEXT
+        if (name := canonical.canonical_name(heading)) in ITEMS_BY_NAME and ITEMS_BY_NAME[name].kind is ItemKind.TEXT
     ]
     rows = [line.split(",") for line in below.split("\n")[:20]]
     cells = [row[place].strip() for row in rows for place in texts if place < len(row)]

@@ -11,13 +11,13 @@ import polars as pl
 import pyarrow as pa
 
 from bridge_assets.nbi.delimited.records import ARROW_SCHEMA, RECORD_SCHEMA, Batch
-from bridge_assets.nbi.derived import DECODED_ITEMS, derived
-from bridge_assets.nbi.flags import COLUMNS as FLAGGED_COLUMNS
-from bridge_assets.nbi.flags import flags
+from bridge_assets.nbi.derived import DECODED_ITEMS, derived_columns
+from bridge_assets.nbi.flags import REQUIRED_COLUMNS as FLAGGED_COLUMNS
+from bridge_assets.nbi.flags import flag_records
 
 
 def _bridge_schema() -> pl.Schema:
-    empty = pl.DataFrame(schema=RECORD_SCHEMA).select(derived(2000))
+    empty = pl.DataFrame(schema=RECORD_SCHEMA).select(derived_columns(2000))
     return pl.Schema({"file": pl.String(), **RECORD_SCHEMA, **empty.schema, "flags": pl.String()})
 
 
@@ -29,7 +29,7 @@ BRIDGE_SCHEMA = _bridge_schema()
 DERIVED_SCHEMA = pl.Schema(list(BRIDGE_SCHEMA.items())[1 + len(RECORD_SCHEMA) :])
 
 #: `BRIDGE_SCHEMA` in Arrow, coded items as dictionaries.
-ARROW_BRIDGES = pa.schema(
+BRIDGE_ARROW_SCHEMA = pa.schema(
     [
         pa.field("file", pa.dictionary(pa.int32(), pa.string())),
         *ARROW_SCHEMA,
@@ -39,23 +39,23 @@ ARROW_BRIDGES = pa.schema(
 
 
 #: The items that decoding and flagging read, beside the codes.
-_ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
+_INPUT_ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
 
-_ITEM_TYPES = pl.Schema({name: RECORD_SCHEMA[name] for name in DECODED_ITEMS})
+_DECODED_TYPES = pl.Schema({name: RECORD_SCHEMA[name] for name in DECODED_ITEMS})
 
 
-def bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
-    """The records of a batch as bridges, `ARROW_BRIDGES`."""
+def decode_bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
+    """The records of a batch as bridges, `BRIDGE_ARROW_SCHEMA`."""
     records = batch.table
-    items = pl.DataFrame(records.select(_ITEMS)).cast(_ITEM_TYPES)
+    items = pl.DataFrame(records.select(_INPUT_ITEMS)).cast(_DECODED_TYPES)
     # Lazily, so that what two columns have in common is worked out once.
-    decoded = items.lazy().select(derived(survey_year)).collect()
-    decoded = decoded.with_columns(flags(items.hstack(decoded), survey_year, records))
+    decoded = items.lazy().select(derived_columns(survey_year)).collect()
+    decoded = decoded.with_columns(flag_records(items.hstack(decoded), survey_year, records))
     name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))
     columns = decoded.to_arrow(compat_level=pl.CompatLevel.oldest()).columns
-    return pa.table([name, *records.columns, *columns], schema=ARROW_BRIDGES)
+    return pa.table([name, *records.columns, *columns], schema=BRIDGE_ARROW_SCHEMA)
 
 
-def as_polars(table: pa.Table) -> pl.DataFrame:
+def to_polars(table: pa.Table) -> pl.DataFrame:
     """Bridges as a polars table, `BRIDGE_SCHEMA`."""
     return pl.DataFrame(table).cast(dict(BRIDGE_SCHEMA.items()))

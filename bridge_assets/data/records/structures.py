@@ -18,5 +18,5 @@ def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
     records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(key) > 1).alias("repeated"))
     date = pl.col("inspection_date").fill_null(pl.date(1, 1, 1))
     in_order = records.filter("repeated").sort(*key, date, -pl.col("line_number").cast(pl.Int64))
-    chosen = in_order.unique(key, keep="last", maintain_order=True)
-    return pl.concat([records.filter(~pl.col("repeated")), chosen]).drop("repeated")
+    latest = in_order.unique(key, keep="last", maintain_order=True)
+    return pl.concat([records.filter(~pl.col("repeated")), latest]).drop("repeated")

@@ -13,19 +13,19 @@ import polars as pl
 
 from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
 from bridge_assets.nbi.coding_guide.code_check import code_problems
-from bridge_assets.nbi.coding_guide.items import BY_NAME, CONDITION_ITEMS
+from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS, ITEMS_BY_NAME
 from bridge_assets.nbi.flags import flag_counts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RATINGS = (*map(str, range(10)), "N", "n")
+RATING_CODES = (*map(str, range(10)), "N", "n")
 
 _KEY = ("survey_year", "structure_key")
 
 
 #: The columns that `record_problems` looks at.
-JUDGED_COLUMNS = ("structure_key", "survey_year", *CONDITION_ITEMS)
+VALIDATED_COLUMNS = ("structure_key", "survey_year", *CONDITION_ITEMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,24 @@ class ValidationReport:
         return not self.problems
 
     def __str__(self) -> str:
-        return "\n".join([self._headline(), *self._listed("Problems", self.problems, ""), *self._warned("")])
+        return "\n".join(
+            [self._headline(), *self._section_lines("Problems", self.problems, ""), *self._warning_lines("")]
+        )
 
     def to_markdown(self) -> str:
         """The report as a page: headline, problems, warnings, flags, and the columns with gaps."""
-        lines = [f"**{self._headline()}**", *self._listed("Problems", self.problems, "\n### "), *self._warned("\n### ")]
+        lines = [
+            f"**{self._headline()}**",
+            *self._section_lines("Problems", self.problems, "\n### "),
+            *self._warning_lines("\n### "),
+        ]
         if self.flags:
             lines += ["\n### Flags\n", "| flag | records | share |", "|---|---:|---:|"]
             lines += [f"| {flag} | {count:,} | {count / self.records:.2%} |" for flag, count in self.flags.items()]
         if self.missing:
             lines += ["\n### Without a value\n", "| column | item | share |", "|---|---|---:|"]
             most_first = sorted(self.missing.items(), key=lambda gap: (-gap[1], gap[0]))
-            lines += [f"| {name} | {_number(name)} | {share:.2%} |" for name, share in most_first]
+            lines += [f"| {name} | {_item_number(name)} | {share:.2%} |" for name, share in most_first]
         return "\n".join(lines) + "\n"
 
     def _headline(self) -> str:
@@ -82,11 +88,11 @@ class ValidationReport:
         answer = "This is bridge data" if self.valid else "This is not bridge data"
         return f"{answer}: {self.records:,} records" + (f" ({years})" if years else "")
 
-    def _warned(self, heading: str) -> list[str]:
-        return self._listed("Warnings", self.warnings, heading)
+    def _warning_lines(self, heading: str) -> list[str]:
+        return self._section_lines("Warnings", self.warnings, heading)
 
     @staticmethod
-    def _listed(title: str, sentences: tuple[str, ...], heading: str) -> list[str]:
+    def _section_lines(title: str, sentences: tuple[str, ...], heading: str) -> list[str]:
         gap = "\n" if heading else ":"
         return [f"{heading}{title}{gap}", *(f"- {sentence}" for sentence in sentences)] if sentences else []
 
@@ -107,15 +113,15 @@ def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
     table, problems = (df, []) if isinstance(df, pl.DataFrame) else _from_pandas(df)
     columns = list(df.columns)
     if missing := [name for name in BRIDGE_SCHEMA if name not in columns]:
-        problems.insert(0, f"{len(missing)} columns are missing: {_some(missing)}")
+        problems.insert(0, f"{len(missing)} columns are missing: {_abbreviate(missing)}")
     if not table.height:
         problems.append("there are no records")
-    problems += [*_types(table), *record_problems(table)]
+    problems += [*_type_problems(table), *record_problems(table)]
     duplicates = _duplicates(table)
     flags = flag_counts(table["flags"].cast(pl.String)) if "flags" in table.columns else {}
     return ValidationReport(
         records=len(df),
-        survey_years=_counts(table),
+        survey_years=_records_by_year(table),
         problems=tuple(problems),
         warnings=tuple(_warnings(table, duplicates, flags)),
         duplicates=duplicates,
@@ -125,7 +131,7 @@ def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
 
 
 def record_problems(table: pl.DataFrame) -> list[str]:
-    """What is wrong with the records of a table, a sentence each; it looks at those of `JUDGED_COLUMNS` that are there.
+    """What is wrong with the records of a table, a sentence each; it looks at those of `VALIDATED_COLUMNS` that are there.
 
     A record needs a structure key and a survey year, and a condition item holds a rating or nothing.
     """
@@ -133,7 +139,7 @@ def record_problems(table: pl.DataFrame) -> list[str]:
     for name, what in (("structure_key", "structure key"), ("survey_year", "survey year")):
         if name in table.columns and (without := table[name].null_count()):
             problems.append(f"{without} records have no {what}")
-    return problems + _ratings(table)
+    return problems + _rating_problems(table)
 
 
 def validation_problems(df: pd.DataFrame | pl.DataFrame) -> list[str]:
@@ -164,22 +170,22 @@ def _from_pandas(df: pd.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return pl.DataFrame(columns), mixed
 
 
-def _types(table: pl.DataFrame) -> list[str]:
+def _type_problems(table: pl.DataFrame) -> list[str]:
     problems = []
     for name, expected in BRIDGE_SCHEMA.items():
         found = table.schema.get(name)
-        if found is None or found == pl.Null or _alike(found, expected):
+        if found is None or found == pl.Null or _types_compatible(found, expected):
             continue
         more = (
             "; a code that stands as a number has lost its zeros"
             if expected == pl.String and found.is_numeric()
             else ""
         )
-        problems.append(f"the column {name} holds {found}, where {_kind(expected)} is expected{more}")
+        problems.append(f"the column {name} holds {found}, where {_type_description(expected)} is expected{more}")
     return problems
 
 
-def _alike(found: pl.DataType, expected: pl.DataType) -> bool:
+def _types_compatible(found: pl.DataType, expected: pl.DataType) -> bool:
     if expected == pl.String:
         return found == pl.String or isinstance(found, pl.Categorical | pl.Enum)
     if expected.is_numeric():
@@ -187,21 +193,21 @@ def _alike(found: pl.DataType, expected: pl.DataType) -> bool:
     return found.is_temporal() if expected.is_temporal() else found == expected
 
 
-def _kind(dtype: pl.DataType) -> str:
+def _type_description(dtype: pl.DataType) -> str:
     if dtype == pl.String:
         return "text"
     return "a number" if dtype.is_numeric() else "a date" if dtype.is_temporal() else "true or false"
 
 
-def _ratings(table: pl.DataFrame) -> list[str]:
+def _rating_problems(table: pl.DataFrame) -> list[str]:
     problems = []
     for item in CONDITION_ITEMS:
         if item in table.columns and not table.schema[item].is_numeric():
             values = table[item].cast(pl.String).drop_nulls()
-            odd = values.filter(~values.is_in(RATINGS))
-            if len(odd):
+            invalid = values.filter(~values.is_in(RATING_CODES))
+            if len(invalid):
                 problems.append(
-                    f"item {BY_NAME[item].number} holds {len(odd)} values that are no rating, such as {odd[0]!r}"
+                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are no rating, such as {invalid[0]!r}"
                 )
     return problems
 
@@ -213,7 +219,7 @@ def _duplicates(table: pl.DataFrame) -> int:
     return int(keys.is_duplicated().sum())
 
 
-def _counts(table: pl.DataFrame) -> dict[int, int]:
+def _records_by_year(table: pl.DataFrame) -> dict[int, int]:
     if "survey_year" not in table.columns or not table.schema["survey_year"].is_numeric():
         return {}
     return {
@@ -234,10 +240,10 @@ def _warnings(table: pl.DataFrame, duplicates: int, flags: dict[str, int]) -> li
     return warnings
 
 
-def _some(names: list[str], at_most: int = 8) -> str:
+def _abbreviate(names: list[str], at_most: int = 8) -> str:
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more
 
 
-def _number(name: str) -> str:
-    return BY_NAME[name].number if name in BY_NAME else ""
+def _item_number(name: str) -> str:
+    return ITEMS_BY_NAME[name].number if name in ITEMS_BY_NAME else ""

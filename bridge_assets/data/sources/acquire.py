@@ -8,16 +8,24 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
-from bridge_assets.data.reading.file_names import grouped, refuse_conflicts, survey_year_of
-from bridge_assets.data.sources.local_copies import Download, Say, shown
-from bridge_assets.data.sources.survey_files import Part, SurveySource, no_file, survey_files, survey_source
+from bridge_assets.data.reading.file_names import check_no_conflicts, group_by_survey_year, survey_year_of
+from bridge_assets.data.sources.local_copies import DownloadedFile, ProgressCallback, redact_url
+from bridge_assets.data.sources.survey_files import (
+    SourceFile,
+    SurveySource,
+    no_survey_file_error,
+    survey_files,
+    survey_source,
+)
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
 
 _log = logging.getLogger(__name__)
 
 
-def acquire(settings: DataSettings, survey_year: int, say: Say = _log.info) -> SurveySource:
+def acquire_survey_year(
+    settings: DataSettings, survey_year: int, progress: ProgressCallback = _log.info
+) -> SurveySource:
     """The parts of a survey year, on this disk, fixed by their SHA-256.
 
     Parameters
@@ -25,7 +33,7 @@ def acquire(settings: DataSettings, survey_year: int, say: Say = _log.info) -> S
     settings : DataSettings
         `source` says where from. A local file stays where it is; anything else is copied into `downloads_folder`.
     survey_year : int
-    say : callable
+    progress : callable
         Given progress lines.
 
     Raises
@@ -37,11 +45,11 @@ def acquire(settings: DataSettings, survey_year: int, say: Say = _log.info) -> S
     """
     match settings.source_kind:
         case "fhwa":
-            from bridge_assets.data.sources.fhwa import fetch
+            from bridge_assets.data.sources.fhwa import fetch_from_fhwa
 
-            return fetch(settings.fhwa, survey_year, settings.downloads_folder / "fhwa", say)
+            return fetch_from_fhwa(settings.fhwa, survey_year, settings.downloads_folder / "fhwa", progress)
         case "remote":
-            return _from_remote(settings, survey_year, say)
+            return _acquire_remote(settings, survey_year, progress)
         case _:
             return survey_source(settings.source_folder, survey_year)
 
@@ -72,35 +80,37 @@ def remote_years(settings: DataSettings) -> dict[int, list[tuple[str, str]]]:
     SourceError
         If the source cannot be listed.
     """
-    from bridge_assets.data.sources.fsspec_files import listed
+    from bridge_assets.data.sources.fsspec_files import list_remote_files
 
     if (year := _year_of_address(settings.source)) is not None:
         return {year: [(settings.source, "")]}
-    files = {file.name: file for file in listed(settings.source)}
-    years, _ = grouped(files)
+    files = {file.name: file for file in list_remote_files(settings.source)}
+    years, _ = group_by_survey_year(files)
     return {year: [(files[name].address, files[name].version) for name in names] for year, names in years.items()}
 
 
-def _from_remote(settings: DataSettings, survey_year: int, say: Say) -> SurveySource:
-    from bridge_assets.data.sources.fsspec_files import copied, place_of
+def _acquire_remote(settings: DataSettings, survey_year: int, progress: ProgressCallback) -> SurveySource:
+    from bridge_assets.data.sources.fsspec_files import copy_path, copy_remote_file
 
     by_year = remote_years(settings)
     if survey_year not in by_year:
-        raise no_file(survey_year, by_year, shown(settings.source))
+        raise no_survey_file_error(survey_year, by_year, redact_url(settings.source))
     addresses = [address for address, _ in by_year[survey_year]]
     root = f"{settings.source.rstrip('/')}/"
-    refuse_conflicts(survey_year, [address.removeprefix(root) for address in addresses], shown(settings.source))
-    copies = [copied(address, place_of(address, settings.downloads_folder), say) for address in addresses]
+    check_no_conflicts(survey_year, [address.removeprefix(root) for address in addresses], redact_url(settings.source))
+    copies = [
+        copy_remote_file(address, copy_path(address, settings.downloads_folder), progress) for address in addresses
+    ]
     warnings = [
-        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: {copy.kept}"
+        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: {copy.previous_copy}"
         for copy in copies
         if copy.revised
     ]
-    return SurveySource(survey_year, tuple(_part(copy) for copy in copies), tuple(warnings))
+    return SurveySource(survey_year, tuple(_to_source_file(copy) for copy in copies), tuple(warnings))
 
 
-def _part(copy: Download) -> Part:
-    return Part(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, copy.revised)
+def _to_source_file(copy: DownloadedFile) -> SourceFile:
+    return SourceFile(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, copy.revised)
 
 
 def _year_of_address(source: str) -> int | None:
@@ -112,7 +122,7 @@ def _year_of_address(source: str) -> int | None:
     if year is None and parts.scheme.lower() in ("http", "https"):
         raise SourceError(
             "the survey year is not known",
-            where=shown(source),
+            where=redact_url(source),
             why="The address of one file has to have its survey year in the file's name, and a web server has no "
             "folders that can be listed",
             do="name a file such as https://host/NBI_2016.zip, set source to `fhwa`, or use a bucket",

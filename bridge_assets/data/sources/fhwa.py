@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from bridge_assets.data.reading.file_names import SHOWN_DIGITS, revision_name
+from bridge_assets.data.reading.file_names import REVISION_DIGITS, revised_file_name
 from bridge_assets.data.sources.http_download import download
-from bridge_assets.data.sources.lateness import PUBLISHED_BY
-from bridge_assets.data.sources.local_copies import Download, Say, shown
-from bridge_assets.data.sources.survey_files import Part, SurveySource
+from bridge_assets.data.sources.lateness import PUBLICATION_DEADLINE
+from bridge_assets.data.sources.local_copies import DownloadedFile, ProgressCallback, redact_url
+from bridge_assets.data.sources.survey_files import SourceFile, SurveySource
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import FhwaSettings, NationalFile
 from bridge_assets.storage import digest
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedFile:
     """One file that FHWA publishes: its address, its name here, and its expected SHA-256 where that is known."""
 
     address: str
@@ -32,12 +32,12 @@ class Published:
     expected: NationalFile
 
 
-def publication(survey_year: int) -> date:
+def publication_deadline(survey_year: int) -> date:
     """The day by which a survey year is published."""
-    return date(survey_year + 1, *PUBLISHED_BY)
+    return date(survey_year + 1, *PUBLICATION_DEADLINE)
 
 
-def published_files(fhwa: FhwaSettings, survey_year: int) -> list[Published]:
+def published_files(fhwa: FhwaSettings, survey_year: int) -> list[PublishedFile]:
     """The files of a survey year: one national file, or one of each state that is set.
 
     Raises
@@ -53,21 +53,21 @@ def published_files(fhwa: FhwaSettings, survey_year: int) -> list[Published]:
             do=f"add the line `{survey_year}: {{}}` there, if FHWA publishes it in a delimited layout",
         )
     if fhwa.states:
-        addresses = [_filled(fhwa.state_address, survey_year, state) for state in fhwa.states]
-        return [Published(address, _name(address), NationalFile()) for address in addresses]
-    began = [year for year in fhwa.national_address if year <= survey_year]
-    if not began:
+        addresses = [_format_address(fhwa.state_address, survey_year, state) for state in fhwa.states]
+        return [PublishedFile(address, _file_name(address), NationalFile()) for address in addresses]
+    eligible_years = [year for year in fhwa.national_address if year <= survey_year]
+    if not eligible_years:
         raise SourceError(
             f"there is no address for survey year {survey_year}",
             where="fhwa.national_address in configs/data_config.yaml",
             why=f"Its first year is {min(fhwa.national_address, default='missing')}",
             do="add a line there",
         )
-    address = _filled(fhwa.national_address[max(began)], survey_year)
-    return [Published(address, _name(address), fhwa.catalogue[survey_year])]
+    address = _format_address(fhwa.national_address[max(eligible_years)], survey_year)
+    return [PublishedFile(address, _file_name(address), fhwa.catalogue[survey_year])]
 
 
-def fetch(fhwa: FhwaSettings, survey_year: int, downloads: Path, say: Say) -> SurveySource:
+def fetch_from_fhwa(fhwa: FhwaSettings, survey_year: int, downloads: Path, progress: ProgressCallback) -> SurveySource:
     """Bring a survey year's files here, or find that the copies are still FHWA's.
 
     A copy that was used before goes on being used, with a warning, where the server cannot be asked or has a revised
@@ -79,7 +79,7 @@ def fetch(fhwa: FhwaSettings, survey_year: int, downloads: Path, say: Say) -> Su
     survey_year : int
     downloads : Path
         Folder of the copies; each year has a folder in it.
-    say : callable
+    progress : callable
         Given progress lines and warnings.
 
     Raises
@@ -87,67 +87,75 @@ def fetch(fhwa: FhwaSettings, survey_year: int, downloads: Path, say: Say) -> Su
     SourceError
         If a file cannot be had, or only a revised one that is not accepted.
     """
-    parts, warnings = [], []
-    for wanted in published_files(fhwa, survey_year):
-        part, warning = _part(wanted, fhwa, survey_year, downloads / str(survey_year) / wanted.name, say)
-        parts.append(part)
+    files, warnings = [], []
+    for published_file in published_files(fhwa, survey_year):
+        part, warning = _fetch_file(
+            published_file, fhwa, survey_year, downloads / str(survey_year) / published_file.name, progress
+        )
+        files.append(part)
         warnings += [warning] if warning else []
-    in_order = tuple(sorted(parts, key=lambda part: part.path.name))
+    in_order = tuple(sorted(files, key=lambda part: part.path.name))
     rows = None if fhwa.states else fhwa.catalogue[survey_year].rows
     return SurveySource(survey_year, in_order, tuple(warnings), rows)
 
 
-def _part(wanted: Published, fhwa: FhwaSettings, year: int, target: Path, say: Say) -> tuple[Part, str]:
+def _fetch_file(
+    published_file: PublishedFile, fhwa: FhwaSettings, year: int, target: Path, progress: ProgressCallback
+) -> tuple[SourceFile, str]:
     try:
         copy = download(
-            wanted.address,
+            published_file.address,
             target,
-            sha256=wanted.expected.zip,
-            say=say,
-            not_there=(
-                f"see whether FHWA has published survey year {year} yet (due by {publication(year):%d %B %Y}), and "
+            sha256=published_file.expected.zip,
+            progress=progress,
+            not_found_hint=(
+                f"see whether FHWA has published survey year {year} yet (due by {publication_deadline(year):%d %B %Y}), and "
                 "correct the address in configs/data_config.yaml if it has moved"
             ),
         )
     except SourceError as error:
-        usable = next(_usable(wanted, fhwa, target), None)
+        usable = next(_usable_copies(published_file, fhwa, target), None)
         if usable is None:
             raise
         return usable, f"the copy here is used, and whether it was revised is not known: {error}"
-    if not copy.revised or _accepted(copy.sha256, fhwa):
-        return _as_part(copy, revised=copy.revised), ""
-    if _same_member(copy.path, wanted.expected):
-        return _as_part(copy, revised=False), f"{copy.path.name}: packed anew; the text inside is the one expected"
-    usable = next(_usable(wanted, fhwa, target), None)
-    how = f"to use it, add {copy.sha256[:SHOWN_DIGITS]} to fhwa.accept_revised in configs/data_config.yaml"
+    if not copy.revised or _is_accepted(copy.sha256, fhwa):
+        return _to_source_file(copy, revised=copy.revised), ""
+    if _has_expected_member(copy.path, published_file.expected):
+        return _to_source_file(
+            copy, revised=False
+        ), f"{copy.path.name}: packed anew; the text inside is the one expected"
+    usable = next(_usable_copies(published_file, fhwa, target), None)
+    remedy = f"to use it, add {copy.sha256[:REVISION_DIGITS]} to fhwa.accept_revised in configs/data_config.yaml"
     if usable is None:
         raise SourceError(
             f"FHWA has revised the file of survey year {year}",
             where=copy.address,
-            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {wanted.expected.zip}; it is kept as {copy.path}",
-            do=how[0].upper() + how[1:],
+            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {published_file.expected.zip}; it is kept as {copy.path}",
+            do=remedy[0].upper() + remedy[1:],
         )
     return usable, (
-        f"FHWA has revised {target.name}; the copy from before is used, the new one is kept as {copy.path}: {how}"
+        f"FHWA has revised {target.name}; the copy from before is used, the new one is kept as {copy.path}: {remedy}"
     )
 
 
-def _usable(wanted: Published, fhwa: FhwaSettings, target: Path) -> Iterator[Part]:
+def _usable_copies(published_file: PublishedFile, fhwa: FhwaSettings, target: Path) -> Iterator[SourceFile]:
     """Copies that are here and may be used, best first: accepted revised ones, then the one under the plain name."""
-    expected = wanted.expected.zip
+    expected = published_file.expected.zip
     for accepted in [*reversed(fhwa.accept_revised), *([expected] if expected else [])]:
-        path = target.with_name(revision_name(target.name, accepted))
+        path = target.with_name(revised_file_name(target.name, accepted))
         if path.is_file() and (sha256 := digest(path)).startswith(accepted):
-            yield Part(path, sha256, path.stat().st_size, shown(wanted.address), revised=sha256 != expected)
+            yield SourceFile(
+                path, sha256, path.stat().st_size, redact_url(published_file.address), revised=sha256 != expected
+            )
     if target.is_file() and (sha256 := digest(target)) and expected in (None, sha256):
-        yield Part(target, sha256, target.stat().st_size, shown(wanted.address))
+        yield SourceFile(target, sha256, target.stat().st_size, redact_url(published_file.address))
 
 
-def _accepted(sha256: str, fhwa: FhwaSettings) -> bool:
+def _is_accepted(sha256: str, fhwa: FhwaSettings) -> bool:
     return any(sha256.startswith(beginning) for beginning in fhwa.accept_revised)
 
 
-def _same_member(path: Path, expected: NationalFile) -> bool:
+def _has_expected_member(path: Path, expected: NationalFile) -> bool:
     """Whether an archive with other bytes holds the expected text."""
     if expected.member is None or not zipfile.is_zipfile(path):
         return False
@@ -159,13 +167,13 @@ def _same_member(path: Path, expected: NationalFile) -> bool:
     return False
 
 
-def _as_part(copy: Download, *, revised: bool) -> Part:
-    return Part(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, revised)
+def _to_source_file(copy: DownloadedFile, *, revised: bool) -> SourceFile:
+    return SourceFile(copy.path, copy.sha256, copy.bytes, copy.address, copy.etag, copy.last_modified, revised)
 
 
-def _filled(address: str, survey_year: int, state: str = "") -> str:
+def _format_address(address: str, survey_year: int, state: str = "") -> str:
     return address.format(year=survey_year, yy=f"{survey_year % 100:02}", state=state)
 
 
-def _name(address: str) -> str:
+def _file_name(address: str) -> str:
     return address.rstrip("/").rpartition("/")[2].partition("?")[0]

@@ -16,9 +16,19 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bridge_assets.data.sources.http_download import download
-from bridge_assets.data.sources.local_copies import Download, Known, Say, alone, described, known, note, settle, shown
+from bridge_assets.data.sources.local_copies import (
+    DownloadedFile,
+    DownloadRecord,
+    ProgressCallback,
+    downloaded_file,
+    exclusive_lock,
+    read_download_record,
+    redact_url,
+    store_download,
+    write_download_record,
+)
 from bridge_assets.errors import SourceError, StorageError
-from bridge_assets.storage import digest, replacing
+from bridge_assets.storage import atomic_write, digest
 
 #: Scheme -> (library, extra of this project). Other schemes are fsspec's own matter.
 EXTRAS = {
@@ -31,13 +41,23 @@ EXTRAS = {
 }
 
 #: What file systems call the version of a file's bytes, best first.
-VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "generation", "LastModified", "last_modified", "mtime", "created")
+VERSION_KEYS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "generation",
+    "LastModified",
+    "last_modified",
+    "mtime",
+    "created",
+)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class RemoteFile:
     """A file of a remote folder: its name below that folder, its address, size in bytes, and version."""
 
     name: str
@@ -52,7 +72,7 @@ def is_remote(address: str) -> bool:
     return bool(separator) and scheme.lower() not in ("file", "local", "")
 
 
-def local_copy(address: str, folder: Path, say: Say = _log.info) -> Path:
+def local_copy(address: str, folder: Path, progress: ProgressCallback = _log.info) -> Path:
     """The path of a copy of a remote file that is the remote file as it is now.
 
     Parameters
@@ -61,7 +81,7 @@ def local_copy(address: str, folder: Path, say: Say = _log.info) -> Path:
         http://, https://, s3://, gs://, abfs:// and what else fsspec knows.
     folder : Path
         Where copies lie: each below scheme, host and path of its address.
-    say : callable
+    progress : callable
         Given progress lines.
 
     Returns
@@ -77,42 +97,47 @@ def local_copy(address: str, folder: Path, say: Say = _log.info) -> Path:
     StorageError
         If the copy cannot be written.
     """
-    return copied(address, place_of(address, folder), say).path
+    return copy_remote_file(address, copy_path(address, folder), progress).path
 
 
-def copied(address: str, target: Path, say: Say = _log.info) -> Download:
+def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _log.info) -> DownloadedFile:
     """Copy a remote file to a target, or find that the copy here is still right. Raises as `local_copy`."""
     if urlsplit(address).scheme.lower() in ("http", "https"):
-        return download(address, target, say=say)
-    with alone(target, say), _understood(address):
+        return download(address, target, progress=progress)
+    with exclusive_lock(target, progress), _translate_errors(address):
         files, path = _file_system(address)
         info = files.info(path)
         if info["type"] == "directory":
             raise SourceError(
-                "this is a folder", where=shown(address), why="One file was asked for", do="name a file in it"
+                "this is a folder", where=redact_url(address), why="One file was asked for", do="name a file in it"
             )
-        there, here = _version(info), known(target, address)
-        if here and here.etag == there:
-            return described(target, here, None, 0)
-        say(f"{target.name}: copying {info['size'] / 1e6:,.1f} MB from {shown(address)}")
-        with replacing(target.with_name(f".{target.name}.whole")) as aside:
-            files.get_file(path, str(aside))
-            if (came := aside.stat().st_size) != info["size"]:
+        remote_version, existing = _remote_version(info), read_download_record(target, address)
+        if existing and existing.etag == remote_version:
+            return downloaded_file(target, existing, None, 0)
+        progress(f"{target.name}: copying {info['size'] / 1e6:,.1f} MB from {redact_url(address)}")
+        with atomic_write(target.with_name(f".{target.name}.whole")) as temp_path:
+            files.get_file(path, str(temp_path))
+            if (copied_bytes := temp_path.stat().st_size) != info["size"]:
                 raise SourceError(
                     "the copy is not whole",
-                    where=shown(address),
-                    why=f"The file has {info['size']:,} bytes, and {came:,} came",
+                    where=redact_url(address),
+                    why=f"The file has {info['size']:,} bytes, and {copied_bytes:,} came",
                     do="run again; if the file is being written just now, later",
                 )
-        whole = target.with_name(f".{target.name}.whole")
-        sha256 = digest(whole)
-        place = settle(whole, target, sha256, None)
-        copy = described(target, Known(shown(address), place.name, sha256, came, there, _date(info)), None, came)
-        note(target, copy)
+        downloaded_path = target.with_name(f".{target.name}.whole")
+        sha256 = digest(downloaded_path)
+        place = store_download(downloaded_path, target, sha256, None)
+        copy = downloaded_file(
+            target,
+            DownloadRecord(redact_url(address), place.name, sha256, copied_bytes, remote_version, _last_modified(info)),
+            None,
+            copied_bytes,
+        )
+        write_download_record(target, copy)
         return copy
 
 
-def listed(folder: str) -> list[Listed]:
+def list_remote_files(folder: str) -> list[RemoteFile]:
     """The files of a remote folder and of the folders directly in it, by name.
 
     Raises
@@ -123,33 +148,37 @@ def listed(folder: str) -> list[Listed]:
     if urlsplit(folder).scheme.lower() in ("http", "https"):
         raise SourceError(
             "a web server has no folders that can be listed",
-            where=shown(folder),
+            where=redact_url(folder),
             why="`source` names it",
             do="name one file with its year in its name, set source to `fhwa`, or use a bucket",
         )
-    with _understood(folder):
+    with _translate_errors(folder):
         files, root = _file_system(folder)
         root = root.rstrip("/")
-        there = files.find(root, maxdepth=2, detail=True)
-        if not there and not files.exists(root):
+        entries = files.find(root, maxdepth=2, detail=True)
+        if not entries and not files.exists(root):
             raise FileNotFoundError(root)
         base = folder.rstrip("/")
-        names = {str(path).removeprefix(root).strip("/"): info for path, info in there.items()}
+        names = {str(path).removeprefix(root).strip("/"): info for path, info in entries.items()}
         return [
-            Listed(name, f"{base}/{name}", info["size"], _version(info)) for name, info in sorted(names.items()) if name
+            RemoteFile(name, f"{base}/{name}", info["size"], _remote_version(info))
+            for name, info in sorted(names.items())
+            if name
         ]
 
 
-def place_of(address: str, folder: Path) -> Path:
+def copy_path(address: str, folder: Path) -> Path:
     """Where the copy of an address lies: below scheme, host and path, so that two addresses never share one."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2].replace(":", "_")
-    steps = [step for step in unquote(parts.path).split("/") if step.strip(". ")]
+    path_parts = [step for step in unquote(parts.path).split("/") if step.strip(". ")]
     if parts.query:  # the same path with another query is another file
-        steps.insert(len(steps) - 1, hashlib.sha256(parts.query.encode()).hexdigest()[:12])
-    if not steps:
-        raise SourceError("this is the address of no file", where=shown(address), why="It has no path", do="correct it")
-    return folder.joinpath(parts.scheme.lower(), host, *(step.replace("\0", "") for step in steps))
+        path_parts.insert(len(path_parts) - 1, hashlib.sha256(parts.query.encode()).hexdigest()[:12])
+    if not path_parts:
+        raise SourceError(
+            "this is the address of no file", where=redact_url(address), why="It has no path", do="correct it"
+        )
+    return folder.joinpath(parts.scheme.lower(), host, *(step.replace("\0", "") for step in path_parts))
 
 
 def _file_system(address: str) -> tuple[Any, str]:
@@ -159,24 +188,24 @@ def _file_system(address: str) -> tuple[Any, str]:
     return fsspec.core.url_to_fs(address, use_listings_cache=False)
 
 
-def _version(info: dict[str, Any]) -> str:
-    for name in VERSIONS:
+def _remote_version(info: dict[str, Any]) -> str:
+    for name in VERSION_KEYS:
         if info.get(name):
             return f"{info[name]}".strip('"')
     return f"{info.get('size')} bytes"
 
 
-def _date(info: dict[str, Any]) -> str:
+def _last_modified(info: dict[str, Any]) -> str:
     return str(
         next((info[name] for name in ("LastModified", "last_modified", "updated", "mtime") if info.get(name)), "")
     )
 
 
 @contextmanager
-def _understood(address: str) -> Iterator[None]:
+def _translate_errors(address: str) -> Iterator[None]:
     """Say what went wrong elsewhere. Each cloud's library has errors of its own, and no common one."""
     scheme = urlsplit(address).scheme.lower()
-    where = shown(address)
+    where = redact_url(address)
     try:
         yield
     except (SourceError, StorageError):
@@ -200,7 +229,7 @@ def _understood(address: str) -> Iterator[None]:
         raise SourceError(
             "the service does not let us in",
             where=where,
-            why=_line(error),
+            why=_error_line(error),
             do="check that the credentials in use may list and read there",
         ) from None
     except Exception as error:
@@ -208,26 +237,29 @@ def _understood(address: str) -> Iterator[None]:
             raise SourceError(
                 "there are no credentials for this address",
                 where=where,
-                why=_line(error),
-                do=f"set those of the service ({_credentials(scheme)})",
+                why=_error_line(error),
+                do=f"set those of the service ({_credentials_hint(scheme)})",
             ) from None
         if isinstance(error, ValueError) and "protocol" in str(error).lower():
             raise SourceError(
                 f"{scheme}:// is not understood",
                 where=where,
-                why=_line(error),
+                why=_error_line(error),
                 do="use s3://, gs://, abfs:// or https://",
             ) from None
         raise SourceError(
-            "the address cannot be reached", where=where, why=_line(error), do="check network, address and credentials"
+            "the address cannot be reached",
+            where=where,
+            why=_error_line(error),
+            do="check network, address and credentials",
         ) from error
 
 
-def _line(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _credentials(scheme: str) -> str:
+def _credentials_hint(scheme: str) -> str:
     return {
         "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
         "gs": "GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login",

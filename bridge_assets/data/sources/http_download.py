@@ -16,9 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bridge_assets.data.sources import http_checks
-from bridge_assets.data.sources.http_partial import Part
-from bridge_assets.data.sources.http_request import TryAgain, is_web_page, plain, requested
-from bridge_assets.data.sources.local_copies import Download, Known, Say, alone, described, known, note, settle, shown
+from bridge_assets.data.sources.http_partial import PartialDownload
+from bridge_assets.data.sources.http_request import RetryableError, is_web_page, open_response, redacted_message
+from bridge_assets.data.sources.local_copies import (
+    DownloadedFile,
+    DownloadRecord,
+    ProgressCallback,
+    downloaded_file,
+    exclusive_lock,
+    read_download_record,
+    redact_url,
+    store_download,
+    write_download_record,
+)
 from bridge_assets.errors import SourceError, StorageError
 from bridge_assets.storage import digest
 
@@ -27,13 +37,13 @@ if TYPE_CHECKING:
     from urllib3.util import Retry
 
 #: More than any survey file: the largest national text is about 300 MB.
-LIMIT = 4 << 30
+MAX_BYTES = 4 << 30
 
 #: Small, since what is in the buffer when a connection is cut is lost and asked for again.
-CHUNK = 64 << 10
+CHUNK_BYTES = 64 << 10
 
 #: Longer than this nobody waits because a server asks for it, in seconds.
-LONGEST_WAIT = 300
+MAX_RETRY_AFTER_SECONDS = 300
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +54,14 @@ def download(
     *,
     sha256: str | None = None,
     size: int | None = None,
-    say: Say = _log.info,
-    every: float = 10.0,
+    progress: ProgressCallback = _log.info,
+    progress_interval: float = 10.0,
     attempts: int = 6,
     backoff: float = 1.0,
     timeout: float = 60.0,
-    limit: int = LIMIT,
-    not_there: str = "check the address in a browser",
-) -> Download:
+    max_bytes: int = MAX_BYTES,
+    not_found_hint: str = "check the address in a browser",
+) -> DownloadedFile:
     """Bring a file from a web server to this disk, or find that the copy here is still the server's file.
 
     Parameters
@@ -64,9 +74,9 @@ def download(
         The expected SHA-256, in hex. Other bytes are kept beside and reported as `revised`.
     size : int, optional
         The expected number of bytes. Another size is an error.
-    say : callable
-        Given a line every `every` seconds (bytes and rate), and at every new attempt.
-    every : float
+    progress : callable
+        Given a line every `progress_interval` seconds (bytes and rate), and at every new attempt.
+    progress_interval : float
         Seconds.
     attempts : int
         Requests at most. Connection errors, cuts, 408, 425, 429 and 5xx are worth another one.
@@ -74,14 +84,14 @@ def download(
         Seconds before the third attempt; doubled each time. `Retry-After` of the server goes before it.
     timeout : float
         Seconds without a byte that count as a cut.
-    limit : int
+    max_bytes : int
         Bytes. A larger file is refused.
-    not_there : str
+    not_found_hint : str
         What to do where the server has no such file, for the message.
 
     Returns
     -------
-    Download
+    DownloadedFile
 
     Raises
     ------
@@ -93,31 +103,31 @@ def download(
     from urllib3.exceptions import HTTPError
     from urllib3.util import Retry
 
-    transfer = _Transfer(address, target, sha256, size, say, every, timeout, limit, not_there)
+    transfer = _Transfer(address, target, sha256, size, progress, progress_interval, timeout, max_bytes, not_found_hint)
     retry = Retry(total=attempts - 1, backoff_factor=backoff, backoff_max=60)
-    with alone(target, say):
+    with exclusive_lock(target, progress):
         while True:
             try:
                 return transfer.attempt()
-            except TryAgain as failed:
+            except RetryableError as failed:
                 try:
-                    retry = retry.increment("GET", shown(address), error=HTTPError(failed.why))
+                    retry = retry.increment("GET", redact_url(address), error=HTTPError(failed.why))
                 except HTTPError:
-                    _give_up(address, f"{attempts} attempts failed; the last one: {failed.why}")
-                wait = _patience(retry, failed)
-                if wait > LONGEST_WAIT:
-                    _give_up(address, f"{failed.why} and asks us to wait for {wait:.0f} seconds")
-                say(f"{target.name}: {failed.why}; trying again" + (f" in {wait:.1f} s" if wait else ""))
+                    _raise_download_error(address, f"{attempts} attempts failed; the last one: {failed.why}")
+                wait = _retry_delay(retry, failed)
+                if wait > MAX_RETRY_AFTER_SECONDS:
+                    _raise_download_error(address, f"{failed.why} and asks us to wait for {wait:.0f} seconds")
+                progress(f"{target.name}: {failed.why}; trying again" + (f" in {wait:.1f} s" if wait else ""))
                 time.sleep(wait)
 
 
-def published(address: str, *, timeout: float = 20.0) -> bool:
+def url_exists(address: str, *, timeout: float = 20.0) -> bool:
     """Whether a server has a file, without taking it (HEAD). Raises SourceError where it cannot be asked."""
     try:
-        with requested("HEAD", address, {}, timeout, "") as response:
+        with open_response("HEAD", address, {}, timeout, "") as response:
             return not is_web_page(response.headers.get("Content-Type", ""), b"")
-    except TryAgain as failed:
-        _give_up(address, failed.why)
+    except RetryableError as failed:
+        _raise_download_error(address, failed.why)
     except SourceError as error:
         if error.what == "there is no such file":
             return False
@@ -130,134 +140,140 @@ class _Transfer:
     target: Path
     sha256: str | None
     size: int | None
-    say: Say
-    every: float
+    progress: ProgressCallback
+    progress_interval: float
     timeout: float
-    limit: int
-    not_there: str
-    transferred: int = 0
+    max_bytes: int
+    not_found_hint: str
+    bytes_transferred: int = 0
 
-    def attempt(self) -> Download:
+    def attempt(self) -> DownloadedFile:
         """One request, and what follows from its answer."""
-        part = Part.of(self.target)
-        validator = part.validator(self.address)
-        start = part.bytes if validator else 0
-        here = known(self.target, self.address)
+        partial = PartialDownload.for_target(self.target)
+        validator = partial.if_range_validator(self.address)
+        start = partial.bytes if validator else 0
+        existing = read_download_record(self.target, self.address)
         if start:
             headers = {"Range": f"bytes={start}-", "If-Range": validator}
-        elif here:
-            asked = {"If-None-Match": here.etag, "If-Modified-Since": here.last_modified}
-            headers = {name: value for name, value in asked.items() if value}
+        elif existing:
+            conditional_headers = {"If-None-Match": existing.etag, "If-Modified-Since": existing.last_modified}
+            headers = {name: value for name, value in conditional_headers.items() if value}
         else:
             headers = {}
-        with requested("GET", self.address, headers, self.timeout, self.not_there) as response:
-            if response.status_code == 304 and here:
-                return described(self.target, here, self.sha256, self.transferred)
+        with open_response("GET", self.address, headers, self.timeout, self.not_found_hint) as response:
+            if response.status_code == 304 and existing:
+                return downloaded_file(self.target, existing, self.sha256, self.bytes_transferred)
             if response.status_code in (304, 416):
-                part.drop()
-                raise TryAgain(f"the server answers {response.status_code} to what we have of it")
-            http_checks.refuse_answer(response, self.address)
+                partial.discard()
+                raise RetryableError(f"the server answers {response.status_code} to what we have of it")
+            http_checks.check_response_headers(response, self.address)
             etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
             if response.status_code == 206:
-                start, total = self._continues(response, part, start)
+                start, total = self._check_content_range(response, partial, start)
             else:
-                start, total = 0, _length(response)
-                part.begin(self.address, etag, modified, total)
-            self._check_size(total, part)
-            self._stream(response, part, start, total)
-        return self._finish(part, etag, modified)
+                start, total = 0, _content_length(response)
+                partial.start(self.address, etag, modified, total)
+            self._check_size(total, partial)
+            self._stream(response, partial, start, total)
+        return self._finish(partial, etag, modified)
 
-    def _continues(self, response: requests.Response, part: Part, start: int) -> tuple[int, int | None]:
+    def _check_content_range(
+        self, response: requests.Response, partial: PartialDownload, start: int
+    ) -> tuple[int, int | None]:
         """The first byte of a partial answer and the whole length, after holding it against what was asked for."""
         found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != start or not start:
-            part.drop()
-            raise TryAgain("the server sends another range than was asked for")
+            partial.discard()
+            raise RetryableError("the server sends another range than was asked for")
         total = None if found[3] == "*" else int(found[3])
-        said = part.total
-        if said is not None and total is not None and total != said:
-            part.drop()
-            raise TryAgain(f"the server said {said:,} bytes, and then {total:,}")
+        announced_total = partial.expected_bytes
+        if announced_total is not None and total is not None and total != announced_total:
+            partial.discard()
+            raise RetryableError(f"the server said {announced_total:,} bytes, and then {total:,}")
         return start, total
 
-    def _check_size(self, total: int | None, part: Part) -> None:
-        if total is not None and total > self.limit:
-            part.drop()
-            http_checks.too_large(self.address, self.limit, f"The server says {total / 1e6:,.0f} MB")
+    def _check_size(self, total: int | None, partial: PartialDownload) -> None:
+        if total is not None and total > self.max_bytes:
+            partial.discard()
+            http_checks.raise_too_large(self.address, self.max_bytes, f"The server says {total / 1e6:,.0f} MB")
         if total is not None and self.size is not None and total != self.size:
-            part.drop()
-            http_checks.wrong_size(self.address, self.size, total)
+            partial.discard()
+            http_checks.raise_wrong_size(self.address, self.size, total)
 
-    def _stream(self, response: requests.Response, part: Part, start: int, total: int | None) -> None:
+    def _stream(self, response: requests.Response, partial: PartialDownload, start: int, total: int | None) -> None:
         from requests.exceptions import RequestException
 
-        done, began, said = start, time.monotonic(), time.monotonic()
+        received, began, last_report = start, time.monotonic(), time.monotonic()
         try:
-            with part.path.open("ab") as file:
-                for chunk in response.iter_content(CHUNK):
-                    if not done and is_web_page("", chunk):
-                        http_checks.web_page(self.address)
-                    if (done := done + len(chunk)) > self.limit:
-                        part.drop()
-                        http_checks.too_large(self.address, self.limit, f"More than {self.limit / 1e6:,.0f} MB came")
+            with partial.path.open("ab") as file:
+                for chunk in response.iter_content(CHUNK_BYTES):
+                    if not received and is_web_page("", chunk):
+                        http_checks.raise_web_page(self.address)
+                    if (received := received + len(chunk)) > self.max_bytes:
+                        partial.discard()
+                        http_checks.raise_too_large(
+                            self.address, self.max_bytes, f"More than {self.max_bytes / 1e6:,.0f} MB came"
+                        )
                     file.write(chunk)
-                    self.transferred += len(chunk)
-                    if time.monotonic() - said >= self.every:
-                        said = time.monotonic()
+                    self.bytes_transferred += len(chunk)
+                    if time.monotonic() - last_report >= self.progress_interval:
+                        last_report = time.monotonic()
                         of = f" of {total / 1e6:,.1f}" if total else ""
-                        rate = (done - start) / 1e6 / (said - began)
-                        self.say(f"{self.target.name}: {done / 1e6:,.1f}{of} MB, {rate:.1f} MB/s")
+                        rate = (received - start) / 1e6 / (last_report - began)
+                        self.progress(f"{self.target.name}: {received / 1e6:,.1f}{of} MB, {rate:.1f} MB/s")
                 file.flush()
                 os.fsync(file.fileno())
         except RequestException as cut:
-            raise TryAgain(f"the connection was cut after {part.bytes:,} bytes ({plain(cut, self.address)})") from cut
+            raise RetryableError(
+                f"the connection was cut after {partial.bytes:,} bytes ({redacted_message(cut, self.address)})"
+            ) from cut
         except OSError as error:
             raise StorageError(
                 f"{self.target} was not written: {error.strerror or error}. What has come so far is kept. What to do: "
                 "free some space or correct the permissions, then run again"
             ) from error
-        if total is not None and done != total:
-            if done > total:
-                part.drop()
-            raise TryAgain(f"the server said {total:,} bytes, and {done:,} came")
+        if total is not None and received != total:
+            if received > total:
+                partial.discard()
+            raise RetryableError(f"the server said {total:,} bytes, and {received:,} came")
 
-    def _finish(self, part: Part, etag: str, last_modified: str) -> Download:
-        length = part.bytes
+    def _finish(self, partial: PartialDownload, etag: str, last_modified: str) -> DownloadedFile:
+        length = partial.bytes
         if not length or (self.size is not None and length != self.size):
-            part.drop()
-            http_checks.wrong_size(self.address, self.size, length)
-        came = digest(part.path)
-        if came != self.sha256:
+            partial.discard()
+            http_checks.raise_wrong_size(self.address, self.size, length)
+        sha256 = digest(partial.path)
+        if sha256 != self.sha256:
             # Bytes that nobody vouches for: a length that is too small would look like a file that was revised.
-            http_checks.refuse_damaged(part, self.target, self.address)
-            http_checks.refuse_longer(part, self.address, self.timeout)
-        place = settle(part.path, self.target, came, self.sha256)
-        part.drop()
-        noted = Known(shown(self.address), place.name, came, length, etag, last_modified)
-        copy = described(self.target, noted, self.sha256, self.transferred)
-        note(self.target, copy)
+            http_checks.check_zip_complete(partial, self.target, self.address)
+            http_checks.check_no_extra_bytes(partial, self.address, self.timeout)
+        place = store_download(partial.path, self.target, sha256, self.sha256)
+        partial.discard()
+        record = DownloadRecord(redact_url(self.address), place.name, sha256, length, etag, last_modified)
+        copy = downloaded_file(self.target, record, self.sha256, self.bytes_transferred)
+        write_download_record(self.target, copy)
         return copy
 
 
-def _patience(retry: Retry, failed: TryAgain) -> float:
+def _retry_delay(retry: Retry, failed: RetryableError) -> float:
     """Seconds until the next attempt: what the server asks for, else the backoff."""
     from urllib3.exceptions import InvalidHeader
 
-    asked = failed.response.headers.get("Retry-After") if failed.response is not None else None
+    retry_after = failed.response.headers.get("Retry-After") if failed.response is not None else None
     with suppress(InvalidHeader):
-        return retry.parse_retry_after(asked) if asked else retry.get_backoff_time()
+        return retry.parse_retry_after(retry_after) if retry_after else retry.get_backoff_time()
     return retry.get_backoff_time()
 
 
-def _length(response: requests.Response) -> int | None:
-    said = response.headers.get("Content-Length", "")
-    return int(said) if said.isdigit() else None
+def _content_length(response: requests.Response) -> int | None:
+    content_length = response.headers.get("Content-Length", "")
+    return int(content_length) if content_length.isdigit() else None
 
 
-def _give_up(address: str, why: str) -> NoReturn:
+def _raise_download_error(address: str, why: str) -> NoReturn:
     raise SourceError(
         "the file could not be downloaded",
-        where=shown(address),
+        where=redact_url(address),
         why=why[0].upper() + why[1:],
         do="check the network and the address, then run again: what has come so far is kept and resumed",
     )

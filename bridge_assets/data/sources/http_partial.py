@@ -7,52 +7,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.data.sources.local_copies import redact_url
 from bridge_assets.storage import write_json
 
 
 @dataclass
-class Part:
+class PartialDownload:
     """The beginning of a file, and which version of it that is."""
 
     path: Path
 
     @classmethod
-    def of(cls, target: Path) -> Part:
+    def for_target(cls, target: Path) -> PartialDownload:
         return cls(target.with_name(f".{target.name}.part"))
 
     @property
     def bytes(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
 
-    def validator(self, address: str) -> str:
+    def if_range_validator(self, address: str) -> str:
         """What `If-Range` may hold: a strong ETag or a date (RFC 9110, 13.1.5); empty where there is neither."""
-        noted = self._noted()
-        etag = str(noted.get("etag", ""))
+        metadata = self._read_metadata()
+        etag = str(metadata.get("etag", ""))
         strong = etag if not etag.startswith("W/") else ""
-        return (strong or str(noted.get("last_modified", ""))) if noted.get("address") == shown(address) else ""
+        return (
+            (strong or str(metadata.get("last_modified", ""))) if metadata.get("address") == redact_url(address) else ""
+        )
 
     @property
-    def total(self) -> int | None:
+    def expected_bytes(self) -> int | None:
         """The whole length that the server said when the part began."""
-        return self._noted().get("total")
+        return self._read_metadata().get("total")
 
-    def begin(self, address: str, etag: str, last_modified: str, total: int | None) -> None:
+    def start(self, address: str, etag: str, last_modified: str, total: int | None) -> None:
         self.path.unlink(missing_ok=True)
-        noted = {"address": shown(address), "etag": etag, "last_modified": last_modified, "total": total}
-        write_json(noted, self._note)
+        metadata = {"address": redact_url(address), "etag": etag, "last_modified": last_modified, "total": total}
+        write_json(metadata, self._metadata_path)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._metadata_path.unlink(missing_ok=True)
 
-    def _noted(self) -> dict[str, Any]:
+    def _read_metadata(self) -> dict[str, Any]:
         try:
-            noted = json.loads(self._note.read_text(encoding="utf-8"))
+            metadata = json.loads(self._metadata_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}  # the part is then not resumed
-        return noted if isinstance(noted, dict) else {}
+        return metadata if isinstance(metadata, dict) else {}
 
     @property
-    def _note(self) -> Path:
+    def _metadata_path(self) -> Path:
         return self.path.with_name(self.path.name + ".json")

@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge_assets.data.reading.file_names import revision_name
+from bridge_assets.data.reading.file_names import revised_file_name
 from bridge_assets.errors import StorageError
 from bridge_assets.storage import digest, write_json
 
-Say = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DownloadedFile:
     """A copy of a remote file.
 
     Attributes
@@ -37,10 +37,10 @@ class Download:
     etag, last_modified : str or None
         What the server said of them; empty where it said nothing.
     revised : bool
-        Its SHA-256 is not the expected one or, where none is known, not that of `kept`.
-    kept : Path or None
+        Its SHA-256 is not the expected one or, where none is known, not that of `previous_copy`.
+    previous_copy : Path or None
         The copy that was here before under the plain name, where that is another one.
-    transferred : int
+    bytes_transferred : int
         Bytes that came over the network for this call: 0 where the server said that nothing changed.
     """
 
@@ -51,12 +51,12 @@ class Download:
     etag: str = ""
     last_modified: str = ""
     revised: bool = False
-    kept: Path | None = None
-    transferred: int = 0
+    previous_copy: Path | None = None
+    bytes_transferred: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DownloadRecord:
     """What was noted when a remote file was copied last."""
 
     address: str
@@ -67,64 +67,64 @@ class Known:
     last_modified: str
 
 
-def shown(address: str) -> str:
+def redact_url(address: str) -> str:
     """An address as it may be logged and kept: without credentials, query and fragment, which can hold secrets."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def known(target: Path, address: str) -> Known | None:
+def read_download_record(target: Path, address: str) -> DownloadRecord | None:
     """What is known of the copy of an address, if its bytes are still here and still those."""
     try:
-        noted = Known(**json.loads(_note(target).read_text(encoding="utf-8")))
+        record = DownloadRecord(**json.loads(_record_path(target).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None  # a note only saves a transfer
-    path = target.with_name(noted.file)
-    if noted.address != shown(address) or not path.is_file() or digest(path) != noted.sha256:
+    path = target.with_name(record.file)
+    if record.address != redact_url(address) or not path.is_file() or digest(path) != record.sha256:
         return None
-    return noted
+    return record
 
 
-def note(target: Path, copy: Download) -> None:
+def write_download_record(target: Path, copy: DownloadedFile) -> None:
     """Note what was copied, for the next call."""
-    noted = Known(copy.address, copy.path.name, copy.sha256, copy.bytes, copy.etag, copy.last_modified)
-    write_json(asdict(noted), _note(target))
+    record = DownloadRecord(copy.address, copy.path.name, copy.sha256, copy.bytes, copy.etag, copy.last_modified)
+    write_json(asdict(record), _record_path(target))
 
 
-def settle(arrived: Path, target: Path, sha256: str, expected: str | None) -> Path:
+def store_download(downloaded: Path, target: Path, sha256: str, expected: str | None) -> Path:
     """Give a whole, verified file its name; returns where it lies now.
 
     The plain name is for the expected bytes, or for the first that came where none are expected.
     """
-    there = digest(target) if target.is_file() else None
-    if there == sha256:
-        arrived.unlink()
+    existing_digest = digest(target) if target.is_file() else None
+    if existing_digest == sha256:
+        downloaded.unlink()
         return target
-    plain = there is None and expected in (None, sha256)
-    place = target if plain else target.with_name(revision_name(target.name, sha256))
-    arrived.replace(place)
+    is_expected = existing_digest is None and expected in (None, sha256)
+    place = target if is_expected else target.with_name(revised_file_name(target.name, sha256))
+    downloaded.replace(place)
     return place
 
 
-def described(target: Path, noted: Known, expected: str | None, transferred: int) -> Download:
+def downloaded_file(target: Path, record: DownloadRecord, expected: str | None, transferred: int) -> DownloadedFile:
     """A copy, judged by what is expected and by what is here."""
-    kept = target if target.is_file() and target.name != noted.file else None
-    revised = noted.sha256 != expected if expected is not None else kept is not None
-    return Download(
-        path=target.with_name(noted.file),
-        sha256=noted.sha256,
-        bytes=noted.bytes,
-        address=noted.address,
-        etag=noted.etag,
-        last_modified=noted.last_modified,
+    previous_copy = target if target.is_file() and target.name != record.file else None
+    revised = record.sha256 != expected if expected is not None else previous_copy is not None
+    return DownloadedFile(
+        path=target.with_name(record.file),
+        sha256=record.sha256,
+        bytes=record.bytes,
+        address=record.address,
+        etag=record.etag,
+        last_modified=record.last_modified,
         revised=revised,
-        kept=kept,
-        transferred=transferred,
+        previous_copy=previous_copy,
+        bytes_transferred=transferred,
     )
 
 
 @contextmanager
-def alone(target: Path, say: Say | None = None) -> Iterator[None]:
+def exclusive_lock(target: Path, progress: ProgressCallback | None = None) -> Iterator[None]:
     """Hold the lock of a copy: whoever else wants the same file waits, and then finds it here."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -135,11 +135,11 @@ def alone(target: Path, say: Say | None = None) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if say:
-                say(f"{target.name}: another process is fetching it; waiting for that")
+            if progress:
+                progress(f"{target.name}: another process is fetching it; waiting for that")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _note(target: Path) -> Path:
+def _record_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.json")

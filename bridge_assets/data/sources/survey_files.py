@@ -11,18 +11,31 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bridge_assets.data.reading.file_names import grouped, is_year, refuse_conflicts, survey_year_of
+from bridge_assets.data.reading.file_names import (
+    check_no_conflicts,
+    group_by_survey_year,
+    is_year_folder,
+    survey_year_of,
+)
 from bridge_assets.errors import SourceError
-from bridge_assets.storage import digest, digest_of
+from bridge_assets.storage import digest, json_digest
 
 #: Endings of tables that can have survey years inside.
-TABLES = (".csv", ".parquet", ".csv.gz")
+TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz")
 
-__all__ = ["Part", "SurveySource", "noted_parts", "survey_files", "survey_source", "survey_year_of", "unchanged"]
+__all__ = [
+    "SourceFile",
+    "SurveySource",
+    "source_files_from_provenance",
+    "survey_files",
+    "survey_source",
+    "survey_year_of",
+    "verify_unchanged",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourceFile:
     """One file of a survey year, fixed by its bytes.
 
     Attributes
@@ -55,7 +68,7 @@ class SurveySource:
     Attributes
     ----------
     survey_year : int
-    parts : tuple of Part
+    files : tuple of SourceFile
     warnings : tuple of str
         What a person should know of them.
     expected_rows : int or None
@@ -63,38 +76,38 @@ class SurveySource:
     """
 
     survey_year: int
-    parts: tuple[Part, ...]
+    files: tuple[SourceFile, ...]
     warnings: tuple[str, ...] = ()
     expected_rows: int | None = None
 
     @property
     def sha256(self) -> str:
         """A digest over all parts: that of the file where there is one."""
-        digests = sorted(part.sha256 for part in self.parts)
-        return digests[0] if len(digests) == 1 else digest_of(digests)
+        digests = sorted(part.sha256 for part in self.files)
+        return digests[0] if len(digests) == 1 else json_digest(digests)
 
     @property
     def bytes(self) -> int:
-        return sum(part.bytes for part in self.parts)
+        return sum(part.bytes for part in self.files)
 
-    def note(self) -> dict[str, Any]:
-        """What nbi_files keeps of a survey year; `noted_parts` reads it."""
+    def provenance(self) -> dict[str, Any]:
+        """What nbi_files keeps of a survey year; `source_files_from_provenance` reads it."""
         return {
-            "parts": [{**asdict(part), "path": str(part.path)} for part in self.parts],
+            "parts": [{**asdict(part), "path": str(part.path)} for part in self.files],
             "sha256": self.sha256,
             "bytes": self.bytes,
             "expected_rows": self.expected_rows,
         }
 
 
-def noted_parts(note: Mapping[str, Any]) -> tuple[Part, ...]:
+def source_files_from_provenance(provenance: Mapping[str, Any]) -> tuple[SourceFile, ...]:
     """The parts of a note of nbi_files. Raises SourceError if an older version of this library wrote it."""
     try:
-        return tuple(Part(**{**part, "path": Path(part["path"])}) for part in note["parts"])
+        return tuple(SourceFile(**{**part, "path": Path(part["path"])}) for part in provenance["parts"])
     except (KeyError, TypeError):
         raise SourceError(
             "the note of nbi_files is of another version",
-            where=str(note.get("path", "nbi_files")),
+            where=str(provenance.get("path", "nbi_files")),
             why="It does not list the parts of the survey year",
             do="materialise nbi_files again",
         ) from None
@@ -118,7 +131,7 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     try:
         names = _names(folder)
         for below in folder.iterdir():
-            if is_year(below.name) and below.is_dir():
+            if is_year_folder(below.name) and below.is_dir():
                 names |= {f"{below.name}/{name}" for name in _names(below)}
     except FileNotFoundError:
         raise SourceError(
@@ -134,10 +147,10 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
             why=str(error.strerror),
             do="check what it is and its permissions",
         ) from error
-    years, yearless = grouped(names)
+    years, yearless = group_by_survey_year(names)
     found = {year: [folder / name for name in of_year] for year, of_year in years.items()}
     for name in yearless:
-        for year in _years_inside(folder / name):
+        for year in _survey_years_in_file(folder / name):
             found.setdefault(year, []).append(folder / name)
     return dict(sorted(found.items()))
 
@@ -150,31 +163,31 @@ def survey_source(folder: Path, survey_year: int) -> SurveySource:
     SourceError
         If the folder is missing, or the year has no file, or two that claim the same records.
     """
-    from bridge_assets.data.dvc.versions import restored, tracked
+    from bridge_assets.data.dvc.versions import is_tracked, restore
 
-    if not folder.exists() and tracked(folder):
-        restored(folder)
+    if not folder.exists() and is_tracked(folder):
+        restore(folder)
     by_year = survey_files(folder)
     paths = by_year.get(survey_year, [])
     if not paths:
-        raise no_file(survey_year, by_year, folder)
-    refuse_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
+        raise no_survey_file_error(survey_year, by_year, folder)
+    check_no_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
     for path in paths:
         if not path.exists():
-            restored(path)
-    return SurveySource(survey_year, tuple(Part(path, digest(path), path.stat().st_size) for path in paths))
+            restore(path)
+    return SurveySource(survey_year, tuple(SourceFile(path, digest(path), path.stat().st_size) for path in paths))
 
 
-def no_file(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
+def no_survey_file_error(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
     return SourceError(
         f"there is no file for survey year {survey_year}",
         where=where,
-        why=f"Its files are of {_ranges(by_year)}",
+        why=f"Its files are of {_format_ranges(by_year)}",
         do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
     )
 
 
-def unchanged(path: Path, sha256: str) -> Path:
+def verify_unchanged(path: Path, sha256: str) -> Path:
     """The path of a file, after comparing its bytes with a digest taken before.
 
     Raises
@@ -204,8 +217,8 @@ def _names(folder: Path) -> set[str]:
     return {name.removesuffix(".dvc") for name in names}
 
 
-def _years_inside(path: Path) -> frozenset[int]:
-    if not path.name.lower().endswith(TABLES) or not path.is_file():
+def _survey_years_in_file(path: Path) -> frozenset[int]:
+    if not path.name.lower().endswith(TABLE_SUFFIXES) or not path.is_file():
         return frozenset()
     stat = path.stat()
     return _read_years(path, stat.st_mtime_ns, stat.st_size)
@@ -213,15 +226,15 @@ def _years_inside(path: Path) -> frozenset[int]:
 
 @lru_cache(maxsize=256)  # a sensor looks every minute
 def _read_years(path: Path, mtime_ns: int, size: int) -> frozenset[int]:
-    from bridge_assets.data.reading.formats import years_inside  # reads tables, which most folders have none of
+    from bridge_assets.data.reading.formats import survey_years_in_file  # reads tables, which most folders have none of
 
     try:
-        return frozenset(years_inside(path))
+        return frozenset(survey_years_in_file(path))
     except SourceError:
         return frozenset()  # some other table that lies there
 
 
-def _ranges(years: Mapping[int, object]) -> str:
+def _format_ranges(years: Mapping[int, object]) -> str:
     """`1997, 1999-2022` of the years; `no year` of none."""
     runs: list[list[int]] = []
     for year in sorted(years):

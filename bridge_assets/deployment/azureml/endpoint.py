@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge_assets.deployment.azureml.workspace import Workspace, reason
+from bridge_assets.deployment.azureml.workspace import Workspace, error_reason
 from bridge_assets.deployment.core.bundle import Bundle
-from bridge_assets.deployment.core.tags import OWNER, check_owner, tags_of, trail_in
-from bridge_assets.errors import DeploymentError, NotOurs, in_one_line
-from bridge_assets.storage import digest_of
+from bridge_assets.deployment.core.tags import OWNER_TAG, check_owner, deployment_tags, history_from_tags
+from bridge_assets.errors import DeploymentError, OwnershipError, error_summary
+from bridge_assets.storage import json_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +28,13 @@ _PORT, _HEALTH, _SCORE = 8080, "/health", "/score"
 _BUSY = frozenset(("Creating", "Updating", "Deleting", "Scaling"))
 
 #: Tag of what a deployment was made from beside its slot; with another one it is made anew.
-_MADE_FROM = "bridge-assets-made-from"
+_CONFIG_DIGEST_TAG = "bridge-assets-made-from"
 
 #: Lines of a container's log that an error shows: enough for the last words of a process.
 _LOG_LINES = 20
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What the served app said: the version that answered, and a probability a row."""
 
     version: str
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class EndpointState:
     """What stands.
 
     Attributes
@@ -63,13 +63,13 @@ class Found:
     endpoint: OnlineEndpoint | None = None
 
     @property
-    def current(self) -> str | None:
+    def current_deployment(self) -> str | None:
         """The deployment with most of the traffic."""
         return max(self.traffic, key=self.traffic.__getitem__, default=None)
 
     @property
-    def trail(self) -> tuple[str, ...]:
-        return trail_in(self.tags)
+    def history(self) -> tuple[str, ...]:
+        return history_from_tags(self.tags)
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Endpoint:
     name : str
     owner : str
         Tag of what is made; what carries another one is never touched.
-    machines : mapping of str to (str or int)
+    compute : mapping of str to (str or int)
         What a deployment runs on: `image`, `compute_type`, `instances`.
     """
 
     workspace: Workspace
     name: str
     owner: str
-    machines: Mapping[str, Any]
+    compute: Mapping[str, Any]
     _scoring_uri: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -97,68 +97,70 @@ class Endpoint:
         """The scoring URI, once it is known; before, where the endpoint is to be."""
         return self._scoring_uri[-1] if self._scoring_uri else f"{self.workspace.id}/onlineEndpoints/{self.name}"
 
-    def look(self) -> Found:
+    def state(self) -> EndpointState:
         """What stands, once the endpoint is not being changed any more: a change whose answer was lost goes on.
 
         Raises
         ------
-        NotOurs
+        OwnershipError
             If the endpoint, or the deployment that has its traffic, is somebody else's.
         """
         client = self.workspace.client
-        endpoint = self.workspace.until(
-            lambda: self.workspace.found(lambda: client.online_endpoints.get(self.name)),
-            lambda endpoint: endpoint is None or _state(endpoint) not in _BUSY,
-            self.workspace.patience.operation,
+        endpoint = self.workspace.poll_until(
+            lambda: self.workspace.get_or_none(lambda: client.online_endpoints.get(self.name)),
+            lambda endpoint: endpoint is None or _provisioning_state(endpoint) not in _BUSY,
+            self.workspace.wait_policy.operation_seconds,
         )
         if endpoint is None:
-            return Found()
-        self._check(endpoint, f"the endpoint {self.name}")
+            return EndpointState()
+        self._check_owner(endpoint, f"the endpoint {self.name}")
         if endpoint.scoring_uri:
             self._scoring_uri[:] = [endpoint.scoring_uri]
         traffic = {name: share for name, share in (endpoint.traffic or {}).items() if share}
         deployments = {str(each.name): each for each in client.online_deployments.list(self.name)}
         for name in traffic.keys() & deployments.keys():
-            self._check(deployments[name], f"deployment {name}, which has traffic,")
-        return Found(traffic, endpoint.tags or {}, deployments, endpoint)
+            self._check_owner(deployments[name], f"deployment {name}, which has traffic,")
+        return EndpointState(traffic, endpoint.tags or {}, deployments, endpoint)
 
-    def company(self) -> list[str]:
+    def operations_in_progress(self) -> list[str]:
         """What is being changed now. A step of ours takes no longer than `patience.operation`: a deployment that has
         been in the making for longer is what a killed run left.
         """
-        client, ours = self.workspace.client, timedelta(seconds=self.workspace.patience.operation)
-        endpoint = self.workspace.found(lambda: client.online_endpoints.get(self.name))
+        client, longest_step = self.workspace.client, timedelta(seconds=self.workspace.wait_policy.operation_seconds)
+        endpoint = self.workspace.get_or_none(lambda: client.online_endpoints.get(self.name))
         if endpoint is None:
             return []
-        if _state(endpoint) in _BUSY:
-            return [f"endpoint {self.name} is {_state(endpoint)}"]
+        if _provisioning_state(endpoint) in _BUSY:
+            return [f"endpoint {self.name} is {_provisioning_state(endpoint)}"]
         return [
-            f"deployment {each.name} is {_state(each)}"
+            f"deployment {each.name} is {_provisioning_state(each)}"
             for each in client.online_deployments.list(self.name)
-            if _state(each) in _BUSY and datetime.now(UTC) - _changed_at(each) < ours
+            if _provisioning_state(each) in _BUSY and datetime.now(UTC) - _last_modified(each) < longest_step
         ]
 
     def owns(self, entity: OnlineEndpoint | OnlineDeployment) -> bool:
-        return (entity.tags or {}).get(OWNER) == self.owner
+        return (entity.tags or {}).get(OWNER_TAG) == self.owner
 
-    def open(self, found: Found) -> None:
+    def ensure_exists(self, found: EndpointState) -> None:
         """See to it that there is an endpoint. One that could not be finished is taken back."""
         from azure.ai.ml.entities import ManagedOnlineEndpoint
         from azure.core.exceptions import HttpResponseError
 
-        if found.endpoint and _state(found.endpoint) == "Succeeded":
+        if found.endpoint and _provisioning_state(found.endpoint) == "Succeeded":
             return
-        wanted = found.endpoint or ManagedOnlineEndpoint(name=self.name, auth_mode="key", tags=tags_of(self.owner))
+        desired = found.endpoint or ManagedOnlineEndpoint(
+            name=self.name, auth_mode="key", tags=deployment_tags(self.owner)
+        )
         try:
-            self._change(wanted, f"making the endpoint {self.name}")
+            self._update(desired, f"making the endpoint {self.name}")
         except BaseException as error:
             if found.endpoint is None:
-                self._take_back(error)
+                self._delete_after_failure(error)
             if isinstance(error, HttpResponseError) and "unique within" in str(error):
-                raise NotOurs(
+                raise OwnershipError(
                     f"the endpoint {self.name} is not ours",
                     where=self.address,
-                    why=reason(error),
+                    why=error_reason(error),
                     do="choose another name in configs/environment.yaml. Nothing there was touched",
                 ) from error
             raise
@@ -167,21 +169,24 @@ class Endpoint:
         """Remove it with everything in it."""
         self.workspace.wait(self.workspace.client.online_endpoints.begin_delete(self.name), f"deleting {self.name}")
 
-    def route(self, found: Found, trail: tuple[str, ...]) -> None:
+    def set_traffic(self, found: EndpointState, history: tuple[str, ...]) -> None:
         """Give all the traffic to the last slot of a trail, or to nobody, and keep the trail; other tags stay."""
-        assert found.endpoint is not None  # `open` made it
-        ours = tags_of(self.owner, found.trail)
-        others = {name: value for name, value in found.tags.items() if name not in ours}
-        found.endpoint.tags = {**others, **tags_of(self.owner, trail)}
-        found.endpoint.traffic = {trail[-1]: 100} if trail else {}
-        self._change(found.endpoint, "moving the traffic")
+        assert found.endpoint is not None  # `ensure_exists` made it
+        own_tags = deployment_tags(self.owner, found.history)
+        others = {name: value for name, value in found.tags.items() if name not in own_tags}
+        found.endpoint.tags = {**others, **deployment_tags(self.owner, history)}
+        found.endpoint.traffic = {history[-1]: 100} if history else {}
+        self._update(found.endpoint, "moving the traffic")
 
-    def is_whole(self, there: OnlineDeployment) -> bool:
+    def is_up_to_date(self, existing: OnlineDeployment) -> bool:
         """Whether a deployment stands as this one would make it."""
-        self._check(there, f"deployment {there.name}")
-        return _state(there) == "Succeeded" and (there.tags or {}).get(_MADE_FROM) == self._made_from
+        self._check_owner(existing, f"deployment {existing.name}")
+        return (
+            _provisioning_state(existing) == "Succeeded"
+            and (existing.tags or {}).get(_CONFIG_DIGEST_TAG) == self._config_digest
+        )
 
-    def start(self, bundle: Bundle, model: str) -> None:
+    def create_deployment(self, bundle: Bundle, model: str) -> None:
         """Start a deployment, without traffic, and wait until its container is healthy.
 
         Raises
@@ -198,111 +203,111 @@ class Endpoint:
             endpoint_name=self.name,
             model=model,
             environment=Environment(
-                image=self.machines["image"],
+                image=self.compute["image"],
                 inference_config={route: {"path": path, "port": _PORT} for route, path in routes.items()},
             ),
             environment_variables={
                 "BRIDGE_ASSETS_SLOT": bundle.slot,
                 "BRIDGE_ASSETS_PACKAGE_SHA256": bundle.digest,
             },
-            instance_type=self.machines["compute_type"],
-            instance_count=self.machines["instances"],
-            tags={**tags_of(self.owner), _MADE_FROM: self._made_from},
+            instance_type=self.compute["compute_type"],
+            instance_count=self.compute["instances"],
+            tags={**deployment_tags(self.owner), _CONFIG_DIGEST_TAG: self._config_digest},
         )
         poller = self.workspace.client.online_deployments.begin_create_or_update(deployment)
         try:
             self.workspace.wait(poller, f"starting slot {bundle.slot}")
         except (HttpResponseError, DeploymentError) as error:
-            said = error.what if isinstance(error, DeploymentError) else reason(error)
+            message = error.what if isinstance(error, DeploymentError) else error_reason(error)
             raise DeploymentError(
                 f"slot {bundle.slot} did not start",
                 where=self.address,
-                why=f"{said}. Its container said: {self._last_words(bundle.slot)}",
+                why=f"{message}. Its container said: {self._last_log_lines(bundle.slot)}",
                 do="mend what the reason names (the page of the endpoint shows the whole log), then deploy again",
             ) from error
 
-    def stop(self, there: OnlineDeployment) -> None:
+    def delete_deployment(self, existing: OnlineDeployment) -> None:
         """Remove a deployment. Azure refuses while it has traffic."""
         from azure.core.exceptions import ResourceExistsError
 
-        self._check(there, f"deployment {there.name}")
-        client, slot = self.workspace.client.online_deployments, str(there.name)
+        self._check_owner(existing, f"deployment {existing.name}")
+        client, slot = self.workspace.client.online_deployments, str(existing.name)
         try:
             poller = client.begin_delete(slot, self.name)
         except ResourceExistsError:  # 409: something else goes on with it
-            left = self.workspace.until(
-                lambda: self.workspace.found(lambda: client.get(slot, self.name)),
-                lambda left: left is None or _state(left) not in _BUSY,
-                self.workspace.patience.operation,
+            remaining = self.workspace.poll_until(
+                lambda: self.workspace.get_or_none(lambda: client.get(slot, self.name)),
+                lambda left: left is None or _provisioning_state(left) not in _BUSY,
+                self.workspace.wait_policy.operation_seconds,
             )
-            if left is None:
+            if remaining is None:
                 return
             poller = client.begin_delete(slot, self.name)
         self.workspace.wait(poller, f"deleting deployment {slot}")
 
-    def ask(self, instances: list[dict[str, float | None]], slot: str | None, version: str) -> Answer:
+    def predict(self, instances: list[dict[str, float | None]], slot: str | None, version: str) -> Prediction:
         """Ask a slot, or (None) the front door, which may hear late of a change of traffic: it is asked until that
         version answers, at most `patience.settle`.
         """
-        key = self.workspace.client.online_endpoints.get_keys(self.name).primary_key  # pyright: ignore[reportAttributeAccessIssue] # `open` asked for keys, not tokens
+        key = self.workspace.client.online_endpoints.get_keys(self.name).primary_key  # pyright: ignore[reportAttributeAccessIssue] # `ensure_exists` asked for keys, not tokens
         headers = {"Authorization": f"Bearer {key}", **({"azureml-model-deployment": slot} if slot else {})}
-        return self.workspace.until(
-            lambda: self._answer(self.workspace.post(self.address, {"instances": instances}, headers)),
+        return self.workspace.poll_until(
+            lambda: self._parse_response(self.workspace.post(self.address, {"instances": instances}, headers)),
             lambda answer: answer.version == version,
-            self.workspace.patience.settle,
+            self.workspace.wait_policy.traffic_seconds,
         )
 
     @property
-    def _made_from(self) -> str:
-        return digest_of(dict(self.machines))[:12]
+    def _config_digest(self) -> str:
+        return json_digest(dict(self.compute))[:12]
 
-    def _check(self, entity: OnlineEndpoint | OnlineDeployment, what: str) -> None:
+    def _check_owner(self, entity: OnlineEndpoint | OnlineDeployment, what: str) -> None:
         check_owner(entity.tags or {}, self.owner, what, self.address)
 
-    def _change(self, endpoint: OnlineEndpoint, doing: str) -> None:
-        self.workspace.wait(self.workspace.client.online_endpoints.begin_create_or_update(endpoint), doing)
+    def _update(self, endpoint: OnlineEndpoint, action: str) -> None:
+        self.workspace.wait(self.workspace.client.online_endpoints.begin_create_or_update(endpoint), action)
 
-    def _take_back(self, error: BaseException) -> None:
+    def _delete_after_failure(self, error: BaseException) -> None:
         client = self.workspace.client.online_endpoints
         try:
-            if there := self.workspace.found(lambda: client.get(self.name)):
-                self._check(there, f"the endpoint {self.name}")
+            if existing := self.workspace.get_or_none(lambda: client.get(self.name)):
+                self._check_owner(existing, f"the endpoint {self.name}")
                 self.delete()
         except Exception as failure:
             error.add_note(
-                f"The endpoint {self.name} was not taken back ({reason(failure)}). By itself it costs nothing."
+                f"The endpoint {self.name} was not taken back ({error_reason(failure)}). By itself it costs nothing."
             )
 
-    def _last_words(self, slot: str) -> str:
+    def _last_log_lines(self, slot: str) -> str:
         from azure.core.exceptions import AzureError
 
         try:
-            said = self.workspace.client.online_deployments.get_logs(slot, self.name, lines=_LOG_LINES)
+            log = self.workspace.client.online_deployments.get_logs(slot, self.name, lines=_LOG_LINES)
         except AzureError as error:
-            return f"nothing that can be read ({reason(error)})"
-        return " / ".join(said.rstrip(". \n").splitlines()) or "nothing"
+            return f"nothing that can be read ({error_reason(error)})"
+        return " / ".join(log.rstrip(". \n").splitlines()) or "nothing"
 
-    def _answer(self, text: str) -> Answer:
+    def _parse_response(self, text: str) -> Prediction:
         import numpy as np
 
         try:
-            said = json.loads(text)
-            return Answer(str(said["model_version"]), np.asarray(said["predictions"], dtype=np.float64))
+            response = json.loads(text)
+            return Prediction(str(response["model_version"]), np.asarray(response["predictions"], dtype=np.float64))
         except (ValueError, KeyError, TypeError) as error:
             raise DeploymentError(
                 "the answer is not that of the served app",
                 where=self.address,
-                why=f"{in_one_line(error)}; it begins with {text[:100]!r}",
-                do=f"see that {self.machines['image']} is built from the Dockerfile, then deploy again",
+                why=f"{error_summary(error)}; it begins with {text[:100]!r}",
+                do=f"see that {self.compute['image']} is built from the Dockerfile, then deploy again",
             ) from error
 
 
-def _state(entity: OnlineEndpoint | OnlineDeployment) -> str:
+def _provisioning_state(entity: OnlineEndpoint | OnlineDeployment) -> str:
     """As plain text: the SDK gives text or an enum."""
     return str.capitalize(entity.provisioning_state or "")
 
 
-def _changed_at(deployment: OnlineDeployment) -> datetime:
+def _last_modified(deployment: OnlineDeployment) -> datetime:
     """When Azure last heard of it; now, where it does not say."""
-    said = deployment.creation_context
-    return (said and (said.last_modified_at or said.created_at)) or datetime.now(UTC)
+    context = deployment.creation_context
+    return (context and (context.last_modified_at or context.created_at)) or datetime.now(UTC)

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.deployment.azureml.workspace import Workspace, reason
-from bridge_assets.deployment.core.tags import OWNER, check_owner, tags_of
+from bridge_assets.deployment.azureml.workspace import Workspace, error_reason
+from bridge_assets.deployment.core.tags import OWNER_TAG, check_owner, deployment_tags
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Model
 
 #: Name of the archive in a container's AZUREML_MODEL_DIR; `serve.container` looks for it.
-_ARCHIVE = "bundle.tar.gz"
+_ARCHIVE_NAME = "bundle.tar.gz"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Models:
+class RegisteredModels:
     """The versions of one model.
 
     Attributes
@@ -46,12 +46,12 @@ class Models:
 
     def slots(self) -> frozenset[str]:
         """Versions that are ours."""
-        models = self.workspace.found(lambda: list(self.workspace.client.models.list(name=self.name))) or ()
-        return frozenset(str(model.version) for model in models if (model.tags or {}).get(OWNER) == self.owner)
+        models = self.workspace.get_or_none(lambda: list(self.workspace.client.models.list(name=self.name))) or ()
+        return frozenset(str(model.version) for model in models if (model.tags or {}).get(OWNER_TAG) == self.owner)
 
     def find(self, slot: str) -> Model | None:
-        """A version. Raises NotOurs."""
-        model = self.workspace.found(lambda: self.workspace.client.models.get(self.name, version=slot))
+        """A version. Raises OwnershipError."""
+        model = self.workspace.get_or_none(lambda: self.workspace.client.models.get(self.name, version=slot))
         if model:
             check_owner(model.tags or {}, self.owner, f"model {self.name}, version {slot},", self.workspace.id)
         return model
@@ -61,7 +61,7 @@ class Models:
         from azure.ai.ml.entities import Model
 
         with tempfile.TemporaryDirectory() as folder:
-            path, tags = Path(folder) / _ARCHIVE, tags_of(self.owner)
+            path, tags = Path(folder) / _ARCHIVE_NAME, deployment_tags(self.owner)
             path.write_bytes(archive)
             model = Model(name=self.name, version=slot, path=str(path), type="custom_model", tags=tags)
             return self.workspace.client.models.create_or_update(model)
@@ -78,9 +78,9 @@ class Models:
                 return
             self._remove_archive(str(model.path))
             # The SDK has no public call for it. Archiving is no removal: the name stays taken.
-            client._model_versions_operation.delete(self.workspace.group, self.workspace.name, self.name, slot)
+            client._model_versions_operation.delete(self.workspace.resource_group, self.workspace.name, self.name, slot)
         except AzureError as error:
-            _log.warning("Model %s, version %s, was not removed: %s", self.name, slot, reason(error))
+            _log.warning("Model %s, version %s, was not removed: %s", self.name, slot, error_reason(error))
         else:
             yield f"model {self.name}, version {slot}"
 
@@ -89,9 +89,9 @@ class Models:
         from azure.core.exceptions import ResourceNotFoundError
         from azure.storage.blob import BlobClient
 
-        where = re.search(r"/datastores/([^/]+)/paths/(.+)$", path)
-        store = self.workspace.client.datastores.get(where[1], include_secrets=True) if where else None
-        if where is None or not isinstance(store, AzureBlobDatastore):  # nothing that `register` made
+        match = re.search(r"/datastores/([^/]+)/paths/(.+)$", path)
+        store = self.workspace.client.datastores.get(match[1], include_secrets=True) if match else None
+        if match is None or not isinstance(store, AzureBlobDatastore):  # nothing that `register` made
             return
         credential: Any = self.workspace.credential
         match store.credentials:
@@ -100,6 +100,6 @@ class Models:
             case AccountKeyConfiguration(account_key=key):
                 credential = key
         account = f"{store.protocol}://{store.account_name}.blob.{store.endpoint}"
-        blob = BlobClient(account, str(store.container_name), where[2], credential=credential)
+        blob = BlobClient(account, str(store.container_name), match[2], credential=credential)
         with blob, suppress(ResourceNotFoundError):
             blob.delete_blob()

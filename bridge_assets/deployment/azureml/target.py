@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.azureml.endpoint import Endpoint
-from bridge_assets.deployment.azureml.models import Models
-from bridge_assets.deployment.azureml.workspace import Patience, Workspace, explained
+from bridge_assets.deployment.azureml.models import RegisteredModels
+from bridge_assets.deployment.azureml.workspace import WaitPolicy, Workspace, translate_errors
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.required_settings import check_configured
 from bridge_assets.deployment.core.tags import check_owner
-from bridge_assets.deployment.core.target import Deployment, Standing, deploy, trail_of, version_of
-from bridge_assets.registry.model_version import Candidate
-from bridge_assets.runtime.file_lock import held, refuse_company
+from bridge_assets.deployment.core.target import Deployment, TargetState, deploy, resolve_history, version_of
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.file_lock import exclusive_lock, fail_if_in_progress
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings
@@ -43,14 +43,14 @@ class AzureMLEndpoint:
     ----------
     settings : AzureMLSettings
     owner : str
-    locks : Path
+    lock_folder : Path
         Folder of the lock file.
     workspace : Workspace
     """
 
     settings: AzureMLSettings
     owner: str
-    locks: Path
+    lock_folder: Path
     workspace: Workspace
     kind: str = field(default="azureml", init=False)
 
@@ -60,7 +60,7 @@ class AzureMLEndpoint:
 
         Raises
         ------
-        NotConfigured
+        NotConfiguredError
             Names the variables of the settings that are missing, and the extra.
         """
         settings = environment.azureml
@@ -71,10 +71,13 @@ class AzureMLEndpoint:
             "workspace": settings.workspace,
             "image": settings.image,
         }
-        instead = {"subscription_id": "AZURE_SUBSCRIPTION_ID"}
-        check_configured("azureml", needed, "azure", "azure.ai.ml", "azure.identity", instead=instead)
+        alternatives = {"subscription_id": "AZURE_SUBSCRIPTION_ID"}
+        check_configured("azureml", needed, "azure", "azure.ai.ml", "azure.identity", alternatives=alternatives)
         workspace = Workspace(
-            subscription, settings.resource_group, settings.workspace, Patience(operation=settings.wait_minutes * 60)
+            subscription,
+            settings.resource_group,
+            settings.workspace,
+            WaitPolicy(operation_seconds=settings.wait_minutes * 60),
         )
         return cls(settings, environment.owner, lock_folder, workspace)
 
@@ -83,11 +86,11 @@ class AzureMLEndpoint:
         return self._endpoint.address
 
     @property
-    def page(self) -> str:
+    def console_url(self) -> str:
         return f"https://ml.azure.com/endpoints/realtime/{self.settings.name}/detail?wsid={self.workspace.id}"
 
     @property
-    def terms(self) -> Mapping[str, Any]:
+    def runtime_config(self) -> Mapping[str, Any]:
         return self.settings.model_dump(include={"image", "compute_type", "instances"})
 
     @property
@@ -96,54 +99,54 @@ class AzureMLEndpoint:
         return f"{machines}, billed while they stand, asked or not; twice that while a new version takes over"
 
     @contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
-        with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, wait=0):
-            with explained("asking what is under way", self.address):
-                under_way = self._endpoint.company()
-            refuse_company(under_way, doing, self.address)
+    def exclusive_lock(self, action: str) -> Iterator[None]:
+        with exclusive_lock(self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, wait=0):
+            with translate_errors("asking what is under way", self.address):
+                operations = self._endpoint.operations_in_progress()
+            fail_if_in_progress(operations, action, self.address)
             yield
 
-    def standing(self) -> Standing:
-        with explained("looking at the endpoint", self.address):
-            found = self._endpoint.look()
-            trail = trail_of(found.current, found.trail)
-            ours = {name for name, each in found.deployments.items() if self._endpoint.owns(each)}
-            return Standing(trail, frozenset(ours | (self._models.slots() - {*trail})))
+    def state(self) -> TargetState:
+        with translate_errors("looking at the endpoint", self.address):
+            found = self._endpoint.state()
+            history = resolve_history(found.current_deployment, found.history)
+            owned = {name for name, each in found.deployments.items() if self._endpoint.owns(each)}
+            return TargetState(history, frozenset(owned | (self._models.slots() - {*history})))
 
-    def place(self, bundle: Bundle) -> None:
-        with explained(f"placing slot {bundle.slot}", self.address):
-            found = self._endpoint.look()
+    def provision(self, bundle: Bundle) -> None:
+        with translate_errors(f"placing slot {bundle.slot}", self.address):
+            found = self._endpoint.state()
             # Before anything is made: whose things are, and whether the bundle still holds what it was made of.
-            there, model = found.deployments.get(bundle.slot), self._models.find(bundle.slot)
+            existing, model = found.deployments.get(bundle.slot), self._models.find(bundle.slot)
             archive = bundle.archive
-            if there:
-                if self._endpoint.is_whole(there):
+            if existing:
+                if self._endpoint.is_up_to_date(existing):
                     return
-                self._endpoint.stop(there)
-            self._endpoint.open(found)
+                self._endpoint.delete_deployment(existing)
+            self._endpoint.ensure_exists(found)
             model = model or self._models.register(bundle.slot, archive)
-            self._endpoint.start(bundle, str(model.id))
+            self._endpoint.create_deployment(bundle, str(model.id))
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
-        with explained("asking the endpoint", self.address):
-            current = self._endpoint.look().current
-            return self._endpoint.ask(probe.instances(), slot, version_of(slot or current or "")).probabilities
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
+        with translate_errors("asking the endpoint", self.address):
+            current = self._endpoint.state().current_deployment
+            return self._endpoint.predict(probe.request_rows(), slot, version_of(slot or current or "")).probabilities
 
-    def shift(self, trail: tuple[str, ...]) -> None:
-        with explained(f"giving the traffic to slot {trail[-1]}", self.address):
-            self._endpoint.route(self._endpoint.look(), trail)
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
+        with translate_errors(f"giving the traffic to slot {history[-1]}", self.address):
+            self._endpoint.set_traffic(self._endpoint.state(), history)
 
     def retire(self, slot: str) -> Iterable[str]:
         removed = []
-        with explained(f"removing slot {slot}", self.address):
-            found = self._endpoint.look()
-            trail = () if found.current == slot else found.trail
-            if there := found.deployments.get(slot):
-                if found.current == slot:  # a first deployment is taken back: nobody answered before it
-                    self._endpoint.route(found, trail)
-                self._endpoint.stop(there)
+        with translate_errors(f"removing slot {slot}", self.address):
+            found = self._endpoint.state()
+            history = () if found.current_deployment == slot else found.history
+            if existing := found.deployments.get(slot):
+                if found.current_deployment == slot:  # a first deployment is taken back: nobody answered before it
+                    self._endpoint.set_traffic(found, history)
+                self._endpoint.delete_deployment(existing)
                 removed.append(f"deployment {slot}")
-            if slot not in trail:
+            if slot not in history:
                 removed += self._models.remove(slot)
         return removed
 
@@ -152,14 +155,14 @@ class AzureMLEndpoint:
 
         Raises
         ------
-        NotOurs
+        OwnershipError
             If the endpoint, or a deployment in it, is somebody else's.
         DeploymentError
             If it did not happen.
         """
         removed = []
-        with self.alone("deleting the endpoint"), explained("deleting the endpoint", self.address):
-            found = self._endpoint.look()
+        with self.exclusive_lock("deleting the endpoint"), translate_errors("deleting the endpoint", self.address):
+            found = self._endpoint.state()
             for name, each in found.deployments.items():
                 check_owner(each.tags or {}, self.owner, f"deployment {name}", self.address)
             if found.endpoint:
@@ -172,20 +175,20 @@ class AzureMLEndpoint:
 
     @cached_property
     def _endpoint(self) -> Endpoint:
-        machines = self.settings.model_dump(include={"image", "compute_type", "instances"})
-        return Endpoint(self.workspace, self.settings.name, self.owner, machines)
+        compute = self.settings.model_dump(include={"image", "compute_type", "instances"})
+        return Endpoint(self.workspace, self.settings.name, self.owner, compute)
 
     @cached_property
-    def _models(self) -> Models:
-        return Models(self.workspace, self.settings.name, self.owner)
+    def _models(self) -> RegisteredModels:
+        return RegisteredModels(self.workspace, self.settings.name, self.owner)
 
 
-def deploy_model_azureml(model: Candidate | Bundle | Path | str, name: str, compute_type: str) -> Deployment:
+def deploy_model_azureml(model: ModelVersion | Bundle | Path | str, name: str, compute_type: str) -> Deployment:
     """Deploy a model version to a managed online endpoint. The caller has asked the gate.
 
     Parameters
     ----------
-    model : Candidate, Bundle, or Path or str
+    model : ModelVersion, Bundle, or Path or str
         A model version, its bundle, or its folder.
     name : str
         Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
@@ -194,13 +197,13 @@ def deploy_model_azureml(model: Candidate | Bundle | Path | str, name: str, comp
 
     Raises
     ------
-    NotConfigured
+    NotConfiguredError
         If a setting or the extra is missing. Nothing was sent.
     DeploymentError
         If it did not happen: what answered before goes on answering.
     """
     environment = EnvironmentSettings.load()
-    wanted = {**environment.azureml.model_dump(), "name": name, "compute_type": compute_type}
-    environment = environment.model_copy(update={"azureml": AzureMLSettings.model_validate(wanted)})
+    settings = {**environment.azureml.model_dump(), "name": name, "compute_type": compute_type}
+    environment = environment.model_copy(update={"azureml": AzureMLSettings.model_validate(settings)})
     target = AzureMLEndpoint.from_settings(environment, DataSettings.load().home_folder / "endpoints")
     return deploy(target, model if isinstance(model, Bundle) else bundle_of(model))

@@ -23,30 +23,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SIGN_IN = "set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET to credentials that are valid, or run az login"
+_SIGN_IN_HINT = (
+    "set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET to credentials that are valid, or run az login"
+)
 
 
 @dataclass(frozen=True)
-class Patience:
+class WaitPolicy:
     """How long is waited, in seconds.
 
     Attributes
     ----------
-    operation : float
+    operation_seconds : float
         For one step, such as starting a deployment.
-    poll : float
+    poll_seconds : float
         Between two looks at what goes on; Azure may ask for more.
-    backoff : float
+    backoff_factor : float
         Factor of azure-core's RetryPolicy: the second try comes after twice that, the third after four times. What
         was throttled waits as long as Azure says.
-    settle : float
+    traffic_seconds : float
         For a change of traffic to reach the front door.
     """
 
-    operation: float
-    poll: float = 5.0
-    backoff: float = 0.8
-    settle: float = 60.0
+    operation_seconds: float
+    poll_seconds: float = 5.0
+    backoff_factor: float = 0.8
+    traffic_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Workspace:
     """
 
     subscription: str
-    group: str
+    resource_group: str
     name: str
-    patience: Patience
+    wait_policy: WaitPolicy
 
     @property
     def id(self) -> str:
         return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
         )
 
@@ -82,15 +84,15 @@ class Workspace:
         return MLClient(
             self.credential,
             self.subscription,
-            self.group,
+            self.resource_group,
             self.name,
             enable_telemetry=False,
             show_progress=False,
-            polling_interval=self.patience.poll,
-            retry_backoff_factor=self.patience.backoff,
+            polling_interval=self.wait_policy.poll_seconds,
+            retry_backoff_factor=self.wait_policy.backoff_factor,
         )
 
-    def found(self, call: Callable[[], T]) -> T | None:
+    def get_or_none(self, call: Callable[[], T]) -> T | None:
         """What a call finds; None where there is nothing by that name."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -99,32 +101,32 @@ class Workspace:
         except ResourceNotFoundError:
             return None
 
-    def wait(self, poller: LROPoller[T], doing: str) -> T:
+    def wait(self, poller: LROPoller[T], action: str) -> T:
         """Wait for an operation.
 
         Raises
         ------
         DeploymentError
-            If it does not end in `patience.operation`.
+            If it does not end in `wait_policy.operation`.
         azure.core.exceptions.HttpResponseError
             If it failed.
         """
-        poller.wait(self.patience.operation)
+        poller.wait(self.wait_policy.operation_seconds)
         if not poller.done():
             raise DeploymentError(
-                f"{doing} did not end in {self.patience.operation / 60:g} minutes",
+                f"{action} did not end in {self.wait_policy.operation_seconds / 60:g} minutes",
                 where=self.id,
                 why="Azure still says that it is in progress",
                 do="see the endpoint's page in Azure ML studio, or set wait_minutes higher; run again",
             )
         return poller.result()
 
-    def until(self, look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
+    def poll_until(self, fetch: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
         """Look until it is enough, at most so many seconds; gives what was seen last."""
-        end = time.monotonic() + seconds
-        while not enough(seen := look()) and time.monotonic() < end:
-            time.sleep(self.patience.poll)
-        return seen
+        deadline = time.monotonic() + seconds
+        while not done(latest := fetch()) and time.monotonic() < deadline:
+            time.sleep(self.wait_policy.poll_seconds)
+        return latest
 
     def post(self, url: str, body: Any, headers: Mapping[str, str]) -> str:
         """Ask an endpoint. Not by `online_endpoints.invoke`: the deployment that one request names there goes along
@@ -134,7 +136,7 @@ class Workspace:
         from azure.core.pipeline.policies import RetryPolicy
         from azure.core.rest import HttpRequest
 
-        retrying = RetryPolicy(retry_backoff_factor=self.patience.backoff)
+        retrying = RetryPolicy(retry_backoff_factor=self.wait_policy.backoff_factor)
         with PipelineClient(url, policies=[retrying]) as client:
             request = HttpRequest("POST", url, json=body, headers=dict(headers))
             response = client.send_request(request, retry_on_methods=["POST"])  # asking twice changes nothing
@@ -142,14 +144,14 @@ class Workspace:
             return response.text()
 
 
-def reason(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """An error in one line, without a full stop. What Azure says, its SDK says twice."""
-    said = str(error).partition("\nCode: ")[0]
-    return f"{type(error).__name__}: {' '.join(said.split())}".rstrip(".")
+    message = str(error).partition("\nCode: ")[0]
+    return f"{type(error).__name__}: {' '.join(message.split())}".rstrip(".")
 
 
 @contextmanager
-def explained(doing: str, where: str) -> Iterator[None]:
+def translate_errors(action: str, where: str) -> Iterator[None]:
     """Say what an error of Azure's libraries means here."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
@@ -158,7 +160,7 @@ def explained(doing: str, where: str) -> Iterator[None]:
     except AzureError as error:
         status = getattr(error, "status_code", None)
         if isinstance(error, ClientAuthenticationError):
-            do = _SIGN_IN
+            do = _SIGN_IN_HINT
         elif status == 403:
             do = (
                 "give the application that AZURE_CLIENT_ID names, or the account of az login, the role AzureML Data "
@@ -168,4 +170,4 @@ def explained(doing: str, where: str) -> Iterator[None]:
             do = "run again later, or ask for a higher quota of the subscription in this region"
         else:
             do = "mend what the reason names, then deploy again, which goes on from what stands"
-        raise DeploymentError(f"{doing} failed", where=where, why=reason(error), do=do) from error
+        raise DeploymentError(f"{action} failed", where=where, why=error_reason(error), do=do) from error

@@ -21,14 +21,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from bridge_assets.errors import DeploymentError, in_one_line
-from bridge_assets.registry.model_version import MANIFEST, Candidate
-from bridge_assets.runtime.package import MODEL, NORMALIZATION, PROBE, content_name, served_digests
+from bridge_assets.errors import DeploymentError, error_summary
+from bridge_assets.registry.model_version import MANIFEST, ModelVersion
+from bridge_assets.runtime.package import MODEL, NORMALIZATION, PROBE, content_digest, served_digests
 from bridge_assets.runtime.probe import Probe
-from bridge_assets.storage import as_json, digest_of, replacing
+from bridge_assets.storage import atomic_write, json_digest, to_json
 
 CODE = "code.zip"
-SHIPPED = (MODEL, NORMALIZATION, PROBE)
+BUNDLE_FILES = (MODEL, NORMALIZATION, PROBE)
 
 #: What answering needs of this library. The rest makes models; it stays at home.
 _CODE_FOLDERS = ("data", "models", "nbi", "registry", "runtime", "serve", "settings")
@@ -47,20 +47,20 @@ class Bundle:
 
     Attributes
     ----------
-    candidate : Candidate
+    model_version : ModelVersion
     served : mapping of str to str
-        File -> SHA-256, of the files in `SHIPPED`.
-    terms : str
-        Digits that name the settings it is to run under (`under`); empty = no matter which.
+        File -> SHA-256, of the files in `BUNDLE_FILES`.
+    runtime_config_digest : str
+        Digits that name the settings it is to run under (`with_runtime_config`); empty = no matter which.
     """
 
-    candidate: Candidate
+    model_version: ModelVersion
     served: Mapping[str, str]
-    terms: str = ""
+    runtime_config_digest: str = ""
 
     @property
     def version(self) -> str:
-        return self.candidate.version
+        return self.model_version.version
 
     @cached_property
     def slot(self) -> str:
@@ -68,16 +68,16 @@ class Bundle:
         terms a dash and 3 digits more. At most 30 characters, of which the first is a letter: Azure ML allows 32, and
         SageMaker 63 for an endpoint's name (at most 32), a dash and this.
         """
-        content = content_name({**self.served, CODE: hashlib.sha256(code()).hexdigest()})
-        return f"m{self.version}-{content}" + (f"-{self.terms}" if self.terms else "")
+        content = content_digest({**self.served, CODE: hashlib.sha256(code_archive()).hexdigest()})
+        return f"m{self.version}-{content}" + (f"-{self.runtime_config_digest}" if self.runtime_config_digest else "")
 
-    def under(self, terms: Mapping[str, Any]) -> Self:
+    def with_runtime_config(self, runtime_config: Mapping[str, Any]) -> Self:
         """The same content, to run under settings such as image and machine: other ones are another slot."""
-        return replace(self, terms=digest_of(dict(terms))[:3] if terms else "")
+        return replace(self, terms=json_digest(dict(runtime_config))[:3] if runtime_config else "")
 
     @cached_property
     def probe(self) -> Probe:
-        return Probe.load(self.candidate.file(PROBE))
+        return Probe.load(self.model_version.file(PROBE))
 
     def files(self) -> dict[str, bytes]:
         """Name -> content, of everything in the archive.
@@ -87,28 +87,28 @@ class Bundle:
         DeploymentError
             If a file changed since the bundle was made.
         """
-        files = {name: self.candidate.file(name).read_bytes() for name in SHIPPED}
+        files = {name: self.model_version.file(name).read_bytes() for name in BUNDLE_FILES}
         for name, content in files.items():
             if (found := hashlib.sha256(content).hexdigest()) != self.served[name]:
                 raise DeploymentError(
                     f"{name} changed while it was being packed",
-                    where=self.candidate.file(name),
+                    where=self.model_version.file(name),
                     why=f"Its SHA-256 is {found[:12]}, it was {self.served[name][:12]}",
                     do="materialise onnx_model again",
                 )
-        manifest = {**self.candidate.manifest, "served": dict(self.served)}
-        return {**files, MANIFEST: as_json(manifest).encode(), CODE: code()}
+        manifest = {**self.model_version.manifest, "served": dict(self.served)}
+        return {**files, MANIFEST: to_json(manifest).encode(), CODE: code_archive()}
 
     @cached_property
     def archive(self) -> bytes:
         """The archive, gzipped tar: the same content gives the same bytes."""
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, content in sorted(self.files().items()):
-                about = tarfile.TarInfo(name)
-                about.size, about.mode = len(content), 0o644
-                tar.addfile(about, io.BytesIO(content))
-        return gzip.compress(packed.getvalue(), compresslevel=6, mtime=0)
+                info = tarfile.TarInfo(name)
+                info.size, info.mode = len(content), 0o644
+                tar.addfile(info, io.BytesIO(content))
+        return gzip.compress(buffer.getvalue(), compresslevel=6, mtime=0)
 
     @cached_property
     def digest(self) -> str:
@@ -117,8 +117,8 @@ class Bundle:
 
     def write(self, path: Path) -> Path:
         """Write the archive, atomically."""
-        with replacing(path) as aside:
-            aside.write_bytes(self.archive)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(self.archive)
         return path
 
     def unpack(self, folder: Path) -> Path:
@@ -129,12 +129,12 @@ class Bundle:
         return folder
 
 
-def bundle_of(model: Candidate | Path | str) -> Bundle:
+def bundle_of(model: ModelVersion | Path | str) -> Bundle:
     """The bundle of a model version, every byte of it compared with the manifest. Nothing is created.
 
     Parameters
     ----------
-    model : Candidate, or Path or str
+    model : ModelVersion, or Path or str
         A model version, or its folder.
 
     Raises
@@ -142,27 +142,27 @@ def bundle_of(model: Candidate | Path | str) -> Bundle:
     DeploymentError
         If there is no such version, a file is missing or its bytes are not those of the manifest.
     """
-    candidate = model if isinstance(model, Candidate) else Candidate(Path(model))
-    served = served_digests(candidate)
-    return Bundle(candidate, {name: served[name] for name in SHIPPED})
+    model_version = model if isinstance(model, ModelVersion) else ModelVersion(Path(model))
+    served = served_digests(model_version)
+    return Bundle(model_version, {name: served[name] for name in BUNDLE_FILES})
 
 
 @cache
-def code() -> bytes:
+def code_archive() -> bytes:
     """This library's modules that answer from a package, as a zip that Python imports from."""
     root = Path(__file__).parents[2]
     paths = [root / name for name in _CODE_FILES]
     for folder in _CODE_FOLDERS:
         paths += [path for path in (root / folder).rglob("*") if path.suffix in (".py", ".csv")]
-    packed = io.BytesIO()
+    buffer = io.BytesIO()
     try:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(paths):
-                about = zipfile.ZipInfo(str(path.relative_to(root.parent)), _ZIP_EPOCH)
-                about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(about, path.read_bytes())
+                info = zipfile.ZipInfo(str(path.relative_to(root.parent)), _ZIP_EPOCH)
+                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                archive.writestr(info, path.read_bytes())
     except OSError as error:
         raise DeploymentError(
-            "the code of an endpoint cannot be packed", where=root, why=in_one_line(error), do="install it again"
+            "the code of an endpoint cannot be packed", where=root, why=error_summary(error), do="install it again"
         ) from error
-    return packed.getvalue()
+    return buffer.getvalue()

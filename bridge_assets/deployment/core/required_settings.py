@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from bridge_assets.errors import NotConfigured
+from bridge_assets.errors import NotConfiguredError
 
-FILE = "configs/environment.yaml"
+SETTINGS_FILE = "configs/environment.yaml"
 
 
-def variable(section: str, name: str) -> str:
+def environment_variable(section: str, name: str) -> str:
     """The environment variable of a setting in a section of environment.yaml."""
     return f"BRIDGE_ASSETS_ENVIRONMENT__{section.upper()}__{name.upper()}"
 
 
 def check_configured(
-    section: str, needed: Mapping[str, object], extra: str, *libraries: str, instead: Mapping[str, str] | None = None
+    section: str,
+    required: Mapping[str, object],
+    extra: str,
+    *libraries: str,
+    alternatives: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse a target that lacks a setting or a library.
 
@@ -27,31 +31,35 @@ def check_configured(
     ----------
     section : str
         Of environment.yaml.
-    needed : mapping of str to object
+    required : mapping of str to object
         The settings that must be given, by their names, and what was given.
     extra : str
         Brings the libraries.
     libraries : str
         As they are imported.
-    instead : mapping of str to str
+    alternatives : mapping of str to str
         A provider's own environment variable that is taken where a setting is not given, by the setting's name.
 
     Raises
     ------
-    NotConfigured
+    NotConfiguredError
         Names what is missing and how to give it.
     """
-    others = {name: f" (or {other})" for name, other in (instead or {}).items()}
-    unset = [f"{variable(section, name)}{others.get(name, '')}" for name, given in needed.items() if not given]
+    alternative_hints = {name: f" (or {other})" for name, other in (alternatives or {}).items()}
+    unset = [
+        f"{environment_variable(section, name)}{alternative_hints.get(name, '')}"
+        for name, given in required.items()
+        if not given
+    ]
     absent = [library for library in libraries if not _is_installed(library)]
     if not unset and not absent:
         return
     why = [f"Not set: {', '.join(unset)}"] if unset else []
     why += [f"Not installed: {', '.join(absent)}"] if absent else []
     install = f"pip install 'bridge-assets[{extra}]'"
-    raise NotConfigured(
+    raise NotConfiguredError(
         "this endpoint is not configured",
-        where=f"{FILE}, {section}",
+        where=f"{SETTINGS_FILE}, {section}",
         why="; ".join(why),
         do=f"set these variables, or their keys in the file, and {install}" if unset else install,
     )

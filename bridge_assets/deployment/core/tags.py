@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bridge_assets.deployment.core.target import TRAIL_KEPT
-from bridge_assets.errors import NotOurs
+from bridge_assets.deployment.core.target import HISTORY_LIMIT
+from bridge_assets.errors import OwnershipError
 
-OWNER = "bridge-assets-owner"
-_TRAIL = "bridge-assets-slot-{}"
+OWNER_TAG = "bridge-assets-owner"
+_SLOT_TAG = "bridge-assets-slot-{}"
 
 
-def tags_of(owner: str, trail: tuple[str, ...] = ()) -> dict[str, str]:
+def deployment_tags(owner: str, history: tuple[str, ...] = ()) -> dict[str, str]:
     """The tags of an endpoint: its owner, the slot that answers (0), the one before it (1) ..."""
-    newest_first = reversed(trail[-TRAIL_KEPT:])
-    return {OWNER: owner, **{_TRAIL.format(number): slot for number, slot in enumerate(newest_first)}}
+    newest_first = reversed(history[-HISTORY_LIMIT:])
+    return {OWNER_TAG: owner, **{_SLOT_TAG.format(number): slot for number, slot in enumerate(newest_first)}}
 
 
-def trail_in(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """The trail that `tags_of` wrote, oldest first."""
-    slots = [tags.get(_TRAIL.format(number), "") for number in range(TRAIL_KEPT)]
+def history_from_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The trail that `deployment_tags` wrote, oldest first."""
+    slots = [tags.get(_SLOT_TAG.format(number), "") for number in range(HISTORY_LIMIT)]
     return tuple(slot for slot in reversed(slots) if slot)
 
 
@@ -41,12 +41,12 @@ def check_owner(tags: Mapping[str, str], owner: str, what: str, where: str) -> N
 
     Raises
     ------
-    NotOurs
+    OwnershipError
     """
-    if (found := tags.get(OWNER)) != owner:
-        raise NotOurs(
+    if (found := tags.get(OWNER_TAG)) != owner:
+        raise OwnershipError(
             f"{what} is not ours",
             where=where,
-            why=f"Its tag {OWNER} is {found}, not {owner}" if found else f"It has no tag {OWNER}",
+            why=f"Its tag {OWNER_TAG} is {found}, not {owner}" if found else f"It has no tag {OWNER_TAG}",
             do="choose another name in configs/environment.yaml. Nothing there was touched",
         )

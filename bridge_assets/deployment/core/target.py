@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bridge_assets.errors import DeploymentError, in_one_line
-from bridge_assets.runtime.probe import CanaryReport, Probe, compare
+from bridge_assets.errors import DeploymentError, error_summary
+from bridge_assets.runtime.probe import CanaryReport, Probe, compare_answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from bridge_assets.deployment.core.bundle import Bundle
 
 #: Slots that a target remembers having answered, the current one among them.
-TRAIL_KEPT = 4
+HISTORY_LIMIT = 4
 
 
 @dataclass(frozen=True)
-class Standing:
+class TargetState:
     """What is ours at a target.
 
     Attributes
     ----------
-    trail : tuple of str
+    history : tuple of str
         Slots that took the traffic, in order; the last one takes it now. Empty before the first deployment.
-    placed : frozenset of str
+    resources : frozenset of str
         Slots that exist there and cost something while they do, whole or not: whatever a retirement would remove.
     """
 
-    trail: tuple[str, ...] = ()
-    placed: frozenset[str] = frozenset()
+    history: tuple[str, ...] = ()
+    resources: frozenset[str] = frozenset()
 
     @property
-    def current(self) -> str | None:
-        return self.trail[-1] if self.trail else None
+    def current_slot(self) -> str | None:
+        return self.history[-1] if self.history else None
 
 
 class Target(Protocol):
@@ -61,7 +61,7 @@ class Target(Protocol):
         ...
 
     @property
-    def page(self) -> str:
+    def console_url(self) -> str:
         """Where a person looks at it: a page of the provider's console, or nothing."""
         ...
 
@@ -71,29 +71,29 @@ class Target(Protocol):
         ...
 
     @property
-    def terms(self) -> Mapping[str, Any]:
+    def runtime_config(self) -> Mapping[str, Any]:
         """The settings that a slot runs under: image, machine, how many. Other ones are another slot."""
         ...
 
-    def alone(self, doing: str) -> AbstractContextManager[None]:
+    def exclusive_lock(self, action: str) -> AbstractContextManager[None]:
         """Hold the target: no other deployment meanwhile. Raises DeploymentError where one is under way."""
         ...
 
-    def standing(self) -> Standing:
-        """What is ours there. Raises NotOurs where the name is somebody else's."""
+    def state(self) -> TargetState:
+        """What is ours there. Raises OwnershipError where the name is somebody else's."""
         ...
 
-    def place(self, bundle: Bundle) -> None:
+    def provision(self, bundle: Bundle) -> None:
         """Put a slot beside what runs, without traffic; return when it could answer. What is there and whole is kept,
         what is there and broken is made anew.
         """
         ...
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         """Probabilities of the probe's rows from a slot; None = from the front door."""
         ...
 
-    def shift(self, trail: tuple[str, ...]) -> None:
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
         """Give all the traffic to the last slot of the trail, and keep the trail."""
         ...
 
@@ -144,24 +144,26 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
     CanaryMismatch
         If the slot, or the front door after the shift, does not answer the probe as the artifact did.
     """
-    bundle = bundle.under(target.terms)
-    with target.alone(f"deploying model version {bundle.version}"):
-        before = target.standing()
-        left = before.placed - {before.current, bundle.slot}
-        if before.current == bundle.slot:
-            return _stands(target, bundle, before.trail, _retire(target, left))
-        removed = _swept(target, left)
-        trail = _trail_with(before.trail, bundle.slot)
+    bundle = bundle.with_runtime_config(target.runtime_config)
+    with target.exclusive_lock(f"deploying model version {bundle.version}"):
+        previous = target.state()
+        stale = previous.resources - {previous.current_slot, bundle.slot}
+        if previous.current_slot == bundle.slot:
+            return _result(target, bundle, previous.history, _retire(target, stale))
+        removed = _clean_stale(target, stale)
+        history = _append_to_history(previous.history, bundle.slot)
         try:
-            target.place(bundle)
-            compare(target.ask(bundle.probe, bundle.slot), bundle.probe, f"{target.address}, slot {bundle.slot}")
-            target.shift(trail)
-            report = compare(target.ask(bundle.probe, None), bundle.probe, target.address)
+            target.provision(bundle)
+            compare_answers(
+                target.predict(bundle.probe, bundle.slot), bundle.probe, f"{target.address}, slot {bundle.slot}"
+            )
+            target.switch_traffic(history)
+            report = compare_answers(target.predict(bundle.probe, None), bundle.probe, target.address)
         except BaseException as error:
-            _undo(target, before, bundle.slot, error)
+            _undo(target, previous, bundle.slot, error)
             raise
-        removed += _clean(target, bundle)
-        return _stands(target, bundle, trail, removed, report)
+        removed += _remove_old_slots(target, bundle)
+        return _result(target, bundle, history, removed, report)
 
 
 def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | None = None) -> Deployment:
@@ -184,27 +186,28 @@ def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | 
         If there is none, none of them could be deployed, or the named one never answered there. What answered goes on
         answering.
     """
-    trail = target.standing().trail
-    answered = [version_of(slot) for slot in trail]
+    history = target.state().history
+    deployed_versions = [version_of(slot) for slot in history]
     if version is not None:
-        if version not in answered:
+        if version not in deployed_versions:
             raise DeploymentError(
                 f"there is no version {version!r} to go back to",
                 where=target.address,
-                why=f"These answered here: {', '.join(answered) or 'none'}",
+                why=f"These answered here: {', '.join(deployed_versions) or 'none'}",
                 do=f"name one of these, or deploy it: {target.kind}_endpoint asks the gate",
             )
         return deploy(target, bundle_of(version))
-    refused: list[str] = []
-    for before in reversed(answered[:-1]):
+    failures: list[str] = []
+    for previous_version in reversed(deployed_versions[:-1]):
         try:
-            return deploy(target, bundle_of(before))
+            return deploy(target, bundle_of(previous_version))
         except Exception as error:
-            refused.append(f"{before}: {in_one_line(error)}")
+            failures.append(f"{previous_version}: {error_summary(error)}")
     raise DeploymentError(
-        "there is no previous version to go back to" if not refused else "no previous version could be deployed",
+        "there is no previous version to go back to" if not failures else "no previous version could be deployed",
         where=target.address,
-        why="; ".join(refused) or f"Current is {answered[-1] if answered else 'none'}, and nothing was before it",
+        why="; ".join(failures)
+        or f"Current is {deployed_versions[-1] if deployed_versions else 'none'}, and nothing was before it",
         do="deploy a version",
     )
 
@@ -214,34 +217,34 @@ def version_of(slot: str) -> str:
     return slot.partition("-")[0].removeprefix("m")
 
 
-def trail_of(current: str | None, kept: Iterable[str]) -> tuple[str, ...]:
+def resolve_history(current: str | None, stored: Iterable[str]) -> tuple[str, ...]:
     """The trail, from the slot that takes the traffic and the trail a target has kept.
 
     The two are rarely written in one step. What was kept after the last mention of the current slot has not happened,
     or was rolled back.
     """
-    trail = tuple(kept)
+    history = tuple(stored)
     if current is None:
         return ()
-    return _trail_with(trail, current)
+    return _append_to_history(history, current)
 
 
-def _trail_with(trail: tuple[str, ...], slot: str) -> tuple[str, ...]:
+def _append_to_history(history: tuple[str, ...], slot: str) -> tuple[str, ...]:
     """The trail once a slot answers: going back to a version that answered forgets what came after it, and of one
     version the slot that answered last stands there.
     """
-    versions = [version_of(each) for each in trail]
+    versions = [version_of(each) for each in history]
     if version_of(slot) in versions:
-        trail = trail[: versions.index(version_of(slot))]
-    return (*trail, slot)[-TRAIL_KEPT:]
+        history = history[: versions.index(version_of(slot))]
+    return (*history, slot)[-HISTORY_LIMIT:]
 
 
-def _stands(
-    target: Target, bundle: Bundle, trail: tuple[str, ...], removed: list[str], report: CanaryReport | None = None
+def _result(
+    target: Target, bundle: Bundle, history: tuple[str, ...], removed: list[str], report: CanaryReport | None = None
 ) -> Deployment:
     if report is None:
-        report = compare(target.ask(bundle.probe, None), bundle.probe, target.address)
-    previous = version_of(trail[-2]) if len(trail) > 1 else None
+        report = compare_answers(target.predict(bundle.probe, None), bundle.probe, target.address)
+    previous = version_of(history[-2]) if len(history) > 1 else None
     return Deployment(target.kind, bundle.version, target.address, previous, report, tuple(removed))
 
 
@@ -249,33 +252,33 @@ def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
     return [name for slot in sorted(filter(None, slots)) for name in target.retire(slot)]
 
 
-def _swept(target: Target, left: Iterable[str]) -> list[str]:
-    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_clean` tries again."""
+def _clean_stale(target: Target, stale: Iterable[str]) -> list[str]:
+    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_remove_old_slots` tries again."""
     try:
-        return _retire(target, left)
+        return _retire(target, stale)
     except DeploymentError:
         return []
 
 
-def _clean(target: Target, bundle: Bundle) -> list[str]:
+def _remove_old_slots(target: Target, bundle: Bundle) -> list[str]:
     try:
-        return _retire(target, target.standing().placed - {bundle.slot})
+        return _retire(target, target.state().resources - {bundle.slot})
     except Exception as error:
         raise DeploymentError(
             f"model version {bundle.version} answers, but what ran before it was not removed",
             where=target.address,
-            why=in_one_line(error),
+            why=error_summary(error),
             do="deploy it again, which removes what is left: until then it may cost something",
         ) from error
 
 
-def _undo(target: Target, before: Standing, slot: str, error: BaseException) -> None:
+def _undo(target: Target, previous: TargetState, slot: str, error: BaseException) -> None:
     """Bring back what answered and take the slot away. What fails here is noted on the error, which goes on."""
     try:
-        if target.standing().current == slot and before.current is not None:
-            target.shift(before.trail)
+        if target.state().current_slot == slot and previous.current_slot is not None:
+            target.switch_traffic(previous.history)
         _retire(target, [slot])
     except Exception as failure:
         error.add_note(
-            f"Taking it back did not end either ({in_one_line(failure)}): deploy again, which removes what is left."
+            f"Taking it back did not end either ({error_summary(failure)}): deploy again, which removes what is left."
         )

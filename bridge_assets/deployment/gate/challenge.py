@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge_assets.deployment.gate.champion import NOT_ASKED, Comparison, compare, unknown
-from bridge_assets.deployment.gate.decision import CHAMPION, Decision, Evaluation, ask
+from bridge_assets.deployment.gate.champion import UNNEEDED_FILES, Comparison, compare_versions, unknown_champion
+from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT, CheckEvaluation, Decision, decide
 from bridge_assets.errors import SourceError
 from bridge_assets.models.dataset.split import holdout_rows
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.tasks.tasks import task_of_table
 from bridge_assets.models.training import training_set
 from bridge_assets.registry import register
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.model_version import ModelVersion
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bridge_assets.settings import DvcSettings, MlflowSettings, ModelSettings
 
 
-def against_champion(
-    candidate: Candidate,
+def compare_with_champion(
+    candidate: ModelVersion,
     lake: Lake,
     registry: MlflowSettings | DvcSettings,
     home: Path,
@@ -38,7 +38,7 @@ def against_champion(
 
     Parameters
     ----------
-    candidate : Candidate
+    candidate : ModelVersion
     lake : Lake
         With the training set that the candidate was made from, and bridge_features.
     registry : MlflowSettings or DvcSettings
@@ -55,33 +55,43 @@ def against_champion(
     DeploymentError
         As in `compare`.
     """
-    current = register.find(registry, home, settings.name, register.CHAMPION)
+    current = register.find_by_alias(registry, home, settings.name, register.CHAMPION)
     if current is None:
-        return compare(candidate, None, None, settings)
+        return compare_versions(candidate, None, None, settings)
     if not current.files:
-        return unknown(current.uri, settings.gate)
-    made = training_set.read(lake)
-    if made.digest != candidate.stages.get("training_set"):
+        return unknown_champion(current.uri, settings.gate)
+    training_data = training_set.load_training_set(lake)
+    if training_data.digest != candidate.stages.get("training_set"):
         raise SourceError(
             f"model version {candidate.version} was made from another training set",
-            where=lake.table(training_set.NAME),
+            where=lake.table_path(training_set.TABLE_NAME),
             why="It was made anew since, so that there is no hold-out to compare on",
             do="materialise bridge_model and what follows it again",
         )
     with tempfile.TemporaryDirectory() as folder:
-        champion = register.fetch(registry, home, settings.name, register.CHAMPION, Path(folder), without=NOT_ASKED)
-        return compare(candidate, champion, holdout_in_natural_units(lake, made), settings)
+        champion = register.fetch_by_alias(
+            registry, home, settings.name, register.CHAMPION, Path(folder), exclude=UNNEEDED_FILES
+        )
+        return compare_versions(candidate, champion, unscaled_holdout(lake, training_data), settings)
 
 
-def judged_against(candidate: Candidate, found: Comparison, run_id: str) -> Decision:
+def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: str) -> Decision:
     """What the gate says of the comparison alone."""
-    said = "; ".join(found.problems) or found.said
-    about = candidate.stages.get(CHAMPION.asset, "")
-    evaluation = Evaluation(CHAMPION.asset, CHAMPION.check, not found.problems, about, time.time(), run_id, said)
-    return ask(candidate.version, candidate.stages, [evaluation], required=(CHAMPION,))
+    message = "; ".join(comparison.problems) or comparison.message
+    digest = candidate.stages.get(CHAMPION_REQUIREMENT.asset, "")
+    evaluation = CheckEvaluation(
+        CHAMPION_REQUIREMENT.asset,
+        CHAMPION_REQUIREMENT.check,
+        not comparison.problems,
+        digest,
+        time.time(),
+        run_id,
+        message,
+    )
+    return decide(candidate.version, candidate.stages, [evaluation], required=(CHAMPION_REQUIREMENT,))
 
 
-def holdout_in_natural_units(lake: Lake, made: TrainingSet) -> pl.DataFrame:
+def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:
     """The held-out inspections with their features as bridge_features holds them.
 
     Returns
@@ -94,18 +104,20 @@ def holdout_in_natural_units(lake: Lake, made: TrainingSet) -> pl.DataFrame:
     SourceError
         If a year's features were made anew since the training set.
     """
-    outcome = ("fall", *task_of(made.table).beside)
-    held_out = holdout_rows(made.table).select("structure_key", "survey_year", "next_survey_year", *outcome)
+    target_columns = ("fall", *task_of_table(training_data.table).extra_columns)
+    held_out = holdout_rows(training_data.table).select(
+        "structure_key", "survey_year", "next_survey_year", *target_columns
+    )
     for year in held_out["survey_year"].unique().sort().to_list():
-        note = lake.note("bridge_features", year)
-        same = note["raw_bridges"] == made.made_from["raw_bridges"].get(str(year))
-        if not same or note["features_digest"] != made.made_from["features_digest"]:
+        provenance = lake.provenance("bridge_features", year)
+        same = provenance["raw_bridges"] == training_data.made_from["raw_bridges"].get(str(year))
+        if not same or provenance["features_digest"] != training_data.made_from["features_digest"]:
             raise SourceError(
                 f"the features of {year} are not those of the training set",
-                where=lake.year("bridge_features", year),
+                where=lake.year_path("bridge_features", year),
                 why="They were made anew since",
                 do="materialise training_set and what follows it again",
             )
-    features = lake.scan_years("bridge_features").select("structure_key", "survey_year", *made.features)
+    features = lake.scan_years("bridge_features").select("structure_key", "survey_year", *training_data.features)
     keys = ["structure_key", "survey_year"]
     return held_out.lazy().join(features, on=keys, how="inner", validate="1:1", maintain_order="left").collect()

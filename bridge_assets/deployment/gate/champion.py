@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.dataset.split import holdout_rows, split_at
-from bridge_assets.models.metrics.bootstrap import Interval, intervals
-from bridge_assets.models.tasks.tasks import recorded
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_intervals
+from bridge_assets.models.tasks.tasks import task_from_provenance
+from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.package import pack, served_digests
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from bridge_assets.settings import GateSettings, ModelSettings
 
 #: Files of a version that are not needed to ask it.
-NOT_ASKED = ("model.skops",)
+UNNEEDED_FILES = ("model.skops",)
 
 #: What two versions must share for their answers to mean the same.
-_SAME_QUESTION = ("features_digest", "target", "component", "horizon_months")
+_COMPARABLE_KEYS = ("features_digest", "target", "component", "horizon_months")
 
 _RESAMPLES = 200
 
-_DECIDE = "(champion_cannot_be_asked in configs/model_config.yaml: recorded, accept or refuse)"
+_SETTING_HINT = "(champion_cannot_be_asked in configs/model_config.yaml: recorded, accept or refuse)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +46,66 @@ class Comparison:
     ----------
     champion : str or None
         Its version; None = there is none.
-    said : str
+    message : str
         What was compared, in one sentence.
     problems : tuple of str
         Why the candidate is worse; empty = it is not.
-    asked : bool
+    evaluated : bool
         Whether both were asked about the same inspections.
     inspections, falls : int
         Those.
-    of_candidate, of_champion : Scores or ChangeScores
+    candidate_scores, champion_scores : ProbabilityMetrics or ChangeMetrics
         None where they were not asked.
-    gains : mapping of str to Interval
+    score_gains : mapping of str to Interval
         Figure -> 95 % interval of what the candidate gains over the champion, by resampling structures.
     """
 
     champion: str | None
-    said: str
+    message: str
     problems: tuple[str, ...] = ()
-    asked: bool = False
+    evaluated: bool = False
     inspections: int = 0
     falls: int = 0
-    of_candidate: Any = None
-    of_champion: Any = None
-    gains: dict[str, Interval] = field(default_factory=dict)
+    candidate_scores: Any = None
+    champion_scores: Any = None
+    score_gains: dict[str, Interval] = field(default_factory=dict)
 
     def markdown(self) -> str:
         """Both versions side by side, as a Markdown table."""
-        if not self.asked:
-            return self.said
+        if not self.evaluated:
+            return self.message
         lines = ["|figure|candidate|champion|gain|95 % interval|", "|---|---:|---:|---:|---|"]
-        for figure in self.of_candidate.COMPARED:
-            mine, other = getattr(self.of_candidate, figure), getattr(self.of_champion, figure)
-            if mine is None or other is None:
+        for figure in self.candidate_scores.COMPARED_METRICS:
+            candidate_score, champion_score = (
+                getattr(self.candidate_scores, figure),
+                getattr(self.champion_scores, figure),
+            )
+            if candidate_score is None or champion_score is None:
                 continue
-            gain = other - mine if figure in self.of_candidate.LOWER_IS_BETTER else mine - other
-            between = self.gains.get(figure)
-            interval = f"{between.low:+.4f} to {between.high:+.4f}" if between else "-"
-            lines.append(f"|{figure}|{mine:.4f}|{other:.4f}|{gain:+.4f}|{interval}|")
+            gain = (
+                champion_score - candidate_score
+                if figure in self.candidate_scores.LOWER_IS_BETTER
+                else candidate_score - champion_score
+            )
+            gain_interval = self.score_gains.get(figure)
+            interval = f"{gain_interval.low:+.4f} to {gain_interval.high:+.4f}" if gain_interval else "-"
+            lines.append(f"|{figure}|{candidate_score:.4f}|{champion_score:.4f}|{gain:+.4f}|{interval}|")
         return "\n".join([f"{self.inspections:,} held-out inspections, {self.falls:,} falls.", "", *lines])
 
 
-def compare(
-    candidate: Candidate, champion: Candidate | None, holdout: pl.DataFrame | None, settings: ModelSettings
+def compare_versions(
+    candidate: ModelVersion, champion: ModelVersion | None, holdout: pl.DataFrame | None, settings: ModelSettings
 ) -> Comparison:
     """Hold a candidate against the champion.
 
     Parameters
     ----------
-    candidate, champion : Candidate
+    candidate, champion : ModelVersion
         The champion as it was fetched from the registry; None = there is none yet.
     holdout : pl.DataFrame, optional
-        As `challenge.holdout_in_natural_units` gives it; needed where there is a champion.
+        As `challenge.unscaled_holdout` gives it; needed where there is a champion.
     settings : ModelSettings
-        `gate`: the most that may be lost (`Judged.most_lost`) and `champion_cannot_be_asked`; and
+        `gate`: the most that may be lost (`Judged.max_loss_setting`) and `champion_cannot_be_asked`; and
         `split.holdout_structures`, where the champion's manifest does not name its own share.
 
     Raises
@@ -111,57 +118,69 @@ def compare(
         return Comparison(None, "there is no champion yet")
     if champion.stages.get("onnx_model") == candidate.stages.get("onnx_model"):
         return Comparison(champion.version, "this is the champion")
-    task = recorded(candidate.manifest["made_from"])
-    if differing := _other_question(candidate, champion):
-        return _by_record(candidate, champion, gate, differing, task)
+    task = task_from_provenance(candidate.manifest["made_from"])
+    if differing := _definition_differences(candidate, champion):
+        return _compare_recorded_scores(candidate, champion, gate, differing, task)
     share = settings.split.holdout_structures
-    unseen = _unseen(holdout, float(champion.manifest["made_from"].get("holdout_structures", share)))
+    unseen = _held_out_from_both(holdout, float(champion.manifest["made_from"].get("holdout_structures", share)))
     falls = unseen["fall"].to_numpy().astype(bool)
     if falls.all() or len(falls) < gate.holdout_inspections or falls.sum() < gate.holdout_falls:
-        few = f"only {len(falls):,} inspections with {int(falls.sum()):,} falls are held out from both"
-        return _by_record(candidate, champion, gate, few, task)
-    answers = {"model": _answers(candidate, unseen), "champion": _answers(champion, unseen)}
-    happened, structures = task.happened(unseen), unseen["structure_key"].to_list()
-    mine, other = (task.scores(happened, answer) for answer in answers.values())
-    _, gains = intervals(
-        happened, answers, structures, ["champion"], resamples=_RESAMPLES, seed=0, measured=task.measured
+        reason = f"only {len(falls):,} inspections with {int(falls.sum()):,} falls are held out from both"
+        return _compare_recorded_scores(candidate, champion, gate, reason, task)
+    answers = {"model": _predict(candidate, unseen), "champion": _predict(champion, unseen)}
+    outcomes, structures = task.outcomes(unseen), unseen["structure_key"].to_list()
+    candidate_scores, champion_scores = (task.compute_metrics(outcomes, answer) for answer in answers.values())
+    _, gains = bootstrap_intervals(
+        outcomes,
+        answers,
+        structures,
+        ["champion"],
+        resamples=_RESAMPLES,
+        seed=0,
+        metrics_type=task.weighted_metrics_type,
     )
-    beside = [
-        tuple("-" if (value := judged.of(figures)) is None else judged.written(value) for figures in (mine, other))
-        for judged in task.judged
+    formatted_scores = [
+        tuple(
+            "-" if (value := judged.value(figures)) is None else judged.format_value(value)
+            for figures in (candidate_scores, champion_scores)
+        )
+        for judged in task.acceptance_metrics
     ]
-    first, second = task.judged
-    lost = [_lost(judged.gain(judged.of(mine), judged.of(other))) for judged in task.judged]
+    first, second = task.acceptance_metrics
+    losses = [
+        _loss(judged.gain(judged.value(candidate_scores), judged.value(champion_scores)))
+        for judged in task.acceptance_metrics
+    ]
     return Comparison(
         champion.version,
-        f"{first.name} {beside[0][0]} against the champion's {beside[0][1]}, {second.name} {beside[1][0]} against "
-        f"{beside[1][1]}, on {len(falls):,} inspections held out from both (champion {champion.version})",
-        tuple(_losses(task, lost, gate, "", champion.version, beside)),
+        f"{first.name} {formatted_scores[0][0]} against the champion's {formatted_scores[0][1]}, {second.name} {formatted_scores[1][0]} against "
+        f"{formatted_scores[1][1]}, on {len(falls):,} inspections held out from both (champion {champion.version})",
+        tuple(_loss_problems(task, losses, gate, "", champion.version, formatted_scores)),
         True,
         len(falls),
         int(falls.sum()),
-        mine,
-        other,
+        candidate_scores,
+        champion_scores,
         gains.get("champion", {}),
     )
 
 
-def unknown(uri: str, gate: GateSettings) -> Comparison:
+def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
     """The comparison with a champion of which nothing is known but its place."""
-    said = f"the champion {uri} was not registered by this version of bridge_assets: its files are not listed"
+    message = f"the champion {uri} was not registered by this version of bridge_assets: its files are not listed"
     if gate.champion_cannot_be_asked == "accept":
-        return Comparison(uri, f"{said}. Accepted {_DECIDE}")
-    return Comparison(uri, said, (f"{said}. Set it to accept, once, or move the alias {_DECIDE}",))
+        return Comparison(uri, f"{message}. Accepted {_SETTING_HINT}")
+    return Comparison(uri, message, (f"{message}. Set it to accept, once, or move the alias {_SETTING_HINT}",))
 
 
-def _answers(version: Candidate, features: pl.DataFrame) -> np.ndarray:
+def _predict(version: ModelVersion, features: pl.DataFrame) -> np.ndarray:
     """The answers that an endpoint of this version would give."""
     with tempfile.TemporaryDirectory() as folder:
-        served = pack(version, served_digests(version), Path(folder) / version.version).served()
-        return served.answers(features).to_numpy().astype(float)
+        served = pack(version, served_digests(version), Path(folder) / version.version).load_model()
+        return served.predict(features).to_numpy().astype(float)
 
 
-def _unseen(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
+def _held_out_from_both(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
     """Without structures that a champion with a smaller hold-out trained on."""
     if holdout.is_empty():
         return holdout
@@ -169,57 +188,74 @@ def _unseen(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
     return holdout_rows(split_at(holdout, min(years), max(years), champions_share)).drop("split")
 
 
-def _other_question(candidate: Candidate, champion: Candidate) -> str:
-    mine, other = candidate.manifest["made_from"], champion.manifest["made_from"]
-    differing = [key for key in _SAME_QUESTION if key in mine and key in other and mine[key] != other[key]]
-    differing += ["task"] if recorded(mine) is not recorded(other) else []
+def _definition_differences(candidate: ModelVersion, champion: ModelVersion) -> str:
+    candidate_provenance, champion_provenance = candidate.manifest["made_from"], champion.manifest["made_from"]
+    differing = [
+        key
+        for key in _COMPARABLE_KEYS
+        if key in candidate_provenance
+        and key in champion_provenance
+        and candidate_provenance[key] != champion_provenance[key]
+    ]
+    differing += (
+        ["task"] if task_from_provenance(candidate_provenance) is not task_from_provenance(champion_provenance) else []
+    )
     if not differing:
         return ""
     return "it was trained on another " + " and another ".join(key.replace("_", " ") for key in differing)
 
 
-def _by_record(candidate: Candidate, champion: Candidate, gate: GateSettings, why: str, task: Task) -> Comparison:
-    said = f"the champion {champion.version} cannot be asked about these inspections: {why}"
+def _compare_recorded_scores(
+    candidate: ModelVersion, champion: ModelVersion, gate: GateSettings, why: str, task: Task
+) -> Comparison:
+    message = f"the champion {champion.version} cannot be asked about these inspections: {why}"
     if gate.champion_cannot_be_asked == "accept":
-        return Comparison(champion.version, f"{said}. Accepted {_DECIDE}")
+        return Comparison(champion.version, f"{message}. Accepted {_SETTING_HINT}")
     if gate.champion_cannot_be_asked == "refuse":
-        return Comparison(champion.version, said, (f"{said}. Refused {_DECIDE}",))
-    mine, other = _recorded_gains(candidate, task), _recorded_gains(champion, task)
-    if not (mine and other):
-        unknown = f"{said}, and there are no recorded figures of both to compare {_DECIDE}"
-        return Comparison(champion.version, said, (unknown,))
+        return Comparison(champion.version, message, (f"{message}. Refused {_SETTING_HINT}",))
+    candidate_gains, champion_gains = _recorded_gains(candidate, task), _recorded_gains(champion, task)
+    if not (candidate_gains and champion_gains):
+        unknown = f"{message}, and there are no recorded figures of both to compare {_SETTING_HINT}"
+        return Comparison(champion.version, message, (unknown,))
     gains = "; ".join(
-        f"{judged.name} {judged.written(gain, '+')}, the champion {judged.written(champions, '+')}"
-        for judged, gain, champions in zip(task.judged, mine, other, strict=True)
+        f"{judged.name} {judged.format_value(gain, '+')}, the champion {judged.format_value(champions, '+')}"
+        for judged, gain, champions in zip(task.acceptance_metrics, candidate_gains, champion_gains, strict=True)
     )
-    compared = f"{said}. On its own hold-out each gains over its baselines: {gains}"
-    lost = [champions - gain for gain, champions in zip(mine, other, strict=True)]
-    problems = _losses(task, lost, gate, "by its recorded figures ", champion.version)
-    return Comparison(champion.version, compared, (f"{compared}; {'; '.join(problems)} {_DECIDE}",) if problems else ())
+    message_with_gains = f"{message}. On its own hold-out each gains over its baselines: {gains}"
+    losses = [champions - gain for gain, champions in zip(candidate_gains, champion_gains, strict=True)]
+    problems = _loss_problems(task, losses, gate, "by its recorded figures ", champion.version)
+    return Comparison(
+        champion.version,
+        message_with_gains,
+        (f"{message_with_gains}; {'; '.join(problems)} {_SETTING_HINT}",) if problems else (),
+    )
 
 
-def _recorded_gains(version: Candidate, task: Task) -> list[float]:
+def _recorded_gains(version: ModelVersion, task: Task) -> list[float]:
     """Gain of each judged figure over its baseline, as recorded when it was trained; empty where one is not known."""
     try:
         figures: dict[str, Any] = json.loads(version.file("evaluation.json").read_text(encoding="utf-8"))["scores"]
-        gains = [judged.gain(judged.of(figures["model"]), judged.of(figures[judged.over])) for judged in task.judged]
+        gains = [
+            judged.gain(judged.value(figures["model"]), judged.value(figures[judged.baseline]))
+            for judged in task.acceptance_metrics
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     known = [gain for gain in gains if gain is not None]
     return known if len(known) == len(gains) else []
 
 
-def _lost(gain: float | None) -> float | None:
+def _loss(gain: float | None) -> float | None:
     return None if gain is None else -gain
 
 
-def _losses(
+def _loss_problems(
     task: Task,
     lost: Sequence[float | None],
     gate: GateSettings,
-    how: str,
+    prefix: str,
     champion: str,
-    beside: Sequence[tuple[str, ...]] = (),
+    formatted_scores: Sequence[tuple[str, ...]] = (),
 ) -> list[str]:
     """What is lost beyond the gate's limits, a sentence a figure.
 
@@ -229,19 +265,21 @@ def _losses(
     lost : sequence of float or None
         Of each figure that is judged.
     gate : GateSettings
-    how : str
+    prefix : str
         What the sentence begins with.
     champion : str
-    beside : sequence of (str, str)
+    formatted_scores : sequence of (str, str)
         The candidate's and the champion's figure, where both were measured on the same inspections.
     """
     problems = []
-    for place, judged in enumerate(task.judged):
-        worse, most = lost[place], getattr(gate, judged.most_lost)
-        if worse is not None and worse > most:
-            figures = f" ({beside[place][0]} against {beside[place][1]})" if beside else ""
+    for place, judged in enumerate(task.acceptance_metrics):
+        loss, limit = lost[place], getattr(gate, judged.max_loss_setting)
+        if loss is not None and loss > limit:
+            figures = (
+                f" ({formatted_scores[place][0]} against {formatted_scores[place][1]})" if formatted_scores else ""
+            )
             problems.append(
-                f"{how}{judged.subject} is {judged.written(worse)} worse than that of champion {champion}{figures}; "
-                f"the most is {most:g} ({judged.most_lost})"
+                f"{prefix}{judged.subject} is {judged.format_value(loss)} worse than that of champion {champion}{figures}; "
+                f"the most is {limit:g} ({judged.max_loss_setting})"
             )
     return problems

@@ -14,7 +14,7 @@ from typing import Literal
 from bridge_assets.errors import BridgeAssetsError
 
 #: An override takes a reason that somebody can understand later: a single letter is none.
-LEAST_REASON = 10
+MIN_REASON_LENGTH = 10
 
 State = Literal["passed", "failed", "outdated", "missing"]
 
@@ -31,21 +31,21 @@ class Requirement:
 
 
 #: Asked once more when a version is registered: the champion may be another one by then.
-CHAMPION = Requirement("onnx_model", "not_worse_than_champion")
+CHAMPION_REQUIREMENT = Requirement("onnx_model", "not_worse_than_champion")
 
-REQUIRED = (
+REQUIRED_CHECKS = (
     Requirement("training_set", "inputs_passed_their_checks"),
     Requirement("training_set", "no_leakage"),
     Requirement("bridge_model", "beats_baselines"),
     Requirement("quantized_model", "keeps_the_probabilities"),
     Requirement("onnx_model", "parity"),
     Requirement("bridge_model", "probabilities_come_true"),
-    CHAMPION,
+    CHAMPION_REQUIREMENT,
 )
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CheckEvaluation:
     """One recorded evaluation of a check.
 
     Attributes
@@ -53,23 +53,23 @@ class Evaluation:
     asset, check : str
         What was evaluated.
     passed : bool
-    about : str
+    digest : str
         Digest of what was judged.
-    when : float
+    timestamp : float
         Time of the evaluation, Unix seconds.
     run_id : str
         The run it was evaluated in.
-    detail : str
+    message : str
         What the check said.
     """
 
     asset: str
     check: str
     passed: bool
-    about: str
-    when: float
+    digest: str
+    timestamp: float
     run_id: str
-    detail: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,37 +82,37 @@ class Finding:
     state : {"passed", "failed", "outdated", "missing"}
         `outdated`: evaluated, but about other bytes than this version's. `missing`: never evaluated, or this version
         has no such stage.
-    expected : str or None
+    expected_digest : str or None
         Digest of the stage in this version; None = the stage was never made.
-    evaluation : Evaluation or None
+    evaluation : CheckEvaluation or None
         The evaluation that decided; of an outdated check the newest one.
     """
 
     requirement: Requirement
     state: State
-    expected: str | None
-    evaluation: Evaluation | None = None
+    expected_digest: str | None
+    evaluation: CheckEvaluation | None = None
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """What the deciding evaluation said, on one line, and in which run."""
         if self.evaluation is None:
             return ""
-        return f"{' '.join(self.evaluation.detail.split()) or 'no detail'} (run {self.evaluation.run_id[:8]})"
+        return f"{' '.join(self.evaluation.message.split()) or 'no detail'} (run {self.evaluation.run_id[:8]})"
 
     @property
-    def what_to_do(self) -> str:
+    def next_step(self) -> str:
         asset = self.requirement.asset
         if self.state == "passed":
             return ""
-        if self.expected is None:
+        if self.expected_digest is None:
             return f"this version has no {asset}: materialise {asset} together with its checks"
         if self.evaluation is None:
             return f"it was never evaluated: materialise {asset} together with its checks"
         if self.state == "failed":
             return f"correct what it says, then materialise {asset} and what follows it, together with the checks"
         return (
-            f"it judged {self.evaluation.about[:12]}, this version's {asset} is {self.expected[:12]}: "
+            f"it judged {self.evaluation.digest[:12]}, this version's {asset} is {self.expected_digest[:12]}: "
             f"materialise {asset} together with its checks"
         )
 
@@ -125,7 +125,7 @@ class Decision:
     findings: tuple[Finding, ...]
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         # A gate that asks for nothing lets nothing through.
         return bool(self.findings) and all(finding.state == "passed" for finding in self.findings)
 
@@ -134,26 +134,26 @@ class Decision:
         ordered = sorted(self.findings, key=lambda finding: finding.state == "passed")
         closed = sum(finding.state != "passed" for finding in self.findings)
         lines = [
-            f"the gate is {'open' if self.open else 'closed'} for model version {self.version}: "
+            f"the gate is {'open' if self.is_open else 'closed'} for model version {self.version}: "
             + (f"{closed} of {len(ordered)} checks stand in the way" if closed else f"{len(ordered)} checks passed")
         ]
         for finding in ordered:
-            said = f": {finding.said}" if finding.evaluation else ""
-            do = f". What to do: {finding.what_to_do}" if finding.what_to_do else ""
-            lines.append(f"  {finding.requirement} {finding.state}{said}{do}")
+            message = f": {finding.message}" if finding.evaluation else ""
+            next_step = f". What to do: {finding.next_step}" if finding.next_step else ""
+            lines.append(f"  {finding.requirement} {finding.state}{message}{next_step}")
         return "\n".join(lines)
 
     def markdown(self) -> str:
         """The findings as a Markdown table."""
         lines = ["|check|state|what it said and what to do|", "|---|---|---|"]
         for finding in self.findings:
-            said = ". ".join(filter(None, (finding.said, finding.what_to_do)))
-            cells = (str(finding.requirement), finding.state, said)
+            message = ". ".join(filter(None, (finding.message, finding.next_step)))
+            cells = (str(finding.requirement), finding.state, message)
             lines.append(f"|{'|'.join(cell.replace('|', chr(92) + '|') for cell in cells)}|")
         return "\n".join(lines)
 
 
-class GateClosed(BridgeAssetsError, RuntimeError):
+class GateClosedError(BridgeAssetsError, RuntimeError):
     """A model version was not let through. Carries the decision."""
 
     def __init__(self, decision: Decision, why: str = "") -> None:
@@ -168,11 +168,11 @@ class Override:
     reason: str
 
 
-def ask(
+def decide(
     version: str,
     stages: Mapping[str, str],
-    evaluations: Iterable[Evaluation],
-    required: Iterable[Requirement] = REQUIRED,
+    evaluations: Iterable[CheckEvaluation],
+    required: Iterable[Requirement] = REQUIRED_CHECKS,
 ) -> Decision:
     """Decide about a model version.
 
@@ -182,7 +182,7 @@ def ask(
         Its name.
     stages : mapping
         Its manifest: stage -> digest.
-    evaluations : iterable of Evaluation
+    evaluations : iterable of CheckEvaluation
         Everything recorded about the required checks, in any order, from any run. Others are ignored.
     required : iterable of Requirement
 
@@ -191,15 +191,16 @@ def ask(
     Decision
         Of each check the newest evaluation about this version's digest decides; of two at one moment, the failed one.
     """
-    recorded: dict[Requirement, list[Evaluation]] = {}
+    recorded: dict[Requirement, list[CheckEvaluation]] = {}
     for evaluation in evaluations:
         recorded.setdefault(Requirement(evaluation.asset, evaluation.check), []).append(evaluation)
     return Decision(
-        version, tuple(_find(requirement, stages.get(requirement.asset), recorded) for requirement in required)
+        version,
+        tuple(_evaluate_requirement(requirement, stages.get(requirement.asset), recorded) for requirement in required),
     )
 
 
-def let_through(decision: Decision, override_reason: str | None) -> Override | None:
+def require_open_gate(decision: Decision, override_reason: str | None) -> Override | None:
     """Pass when the gate is open, or when a reason is given for passing a closed one.
 
     Returns
@@ -209,32 +210,34 @@ def let_through(decision: Decision, override_reason: str | None) -> Override | N
 
     Raises
     ------
-    GateClosed
+    GateClosedError
         If the gate is closed and there is no reason of at least ten characters.
     """
-    if decision.open:
+    if decision.is_open:
         return None
     reason = (override_reason or "").strip()
-    if len(reason) >= LEAST_REASON:
+    if len(reason) >= MIN_REASON_LENGTH:
         return Override(reason)
     if override_reason:
-        short = f"{override_reason!r} is no reason to override (at least {LEAST_REASON} characters); "
-        raise GateClosed(decision, short)
-    raise GateClosed(decision)
+        too_short = f"{override_reason!r} is no reason to override (at least {MIN_REASON_LENGTH} characters); "
+        raise GateClosedError(decision, too_short)
+    raise GateClosedError(decision)
 
 
-def _find(requirement: Requirement, expected: str | None, recorded: Mapping[Requirement, list[Evaluation]]) -> Finding:
+def _evaluate_requirement(
+    requirement: Requirement, expected: str | None, recorded: Mapping[Requirement, list[CheckEvaluation]]
+) -> Finding:
     of_check = recorded.get(requirement, [])
     if not expected:
         return Finding(requirement, "missing", None)
-    about_this = [evaluation for evaluation in of_check if evaluation.about == expected]
-    if about_this:
-        deciding = _newest(about_this)
+    matching = [evaluation for evaluation in of_check if evaluation.digest == expected]
+    if matching:
+        deciding = _newest(matching)
         return Finding(requirement, "passed" if deciding.passed else "failed", expected, deciding)
     if of_check:
         return Finding(requirement, "outdated", expected, _newest(of_check))
     return Finding(requirement, "missing", expected)
 
 
-def _newest(evaluations: list[Evaluation]) -> Evaluation:
-    return max(evaluations, key=lambda evaluation: (evaluation.when, not evaluation.passed))
+def _newest(evaluations: list[CheckEvaluation]) -> CheckEvaluation:
+    return max(evaluations, key=lambda evaluation: (evaluation.timestamp, not evaluation.passed))

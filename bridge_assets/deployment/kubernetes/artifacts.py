@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge_assets.data.sources.fsspec_files import EXTRAS
 from bridge_assets.deployment.core.bundle import Bundle
-from bridge_assets.errors import DeploymentError, NotConfigured, in_one_line
+from bridge_assets.errors import DeploymentError, NotConfiguredError, error_summary
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Artifacts:
 
     folder: str
 
-    def address(self, slot: str) -> str:
+    def archive_url(self, slot: str) -> str:
         return f"{self.folder.rstrip('/')}/{slot}.tar.gz"
 
     @property
     def is_path(self) -> bool:
         return "://" not in self.folder
 
-    def put(self, slot: str, bundle: Bundle) -> None:
+    def upload(self, slot: str, bundle: Bundle) -> None:
         """Write the archive of a slot, unless it is there and whole, and read it again.
 
         Raises
@@ -41,10 +41,10 @@ class Artifacts:
         DeploymentError
             If it cannot be written, or does not come back as it was sent.
         """
-        address = self.address(slot)
+        address = self.archive_url(slot)
         if self._digest(address) == bundle.digest:
             return
-        with _understood(address):
+        with _translate_errors(address):
             if self.is_path:
                 bundle.write(Path(address))
             else:
@@ -60,7 +60,7 @@ class Artifacts:
         DeploymentError
             If it is gone or its bytes are others.
         """
-        address = self.address(slot)
+        address = self.archive_url(slot)
         if (found := self._digest(address)) != sha256:
             raise DeploymentError(
                 "this archive is not what was sent",
@@ -71,8 +71,8 @@ class Artifacts:
 
     def remove(self, slot: str) -> bool:
         """Remove an archive; whether it was there. A web folder keeps it."""
-        address = self.address(slot)
-        with _understood(address):
+        address = self.archive_url(slot)
+        with _translate_errors(address):
             files, path = _file_system(address)
             if self.folder.startswith(("http://", "https://")) or not files.exists(path):
                 return False
@@ -81,7 +81,7 @@ class Artifacts:
 
     def _digest(self, address: str) -> str:
         """SHA-256 of what lies there; nothing where nothing does."""
-        with _understood(address):
+        with _translate_errors(address):
             files, path = _file_system(address)
             try:
                 return hashlib.sha256(files.cat_file(path)).hexdigest()
@@ -96,7 +96,7 @@ def _file_system(address: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _understood(address: str) -> Iterator[None]:
+def _translate_errors(address: str) -> Iterator[None]:
     try:
         yield
     except DeploymentError:
@@ -104,11 +104,11 @@ def _understood(address: str) -> Iterator[None]:
     except ImportError as error:
         extra = EXTRAS.get(address.partition("://")[0], ("", ""))[1]
         do = f"pip install 'bridge-assets[{extra}]'" if extra else "install the library that fsspec asks for"
-        raise NotConfigured("a library is missing", where=address, why=in_one_line(error), do=do) from error
+        raise NotConfiguredError("a library is missing", where=address, why=error_summary(error), do=do) from error
     except Exception as error:  # each storage has errors of its own
         raise DeploymentError(
             "the archive's place cannot be used",
             where=address,
-            why=in_one_line(error),
+            why=error_summary(error),
             do="correct kubernetes.artifacts in environment.yaml, or the credentials for it, then run again",
         ) from error

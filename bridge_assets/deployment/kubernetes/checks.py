@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bridge_assets.deployment.kubernetes.manifests import Document
+from bridge_assets.deployment.kubernetes.manifests import Manifest
 from bridge_assets.errors import DeploymentError
 
 #: RFC 1123 and 1035 labels, and what Kubernetes takes for the name of a port.
@@ -17,10 +17,10 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
-_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+_PROBE_FIELDS = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
-def check_release(documents: list[Document]) -> None:
+def check_release(documents: list[Manifest]) -> None:
     """Check manifests against each other.
 
     Raises
@@ -30,7 +30,7 @@ def check_release(documents: list[Document]) -> None:
     """
     for document in documents:
         try:
-            problems = list(_problems(document, documents))
+            problems = list(_document_problems(document, documents))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             problems = [f"it is not built as a {document.kind} is ({type(error).__name__}: {error})"]
         if problems:
@@ -50,82 +50,82 @@ def check_release(documents: list[Document]) -> None:
             )
 
 
-def _problems(document: Document, documents: list[Document]) -> Iterator[str]:
+def _document_problems(document: Manifest, documents: list[Manifest]) -> Iterator[str]:
     pattern = _SERVICE_NAME if document.kind == "Service" else _NAME
     if not pattern.fullmatch(document.name):
         yield f"{document.name!r} is no name: small letters, digits and dashes, at most 63"
-    if any(other is not document and _same(other, document) for other in documents[: documents.index(document)]):
+    if any(other is not document and _same_object(other, document) for other in documents[: documents.index(document)]):
         yield "an earlier document has the same kind and name"
     spec = document.body.get("spec", {})
     pods = [other.body["spec"] for other in documents if other.kind == "Deployment"]
     if document.kind == "Deployment":
-        yield from _deployment(spec, documents)
+        yield from _deployment_problems(spec, documents)
     elif document.kind == "Service":
         for pod in pods:
-            yield from _finds(spec["selector"], pod, "selector")
-            yield from _service_ports(spec["ports"], pod)
+            yield from _selector_problems(spec["selector"], pod, "selector")
+            yield from _service_port_problems(spec["ports"], pod)
     elif document.kind == "PodDisruptionBudget":
         for pod in pods:
-            yield from _finds(spec["selector"]["matchLabels"], pod, "selector")
+            yield from _selector_problems(spec["selector"]["matchLabels"], pod, "selector")
     elif document.kind == "NetworkPolicy":
         for pod in pods:
-            yield from _finds(spec["podSelector"].get("matchLabels", {}), pod, "podSelector")
+            yield from _selector_problems(spec["podSelector"].get("matchLabels", {}), pod, "podSelector")
     elif document.kind == "HorizontalPodAutoscaler":
-        goal, deployments = spec["scaleTargetRef"], [other.name for other in documents if other.kind == "Deployment"]
-        if goal["kind"] != "Deployment" or goal["name"] not in deployments:
-            yield f"scaleTargetRef names {goal['kind']} {goal['name']}, which is not in these manifests"
+        target, deployments = spec["scaleTargetRef"], [other.name for other in documents if other.kind == "Deployment"]
+        if target["kind"] != "Deployment" or target["name"] not in deployments:
+            yield f"scaleTargetRef names {target['kind']} {target['name']}, which is not in these manifests"
         if not 1 <= spec.get("minReplicas", 1) <= spec["maxReplicas"]:
             yield f"minReplicas {spec.get('minReplicas', 1)} to maxReplicas {spec['maxReplicas']} is no range"
 
 
-def _deployment(spec: dict[str, Any], documents: list[Document]) -> Iterator[str]:
+def _deployment_problems(spec: dict[str, Any], documents: list[Manifest]) -> Iterator[str]:
     pod = spec["template"]["spec"]
-    yield from _finds(spec["selector"]["matchLabels"], spec, "selector")
+    yield from _selector_problems(spec["selector"]["matchLabels"], spec, "selector")
     update = spec["strategy"].get("rollingUpdate", {}) if "strategy" in spec else {}
     if update.get("maxUnavailable") != 0 or update.get("maxSurge") in (0, "0%"):
         yield "strategy must be a rollingUpdate with maxUnavailable 0 and maxSurge above 0, to keep the capacity"
     if "replicas" in spec and any(other.kind == "HorizontalPodAutoscaler" for other in documents):
         yield "replicas is decided by the HorizontalPodAutoscaler: leave it out here"
     containers, volumes = pod["containers"], [volume["name"] for volume in pod.get("volumes", [])]
-    for name in _twice([container["name"] for container in containers]):
+    for name in _duplicates([container["name"] for container in containers]):
         yield f"two containers are called {name}"
-    for name in _twice(volumes):
+    for name in _duplicates(volumes):
         yield f"two volumes are called {name}"
     for container in containers:
-        for problem in _container(container, volumes):
+        for problem in _container_problems(container, volumes):
             yield f"container {container['name']!r}: {problem}"
 
 
-def _container(container: dict[str, Any], volumes: list[str]) -> Iterator[str]:
+def _container_problems(container: dict[str, Any], volumes: list[str]) -> Iterator[str]:
     if not _NAME.fullmatch(container["name"]):
         yield "this is no name: small letters, digits and dashes, at most 63"
     ports = container.get("ports", [])
     for port in ports:
-        yield from _port(port["containerPort"], "containerPort")
+        yield from _port_problems(port["containerPort"], "containerPort")
         if "name" in port and not _PORT_NAME.fullmatch(port["name"]):
             yield f"{port['name']!r} is no name of a port: at most 15 small letters, digits and dashes"
-    for name in _twice([port["name"] for port in ports if "name" in port]):
+    for name in _duplicates([port["name"] for port in ports if "name" in port]):
         yield f"two ports are called {name}"
-    for probe in _PROBES:
-        if asked := container.get(probe, {}).get("httpGet"):
-            yield from _opened(asked["port"], ports, probe)
+    for probe in _PROBE_FIELDS:
+        if http_get := container.get(probe, {}).get("httpGet"):
+            yield from _closed_port_problems(http_get["port"], ports, probe)
     for variable in container.get("env", []):
         if not (isinstance(variable["name"], str) and isinstance(variable.get("value", ""), str)):
             yield f"env {variable['name']}: name and value must be text: quote them"
     mounts = container.get("volumeMounts", [])
     for name in sorted({mount["name"] for mount in mounts} - set(volumes)):
         yield f"volumeMounts: there is no volume {name}"
-    for path in _twice([mount["mountPath"].rstrip("/") for mount in mounts]):
+    for path in _duplicates([mount["mountPath"].rstrip("/") for mount in mounts]):
         yield f"volumeMounts: two at {path}"
-    yield from _resources(container.get("resources", {}))
+    yield from _resource_problems(container.get("resources", {}))
 
 
-def _resources(resources: dict[str, Any]) -> Iterator[str]:
+def _resource_problems(resources: dict[str, Any]) -> Iterator[str]:
     from kubernetes.utils.quantity import parse_quantity
 
-    for place in ("requests", "limits"):
-        if missing := {"cpu", "memory"} - resources.get(place, {}).keys():
-            yield f"resources.{place} says nothing of {' and '.join(sorted(missing))}"
+    for section in ("requests", "limits"):
+        if missing := {"cpu", "memory"} - resources.get(section, {}).keys():
+            yield f"resources.{section} says nothing of {' and '.join(sorted(missing))}"
     requests, limits = (
         {key: str(value) for key, value in resources.get(of, {}).items()} for of in ("requests", "limits")
     )
@@ -134,36 +134,36 @@ def _resources(resources: dict[str, Any]) -> Iterator[str]:
             yield f"resources: the request of {name} ({requests[name]}) is above its limit ({limits[name]})"
 
 
-def _service_ports(ports: list[dict[str, Any]], deployment: dict[str, Any]) -> Iterator[str]:
+def _service_port_problems(ports: list[dict[str, Any]], deployment: dict[str, Any]) -> Iterator[str]:
     if not ports:
         yield "it has no ports"
-    opened = [port for each in deployment["template"]["spec"]["containers"] for port in each.get("ports", [])]
+    container_ports = [port for each in deployment["template"]["spec"]["containers"] for port in each.get("ports", [])]
     for port in ports:
-        yield from _port(port["port"], "port")
-        yield from _opened(port.get("targetPort", port["port"]), opened, "targetPort")
-    for name in _twice([port.get("name", "") for port in ports]):
+        yield from _port_problems(port["port"], "port")
+        yield from _closed_port_problems(port.get("targetPort", port["port"]), container_ports, "targetPort")
+    for name in _duplicates([port.get("name", "") for port in ports]):
         yield f"two ports are called {name!r}"
 
 
-def _port(number: Any, place: str) -> Iterator[str]:
+def _port_problems(number: Any, field_name: str) -> Iterator[str]:
     if not (isinstance(number, int) and 0 < number < 1 << 16):
-        yield f"{place} {number} is no port: 1 to 65535"
+        yield f"{field_name} {number} is no port: 1 to 65535"
 
 
-def _opened(port: Any, ports: list[dict[str, Any]], place: str) -> Iterator[str]:
+def _closed_port_problems(port: Any, ports: list[dict[str, Any]], field_name: str) -> Iterator[str]:
     if port not in [of.get("name") for of in ports] + [of["containerPort"] for of in ports]:
-        yield f"{place} {port} is not opened by the container"
+        yield f"{field_name} {port} is not opened by the container"
 
 
-def _finds(selector: dict[str, str], deployment: dict[str, Any], place: str) -> Iterator[str]:
+def _selector_problems(selector: dict[str, str], deployment: dict[str, Any], field_name: str) -> Iterator[str]:
     labels = deployment["template"]["metadata"]["labels"]
-    if wrong := [f"{key}={value}" for key, value in selector.items() if labels.get(key) != value]:
-        yield f"{place} finds no pod: their labels are not {', '.join(wrong)}"
+    if mismatched := [f"{key}={value}" for key, value in selector.items() if labels.get(key) != value]:
+        yield f"{field_name} finds no pod: their labels are not {', '.join(mismatched)}"
 
 
-def _twice(names: list[str]) -> list[str]:
+def _duplicates(names: list[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _same(one: Document, other: Document) -> bool:
+def _same_object(one: Manifest, other: Manifest) -> bool:
     return (one.kind, one.name) == (other.kind, other.name)

@@ -15,15 +15,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bridge_assets.deployment.kubernetes.errors import Conflict, explained
-from bridge_assets.errors import DeploymentError, NotConfigured, in_one_line
+from bridge_assets.deployment.kubernetes.errors import ConflictError, to_deployment_error
+from bridge_assets.errors import DeploymentError, NotConfiguredError, error_summary
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from urllib3 import BaseHTTPResponse, Retry
 
 #: Kinds of a release -> their API and its name for them, in the order in which they are applied.
-KINDS = {
+RELEASE_KINDS = {
     "ServiceAccount": ("v1", "serviceaccounts"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
     "Service": ("v1", "services"),
@@ -33,7 +33,7 @@ KINDS = {
 }
 
 #: Further kinds that a deployment itself writes or reads.
-_OTHERS = {
+_OTHER_KINDS = {
     "ConfigMap": ("v1", "configmaps"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "Pod": ("v1", "pods"),
@@ -43,9 +43,9 @@ _OTHERS = {
 _TIMEOUT = (5, 30)
 
 #: Longest that an answer 429 or 503 may make us wait, in seconds: a choice.
-_LONGEST_WAIT = 60
+_MAX_RETRY_AFTER_SECONDS = 60
 
-_APPLY = "application/apply-patch+yaml"
+_APPLY_CONTENT_TYPE = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True)
@@ -75,54 +75,56 @@ class Cluster:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """An object; None where there is none."""
-        return self._object("GET", kind, name)
+        return self._request_object("GET", kind, name)
 
     def list(self, kind: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Objects with these labels. Raises as `get`."""
-        chosen = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        return (self._object("GET", kind, query=[("labelSelector", chosen)]) or {}).get("items", [])
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        return (self._request_object("GET", kind, query=[("labelSelector", selector)]) or {}).get("items", [])
 
     def apply(
         self,
-        document: Mapping[str, Any],
+        manifest: Mapping[str, Any],
         *,
         force: bool = False,
         dry_run: bool = False,
-        manager: str = "bridge-assets",
+        field_manager: str = "bridge-assets",
     ) -> None:
         """Server-side apply: the object has these fields afterwards, and no more those that we once gave it.
 
         Parameters
         ----------
-        document : mapping
+        manifest : mapping
         force : bool
             Take over fields that somebody else set.
         dry_run : bool
             Let the server check everything, and change nothing.
-        manager : str
+        field_manager : str
             Who applies, in the server's books of which field is whose.
 
         Raises
         ------
-        Conflict
+        ConflictError
             If somebody else set a field to another value, and not `force`.
         DeploymentError
             If the server refuses the document.
         """
-        query = [("fieldManager", manager), ("force", str(force).lower()), ("fieldValidation", "Strict")]
+        query = [("fieldManager", field_manager), ("force", str(force).lower()), ("fieldValidation", "Strict")]
         query += [("dryRun", "All")] * dry_run
-        self._object("PATCH", document["kind"], document["metadata"]["name"], query=query, body=document)
+        self._request_object("PATCH", manifest["kind"], manifest["metadata"]["name"], query=query, body=manifest)
 
     def create(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Make an object. Raises Conflict where there is one of that name."""
-        return self._object("POST", document["kind"], body=document) or {}
+        return self._request_object("POST", document["kind"], body=document) or {}
 
     def replace(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Write an object as a whole. Raises Conflict where it changed since its `resourceVersion` was read."""
         name = document["metadata"]["name"]
-        written = self._object("PUT", document["kind"], name, body=document)
+        written = self._request_object("PUT", document["kind"], name, body=document)
         if written is None:
-            raise Conflict(f"{document['kind']} {name} is gone", where=self.where, why="It was there", do="run again")
+            raise ConflictError(
+                f"{document['kind']} {name} is gone", where=self.where, why="It was there", do="run again"
+            )
         return written
 
     def delete(self, kind: str, name: str, resource_version: str | None = None) -> bool:
@@ -130,9 +132,9 @@ class Cluster:
         options: dict[str, Any] = {"propagationPolicy": "Background"}
         if resource_version:
             options["preconditions"] = {"resourceVersion": resource_version}
-        return self._object("DELETE", kind, name, body=options) is not None
+        return self._request_object("DELETE", kind, name, body=options) is not None
 
-    def ask(self, service: str, port: str, path: str, body: Mapping[str, Any]) -> Any:
+    def post_to_service(self, service: str, port: str, path: str, body: Mapping[str, Any]) -> Any:
         """Send JSON to a Service, through the API server: no route into the cluster is needed.
 
         Raises
@@ -141,44 +143,44 @@ class Cluster:
             If no pod answers, or it answers with an error.
         """
         url = f"{self._url('v1', 'services', f'{service}:{port}')}/proxy{path}"
-        return self._send("POST", url, f"create services/proxy {service}", body=body)
+        return self._request_json("POST", url, f"create services/proxy {service}", body=body)
 
     def log(self, pod: str, lines: int, *, previous: bool) -> str:
         """The last lines of a pod's log; nothing where there is none."""
         url = f"{self._url('v1', 'pods', pod)}/log"
         query = [("tailLines", str(lines)), ("previous", str(previous).lower())]
         try:
-            return self._text("GET", url, f"get pods/log {pod}", query) or ""
+            return self._request_text("GET", url, f"get pods/log {pod}", query) or ""
         except DeploymentError:  # a container that never started has none
             return ""
 
-    def _object(
+    def _request_object(
         self, method: str, kind: str, name: str = "", *, query: list[tuple[str, str]] | None = None, body: Any = None
     ) -> dict[str, Any] | None:
-        api, plural = KINDS.get(kind) or _OTHERS[kind]
+        api, plural = RELEASE_KINDS.get(kind) or _OTHER_KINDS[kind]
         verb = {"POST": "create", "PUT": "update"}.get(method, method.lower() if name else "list")
-        return self._send(method, self._url(api, plural, name), f"{verb} {plural} {name}".strip(), query, body)
+        return self._request_json(method, self._url(api, plural, name), f"{verb} {plural} {name}".strip(), query, body)
 
     def _url(self, api: str, plural: str, name: str = "") -> str:
         root = "/api/v1" if api == "v1" else f"/apis/{api}"
         url = f"{root}/namespaces/{quote(self.namespace, safe='')}/{plural}"
         return f"{url}/{quote(name, safe=':')}" if name else url
 
-    def _send(
+    def _request_json(
         self, method: str, url: str, what: str, query: list[tuple[str, str]] | None = None, body: Any = None
     ) -> Any:
-        text = self._text(method, url, what, query, body)
+        text = self._request_text(method, url, what, query, body)
         try:
             return None if text is None else json.loads(text)
         except ValueError as error:
             raise DeploymentError(
                 f"the answer to `{what}` is no JSON",
                 where=self.where,
-                why=f"{in_one_line(error)}: {text!r:.200}",
+                why=f"{error_summary(error)}: {text!r:.200}",
                 do="look at what answers there",
             ) from error
 
-    def _text(
+    def _request_text(
         self, method: str, url: str, what: str, query: list[tuple[str, str]] | None = None, body: Any = None
     ) -> str | None:
         from kubernetes.client.exceptions import ApiException
@@ -186,7 +188,7 @@ class Cluster:
 
         headers = {
             "Accept": "*/*" if url.endswith("/log") else "application/json",
-            "Content-Type": _APPLY if method == "PATCH" else "application/json",
+            "Content-Type": _APPLY_CONTENT_TYPE if method == "PATCH" else "application/json",
         }
         try:
             answer: Any = self._client.call_api(
@@ -203,12 +205,12 @@ class Cluster:
         except ApiException as error:
             if error.status == 404 and method in ("GET", "PUT", "DELETE"):
                 return None
-            raise explained(error, what, self.where, self.retries + 1) from error
+            raise to_deployment_error(error, what, self.where, self.retries + 1) from error
         except HTTPError as error:
             raise DeploymentError(
                 f"`{what}` did not come through",
                 where=f"{self._client.configuration.host}, {self.where}",
-                why=in_one_line(error),
+                why=error_summary(error),
                 do="see whether the cluster can be reached, then run again",
             ) from error
 
@@ -219,7 +221,7 @@ class Cluster:
         from yaml import YAMLError
 
         configuration = Configuration()
-        configuration.retries = _retries(self.retries, self.backoff)  # pyright: ignore[reportAttributeAccessIssue]
+        configuration.retries = _retry_policy(self.retries, self.backoff)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             # Named, because the client looks at KUBECONFIG once only, when it is imported.
             load_kube_config(os.environ.get("KUBECONFIG"), self.context or None, configuration)
@@ -229,22 +231,24 @@ class Cluster:
                     raise
                 load_incluster_config(configuration)
             except (ConfigException, OSError, YAMLError) as other:
-                raise NotConfigured(
+                raise NotConfiguredError(
                     "there are no credentials for a cluster",
                     where=self.where,
-                    why=in_one_line(error) + ("" if other is error else f"; {in_one_line(other)}"),
+                    why=error_summary(error) + ("" if other is error else f"; {error_summary(other)}"),
                     do="set KUBECONFIG to a file with this context, or run inside the cluster",
                 ) from error
         return ApiClient(configuration)
 
 
-def _retries(times: int, backoff: float) -> Retry:
+def _retry_policy(attempts: int, backoff: float) -> Retry:
     from urllib3 import Retry
 
-    class Patience(Retry):
+    class CappedRetry(Retry):
         def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
             seconds = super().get_retry_after(response)
-            return None if seconds is None else min(seconds, _LONGEST_WAIT)
+            return None if seconds is None else min(seconds, _MAX_RETRY_AFTER_SECONDS)
 
-    again = (429, 500, 502, 503, 504)
-    return Patience(times, backoff_factor=backoff, status_forcelist=again, allowed_methods=None, raise_on_status=False)
+    retried_statuses = (429, 500, 502, 503, 504)
+    return CappedRetry(
+        attempts, backoff_factor=backoff, status_forcelist=retried_statuses, allowed_methods=None, raise_on_status=False
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kubernetes.client.exceptions import ApiException
 
 
-class Conflict(DeploymentError):
+class ConflictError(DeploymentError):
     """Somebody else changed the object, or owns a field of it.
 
     Attributes
@@ -26,7 +26,7 @@ class Conflict(DeploymentError):
     fields: Mapping[str, str] = MappingProxyType({})
 
 
-def explained(error: ApiException, what: str, where: str, tries: int) -> DeploymentError:
+def to_deployment_error(error: ApiException, what: str, where: str, attempts: int) -> DeploymentError:
     """The error that a person is told.
 
     Parameters
@@ -35,13 +35,13 @@ def explained(error: ApiException, what: str, where: str, tries: int) -> Deploym
     what : str
         What was asked for, as RBAC calls it: `patch deployments bridge-fall`.
     where : str
-    tries : int
+    attempts : int
         Times that it was asked for, where asking again could help.
     """
     status, config = _status(error), os.environ.get("KUBECONFIG") or "~/.kube/config"
-    said = " ".join(str(status.get("message") or error.reason).split())
+    message = " ".join(str(status.get("message") or error.reason).split())
     if error.status == 409:
-        return _conflict(what, where, said, (status.get("details") or {}).get("causes") or [])
+        return _conflict_error(what, where, message, (status.get("details") or {}).get("causes") or [])
     do = "correct what it says, then run again"
     if error.status == 401:
         do = f"log in to the cluster again: KUBECONFIG ({config}) holds credentials that have expired or are wrong"
@@ -51,18 +51,18 @@ def explained(error: ApiException, what: str, where: str, tries: int) -> Deploym
             "configs/k8s/deployer/rbac.yaml holds all that a deployment needs"
         )
     elif error.status == 429 or (error.status or 0) >= 500:
-        do = f"run again later: it was tried {tries} times"
-    why = f"{error.status} {error.reason}: {said}"
+        do = f"run again later: it was tried {attempts} times"
+    why = f"{error.status} {error.reason}: {message}"
     return DeploymentError(f"the cluster refused `{what}`", where=where, why=why, do=do)
 
 
-def _conflict(what: str, where: str, said: str, causes: list[dict[str, Any]]) -> Conflict:
+def _conflict_error(what: str, where: str, message: str, causes: list[dict[str, Any]]) -> ConflictError:
     fields = {cause["field"]: str(cause.get("message")) for cause in causes if cause.get("field")}
     listed = ", ".join(f"{field} ({owner})" for field, owner in fields.items())
-    conflict = Conflict(
+    conflict = ConflictError(
         f"`{what}` is in conflict with somebody else's change",
         where=where,
-        why=f"Somebody else owns {listed}" if fields else said,
+        why=f"Somebody else owns {listed}" if fields else message,
         do="take these fields out of the manifests, or let the other one give them up" if fields else "run again",
     )
     conflict.fields = fields
@@ -72,7 +72,7 @@ def _conflict(what: str, where: str, said: str, causes: list[dict[str, Any]]) ->
 def _status(error: ApiException) -> dict[str, Any]:
     """The `Status` object of an error; a proxied app's own JSON error does as well."""
     try:
-        said = json.loads(error.body or "")
+        status = json.loads(error.body or "")
     except ValueError:
         return {}
-    return {**said, "message": said.get("message") or said.get("error")} if isinstance(said, dict) else {}
+    return {**status, "message": status.get("message") or status.get("error")} if isinstance(status, dict) else {}

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from bridge_assets.deployment.kubernetes.client import KINDS
+from bridge_assets.deployment.kubernetes.client import RELEASE_KINDS
 from bridge_assets.errors import DeploymentError
 
 
 @dataclass(frozen=True)
-class Document:
+class Manifest:
     """One document of a manifest file, numbered from 1."""
 
     file: Path
@@ -36,21 +36,23 @@ class Document:
         return f"{self.file}, document {self.number}"
 
 
-class _Loader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """A safe loader that takes no key twice: YAML's own would keep the last one, without a word."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
+    if duplicates := [key for key in keys if keys.count(key) > 1]:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"the key {duplicates[0]!r} is there twice", node.start_mark
+        )
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
-def read_manifests(path: Path, namespace: str) -> list[Document]:
+def read_manifests(path: Path, namespace: str) -> list[Manifest]:
     """The documents of a file, or of the YAML files directly in a folder, by name.
 
     Raises
@@ -62,49 +64,53 @@ def read_manifests(path: Path, namespace: str) -> list[Document]:
     files = sorted(each for each in path.glob("*") if each.suffix in (".yaml", ".yml")) if path.is_dir() else [path]
     documents = [document for file in files for document in _read(file, namespace)]
     if not documents:
-        raise refused(path, "there are no manifests", "No file in it ends in .yaml" if path.is_dir() else "It is empty")
+        raise manifest_error(
+            path, "there are no manifests", "No file in it ends in .yaml" if path.is_dir() else "It is empty"
+        )
     return documents
 
 
-def _read(file: Path, namespace: str) -> list[Document]:
-    documents: list[Document] = []
+def _read(file: Path, namespace: str) -> list[Manifest]:
+    documents: list[Manifest] = []
     number = 0
     try:
         with file.open(encoding="utf-8") as text:
-            for number, body in enumerate(yaml.load_all(text, _Loader), 1):  # a SafeLoader
+            for number, body in enumerate(yaml.load_all(text, _StrictLoader), 1):  # a SafeLoader
                 if body is not None:  # an empty document
                     _check_shape(f"{file}, document {number}", body, namespace)
-                    documents.append(Document(file, number, body))
+                    documents.append(Manifest(file, number, body))
     except (OSError, UnicodeDecodeError) as error:
-        raise refused(file, "the manifest cannot be read", str(error)) from error
+        raise manifest_error(file, "the manifest cannot be read", str(error)) from error
     except yaml.YAMLError as error:
         where = f"{file}, document {number + 1}"
-        raise refused(where, "this is not YAML", " ".join(str(error).split())) from None
+        raise manifest_error(where, "this is not YAML", " ".join(str(error).split())) from None
     return documents
 
 
 def _check_shape(where: str, body: Any, namespace: str) -> None:
     metadata = body.get("metadata") if isinstance(body, dict) else None
     if not (isinstance(metadata, dict) and all(isinstance(body.get(key), str) for key in ("apiVersion", "kind"))):
-        raise refused(where, "this is no Kubernetes object", "It must have apiVersion, kind and metadata")
+        raise manifest_error(where, "this is no Kubernetes object", "It must have apiVersion, kind and metadata")
     if not isinstance(metadata.get("name"), str):
-        raise refused(where, "this object has no name", f"metadata.name is {metadata.get('name')!r}, not text")
+        raise manifest_error(where, "this object has no name", f"metadata.name is {metadata.get('name')!r}, not text")
     kind, api = body["kind"], body["apiVersion"]
-    if kind not in KINDS:
-        raise refused(where, f"{kind} is no part of a release", f"Its kinds are {', '.join(KINDS)}")
-    if api != KINDS[kind][0]:
-        raise refused(where, f"{kind} of {api} is not known", f"Expected apiVersion {KINDS[kind][0]}")
+    if kind not in RELEASE_KINDS:
+        raise manifest_error(where, f"{kind} is no part of a release", f"Its kinds are {', '.join(RELEASE_KINDS)}")
+    if api != RELEASE_KINDS[kind][0]:
+        raise manifest_error(where, f"{kind} of {api} is not known", f"Expected apiVersion {RELEASE_KINDS[kind][0]}")
     if metadata.get("namespace", namespace) != namespace:
         why = f"Its namespace is {metadata['namespace']}, kubernetes.namespace of environment.yaml is {namespace}"
-        raise refused(where, "this object is of another namespace", why)
+        raise manifest_error(where, "this object is of another namespace", why)
     for place in ("labels", "annotations"):
         values = metadata.get(place, {})
         if not (isinstance(values, dict) and all(isinstance(part, str) for pair in values.items() for part in pair)):
-            raise refused(where, f"metadata.{place} is not understood", "Every key and value must be text: quote them")
+            raise manifest_error(
+                where, f"metadata.{place} is not understood", "Every key and value must be text: quote them"
+            )
     if kind != "ServiceAccount" and not isinstance(body.get("spec"), dict):
-        raise refused(where, f"this {kind} has no spec", "It says nothing")
+        raise manifest_error(where, f"this {kind} has no spec", "It says nothing")
 
 
-def refused(where: object, what: str, why: str) -> DeploymentError:
+def manifest_error(where: object, what: str, why: str) -> DeploymentError:
     """The error of a manifest; nothing was sent."""
     return DeploymentError(what, where=str(where), why=why, do="correct the manifest. Nothing was sent")

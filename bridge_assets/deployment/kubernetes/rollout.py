@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge_assets.deployment.kubernetes.client import Cluster
-from bridge_assets.deployment.kubernetes.release import SLOT
+from bridge_assets.deployment.kubernetes.release import SLOT_LABEL
 from bridge_assets.errors import DeploymentError
 
 #: Last lines of a pod's log that stand in an error.
-_LINES = 3
+_LOG_LINES = 3
 
-_GONE = ("Succeeded", "Failed")
+_ENDED_PHASES = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Rollout:
     Attributes
     ----------
     cluster : Cluster
-    seconds, poll : float
+    timeout_seconds, poll_seconds : float
         Most that it may take, and between two looks.
-    meanwhile : callable
+    on_poll : callable
         Called at every look.
     """
 
     cluster: Cluster
-    seconds: float
-    poll: float
-    meanwhile: Callable[[], None]
+    timeout_seconds: float
+    poll_seconds: float
+    on_poll: Callable[[], None]
 
-    def wait(self, name: str, labels: Mapping[str, str], slot: str, *, least: int, stalled: str) -> None:
+    def wait(self, name: str, labels: Mapping[str, str], slot: str, *, min_pods: int, previous_stall: str) -> None:
         """Wait until every pod of a Deployment is of a slot and ready, and those of other slots have ended.
 
         Parameters
@@ -45,45 +45,51 @@ class Rollout:
         labels : mapping
             Of its pods.
         slot : str
-        least : int
+        min_pods : int
             Pods that must stand, however many the Deployment wants just now.
-        stalled : str
-            What `stalled` said before the change: an old complaint is not about this one.
+        previous_stall : str
+            What `previous_stall` said before the change: an old complaint is not about this one.
 
         Raises
         ------
         DeploymentError
             If it does not come to that in time, or the cluster gave it up; says what the pods complain of.
         """
-        until = time.monotonic() + self.seconds
+        deadline = time.monotonic() + self.timeout_seconds
         while True:
             live = self.cluster.get("Deployment", name) or {}
-            missing = _missing(live, least) or self._others(labels, slot)
+            missing = _not_ready_reason(live, min_pods) or self._old_pods(labels, slot)
             if not missing:
                 return
-            given_up = stalled_since(live) not in ("", stalled)
-            if given_up or time.monotonic() >= until:
-                waited = "the cluster gave it up (progressDeadlineSeconds)" if given_up else f"{self.seconds:g} s"
+            given_up = stalled_since(live) not in ("", previous_stall)
+            if given_up or time.monotonic() >= deadline:
+                waited = (
+                    "the cluster gave it up (progressDeadlineSeconds)" if given_up else f"{self.timeout_seconds:g} s"
+                )
                 raise DeploymentError(
                     f"the rollout of {name} did not end",
                     where=self.cluster.where,
-                    why=f"After {waited}: {missing}. {self._complaints({**labels, SLOT: slot})}",
+                    why=f"After {waited}: {missing}. {self._pod_problems({**labels, SLOT_LABEL: slot})}",
                     do="mend what the pods complain of, then deploy again",
                 )
-            self.meanwhile()
-            time.sleep(self.poll)
+            self.on_poll()
+            time.sleep(self.poll_seconds)
 
-    def _others(self, labels: Mapping[str, str], slot: str) -> str:
+    def _old_pods(self, labels: Mapping[str, str], slot: str) -> str:
         """Pods that end still take requests for a while: the Service forgets them late."""
-        pods = [pod for pod in self.cluster.list("Pod", labels) if pod.get("status", {}).get("phase") not in _GONE]
-        others = sum(pod["metadata"].get("labels", {}).get(SLOT) != slot for pod in pods)
+        pods = [
+            pod for pod in self.cluster.list("Pod", labels) if pod.get("status", {}).get("phase") not in _ENDED_PHASES
+        ]
+        others = sum(pod["metadata"].get("labels", {}).get(SLOT_LABEL) != slot for pod in pods)
         return f"{others} pods of what ran before have not ended" if others else ""
 
-    def _complaints(self, labels: Mapping[str, str]) -> str:
-        said = {pod["metadata"]["name"]: ", ".join(self._of(pod)) for pod in self.cluster.list("Pod", labels)}
-        return "; ".join(f"{name}: {text}" for name, text in said.items() if text) or "The pods complain of nothing"
+    def _pod_problems(self, labels: Mapping[str, str]) -> str:
+        problems = {
+            pod["metadata"]["name"]: ", ".join(self._problems_of_pod(pod)) for pod in self.cluster.list("Pod", labels)
+        }
+        return "; ".join(f"{name}: {text}" for name, text in problems.items() if text) or "The pods complain of nothing"
 
-    def _of(self, pod: dict[str, Any]) -> Iterator[str]:
+    def _problems_of_pod(self, pod: dict[str, Any]) -> Iterator[str]:
         status = pod.get("status", {})
         for condition in status.get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] != "True":
@@ -99,7 +105,7 @@ class Rollout:
             if ended:
                 yield f"it ended with {ended.get('reason')}, exit code {ended.get('exitCode')}"
             if ended or not (waiting or container.get("ready")):
-                lines = self.cluster.log(pod["metadata"]["name"], _LINES, previous=bool(waiting)).split("\n")
+                lines = self.cluster.log(pod["metadata"]["name"], _LOG_LINES, previous=bool(waiting)).split("\n")
                 if text := " | ".join(line.strip() for line in lines if line.strip()):
                     yield f"its log ends with: {text}"
 
@@ -112,17 +118,17 @@ def stalled_since(live: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _missing(live: Mapping[str, Any], least: int) -> str:
+def _not_ready_reason(live: Mapping[str, Any], min_pods: int) -> str:
     """What a Deployment lacks to be as it is wanted; nothing if it is."""
     if not live:
         return "it is gone"
     status = live.get("status", {})
     if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
         return "the cluster's controllers have not seen the change"
-    wanted, made = live["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
-    ready, old = status.get("availableReplicas", 0), status.get("replicas", 0) - made
-    if wanted < least:
-        return f"{wanted} pods are wanted so far, not {least}"
-    if made < wanted or ready < wanted or old > 0:
-        return f"{made} of {wanted} pods are made, {ready} are ready, {max(old, 0)} are of what ran before"
+    wanted, updated = live["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
+    ready, old = status.get("availableReplicas", 0), status.get("replicas", 0) - updated
+    if wanted < min_pods:
+        return f"{wanted} pods are wanted so far, not {min_pods}"
+    if updated < wanted or ready < wanted or old > 0:
+        return f"{updated} of {wanted} pods are made, {ready} are ready, {max(old, 0)} are of what ran before"
     return ""

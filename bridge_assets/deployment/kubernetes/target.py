@@ -21,34 +21,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.required_settings import check_configured, variable
-from bridge_assets.deployment.core.target import Deployment, Standing, deploy
+from bridge_assets.deployment.core.required_settings import check_configured, environment_variable
+from bridge_assets.deployment.core.target import Deployment, TargetState, deploy
 from bridge_assets.deployment.kubernetes.artifacts import Artifacts
 from bridge_assets.deployment.kubernetes.checks import check_release
 from bridge_assets.deployment.kubernetes.client import Cluster
 from bridge_assets.deployment.kubernetes.lease import Lease
 from bridge_assets.deployment.kubernetes.manifests import read_manifests
-from bridge_assets.deployment.kubernetes.objects import Objects, role_of, slot_of, trail_of_deployment
+from bridge_assets.deployment.kubernetes.objects import ReleaseObjects, history_of_deployment, role_of, slot_of
 from bridge_assets.deployment.kubernetes.release import (
     CANARY,
-    INSTANCE,
+    INSTANCE_LABEL,
     LIVE,
-    PACKAGE,
-    PACKAGE_SHA256,
-    PACKAGE_SLOT,
-    RECORD,
-    ROLE,
-    SLOT,
+    PACKAGE_SHA256_VARIABLE,
+    PACKAGE_SLOT_VARIABLE,
+    PACKAGE_VARIABLE,
+    ROLE_LABEL,
+    SAVED_MANIFESTS,
+    SLOT_LABEL,
     Release,
-    canary_of,
+    canary_manifests,
 )
 from bridge_assets.deployment.kubernetes.rollout import Rollout, stalled_since
-from bridge_assets.errors import DeploymentError, NotConfigured
-from bridge_assets.registry.model_version import latest, named
-from bridge_assets.runtime.file_lock import held
+from bridge_assets.errors import DeploymentError, NotConfiguredError
+from bridge_assets.registry.model_version import get_version, latest_version
+from bridge_assets.runtime.file_lock import exclusive_lock
 from bridge_assets.settings import DataSettings, project_folder
 from bridge_assets.settings.environment import EnvironmentSettings
-from bridge_assets.storage import digest_of
+from bridge_assets.storage import json_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def deploy_model_kubernetes(yaml_path: str | Path) -> Deployment:
     ------
     DeploymentError
         If it did not happen. What answered before goes on answering.
-    NotConfigured
+    NotConfiguredError
         If a setting, the extra or the credentials are missing. Nothing was sent.
     ModelVersionError
         If there is no such model version.
@@ -85,7 +85,7 @@ def deploy_model_kubernetes(yaml_path: str | Path) -> Deployment:
         environment.model_copy(update={"kubernetes": section}), data.home_folder / "endpoints"
     )
     version, models = target.release.version, data.models_folder
-    return deploy(target, bundle_of(named(models, version) if version else latest(models)))
+    return deploy(target, bundle_of(get_version(models, version) if version else latest_version(models)))
 
 
 @dataclass
@@ -97,27 +97,27 @@ class KubernetesEndpoint:
     cluster : Cluster
     release : Release
     artifacts : Artifacts
-    locks : Path
+    lock_folder : Path
         Folder of the lock file.
-    wait : float
+    rollout_timeout : float
         Most seconds that one rollout may take.
-    poll : float
+    poll_seconds : float
         Seconds between two looks.
-    patience : float
+    lock_timeout : float
         Seconds to wait for another deployment to end.
     """
 
     cluster: Cluster
     release: Release
     artifacts: Artifacts
-    locks: Path
-    wait: float
-    poll: float = 1.0
-    patience: float = 30.0
+    lock_folder: Path
+    rollout_timeout: float
+    poll_seconds: float = 1.0
+    lock_timeout: float = 30.0
     _lease: Lease | None = field(default=None, init=False)
 
     kind = "kubernetes"
-    page = ""
+    console_url = ""
 
     @classmethod
     def from_settings(cls, environment: EnvironmentSettings, lock_folder: Path) -> Self:
@@ -125,7 +125,7 @@ class KubernetesEndpoint:
 
         Raises
         ------
-        NotConfigured
+        NotConfiguredError
             If a setting or the extra is missing.
         DeploymentError
             If a manifest is not understood, or they do not fit together.
@@ -137,12 +137,12 @@ class KubernetesEndpoint:
         check_release(documents)
         release = Release(tuple(documents), settings.name, environment.owner, settings.namespace, settings.image)
         artifacts = Artifacts(f"{settings.artifacts.rstrip('/')}/{settings.name}")
-        mounted = release.mounts(artifacts.folder)
+        mounted = release.has_mount(artifacts.folder)
         if artifacts.is_path and not mounted:
-            raise NotConfigured(
+            raise NotConfiguredError(
                 "the pods cannot read the bundle",
                 where=project_folder() / settings.manifests,
-                why=f"{variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is mounted",
+                why=f"{environment_variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is mounted",
                 do="mount the volume at this very path, or name a bucket. Nothing was sent",
             )
         cluster = Cluster(settings.context, settings.namespace)
@@ -153,62 +153,68 @@ class KubernetesEndpoint:
         return f"http://{self.release.service}.{self.release.namespace}.svc:{self.release.port[1]}"
 
     @property
-    def terms(self) -> Mapping[str, Any]:
+    def runtime_config(self) -> Mapping[str, Any]:
         return {"manifests": self.release.objects, "artifacts": self.artifacts.folder}
 
     @property
     def cost(self) -> str:
-        fewest, most = self.release.pods
-        pods = f"{fewest} to {most} pods" if most > fewest else f"{most} pods"
-        return f"{pods} of {self.release.size}, on nodes that you pay for; two more during a deployment"
+        min_pods, max_pods = self.release.pod_range
+        pods = f"{min_pods} to {max_pods} pods" if max_pods > min_pods else f"{max_pods} pods"
+        return f"{pods} of {self.release.pod_resources}, on nodes that you pay for; two more during a deployment"
 
     @contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
-        lock = self.locks / f"{self.kind}-{self.release.name}.lock"
-        with held(lock, doing, self.cluster.where, self.patience):
+    def exclusive_lock(self, action: str) -> Iterator[None]:
+        lock = self.lock_folder / f"{self.kind}-{self.release.name}.lock"
+        with exclusive_lock(lock, action, self.cluster.where, self.lock_timeout):
             lease = Lease(self.cluster, f"{self.release.name}-deploy", self.release, lock)
-            lease.take(doing, self.patience, self.poll)
+            lease.acquire(action, self.lock_timeout, self.poll_seconds)
             self._lease = lease
             try:
                 yield
             finally:
                 self._lease = None
-                lease.give_back()
+                lease.release_lease()
 
-    def standing(self) -> Standing:
+    def state(self) -> TargetState:
         for body in self.release.objects:
             self._objects.get(body["kind"], body["metadata"]["name"])
-        trail = self._trail()
-        placed = {
+        history = self._history()
+        resources = {
             slot_of(found)
-            for found in self._objects.all()
-            if not (role_of(found) == RECORD and slot_of(found) in trail)
+            for found in self._objects.list_all()
+            if not (role_of(found) == SAVED_MANIFESTS and slot_of(found) in history)
         }
-        return Standing(trail, frozenset(placed - {""}))
+        return TargetState(history, frozenset(resources - {""}))
 
-    def place(self, bundle: Bundle) -> None:
+    def provision(self, bundle: Bundle) -> None:
         slot = bundle.slot
-        package = {PACKAGE: self.artifacts.address(slot), PACKAGE_SHA256: bundle.digest, PACKAGE_SLOT: slot}
-        bodies = self.release.filled(slot, package)
-        canary = canary_of(bodies, self._canary(slot))
-        for body in (*bodies, *canary):  # the server checks everything before anything is made
+        package_variables = {
+            PACKAGE_VARIABLE: self.artifacts.archive_url(slot),
+            PACKAGE_SHA256_VARIABLE: bundle.digest,
+            PACKAGE_SLOT_VARIABLE: slot,
+        }
+        manifests = self.release.manifests_for_slot(slot, package_variables)
+        canary = canary_manifests(manifests, self._canary_name(slot))
+        for body in (*manifests, *canary):  # the server checks everything before anything is made
             self._objects.apply(body, dry_run=True)
         # The record first and, when it is retired, last: whatever there is of a slot, its record leads to it.
-        self._objects.record(slot, bodies)
-        self.artifacts.put(slot, bundle)
-        for body in bodies:
+        self._objects.save_manifests(slot, manifests)
+        self.artifacts.upload(slot, bundle)
+        for body in manifests:
             if body["kind"] == "ServiceAccount" and not self._objects.get("ServiceAccount", body["metadata"]["name"]):
                 self._objects.apply(body)  # there is none yet, and no pod starts without
-        stalled = stalled_since(self._objects.get("Deployment", self._canary(slot)))
+        stalled = stalled_since(self._objects.get("Deployment", self._canary_name(slot)))
         for body in canary:
             self._objects.apply(body, force=True)
-        self._wait(self._canary(slot), {ROLE: CANARY, SLOT: slot}, slot, 1, stalled)
+        self._wait_for_rollout(self._canary_name(slot), {ROLE_LABEL: CANARY, SLOT_LABEL: slot}, slot, 1, stalled)
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         import numpy as np
 
-        service = self.release.service if slot is None else self._canary(slot)
-        answer = self.cluster.ask(service, self.release.port[0], "/predict", {"instances": probe.instances()})
+        service = self.release.service if slot is None else self._canary_name(slot)
+        answer = self.cluster.post_to_service(
+            service, self.release.port[0], "/predict", {"instances": probe.request_rows()}
+        )
         try:
             return np.array(answer["predictions"], dtype=np.float64)
         except (TypeError, KeyError, ValueError) as error:
@@ -219,54 +225,60 @@ class KubernetesEndpoint:
                 do="see whether the image serves this version's bundle",
             ) from error
 
-    def shift(self, trail: tuple[str, ...]) -> None:
-        slot, live = trail[-1], self._objects.get("Deployment", self.release.name)
-        bodies, sha256 = self._objects.recorded(slot)
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
+        slot, live = history[-1], self._objects.get("Deployment", self.release.name)
+        manifests, sha256 = self._objects.load_manifests(slot)
         self.artifacts.check(slot, sha256)
-        deployment = next(body for body in bodies if body["kind"] == "Deployment")
-        for body in bodies:  # the trail is kept as it was until the pods of this slot are all there is
+        deployment = next(body for body in manifests if body["kind"] == "Deployment")
+        for body in manifests:  # the trail is kept as it was until the pods of this slot are all there is
             if body is deployment:
-                self._objects.apply_deployment(body, trail_of_deployment(live))
+                self._objects.apply_deployment(body, history_of_deployment(live))
             else:
                 self._objects.apply(body)
-        scalers = [body["spec"] for body in bodies if body["kind"] == "HorizontalPodAutoscaler"]
-        least = scalers[0].get("minReplicas", 1) if scalers else 1
-        self._wait(self.release.name, {ROLE: LIVE}, slot, least, stalled_since(live))
-        self._objects.remove(each for each in self._objects.all() if (role_of(each), slot_of(each)) == (CANARY, slot))
-        self._objects.apply_deployment(deployment, trail)
+        autoscalers = [body["spec"] for body in manifests if body["kind"] == "HorizontalPodAutoscaler"]
+        min_pods = autoscalers[0].get("minReplicas", 1) if autoscalers else 1
+        self._wait_for_rollout(self.release.name, {ROLE_LABEL: LIVE}, slot, min_pods, stalled_since(live))
+        self._objects.remove(
+            each for each in self._objects.list_all() if (role_of(each), slot_of(each)) == (CANARY, slot)
+        )
+        self._objects.apply_deployment(deployment, history)
 
     def retire(self, slot: str) -> Iterable[str]:
         removed: list[str] = []
-        live = [found for found in self._objects.all() if role_of(found) == LIVE]
+        live = [found for found in self._objects.list_all() if role_of(found) == LIVE]
         if any(slot_of(found) == slot for found in live):
             # Either the manifests of what answers do not hold these objects any more, or a rollout to this slot was cut
             # off, or a first one did not work.
-            trail = self._trail()
-            if back := trail[:-1] if trail[-1:] == (slot,) else trail:
-                self.shift(back)
+            history = self._history()
+            if remaining_history := history[:-1] if history[-1:] == (slot,) else history:
+                self.switch_traffic(remaining_history)
             else:
                 removed += self._objects.remove(live)
-        mine = [found for found in self._objects.all() if slot_of(found) == slot]
-        removed += self._objects.remove(found for found in mine if role_of(found) != RECORD)
-        if slot not in self._trail():
-            removed += [f"archive {self.artifacts.address(slot)}"] * self.artifacts.remove(slot)
-            removed += self._objects.remove(found for found in mine if role_of(found) == RECORD)
+        slot_objects = [found for found in self._objects.list_all() if slot_of(found) == slot]
+        removed += self._objects.remove(found for found in slot_objects if role_of(found) != SAVED_MANIFESTS)
+        if slot not in self._history():
+            removed += [f"archive {self.artifacts.archive_url(slot)}"] * self.artifacts.remove(slot)
+            removed += self._objects.remove(found for found in slot_objects if role_of(found) == SAVED_MANIFESTS)
         return removed
 
-    def _trail(self) -> tuple[str, ...]:
-        return trail_of_deployment(self._objects.get("Deployment", self.release.name))
+    def _history(self) -> tuple[str, ...]:
+        return history_of_deployment(self._objects.get("Deployment", self.release.name))
 
-    def _wait(self, name: str, labels: dict[str, str], slot: str, least: int, stalled: str) -> None:
-        rollout = Rollout(self.cluster, self.wait, self.poll, self._still_alone)
-        rollout.wait(name, {INSTANCE: self.release.name, **labels}, slot, least=least, stalled=stalled)
+    def _wait_for_rollout(
+        self, name: str, labels: dict[str, str], slot: str, min_pods: int, previous_stall: str
+    ) -> None:
+        rollout = Rollout(self.cluster, self.rollout_timeout, self.poll_seconds, self._renew_lease)
+        rollout.wait(
+            name, {INSTANCE_LABEL: self.release.name, **labels}, slot, min_pods=min_pods, previous_stall=previous_stall
+        )
 
-    def _still_alone(self) -> None:
+    def _renew_lease(self) -> None:
         if self._lease:
             self._lease.renew()
 
     @cached_property
-    def _objects(self) -> Objects:
-        return Objects(self.cluster, self.release, self._still_alone)
+    def _objects(self) -> ReleaseObjects:
+        return ReleaseObjects(self.cluster, self.release, self._renew_lease)
 
-    def _canary(self, slot: str) -> str:
-        return f"{self.release.name}-canary-{digest_of(slot)[:8]}"
+    def _canary_name(self, slot: str) -> str:
+        return f"{self.release.name}-canary-{json_digest(slot)[:8]}"

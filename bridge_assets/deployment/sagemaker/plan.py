@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge_assets.deployment.core.bundle import SLOT
-from bridge_assets.deployment.core.required_settings import FILE, check_configured, variable
-from bridge_assets.errors import NotConfigured
+from bridge_assets.deployment.core.required_settings import SETTINGS_FILE, check_configured, environment_variable
+from bridge_assets.errors import NotConfiguredError
 from bridge_assets.settings.environment import SageMakerSettings
-from bridge_assets.storage import digest_of
+from bridge_assets.storage import json_digest
 
 #: The same in every configuration: a blue/green update asks for it.
 VARIANT = "AllTraffic"
@@ -24,11 +24,11 @@ VARIANT = "AllTraffic"
 BAKE_SECONDS = 300
 
 #: What UpdateEndpoint takes for MaximumExecutionTimeoutInSeconds.
-_LEAST_SECONDS, _MOST_SECONDS = 600, 28_800
+_MIN_EXECUTION_SECONDS, _MAX_EXECUTION_SECONDS = 600, 28_800
 
 
 @dataclass(frozen=True)
-class Plan:
+class EndpointPlan:
     """Names and bodies for the endpoint of some settings.
 
     Attributes
@@ -45,18 +45,18 @@ class Plan:
         return f"{self.settings.bucket.rstrip('/')}/{self.settings.name}"
 
     @property
-    def questions(self) -> str:
+    def async_inputs(self) -> str:
         """Where an asynchronous endpoint is asked."""
         return f"{self.folder}/asked"
 
-    def archive(self, slot: str) -> str:
+    def archive_url(self, slot: str) -> str:
         return f"{self.folder}/{slot}.tar.gz"
 
-    def name(self, slot: str) -> str:
+    def resource_name(self, slot: str) -> str:
         """Of the model, the configuration and the canary's endpoint of a slot: at most 32 + 1 + 30 of 63 characters."""
         return f"{self.settings.name}-{slot}"
 
-    def slot(self, name: str) -> str | None:
+    def slot_of_name(self, name: str) -> str | None:
         """The slot in such a name; None in any other."""
         found = re.fullmatch(rf"{re.escape(self.settings.name)}-({SLOT.pattern})", name)
         return found and found[1]
@@ -65,15 +65,15 @@ class Plan:
         found = re.fullmatch(rf"{re.escape(self.folder)}/({SLOT.pattern})\.tar\.gz", url)
         return found and found[1]
 
-    def made_from(self, slot: str) -> str:
+    def config_digest(self, slot: str) -> str:
         """12 hex digits that are others wherever one of a slot's resources is to be another."""
-        return digest_of([self.model(slot), self.config(slot)])[:12]
+        return json_digest([self.model(slot), self.config(slot)])[:12]
 
     def model(self, slot: str) -> dict[str, Any]:
         """Body of CreateModel."""
         container = {
             "Image": self.settings.image,
-            "ModelDataUrl": self.archive(slot),  # unpacked to /opt/ml/model
+            "ModelDataUrl": self.archive_url(slot),  # unpacked to /opt/ml/model
             "Environment": {"BRIDGE_ASSETS_SLOT": slot},  # the container refuses any other content
         }
         return {"ExecutionRoleArn": self.settings.role_arn, "PrimaryContainer": container}
@@ -81,10 +81,10 @@ class Plan:
     def config(self, slot: str) -> dict[str, Any]:
         """Body of CreateEndpointConfig."""
         settings = self.settings
-        variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": self.name(slot)}
+        variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": self.resource_name(slot)}
         if settings.mode == "serverless":
-            memory, most = settings.serverless_memory_mb, settings.serverless_concurrency
-            variant["ServerlessConfig"] = {"MemorySizeInMB": memory, "MaxConcurrency": most}
+            memory, max_concurrency = settings.serverless_memory_mb, settings.serverless_concurrency
+            variant["ServerlessConfig"] = {"MemorySizeInMB": memory, "MaxConcurrency": max_concurrency}
         else:
             variant |= {"InstanceType": settings.instance_type, "InitialInstanceCount": settings.instances}
         config: dict[str, Any] = {"ProductionVariants": [variant]}
@@ -101,19 +101,19 @@ class Plan:
             config["AsyncInferenceConfig"] = {"OutputConfig": output}
         return config
 
-    def update(self, watched: bool) -> dict[str, Any]:
+    def update_config(self, use_alarms: bool) -> dict[str, Any]:
         """How UpdateEndpoint is to move the traffic.
 
         Parameters
         ----------
-        watched : bool
+        use_alarms : bool
             Whether alarms may take it back. Not on the way back from a bad version: the alarms that it set off would
             bring it back again.
         """
         if self.settings.mode == "serverless":
             return {}  # takes no DeploymentConfig; it moves all at once
         seconds = self.settings.wait_minutes * 60
-        alarms = self.settings.rollback_alarms if watched else ()
+        alarms = self.settings.rollback_alarms if use_alarms else ()
         bake = int(min(BAKE_SECONDS, seconds / 4)) if alarms else 0
         routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": bake}
         if alarms and self.settings.instances > 1:  # a canary may be half of the fleet, not more
@@ -121,32 +121,34 @@ class Plan:
         policy = {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": bake,
-            "MaximumExecutionTimeoutInSeconds": int(min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)),
+            "MaximumExecutionTimeoutInSeconds": int(min(max(seconds, _MIN_EXECUTION_SECONDS), _MAX_EXECUTION_SECONDS)),
         }
-        watching = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]}} if alarms else {}
-        return {"DeploymentConfig": {"BlueGreenUpdatePolicy": policy, **watching}}
+        auto_rollback = (
+            {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]}} if alarms else {}
+        )
+        return {"DeploymentConfig": {"BlueGreenUpdatePolicy": policy, **auto_rollback}}
 
 
-def check(settings: SageMakerSettings) -> None:
+def check_settings(settings: SageMakerSettings) -> None:
     """Refuse settings of which nothing can be made.
 
     Raises
     ------
-    NotConfigured
+    NotConfiguredError
         If a setting or boto3 is missing, or two settings exclude each other.
     """
-    where = f"{FILE}, sagemaker"
+    where = f"{SETTINGS_FILE}, sagemaker"
     needed = {name: getattr(settings, name) for name in ("region", "role_arn", "image", "bucket")}
     check_configured("sagemaker", needed, "aws", "boto3")
     if not re.fullmatch(r"s3://[^/]+(/.*)?", settings.bucket):
-        why = f"{variable('sagemaker', 'bucket')} is {settings.bucket!r}"
-        raise NotConfigured("this is no place in S3", where=where, why=why, do="set it to s3://bucket/folder")
+        why = f"{environment_variable('sagemaker', 'bucket')} is {settings.bucket!r}"
+        raise NotConfiguredError("this is no place in S3", where=where, why=why, do="set it to s3://bucket/folder")
     if settings.mode == "serverless":
         for name in ("capture_percent", "rollback_alarms"):
             if getattr(settings, name):
-                raise NotConfigured(
+                raise NotConfiguredError(
                     f"a serverless endpoint takes no {name}",
                     where=where,
-                    why=f"only realtime and async endpoints have that, and {variable('sagemaker', name)} is set",
-                    do=f"leave it out, or set {variable('sagemaker', 'mode')} to realtime",
+                    why=f"only realtime and async endpoints have that, and {environment_variable('sagemaker', name)} is set",
+                    do=f"leave it out, or set {environment_variable('sagemaker', 'mode')} to realtime",
                 )

@@ -20,14 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.tags import tags_of, trail_in
-from bridge_assets.deployment.core.target import TRAIL_KEPT, Deployment, Standing, deploy, trail_of
-from bridge_assets.deployment.sagemaker.client import Aws
-from bridge_assets.deployment.sagemaker.endpoints import Endpoints, Patience
-from bridge_assets.deployment.sagemaker.plan import Plan, check
-from bridge_assets.deployment.sagemaker.resources import CONFIG, ENDPOINT, MADE_FROM, MODEL, Found, Kind, Records
-from bridge_assets.errors import DeploymentError, NotOurs, in_one_line
-from bridge_assets.runtime.file_lock import held
+from bridge_assets.deployment.core.tags import deployment_tags, history_from_tags
+from bridge_assets.deployment.core.target import HISTORY_LIMIT, Deployment, TargetState, deploy, resolve_history
+from bridge_assets.deployment.sagemaker.client import AwsClient
+from bridge_assets.deployment.sagemaker.endpoints import Endpoints, WaitPolicy
+from bridge_assets.deployment.sagemaker.plan import EndpointPlan, check_settings
+from bridge_assets.deployment.sagemaker.resources import (
+    CONFIG,
+    CONFIG_DIGEST_TAG,
+    ENDPOINT,
+    MODEL,
+    Resource,
+    ResourceClient,
+    ResourceKind,
+)
+from bridge_assets.errors import DeploymentError, OwnershipError, error_summary
+from bridge_assets.runtime.file_lock import exclusive_lock
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSettings
@@ -35,7 +43,7 @@ from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSet
 if TYPE_CHECKING:
     import numpy as np
 
-    from bridge_assets.registry.model_version import Candidate
+    from bridge_assets.registry.model_version import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -48,22 +56,22 @@ class SageMakerEndpoint:
         Complete: with region, role, image and bucket.
     owner : str
         Tag of everything that is made.
-    locks : Path
+    lock_folder : Path
         Folder of the lock file.
-    aws : Aws
+    aws : AwsClient
         The region.
     poll_seconds : float
         Between two looks at something that SageMaker is doing.
-    lock_seconds : float
+    lock_timeout : float
         To wait for another deployment from this machine.
     """
 
     settings: SageMakerSettings
     owner: str
-    locks: Path
-    aws: Aws
+    lock_folder: Path
+    aws: AwsClient
     poll_seconds: float = 10.0
-    lock_seconds: float = 30.0
+    lock_timeout: float = 30.0
     kind: str = field(default="sagemaker", init=False)
 
     @classmethod
@@ -72,13 +80,13 @@ class SageMakerEndpoint:
 
         Raises
         ------
-        NotConfigured
+        NotConfiguredError
             If a setting or the extra is missing, or two settings exclude each other; names them.
         """
         region = environment.sagemaker.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         settings = environment.sagemaker.model_copy(update={"region": region or ""})
-        check(settings)
-        return cls(settings, environment.owner, locks, Aws(settings.region))
+        check_settings(settings)
+        return cls(settings, environment.owner, locks, AwsClient(settings.region))
 
     @property
     def address(self) -> str:
@@ -87,12 +95,12 @@ class SageMakerEndpoint:
         return f"{runtime}/endpoints/{self.settings.name}/{invocations}"
 
     @property
-    def page(self) -> str:
+    def console_url(self) -> str:
         region = self.settings.region
         return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/endpoints/{self.settings.name}"
 
     @property
-    def terms(self) -> Mapping[str, Any]:
+    def runtime_config(self) -> Mapping[str, Any]:
         # Alarms are no part of it: they watch the next update, whatever it is.
         return self.settings.model_dump(exclude={"enabled", "name", "wait_minutes", "rollback_alarms"})
 
@@ -106,37 +114,41 @@ class SageMakerEndpoint:
         return f"{fleet}, billed by the second while they stand; twice that while a new version takes over"
 
     @contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
-        with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, self.lock_seconds):
+    def exclusive_lock(self, action: str) -> Iterator[None]:
+        with exclusive_lock(
+            self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, self.lock_timeout
+        ):
             # Another machine's deployment, or an update that a killed one left: what stands is known once it is over.
-            self._endpoints.settled(self.settings.name)
+            self._endpoints.find_idle(self.settings.name)
             yield
 
-    def standing(self) -> Standing:
-        trail = self._trail(self._main())
-        placed = set(self._slots(ENDPOINT, known=()))
-        placed.update(*(self._slots(kind, known=trail) for kind in (CONFIG, MODEL)))
-        below = self._endpoints.objects.below(self._plan.folder)
-        placed.update({slot for url in below if (slot := self._plan.slot_of_archive(url))} - {*trail})
-        return Standing(trail, frozenset(placed))
+    def state(self) -> TargetState:
+        history = self._history(self._live_endpoint())
+        resources = set(self._slots(ENDPOINT, known=()))
+        resources.update(*(self._slots(kind, known=history) for kind in (CONFIG, MODEL)))
+        archive_urls = self._endpoints.objects.list_folder(self._plan.folder)
+        resources.update({slot for url in archive_urls if (slot := self._plan.slot_of_archive(url))} - {*history})
+        return TargetState(history, frozenset(resources))
 
-    def place(self, bundle: Bundle) -> None:
-        slot, name = bundle.slot, self._plan.name(bundle.slot)
-        made_from = self._plan.made_from(slot)
-        model, config = (self._records.find(kind, name) for kind in (MODEL, CONFIG))
-        beside = self._endpoints.settled(name)
-        self._endpoints.objects.put(self._plan.archive(slot), bundle.archive)
-        if beside and (beside.status == "Failed" or beside.made_from != made_from):
-            self._endpoints.remove(beside)
-            beside = None
-        self._records.ensure(model, MODEL, name, made_from, **self._plan.model(slot))
-        self._records.ensure(config, CONFIG, name, made_from, **self._plan.config(slot))
-        if beside is None:
-            self._records.make(ENDPOINT, name, {MADE_FROM: made_from}, EndpointConfigName=name)
-        self._endpoints.in_service(name, name)
+    def provision(self, bundle: Bundle) -> None:
+        slot, name = bundle.slot, self._plan.resource_name(bundle.slot)
+        config_digest = self._plan.config_digest(slot)
+        model, config = (self._resources.find(kind, name) for kind in (MODEL, CONFIG))
+        canary_endpoint = self._endpoints.find_idle(name)
+        self._endpoints.objects.put(self._plan.archive_url(slot), bundle.archive)
+        if canary_endpoint and (canary_endpoint.status == "Failed" or canary_endpoint.config_digest != config_digest):
+            self._endpoints.remove(canary_endpoint)
+            canary_endpoint = None
+        self._resources.ensure_exists(model, MODEL, name, config_digest, **self._plan.model(slot))
+        self._resources.ensure_exists(config, CONFIG, name, config_digest, **self._plan.config(slot))
+        if canary_endpoint is None:
+            self._resources.create(ENDPOINT, name, {CONFIG_DIGEST_TAG: config_digest}, EndpointConfigName=name)
+        self._endpoints.wait_in_service(name, name)
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
-        return self._predict(self.settings.name if slot is None else self._plan.name(slot), probe.instances())
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
+        return self._predict(
+            self.settings.name if slot is None else self._plan.resource_name(slot), probe.request_rows()
+        )
 
     def invoke(self, rows: Sequence[Mapping[str, float | None]]) -> np.ndarray:
         """Ask the endpoint.
@@ -158,42 +170,42 @@ class SageMakerEndpoint:
         """
         return self._predict(self.settings.name, rows)
 
-    def shift(self, trail: tuple[str, ...]) -> None:
-        name, main = self._plan.name(trail[-1]), self._endpoints.idle(self._main())
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
+        name, endpoint = self._plan.resource_name(history[-1]), self._endpoints.wait_until_idle(self._live_endpoint())
         # The canary is over. Its endpoint goes before the traffic moves: no kill leaves it behind, and an account's
         # quota of instances must hold two fleets, not three.
-        self._endpoints.remove(self._endpoints.settled(name))
-        if main and main.status == "Failed":
-            self._endpoints.remove(main)  # nothing else can be done with it
-            main = None
-        tags = tags_of(self.owner, trail)
-        if main is None:
-            self._records.make(ENDPOINT, self.settings.name, tags, EndpointConfigName=name)
-        elif main.config != name:
-            watched = trail[-1] not in self._trail(main)
-            self._endpoints.update(self.settings.name, name, **self._plan.update(watched))
-        main = self._endpoints.in_service(self.settings.name, name)
-        # After the traffic: cut here, `trail_of` still says what stands. Slots that are no more get an empty value,
+        self._endpoints.remove(self._endpoints.find_idle(name))
+        if endpoint and endpoint.status == "Failed":
+            self._endpoints.remove(endpoint)  # nothing else can be done with it
+            endpoint = None
+        tags = deployment_tags(self.owner, history)
+        if endpoint is None:
+            self._resources.create(ENDPOINT, self.settings.name, tags, EndpointConfigName=name)
+        elif endpoint.current_config != name:
+            use_alarms = history[-1] not in self._history(endpoint)
+            self._endpoints.update(self.settings.name, name, **self._plan.update_config(use_alarms))
+        endpoint = self._endpoints.wait_in_service(self.settings.name, name)
+        # After the traffic: cut here, `resolve_history` still says what stands. Slots that are no more get an empty value,
         # since adding and deleting tags would be two requests.
-        if trail_in(main.tags) != trail:
-            self._records.tag(main, {**tags_of(self.owner, ("",) * TRAIL_KEPT), **tags})
+        if history_from_tags(endpoint.tags) != history:
+            self._resources.tag(endpoint, {**deployment_tags(self.owner, ("",) * HISTORY_LIMIT), **tags})
 
     def retire(self, slot: str) -> list[str]:
-        name, main, removed = self._plan.name(slot), self._main(), []
-        trail = self._trail(main)
-        if main and name in main.configs:
-            if main.busy or len(trail) > 1:
+        name, endpoint, removed = self._plan.resource_name(slot), self._live_endpoint(), []
+        history = self._history(endpoint)
+        if endpoint and name in endpoint.configs_in_use:
+            if endpoint.is_busy or len(history) > 1:
                 return []  # it answers, or is about to
             # All that the endpoint ever answered with, and it is wrong.
-            removed, trail = self._endpoints.remove(main), ()
-        removed += self._endpoints.remove(self._records.ours(ENDPOINT, name))
-        if slot in trail:
+            removed, history = self._endpoints.remove(endpoint), ()
+        removed += self._endpoints.remove(self._resources.find_owned(ENDPOINT, name))
+        if slot in history:
             return removed
         for kind in (CONFIG, MODEL):
-            if found := self._records.ours(kind, name):
-                self._records.remove(found)
-                removed.append(f"{kind.word} {name}")
-        archive = self._plan.archive(slot)
+            if found := self._resources.find_owned(kind, name):
+                self._resources.remove(found)
+                removed.append(f"{kind.label} {name}")
+        archive = self._plan.archive_url(slot)
         return [*removed, archive] if self._endpoints.objects.remove(archive) else removed
 
     def delete(self) -> tuple[str, ...]:
@@ -205,46 +217,46 @@ class SageMakerEndpoint:
         DeploymentError
             If something cannot be removed. Deleting again goes on from there.
         """
-        with self.alone("deleting the endpoint"):
-            removed = self._endpoints.remove(self._main())
-            for slot in sorted(self.standing().placed):
+        with self.exclusive_lock("deleting the endpoint"):
+            removed = self._endpoints.remove(self._live_endpoint())
+            for slot in sorted(self.state().resources):
                 removed += self.retire(slot)
-            questions = self._endpoints.objects.below(self._plan.questions)  # of killed askers
-            return (*removed, *filter(self._endpoints.objects.remove, questions))
+            async_inputs = self._endpoints.objects.list_folder(self._plan.async_inputs)  # of killed askers
+            return (*removed, *filter(self._endpoints.objects.remove, async_inputs))
 
     @cached_property
-    def _plan(self) -> Plan:
-        return Plan(self.settings)
+    def _plan(self) -> EndpointPlan:
+        return EndpointPlan(self.settings)
 
     @cached_property
-    def _records(self) -> Records:
-        return Records(self.aws, self.owner)
+    def _resources(self) -> ResourceClient:
+        return ResourceClient(self.aws, self.owner)
 
     @cached_property
     def _endpoints(self) -> Endpoints:
-        return Endpoints(self._records, Patience(self.settings.wait_minutes * 60, self.poll_seconds))
+        return Endpoints(self._resources, WaitPolicy(self.settings.wait_minutes * 60, self.poll_seconds))
 
-    def _main(self) -> Found | None:
-        main = self._records.find(ENDPOINT, self.settings.name)
-        if main and self._plan.slot(main.config) is None:
-            raise NotOurs(
-                f"the endpoint {main.name} runs something else",
+    def _live_endpoint(self) -> Resource | None:
+        endpoint = self._resources.find(ENDPOINT, self.settings.name)
+        if endpoint and self._plan.slot_of_name(endpoint.current_config) is None:
+            raise OwnershipError(
+                f"the endpoint {endpoint.name} runs something else",
                 where=self.address,
-                why=f"Its configuration is {main.config}, which no deployment made",
+                why=f"Its configuration is {endpoint.current_config}, which no deployment made",
                 do="choose another name in configs/environment.yaml, or remove the endpoint. Nothing there was touched",
             )
-        return main
+        return endpoint
 
-    def _trail(self, main: Found | None) -> tuple[str, ...]:
-        if main is None or not main.answers:
+    def _history(self, endpoint: Resource | None) -> tuple[str, ...]:
+        if endpoint is None or not endpoint.is_serving:
             return ()
-        return trail_of(self._plan.slot(main.config), trail_in(main.tags))
+        return resolve_history(self._plan.slot_of_name(endpoint.current_config), history_from_tags(endpoint.tags))
 
-    def _slots(self, kind: Kind, known: Sequence[str]) -> Iterator[str]:
+    def _slots(self, kind: ResourceKind, known: Sequence[str]) -> Iterator[str]:
         """Slots that have a resource of ours, beside those that are known."""
-        for name, arn in self._records.names(kind, containing=f"{self.settings.name}-m"):
-            slot = self._plan.slot(name)
-            if slot and slot not in known and self._records.is_ours(arn):
+        for name, arn in self._resources.list_names(kind, containing=f"{self.settings.name}-m"):
+            slot = self._plan.slot_of_name(name)
+            if slot and slot not in known and self._resources.is_owned(arn):
                 yield slot
 
     def _predict(self, endpoint: str, rows: Sequence[Mapping[str, float | None]]) -> np.ndarray:
@@ -252,7 +264,7 @@ class SageMakerEndpoint:
 
         body = json.dumps({"instances": list(rows)}).encode()
         if self.settings.mode == "async":
-            answer = self._endpoints.invoke_later(endpoint, body, self._plan.questions)
+            answer = self._endpoints.invoke_async(endpoint, body, self._plan.async_inputs)
         else:
             answer = self._endpoints.invoke(endpoint, body)
         try:
@@ -261,19 +273,19 @@ class SageMakerEndpoint:
             raise DeploymentError(
                 "this is no answer of ours",
                 where=f"endpoint {endpoint}",
-                why=in_one_line(error),
+                why=error_summary(error),
                 do="see that the image is the one of the Dockerfile",
             ) from error
 
 
-def deploy_model_sagemaker(model: Candidate | Bundle | Path | str, name: str, instance_type: str) -> Deployment:
+def deploy_model_sagemaker(model: ModelVersion | Bundle | Path | str, name: str, instance_type: str) -> Deployment:
     """Deploy a model version to SageMaker. Region, role, image, bucket and mode stand in `configs/environment.yaml`.
 
     Whether the version may be deployed is not asked here: that is what the asset `sagemaker_endpoint` does.
 
     Parameters
     ----------
-    model : Candidate, Bundle, or Path or str
+    model : ModelVersion, Bundle, or Path or str
         A model version, its bundle, or its folder.
     name : str
         Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
@@ -282,13 +294,13 @@ def deploy_model_sagemaker(model: Candidate | Bundle | Path | str, name: str, in
 
     Raises
     ------
-    NotConfigured
+    NotConfiguredError
         If a setting or the extra is missing.
     DeploymentError
         If it did not happen: what answered before goes on answering.
     """
     environment = EnvironmentSettings.load()
-    wanted = {**environment.sagemaker.model_dump(), "name": name, "instance_type": instance_type}
-    environment = environment.model_copy(update={"sagemaker": SageMakerSettings.model_validate(wanted)})
+    settings = {**environment.sagemaker.model_dump(), "name": name, "instance_type": instance_type}
+    environment = environment.model_copy(update={"sagemaker": SageMakerSettings.model_validate(settings)})
     target = SageMakerEndpoint.from_settings(environment, DataSettings.load().home_folder / "endpoints")
     return deploy(target, model if isinstance(model, Bundle) else bundle_of(model))

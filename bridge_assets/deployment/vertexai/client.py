@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bridge_assets.deployment.vertexai.errors import SIGN_IN, asked_for, may_pass
-from bridge_assets.errors import DeploymentError, NotConfigured, in_one_line
+from bridge_assets.deployment.vertexai.errors import SIGN_IN_HINT, is_transient, retry_after_seconds
+from bridge_assets.errors import DeploymentError, NotConfiguredError, error_summary
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -27,34 +27,34 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 @dataclass(frozen=True)
-class Patience:
+class WaitPolicy:
     """How long is waited, in seconds.
 
     Attributes
     ----------
-    operation : float
+    operation_seconds : float
         For one step, such as deploying a model: it is given up and cancelled then.
-    request : float
+    request_seconds : float
         For the answer to one call.
-    retries : float
+    retry_seconds : float
         A call that was throttled or not answered is tried again for so long.
-    backoff : tuple of float
+    backoff_seconds : tuple of float
         The first and the longest pause between two tries; the service may ask for a longer one.
-    poll : float
+    poll_seconds : float
         Between two looks at an operation.
-    cancel : float
+    cancel_seconds : float
         For an operation to end that was cancelled.
-    settle : float
+    traffic_seconds : float
         For a change of traffic to reach the front door.
     """
 
-    operation: float
-    request: float = 60.0
-    retries: float = 120.0
-    backoff: tuple[float, float] = (1.0, 30.0)
-    poll: float = 5.0
-    cancel: float = 300.0
-    settle: float = 60.0
+    operation_seconds: float
+    request_seconds: float = 60.0
+    retry_seconds: float = 120.0
+    backoff_seconds: tuple[float, float] = (1.0, 30.0)
+    poll_seconds: float = 5.0
+    cancel_seconds: float = 300.0
+    traffic_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,22 +64,22 @@ class GoogleCloud:
     Attributes
     ----------
     project, location : str
-    patience : Patience
+    wait_policy : WaitPolicy
     api_endpoint, storage_endpoint : str
         Addresses of Vertex AI (`host` or `host:port`, TLS) and Cloud Storage (URL). Empty = Google's public ones.
     credentials : Credentials, optional
         Default: application default credentials.
-    roots : bytes, optional
+    root_certificates : bytes, optional
         PEM of the authorities that Vertex AI's certificate may be signed by. Default: gRPC's own.
     """
 
     project: str
     location: str
-    patience: Patience
+    wait_policy: WaitPolicy
     api_endpoint: str = ""
     storage_endpoint: str = ""
     credentials: Credentials | None = None
-    roots: bytes | None = None
+    root_certificates: bytes | None = None
 
     @property
     def host(self) -> str:
@@ -114,20 +114,20 @@ class GoogleCloud:
         from google.cloud.storage import Client
 
         options = {"api_endpoint": self.storage_endpoint} if self.storage_endpoint else None
-        return Client(project=self.project, credentials=self._identity, client_options=options)
+        return Client(project=self.project, credentials=self._resolved_credentials, client_options=options)
 
     def _client(self, kind: Any) -> Any:
         import grpc
 
         transport: Any = "grpc"
-        if self.roots is not None:
-            trusted = grpc.ssl_channel_credentials(root_certificates=self.roots)
+        if self.root_certificates is not None:
+            trusted = grpc.ssl_channel_credentials(root_certificates=self.root_certificates)
             transport = partial(kind.get_transport_class("grpc"), ssl_channel_credentials=trusted)
         options = {"api_endpoint": self.host}
-        return kind(credentials=self._identity, client_options=options, transport=transport)
+        return kind(credentials=self._resolved_credentials, client_options=options, transport=transport)
 
     @cached_property
-    def _identity(self) -> Credentials:
+    def _resolved_credentials(self) -> Credentials:
         if self.credentials is not None:
             return self.credentials
         import google.auth
@@ -136,32 +136,32 @@ class GoogleCloud:
         try:
             return google.auth.default(scopes=SCOPES)[0]
         except DefaultCredentialsError as error:
-            raise NotConfigured(
-                "there are no Google credentials", where=self.host, why=in_one_line(error), do=SIGN_IN
+            raise NotConfiguredError(
+                "there are no Google credentials", where=self.host, why=error_summary(error), do=SIGN_IN_HINT
             ) from error
 
-    def ask(self, method: Callable[..., T], request: Any) -> T:
+    def call(self, method: Callable[..., T], request: Any) -> T:
         """Call a method that may be called twice: one that reads, or sets what it is told."""
-        return self.tried(lambda: self.once(method, request))
+        return self.with_retries(lambda: self.call_once(method, request))
 
-    def once(self, method: Callable[..., T], request: Any) -> T:
-        """Call a method a single time; what surrounds it is tried again (`tried`)."""
-        return method(request=request, retry=None, timeout=self.patience.request)
+    def call_once(self, method: Callable[..., T], request: Any) -> T:
+        """Call a method a single time; what surrounds it is tried again (`with_retries`)."""
+        return method(request=request, retry=None, timeout=self.wait_policy.request_seconds)
 
-    def found(self, method: Callable[..., T], request: Any) -> T | None:
+    def get_or_none(self, method: Callable[..., T], request: Any) -> T | None:
         """What a method that reads finds; None where there is nothing by that name."""
         from google.api_core.exceptions import NotFound
 
         try:
-            return self.ask(method, request)
+            return self.call(method, request)
         except NotFound:
             return None
 
-    def listed(self, method: Callable[..., Iterable[T]], request: Any) -> list[T]:
+    def list_all(self, method: Callable[..., Iterable[T]], request: Any) -> list[T]:
         """All pages of a list; nothing where what it would be a list of is not there."""
-        return self.found(lambda **how: list(method(**how)), request) or []
+        return self.get_or_none(lambda **how: list(method(**how)), request) or []
 
-    def tried(self, steps: Callable[[], T]) -> T:
+    def with_retries(self, steps: Callable[[], T]) -> T:
         """Do something, and do it again after an answer that may pass: throttled, unavailable, lost.
 
         Steps that make something must look whether it is there first: a lost answer may have been a yes.
@@ -171,15 +171,15 @@ class GoogleCloud:
         failures: list[Exception] = []
 
         def pauses() -> Iterator[float]:
-            for pause in retry.exponential_sleep_generator(*self.patience.backoff):
-                yield max(pause, asked_for(failures[-1]))
+            for pause in retry.exponential_sleep_generator(*self.wait_policy.backoff_seconds):
+                yield max(pause, retry_after_seconds(failures[-1]))
 
         answer: Any = retry.retry_target(
-            steps, may_pass, pauses(), timeout=self.patience.retries, on_error=failures.append
+            steps, is_transient, pauses(), timeout=self.wait_policy.retry_seconds, on_error=failures.append
         )
         return answer
 
-    def pending(self, resource: str) -> list[str]:
+    def pending_operations(self, resource: str) -> list[str]:
         """Operations on a resource that have not ended."""
         from google.api_core.exceptions import NotFound
 
@@ -187,15 +187,15 @@ class GoogleCloud:
         while True:
             request = {"name": resource, "page_token": page}
             try:
-                listed = self.ask(self.endpoints.list_operations, request)
+                response = self.call(self.endpoints.list_operations, request)
             except NotFound:
                 return names
-            names += [operation.name for operation in listed.operations if not operation.done]
-            if not (page := listed.next_page_token):
+            names += [operation.name for operation in response.operations if not operation.done]
+            if not (page := response.next_page_token):
                 return names
 
-    def wait(self, operations: Iterable[str], doing: str) -> None:
-        """Wait for operations, together at most `patience.operation`.
+    def wait_for(self, operations: Iterable[str], action: str) -> None:
+        """Wait for operations, together at most `wait_policy.operation`.
 
         Raises
         ------
@@ -206,17 +206,17 @@ class GoogleCloud:
         """
         from google.api_core.exceptions import from_grpc_status
 
-        until = time.monotonic() + self.patience.operation
+        deadline = time.monotonic() + self.wait_policy.operation_seconds
         for name in operations:
-            while not (operation := self.ask(self.endpoints.get_operation, {"name": name})).done:
-                if time.monotonic() >= until:
+            while not (operation := self.call(self.endpoints.get_operation, {"name": name})).done:
+                if time.monotonic() >= deadline:
                     raise DeploymentError(
-                        f"{doing} did not end in {self.patience.operation / 60:g} minutes",
+                        f"{action} did not end in {self.wait_policy.operation_seconds / 60:g} minutes",
                         where=self.host,
                         why=f"Operation {name.rpartition('/')[2]} is still in progress",
                         do="read the logs of the container in the console, or set wait_minutes higher; run again",
                     )
-                time.sleep(self.patience.poll)
+                time.sleep(self.wait_policy.poll_seconds)
             if operation.error.code:
                 raise from_grpc_status(operation.error.code, operation.error.message)
 
@@ -232,14 +232,14 @@ class GoogleCloud:
 
         for name in operations:
             with suppress(ClientError, MethodNotImplemented):  # it has ended meanwhile, or will have to end by itself
-                self.ask(self.endpoints.cancel_operation, {"name": name})
-            until = time.monotonic() + self.patience.cancel
-            while not self.ask(self.endpoints.get_operation, {"name": name}).done:
-                if time.monotonic() >= until:
+                self.call(self.endpoints.cancel_operation, {"name": name})
+            deadline = time.monotonic() + self.wait_policy.cancel_seconds
+            while not self.call(self.endpoints.get_operation, {"name": name}).done:
+                if time.monotonic() >= deadline:
                     raise DeploymentError(
                         "an operation cannot be cancelled",
                         where=self.host,
-                        why=f"{name} is still in progress {self.patience.cancel:g} s after that",
+                        why=f"{name} is still in progress {self.wait_policy.cancel_seconds:g} s after that",
                         do="wait for it to end, then deploy again, which removes what it made",
                     )
-                time.sleep(self.patience.poll)
+                time.sleep(self.wait_policy.poll_seconds)

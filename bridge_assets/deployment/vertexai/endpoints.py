@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.deployment.core.bundle import SLOT
-from bridge_assets.deployment.core.tags import OWNER, check_owner, tags_of, trail_in
-from bridge_assets.deployment.core.target import trail_of
+from bridge_assets.deployment.core.tags import OWNER_TAG, check_owner, deployment_tags, history_from_tags
+from bridge_assets.deployment.core.target import resolve_history
 from bridge_assets.deployment.vertexai.client import GoogleCloud
-from bridge_assets.errors import DeploymentError, NotOurs
+from bridge_assets.errors import DeploymentError, OwnershipError
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Endpoint
 
 #: Label of everything that belongs to one endpoint: what a list is filtered by.
-NAME = "bridge-assets-name"
+NAME_LABEL = "bridge-assets-name"
 
 
 @dataclass(frozen=True)
@@ -37,67 +37,71 @@ class Endpoints:
     owner: str
     name: str
 
-    def path(self, endpoint_id: str) -> str:
+    def resource_name(self, endpoint_id: str) -> str:
         return f"{self.cloud.parent}/endpoints/{endpoint_id}"
 
-    def staging(self, slot: str) -> str:
+    def staging_id(self, slot: str) -> str:
         """Id of the endpoint that a slot has of its own."""
         return f"{self.name}-{slot}"
 
     @property
     def labels(self) -> dict[str, str]:
-        return {**tags_of(self.owner), NAME: self.name}
+        return {**deployment_tags(self.owner), NAME_LABEL: self.name}
 
     def get(self, endpoint_id: str) -> Endpoint | None:
-        """An endpoint, or None. Raises NotOurs where it is somebody else's."""
-        endpoint = self.cloud.found(self.cloud.endpoints.get_endpoint, {"name": self.path(endpoint_id)})
+        """An endpoint, or None. Raises OwnershipError where it is somebody else's."""
+        endpoint = self.cloud.get_or_none(self.cloud.endpoints.get_endpoint, {"name": self.resource_name(endpoint_id)})
         if endpoint is not None:
             check_owner(endpoint.labels, self.owner, f"the endpoint {endpoint_id}", self.cloud.parent)
         return endpoint
 
-    def staged(self) -> set[str]:
+    def staged_slots(self) -> set[str]:
         """Slots that have an endpoint of their own."""
-        ours = f'labels.{OWNER}="{self.owner}" AND labels.{NAME}="{self.name}"'
-        request = {"parent": self.cloud.parent, "filter": ours}
-        listed = self.cloud.listed(self.cloud.endpoints.list_endpoints, request)
+        owner_filter = f'labels.{OWNER_TAG}="{self.owner}" AND labels.{NAME_LABEL}="{self.name}"'
+        request = {"parent": self.cloud.parent, "filter": owner_filter}
+        listed = self.cloud.list_all(self.cloud.endpoints.list_endpoints, request)
         # The service names a project by its number: only the last part of a name is as it was given.
-        slots = {each.name.rpartition("/")[2].removeprefix(self.staging("")) for each in listed}
+        slots = {each.name.rpartition("/")[2].removeprefix(self.staging_id("")) for each in listed}
         return {slot for slot in slots if SLOT.fullmatch(slot)}
 
-    def trail(self) -> tuple[str, ...]:
+    def history(self) -> tuple[str, ...]:
         """Slots that took the traffic of the front door.
 
         Raises
         ------
-        NotOurs
+        OwnershipError
             If the endpoint, or what takes its traffic, is somebody else's.
         """
-        front = self.get(self.name)
-        if front is None or not front.traffic_split:
+        endpoint = self.get(self.name)
+        if endpoint is None or not endpoint.traffic_split:
             return ()
-        most = max(front.traffic_split, key=lambda id_: front.traffic_split[id_])
-        current = next((each.display_name for each in front.deployed_models if each.id == most), "")
+        deployed_id = max(endpoint.traffic_split, key=lambda id_: endpoint.traffic_split[id_])
+        current = next((each.display_name for each in endpoint.deployed_models if each.id == deployed_id), "")
         if not SLOT.fullmatch(current):
-            raise NotOurs(
+            raise OwnershipError(
                 f"what takes the traffic of endpoint {self.name} was not deployed by this library",
-                where=self.path(self.name),
-                why=f"Deployed model {most} is called {current!r}, which is no slot",
+                where=self.resource_name(self.name),
+                why=f"Deployed model {deployed_id} is called {current!r}, which is no slot",
                 do="undeploy it, or choose another name in configs/environment.yaml. Nothing there was touched",
             )
-        return trail_of(current, trail_in(front.labels))
+        return resolve_history(current, history_from_tags(endpoint.labels))
 
-    def deployed(self) -> set[str]:
+    def deployed_slots(self) -> set[str]:
         """Slots that are deployed at the front door."""
-        front = self.get(self.name)
-        names = {each.display_name for each in front.deployed_models} if front is not None else set()
+        endpoint = self.get(self.name)
+        names = {each.display_name for each in endpoint.deployed_models} if endpoint is not None else set()
         return {name for name in names if SLOT.fullmatch(name)}
 
-    def pending(self, slots: set[str]) -> list[str]:
+    def pending_operations(self, slots: set[str]) -> list[str]:
         """Operations under way at the front door and at the endpoints of slots."""
-        ids = [self.name, *map(self.staging, sorted(slots))]
-        return [operation for endpoint_id in ids for operation in self.cloud.pending(self.path(endpoint_id))]
+        ids = [self.name, *map(self.staging_id, sorted(slots))]
+        return [
+            operation
+            for endpoint_id in ids
+            for operation in self.cloud.pending_operations(self.resource_name(endpoint_id))
+        ]
 
-    def open(self, endpoint_id: str) -> None:
+    def ensure_exists(self, endpoint_id: str) -> None:
         """Create an endpoint, where there is none. An endpoint alone costs nothing."""
         request = {
             "parent": self.cloud.parent,
@@ -107,106 +111,112 @@ class Endpoints:
 
         def steps() -> None:
             if self.get(endpoint_id) is None:
-                made = self.cloud.once(self.cloud.endpoints.create_endpoint, request)
-                self.cloud.wait([made.operation.name], f"creating endpoint {endpoint_id}")
+                operation = self.cloud.call_once(self.cloud.endpoints.create_endpoint, request)
+                self.cloud.wait_for([operation.operation.name], f"creating endpoint {endpoint_id}")
 
-        self.cloud.tried(steps)
+        self.cloud.with_retries(steps)
 
-    def close(self, endpoint_id: str) -> list[str]:
+    def delete(self, endpoint_id: str) -> list[str]:
         """Delete an endpoint and the slots that are deployed there; its name, where there was one. The service refuses
         while something else is deployed there.
         """
-        path, removed = self.path(endpoint_id), []
+        path, removed = self.resource_name(endpoint_id), []
 
         def steps() -> None:
-            self.cloud.wait(self.cloud.pending(path), f"what is under way on endpoint {endpoint_id}")
+            self.cloud.wait_for(self.cloud.pending_operations(path), f"what is under way on endpoint {endpoint_id}")
             if (endpoint := self.get(endpoint_id)) is None:
                 return
             removed[:] = [f"endpoint {endpoint_id}"]
             for deployed in endpoint.deployed_models:
                 if SLOT.fullmatch(deployed.display_name):
                     self.undeploy(endpoint_id, deployed.id)
-            gone = self.cloud.once(self.cloud.endpoints.delete_endpoint, {"name": path})
-            self.cloud.wait([gone.operation.name], f"deleting endpoint {endpoint_id}")
+            operation = self.cloud.call_once(self.cloud.endpoints.delete_endpoint, {"name": path})
+            self.cloud.wait_for([operation.operation.name], f"deleting endpoint {endpoint_id}")
 
-        self.cloud.tried(steps)
+        self.cloud.with_retries(steps)
         return removed
 
-    def deploy(self, slot: str, versions: set[str], deployed_model: dict[str, Any], least: int, most: int) -> None:
+    def deploy(
+        self, slot: str, versions: set[str], deployed_model: dict[str, Any], min_replicas: int, max_replicas: int
+    ) -> None:
         """Deploy a slot at the front door, without traffic, and on its own endpoint; at the same time, since each takes
         minutes. What is deployed there from one of `versions` (their ids) is kept.
         """
-        doing = f"deploying slot {slot}"
+        action = f"deploying slot {slot}"
 
-        def begin(endpoint_id: str, replicas: tuple[int, int], traffic: dict[str, int]) -> list[str]:
-            path = self.path(endpoint_id)
-            self.cloud.wait(self.cloud.pending(path), doing)
-            endpoint = self.cloud.ask(self.cloud.endpoints.get_endpoint, {"name": path})
-            there = {each.id: each.model_version_id for each in endpoint.deployed_models if each.display_name == slot}
-            if versions & {*there.values()}:
+        def start_deployment(endpoint_id: str, replicas: tuple[int, int], traffic: dict[str, int]) -> list[str]:
+            path = self.resource_name(endpoint_id)
+            self.cloud.wait_for(self.cloud.pending_operations(path), action)
+            endpoint = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": path})
+            existing = {
+                each.id: each.model_version_id for each in endpoint.deployed_models if each.display_name == slot
+            }
+            if versions & {*existing.values()}:
                 return []
-            for deployed_id in there:
+            for deployed_id in existing:
                 self.undeploy(endpoint_id, deployed_id)
             resources = {"min_replica_count": replicas[0], "max_replica_count": replicas[1]}
             model = {**deployed_model, "display_name": slot}
             model["dedicated_resources"] = {**model["dedicated_resources"], **resources}
             request = {"endpoint": path, "deployed_model": model, "traffic_split": traffic}
-            return [self.cloud.once(self.cloud.endpoints.deploy_model, request).operation.name]
+            return [self.cloud.call_once(self.cloud.endpoints.deploy_model, request).operation.name]
 
         def steps() -> None:
             # No split leaves the split as it is; "0" is what is being deployed.
-            begun = begin(self.name, (least, most), {}) + begin(self.staging(slot), (1, 1), {"0": 100})
-            self.cloud.wait(begun, doing)
+            operations = start_deployment(self.name, (min_replicas, max_replicas), {}) + start_deployment(
+                self.staging_id(slot), (1, 1), {"0": 100}
+            )
+            self.cloud.wait_for(operations, action)
 
-        self.cloud.tried(steps)
+        self.cloud.with_retries(steps)
 
     def undeploy(self, endpoint_id: str, deployed_id: str) -> None:
-        path = self.path(endpoint_id)
+        path = self.resource_name(endpoint_id)
 
         def steps() -> None:
-            self.cloud.wait(self.cloud.pending(path), f"what is under way on endpoint {endpoint_id}")
-            endpoint = self.cloud.ask(self.cloud.endpoints.get_endpoint, {"name": path})
+            self.cloud.wait_for(self.cloud.pending_operations(path), f"what is under way on endpoint {endpoint_id}")
+            endpoint = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": path})
             if deployed_id not in [each.id for each in endpoint.deployed_models]:
                 return
             request: dict[str, Any] = {"endpoint": path, "deployed_model_id": deployed_id}
             split = dict(endpoint.traffic_split)
             if split.pop(deployed_id, 0) and split:  # somebody split the traffic by hand
                 request["traffic_split"] = {max(split, key=lambda id_: split[id_]): 100}
-            gone = self.cloud.once(self.cloud.endpoints.undeploy_model, request)
-            self.cloud.wait([gone.operation.name], f"undeploying from endpoint {endpoint_id}")
+            operation = self.cloud.call_once(self.cloud.endpoints.undeploy_model, request)
+            self.cloud.wait_for([operation.operation.name], f"undeploying from endpoint {endpoint_id}")
 
-        self.cloud.tried(steps)
+        self.cloud.with_retries(steps)
 
-    def move_traffic(self, trail: tuple[str, ...]) -> None:
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
         """All traffic of the front door to the last slot of the trail: split and labels in one call, which fails if
         the endpoint changed since it was read (etag).
         """
-        path = self.path(self.name)
+        path = self.resource_name(self.name)
 
         def steps() -> None:
-            endpoint = self.cloud.ask(self.cloud.endpoints.get_endpoint, {"name": path})
-            deployed = next((each.id for each in endpoint.deployed_models if each.display_name == trail[-1]), None)
+            endpoint = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": path})
+            deployed = next((each.id for each in endpoint.deployed_models if each.display_name == history[-1]), None)
             if deployed is None:
                 why = "It was removed meanwhile"
-                raise DeploymentError(f"slot {trail[-1]} is not deployed", where=path, why=why, do="deploy it again")
+                raise DeploymentError(f"slot {history[-1]} is not deployed", where=path, why=why, do="deploy it again")
             others = {key: value for key, value in endpoint.labels.items() if not key.startswith("bridge-assets-")}
             changed = {
                 "name": path,
                 "etag": endpoint.etag,
                 "traffic_split": {deployed: 100},
-                "labels": {**others, **self.labels, **tags_of(self.owner, trail)},
+                "labels": {**others, **self.labels, **deployment_tags(self.owner, history)},
             }
             request = {"endpoint": changed, "update_mask": {"paths": ["traffic_split", "labels"]}}
-            self.cloud.once(self.cloud.endpoints.update_endpoint, request)
+            self.cloud.call_once(self.cloud.endpoints.update_endpoint, request)
 
-        self.cloud.tried(steps)
+        self.cloud.with_retries(steps)
 
-    def take_down(self, slot: str) -> list[str]:
+    def remove_slot(self, slot: str) -> list[str]:
         """Remove what a slot costs, also where it is only half there; names of what was removed."""
-        self.cloud.cancel(self.pending({slot}))
-        removed = self.close(self.staging(slot))
-        front = self.get(self.name)
-        for each in front.deployed_models if front is not None else ():
+        self.cloud.cancel(self.pending_operations({slot}))
+        removed = self.delete(self.staging_id(slot))
+        endpoint = self.get(self.name)
+        for each in endpoint.deployed_models if endpoint is not None else ():
             if each.display_name == slot:
                 self.undeploy(self.name, each.id)
                 removed.append(f"deployed model {slot} of endpoint {self.name}")

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge_assets.errors import DeploymentError, in_one_line
+from bridge_assets.errors import DeploymentError, error_summary
 
-SIGN_IN = (
+SIGN_IN_HINT = (
     "let GOOGLE_APPLICATION_CREDENTIALS name a valid key or workload identity file, or run "
     "gcloud auth application-default login"
 )
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same call may succeed a little later."""
     from google.api_core import exceptions
     from google.auth.exceptions import TransportError
     from requests import ConnectionError, Timeout
 
-    if isinstance(error, exceptions.MethodNotImplemented) or _is_about_credentials(error):
+    if isinstance(error, exceptions.MethodNotImplemented) or _is_credentials_error(error):
         return False
     # AlreadyExists: an operation of ours, whose answer was lost, has made it meanwhile. Aborted: another change came in
     # between.
-    passing = (exceptions.TooManyRequests, exceptions.ServerError, exceptions.AlreadyExists, exceptions.Aborted)
-    return isinstance(error, (*passing, TransportError, ConnectionError, Timeout))
+    transient = (exceptions.TooManyRequests, exceptions.ServerError, exceptions.AlreadyExists, exceptions.Aborted)
+    return isinstance(error, (*transient, TransportError, ConnectionError, Timeout))
 
 
-def _is_about_credentials(error: Exception) -> bool:
+def _is_credentials_error(error: Exception) -> bool:
     from google.api_core.exceptions import Unauthorized
     from google.auth.exceptions import GoogleAuthError, TransportError
 
@@ -39,19 +39,19 @@ def _is_about_credentials(error: Exception) -> bool:
     )
 
 
-def asked_for(error: Exception) -> float:
+def retry_after_seconds(error: Exception) -> float:
     """Seconds that the service asked to wait: RetryInfo over gRPC, Retry-After over HTTP."""
     from google.rpc.error_details_pb2 import RetryInfo
 
     for detail in getattr(error, "details", None) or ():
         if isinstance(detail, RetryInfo):
             return detail.retry_delay.ToTimedelta().total_seconds()
-    said = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
-    return float(said) if said.isdigit() else 0.0
+    retry_after = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
+    return float(retry_after) if retry_after.isdigit() else 0.0
 
 
 @contextmanager
-def explained(doing: str, where: str) -> Iterator[None]:
+def translate_errors(action: str, where: str) -> Iterator[None]:
     """Say what an error of Google's libraries means here."""
     from google.api_core.exceptions import Forbidden, GoogleAPIError, RetryError, TooManyRequests
     from google.auth.exceptions import GoogleAuthError
@@ -61,8 +61,8 @@ def explained(doing: str, where: str) -> Iterator[None]:
         yield
     except (GoogleAPIError, GoogleAuthError, RequestException) as error:
         cause = error.cause if isinstance(error, RetryError) and error.cause else error
-        if _is_about_credentials(cause):
-            do = f"renew the credentials: {SIGN_IN}"
+        if _is_credentials_error(cause):
+            do = f"renew the credentials: {SIGN_IN_HINT}"
         elif isinstance(cause, Forbidden):
             do = (
                 "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles roles/aiplatform.user, and "
@@ -72,4 +72,4 @@ def explained(doing: str, where: str) -> Iterator[None]:
             do = "run again later, or ask for a higher quota of the project in this location"
         else:
             do = "mend what the reason names, then deploy again, which goes on from what stands"
-        raise DeploymentError(f"{doing} failed", where=where, why=in_one_line(cause), do=do) from error
+        raise DeploymentError(f"{action} failed", where=where, why=error_summary(cause), do=do) from error

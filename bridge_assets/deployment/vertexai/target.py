@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.required_settings import FILE, check_configured, variable
-from bridge_assets.deployment.core.target import Deployment, Standing, deploy
-from bridge_assets.deployment.vertexai.client import GoogleCloud, Patience
+from bridge_assets.deployment.core.required_settings import SETTINGS_FILE, check_configured, environment_variable
+from bridge_assets.deployment.core.target import Deployment, TargetState, deploy
+from bridge_assets.deployment.vertexai.client import GoogleCloud, WaitPolicy
 from bridge_assets.deployment.vertexai.endpoints import Endpoints
-from bridge_assets.deployment.vertexai.errors import explained
-from bridge_assets.deployment.vertexai.model_registry import Archives, Registry
-from bridge_assets.errors import DeploymentError, NotConfigured
-from bridge_assets.registry.model_version import Candidate
-from bridge_assets.runtime.file_lock import held, refuse_company
+from bridge_assets.deployment.vertexai.errors import translate_errors
+from bridge_assets.deployment.vertexai.model_registry import Archives, VertexModelRegistry
+from bridge_assets.errors import DeploymentError, NotConfiguredError
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.file_lock import exclusive_lock, fail_if_in_progress
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import EnvironmentSettings, VertexAISettings
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import PredictRequest
 
 
-def deploy_model_vertexai(model: Candidate | Path | str | Bundle, name: str, machine_type: str) -> Deployment:
+def deploy_model_vertexai(model: ModelVersion | Path | str | Bundle, name: str, machine_type: str) -> Deployment:
     """Deploy a model version on Vertex AI. The caller has asked the gate.
 
     Parameters
     ----------
-    model : Candidate, Path or str, or Bundle
+    model : ModelVersion, Path or str, or Bundle
         A model version, its folder, or its bundle.
     name : str
         Of the endpoint.
@@ -55,12 +55,12 @@ def deploy_model_vertexai(model: Candidate | Path | str | Bundle, name: str, mac
     Raises
     ------
     DeploymentError
-        See `base.deploy`. NotConfigured, before anything is sent, where a setting, the extra or credentials are
+        See `base.deploy`. NotConfiguredError, before anything is sent, where a setting, the extra or credentials are
         missing.
     """
     environment = EnvironmentSettings.load()
-    said = {**environment.vertexai.model_dump(), "name": name, "machine_type": machine_type}
-    environment = environment.model_copy(update={"vertexai": VertexAISettings.model_validate(said)})
+    settings = {**environment.vertexai.model_dump(), "name": name, "machine_type": machine_type}
+    environment = environment.model_copy(update={"vertexai": VertexAISettings.model_validate(settings)})
     target = VertexAIEndpoint.from_settings(environment, DataSettings.load().home_folder / "endpoints")
     return deploy(target, model if isinstance(model, Bundle) else bundle_of(model))
 
@@ -73,18 +73,18 @@ class VertexAIEndpoint:
     ----------
     settings : VertexAISettings
     owner : str
-    locks : Path
+    lock_folder : Path
         Folder of the lock file.
     cloud : GoogleCloud
-    wait : float
+    lock_timeout : float
         Seconds to wait for another deployment on this machine to end.
     """
 
     settings: VertexAISettings
     owner: str
-    locks: Path
+    lock_folder: Path
     cloud: GoogleCloud
-    wait: float = 30.0
+    lock_timeout: float = 30.0
     kind: str = field(default="vertexai", init=False)
 
     @classmethod
@@ -93,140 +93,142 @@ class VertexAIEndpoint:
 
         Raises
         ------
-        NotConfigured
+        NotConfiguredError
             Names the variables of the settings that are missing, and the extra.
         """
         settings = environment.vertexai
         project = settings.project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
         needed = {"project": project, "image": settings.image, "bucket": settings.bucket}
         libraries = "google.cloud.aiplatform_v1", "google.cloud.storage"
-        check_configured("vertexai", needed, "gcp", *libraries, instead={"project": "GOOGLE_CLOUD_PROJECT"})
+        check_configured("vertexai", needed, "gcp", *libraries, alternatives={"project": "GOOGLE_CLOUD_PROJECT"})
         if not settings.bucket.startswith("gs://"):
-            raise NotConfigured(
+            raise NotConfiguredError(
                 "this is no place in Cloud Storage",
-                where=f"{FILE}, vertexai",
-                why=f"{variable('vertexai', 'bucket')} is {settings.bucket!r}",
+                where=f"{SETTINGS_FILE}, vertexai",
+                why=f"{environment_variable('vertexai', 'bucket')} is {settings.bucket!r}",
                 do="set it to gs://bucket/folder",
             )
-        patience = Patience(operation=60 * settings.wait_minutes)
-        cloud = GoogleCloud(project, settings.location, patience, api_endpoint=settings.api_endpoint)
+        wait_policy = WaitPolicy(operation_seconds=60 * settings.wait_minutes)
+        cloud = GoogleCloud(project, settings.location, wait_policy, api_endpoint=settings.api_endpoint)
         return cls(settings, environment.owner, lock_folder, cloud)
 
     @property
     def address(self) -> str:
-        return f"https://{self.cloud.host}/v1/{self._endpoints.path(self.settings.name)}:predict"
+        return f"https://{self.cloud.host}/v1/{self._endpoints.resource_name(self.settings.name)}:predict"
 
     @property
-    def page(self) -> str:
+    def console_url(self) -> str:
         where = f"locations/{self.cloud.location}/endpoints/{self.settings.name}"
         return f"https://console.cloud.google.com/vertex-ai/{where}?project={self.cloud.project}"
 
     @property
-    def terms(self) -> Mapping[str, Any]:
+    def runtime_config(self) -> Mapping[str, Any]:
         return self.settings.model_dump(
             include={"image", "machine_type", "least_replicas", "most_replicas", "service_account"}
         )
 
     @property
     def cost(self) -> str:
-        least, most = self.settings.least_replicas, self.settings.most_replicas
-        machines = f"{least if least == most else f'{least} to {most}'} x {self.settings.machine_type}"
+        min_replicas, max_replicas = self.settings.least_replicas, self.settings.most_replicas
+        machines = f"{min_replicas if min_replicas == max_replicas else f'{min_replicas} to {max_replicas}'} x {self.settings.machine_type}"
         return f"{machines}, billed while they stand; as many again and one more while a version is being deployed"
 
     @contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
-        with held(self.locks / f"{self.kind}-{self.settings.name}.lock", doing, self.address, self.wait):
-            with explained("asking what is under way", self.address):
-                under_way = self._endpoints.pending(self._endpoints.staged())
-            refuse_company(under_way, doing, self.address)
+    def exclusive_lock(self, action: str) -> Iterator[None]:
+        with exclusive_lock(
+            self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, self.lock_timeout
+        ):
+            with translate_errors("asking what is under way", self.address):
+                operations = self._endpoints.pending_operations(self._endpoints.staged_slots())
+            fail_if_in_progress(operations, action, self.address)
             yield
 
-    def standing(self) -> Standing:
-        with explained("asking what stands", self.address):
-            trail = self._endpoints.trail()
-            records = self._registry.slots() | self._archives.slots()
-            placed = self._endpoints.deployed() | self._endpoints.staged()
-            return Standing(trail, frozenset(placed | (records - set(trail))))
+    def state(self) -> TargetState:
+        with translate_errors("asking what stands", self.address):
+            history = self._endpoints.history()
+            registered_slots = self._registry.slots() | self._archives.slots()
+            resources = self._endpoints.deployed_slots() | self._endpoints.staged_slots()
+            return TargetState(history, frozenset(resources | (registered_slots - set(history))))
 
-    def place(self, bundle: Bundle) -> None:
+    def provision(self, bundle: Bundle) -> None:
         endpoints, settings = self._endpoints, self.settings
         model: dict[str, Any] = {
-            "model": f"{self._registry.path}@{bundle.slot}",
+            "model": f"{self._registry.resource_name}@{bundle.slot}",
             "service_account": settings.service_account,
             "dedicated_resources": {"machine_spec": {"machine_type": settings.machine_type}},
         }
-        with explained(f"placing slot {bundle.slot}", self.address):
-            endpoints.get(endpoints.staging(bundle.slot))  # somebody else's is seen before anything is made
-            self._archives.put(bundle.slot, bundle.archive, bundle.digest)
-            versions = self._registry.put(bundle, settings.image, endpoints.labels)
-            endpoints.open(settings.name)
-            endpoints.open(endpoints.staging(bundle.slot))
+        with translate_errors(f"placing slot {bundle.slot}", self.address):
+            endpoints.get(endpoints.staging_id(bundle.slot))  # somebody else's is seen before anything is made
+            self._archives.upload(bundle.slot, bundle.archive, bundle.digest)
+            versions = self._registry.register(bundle, settings.image, endpoints.labels)
+            endpoints.ensure_exists(settings.name)
+            endpoints.ensure_exists(endpoints.staging_id(bundle.slot))
             endpoints.deploy(bundle.slot, versions, model, settings.least_replicas, settings.most_replicas)
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         import numpy as np
         from google.cloud.aiplatform_v1 import PredictRequest
         from google.protobuf import json_format, struct_pb2
 
-        path = self._endpoints.path(self._endpoints.staging(slot) if slot else self.settings.name)
+        path = self._endpoints.resource_name(self._endpoints.staging_id(slot) if slot else self.settings.name)
         request = PredictRequest(endpoint=path)
-        request.instances.extend(json_format.ParseDict(row, struct_pb2.Value()) for row in probe.instances())
-        with explained("sending the canary", path):
-            answers = self._predicted(request)
+        request.instances.extend(json_format.ParseDict(row, struct_pb2.Value()) for row in probe.request_rows())
+        with translate_errors("sending the canary", path):
+            answers = self._predict_when_switched(request)
         try:
             return np.asarray(answers, dtype=np.float64)
         except (TypeError, ValueError) as error:
             do = "look at what is deployed there: it is no image of this library"
             raise DeploymentError("the answer is not one number a row", where=path, why=str(error), do=do) from error
 
-    def shift(self, trail: tuple[str, ...]) -> None:
-        with explained(f"giving the traffic to slot {trail[-1]}", self.address):
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
+        with translate_errors(f"giving the traffic to slot {history[-1]}", self.address):
             # These first: once the slot answers, nobody looks for what else was to be done.
-            self._endpoints.close(self._endpoints.staging(trail[-1]))
-            self._registry.make_default(trail[-1])
-            self._endpoints.move_traffic(trail)
+            self._endpoints.delete(self._endpoints.staging_id(history[-1]))
+            self._registry.make_default(history[-1])
+            self._endpoints.switch_traffic(history)
 
     def retire(self, slot: str) -> Iterable[str]:
-        with explained(f"removing slot {slot}", self.address):
-            removed, trail = self._endpoints.take_down(slot), self._endpoints.trail()
-            if trail:
-                self._registry.make_default(trail[-1])
-            return removed if slot in trail else removed + self._forget(slot)
+        with translate_errors(f"removing slot {slot}", self.address):
+            removed, history = self._endpoints.remove_slot(slot), self._endpoints.history()
+            if history:
+                self._registry.make_default(history[-1])
+            return removed if slot in history else removed + self._delete_records(slot)
 
     def delete(self) -> list[str]:
         """Remove the endpoint, the versions of its model and their archives; name what was removed.
 
         Raises
         ------
-        NotOurs
+        OwnershipError
             If the name is somebody else's: nothing was touched.
         """
-        with self.alone("deleting the endpoint"):
-            standing, removed = self.standing(), []
-            with explained("deleting the endpoint", self.address):
+        with self.exclusive_lock("deleting the endpoint"):
+            state, removed = self.state(), []
+            with translate_errors("deleting the endpoint", self.address):
                 # Last what takes the traffic: it can be undeployed only when nothing else is left to take it.
-                for slot in sorted(standing.placed | {*standing.trail}, key=lambda slot: slot == standing.current):
-                    removed += self._endpoints.take_down(slot) + self._forget(slot)
-                return removed + self._endpoints.close(self.settings.name)
+                for slot in sorted(state.resources | {*state.history}, key=lambda slot: slot == state.current_slot):
+                    removed += self._endpoints.remove_slot(slot) + self._delete_records(slot)
+                return removed + self._endpoints.delete(self.settings.name)
 
-    def _predicted(self, request: PredictRequest) -> list[Any]:
+    def _predict_when_switched(self, request: PredictRequest) -> list[Any]:
         """Predictions of what the endpoint's split names: a change of it takes a moment to reach the front door."""
-        until = time.monotonic() + self.cloud.patience.settle
+        deadline = time.monotonic() + self.cloud.wait_policy.traffic_seconds
         while True:
-            split = self.cloud.ask(self.cloud.endpoints.get_endpoint, {"name": request.endpoint}).traffic_split
-            answer = self.cloud.ask(self.cloud.predictions.predict, request)
+            split = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": request.endpoint}).traffic_split
+            answer = self.cloud.call(self.cloud.predictions.predict, request)
             if split.get(answer.deployed_model_id):
                 return list(answer.predictions)
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 raise DeploymentError(
                     "the traffic does not follow the split",
                     where=request.endpoint,
                     why=f"Deployed model {answer.deployed_model_id} answers, the split is {dict(split)}",
                     do="deploy again",
                 )
-            time.sleep(self.cloud.patience.poll)
+            time.sleep(self.cloud.wait_policy.poll_seconds)
 
-    def _forget(self, slot: str) -> list[str]:
+    def _delete_records(self, slot: str) -> list[str]:
         return self._registry.remove(slot) + self._archives.remove(slot)
 
     @property
@@ -238,5 +240,5 @@ class VertexAIEndpoint:
         return Archives(self.cloud, self.owner, f"{self.settings.bucket.rstrip('/')}/{self.settings.name}")
 
     @property
-    def _registry(self) -> Registry:
-        return Registry(self.cloud, self.owner, self.settings.name, self._archives)
+    def _registry(self) -> VertexModelRegistry:
+        return VertexModelRegistry(self.cloud, self.owner, self.settings.name, self._archives)

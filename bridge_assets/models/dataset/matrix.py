@@ -41,7 +41,7 @@ def feature_matrix(X: Any, features: Sequence[str]) -> np.ndarray:
         matrix = np.asarray(X, dtype=np.float32)
         if matrix.ndim != 2 or matrix.shape[1] != len(features):
             raise FeatureError(
-                f"expected rows of {len(features)} features ({_some(features)}), found an array of shape {matrix.shape}"
+                f"expected rows of {len(features)} features ({_abbreviate(features)}), found an array of shape {matrix.shape}"
             )
     finite = np.isfinite(matrix)
     if not finite.all():
@@ -61,7 +61,7 @@ def feature_names(model: Any) -> tuple[str, ...]:
     )
 
 
-def fall_column(probabilities: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
+def fall_probability_column(probabilities: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
     """The probability of a fall out of those of all classes.
 
     Parameters
@@ -81,5 +81,5 @@ def fall_column(probabilities: np.ndarray, classes: Sequence[Any]) -> np.ndarray
     return probabilities[:, falls[0]] if falls else np.zeros(len(probabilities), dtype=probabilities.dtype)
 
 
-def _some(features: Sequence[str], most: int = 4) -> str:
+def _abbreviate(features: Sequence[str], most: int = 4) -> str:
     return ", ".join(features[:most]) + (", ..." if len(features) > most else "")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge_assets.settings import ModelSettings
 
 #: component -> its rating in int_inspections.
-RATINGS = {
+RATING_COLUMNS = {
     "condition": "condition",
     "deck": "deck_rating_058",
     "superstructure": "superstructure_rating_059",
@@ -35,7 +35,7 @@ RATINGS = {
 }
 
 #: Highest rating that is Poor (23 CFR 490.409).
-POOR = 4
+POOR_MAX = 4
 
 #: What a regression foresees of a fall, as predictions carry it.
 CHANGE = "change"
@@ -43,29 +43,29 @@ CHANGE = "change"
 _DAYS_PER_YEAR = 365.25
 
 
-def described(target: str, component: str) -> str:
+def describe_target(target: str, component: str) -> str:
     """The target in words: "the condition falls", "the deck is Poor" ..."""
-    happens = {"fall": "is at least one point lower", "poor": f"is {POOR} or less", CHANGE: "changes"}
-    return f"{whose(component)} {happens[target]}"
+    happens = {"fall": "is at least one point lower", "poor": f"is {POOR_MAX} or less", CHANGE: "changes"}
+    return f"{rating_name(component)} {happens[target]}"
 
 
-def whose(component: str) -> str:
+def rating_name(component: str) -> str:
     """Whose rating, in words: "the condition", "the deck rating" ..."""
     return "the condition" if component == "condition" else f"the {component} rating"
 
 
-def named(target: str, component: str) -> str:
+def target_name(target: str, component: str) -> str:
     """The target in a word or two, as predictions carry it: `fall`, `poor`, `fall of deck` ..."""
     return target if component == "condition" else f"{target} of {component}"
 
 
-def described_by_name(name: str) -> str:
-    """What `described` says, of the name that predictions carry."""
+def describe_target_name(name: str) -> str:
+    """What `describe_target` says, of the name that predictions carry."""
     target, _, component = name.partition(" of ")
-    return described(target, component or "condition")
+    return describe_target(target, component or "condition")
 
 
-def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:
+def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:
     """Every inspection with the outcome that the settings ask for.
 
     Parameters
@@ -93,32 +93,32 @@ def outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settin
         rated = transitions.with_columns(
             rating=pl.col("condition"),
             next_rating=pl.col("next_condition"),
-            years_in_rating=_years(pl.col("entered_at"), pl.col("inspection_date")),
+            years_in_rating=_years_between(pl.col("entered_at"), pl.col("inspection_date")),
         )
     else:
         rated = transitions.join(
-            _component(inspections, settings.component), on=["structure_key", "inspection_date"], how="left"
+            _component_ratings(inspections, settings.component), on=["structure_key", "inspection_date"], how="left"
         )
     known = pl.col("outcome") != "censored"
     if settings.target == "fall":
-        happens, is_now = pl.col("next_rating") < pl.col("rating"), pl.lit(False)
+        label, is_now = pl.col("next_rating") < pl.col("rating"), pl.lit(False)
     else:
-        happens, is_now = pl.col("next_rating") <= POOR, pl.col("rating") <= POOR
+        label, is_now = pl.col("next_rating") <= POOR_MAX, pl.col("rating") <= POOR_MAX
     both = pl.col("rating").is_not_null() & pl.col("next_rating").is_not_null()
     points = pl.col("next_rating").cast(pl.Float32) - pl.col("rating").cast(pl.Float32)
     change = {"change": pl.when(known & both).then(points)} if settings.task == "regression" else {}
     return rated.with_columns(
         pl.col("rating").cast(pl.Float32),
         pl.col("years_in_rating").cast(pl.Float32),
-        fall=pl.when(known & both).then(happens),
+        fall=pl.when(known & both).then(label),
         is_now=pl.when(pl.col("rating").is_not_null()).then(is_now),
         **change,
     ).drop("next_rating")
 
 
-def _component(inspections: pl.LazyFrame | None, component: str) -> pl.LazyFrame:
+def _component_ratings(inspections: pl.LazyFrame | None, component: str) -> pl.LazyFrame:
     """Rating of a component at each inspection and at the next one, and the years that it has had it."""
-    column = RATINGS[component]
+    column = RATING_COLUMNS[component]
     if inspections is None or column not in inspections.collect_schema():
         raise TrainingError(
             f"int_inspections has no column {column}, so that nothing can be learnt about the {component}. What to do: "
@@ -134,10 +134,10 @@ def _component(inspections: pl.LazyFrame | None, component: str) -> pl.LazyFrame
             next_rating=rating.shift(-1).over("structure_key", order_by="inspection_date"),
             since=pl.col("begins").forward_fill().over("structure_key", order_by="inspection_date"),
         )
-        .with_columns(years_in_rating=_years(pl.col("since"), pl.col("inspection_date")))
+        .with_columns(years_in_rating=_years_between(pl.col("since"), pl.col("inspection_date")))
         .drop("begins", "since")
     )
 
 
-def _years(since: pl.Expr, until: pl.Expr) -> pl.Expr:
+def _years_between(since: pl.Expr, until: pl.Expr) -> pl.Expr:
     return (until - since).dt.total_days() / _DAYS_PER_YEAR

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.dataset.split import holdout_rows
-from bridge_assets.models.metrics.probability import area_under_curve
-from bridge_assets.models.tasks.tasks import TASKS, task_of
-from bridge_assets.models.training.train_forest import holdout_answers
+from bridge_assets.models.metrics.probability import roc_auc
+from bridge_assets.models.tasks.tasks import TASKS, task_of_table
+from bridge_assets.models.training.train_forest import holdout_predictions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bridge_assets.models.evaluation.record import Evaluation
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.metrics.bootstrap import Interval
-    from bridge_assets.models.tasks.base import Judged
+    from bridge_assets.models.tasks.base import AcceptanceMetric
     from bridge_assets.settings import GateSettings
 
 
@@ -37,16 +37,16 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
         problems.append(
             f"{evaluation.falls:,} held-out falls prove nothing; the least is {gate.holdout_falls:,} (holdout_falls)"
         )
-    for judged in TASKS[evaluation.task].judged:
-        mine, other = (judged.of(evaluation.scores[name]) for name in ("model", judged.over))
-        gain, interval = judged.gain(mine, other), evaluation.gain(judged.over, judged.figure)
-        if mine is None or other is None or gain is None:
-            problems.append(judged.cannot)
-        elif _least(gain, interval) < (least := getattr(gate, judged.least)):
+    for metric in TASKS[evaluation.task].acceptance_metrics:
+        model_value, baseline_value = (metric.value(evaluation.scores[name]) for name in ("model", metric.baseline))
+        gain, interval = metric.gain(model_value, baseline_value), evaluation.gain(metric.baseline, metric.metric)
+        if model_value is None or baseline_value is None or gain is None:
+            problems.append(metric.unavailable_message)
+        elif _conservative_gain(gain, interval) < (min_gain := getattr(gate, metric.min_gain_setting)):
             problems.append(
-                f"{judged.name} {judged.written(mine)} is a gain of {judged.written(gain, '+')} over "
-                f"{judged.over_in_words} {judged.written(other)}{_spread(interval, judged)}; the least is "
-                f"{judged.written(least, '+')} ({judged.least})"
+                f"{metric.name} {metric.format_value(model_value)} is a gain of {metric.format_value(gain, '+')} over "
+                f"{metric.baseline_label} {metric.format_value(baseline_value)}{_interval_text(interval, metric)}; the least is "
+                f"{metric.format_value(min_gain, '+')} ({metric.min_gain_setting})"
             )
     return problems
 
@@ -57,26 +57,26 @@ def calibration_problems(evaluation: Evaluation, gate: GateSettings) -> list[str
     What is held against `gate.calibration_error` is the error beyond that which perfect answers have on as many
     inspections (`calibration.Reliability.excess`).
     """
-    answers = TASKS[evaluation.task].answers_in_words
+    answers = TASKS[evaluation.task].predictions_name
     if evaluation.calibration is None:
         return [f"the {answers} cannot be judged: there is no held-out inspection"]
     found = evaluation.calibration
     if found.excess <= gate.calibration_error:
         return []
     return [
-        f"the {answers} do not come true: {found.said}. The error exceeds that of perfect {answers} by "
+        f"the {answers} do not come true: {found.summary}. The error exceeds that of perfect {answers} by "
         f"{found.excess:.4f}; the most is {gate.calibration_error:g} (calibration_error)"
     ]
 
 
-def _least(gain: float, interval: Interval | None) -> float:
+def _conservative_gain(gain: float, interval: Interval | None) -> float:
     return gain if interval is None else interval.low
 
 
-def _spread(interval: Interval | None, judged: Judged) -> str:
+def _interval_text(interval: Interval | None, judged: AcceptanceMetric) -> str:
     if interval is None:
         return ""
-    return f" (95 % interval {judged.written(interval.low, '+')} to {judged.written(interval.high, '+')})"
+    return f" (95 % interval {judged.format_value(interval.low, '+')} to {judged.format_value(interval.high, '+')})"
 
 
 def quantization_problems(
@@ -114,17 +114,19 @@ def quantization_problems(
     holdout = holdout_rows(training)
     if holdout.is_empty():
         return ["there is no held-out inspection to measure the loss on"], 0.0, 0.0
-    task = task_of(training)
-    before = holdout_answers(forest, training, features)
-    after = task.ask(quantized, holdout).astype(float)
+    task = task_of_table(training)
+    exact_predictions = holdout_predictions(forest, training, features)
+    float16_predictions = task.predict(quantized, holdout).astype(float)
     falls = holdout["fall"].to_numpy().astype(bool)
-    difference = float(np.abs(before - after).max())
-    auc_before, auc_after = (area_under_curve(falls, task.severity(answers)) or 0.0 for answers in (before, after))
+    difference = float(np.abs(exact_predictions - float16_predictions).max())
+    auc_before, auc_after = (
+        roc_auc(falls, task.severity(answers)) or 0.0 for answers in (exact_predictions, float16_predictions)
+    )
     loss = auc_before - auc_after
     problems = []
     if difference > gate.quantization_difference:
         problems.append(
-            f"{task.answer_in_words} moves by {difference:.6f} in float16; the most is "
+            f"{task.prediction_name} moves by {difference:.6f} in float16; the most is "
             f"{gate.quantization_difference:g} (quantization_difference)"
         )
     if loss > gate.quantization_auc_loss:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.errors import ModelError
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 #: The rating table's classes of years in condition begin here. Inspections are about 24 months apart (23 CFR 650.311),
 #: so the first three hold one inspection each.
-YEARS_FROM = (0, 2, 4, 6, 10)
+DURATION_CLASS_STARTS = (0, 2, 4, 6, 10)
 
 #: A cell of the rating table counts as if it held this many more inspections that fell at its condition's rate, and a
 #: condition likewise at the rate of all: a cell of three inspections says little about the next one.
 PRIOR_INSPECTIONS = 20
 
 
-def forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> dict[str, np.ndarray | None]:
-    """All of them, by name (`evaluation.FORECASTS`); None where one has nothing to learn from.
+def baseline_forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> dict[str, np.ndarray | None]:
+    """All of them, by name (`evaluation.FORECAST_LABELS`); None where one has nothing to learn from.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> dict[str,
     features : sequence of str
         What those that learn are given: the model's features. Empty = they are left out.
     """
-    task = task_of(training)
+    task = task_of_table(training)
     found = {
-        task.average: base_rate(training),
-        "persistence": persistence(training),
+        task.average_baseline: base_rate(training),
+        "persistence": no_change(training),
         "rating_table": rating_table(training),
     }
     if features:
-        found[task.linear] = linear(training, features)
+        found[task.linear_baseline] = linear(training, features)
         found["gradient_boosting"] = gradient_boosting(training, features)
     return found
 
@@ -57,10 +57,10 @@ def base_rate(training: pl.DataFrame) -> np.ndarray | None:
     train = train_rows(training)
     if train.is_empty():
         return None
-    return np.full(holdout_rows(training).height, float(task_of(training).happened(train).mean()))
+    return np.full(holdout_rows(training).height, float(task_of_table(training).outcomes(train).mean()))
 
 
-def persistence(training: pl.DataFrame) -> np.ndarray:
+def no_change(training: pl.DataFrame) -> np.ndarray:
     """ "Same rating as now": nothing changes; where the target is Poor (column `is_now`), what is Poor stays Poor."""
     import numpy as np
 
@@ -92,24 +92,26 @@ def rating_table(training: pl.DataFrame) -> np.ndarray | None:
     """
     import polars as pl
 
-    _refuse_scaled(training)
+    _check_unscaled(training)
     train, holdout = train_rows(training), holdout_rows(training)
     if train.is_empty():
         return None
     years = pl.col("years_in_rating")
     # A sum takes null for 0: years that are not known have class 0, known ones 1 or more.
-    class_of_years = pl.sum_horizontal((years >= start).cast(pl.Int8) for start in YEARS_FROM).alias("class_of_years")
+    class_of_years = pl.sum_horizontal((years >= start).cast(pl.Int8) for start in DURATION_CLASS_STARTS).alias(
+        "class_of_years"
+    )
     cell = [pl.col("rating").cast(pl.Int8), class_of_years]
 
-    task = task_of(training)
+    task = task_of_table(training)
 
     def share(prior: pl.Expr) -> pl.Expr:
-        return (pl.col(task.label).sum() + PRIOR_INSPECTIONS * prior) / (pl.len() + PRIOR_INSPECTIONS)
+        return (pl.col(task.label_column).sum() + PRIOR_INSPECTIONS * prior) / (pl.len() + PRIOR_INSPECTIONS)
 
-    overall = pl.lit(float(task.happened(train).mean()))
+    overall = pl.lit(float(task.outcomes(train).mean()))
     conditions = train.group_by(cell[0]).agg(of_condition=share(overall))
     cells = (
-        train.select(*cell, task.label)
+        train.select(*cell, task.label_column)
         .join(conditions, on="rating", nulls_equal=True)
         .group_by("rating", "class_of_years")
         .agg(of_cell=share(pl.col("of_condition").first()))
@@ -139,7 +141,7 @@ def linear(training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None
     np.ndarray or None
         Shape (n_holdout,); None without training inspections of both outcomes.
     """
-    return _learnt(task_of(training).linear_model(), training, features)
+    return _fit_and_predict(task_of_table(training).make_linear_model(), training, features)
 
 
 def gradient_boosting(training: pl.DataFrame, features: Sequence[str], seed: int = 0) -> np.ndarray | None:
@@ -148,7 +150,7 @@ def gradient_boosting(training: pl.DataFrame, features: Sequence[str], seed: int
     Parameters and what is returned: as for `linear`.
     """
     # Early stopping would hold out random rows, and with them inspections of structures that are learnt from.
-    model = task_of(training).boosted_trees(
+    model = task_of_table(training).make_boosted_trees(
         max_iter=200,
         learning_rate=0.05,
         max_leaf_nodes=15,
@@ -157,26 +159,26 @@ def gradient_boosting(training: pl.DataFrame, features: Sequence[str], seed: int
         early_stopping=False,
         random_state=seed,
     )
-    return _learnt(model, training, features)
+    return _fit_and_predict(model, training, features)
 
 
-def _learnt(model: Any, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
+def _fit_and_predict(model: Any, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    task, train, holdout = task_of(training), train_rows(training), holdout_rows(training)
+    task, train, holdout = task_of_table(training), train_rows(training), holdout_rows(training)
     if train["fall"].n_unique() < 2:
         return None
     # One thread: as fast as several on tables of this size, many times faster where other processes want the
     # processors too, and the same sums in the same order on every machine.
     with threadpool_limits(limits=1):
-        model.fit(feature_matrix(train, features), task.happened(train))
+        model.fit(feature_matrix(train, features), task.outcomes(train))
     if holdout.is_empty():
         return np.empty(0)
-    return task.ask(model, feature_matrix(holdout, features))
+    return task.predict(model, feature_matrix(holdout, features))
 
 
-def _refuse_scaled(training: pl.DataFrame) -> None:
+def _check_unscaled(training: pl.DataFrame) -> None:
     import polars as pl
 
     rating = pl.col("rating").cast(pl.Float64)

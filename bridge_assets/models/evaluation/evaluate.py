@@ -14,33 +14,33 @@ from typing import TYPE_CHECKING
 from bridge_assets.errors import ModelError
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
 from bridge_assets.models.evaluation.acceptance import calibration_problems, quality_problems, quantization_problems
-from bridge_assets.models.evaluation.baselines import forecasts as baseline_forecasts
+from bridge_assets.models.evaluation.baselines import baseline_forecasts as baseline_forecasts
 from bridge_assets.models.evaluation.plots import calibration_plot_png
-from bridge_assets.models.evaluation.record import FORECASTS, Evaluation
-from bridge_assets.models.metrics.bootstrap import intervals
-from bridge_assets.models.metrics.groups import figures_by_group
-from bridge_assets.models.metrics.probability import Scores, expected_auc
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.evaluation.record import FORECAST_LABELS, Evaluation
+from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
+from bridge_assets.models.metrics.groups import metrics_by_group
+from bridge_assets.models.metrics.probability import ProbabilityMetrics, expected_auc
+from bridge_assets.models.tasks.tasks import task_of_table
 from bridge_assets.models.training.leakage import leakage_problems
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from bridge_assets.models.evaluation.importance import Importance
-    from bridge_assets.models.evaluation.rolling_origin import Cut
+    from bridge_assets.models.evaluation.importance import PermutationImportance
+    from bridge_assets.models.evaluation.rolling_origin import RollingOriginCut
     from bridge_assets.settings import EvaluationSettings
 
 
 def evaluate(
     training: pl.DataFrame,
-    answers: np.ndarray,
+    predictions: np.ndarray,
     *,
     oracle: pl.Series | None = None,
     features: Sequence[str] = (),
     keys: pl.DataFrame | None = None,
-    rolling: Sequence[Cut] = (),
-    importance: Importance | None = None,
+    rolling: Sequence[RollingOriginCut] = (),
+    importance: PermutationImportance | None = None,
     settings: EvaluationSettings | None = None,
 ) -> Evaluation:
     """Measure a model, and what it is held against, on the same held-out inspections.
@@ -50,7 +50,7 @@ def evaluate(
     training : pl.DataFrame
         The training table with `structure_key`, `split`, `fall`, `survey_year`, and `rating` and `years_in_rating` in
         natural units; for a regression with `change`.
-    answers : np.ndarray of shape (n_holdout,)
+    predictions : np.ndarray of shape (n_holdout,)
         The model's probability of a fall, or expected change, for `holdout_rows(training)`, in that order.
     oracle : pl.Series, optional
         The true probability of a fall for every row of `training`, where it is known (the sample inventory).
@@ -58,9 +58,9 @@ def evaluate(
         What the baselines that learn are given: the model's features. Empty = they are left out.
     keys : pl.DataFrame, optional
         `groups.group_keys` of the held-out inspections; without them there are no figures by group.
-    rolling : sequence of Cut
+    rolling : sequence of RollingOriginCut
         `rolling_origin.rolling_origin`, to be kept with the rest.
-    importance : Importance, optional
+    importance : PermutationImportance, optional
         `importance.permutation_importance`, to be kept with the rest.
     settings : EvaluationSettings, optional
         Default: those of model_config.yaml's defaults.
@@ -75,22 +75,26 @@ def evaluate(
     from bridge_assets.settings import EvaluationSettings
 
     settings = settings or EvaluationSettings()
-    task, holdout, train = task_of(training), holdout_rows(training), train_rows(training)
-    if len(answers) != holdout.height:
-        raise ModelError(f"expected {holdout.height} answers, one for each held-out inspection, found {len(answers)}")
-    happened, falls = task.happened(holdout), holdout["fall"].to_numpy().astype(bool)
-    answers = np.asarray(answers, dtype=float)
-    forecasts = {**baseline_forecasts(training, features), "model": answers}
+    task, holdout, train = task_of_table(training), holdout_rows(training), train_rows(training)
+    if len(predictions) != holdout.height:
+        raise ModelError(
+            f"expected {holdout.height} answers, one for each held-out inspection, found {len(predictions)}"
+        )
+    outcomes, falls = task.outcomes(holdout), holdout["fall"].to_numpy().astype(bool)
+    predictions = np.asarray(predictions, dtype=float)
+    forecasts = {**baseline_forecasts(training, features), "model": predictions}
     if oracle is not None:
         known = oracle.filter(training["split"] == "holdout")
         if known.null_count():
             raise ModelError(f"the oracle knows nothing of {known.null_count()} of {len(known)} held-out inspections")
         forecasts["oracle"] = known.to_numpy()
     structures = holdout["structure_key"].to_list()
-    there = {name: said for name, said in forecasts.items() if said is not None}
-    truth = there.get("oracle")
-    drawn = {"resamples": settings.resamples, "seed": settings.seed}
-    of_figures, of_gains = intervals(happened, there, structures, task.against, **drawn, measured=task.measured)
+    available = {name: predicted for name, predicted in forecasts.items() if predicted is not None}
+    truth = available.get("oracle")
+    bootstrap = {"resamples": settings.resamples, "seed": settings.seed}
+    metric_intervals, gain_intervals = bootstrap_intervals(
+        outcomes, available, structures, task.compared_baselines, **bootstrap, metrics_type=task.weighted_metrics_type
+    )
     years = holdout["survey_year"].to_list()
     return Evaluation(
         inspections=holdout.height,
@@ -101,21 +105,25 @@ def evaluate(
         train_inspections=train.height,
         train_falls=int(train["fall"].sum()),
         scores={
-            name: task.scores_type() if values is None else task.scores(happened, values)
+            name: task.metrics_type() if values is None else task.compute_metrics(outcomes, values)
             for name, values in forecasts.items()
         },
-        intervals=of_figures,
-        gains=of_gains,
-        expected_auc={} if truth is None else {name: expected_auc(truth, said) for name, said in there.items()},
-        calibration=task.reliability(happened, answers, structures, **drawn),
-        groups=() if keys is None else tuple(figures_by_group(happened, answers, keys, settings, task.group_figures)),
+        intervals=metric_intervals,
+        gains=gain_intervals,
+        expected_auc={}
+        if truth is None
+        else {name: expected_auc(truth, predicted) for name, predicted in available.items()},
+        calibration=task.compute_reliability(outcomes, predictions, structures, **bootstrap),
+        groups=()
+        if keys is None
+        else tuple(metrics_by_group(outcomes, predictions, keys, settings, task.compute_group_metrics)),
         rolling=tuple(rolling),
         importance=importance,
         task=task.name,
     )
 
 
-def markdown_table(evaluation: Evaluation) -> str:
+def evaluation_markdown(evaluation: Evaluation) -> str:
     """The forecasts side by side, as a Markdown table under one line that says what they were measured on."""
     if not evaluation.inspections:
         return "No held-out inspections."
@@ -132,13 +140,13 @@ def markdown_table(evaluation: Evaluation) -> str:
     ]
     for name, figures in evaluation.scores.items():
         cells = [_cell(getattr(figures, column.figure), column.form) for column in columns]
-        lines.append(f"| {FORECASTS[name]} | {' | '.join(cells)} |")
+        lines.append(f"| {FORECAST_LABELS[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def oracle_sentence(evaluation: Evaluation) -> str:
+def oracle_gap_text(evaluation: Evaluation) -> str:
     """How far the model stays below the oracle, in a sentence; empty where there is none."""
-    figures = evaluation.figures()
+    figures = evaluation.headline_metrics()
     below, expected = figures.get("auc_below_oracle"), figures.get("expected_auc_below_oracle")
     if below is None or expected is None:
         return ""
@@ -153,15 +161,15 @@ def intervals_markdown(evaluation: Evaluation) -> str:
     if not evaluation.intervals.get("model"):
         return "No intervals: there is nothing to resample."
     model = evaluation.scores["model"]
-    over = [name for name in evaluation.gains if name not in ("base_rate", "average_change")]
-    head = [f"gain over {FORECASTS[name].removesuffix(' (sample only)')}" for name in over]
+    baselines = [name for name in evaluation.gains if name not in ("base_rate", "average_change")]
+    head = [f"gain over {FORECAST_LABELS[name].removesuffix(' (sample only)')}" for name in baselines]
     lines = [f"| figure | model (95 % interval) | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
-    for column in type(model).INTERVALS:
+    for column in type(model).INTERVAL_COLUMNS:
         figure, form = column.figure, column.form
         interval = evaluation.interval("model", figure)
         if interval is None:
             continue
-        gains = [evaluation.gain(each, figure) for each in over]
+        gains = [evaluation.gain(each, figure) for each in baselines]
         cells = ["-" if gain is None else f"{gain.low:+{form}} to {gain.high:+{form}}" for gain in gains]
         value = _cell(getattr(model, figure), form)
         lines.append(
@@ -175,17 +183,17 @@ def _cell(value: float | None, form: str) -> str:
 
 
 __all__ = [
-    "FORECASTS",
+    "FORECAST_LABELS",
     "Evaluation",
-    "Scores",
+    "ProbabilityMetrics",
     "calibration_plot_png",
     "calibration_problems",
     "evaluate",
+    "evaluation_markdown",
     "holdout_rows",
     "intervals_markdown",
     "leakage_problems",
-    "markdown_table",
-    "oracle_sentence",
+    "oracle_gap_text",
     "quality_problems",
     "quantization_problems",
 ]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.dataset.split import holdout_rows
-from bridge_assets.models.metrics.probability import area_under_curve
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.metrics.probability import roc_auc
+from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,53 +25,53 @@ if TYPE_CHECKING:
     from bridge_assets.settings import EvaluationSettings
 
 #: Features that the tables and pictures for people show; the rest stands in the figures.
-SHOWN = 15
+MAX_FEATURES_SHOWN = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class FeatureImportance:
     """What one feature, or one family of them, is worth to the model.
 
     Attributes
     ----------
     auc_loss : float
         Mean over the repeats of the AUC lost; around 0 = the model does without.
-    spread : float
+    std : float
         Standard deviation over the repeats.
     """
 
     auc_loss: float
-    spread: float
+    std: float
 
 
 @dataclass(frozen=True, slots=True)
-class Importance:
+class PermutationImportance:
     """The permutation importance of one model.
 
     Attributes
     ----------
     auc : float
         Of the inspections used, nothing permuted.
-    inspections, of_inspections : int
+    inspections, holdout_inspections : int
         Used, and held out: of many, some are drawn.
     repeats : int
         Permutations of each.
-    features, families : mapping of str to Loss
+    features, families : mapping of str to FeatureImportance
         The most important first.
     """
 
     auc: float
     inspections: int
-    of_inspections: int
+    holdout_inspections: int
     repeats: int
-    features: Mapping[str, Loss]
-    families: Mapping[str, Loss]
+    features: Mapping[str, FeatureImportance]
+    families: Mapping[str, FeatureImportance]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From plain values, as `dataclasses.asdict` gives them; JSON has put the names in alphabetical order."""
         kinds = {
-            kind: _in_order({name: Loss(**loss) for name, loss in values[kind].items()})
+            kind: _sort_by_importance({name: FeatureImportance(**loss) for name, loss in values[kind].items()})
             for kind in ("features", "families")
         }
         return cls(**{**values, **kinds})
@@ -82,7 +82,7 @@ def permutation_importance(
     training: pl.DataFrame,
     families: Mapping[str, Sequence[str]],
     settings: EvaluationSettings,
-) -> Importance | None:
+) -> PermutationImportance | None:
     """Permute every feature, and every family, among the held-out inspections.
 
     Parameters
@@ -104,51 +104,55 @@ def permutation_importance(
     import numpy as np
     from sklearn.inspection import permutation_importance as permuted
 
-    task, holdout = task_of(training), holdout_rows(training)
+    task, holdout = task_of_table(training), holdout_rows(training)
 
     def severity(rows: Any) -> np.ndarray:
-        return task.severity(task.ask(forest, rows))
+        return task.severity(task.predict(forest, rows))
 
     if settings.importance_repeats == 0:
         return None
-    used = holdout
+    sample = holdout
     if holdout.height > settings.importance_inspections:
-        used = holdout.sample(settings.importance_inspections, seed=settings.seed)
-    falls = used["fall"].to_numpy().astype(bool)
-    if (auc := area_under_curve(falls, severity(used))) is None:
+        sample = holdout.sample(settings.importance_inspections, seed=settings.seed)
+    falls = sample["fall"].to_numpy().astype(bool)
+    if (auc := roc_auc(falls, severity(sample))) is None:
         return None
-    place = {name: column for column, name in enumerate(forest.features)}
-    together = {name: [place[each] for each in names if each in place] for name, names in families.items()}
-    together = {name: columns for name, columns in together.items() if columns}
-    groups = [*([column] for column in place.values()), *together.values()]
+    column_index = {name: column for column, name in enumerate(forest.features)}
+    columns_by_family = {
+        name: [column_index[each] for each in names if each in column_index] for name, names in families.items()
+    }
+    columns_by_family = {name: columns for name, columns in columns_by_family.items() if columns}
+    groups = [*([column] for column in column_index.values()), *columns_by_family.values()]
     # scikit-learn permutes columns. Here a column is a group of features and holds the inspection that they are taken
     # from: to permute it is to permute the group.
     origins = np.tile(np.arange(len(falls))[:, None], len(groups))
     found = permuted(
-        _grouped(severity, feature_matrix(used, forest.features), groups),
+        _group_estimator(severity, feature_matrix(sample, forest.features), groups),
         origins,
         falls,
-        scoring=lambda asked, rows, outcome: area_under_curve(outcome, asked.predict(rows)),
+        scoring=lambda asked, rows, outcome: roc_auc(outcome, asked.predict(rows)),
         n_repeats=settings.importance_repeats,
         random_state=settings.seed,
     )
     losses = [
-        Loss(float(mean), float(spread))
+        FeatureImportance(float(mean), float(spread))
         for mean, spread in zip(found["importances_mean"], found["importances_std"], strict=True)
     ]
-    return Importance(
+    return PermutationImportance(
         auc,
-        used.height,
+        sample.height,
         holdout.height,
         settings.importance_repeats,
-        _in_order(dict(zip(place, losses[: len(place)], strict=True))),
-        _in_order(dict(zip(together, losses[len(place) :], strict=True))),
+        _sort_by_importance(dict(zip(column_index, losses[: len(column_index)], strict=True))),
+        _sort_by_importance(dict(zip(columns_by_family, losses[len(column_index) :], strict=True))),
     )
 
 
-def said(importance: Importance) -> str:
+def importance_summary(importance: PermutationImportance) -> str:
     """What was done, in a sentence."""
-    drawn = "" if importance.inspections == importance.of_inspections else f" of {importance.of_inspections:,}"
+    drawn = (
+        "" if importance.inspections == importance.holdout_inspections else f" of {importance.holdout_inspections:,}"
+    )
     return (
         f"AUC lost on {importance.inspections:,}{drawn} held-out inspections (AUC {importance.auc:.3f}) when a "
         f"feature, or a whole family, is permuted among them: mean and spread of {importance.repeats} permutations. It "
@@ -157,22 +161,22 @@ def said(importance: Importance) -> str:
     )
 
 
-def importance_markdown(importance: Importance | None) -> str:
+def importance_markdown(importance: PermutationImportance | None) -> str:
     """The families and the most important features as a Markdown table, under what was done."""
     if importance is None:
         return "Not worked out: there is no held-out inspection to rank."
-    rest = len(importance.features) - SHOWN
+    rest = len(importance.features) - MAX_FEATURES_SHOWN
     return "\n".join(
         [
-            said(importance),
+            importance_summary(importance),
             "",
             "| permuted | AUC lost | spread |",
             "|---|---:|---:|",
             *(
-                f"| {name} | {loss.auc_loss:+.4f} | {loss.spread:.4f} |"
+                f"| {name} | {loss.auc_loss:+.4f} | {loss.std:.4f} |"
                 for name, loss in [
                     *((f"all of {family}", loss) for family, loss in importance.families.items()),
-                    *list(importance.features.items())[:SHOWN],
+                    *list(importance.features.items())[:MAX_FEATURES_SHOWN],
                 ]
             ),
             *(["", f"{rest} more features lose less; all stand in evaluation.json."] if rest > 0 else []),
@@ -180,12 +184,14 @@ def importance_markdown(importance: Importance | None) -> str:
     )
 
 
-def _grouped(severity: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, groups: Sequence[Sequence[int]]) -> Any:
+def _group_estimator(
+    severity: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, groups: Sequence[Sequence[int]]
+) -> Any:
     """The forest's order as an estimator of scikit-learn that is asked with the origins of groups of features."""
     import numpy as np
     from sklearn.base import BaseEstimator
 
-    own = np.arange(len(rows))
+    identity = np.arange(len(rows))
 
     class Grouped(BaseEstimator):
         def fit(self, X: Any, y: Any) -> Self:
@@ -199,11 +205,11 @@ def _grouped(severity: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, gro
 
         def _moved(self, origins: np.ndarray) -> Iterator[tuple[Sequence[int], np.ndarray]]:
             for column, columns in enumerate(groups):
-                if not np.array_equal(taken := origins[:, column], own):
+                if not np.array_equal(taken := origins[:, column], identity):
                     yield columns, taken
 
     return Grouped()
 
 
-def _in_order(losses: Mapping[str, Loss]) -> dict[str, Loss]:
+def _sort_by_importance(losses: Mapping[str, FeatureImportance]) -> dict[str, FeatureImportance]:
     return dict(sorted(losses.items(), key=lambda each: (-each[1].auc_loss, each[0])))

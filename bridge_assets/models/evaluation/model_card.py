@@ -10,18 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.models.evaluation.evaluate import intervals_markdown, markdown_table, oracle_sentence
+from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown, oracle_gap_text
 from bridge_assets.models.evaluation.importance import importance_markdown
 from bridge_assets.models.evaluation.record import Evaluation
 from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
 from bridge_assets.models.metrics.groups import groups_markdown
-from bridge_assets.models.tasks.tasks import TASKS, recorded
+from bridge_assets.models.tasks.tasks import TASKS, task_from_provenance
 from bridge_assets.storage import write_json, write_text
 
 if TYPE_CHECKING:
     from bridge_assets.models.training.training_set import TrainingSet
 
-JSON, MARKDOWN = "model_card.json", "model_card.md"
+CARD_JSON, CARD_MARKDOWN = "model_card.json", "model_card.md"
 
 SPLITS = ("train", "holdout", "unused")
 
@@ -29,13 +29,13 @@ INTENDED_USE = (
     "Putting the bridges of a state in the order in which somebody should look at them before their next inspection.",
 )
 
-NOT_INTENDED = (
+OUT_OF_SCOPE = (
     "Lengthening the interval between inspections, closing or posting a bridge, or any decision about one bridge "
     "without an engineer.",
     "Comparing states: agencies rate differently, and the model learns their habits with the rest.",
 )
 
-LIMITS = (
+LIMITATIONS = (
     "Ratings are judgements: two inspectors often differ by a point, so that some falls and some that are missing are "
     "noise. No model can foresee those.",
     "Inspections with no next inspection within the horizon are left out of training and test. Structures that were "
@@ -44,7 +44,7 @@ LIMITS = (
     "It knows the survey years it was trained on. drift_report says how far a scored year lies from them.",
 )
 
-SAMPLE_LIMIT = (
+SAMPLE_LIMITATION = (
     "Made from the sample inventory, whose effects are stronger than in nature: the figures say that the machinery "
     "works, not how well real bridges can be foretold."
 )
@@ -54,7 +54,7 @@ def model_card(
     name: str,
     version: str,
     recipe: Mapping[str, Any],
-    made: TrainingSet,
+    training_set: TrainingSet,
     evaluation: Evaluation,
     *,
     source: str,
@@ -68,31 +68,31 @@ def model_card(
     name, version : str
         Of the model.
     recipe : mapping
-        `train.recipe`: settings and libraries.
-    made : TrainingSet
-    evaluation : Evaluation
+        `train.training_recipe`: settings and libraries.
+    training_set : TrainingSet
+    evaluation : CheckEvaluation
     source : str
         Where the survey files came from, in words; no path of a machine.
     model_digest : str
         SHA-256 of the model's file.
     is_sample : bool
     """
-    made_from = made.made_from
+    made_from = training_set.made_from
     target, component = made_from.get("target", "fall"), made_from.get("component", "condition")
-    task = recorded(made_from)
+    task = task_from_provenance(made_from)
     return {
         "model": {
             "name": name,
             "version": version,
-            "kind": f"random forest (scikit-learn's {type(task.forest()).__name__})",
+            "kind": f"random forest (scikit-learn's {type(task.make_forest()).__name__})",
             "forest": dict(recipe["forest"]),
             "libraries": dict(recipe["libraries"]),
         },
         "foresees": {
             "target": target,
             "component": component,
-            **task.note,
-            "in_words": task.foresees(target, component),
+            **task.provenance,
+            "in_words": task.describe_target(target, component),
             "horizon_months": made_from["horizon_months"],
         },
         "data": {
@@ -100,32 +100,37 @@ def model_card(
             "survey_years": list(made_from["survey_years"]),
             "training_years": list(made_from["training_years"]),
             "held_out_years": [evaluation.first_year, evaluation.last_year],
-            "inspections": {split: _counts(made, split) for split in SPLITS},
+            "inspections": {split: _split_counts(training_set, split) for split in SPLITS},
         },
         "provenance": {
-            "training_set": made.digest,
+            "training_set": training_set.digest,
             "raw_bridges": dict(made_from["raw_bridges"]),
             "feature_definitions": made_from["features_digest"],
             "model": model_digest,
         },
         "evaluation": evaluation.to_dict(),
-        "intended_use": [*INTENDED_USE, task.intended],
-        "not_intended": [task.not_intended, *NOT_INTENDED],
-        "limits": [*([SAMPLE_LIMIT] if is_sample else []), *LIMITS, *task.limits, *_found_limits(evaluation)],
-        "features": _features(made.features),
+        "intended_use": [*INTENDED_USE, task.intended_use],
+        "not_intended": [task.out_of_scope_use, *OUT_OF_SCOPE],
+        "limits": [
+            *([SAMPLE_LIMITATION] if is_sample else []),
+            *LIMITATIONS,
+            *task.limitations,
+            *_group_limitations(evaluation),
+        ],
+        "features": _feature_rows(training_set.features),
     }
 
 
-def markdown(card: Mapping[str, Any]) -> str:
+def card_markdown(card: Mapping[str, Any]) -> str:
     """The card for people. Takes what `model_card` gives, or its JSON."""
     evaluation = Evaluation.from_dict(card["evaluation"])
-    model, foresees, data = card["model"], card["foresees"], card["data"]
+    model, predicts, data = card["model"], card["foresees"], card["data"]
     forest = ", ".join(f"{key} {value}" for key, value in sorted(model["forest"].items()))
     years = data["survey_years"]
     lines = [
         f"# Model card: {model['name']} {model['version']}",
         "",
-        f"Foresees {foresees['in_words']}, within {foresees['horizon_months']} months. A {model['kind']}: {forest}.",
+        f"Foresees {predicts['in_words']}, within {predicts['horizon_months']} months. A {model['kind']}: {forest}.",
         "",
         "## Intended use",
         *(f"- {each}" for each in card["intended_use"]),
@@ -146,15 +151,15 @@ def markdown(card: Mapping[str, Any]) -> str:
         ),
         "",
         "## What it showed",
-        markdown_table(evaluation),
+        evaluation_markdown(evaluation),
         "",
         "95 % intervals by resampling whole structures:",
         "",
         intervals_markdown(evaluation),
         "",
-        *([oracle_sentence(evaluation), ""] if oracle_sentence(evaluation) else []),
+        *([oracle_gap_text(evaluation), ""] if oracle_gap_text(evaluation) else []),
         "## Calibration",
-        (evaluation.calibration.said + ".") if evaluation.calibration else "No held-out inspection to judge it on.",
+        (evaluation.calibration.summary + ".") if evaluation.calibration else "No held-out inspection to judge it on.",
         "",
         *_calibration_table(evaluation),
         "## Earlier cut years",
@@ -182,18 +187,18 @@ def markdown(card: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def save(card: Mapping[str, Any], folder: Path) -> str:
+def save_card(card: Mapping[str, Any], folder: Path) -> str:
     """Write both forms into a version's folder, the same bytes each time; returns the Markdown."""
-    text = markdown(card)
-    write_json(dict(card), folder / JSON)
-    write_text(text, folder / MARKDOWN)
+    text = card_markdown(card)
+    write_json(dict(card), folder / CARD_JSON)
+    write_text(text, folder / CARD_MARKDOWN)
     return text
 
 
-def _counts(made: TrainingSet, split: str) -> dict[str, int]:
+def _split_counts(training_set: TrainingSet, split: str) -> dict[str, int]:
     import polars as pl
 
-    part = made.table.filter(pl.col("split") == split)
+    part = training_set.table.filter(pl.col("split") == split)
     return {
         "inspections": part.height,
         "structures": part["structure_key"].n_unique(),
@@ -201,13 +206,13 @@ def _counts(made: TrainingSet, split: str) -> dict[str, int]:
     }
 
 
-def _found_limits(evaluation: Evaluation) -> list[str]:
-    off = [f"{group.by} {group.meaning}" for group in evaluation.groups if group.is_off]
-    small = [f"{group.by} {group.meaning}" for group in evaluation.groups if group.too_small]
+def _group_limitations(evaluation: Evaluation) -> list[str]:
+    off = [f"{group.grouping} {group.meaning}" for group in evaluation.groups if group.is_miscalibrated]
+    small = [f"{group.grouping} {group.meaning}" for group in evaluation.groups if group.skipped_reason]
     found = []
     if off:
         found.append(
-            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].is_off} than the model says, "
+            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].miscalibrated_text} than the model says, "
             f"beyond what a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
         )
     if small:
@@ -219,7 +224,7 @@ def _calibration_table(evaluation: Evaluation) -> list[str]:
     if evaluation.calibration is None:
         return []
     task = TASKS[evaluation.task]
-    expected, observed, form = (*task.group_type.HEAD[:2], task.form)
+    expected, observed, form = (*task.group_metrics_type.HEAD[:2], task.format_spec)
     rows = [
         f"| {each.inspections:,} | {each.falls:,} | {each.expected:{form}} | {each.observed:{form}} "
         f"({each.observed_low:{form}} to {each.observed_high:{form}}) |"
@@ -228,7 +233,7 @@ def _calibration_table(evaluation: Evaluation) -> list[str]:
     return [f"| inspections | fell | {expected} | {observed} |", "|---:|---:|---:|---|", *rows, ""]
 
 
-def _features(names: Sequence[str]) -> list[dict[str, str]]:
+def _feature_rows(names: Sequence[str]) -> list[dict[str, str]]:
     from bridge_assets.data.features.definitions import FEATURES
 
     known = {feature.name: feature for feature in FEATURES}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.evaluation.baselines import rating_table
-from bridge_assets.models.evaluation.importance import SHOWN
-from bridge_assets.models.metrics.probability import WORST, gain_curve, share_found
-from bridge_assets.models.tasks.tasks import TASKS, task_of
+from bridge_assets.models.evaluation.importance import MAX_FEATURES_SHOWN
+from bridge_assets.models.metrics.probability import TOP_SHARES, gain_curve, recall_at_share
+from bridge_assets.models.tasks.tasks import TASKS, task_of_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bridge_assets.models.evaluation.importance import Importance, Loss
+    from bridge_assets.models.evaluation.importance import FeatureImportance, PermutationImportance
     from bridge_assets.models.evaluation.record import Evaluation
-    from bridge_assets.models.metrics.calibration import Bin
-    from bridge_assets.models.tasks.base import Judged, Task
+    from bridge_assets.models.metrics.calibration import CalibrationBin
+    from bridge_assets.models.tasks.base import AcceptanceMetric, Task
 
 _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
 
@@ -43,28 +43,28 @@ def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
     """
     from matplotlib.figure import Figure
 
-    task, holdout, table = task_of(training), holdout_rows(training), rating_table(training)
+    task, holdout, table = task_of_table(training), holdout_rows(training), rating_table(training)
     falls, structures = holdout["fall"].to_numpy().astype(bool), holdout["structure_key"].to_list()
-    reliability = task.reliability(task.happened(holdout), answers, structures, resamples=0, seed=0)
+    reliability = task.compute_reliability(task.outcomes(holdout), answers, structures, resamples=0, seed=0)
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _calibration(left, task, reliability.bins if reliability else ())
+    _draw_calibration(left, task, reliability.bins if reliability else ())
     forecasts = {"model": (task.severity(answers), _MODEL)}
     if table is not None:
         forecasts["rating table"] = (task.severity(table), _TABLE)
-    _gain(right, falls, forecasts)
+    _draw_gain_curve(right, falls, forecasts)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
-    return _png(figure)
+    return _to_png(figure)
 
 
-def cuts_plot_png(evaluation: Evaluation) -> bytes:
+def rolling_origin_plot_png(evaluation: Evaluation) -> bytes:
     """Two panels, a figure that decides each: the model and its baseline at earlier cut years and on the hold-out.
 
     Parameters
     ----------
-    evaluation : Evaluation
+    evaluation : CheckEvaluation
         With `rolling`; without, only the hold-out is drawn.
 
     Returns
@@ -75,31 +75,31 @@ def cuts_plot_png(evaluation: Evaluation) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    for axes, judged in zip(figure.subplots(1, 2), TASKS[evaluation.task].judged, strict=True):
+    for axes, judged in zip(figure.subplots(1, 2), TASKS[evaluation.task].acceptance_metrics, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25, linewidth=0.6)
-        _cuts(axes, evaluation, judged)
-    return _png(figure)
+        _draw_rolling_origin(axes, evaluation, judged)
+    return _to_png(figure)
 
 
-def _cuts(axes: Axes, evaluation: Evaluation, judged: Judged) -> None:
-    better = "lower" if judged.lower_is_better else "higher"
-    title = f"{judged.name[0].upper()}{judged.name[1:]} by the years tested on"
-    axes.set(title=title, ylabel=f"{judged.name} ({better} is better)")
+def _draw_rolling_origin(axes: Axes, evaluation: Evaluation, metric: AcceptanceMetric) -> None:
+    better = "lower" if metric.lower_is_better else "higher"
+    title = f"{metric.name[0].upper()}{metric.name[1:]} by the years tested on"
+    axes.set(title=title, ylabel=f"{metric.name} ({better} is better)")
     tested = [*evaluation.rolling, evaluation]
     if not evaluation.inspections:  # then no earlier year was tested either
-        _say_nothing(axes)
+        _draw_no_data(axes)
         return
     places = range(len(tested))
     for name, label, color in (
-        (judged.over, judged.over_in_words.removesuffix("'s"), _TABLE),
+        (metric.baseline, metric.baseline_label.removesuffix("'s"), _TABLE),
         ("model", "the model", _MODEL),
     ):
-        known = [judged.of(each.scores[name]) for each in tested]
+        known = [metric.value(each.scores[name]) for each in tested]
         values = [float("nan") if value is None else value for value in known]
         axes.plot(places[:-1], values[:-1], color=color, marker="o", linewidth=1.8, label=label)
         axes.plot(places[-1], values[-1], color=color, marker="D", linestyle="none")
-    if interval := evaluation.interval("model", judged.figure):
+    if interval := evaluation.interval("model", metric.metric):
         axes.vlines(places[-1], interval.low, interval.high, color=_MODEL, linewidth=0.9)
     names = [f"{each.first_year} to {each.last_year}\n{each.inspections:,}, {each.falls:,} fell" for each in tested]
     names[-1] += "\n(hold-out)"
@@ -108,7 +108,7 @@ def _cuts(axes: Axes, evaluation: Evaluation, judged: Judged) -> None:
     axes.legend(frameon=False)
 
 
-def importance_plot_png(importance: Importance | None) -> bytes:
+def importance_plot_png(importance: PermutationImportance | None) -> bytes:
     """Two panels: the AUC lost when a whole family is permuted, and when a single feature is.
 
     Returns
@@ -125,24 +125,24 @@ def importance_plot_png(importance: Importance | None) -> bytes:
         axes.grid(axis="x", alpha=0.25, linewidth=0.6)
         axes.set(title=title, xlabel="AUC lost when permuted (bars: spread of the repeats)")
         if importance is None:
-            _say_nothing(axes)
+            _draw_no_data(axes)
     if importance is not None:
-        _losses(left, list(importance.families.items()), _TABLE)
-        _losses(right, list(importance.features.items())[:SHOWN], _MODEL)
-    return _png(figure)
+        _draw_importance(left, list(importance.families.items()), _TABLE)
+        _draw_importance(right, list(importance.features.items())[:MAX_FEATURES_SHOWN], _MODEL)
+    return _to_png(figure)
 
 
-def _losses(axes: Axes, losses: Sequence[tuple[str, Loss]], color: str) -> None:
+def _draw_importance(axes: Axes, losses: Sequence[tuple[str, FeatureImportance]], color: str) -> None:
     names = [name for name, _ in losses][::-1]
     values = [loss.auc_loss for _, loss in losses][::-1]
     axes.barh(names, values, color=color, height=0.65)
     axes.errorbar(
-        values, names, xerr=[loss.spread for _, loss in losses][::-1], fmt="none", ecolor="#333333", elinewidth=0.9
+        values, names, xerr=[loss.std for _, loss in losses][::-1], fmt="none", ecolor="#333333", elinewidth=0.9
     )
     axes.axvline(0, color=_CHANCE, linewidth=1)
 
 
-def _png(figure: Figure) -> bytes:
+def _to_png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     picture = io.BytesIO()
@@ -150,14 +150,14 @@ def _png(figure: Figure) -> bytes:
     return picture.getvalue()
 
 
-def _calibration(axes: Axes, task: Task, tenths: Sequence[Bin]) -> None:
-    said, observed = task.axes
-    axes.set(xlabel=f"{said}, mean of the tenth", ylabel=observed, title="Calibration by tenths")
-    if not tenths:
-        _say_nothing(axes)
+def _draw_calibration(axes: Axes, task: Task, bins: Sequence[CalibrationBin]) -> None:
+    predicted_label, observed = task.calibration_axis_labels
+    axes.set(xlabel=f"{predicted_label}, mean of the tenth", ylabel=observed, title="Calibration by tenths")
+    if not bins:
+        _draw_no_data(axes)
         return
-    expected, found = [each.expected for each in tenths], [each.observed for each in tenths]
-    low, high = [each.observed_low for each in tenths], [each.observed_high for each in tenths]
+    expected, found = [each.expected for each in bins], [each.observed for each in bins]
+    low, high = [each.observed_low for each in bins], [each.observed_high for each in bins]
     top = 1.08 * max(*high, *expected, 0.01)
     bottom = min(0.0, 1.08 * min(*low, *expected))
     axes.plot([bottom, top], [bottom, top], color=_CHANCE, linewidth=1, linestyle="--", label="perfect")
@@ -174,9 +174,9 @@ def _calibration(axes: Axes, task: Task, tenths: Sequence[Bin]) -> None:
         elinewidth=0.9,
         capsize=2.5,
     )
-    for x, y, tenth in zip(expected, high, tenths, strict=True):
+    for x, y, tenth in zip(expected, high, bins, strict=True):
         axes.annotate(f"{tenth.falls:,}", (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=7.5)
-    sizes = " or ".join(f"{size:,}" for size in sorted({each.inspections for each in tenths}))
+    sizes = " or ".join(f"{size:,}" for size in sorted({each.inspections for each in bins}))
     axes.text(
         0.98,
         0.03,
@@ -190,20 +190,20 @@ def _calibration(axes: Axes, task: Task, tenths: Sequence[Bin]) -> None:
     axes.legend(frameon=False, loc="upper left")
 
 
-def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, str]]) -> None:
+def _draw_gain_curve(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, str]]) -> None:
     axes.set(
         xlabel="Share of inspections looked at, worst first", ylabel="Share of falls found", title="What a budget finds"
     )
     if not falls.any():
-        _say_nothing(axes)
+        _draw_no_data(axes)
         return
     for name, (values, color) in forecasts.items():
         looked_at, found = gain_curve(falls, values)
         axes.plot(looked_at / len(falls), found / falls.sum(), color=color, linewidth=1.8, label=name)
     axes.plot([0, 1], [0, 1], color=_CHANCE, linewidth=1, linestyle="--", label="chance")
     values, color = forecasts["model"]
-    for share in WORST:
-        found_share = share_found(falls, values, share) or 0.0
+    for share in TOP_SHARES:
+        found_share = recall_at_share(falls, values, share) or 0.0
         axes.plot(share, found_share, marker="o", color=color)
         axes.annotate(
             f"{found_share:.0%} in the worst {share:.0%}",
@@ -217,5 +217,5 @@ def _gain(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, 
     axes.legend(frameon=False, loc="lower right")
 
 
-def _say_nothing(axes: Axes) -> None:
+def _draw_no_data(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no held-out falls", transform=axes.transAxes, ha="center", color="#555555")

@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bridge_assets.models.evaluation.importance import Importance
-from bridge_assets.models.evaluation.rolling_origin import Cut
+from bridge_assets.models.evaluation.importance import PermutationImportance
+from bridge_assets.models.evaluation.rolling_origin import RollingOriginCut
 from bridge_assets.models.metrics.bootstrap import Interval
-from bridge_assets.models.metrics.calibration import Bin
-from bridge_assets.models.tasks.tasks import CLASSIFICATION, TASKS, recorded
+from bridge_assets.models.metrics.calibration import CalibrationBin
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, TASKS, task_from_provenance
 from bridge_assets.storage import write_json
 
 if TYPE_CHECKING:
     from bridge_assets.models.metrics.calibration import Reliability
     from bridge_assets.models.metrics.change_calibration import ChangeReliability
-    from bridge_assets.models.metrics.groups import ChangeFigures, GroupFigures
+    from bridge_assets.models.metrics.groups import ChangeGroupMetrics, FallGroupMetrics
     from bridge_assets.models.tasks.base import Task
 
 #: Forecasts in the order they are printed, and what people call them.
-FORECASTS = {
+FORECAST_LABELS = {
     "base_rate": "base rate",
     "average_change": "average change",
     "persistence": "same rating as now",
@@ -48,8 +48,8 @@ class Evaluation:
     first_year, last_year : int or None
         Survey years of the held-out inspections.
     train_inspections, train_falls : int
-    scores : mapping of str to Scores or ChangeScores
-        By forecast, in the order of `FORECASTS`.
+    scores : mapping of str to ProbabilityMetrics or ChangeMetrics
+        By forecast, in the order of `FORECAST_LABELS`.
     intervals : mapping of str to mapping of str to Interval
         forecast -> figure -> 95 % interval, by resampling structures.
     gains : mapping of str to mapping of str to Interval
@@ -57,10 +57,10 @@ class Evaluation:
     expected_auc : mapping of str to float or None
         forecast -> AUC over all outcomes that the oracle allows (`scores.expected_auc`); empty without an oracle.
     calibration : Reliability, ChangeReliability or None
-    groups : sequence of GroupFigures or ChangeFigures
-    rolling : sequence of Cut
+    groups : sequence of FallGroupMetrics or ChangeGroupMetrics
+    rolling : sequence of RollingOriginCut
         The same kind of model at earlier cut years.
-    importance : Importance or None
+    importance : PermutationImportance or None
         What the model goes by.
     task : str
         What the model is set to do: `tasks.TASKS`.
@@ -78,23 +78,26 @@ class Evaluation:
     gains: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     expected_auc: Mapping[str, float | None] = field(default_factory=dict)
     calibration: Reliability | ChangeReliability | None = None
-    groups: Sequence[GroupFigures] | Sequence[ChangeFigures] = ()
-    rolling: Sequence[Cut] = ()
-    importance: Importance | None = None
+    groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMetrics] = ()
+    rolling: Sequence[RollingOriginCut] = ()
+    importance: PermutationImportance | None = None
     task: str = CLASSIFICATION.name
 
-    def interval(self, forecast: str, figure: str) -> Interval | None:
-        return self.intervals.get(forecast, {}).get(figure)
+    def interval(self, forecast: str, metric: str) -> Interval | None:
+        return self.intervals.get(forecast, {}).get(metric)
 
-    def gain(self, over: str, figure: str) -> Interval | None:
-        return self.gains.get(over, {}).get(figure)
+    def gain(self, baseline: str, metric: str) -> Interval | None:
+        return self.gains.get(baseline, {}).get(metric)
 
-    def figures(self) -> dict[str, int | float | None]:
+    def headline_metrics(self) -> dict[str, int | float | None]:
         """The figures that say most, by name; None where there is nothing to measure."""
         figures: dict[str, int | float | None] = {
             "held_out_inspections": self.inspections,
             "held_out_falls": self.falls,
-            **{name: getattr(self.scores[of], figure) for name, (of, figure) in TASKS[self.task].headline.items()},
+            **{
+                name: getattr(self.scores[of], figure)
+                for name, (of, figure) in TASKS[self.task].headline_metrics.items()
+            },
         }
         if self.calibration:
             figures["calibration_error"] = self.calibration.error
@@ -112,13 +115,15 @@ class Evaluation:
         """Plain values, None where there is nothing to measure; what `from_dict` takes."""
         values = asdict(self)
         del values["task"]
-        return values | TASKS[self.task].note
+        return values | TASKS[self.task].provenance
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Raises KeyError or TypeError if the values are not those of `to_dict`."""
-        task = recorded(values)
-        found = {name: task.scores_type(**values["scores"][name]) for name in FORECASTS if name in values["scores"]}
+        task = task_from_provenance(values)
+        found = {
+            name: task.metrics_type(**values["scores"][name]) for name in FORECAST_LABELS if name in values["scores"]
+        }
         return cls(
             **{
                 **values,
@@ -126,15 +131,21 @@ class Evaluation:
                 "intervals": _intervals(values.get("intervals", {}), task),
                 "gains": _intervals(values.get("gains", {}), task),
                 "expected_auc": {
-                    name: values["expected_auc"][name] for name in FORECASTS if name in values.get("expected_auc", {})
+                    name: values["expected_auc"][name]
+                    for name in FORECAST_LABELS
+                    if name in values.get("expected_auc", {})
                 },
                 "calibration": _reliability(values.get("calibration"), task),
-                "groups": tuple(task.group_type(**group) for group in values.get("groups", ())),
+                "groups": tuple(task.group_metrics_type(**group) for group in values.get("groups", ())),
                 "rolling": tuple(
-                    Cut(**{**cut, "scores": {name: task.scores_type(**each) for name, each in cut["scores"].items()}})
+                    RollingOriginCut(
+                        **{**cut, "scores": {name: task.metrics_type(**each) for name, each in cut["scores"].items()}}
+                    )
                     for cut in values.get("rolling", ())
                 ),
-                "importance": Importance.from_dict(values["importance"]) if values.get("importance") else None,
+                "importance": PermutationImportance.from_dict(values["importance"])
+                if values.get("importance")
+                else None,
             }
         )
 
@@ -150,8 +161,12 @@ class Evaluation:
 def _intervals(values: Mapping[str, Any], task: Task) -> dict[str, dict[str, Interval]]:
     # JSON sorts keys; forecasts and figures come back in the order they are printed.
     return {
-        name: {figure: Interval(**values[name][figure]) for figure in task.measured.FIGURES if figure in values[name]}
-        for name in FORECASTS
+        name: {
+            figure: Interval(**values[name][figure])
+            for figure in task.weighted_metrics_type.METRICS
+            if figure in values[name]
+        }
+        for name in FORECAST_LABELS
         if name in values
     }
 
@@ -164,4 +179,6 @@ def _reliability(values: Mapping[str, Any] | None, task: Task) -> Reliability | 
         for name, value in values.items()
         if name.endswith("_interval")
     }
-    return task.reliability_type(**{**values, **spread, "bins": tuple(Bin(**each) for each in values["bins"])})
+    return task.reliability_type(
+        **{**values, **spread, "bins": tuple(CalibrationBin(**each) for each in values["bins"])}
+    )

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.dataset.split import holdout_rows, split_at, train_rows
-from bridge_assets.models.evaluation.baselines import forecasts
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.evaluation.baselines import baseline_forecasts
+from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class RollingOriginCut:
     """A forest trained on what was known before a survey year, and what it showed from then on.
 
     Attributes
@@ -35,7 +35,7 @@ class Cut:
     train_inspections, train_falls, inspections, falls : int
     trees : int
         Of the forest; fewer than in the final one, to bound the cost.
-    scores : dict of str to Scores or ChangeScores
+    scores : dict of str to ProbabilityMetrics or ChangeMetrics
         base_rate (in a regression persistence), rating_table and model; without figures where there was nothing to
         train on.
     """
@@ -68,7 +68,7 @@ def rolling_origin(
     features: Sequence[str],
     settings: ModelSettings,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Cut]:
+) -> list[RollingOriginCut]:
     """Train and test at each earlier cut year.
 
     Parameters
@@ -80,31 +80,31 @@ def rolling_origin(
     progress : callable
         Told what was done, a line a cut.
     """
-    task = task_of(training)
+    task = task_of_table(training)
     forest = settings.forest.model_copy(update={"trees": min(settings.forest.trees, settings.split.rolling_trees)})
     found = []
     for cut, last in cut_years(training, settings.split):
         table = split_at(training, cut, last, settings.split.holdout_structures)
-        found.append(_cut(table, cut, last, features, forest))
-        said = task.judged[0]
-        figure = said.of(found[-1].scores["model"])
+        found.append(_evaluate_cut(table, cut, last, features, forest))
+        metric = task.acceptance_metrics[0]
+        figure = metric.value(found[-1].scores["model"])
         progress(
             f"cut {cut}: {found[-1].train_inspections:,} inspections trained on, {found[-1].inspections:,} tested, "
-            f"{said.name} {'-' if figure is None else format(figure, '.3f')}"
+            f"{metric.name} {'-' if figure is None else format(figure, '.3f')}"
         )
     return found
 
 
-def _cut(table: pl.DataFrame, cut: int, last: int, features: Sequence[str], forest: Any) -> Cut:
-    from bridge_assets.models.training.train_forest import holdout_answers, train_forest
+def _evaluate_cut(table: pl.DataFrame, cut: int, last: int, features: Sequence[str], forest: Any) -> RollingOriginCut:
+    from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
 
-    task, train, holdout = task_of(table), train_rows(table), holdout_rows(table)
-    figures = dict.fromkeys((*task.simple, "model"), task.scores_type())
+    task, train, holdout = task_of_table(table), train_rows(table), holdout_rows(table)
+    figures = dict.fromkeys((*task.simple_baselines, "model"), task.metrics_type())
     if not train.is_empty():
-        answers = holdout_answers(train_forest(table, features, forest), table, features)
-        said = {**forecasts(table), "model": answers}
-        figures = {name: task.scores(task.happened(holdout), said[name]) for name in figures}
-    return Cut(
+        answers = holdout_predictions(train_forest(table, features, forest), table, features)
+        forecasts_by_name = {**baseline_forecasts(table), "model": answers}
+        figures = {name: task.compute_metrics(task.outcomes(holdout), forecasts_by_name[name]) for name in figures}
+    return RollingOriginCut(
         cut,
         last,
         train.height,
@@ -116,7 +116,7 @@ def _cut(table: pl.DataFrame, cut: int, last: int, features: Sequence[str], fore
     )
 
 
-def rolling_markdown(cuts: Sequence[Cut]) -> str:
+def rolling_markdown(cuts: Sequence[RollingOriginCut]) -> str:
     """The cuts as a Markdown table."""
     if not cuts:
         return "No earlier cut year was evaluated."

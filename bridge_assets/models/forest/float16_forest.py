@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bridge_assets.errors import ForestFileError
 from bridge_assets.models.dataset.matrix import feature_matrix
-from bridge_assets.models.forest.nodes import Nodes
-from bridge_assets.storage import replacing
+from bridge_assets.models.forest.nodes import UnpackedNodes
+from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class Float16Forest:
         return len(self.tree_nodes)
 
     @cached_property
-    def nodes(self) -> Nodes:
+    def nodes(self) -> UnpackedNodes:
         """The packed arrays unpacked, once."""
         import numpy as np
 
@@ -93,14 +93,14 @@ class Float16Forest:
             depth += 1
             depths[tree[frontier]] = depth
             frontier = np.concatenate([left[frontier], left[frontier] + 1])
-        return Nodes(roots, depths, is_leaf, left, feature, threshold, np.cumsum(is_leaf) - 1)
+        return UnpackedNodes(roots, depths, is_leaf, left, feature, threshold, np.cumsum(is_leaf) - 1)
 
     @cached_property
     def packed(self) -> PackedForest:
         """What the compiled loops read, made once."""
-        from bridge_assets.models.forest.packing import pack
+        from bridge_assets.models.forest.packing import pack_forest
 
-        return pack(self.nodes, self.threshold, self.leaf, len(self.features))
+        return pack_forest(self.nodes, self.threshold, self.leaf, len(self.features))
 
     def apply(self, X: Any, threads: int = 0) -> np.ndarray:
         """The leaf each row reaches in each tree.
@@ -119,7 +119,7 @@ class Float16Forest:
         """
         from bridge_assets.models.forest import kernels
 
-        return kernels.leaves(self.packed, feature_matrix(X, self.features), threads)
+        return kernels.leaf_indices(self.packed, feature_matrix(X, self.features), threads)
 
     def predict_proba(self, X: Any, threads: int = 0) -> np.ndarray:
         """Class probabilities: the mean over the trees. The same to the bit for any number of threads.
@@ -143,19 +143,19 @@ class Float16Forest:
         """
         if self.task != "classifier":
             raise TypeError("this forest is a regressor: it has no class probabilities. What to do: call predict")
-        return self._mean(X, threads)
+        return self._mean_over_trees(X, threads)
 
     def predict(self, X: Any, threads: int = 0) -> np.ndarray:
         """The most likely class (the first of equals), or the value of a regression (float32); shape (n,)."""
         import numpy as np
 
-        mean = self._mean(X, threads)
+        mean = self._mean_over_trees(X, threads)
         return mean[:, 0] if self.task == "regressor" else np.asarray(self.classes)[mean.argmax(axis=1)]
 
-    def _mean(self, X: Any, threads: int) -> np.ndarray:
+    def _mean_over_trees(self, X: Any, threads: int) -> np.ndarray:
         from bridge_assets.models.forest import kernels
 
-        return kernels.means(self.packed, feature_matrix(X, self.features), threads)
+        return kernels.mean_leaf_values(self.packed, feature_matrix(X, self.features), threads)
 
     @cached_property
     def checksum(self) -> str:
@@ -175,8 +175,8 @@ class Float16Forest:
         header = json.dumps({**self._header(), "checksum": self.checksum}, sort_keys=True, ensure_ascii=False)
         # One key: safetensors writes several in an order that changes from process to process.
         content = save(self._arrays(), metadata={FORMAT: header})
-        with replacing(path) as aside:
-            aside.write_bytes(content)
+        with atomic_write(path) as temp_path:
+            temp_path.write_bytes(content)
         return path
 
     @classmethod

@@ -22,9 +22,9 @@ import numpy as np
 from numba import njit
 
 from bridge_assets.models.forest.llvm_intrinsics import (
-    KEYS_BEHIND,
+    KEY_PADDING,
     LANES,
-    WAYS,
+    WALKS,
     add_eight,
     add_two,
     walk_rows,
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
     from bridge_assets.models.forest.packing import PackedForest
 
 #: Rows whose keys and sums are kept until they have passed all trees.
-BLOCK = 32_768
+BLOCK_ROWS = 32_768
 
 #: Bytes of the trees that rows pass before the next rows do: half of what a server's second-level cache holds.
-TOGETHER = 1 << 20
+TREE_GROUP_BYTES = 1 << 20
 
 #: Of them, rows that pass a tree before its next tree: their keys and sums stay in the first-level cache.
-TILE = 256
+TILE_ROWS = 256
 
 #: Rows times trees of the smallest block, about two milliseconds: less is not worth handing to another thread.
-LEAST_WORK = 100_000
+MIN_BLOCK_WORK = 100_000
 
 
 # IEEE 754: float16 has 10 bits of fraction and float32 has 23; the exponents are biased by 15 and 127. Below 2**-14
 # float16 counts in steps of 2**-24.
-_LOST_BITS = 23 - 10
+_DROPPED_BITS = 23 - 10
 _BIAS = (127 - 15) << 10
 _MAGNITUDE = 0x7FFFFFFF
-_LEAST_NORMAL = (127 - 14) << 23
-_STEPS = np.float32(2**24)
+_MIN_NORMAL = (127 - 14) << 23
+_SUBNORMAL_SCALE = np.float32(2**24)
 _LARGEST, _INFINITE = 0x7BFF, 0x7C00
 
 
 _U0, _U2, _U8 = np.uint64(0), np.uint64(2), np.uint64(LANES)
-_WAYS, _TILE = np.uint64(WAYS), np.uint64(TILE)
+_WAYS, _TILE = np.uint64(WALKS), np.uint64(TILE_ROWS)
 
 
 def row_keys(rows: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def row_keys(rows: np.ndarray) -> np.ndarray:
     return keys
 
 
-def means(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarray:
+def mean_leaf_values(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarray:
     """The mean over the trees of the leaf values that each row reaches.
 
     Trees are added in their order, in float64, whatever the number of rows or threads. A float16 value is a multiple of
@@ -93,37 +93,37 @@ def means(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarra
     np.ndarray
         Shape (n, n_outputs), float32.
     """
-    threads = _threads(threads)
+    threads = _resolve_threads(threads)
     found = np.empty((len(rows), packed.n_outputs), dtype=np.float32)
     arrays = packed.nodes, packed.roots, packed.depths, packed.values.ravel(), packed.values.shape[1]
-    if len(rows) < WAYS:
-        _means_of_few(*arrays, packed.n_trees, rows, rows.view(np.int32), found)
+    if len(rows) < WALKS:
+        _means_few_rows(*arrays, packed.n_trees, rows, rows.view(np.int32), found)
         return found
     bytes_each = (packed.nodes.nbytes + packed.values.nbytes) // packed.n_trees
-    together = max(1, TOGETHER // bytes_each)
+    trees_per_group = max(1, TREE_GROUP_BYTES // bytes_each)
 
     def score(block: slice) -> None:
         some = rows[block]
-        _means(*arrays, packed.n_trees, together, some, some.view(np.int32), found[block])
+        _means(*arrays, packed.n_trees, trees_per_group, some, some.view(np.int32), found[block])
 
-    _each(score, len(rows), packed.n_trees, threads)
+    _run_blocks(score, len(rows), packed.n_trees, threads)
     return found
 
 
-def leaves(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarray:
+def leaf_indices(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarray:
     """The leaf each row reaches in each tree, counted from the root of the tree; shape (n, n_trees), int32."""
-    threads = _threads(threads)
+    threads = _resolve_threads(threads)
     found = np.empty((len(rows), packed.n_trees), dtype=np.int32)
 
     def descend(block: slice) -> None:
         some = rows[block]
-        _leaves(packed.nodes, packed.roots, packed.depths, some, some.view(np.int32), found[block])
+        _leaf_indices(packed.nodes, packed.roots, packed.depths, some, some.view(np.int32), found[block])
 
-    _each(descend, len(rows), packed.n_trees, threads)
+    _run_blocks(descend, len(rows), packed.n_trees, threads)
     return found
 
 
-def _threads(threads: int) -> int:
+def _resolve_threads(threads: int) -> int:
     if threads < 0:
         raise ValueError(f"threads must be 0 (one for each processor) or more, found {threads}")
     if threads:
@@ -131,7 +131,7 @@ def _threads(threads: int) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _each(task: Callable[[slice], None], rows: int, trees: int, threads: int) -> None:
+def _run_blocks(task: Callable[[slice], None], rows: int, trees: int, threads: int) -> None:
     """Run a task over blocks of rows. Blocks share nothing, so it does not matter which thread takes which."""
     blocks = list(_blocks(rows, trees, threads))
     if threads == 1 or len(blocks) <= 1:
@@ -145,15 +145,15 @@ def _each(task: Callable[[slice], None], rows: int, trees: int, threads: int) ->
 
 def _blocks(rows: int, trees: int, threads: int) -> Iterator[slice]:
     """Blocks of the same size, as many for each thread, so that none waits for another."""
-    share = max(-(-rows // threads), -(-LEAST_WORK // trees))
-    step = -(-share // -(-share // BLOCK))
-    step = -(-step // WAYS) * WAYS
+    share = max(-(-rows // threads), -(-MIN_BLOCK_WORK // trees))
+    step = -(-share // -(-share // BLOCK_ROWS))
+    step = -(-step // WALKS) * WALKS
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
 
 @njit(forceinline=True)
-def _add(values, outputs, leaf, sums, row):
+def _add_leaf(values, outputs, leaf, sums, row):
     """Add a leaf's values to a row's sums."""
     if outputs == _U2:
         add_two(values, leaf * _U2, sums, row * _U2)
@@ -167,8 +167,8 @@ def _add(values, outputs, leaf, sums, row):
 @njit(forceinline=True)
 def _keys_of_block(rows, bits):
     """Keys of the rows, then of as many more, all zero, as make them a multiple of `WAYS`."""
-    whole = (len(rows) + WAYS - 1) // WAYS * WAYS
-    keys = np.zeros(whole * rows.shape[1] + KEYS_BEHIND, dtype=np.int16)
+    whole = (len(rows) + WALKS - 1) // WALKS * WALKS
+    keys = np.zeros(whole * rows.shape[1] + KEY_PADDING, dtype=np.int16)
     _row_keys(rows.ravel(), bits.ravel(), keys)
     return whole, keys
 
@@ -177,63 +177,63 @@ def _keys_of_block(rows, bits):
 def _row_keys(values, bits, keys):
     for place in range(len(values)):
         magnitude, negative = bits[place] & np.int32(_MAGNITUDE), bits[place] < 0
-        if magnitude < _LEAST_NORMAL:
-            steps = abs(values[place]) * _STEPS
+        if magnitude < _MIN_NORMAL:
+            steps = abs(values[place]) * _SUBNORMAL_SCALE
             key = np.int32(np.floor(steps) if negative else np.ceil(steps))
         else:
-            up = 0 if negative else (1 << _LOST_BITS) - 1
-            key = ((magnitude + up) >> _LOST_BITS) - _BIAS
+            up = 0 if negative else (1 << _DROPPED_BITS) - 1
+            key = ((magnitude + up) >> _DROPPED_BITS) - _BIAS
             key = min(key, _LARGEST if negative else _INFINITE)
         keys[place] = -key if negative else key
 
 
 @njit(cache=True, nogil=True)
-def _means(nodes, roots, depths, values, outputs, n_trees, together, rows, bits, found):
+def _means(nodes, roots, depths, values, outputs, n_trees, trees_per_group, rows, bits, found):
     count, width, outputs = len(rows), np.uint64(rows.shape[1]), np.uint64(outputs)
     whole, keys = _keys_of_block(rows, bits)
     sums = np.zeros(np.uint64(whole) * outputs)
-    starts, places = np.zeros(WAYS, dtype=np.uint64), np.arange(WAYS).astype(np.uint64) * width
-    reached = np.empty(TILE, dtype=np.uint64)
-    for group in range(0, n_trees, together):
+    starts, places = np.zeros(WALKS, dtype=np.uint64), np.arange(WALKS).astype(np.uint64) * width
+    reached = np.empty(TILE_ROWS, dtype=np.uint64)
+    for group in range(0, n_trees, trees_per_group):
         for first in range(_U0, np.uint64(whole), _TILE):
             last = min(first + _TILE, np.uint64(whole))
-            for tree in range(group, min(group + together, n_trees)):
+            for tree in range(group, min(group + trees_per_group, n_trees)):
                 for row in range(first, last, _WAYS):
-                    here, to = keys[row * width :], reached[row - first :]
-                    walk_rows(nodes, roots[tree], starts, here, places, depths[tree], to)
+                    row_keys_slice, to = keys[row * width :], reached[row - first :]
+                    walk_rows(nodes, roots[tree], starts, row_keys_slice, places, depths[tree], to)
                 for row in range(first, last):
-                    _add(values, outputs, reached[row - first], sums, row)
+                    _add_leaf(values, outputs, reached[row - first], sums, row)
     for row in range(count):
         for output in range(found.shape[1]):
             found[row, output] = sums[np.uint64(row) * outputs + np.uint64(output)] / n_trees
 
 
 @njit(cache=True, nogil=True)
-def _means_of_few(nodes, roots, depths, values, outputs, n_trees, rows, bits, found):
+def _means_few_rows(nodes, roots, depths, values, outputs, n_trees, rows, bits, found):
     outputs = np.uint64(outputs)
-    keys = np.empty(rows.shape[1] + KEYS_BEHIND, dtype=np.int16)
-    places, reached = np.zeros(WAYS, dtype=np.uint64), np.empty(len(roots), dtype=np.uint64)
+    keys = np.empty(rows.shape[1] + KEY_PADDING, dtype=np.int16)
+    places, reached = np.zeros(WALKS, dtype=np.uint64), np.empty(len(roots), dtype=np.uint64)
     for row in range(len(rows)):
         _row_keys(rows[row], bits[row], keys)
         sums = np.zeros(outputs)
-        for tree in range(0, len(roots), WAYS):
-            end = tree + WAYS
+        for tree in range(0, len(roots), WALKS):
+            end = tree + WALKS
             walk_trees(nodes, _U0, roots[tree:end], keys, places, np.max(depths[tree:end]), reached[tree:end])
         for tree in range(_U0, np.uint64(n_trees)):
-            _add(values, outputs, reached[tree], sums, _U0)
+            _add_leaf(values, outputs, reached[tree], sums, _U0)
         for output in range(found.shape[1]):
             found[row, output] = sums[output] / n_trees
 
 
 @njit(cache=True, nogil=True)
-def _leaves(nodes, roots, depths, rows, bits, found):
+def _leaf_indices(nodes, roots, depths, rows, bits, found):
     count, width = len(rows), np.uint64(rows.shape[1])
     whole, keys = _keys_of_block(rows, bits)
-    starts, reached = np.zeros(WAYS, dtype=np.uint64), np.empty(WAYS, dtype=np.uint64)
-    places = np.arange(WAYS).astype(np.uint64) * width
-    for first in range(0, whole, WAYS):
+    starts, reached = np.zeros(WALKS, dtype=np.uint64), np.empty(WALKS, dtype=np.uint64)
+    places = np.arange(WALKS).astype(np.uint64) * width
+    for first in range(0, whole, WALKS):
         some = keys[np.uint64(first) * width :]
         for tree in range(found.shape[1]):
             walk_rows(nodes, roots[tree], starts, some, places, depths[tree], reached)
-            for way in range(min(WAYS, count - first)):
+            for way in range(min(WALKS, count - first)):
                 found[first + way, tree] = reached[way] - roots[tree]

@@ -30,13 +30,13 @@ from numba.np.arrayobj import make_array
 LANES = 8
 
 #: Vectors that are gone with at once. Measured: with 4 a walk takes a third longer, with 6 a twentieth.
-VECTORS = 8
+VECTORS_PER_WALK = 8
 
 #: Keys that may be read behind the last one: eight bytes are loaded to use two.
-KEYS_BEHIND = 3
+KEY_PADDING = 3
 
 #: Nodes that may be read behind the last root.
-NODES_BEHIND = LANES
+NODE_PADDING = LANES
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -57,22 +57,22 @@ def _vector(of: Any, lanes: int = LANES) -> Any:
     return ir.VectorType(of, lanes)
 
 
-def _all(of: Any, value: float, lanes: int = LANES) -> Any:
+def _constant_vector(of: Any, value: float, lanes: int = LANES) -> Any:
     return ir.Constant(_vector(of, lanes), [value] * lanes)
 
 
 def _load(builder: Any, pointer: Any, of: Any, place: Any, lanes: int = LANES) -> Any:
     """`lanes` numbers of an array from a place on."""
-    loaded = builder.load(_at(builder, pointer, of, place, lanes), typ=_vector(of, lanes))
+    loaded = builder.load(_vector_pointer(builder, pointer, of, place, lanes), typ=_vector(of, lanes))
     loaded.align = of.width // 8 if isinstance(of, ir.IntType) else 8
     return loaded
 
 
 def _store(builder: Any, value: Any, pointer: Any, of: Any, place: Any) -> None:
-    builder.store(value, _at(builder, pointer, of, place, value.type.count)).align = 8
+    builder.store(value, _vector_pointer(builder, pointer, of, place, value.type.count)).align = 8
 
 
-def _at(builder: Any, pointer: Any, of: Any, place: Any, lanes: int) -> Any:
+def _vector_pointer(builder: Any, pointer: Any, of: Any, place: Any, lanes: int) -> Any:
     first = builder.gep(pointer, [place], source_etype=of)
     return builder.bitcast(first, _vector(of, lanes).as_pointer())
 
@@ -81,7 +81,7 @@ def _gather(builder: Any, pointer: Any, of: Any, places: Any) -> Any:
     """Eight bytes from each of eight places in an array of `of`."""
     addresses = builder.gep(pointer, [places], source_etype=of)
     addresses.type = _vector(ir.PointerType())  # llvmlite has no word for addresses that differ by lane
-    mask = _all(ir.IntType(1), 1)
+    mask = _constant_vector(ir.IntType(1), 1)
     signature = ir.FunctionType(_vector(_I64), [addresses.type, _I32, mask.type, _vector(_I64)])
     gather = cgutils.get_or_insert_function(builder.module, signature, "llvm.masked.gather.v8i64.v8p0")
     align = ir.Constant(_I32, of.width // 8)
@@ -105,7 +105,7 @@ def _splat(builder: Any, value: Any) -> Any:
     return vector
 
 
-def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+def _data_pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
     """Of each argument that is an array, where its numbers begin."""
     return [
         make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
@@ -113,35 +113,39 @@ def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> lis
     ]
 
 
-def _gathering(top_levels: int) -> Any:
+def _build_gather_walk(top_levels: int) -> Any:
     """A walk by gathering, whose first steps find their nodes among the first eight from `root` on."""
 
     @intrinsic
     def walk(_, nodes, root, starts, keys, rows, depth, reached):
         def generate(context, builder, signature, arguments):
-            nodes, first, starts, keys, rows, depth, reached = _pointers(context, builder, signature, arguments)
+            nodes, first, starts, keys, rows, depth, reached = _data_pointers(context, builder, signature, arguments)
             root, top = _splat(builder, first), _load(builder, nodes, _I64, first)
-            places = [ir.Constant(_I64, LANES * vector) for vector in range(VECTORS)]
+            places = [ir.Constant(_I64, LANES * vector) for vector in range(VECTORS_PER_WALK)]
             of_rows = [_load(builder, rows, _I64, place) for place in places]
-            ways = [builder.add(_load(builder, starts, _I64, place), root) for place in places]
+            walks = [builder.add(_load(builder, starts, _I64, place), root) for place in places]
 
             def next_way(node: Any, row: Any) -> Any:
-                feature = builder.and_(builder.lshr(node, _all(_I64, _FEATURE_AT)), _all(_I64, _FEATURE))
-                key = builder.shl(_gather(builder, keys, _I16, builder.add(row, feature)), _all(_I64, _KEY_AT))
+                feature = builder.and_(
+                    builder.lshr(node, _constant_vector(_I64, _FEATURE_AT)), _constant_vector(_I64, _FEATURE)
+                )
+                key = builder.shl(
+                    _gather(builder, keys, _I16, builder.add(row, feature)), _constant_vector(_I64, _KEY_AT)
+                )
                 # The threshold stands on top of the node; what is below it does not make a smaller key larger.
-                left = builder.and_(node, _all(_I64, _LEFT))
-                right = builder.add(left, _all(_I64, 1))
+                left = builder.and_(node, _constant_vector(_I64, _LEFT))
+                right = builder.add(left, _constant_vector(_I64, 1))
                 return builder.select(builder.icmp_signed(">", key, node), right, left)
 
             for _ in range(top_levels):
-                tops = [_permute(builder, top, builder.sub(way, root)) for way in ways]
-                ways = [next_way(node, row) for node, row in zip(tops, of_rows, strict=True)]
-            kept = [cgutils.alloca_once_value(builder, way) for way in ways]
+                tops = [_permute(builder, top, builder.sub(way, root)) for way in walks]
+                walks = [next_way(node, row) for node, row in zip(tops, of_rows, strict=True)]
+            walk_slots = [cgutils.alloca_once_value(builder, way) for way in walks]
             with cgutils.for_range(builder, builder.sub(depth, ir.Constant(_I64, top_levels))):
-                for way, row in zip(kept, of_rows, strict=True):
+                for way, row in zip(walk_slots, of_rows, strict=True):
                     node = _gather(builder, nodes, _I64, builder.load(way, typ=_vector(_I64)))
                     builder.store(next_way(node, row), way)
-            for way, place in zip(kept, places, strict=True):
+            for way, place in zip(walk_slots, places, strict=True):
                 _store(builder, builder.load(way, typ=_vector(_I64)), reached, _I64, place)
             return context.get_dummy_value()
 
@@ -158,7 +162,7 @@ def _step(nodes, way, keys, row):
 
 
 @njit(forceinline=True)
-def _walk_in_registers(nodes, root, starts, keys, rows, depth, reached):
+def _scalar_walk(nodes, root, starts, keys, rows, depth, reached):
     a, b, c, d = root + starts[0], root + starts[1], root + starts[2], root + starts[3]
     e, f, g, h = root + starts[4], root + starts[5], root + starts[6], root + starts[7]
     for _ in range(depth):
@@ -172,12 +176,12 @@ def _walk_in_registers(nodes, root, starts, keys, rows, depth, reached):
 
 #: Ways that are gone at once, and how: rows through one tree, one row through trees from their roots. Both go from the
 #: nodes `root + starts`, each with its row of keys, `depth` steps, and write the nodes that are reached.
-WAYS = LANES * VECTORS if _AVX512 else LANES
-walk_rows = _gathering(_TOP_LEVELS) if _AVX512 else _walk_in_registers
-walk_trees = _gathering(0) if _AVX512 else _walk_in_registers
+WALKS = LANES * VECTORS_PER_WALK if _AVX512 else LANES
+walk_rows = _build_gather_walk(_TOP_LEVELS) if _AVX512 else _scalar_walk
+walk_trees = _build_gather_walk(0) if _AVX512 else _scalar_walk
 
 
-def _widened(builder: Any, halves: Any) -> Any:
+def _float16_to_float64(builder: Any, halves: Any) -> Any:
     """float64 of the bits of float16."""
     lanes = halves.type.count
     if _AVX512:
@@ -185,20 +189,20 @@ def _widened(builder: Any, halves: Any) -> Any:
     # By hand, since where a processor can't, LLVM calls a function that numba lacks: float32 has exponent and fraction
     # 13 bits further left, and its exponent is biased by 112 more. All of it is exact.
     bits = builder.sext(halves, _vector(_I32, lanes))
-    sign = builder.and_(bits, _all(_I32, -(2**31), lanes))
-    rest = builder.shl(builder.and_(bits, _all(_I32, 0x7FFF, lanes)), _all(_I32, 13, lanes))
+    sign = builder.and_(bits, _constant_vector(_I32, -(2**31), lanes))
+    rest = builder.shl(builder.and_(bits, _constant_vector(_I32, 0x7FFF, lanes)), _constant_vector(_I32, 13, lanes))
     single = builder.bitcast(builder.or_(sign, rest), _vector(_FLOAT, lanes))
-    return builder.fpext(builder.fmul(single, _all(_FLOAT, 2.0**112, lanes)), _vector(_DOUBLE, lanes))
+    return builder.fpext(builder.fmul(single, _constant_vector(_FLOAT, 2.0**112, lanes)), _vector(_DOUBLE, lanes))
 
 
-def _adding(lanes: int) -> Any:
+def _build_add(lanes: int) -> Any:
     @intrinsic
     def add(_, values, value, sums, total):
         def generate(context, builder, signature, arguments):
-            values, value, sums, total = _pointers(context, builder, signature, arguments)
-            added = _widened(builder, _load(builder, values, _I16, value, lanes))
-            before = _load(builder, sums, _DOUBLE, total, lanes)
-            _store(builder, builder.fadd(before, added), sums, _DOUBLE, total)
+            values, value, sums, total = _data_pointers(context, builder, signature, arguments)
+            added = _float16_to_float64(builder, _load(builder, values, _I16, value, lanes))
+            previous = _load(builder, sums, _DOUBLE, total, lanes)
+            _store(builder, builder.fadd(previous, added), sums, _DOUBLE, total)
             return context.get_dummy_value()
 
         return types.void(values, value, sums, total), generate
@@ -207,4 +211,4 @@ def _adding(lanes: int) -> Any:
 
 
 #: Add two, or eight, float16 values (their bits, uint16) from a place on to the float64 sums from another place on.
-add_two, add_eight = _adding(2), _adding(LANES)
+add_two, add_eight = _build_add(2), _build_add(LANES)

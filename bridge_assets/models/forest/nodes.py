@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Nodes:
+class UnpackedNodes:
     """The nodes of all trees, unpacked; one entry a node. A leaf is its own left child.
 
     Attributes

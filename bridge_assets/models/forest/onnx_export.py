@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.errors import ExportError
 from bridge_assets.models.dataset.matrix import feature_matrix, feature_names
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.forest.onnx_parity import LEAF
-from bridge_assets.storage import replacing
+from bridge_assets.models.forest.onnx_parity import LEAF_OUTPUT
+from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ OPSET, ML_OPSET, IR_VERSION = 17, 5, 10
 _SKLEARN_ML_OPSET = 3
 
 #: Whole numbers that float32 holds.
-_MOST_LEAVES = 2**24
+_MAX_LEAVES = 2**24
 
 #: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html
 _SUM, _BRANCH_LEQ = 1, 0
@@ -74,22 +74,22 @@ def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
     import onnx
 
     path = Path(path)
-    features = _features(model)
+    features = _model_features(model)
     sample = feature_matrix(X_sample, features)
     graph = _from_float16(model) if isinstance(model, Float16Forest) else _from_sklearn(model)
-    _describe(graph, model, features)
+    _set_metadata(graph, model, features)
     try:
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the export is not valid ONNX: {error}") from error
     content = graph.SerializeToString(deterministic=True)
-    _refuse_other_answers(content, model, sample)
-    with replacing(path) as aside:
-        aside.write_bytes(content)
+    _check_predictions_match(content, model, sample)
+    with atomic_write(path) as temp_path:
+        temp_path.write_bytes(content)
     return path
 
 
-def _features(model: Any) -> tuple[str, ...]:
+def _model_features(model: Any) -> tuple[str, ...]:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     if isinstance(model, Float16Forest):
@@ -108,8 +108,10 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
     mean = "probabilities" if classifies else "prediction"
     constants = [numpy_helper.from_array(forest.leaf, "leaf_values")]
     nodes = [
-        helper.make_node("TreeEnsemble", ["X"], [LEAF], domain="ai.onnx.ml", **_tree_fields(forest)),
-        helper.make_node("Cast", [LEAF], ["leaf_row"], to=TensorProto.INT32),
+        helper.make_node(
+            "TreeEnsemble", ["X"], [LEAF_OUTPUT], domain="ai.onnx.ml", **_tree_ensemble_attributes(forest)
+        ),
+        helper.make_node("Cast", [LEAF_OUTPUT], ["leaf_row"], to=TensorProto.INT32),
         helper.make_node("Gather", ["leaf_values", "leaf_row"], ["reached"]),
         helper.make_node("Cast", ["reached"], ["reached_float32"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["reached_float32"], [mean], axes=[1], keepdims=0),
@@ -131,7 +133,7 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
     )
 
 
-def _tree_fields(forest: Float16Forest) -> dict[str, Any]:
+def _tree_ensemble_attributes(forest: Float16Forest) -> dict[str, Any]:
     """The forest as attributes of a TreeEnsemble that adds up, tree by tree, the row of the leaf that is reached.
 
     ONNX Runtime 1.22 takes a root whose two sides have the same number for a leaf, even if one is an inner node
@@ -142,22 +144,22 @@ def _tree_fields(forest: Float16Forest) -> dict[str, Any]:
     import numpy as np
     from onnx import numpy_helper
 
-    if len(forest.leaf) > _MOST_LEAVES:
+    if len(forest.leaf) > _MAX_LEAVES:
         raise ExportError(
-            f"the forest has {len(forest.leaf):,} leaves; at most {_MOST_LEAVES:,} can be told apart in float32. "
+            f"the forest has {len(forest.leaf):,} leaves; at most {_MAX_LEAVES:,} can be told apart in float32. "
             f"What to do: train fewer or shallower trees"
         )
     nodes = forest.nodes
     tree = np.repeat(np.arange(forest.n_trees), forest.tree_nodes)
-    alone = np.zeros(len(tree), dtype=bool)
-    alone[nodes.roots] = nodes.is_leaf[nodes.roots]
-    inner, leaves = np.flatnonzero(~nodes.is_leaf | alone), np.flatnonzero(nodes.is_leaf)
+    is_single_leaf = np.zeros(len(tree), dtype=bool)
+    is_single_leaf[nodes.roots] = nodes.is_leaf[nodes.roots]
+    inner, leaves = np.flatnonzero(~nodes.is_leaf | is_single_leaf), np.flatnonzero(nodes.is_leaf)
     leaves = leaves[np.lexsort((-leaves, tree[leaves]))]
-    leaves = np.repeat(leaves, 1 + alone[leaves])
+    leaves = np.repeat(leaves, 1 + is_single_leaf[leaves])
     inner_place, leaf_place = np.zeros((2, len(tree)), dtype=np.intp)
     inner_place[inner], leaf_place[leaves] = np.arange(len(inner)), np.arange(len(leaves))  # of two, the second
     left = nodes.left[inner]
-    right = left + ~alone[inner]
+    right = left + ~is_single_leaf[inner]
     return {
         "n_targets": forest.n_trees,
         "aggregate_function": _SUM,
@@ -165,7 +167,9 @@ def _tree_fields(forest: Float16Forest) -> dict[str, Any]:
         "nodes_modes": numpy_helper.from_array(np.full(len(inner), _BRANCH_LEQ, dtype=np.uint8), "modes"),
         "nodes_featureids": nodes.feature[inner].tolist(),
         "nodes_splits": numpy_helper.from_array(nodes.threshold[inner], "splits"),
-        "nodes_truenodeids": np.where(nodes.is_leaf[left], leaf_place[left] - alone[left], inner_place[left]).tolist(),
+        "nodes_truenodeids": np.where(
+            nodes.is_leaf[left], leaf_place[left] - is_single_leaf[left], inner_place[left]
+        ).tolist(),
         "nodes_trueleafs": nodes.is_leaf[left].astype(int).tolist(),
         "nodes_falsenodeids": np.where(nodes.is_leaf[right], leaf_place[right], inner_place[right]).tolist(),
         "nodes_falseleafs": nodes.is_leaf[right].astype(int).tolist(),
@@ -205,7 +209,7 @@ def _from_sklearn(model: Any) -> onnx.ModelProto:
     )
 
 
-def _describe(graph: onnx.ModelProto, model: Any, features: tuple[str, ...]) -> None:
+def _set_metadata(graph: onnx.ModelProto, model: Any, features: tuple[str, ...]) -> None:
     from onnx import helper
 
     about: Mapping[str, str]
@@ -220,7 +224,7 @@ def _describe(graph: onnx.ModelProto, model: Any, features: tuple[str, ...]) -> 
     helper.set_model_props(graph, dict(sorted(properties.items())))
 
 
-def _refuse_other_answers(content: bytes, model: Any, sample: np.ndarray) -> None:
+def _check_predictions_match(content: bytes, model: Any, sample: np.ndarray) -> None:
     import numpy as np
     import onnxruntime as ort
     from sklearn.base import is_classifier

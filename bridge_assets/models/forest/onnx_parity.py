@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import onnx
 
 #: Random rows of each kind, and given rows that the decisions are compared on.
-_ROWS = 1000
+_N_ROWS = 1000
 
 #: Rows that ONNX Runtime is asked for at once.
-_BLOCK = 10_000
+_BATCH_ROWS = 10_000
 
 #: What the trees of an export give, for each row and tree: the row of the forest's leaf values.
-LEAF = "leaf"
+LEAF_OUTPUT = "leaf"
 
 
 def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5) -> tuple[list[str], float]:
@@ -54,8 +54,8 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
         model = onnx.load(path)
     except Exception as error:  # protobuf's and the disk's errors share no other base
         return [f"{path} cannot be read as ONNX: {error}"], 1.0
-    problems = _other_description(forest, model)
-    if problems or not any(node.op_type == "TreeEnsemble" and LEAF in node.output for node in model.graph.node):
+    problems = _metadata_problems(forest, model)
+    if problems or not any(node.op_type == "TreeEnsemble" and LEAF_OUTPUT in node.output for node in model.graph.node):
         return problems or [f"{path.name} holds no TreeEnsemble: it was not made from a float16 forest"], 1.0
     given = feature_matrix(X, forest.features)
     kinds = {"given": given, "random": random_rows(forest), "threshold": threshold_rows(forest, given)}
@@ -67,7 +67,10 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
             continue
         expected = forest.predict_proba(rows) if forest.task == "classifier" else forest.predict(rows).reshape(-1, 1)
         found = np.concatenate(
-            [session.run([output], {"X": rows[start : start + _BLOCK]})[0] for start in range(0, len(rows), _BLOCK)]
+            [
+                session.run([output], {"X": rows[start : start + _BATCH_ROWS]})[0]
+                for start in range(0, len(rows), _BATCH_ROWS)
+            ]
         )
         difference = float(np.abs(found - expected).max())
         largest = max(largest, difference)
@@ -75,16 +78,16 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
             problems.append(
                 f"on {len(rows):,} {kind} rows an answer differs by {difference:.3g}; the limit is {limit:g}"
             )
-        some = rows[:: max(1, len(rows) // _ROWS)]
-        (reached,) = session.run([LEAF], {"X": some})
-        if others := int((reached != forest.nodes.leaf[forest.nodes.roots + forest.apply(some)]).sum()):
+        sampled_rows = rows[:: max(1, len(rows) // _N_ROWS)]
+        (reached,) = session.run([LEAF_OUTPUT], {"X": sampled_rows})
+        if n_mismatches := int((reached != forest.nodes.leaf[forest.nodes.roots + forest.apply(sampled_rows)]).sum()):
             problems.append(
-                f"on {len(some):,} {kind} rows {others:,} of {reached.size:,} decisions (row and tree) are other ones"
+                f"on {len(sampled_rows):,} {kind} rows {n_mismatches:,} of {reached.size:,} decisions (row and tree) are other ones"
             )
     return problems, largest
 
 
-def random_rows(forest: Float16Forest, count: int = _ROWS, seed: int = 0) -> np.ndarray:
+def random_rows(forest: Float16Forest, count: int = _N_ROWS, seed: int = 0) -> np.ndarray:
     """Rows of any finite float16 values, tiny and huge alike; shape (count, n_features), float32."""
     import numpy as np
 
@@ -93,7 +96,7 @@ def random_rows(forest: Float16Forest, count: int = _ROWS, seed: int = 0) -> np.
     return bits.view(np.float16).astype(np.float32)
 
 
-def threshold_rows(forest: Float16Forest, X: np.ndarray, count: int = _ROWS, seed: int = 0) -> np.ndarray:
+def threshold_rows(forest: Float16Forest, X: np.ndarray, count: int = _N_ROWS, seed: int = 0) -> np.ndarray:
     """Rows whose values are thresholds of their features, or the float16 value next above or below one.
 
     Parameters
@@ -118,24 +121,26 @@ def threshold_rows(forest: Float16Forest, X: np.ndarray, count: int = _ROWS, see
         thresholds = thresholds[np.isfinite(thresholds)]
         if not len(thresholds):
             continue
-        on = random.choice(thresholds, count)
-        beside = np.nextafter(on, random.choice(np.array([-1, 1], dtype=np.float16) * np.float16(65504), count))
-        values = np.where(random.random(count) < 0.5, on, beside)
+        at_threshold = random.choice(thresholds, count)
+        next_to_threshold = np.nextafter(
+            at_threshold, random.choice(np.array([-1, 1], dtype=np.float16) * np.float16(65504), count)
+        )
+        values = np.where(random.random(count) < 0.5, at_threshold, next_to_threshold)
         rows[:, feature] = np.where(random.random(count) < 0.5, values.astype(np.float32), rows[:, feature])
     return rows
 
 
-def _other_description(forest: Float16Forest, model: onnx.ModelProto) -> list[str]:
-    said = {entry.key: entry.value for entry in model.metadata_props}
+def _metadata_problems(forest: Float16Forest, model: onnx.ModelProto) -> list[str]:
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
     expected = {
         "features": json.dumps(list(forest.features)),
         "classes": json.dumps(list(forest.classes)),
         "forest_sha256": forest.checksum,
     }
     return [
-        f"the file says that its {key} is {said.get(key, 'nothing')[:80]}, the forest's is {value[:80]}"
+        f"the file says that its {key} is {metadata.get(key, 'nothing')[:80]}, the forest's is {value[:80]}"
         for key, value in expected.items()
-        if said.get(key) != value
+        if metadata.get(key) != value
     ]
 
 
@@ -144,5 +149,5 @@ def _session(model: onnx.ModelProto, n_trees: int) -> Any:
     import onnxruntime as ort
     from onnx import TensorProto, helper
 
-    model.graph.output.append(helper.make_tensor_value_info(LEAF, TensorProto.FLOAT, ["n", n_trees]))
+    model.graph.output.append(helper.make_tensor_value_info(LEAF_OUTPUT, TensorProto.FLOAT, ["n", n_trees]))
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge_assets.models.forest.llvm_intrinsics import LANES, NODES_BEHIND, WAYS
+from bridge_assets.models.forest.llvm_intrinsics import LANES, NODE_PADDING, WALKS
 
 if TYPE_CHECKING:
-    from bridge_assets.models.forest.nodes import Nodes
+    from bridge_assets.models.forest.nodes import UnpackedNodes
 
 
-NODE = np.dtype([("left", np.uint32), ("feature", np.uint16), ("threshold", np.int16)])
+NODE_DTYPE = np.dtype([("left", np.uint32), ("feature", np.uint16), ("threshold", np.int16)])
 
 
 #: Above every key, so that a row which has arrived at a leaf stays.
-_NEVER_ABOVE = np.iinfo(np.int16).max
+_MAX_KEY = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class PackedForest:
     Attributes
     ----------
     nodes : np.ndarray of int64
-        `NODE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
+        `NODE_DTYPE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
         threshold.
     roots, depths : np.ndarray of uint64 and int64
         One a tree, with single leaves added until their number is a multiple of `WAYS`.
@@ -49,24 +49,24 @@ class PackedForest:
     n_features: int
 
 
-def pack(nodes: Nodes, thresholds: np.ndarray, leaf_values: np.ndarray, n_features: int) -> PackedForest:
+def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.ndarray, n_features: int) -> PackedForest:
     """Lay out a forest: its nodes in eight bytes each, the values of a leaf beside each other.
 
     Parameters
     ----------
-    nodes : Nodes
+    nodes : UnpackedNodes
     thresholds : np.ndarray of float16
         Of the inner nodes, in order.
     leaf_values : np.ndarray of float16, shape (n_leaves, n_outputs)
     n_features : int
     """
     n_trees = len(nodes.roots)
-    added = -n_trees % WAYS
+    added = -n_trees % WALKS
     count, outputs = len(nodes.left), leaf_values.shape[1]
-    packed = np.zeros(count + 1 + NODES_BEHIND, dtype=NODE)
+    packed = np.zeros(count + 1 + NODE_PADDING, dtype=NODE_DTYPE)
     packed["left"][:count], packed["left"][count:] = nodes.left, count
     packed["feature"][:count] = nodes.feature
-    packed["threshold"] = _NEVER_ABOVE
+    packed["threshold"] = _MAX_KEY
     packed["threshold"][:count][~nodes.is_leaf] = threshold_keys(thresholds)
     values = np.zeros((len(packed), 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
     values[:count][nodes.is_leaf, :outputs] = leaf_values
@@ -85,4 +85,4 @@ def threshold_keys(thresholds: np.ndarray) -> np.ndarray:
     """Integers (int16) in the order of float16 thresholds; no number, which nothing is above, is the largest."""
     bits = np.ascontiguousarray(thresholds).view(np.int16)
     magnitude = bits & np.int16(0x7FFF)
-    return np.where(np.isnan(thresholds), np.int16(_NEVER_ABOVE), np.where(bits < 0, -magnitude, magnitude))
+    return np.where(np.isnan(thresholds), np.int16(_MAX_KEY), np.where(bits < 0, -magnitude, magnitude))

@@ -94,7 +94,7 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
     bits, sizes, features, thresholds, leaves = [], [], [], [], []
     for number, estimator in enumerate(rf_model.estimators_):
         tree = estimator.tree_
-        _refuse_missing_values(tree, number)
+        _check_no_missing_values(tree, number)
         order = _breadth_first(tree.children_left, tree.children_right)
         is_leaf = tree.children_left[order] == -1
         inner = order[~is_leaf]
@@ -145,7 +145,7 @@ def _round_down(thresholds: np.ndarray) -> np.ndarray:
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float16(-np.inf)), nearest)
 
 
-def _refuse_missing_values(tree: Any, number: int) -> None:
+def _check_no_missing_values(tree: Any, number: int) -> None:
     # scikit-learn does not keep whether missing values were seen. Without them it sends a missing value to the child
     # that had more samples, and no threshold is infinite; a node that differs has learnt from missing values.
     import numpy as np

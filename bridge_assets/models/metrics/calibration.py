@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.metrics.bootstrap import Interval, interval_of, structure_weights
-from bridge_assets.models.metrics.probability import wilson
+from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_weights, percentile_interval
+from bridge_assets.models.metrics.probability import wilson_interval
 
 if TYPE_CHECKING:
     import numpy as np
 
-BINS = 10
+N_BINS = 10
 
 #: Outcomes drawn to see what error perfect probabilities have.
-_DRAWS = 500
+_CONSISTENCY_RESAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class CalibrationBin:
     """A tenth of the inspections, in the order of their probabilities.
 
     Attributes
@@ -45,12 +45,12 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CalibrationResult:
     """How true came what was said, by tenths of the inspections.
 
     Attributes
     ----------
-    bins : tuple of Bin
+    bins : tuple of CalibrationBin
     error : float
         Expected calibration error: distance between what was expected and what was observed, averaged over the tenths.
     error_interval : Interval or None
@@ -59,7 +59,7 @@ class Judged:
         Mean and 95 % quantile of the error that what was said would have if all of it were right.
     """
 
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
     error: float
     error_interval: Interval | None
     error_if_perfect: float
@@ -70,7 +70,7 @@ class Judged:
         """Calibration error beyond that of perfect forecasts; 0 or less = none that can be told."""
         return self.error - self.error_if_perfect
 
-    def _error_said(self, unit: str, forecasts: str) -> str:
+    def _error_summary(self, unit: str, forecasts: str) -> str:
         verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
         return (
             f"expected calibration error {self.error:.4f}{unit}: {verdict} perfect {forecasts} show on so many "
@@ -79,7 +79,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability(Judged):
+class Reliability(CalibrationResult):
     """How true probabilities came: `error` is between mean probability and share that fell.
 
     Attributes
@@ -97,9 +97,9 @@ class Reliability(Judged):
     slope: float | None
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The figures in a sentence."""
-        text = self._error_said("", "probabilities")
+        text = self._error_summary("", "probabilities")
         if self.ratio is not None:
             text += f"; falls expected over falls observed {self.ratio:.3f}"
             if self.ratio_interval:
@@ -131,45 +131,47 @@ def reliability(
         return None
     probability = np.asarray(probability, dtype=float)
     falls = np.asarray(falls, dtype=bool)
-    tenth = by_tenth(probability)
+    decile = assign_deciles(probability)
 
-    def error(weights: np.ndarray, happened: np.ndarray) -> float:
+    def error(weights: np.ndarray, outcomes: np.ndarray) -> float:
         # |mean probability - share that fell| times the tenth's share of the rows.
-        return float(np.abs(np.bincount(tenth, weights * (probability - happened), BINS)).sum() / weights.sum())
+        return float(np.abs(np.bincount(decile, weights * (probability - outcomes), N_BINS)).sum() / weights.sum())
 
     ones = np.ones(len(falls))
     random = np.random.default_rng(seed)
-    perfect = [error(ones, random.random(len(falls)) < probability) for _ in range(_DRAWS if resamples else 0)]
-    drawn = np.array(
+    perfect = [
+        error(ones, random.random(len(falls)) < probability) for _ in range(_CONSISTENCY_RESAMPLES if resamples else 0)
+    ]
+    samples = np.array(
         [
             (error(weights, falls), _ratio(weights, probability, falls))
-            for weights in structure_weights(structures, resamples, seed)
+            for weights in bootstrap_weights(structures, resamples, seed)
         ]
     ).reshape(-1, 2)
     ratio = _ratio(ones, probability, falls)
     return Reliability(
-        tuple(_bin(falls[tenth == number], probability[tenth == number]) for number in np.unique(tenth)),
+        tuple(_calibration_bin(falls[decile == number], probability[decile == number]) for number in np.unique(decile)),
         error(ones, falls),
-        interval_of(drawn[:, 0]),
+        percentile_interval(samples[:, 0]),
         float(np.mean(perfect)) if perfect else 0.0,
         float(np.quantile(perfect, 0.95)) if perfect else 0.0,
         ratio if np.isfinite(ratio) else None,
-        interval_of(drawn[:, 1]),
-        slope(falls, probability),
+        percentile_interval(samples[:, 1]),
+        calibration_slope(falls, probability),
     )
 
 
-def by_tenth(said: np.ndarray) -> np.ndarray:
+def assign_deciles(predictions: np.ndarray) -> np.ndarray:
     """The tenth of each row, 0 to 9, in the order of what was said of it; equals in their order."""
     import numpy as np
 
-    tenth = np.empty(len(said), dtype=np.intp)
-    for number, part in enumerate(np.array_split(np.argsort(said, kind="stable"), BINS)):
-        tenth[part] = number
-    return tenth
+    decile = np.empty(len(predictions), dtype=np.intp)
+    for number, part in enumerate(np.array_split(np.argsort(predictions, kind="stable"), N_BINS)):
+        decile[part] = number
+    return decile
 
 
-def slope(falls: np.ndarray, probability: np.ndarray) -> float | None:
+def calibration_slope(falls: np.ndarray, probability: np.ndarray) -> float | None:
     """Slope of a logistic regression of the outcome on the probability's log odds; None where it cannot be fitted."""
     import numpy as np
 
@@ -194,6 +196,6 @@ def _ratio(weights: np.ndarray, probability: np.ndarray, falls: np.ndarray) -> f
     return float((weights * probability).sum()) / fell if fell else float("nan")
 
 
-def _bin(falls: np.ndarray, probability: np.ndarray) -> Bin:
+def _calibration_bin(falls: np.ndarray, probability: np.ndarray) -> CalibrationBin:
     count, hits = len(falls), int(falls.sum())
-    return Bin(count, hits, float(probability.mean()), hits / count, *wilson(hits, count))
+    return CalibrationBin(count, hits, float(probability.mean()), hits / count, *wilson_interval(hits, count))

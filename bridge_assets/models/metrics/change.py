@@ -11,15 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bridge_assets.models.metrics.bootstrap import Ranked
-from bridge_assets.models.metrics.probability import WORST, Column, share_found
+from bridge_assets.models.metrics.bootstrap import WeightedFallMetrics
+from bridge_assets.models.metrics.probability import TOP_SHARES, MetricColumn, recall_at_share
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeScores:
+class ChangeMetrics:
     """One forecast's figures on one set of inspections.
 
     Attributes
@@ -34,35 +34,35 @@ class ChangeScores:
         everywhere.
     worst_5, worst_10, worst_20 : float or None
         Share of all falls (changes below 0) that is among the 5, 10 or 20 % of inspections with the lowest expected
-        change; ties as in `scores.Scores`.
+        change; ties as in `scores.ProbabilityMetrics`.
     """
 
     LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"mae", "rmse"})
-    COMPARED: ClassVar[tuple[str, ...]] = ("mae", "rmse", "spearman", "worst_10")
-    TABLE: ClassVar[tuple[Column, ...]] = (
-        Column("mae", "MAE", ".3f"),
-        Column("rmse", "RMSE", ".4f"),
-        Column("r2", "R² over no change", ".3f"),
-        Column("spearman", "rank correlation", ".3f"),
-        Column("worst_5", "falls in worst 5 %", ".1%"),
-        Column("worst_10", "10 %", ".1%"),
-        Column("worst_20", "20 %", ".1%"),
+    COMPARED_METRICS: ClassVar[tuple[str, ...]] = ("mae", "rmse", "spearman", "worst_10")
+    TABLE_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("mae", "MAE", ".3f"),
+        MetricColumn("rmse", "RMSE", ".4f"),
+        MetricColumn("r2", "R² over no change", ".3f"),
+        MetricColumn("spearman", "rank correlation", ".3f"),
+        MetricColumn("worst_5", "falls in worst 5 %", ".1%"),
+        MetricColumn("worst_10", "10 %", ".1%"),
+        MetricColumn("worst_20", "20 %", ".1%"),
     )
-    INTERVALS: ClassVar[tuple[Column, ...]] = (
-        Column("mae", "MAE in points (gain = lower)", ".3f"),
-        Column("rmse", "RMSE in points (gain = lower)", ".4f"),
-        Column("r2", "R² over no change", ".3f"),
-        Column("spearman", "rank correlation", ".3f"),
-        Column("worst_5", "falls in worst 5 %", ".1%"),
-        Column("worst_10", "falls in worst 10 %", ".1%"),
-        Column("worst_20", "falls in worst 20 %", ".1%"),
+    INTERVAL_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("mae", "MAE in points (gain = lower)", ".3f"),
+        MetricColumn("rmse", "RMSE in points (gain = lower)", ".4f"),
+        MetricColumn("r2", "R² over no change", ".3f"),
+        MetricColumn("spearman", "rank correlation", ".3f"),
+        MetricColumn("worst_5", "falls in worst 5 %", ".1%"),
+        MetricColumn("worst_10", "falls in worst 10 %", ".1%"),
+        MetricColumn("worst_20", "falls in worst 20 %", ".1%"),
     )
-    CUTS: ClassVar[tuple[Column, ...]] = (
-        Column("rmse", "RMSE of no change", ".4f", of="persistence"),
-        Column("rmse", "RMSE", ".4f"),
-        Column("spearman", "rank correlation of rating table", ".3f", of="rating_table"),
-        Column("spearman", "rank correlation", ".3f"),
-        Column("worst_10", "worst 10 %", ".1%"),
+    CUT_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("rmse", "RMSE of no change", ".4f", forecast="persistence"),
+        MetricColumn("rmse", "RMSE", ".4f"),
+        MetricColumn("spearman", "rank correlation of rating table", ".3f", forecast="rating_table"),
+        MetricColumn("spearman", "rank correlation", ".3f"),
+        MetricColumn("worst_10", "worst 10 %", ".1%"),
     )
 
     mae: float | None = None
@@ -74,7 +74,7 @@ class ChangeScores:
     worst_20: float | None = None
 
 
-def change_scores(change: np.ndarray, expected: np.ndarray) -> ChangeScores:
+def change_metrics(change: np.ndarray, expected: np.ndarray) -> ChangeMetrics:
     """Figures of one forecast.
 
     Parameters
@@ -87,14 +87,16 @@ def change_scores(change: np.ndarray, expected: np.ndarray) -> ChangeScores:
     import numpy as np
 
     if not len(change):
-        return ChangeScores()
-    figures = RankedChanges(change, expected).figures(np.ones(len(change)))
+        return ChangeMetrics()
+    figures = WeightedChangeMetrics(change, expected).compute(np.ones(len(change)))
     known = (None if math.isnan(value) else value for value in figures[:4])
-    return ChangeScores(*known, *(share_found(change < 0, -np.asarray(expected, float), share) for share in WORST))
+    return ChangeMetrics(
+        *known, *(recall_at_share(change < 0, -np.asarray(expected, float), share) for share in TOP_SHARES)
+    )
 
 
-class RankedChanges:
-    """One forecast, sorted once, whose figures can be asked for any weights; as `resampling.Ranked`.
+class WeightedChangeMetrics:
+    """One forecast, sorted once, whose figures can be asked for any weights; as `resampling.WeightedFallMetrics`.
 
     Parameters
     ----------
@@ -103,8 +105,8 @@ class RankedChanges:
     expected : np.ndarray, shape (n,)
     """
 
-    FIGURES: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2", "spearman", "worst_5", "worst_10", "worst_20")
-    LOWER_IS_BETTER: ClassVar[frozenset[str]] = ChangeScores.LOWER_IS_BETTER
+    METRICS: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2", "spearman", "worst_5", "worst_10", "worst_20")
+    LOWER_IS_BETTER: ClassVar[frozenset[str]] = ChangeMetrics.LOWER_IS_BETTER
 
     def __init__(self, change: np.ndarray, expected: np.ndarray) -> None:
         import numpy as np
@@ -112,21 +114,21 @@ class RankedChanges:
         change, expected = np.asarray(change, dtype=float), np.asarray(expected, dtype=float)
         self._errors, self._squares, self._of_no_change = np.abs(expected - change), (expected - change) ** 2, change**2
         self._ties = tuple(np.unique(values, return_inverse=True)[1] for values in (expected, change))
-        self._falls = Ranked(change < 0, -expected)
+        self._falls = WeightedFallMetrics(change < 0, -expected)
 
-    def figures(self, weights: np.ndarray) -> list[float]:
-        """The figures of `FIGURES` with these weights, one a row; NaN where there is nothing to measure."""
+    def compute(self, weights: np.ndarray) -> list[float]:
+        """The figures of `METRICS` with these weights, one a row; NaN where there is nothing to measure."""
         weight = weights.astype(float)
         rows = weight.sum()
         if not rows:
-            return [math.nan] * len(self.FIGURES)
+            return [math.nan] * len(self.METRICS)
         squares, of_no_change = float((weight * self._squares).sum()), float((weight * self._of_no_change).sum())
         return [
             float((weight * self._errors).sum() / rows),
             math.sqrt(squares / rows),
             1 - squares / of_no_change if of_no_change else math.nan,
             _correlation(_ranks(self._ties[0], weight), _ranks(self._ties[1], weight), weight),
-            *self._falls.figures(weights)[-len(WORST) :],
+            *self._falls.compute(weights)[-len(TOP_SHARES) :],
         ]
 
 

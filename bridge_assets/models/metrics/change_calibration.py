@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.metrics.bootstrap import Interval, interval_of, structure_weights
-from bridge_assets.models.metrics.calibration import BINS, Bin, Judged, by_tenth
+from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_weights, percentile_interval
+from bridge_assets.models.metrics.calibration import N_BINS, CalibrationBin, CalibrationResult, assign_deciles
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeReliability(Judged):
+class ChangeReliability(CalibrationResult):
     """How true expected changes came, in points of the rating: `error` is between their mean and that of the observed.
 
     In `bins`, too, `expected` and `observed` are mean changes, and the interval of `observed` is that of a mean
@@ -41,9 +41,9 @@ class ChangeReliability(Judged):
     slope: float | None
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The figures in a sentence."""
-        text = f"{self._error_said(' points', 'expectations')}; expected less observed change {self.bias:+.4f}"
+        text = f"{self._error_summary(' points', 'expectations')}; expected less observed change {self.bias:+.4f}"
         if self.bias_interval:
             text += f" ({self.bias_interval.low:+.4f} to {self.bias_interval.high:+.4f})"
         return text + (f"; slope {self.slope:.2f}" if self.slope is not None else "")
@@ -72,31 +72,31 @@ def change_reliability(
     if not len(change):
         return None
     change, expected = np.asarray(change, dtype=float), np.asarray(expected, dtype=float)
-    tenth = by_tenth(expected)
-    missed = expected - change
-    of_tenth = np.bincount(tenth, missed, BINS) / np.maximum(np.bincount(tenth, minlength=BINS), 1)
-    by_chance = missed - of_tenth[tenth]
+    decile = assign_deciles(expected)
+    errors = expected - change
+    mean_error_by_decile = np.bincount(decile, errors, N_BINS) / np.maximum(np.bincount(decile, minlength=N_BINS), 1)
+    centred_errors = errors - mean_error_by_decile[decile]
 
     def error(weights: np.ndarray, distance: np.ndarray) -> float:
-        return float(np.abs(np.bincount(tenth, weights * distance, BINS)).sum() / weights.sum())
+        return float(np.abs(np.bincount(decile, weights * distance, N_BINS)).sum() / weights.sum())
 
     ones = np.ones(len(change))
-    drawn = np.array(
+    samples = np.array(
         [
-            (error(weights, missed), error(weights, by_chance), (weights * missed).sum() / weights.sum())
-            for weights in structure_weights(structures, resamples, seed)
+            (error(weights, errors), error(weights, centred_errors), (weights * errors).sum() / weights.sum())
+            for weights in bootstrap_weights(structures, resamples, seed)
         ]
     ).reshape(-1, 3)
-    perfect = drawn[:, 1]
+    perfect = samples[:, 1]
     return ChangeReliability(
-        tuple(_bin(change[tenth == number], expected[tenth == number]) for number in np.unique(tenth)),
-        error(ones, missed),
-        interval_of(drawn[:, 0]),
+        tuple(_calibration_bin(change[decile == number], expected[decile == number]) for number in np.unique(decile)),
+        error(ones, errors),
+        percentile_interval(samples[:, 0]),
         float(perfect.mean()) if len(perfect) else 0.0,
         float(np.quantile(perfect, 0.95)) if len(perfect) else 0.0,
-        float(missed.mean()),
-        interval_of(drawn[:, 2]),
-        _slope(change, expected),
+        float(errors.mean()),
+        percentile_interval(samples[:, 2]),
+        _calibration_slope(change, expected),
     )
 
 
@@ -107,13 +107,13 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def _slope(change: np.ndarray, expected: np.ndarray) -> float | None:
+def _calibration_slope(change: np.ndarray, expected: np.ndarray) -> float | None:
     around = expected - expected.mean()
     spread = float((around**2).sum())
     return float((around * change).sum()) / spread if spread > 1e-12 else None
 
 
-def _bin(change: np.ndarray, expected: np.ndarray) -> Bin:
-    return Bin(
+def _calibration_bin(change: np.ndarray, expected: np.ndarray) -> CalibrationBin:
+    return CalibrationBin(
         len(change), int((change < 0).sum()), float(expected.mean()), float(change.mean()), *mean_interval(change)
     )

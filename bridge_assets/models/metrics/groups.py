@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from bridge_assets.models.metrics.change import change_scores
+from bridge_assets.models.metrics.change import change_metrics
 from bridge_assets.models.metrics.change_calibration import mean_interval
-from bridge_assets.models.metrics.probability import area_under_curve, wilson
+from bridge_assets.models.metrics.probability import roc_auc, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import EvaluationSettings
 
-_Group = TypeVar("_Group", "GroupFigures", "ChangeFigures")
+_Group = TypeVar("_Group", "FallGroupMetrics", "ChangeGroupMetrics")
 
 #: Column of the keys -> what people call it, and the NBI item.
 GROUPINGS = {
@@ -31,16 +31,16 @@ GROUPINGS = {
     "condition": ("condition", "58-60, 62"),
 }
 
-_ITEM = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A", "owner": "OWNER_022"}
+_ITEM_OF_GROUPING = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A", "owner": "OWNER_022"}
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupMetrics:
     """One group of held-out inspections: what was expected of it, and what came.
 
     Attributes
     ----------
-    by : str
+    grouping : str
         Which grouping: a key of `GROUPINGS`.
     code, meaning : str
         The group: the item's code, and what it means.
@@ -49,15 +49,15 @@ class Group:
         Mean of what was said.
     observed, observed_low, observed_high : float
         Mean of what happened, and its 95 % interval.
-    too_small : str
+    skipped_reason : str
         Why there are no figures, or not all; empty where there are.
     """
 
-    #: Headings of `cells`, and what the mark at an expectation means.
-    HEAD: ClassVar[tuple[str, ...]]
-    FOOT: ClassVar[str]
+    #: Headings of `table_cells`, and what the mark at an expectation means.
+    COLUMN_HEADINGS: ClassVar[tuple[str, ...]]
+    FOOTNOTE: ClassVar[str]
 
-    by: str
+    grouping: str
     code: str
     meaning: str
     inspections: int
@@ -66,7 +66,7 @@ class Group:
     observed: float
     observed_low: float
     observed_high: float
-    too_small: str
+    skipped_reason: str
 
     @property
     def loss(self) -> float | None:
@@ -74,17 +74,17 @@ class Group:
         raise NotImplementedError
 
     @property
-    def is_off(self) -> bool:
+    def is_miscalibrated(self) -> bool:
         """Whether what was expected lies outside what the observed allows, in a group of sufficient size."""
         return self.loss is not None and not self.observed_low <= self.expected <= self.observed_high
 
-    def cells(self) -> tuple[str, ...]:
+    def table_cells(self) -> tuple[str, ...]:
         """The figures as a table shows them."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFigures(Group):
+class FallGroupMetrics(GroupMetrics):
     """The figures of probabilities: `expected` is a mean probability, `observed` the share that fell (Wilson).
 
     Attributes
@@ -93,8 +93,8 @@ class GroupFigures(Group):
         None where the group is too small.
     """
 
-    HEAD = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
-    FOOT = "the mean probability lies outside the interval of the share that fell."
+    COLUMN_HEADINGS = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
+    FOOTNOTE = "the mean probability lies outside the interval of the share that fell."
 
     auc: float | None
     brier: float | None
@@ -103,17 +103,17 @@ class GroupFigures(Group):
     def loss(self) -> float | None:
         return self.brier
 
-    def cells(self) -> tuple[str, ...]:
+    def table_cells(self) -> tuple[str, ...]:
         return (
-            f"{self.expected:.1%}{' *' if self.is_off else ''}",
+            f"{self.expected:.1%}{' *' if self.is_miscalibrated else ''}",
             f"{self.observed:.1%} ({self.observed_low:.1%} to {self.observed_high:.1%})",
-            (self.too_small or "-") if self.auc is None else f"{self.auc:.3f}",
+            (self.skipped_reason or "-") if self.auc is None else f"{self.auc:.3f}",
             "" if self.brier is None else f"{self.brier:.4f}",
         )
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeFigures(Group):
+class ChangeGroupMetrics(GroupMetrics):
     """The figures of expected changes, in points of the rating; negative = worse.
 
     Attributes
@@ -122,8 +122,8 @@ class ChangeFigures(Group):
         None where the group is too small.
     """
 
-    HEAD = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
-    FOOT = "the expected change lies outside the interval of the mean change."
+    COLUMN_HEADINGS = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
+    FOOTNOTE = "the expected change lies outside the interval of the mean change."
 
     spearman: float | None
     rmse: float | None
@@ -132,11 +132,11 @@ class ChangeFigures(Group):
     def loss(self) -> float | None:
         return self.rmse
 
-    def cells(self) -> tuple[str, ...]:
+    def table_cells(self) -> tuple[str, ...]:
         return (
-            f"{self.expected:+.3f}{' *' if self.is_off else ''}",
+            f"{self.expected:+.3f}{' *' if self.is_miscalibrated else ''}",
             f"{self.observed:+.3f} ({self.observed_low:+.3f} to {self.observed_high:+.3f})",
-            (self.too_small or "-") if self.spearman is None else f"{self.spearman:.3f}",
+            (self.skipped_reason or "-") if self.spearman is None else f"{self.spearman:.3f}",
             "" if self.rmse is None else f"{self.rmse:.4f}",
         )
 
@@ -161,7 +161,7 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     from bridge_assets.data.records.structures import one_record_per_structure
 
     columns = ["survey_year", "structure_key", "on_structure", "inspection_date", "line_number"]
-    items = [_ITEM["material"], _ITEM["owner"]]
+    items = [_ITEM_OF_GROUPING["material"], _ITEM_OF_GROUPING["owner"]]
     wanted = holdout.lazy().select("structure_key", "survey_year")
     found = [
         one_record_per_structure(
@@ -181,10 +181,12 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     joined = holdout.select("structure_key", pl.col("survey_year").cast(pl.Int16), "rating").join(
         records, on=["structure_key", "survey_year"], how="left", maintain_order="left"
     )
-    without_zeros = {name: pl.col(_ITEM[name]).str.strip_chars().str.strip_chars_start("0") for name in _ITEM}
+    without_zeros = {
+        name: pl.col(_ITEM_OF_GROUPING[name]).str.strip_chars().str.strip_chars_start("0") for name in _ITEM_OF_GROUPING
+    }
     return joined.select(
         state=pl.col("structure_key").str.slice(0, 2),
-        material=pl.when(pl.col(_ITEM["material"]).is_not_null())
+        material=pl.when(pl.col(_ITEM_OF_GROUPING["material"]).is_not_null())
         .then(without_zeros["material"].replace("", "0"))
         .otherwise(pl.lit("?")),
         owner=pl.when(without_zeros["owner"] != "").then(without_zeros["owner"].str.zfill(2)).otherwise(pl.lit("?")),
@@ -192,18 +194,18 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     )
 
 
-def fall_figures(
+def fall_group_metrics(
     by: str, code: str, falls: np.ndarray, probability: np.ndarray, settings: EvaluationSettings
-) -> GroupFigures:
+) -> FallGroupMetrics:
     """The figures of one group of inspections: whether each fell, and the probability that it would."""
     count, hits = len(falls), int(falls.sum())
-    low, high = wilson(hits, count)
-    too_small = said_too_small(count, hits, settings)
+    low, high = wilson_interval(hits, count)
+    too_small = too_small_reason(count, hits, settings)
     judged = count >= settings.least_inspections
-    return GroupFigures(
+    return FallGroupMetrics(
         by,
         code,
-        meaning(by, code),
+        code_meaning(by, code),
         count,
         hits,
         float(probability.mean()),
@@ -211,32 +213,32 @@ def fall_figures(
         low,
         high,
         too_small,
-        None if too_small else area_under_curve(falls, probability),
+        None if too_small else roc_auc(falls, probability),
         float(((probability - falls) ** 2).mean()) if judged else None,
     )
 
 
-def figures_by_group(
-    happened: np.ndarray,
-    said: np.ndarray,
+def metrics_by_group(
+    outcomes: np.ndarray,
+    predictions: np.ndarray,
     keys: pl.DataFrame,
     settings: EvaluationSettings,
-    of_group: Callable[[str, str, np.ndarray, np.ndarray, EvaluationSettings], _Group] = fall_figures,
+    compute_metrics: Callable[[str, str, np.ndarray, np.ndarray, EvaluationSettings], _Group] = fall_group_metrics,
 ) -> list[_Group]:
     """The figures of every group, grouping by grouping, the largest group first.
 
     Parameters
     ----------
-    happened : np.ndarray, shape (n,)
-        Whether each inspection found a fall, or what else `of_group` takes.
-    said : np.ndarray, shape (n,)
+    outcomes : np.ndarray, shape (n,)
+        Whether each inspection found a fall, or what else `compute_metrics` takes.
+    predictions : np.ndarray, shape (n,)
         The probability of it, or what else was said.
     keys : pl.DataFrame
         n rows; a column a grouping, as `group_keys` gives it.
     settings : EvaluationSettings
         Which groups are too small.
-    of_group : callable
-        Makes the figures of one group: `fall_figures`, or its counterpart for another task.
+    compute_metrics : callable
+        Makes the figures of one group: `fall_group_metrics`, or its counterpart for another task.
     """
     import numpy as np
 
@@ -244,52 +246,54 @@ def figures_by_group(
     for by in keys.columns:
         codes = keys[by].to_numpy()
         rows = {str(code): codes == code for code in np.unique(codes)}
-        groups = [of_group(by, code, happened[each], said[each], settings) for code, each in rows.items()]
+        groups = [compute_metrics(by, code, outcomes[each], predictions[each], settings) for code, each in rows.items()]
         found += sorted(groups, key=lambda group: (-group.inspections, group.code))
     return found
 
 
-def said_too_small(inspections: int, falls: int, settings: EvaluationSettings) -> str:
+def too_small_reason(inspections: int, falls: int, settings: EvaluationSettings) -> str:
     """Why a group is too small to have every figure; empty where it is not."""
     if inspections < settings.least_inspections:
         return f"fewer than {settings.least_inspections} inspections"
     return f"fewer than {settings.least_falls} falls" if falls < settings.least_falls else ""
 
 
-def meaning(by: str, code: str) -> str:
+def code_meaning(by: str, code: str) -> str:
     """What a group's code means: a state's name, a material, an owner; the condition itself."""
     from bridge_assets.nbi.coding_guide.codes import meaning_of
 
-    if by not in _ITEM:
+    if by not in _ITEM_OF_GROUPING:
         return code
-    said = meaning_of(_ITEM[by], code) if code != "?" else "not known"
-    return (said or "no code of the guide").removesuffix(" (item 44: none)")
+    text = meaning_of(_ITEM_OF_GROUPING[by], code) if code != "?" else "not known"
+    return (text or "no code of the guide").removesuffix(" (item 44: none)")
 
 
-def groups_markdown(groups: Sequence[GroupFigures] | Sequence[ChangeFigures]) -> str:
+def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMetrics]) -> str:
     """The groups as a Markdown table, those that are too small with their counts and why."""
-    kind = type(groups[0]) if groups else GroupFigures
+    kind = type(groups[0]) if groups else FallGroupMetrics
     lines = [
-        f"| by | group | inspections | fell | {' | '.join(kind.HEAD)} |",
+        f"| by | group | inspections | fell | {' | '.join(kind.COLUMN_HEADINGS)} |",
         "|---|---|---:|---:|---:|---|---:|---:|",
     ]
     for group in groups:
         name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
-        lines.append(f"| {group.by} | {name} | {group.inspections:,} | {group.falls:,} | {' | '.join(group.cells())} |")
-    return "\n".join([*lines, "", f"\\* {kind.FOOT}"])
+        lines.append(
+            f"| {group.grouping} | {name} | {group.inspections:,} | {group.falls:,} | {' | '.join(group.table_cells())} |"
+        )
+    return "\n".join([*lines, "", f"\\* {kind.FOOTNOTE}"])
 
 
-def change_figures(
+def change_group_metrics(
     by: str, code: str, change: np.ndarray, expected: np.ndarray, settings: EvaluationSettings
-) -> ChangeFigures:
+) -> ChangeGroupMetrics:
     """The figures of one group of inspections: how each changed, and how it was expected to."""
     count, falls = len(change), int((change < 0).sum())
-    too_small = said_too_small(count, falls, settings)
-    figures = change_scores(change, expected)
-    return ChangeFigures(
+    too_small = too_small_reason(count, falls, settings)
+    figures = change_metrics(change, expected)
+    return ChangeGroupMetrics(
         by,
         code,
-        meaning(by, code),
+        code_meaning(by, code),
         count,
         falls,
         float(expected.mean()),

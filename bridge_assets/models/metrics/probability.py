@@ -13,32 +13,32 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: Shares of the list that somebody looks at, worst first.
-WORST = (0.05, 0.10, 0.20)
+TOP_SHARES = (0.05, 0.10, 0.20)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MetricColumn:
     """One figure as a table shows it.
 
     Attributes
     ----------
-    figure : str
+    metric : str
         Field of the scores.
     heading : str
-    form : str
+    format_spec : str
         How the value is written: a format of Python.
-    of : str
+    forecast : str
         The forecast whose figure it is, in tables that show several.
     """
 
-    figure: str
+    metric: str
     heading: str
-    form: str
-    of: str = "model"
+    format_spec: str
+    forecast: str = "model"
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ProbabilityMetrics:
     """One forecast's figures on one set of inspections.
 
     Attributes
@@ -59,32 +59,32 @@ class Scores:
     LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"brier"})
 
     #: Shown where two versions are compared.
-    COMPARED: ClassVar[tuple[str, ...]] = ("auc", "average_precision", "brier", "worst_10")
+    COMPARED_METRICS: ClassVar[tuple[str, ...]] = ("auc", "average_precision", "brier", "worst_10")
 
     #: All forecasts side by side; the model with its intervals; the model at earlier cut years.
-    TABLE: ClassVar[tuple[Column, ...]] = (
-        Column("auc", "AUC", ".3f"),
-        Column("average_precision", "average precision", ".3f"),
-        Column("brier", "Brier", ".4f"),
-        Column("accuracy", "accuracy", ".1%"),
-        Column("worst_5", "falls in worst 5 %", ".1%"),
-        Column("worst_10", "10 %", ".1%"),
-        Column("worst_20", "20 %", ".1%"),
+    TABLE_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("auc", "AUC", ".3f"),
+        MetricColumn("average_precision", "average precision", ".3f"),
+        MetricColumn("brier", "Brier", ".4f"),
+        MetricColumn("accuracy", "accuracy", ".1%"),
+        MetricColumn("worst_5", "falls in worst 5 %", ".1%"),
+        MetricColumn("worst_10", "10 %", ".1%"),
+        MetricColumn("worst_20", "20 %", ".1%"),
     )
-    INTERVALS: ClassVar[tuple[Column, ...]] = (
-        Column("auc", "AUC", ".3f"),
-        Column("average_precision", "average precision", ".3f"),
-        Column("brier", "Brier (gain = lower)", ".4f"),
-        Column("worst_5", "falls in worst 5 %", ".1%"),
-        Column("worst_10", "falls in worst 10 %", ".1%"),
-        Column("worst_20", "falls in worst 20 %", ".1%"),
+    INTERVAL_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("auc", "AUC", ".3f"),
+        MetricColumn("average_precision", "average precision", ".3f"),
+        MetricColumn("brier", "Brier (gain = lower)", ".4f"),
+        MetricColumn("worst_5", "falls in worst 5 %", ".1%"),
+        MetricColumn("worst_10", "falls in worst 10 %", ".1%"),
+        MetricColumn("worst_20", "falls in worst 20 %", ".1%"),
     )
-    CUTS: ClassVar[tuple[Column, ...]] = (
-        Column("auc", "AUC of rating table", ".3f", of="rating_table"),
-        Column("auc", "AUC", ".3f"),
-        Column("average_precision", "average precision", ".3f"),
-        Column("brier", "Brier", ".4f"),
-        Column("worst_10", "worst 10 %", ".1%"),
+    CUT_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
+        MetricColumn("auc", "AUC of rating table", ".3f", forecast="rating_table"),
+        MetricColumn("auc", "AUC", ".3f"),
+        MetricColumn("average_precision", "average precision", ".3f"),
+        MetricColumn("brier", "Brier", ".4f"),
+        MetricColumn("worst_10", "worst 10 %", ".1%"),
     )
 
     auc: float | None = None
@@ -96,7 +96,7 @@ class Scores:
     worst_20: float | None = None
 
 
-def scores(falls: np.ndarray, probability: np.ndarray) -> Scores:
+def probability_metrics(falls: np.ndarray, probability: np.ndarray) -> ProbabilityMetrics:
     """Figures of one forecast.
 
     Parameters
@@ -107,18 +107,18 @@ def scores(falls: np.ndarray, probability: np.ndarray) -> Scores:
     import numpy as np
 
     if not len(falls):
-        return Scores()
+        return ProbabilityMetrics()
     probability = np.asarray(probability, dtype=float)
-    return Scores(
-        area_under_curve(falls, probability),
+    return ProbabilityMetrics(
+        roc_auc(falls, probability),
         _average_precision(falls, probability),
         float(np.mean((probability - falls) ** 2)),
         float(np.mean((probability >= 0.5) == falls)),
-        *(share_found(falls, probability, share) for share in WORST),
+        *(recall_at_share(falls, probability, share) for share in TOP_SHARES),
     )
 
 
-def area_under_curve(falls: np.ndarray, probability: np.ndarray) -> float | None:
+def roc_auc(falls: np.ndarray, probability: np.ndarray) -> float | None:
     """Area under the ROC curve; ties count one half."""
     if falls.all() or not falls.any():
         return None
@@ -149,7 +149,7 @@ def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
     return float(roc_auc_score(both, np.tile(probability, 2), sample_weight=np.concatenate([truth, 1 - truth])))
 
 
-def share_found(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
+def recall_at_share(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
     """Share of all falls found by looking at the worst `share` of the list (rounded up to a whole inspection).
 
     Where inspections of the same probability are looked at in part, their falls are found in proportion.
@@ -158,8 +158,8 @@ def share_found(falls: np.ndarray, probability: np.ndarray, share: float) -> flo
 
     if not falls.any():
         return None
-    looked_at, found = gain_curve(falls, probability)
-    return float(np.interp(math.ceil(round(share * len(falls), 6)), looked_at, found) / falls.sum())
+    inspected, found = gain_curve(falls, probability)
+    return float(np.interp(math.ceil(round(share * len(falls), 6)), inspected, found) / falls.sum())
 
 
 def gain_curve(falls: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,19 +167,19 @@ def gain_curve(falls: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, 
 
     Returns
     -------
-    looked_at, found : np.ndarray
+    inspected, found : np.ndarray
         Counts, from (0, 0) to (n, falls); one point for each distinct probability, a straight line between them being
         what ties broken by chance find on average.
     """
     import numpy as np
 
     values, group = np.unique(-np.asarray(probability, dtype=float), return_inverse=True)
-    looked_at = np.bincount(group, minlength=len(values)).cumsum()
+    inspected = np.bincount(group, minlength=len(values)).cumsum()
     found = np.bincount(group, weights=falls, minlength=len(values)).cumsum()
-    return np.concatenate([[0], looked_at]), np.concatenate([[0.0], found])
+    return np.concatenate([[0], inspected]), np.concatenate([[0.0], found])
 
 
-def wilson(fell: int, count: int) -> tuple[float, float]:
+def wilson_interval(fell: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
     z2 = 1.959964**2
     middle = (fell + z2 / 2) / (count + z2)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.errors import TrainingError
 from bridge_assets.models.survival.kaplan_meier import kaplan_meier_by_condition, kaplan_meier_table
-from bridge_assets.models.survival.metrics import brier, concordance, kaplan_meier
-from bridge_assets.models.survival.model import WITHIN_YEARS
-from bridge_assets.models.survival.panel import first_of_each_structure, follow_up, split_intervals
+from bridge_assets.models.survival.metrics import brier_score, concordance, kaplan_meier
+from bridge_assets.models.survival.model import HORIZONS_YEARS
+from bridge_assets.models.survival.panel import first_row_per_structure, follow_up, split_intervals
 from bridge_assets.storage import write_json
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from bridge_assets.settings import ModelSettings, SurvivalSettings
 
 #: Forecasts in the order they are printed, and what people call them.
-FORECASTS = {"condition": "Kaplan-Meier by condition", "table": "by condition and years in it", "model": "model"}
+FORECAST_LABELS = {"condition": "Kaplan-Meier by condition", "table": "by condition and years in it", "model": "model"}
 
 #: Groups of equal size in which calibration is looked at.
-GROUPS = 10
+N_GROUPS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CalibrationGroup:
     """Structures with like probabilities of Poor.
 
     Attributes
@@ -42,7 +42,7 @@ class Group:
     structures : int
     poor : int
         Seen to become Poor within that time.
-    said : float
+    predicted : float
         Mean probability.
     observed, low, high : float
         Kaplan-Meier, and its 95 % interval.
@@ -50,33 +50,33 @@ class Group:
 
     structures: int
     poor: int
-    said: float
+    predicted: float
     observed: float
     low: float
     high: float
 
 
 @dataclass(frozen=True, slots=True)
-class SurvivalScores:
+class SurvivalMetrics:
     """One forecast's figures.
 
     Attributes
     ----------
     harrell, uno : float or None
-        Concordance of the probability within the longest of `WITHIN_YEARS`; 0.5 is chance.
+        Concordance of the probability within the longest of `HORIZONS_YEARS`; 0.5 is chance.
     brier : mapping of int to float or None
         By years: mean squared distance between probability and outcome, weighted for censoring; smaller is better.
-    overall : mapping of int to Group or None
+    overall : mapping of int to CalibrationGroup or None
         By years, all structures together; None where nobody was followed for so long.
-    groups : mapping of int to tuple of Group
+    groups : mapping of int to tuple of CalibrationGroup
         By years, from the least to the most probable tenth; empty where nobody was followed for so long.
     """
 
     harrell: float | None
     uno: float | None
     brier: Mapping[int, float | None]
-    overall: Mapping[int, Group | None]
-    groups: Mapping[int, tuple[Group, ...]]
+    overall: Mapping[int, CalibrationGroup | None]
+    groups: Mapping[int, tuple[CalibrationGroup, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,10 @@ class SurvivalEvaluation:
         First survey year held out.
     train_intervals, train_falls : int
         What it was fitted to.
-    why_not : str
+    skipped_reason : str
         Why nothing could be measured; empty where it could.
-    scores : mapping of str to SurvivalScores
-        By forecast, in the order of `FORECASTS`; empty where nothing could be measured.
+    scores : mapping of str to SurvivalMetrics
+        By forecast, in the order of `FORECAST_LABELS`; empty where nothing could be measured.
     """
 
     structures: int
@@ -105,10 +105,10 @@ class SurvivalEvaluation:
     cut: int | None
     train_intervals: int
     train_falls: int
-    why_not: str
-    scores: Mapping[str, SurvivalScores]
+    skipped_reason: str
+    scores: Mapping[str, SurvivalMetrics]
 
-    def figures(self) -> dict[str, int | float | None]:
+    def headline_metrics(self) -> dict[str, int | float | None]:
         """The figures that say most, by name."""
         figures: dict[str, int | float | None] = {
             "held_out_structures": self.structures,
@@ -117,8 +117,8 @@ class SurvivalEvaluation:
         if self.scores:
             model, table = self.scores["model"], self.scores["table"]
             figures |= {"concordance": model.uno, "concordance_of_table": table.uno}
-            figures |= {f"brier_{years}_years": model.brier[years] for years in WITHIN_YEARS}
-            figures |= {f"brier_{years}_years_of_table": table.brier[years] for years in WITHIN_YEARS}
+            figures |= {f"brier_{years}_years": model.brier[years] for years in HORIZONS_YEARS}
+            figures |= {f"brier_{years}_years_of_table": table.brier[years] for years in HORIZONS_YEARS}
         return figures
 
     def save(self, path: Path) -> Path:
@@ -128,11 +128,13 @@ class SurvivalEvaluation:
     def load(cls, path: Path) -> Self:
         """Raises OSError, KeyError or TypeError if the file is not one that `save` wrote."""
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        scores = {name: _scores(values["scores"][name]) for name in FORECASTS if name in values["scores"]}
+        scores = {
+            name: _metrics_from_dict(values["scores"][name]) for name in FORECAST_LABELS if name in values["scores"]
+        }
         return cls(**{**values, "scores": scores})
 
 
-def evaluate(intervals: pl.DataFrame, settings: ModelSettings) -> SurvivalEvaluation:
+def evaluate_survival(intervals: pl.DataFrame, settings: ModelSettings) -> SurvivalEvaluation:
     """Hold out, fit, and measure.
 
     Parameters
@@ -145,7 +147,7 @@ def evaluate(intervals: pl.DataFrame, settings: ModelSettings) -> SurvivalEvalua
 
     split, cut = split_intervals(intervals, settings)
     train = follow_up(split.filter(split["split"] == "train"))
-    held_out = first_of_each_structure(follow_up(split.filter(split["split"] == "holdout")))
+    held_out = first_row_per_structure(follow_up(split.filter(split["split"] == "holdout")))
     counted = {
         "structures": held_out.height,
         "poor": int(held_out["became_poor"].sum()),
@@ -157,18 +159,20 @@ def evaluate(intervals: pl.DataFrame, settings: ModelSettings) -> SurvivalEvalua
     try:
         model = fit(train, "", settings.survival)
     except TrainingError as error:
-        return SurvivalEvaluation(**counted, why_not=str(error), scores={})
+        return SurvivalEvaluation(**counted, skipped_reason=str(error), scores={})
     if not counted["poor"]:
-        why_not = f"none of {held_out.height:,} held-out structures became Poor while it was followed"
-        return SurvivalEvaluation(**counted, why_not=why_not, scores={})
+        skipped_reason = f"none of {held_out.height:,} held-out structures became Poor while it was followed"
+        return SurvivalEvaluation(**counted, skipped_reason=skipped_reason, scores={})
     forecasts = {
-        "condition": kaplan_meier_by_condition(train, held_out, WITHIN_YEARS),
-        "table": kaplan_meier_table(train, held_out, WITHIN_YEARS),
-        "model": model.poor_by_year(held_out, max(WITHIN_YEARS))[:, list(WITHIN_YEARS)].astype(float),
+        "condition": kaplan_meier_by_condition(train, held_out, HORIZONS_YEARS),
+        "table": kaplan_meier_table(train, held_out, HORIZONS_YEARS),
+        "model": model.poor_probability_by_year(held_out, max(HORIZONS_YEARS))[:, list(HORIZONS_YEARS)].astype(float),
     }
     years, poor = held_out["followed_years"].to_numpy(), held_out["became_poor"].to_numpy()
     return SurvivalEvaluation(
-        **counted, why_not="", scores={name: _measure(years, poor, values) for name, values in forecasts.items()}
+        **counted,
+        skipped_reason="",
+        scores={name: _compute_metrics(years, poor, values) for name, values in forecasts.items()},
     )
 
 
@@ -179,7 +183,7 @@ def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings
     observed Poor must differ by more than the limit *and* by more than chance (95 %).
     """
     if not evaluation.scores:
-        return [evaluation.why_not]
+        return [evaluation.skipped_reason]
     problems = []
     if evaluation.poor < settings.least_poor:
         problems.append(
@@ -194,63 +198,65 @@ def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings
             f"concordance {model.uno:.4f} is a gain of {model.uno - table.uno:+.4f} over the table's {table.uno:.4f}; "
             f"the least is {settings.concordance_gain:+.4f} (concordance_gain)"
         )
-    for years in WITHIN_YEARS:
-        ours, theirs, all_ = model.brier[years], table.brier[years], model.overall[years]
-        if ours is None or theirs is None or all_ is None:
+    for years in HORIZONS_YEARS:
+        model_brier, table_brier, overall = model.brier[years], table.brier[years], model.overall[years]
+        if model_brier is None or table_brier is None or overall is None:
             continue  # nobody was followed for so long
-        if theirs - ours < settings.brier_gain:
+        if table_brier - model_brier < settings.brier_gain:
             problems.append(
-                f"Brier score within {years} years {ours:.5f} is a gain of {theirs - ours:+.5f} over the table's "
-                f"{theirs:.5f}; the least is {settings.brier_gain:+.5f} (brier_gain)"
+                f"Brier score within {years} years {model_brier:.5f} is a gain of {table_brier - model_brier:+.5f} over the table's "
+                f"{table_brier:.5f}; the least is {settings.brier_gain:+.5f} (brier_gain)"
             )
-        ratio = max(all_.said, all_.observed) / max(min(all_.said, all_.observed), 1e-9)
-        if ratio > settings.calibration_ratio and not all_.low <= all_.said <= all_.high:
+        ratio = max(overall.predicted, overall.observed) / max(min(overall.predicted, overall.observed), 1e-9)
+        if ratio > settings.calibration_ratio and not overall.low <= overall.predicted <= overall.high:
             problems.append(
-                f"{all_.said:.2%} are expected to become Poor within {years} years, {all_.observed:.2%} did "
-                f"({all_.low:.2%} to {all_.high:.2%}): a ratio of {ratio:.2f}; the most is "
+                f"{overall.predicted:.2%} are expected to become Poor within {years} years, {overall.observed:.2%} did "
+                f"({overall.low:.2%} to {overall.high:.2%}): a ratio of {ratio:.2f}; the most is "
                 f"{settings.calibration_ratio:g} (calibration_ratio)"
             )
     return problems
 
 
-def markdown_table(evaluation: SurvivalEvaluation) -> str:
+def survival_markdown(evaluation: SurvivalEvaluation) -> str:
     """The forecasts side by side, as a Markdown table under one line that says what they were measured on."""
     if not evaluation.scores:
-        return f"Nothing could be measured: {evaluation.why_not}."
+        return f"Nothing could be measured: {evaluation.skipped_reason}."
     lines = [
         f"{evaluation.structures:,} held-out structures from {evaluation.cut} on, of which {evaluation.poor:,} became "
         f"Poor (followed for {evaluation.median_followed:.1f} years, median); fitted to {evaluation.train_intervals:,} "
         f"intervals. Work ends follow-up: these are probabilities if nothing is done.",
         "",
         "| forecast | concordance (Uno) | (Harrell) |"
-        + "".join(f" Brier {years} years | Poor: said / observed |" for years in WITHIN_YEARS),
-        "|---|---:|---:|" + "---:|---:|" * len(WITHIN_YEARS),
+        + "".join(f" Brier {years} years | Poor: said / observed |" for years in HORIZONS_YEARS),
+        "|---|---:|---:|" + "---:|---:|" * len(HORIZONS_YEARS),
     ]
     for name, found in evaluation.scores.items():
         cells = [_cell(found.uno, ".3f"), _cell(found.harrell, ".3f")]
-        for years in WITHIN_YEARS:
-            all_ = found.overall[years]
-            calibration = f"{all_.said:.1%} / {all_.observed:.1%}" if all_ else "-"
+        for years in HORIZONS_YEARS:
+            overall = found.overall[years]
+            calibration = f"{overall.predicted:.1%} / {overall.observed:.1%}" if overall else "-"
             cells += [_cell(found.brier[years], ".4f"), calibration]
-        lines.append(f"| {FORECASTS[name]} | {' | '.join(cells)} |")
+        lines.append(f"| {FORECAST_LABELS[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _measure(years: np.ndarray, poor: np.ndarray, probability: np.ndarray) -> SurvivalScores:
+def _compute_metrics(years: np.ndarray, poor: np.ndarray, probability: np.ndarray) -> SurvivalMetrics:
     import numpy as np
 
-    longest, risk = max(WITHIN_YEARS), probability[:, -1]
+    longest, risk = max(HORIZONS_YEARS), probability[:, -1]
     squares: dict[int, float | None] = {}
-    overall: dict[int, Group | None] = {}
-    groups: dict[int, tuple[Group, ...]] = {}
-    for within, said in zip(WITHIN_YEARS, probability.T, strict=True):
-        squares[within] = brier(years, poor, said, within)
+    overall: dict[int, CalibrationGroup | None] = {}
+    groups: dict[int, tuple[CalibrationGroup, ...]] = {}
+    for within, predicted in zip(HORIZONS_YEARS, probability.T, strict=True):
+        squares[within] = brier_score(years, poor, predicted, within)
         overall[within], groups[within] = None, ()
         if squares[within] is not None:
-            parts = np.array_split(np.argsort(said, kind="stable"), GROUPS)
-            overall[within] = _group(years, poor, said, np.arange(len(years)), within)
-            groups[within] = tuple(_group(years, poor, said, part, within) for part in parts if len(part))
-    return SurvivalScores(
+            parts = np.array_split(np.argsort(predicted, kind="stable"), N_GROUPS)
+            overall[within] = _calibration_group(years, poor, predicted, np.arange(len(years)), within)
+            groups[within] = tuple(
+                _calibration_group(years, poor, predicted, part, within) for part in parts if len(part)
+            )
+    return SurvivalMetrics(
         harrell=concordance(years, poor, risk, longest, weighted=False),
         uno=concordance(years, poor, risk, longest),
         brier=squares,
@@ -259,21 +265,23 @@ def _measure(years: np.ndarray, poor: np.ndarray, probability: np.ndarray) -> Su
     )
 
 
-def _group(years: np.ndarray, poor: np.ndarray, said: np.ndarray, part: np.ndarray, within: int) -> Group:
+def _calibration_group(
+    years: np.ndarray, poor: np.ndarray, predicted: np.ndarray, part: np.ndarray, within: int
+) -> CalibrationGroup:
     curve = kaplan_meier(years[part], poor[part])
     low, high = curve.interval(within)
     seen = int((poor[part] & (years[part] <= within)).sum())
-    return Group(len(part), seen, float(said[part].mean()), curve.poor_within(within), low, high)
+    return CalibrationGroup(len(part), seen, float(predicted[part].mean()), curve.poor_within(within), low, high)
 
 
-def _scores(values: Mapping[str, Any]) -> SurvivalScores:
+def _metrics_from_dict(values: Mapping[str, Any]) -> SurvivalMetrics:
     # JSON has no keys but text.
-    return SurvivalScores(
+    return SurvivalMetrics(
         values["harrell"],
         values["uno"],
         {int(years): each for years, each in values["brier"].items()},
-        {int(years): each and Group(**each) for years, each in values["overall"].items()},
-        {int(years): tuple(Group(**one) for one in each) for years, each in values["groups"].items()},
+        {int(years): each and CalibrationGroup(**each) for years, each in values["overall"].items()},
+        {int(years): tuple(CalibrationGroup(**one) for one in each) for years, each in values["groups"].items()},
     )
 
 

@@ -34,14 +34,14 @@ class KaplanMeier:
         Years, ascending.
     survival, variance : np.ndarray of shape (steps,)
         Probability of not yet Poor from each time on, and Greenwood's sum for its logarithm.
-    last : float
+    max_follow_up : float
         Longest follow-up; beyond it nothing is known.
     """
 
     times: np.ndarray
     survival: np.ndarray
     variance: np.ndarray
-    last: float
+    max_follow_up: float
 
     def poor_within(self, years: float) -> float:
         """Probability of Poor within so many years; of the last time seen where nothing is known of later."""
@@ -62,14 +62,14 @@ class KaplanMeier:
         return float(-np.expm1(-np.exp(centre - half))), float(-np.expm1(-np.exp(centre + half)))
 
 
-def kaplan_meier(years: np.ndarray, happened: np.ndarray, weights: np.ndarray | None = None) -> KaplanMeier:
+def kaplan_meier(years: np.ndarray, observed: np.ndarray, weights: np.ndarray | None = None) -> KaplanMeier:
     """Estimate a survival curve.
 
     Parameters
     ----------
     years : np.ndarray of float, shape (n,)
         Time until it happened, or until censored.
-    happened : np.ndarray of bool, shape (n,)
+    observed : np.ndarray of bool, shape (n,)
     weights : np.ndarray of float, shape (n,), optional
         How often each observation counts.
     """
@@ -77,20 +77,20 @@ def kaplan_meier(years: np.ndarray, happened: np.ndarray, weights: np.ndarray | 
 
     weights = np.ones(len(years)) if weights is None else weights
     times, index = np.unique(years, return_inverse=True)
-    here = np.bincount(index, weights=weights, minlength=len(times))
-    events = np.bincount(index, weights=weights * happened, minlength=len(times))
-    at_risk = here[::-1].cumsum()[::-1]
-    left = at_risk - events
+    n_at_time = np.bincount(index, weights=weights, minlength=len(times))
+    events = np.bincount(index, weights=weights * observed, minlength=len(times))
+    at_risk = n_at_time[::-1].cumsum()[::-1]
+    n_remaining = at_risk - events
     with np.errstate(divide="ignore", invalid="ignore"):
-        survival = np.cumprod(np.where(at_risk > 0, left / at_risk, 1.0))
-        variance = np.cumsum(np.where(events > 0, events / (at_risk * left), 0.0))
+        survival = np.cumprod(np.where(at_risk > 0, n_remaining / at_risk, 1.0))
+        variance = np.cumsum(np.where(events > 0, events / (at_risk * n_remaining), 0.0))
     steps = events > 0
     last = float(times[-1]) if len(times) else 0.0
     return KaplanMeier(times[steps], survival[steps], variance[steps], last)
 
 
 def concordance(
-    years: np.ndarray, poor: np.ndarray, risk: np.ndarray, until: float, *, weighted: bool = True
+    years: np.ndarray, poor: np.ndarray, risk: np.ndarray, horizon: float, *, weighted: bool = True
 ) -> float | None:
     """How often, of two structures, the one that became Poor first had the higher risk; ties count one half.
 
@@ -99,7 +99,7 @@ def concordance(
     years, poor : np.ndarray of shape (n,)
         Follow-up, and whether it ended with Poor.
     risk : np.ndarray of shape (n,)
-    until : float
+    horizon : float
         Years; who becomes Poor later counts as one who did not.
     weighted : bool
         Uno's concordance; else Harrell's.
@@ -111,7 +111,7 @@ def concordance(
     """
     import numpy as np
 
-    weights = 1 / _not_censored(years, poor, years, before=True) ** 2 if weighted else np.ones(len(years))
+    weights = 1 / _censoring_survival(years, poor, years, just_before=True) ** 2 if weighted else np.ones(len(years))
     order = np.lexsort((~poor, years))
     years, poor, weights = years[order], poor[order], weights[order]
     _, rank = np.unique(risk[order], return_inverse=True)
@@ -133,7 +133,7 @@ def concordance(
         first = index
         while first > 0 and years[first - 1] == years[index] and poor[first - 1] == poor[index]:
             first -= 1
-        if poor[index] and years[index] <= until:
+        if poor[index] and years[index] <= horizon:
             for row in range(first, index + 1):
                 lower, equal_or_lower = below(int(rank[row])), below(int(rank[row]) + 1)
                 won += weights[row] * (lower + (equal_or_lower - lower) / 2)
@@ -148,7 +148,7 @@ def concordance(
     return float(won / total) if total else None
 
 
-def brier(years: np.ndarray, poor: np.ndarray, probability: np.ndarray, within: float) -> float | None:
+def brier_score(years: np.ndarray, poor: np.ndarray, probability: np.ndarray, within: float) -> float | None:
     """Mean squared distance between the probability of Poor within so many years and what happened.
 
     None where nobody was followed for so long.
@@ -159,16 +159,18 @@ def brier(years: np.ndarray, poor: np.ndarray, probability: np.ndarray, within: 
     if not long.any():
         return None
     weights = np.zeros(len(years))
-    weights[early] = 1 / _not_censored(years, poor, years[early], before=True)
-    weights[long] = 1 / _not_censored(years, poor, np.array([within]))[0]
+    weights[early] = 1 / _censoring_survival(years, poor, years[early], just_before=True)
+    weights[long] = 1 / _censoring_survival(years, poor, np.array([within]))[0]
     return float(np.sum(weights * (probability - early) ** 2) / len(years))
 
 
-def _not_censored(years: np.ndarray, poor: np.ndarray, at: np.ndarray, *, before: bool = False) -> np.ndarray:
+def _censoring_survival(
+    years: np.ndarray, poor: np.ndarray, times: np.ndarray, *, just_before: bool = False
+) -> np.ndarray:
     """Probability of not yet being censored at (or just before) times. At one time, Poor comes before censoring."""
     import numpy as np
 
     curve = kaplan_meier(years, ~poor)
-    index = np.searchsorted(curve.times, at, side="left" if before else "right")
+    index = np.searchsorted(curve.times, times, side="left" if just_before else "right")
     values = np.concatenate([[1.0], curve.survival])[index]
     return np.maximum(values, 1e-3)  # nobody stands for more than a thousand others

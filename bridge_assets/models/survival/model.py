@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Self
 from bridge_assets.data.features.definitions import FEATURE_NAMES
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.errors import FeatureError, ModelFileError
-from bridge_assets.models.survival.panel import POOR
+from bridge_assets.models.survival.panel import POOR_MAX
 from bridge_assets.models.survival.terms import (
     AGE_KNOTS,
-    Term,
-    age,
-    aging_terms,
-    beginning_seen,
-    weighted_sum,
+    HingeTerm,
+    age_basis,
+    linear_predictor,
+    onset_observed,
+    structure_age,
     years_in_condition,
 )
 from bridge_assets.storage import write_json
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from bridge_assets.models.survival.markov import Rates
+    from bridge_assets.models.survival.markov import TransitionRates
 
 #: Years within which the probability of Poor is given: the next inspection, the one after, and a capital programme.
-WITHIN_YEARS = (2, 4, 8)
+HORIZONS_YEARS = (2, 4, 8)
 
 _FORMAT = 1
 
@@ -54,14 +54,14 @@ class DeteriorationModel:
     features_digest : str
         Digest of the feature definitions it was fitted to.
     normalization : Normalization
-        Of `LASTING` and `PRESENT` features, and `age_since_work`, whose fill alone is used.
-    lasting, present : tuple of (Term, float)
+        Of `STATIC_FEATURES` and `CONDITION_FEATURES` features, and `age_since_work`, whose fill alone is used.
+    static_terms, condition_terms : tuple of (HingeTerm, float)
         Terms and their coefficients.
-    level, slope, unseen, entry, rise, drop, lift : tuple
+    log_rate, duration_slope, unobserved_onset_effect, after_fall_effect, improvement_rate, fall_transition_shares, improvement_transition_shares : tuple
         As in `survival_chain.Rates`.
-    bend, longest : float
+    duration_slope_change, max_duration_years : float
         Likewise.
-    aging : tuple of float
+    age_coefficients : tuple of float
         Coefficients of age, one a stretch between two `AGE_KNOTS`, per 10 years.
     intervals, falls : int
         What it was fitted to.
@@ -71,23 +71,23 @@ class DeteriorationModel:
 
     features_digest: str
     normalization: Normalization
-    lasting: tuple[tuple[Term, float], ...]
-    present: tuple[tuple[Term, float], ...]
-    level: tuple[float, ...]
-    slope: tuple[float, ...]
-    bend: float
-    unseen: tuple[float, ...]
-    longest: float
-    entry: tuple[float, ...]
-    rise: tuple[float, ...]
-    drop: tuple[tuple[float, ...], ...]
-    lift: tuple[tuple[float, ...], ...]
-    aging: tuple[float, ...]
+    static_terms: tuple[tuple[HingeTerm, float], ...]
+    condition_terms: tuple[tuple[HingeTerm, float], ...]
+    log_rate: tuple[float, ...]
+    duration_slope: tuple[float, ...]
+    duration_slope_change: float
+    unobserved_onset_effect: tuple[float, ...]
+    max_duration_years: float
+    after_fall_effect: tuple[float, ...]
+    improvement_rate: tuple[float, ...]
+    fall_transition_shares: tuple[tuple[float, ...], ...]
+    improvement_transition_shares: tuple[tuple[float, ...], ...]
+    age_coefficients: tuple[float, ...]
     intervals: int
     falls: int
     years: tuple[int, int]
 
-    def poor_by_year(self, features: pl.DataFrame, horizon: int) -> np.ndarray:
+    def poor_probability_by_year(self, features: pl.DataFrame, horizon: int) -> np.ndarray:
         """Probability of Poor within 0 to `horizon` years after the inspection that the features show.
 
         Parameters
@@ -109,47 +109,47 @@ class DeteriorationModel:
         """
         import numpy as np
 
-        from bridge_assets.models.survival.markov import Present, poor_by_year
+        from bridge_assets.models.survival.markov import CurrentState, poor_probability_by_year
 
         if missing := [name for name in FEATURE_NAMES if name not in features.columns]:
             raise FeatureError(f"the table lacks {len(missing)} of the model's features: {', '.join(missing)}")
         if unknown := features["condition"].null_count():
             raise FeatureError(f"{unknown} structures have no condition. What to do: leave them out")
         result = np.ones((features.height, horizon + 1), dtype=np.float32)
-        at_risk = (features["condition"] > POOR).to_numpy()
-        standing = features.filter(at_risk)
-        scaled = self.normalization.apply(standing)
-        later = weighted_sum(self.lasting, scaled)
-        result[at_risk] = poor_by_year(
-            Present(
-                condition=standing["condition"].to_numpy().astype(np.int64),
-                years=years_in_condition(standing),
-                age=age(standing, self.normalization),
-                seen=beginning_seen(standing),
-                now=later + weighted_sum(self.present, scaled),
-                later=later,
+        at_risk = (features["condition"] > POOR_MAX).to_numpy()
+        at_risk_features = features.filter(at_risk)
+        scaled = self.normalization.transform(at_risk_features)
+        static_log_rate = linear_predictor(self.static_terms, scaled)
+        result[at_risk] = poor_probability_by_year(
+            CurrentState(
+                condition=at_risk_features["condition"].to_numpy().astype(np.int64),
+                years_in_condition=years_in_condition(at_risk_features),
+                age=structure_age(at_risk_features, self.normalization),
+                onset_observed=onset_observed(at_risk_features),
+                current_log_rate_effect=static_log_rate + linear_predictor(self.condition_terms, scaled),
+                later_log_rate_effect=static_log_rate,
             ),
             self.rates(),
             horizon,
         )
         return result
 
-    def rates(self) -> Rates:
+    def rates(self) -> TransitionRates:
         """What the chain needs beside the structures."""
         import numpy as np
 
-        from bridge_assets.models.survival.markov import Rates
+        from bridge_assets.models.survival.markov import TransitionRates
 
         # A year of age begins at a birthday: the middle of it is what its rate is taken at.
         ages = np.arange(AGE_KNOTS[-1] + 1) + 0.5
-        return Rates(
+        return TransitionRates(
             **{
                 name: np.array(getattr(self, name), dtype=np.float64)
                 for name in ("level", "slope", "unseen", "entry", "rise", "drop", "lift")
             },
-            bend=self.bend,
-            longest=self.longest,
-            aging=aging_terms(ages) @ np.array(self.aging),
+            duration_slope_change=self.duration_slope_change,
+            max_duration_years=self.max_duration_years,
+            age_effect=age_basis(ages) @ np.array(self.age_coefficients),
         )
 
     def save(self, path: Path) -> Path:
@@ -171,10 +171,10 @@ class DeteriorationModel:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values["format"] != _FORMAT:
                 raise ValueError(f"its format is {values['format']}, this version reads {_FORMAT}")
-            known: dict[str, Any] = {field.name: _tuples(values[field.name]) for field in fields(cls)}
+            known: dict[str, Any] = {field.name: _to_tuples(values[field.name]) for field in fields(cls)}
             known["normalization"] = Normalization(**known["normalization"])
             for name in ("lasting", "present"):
-                known[name] = tuple((Term(**term), float(weight)) for term, weight in values[name])
+                known[name] = tuple((HingeTerm(**term), float(weight)) for term, weight in values[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(
                 f"{path} is no deterioration model: {error}. What to do: materialise deterioration_model again"
@@ -188,7 +188,7 @@ def years_until_poor(poor: np.ndarray, interval: float) -> dict[str, np.ndarray]
     Parameters
     ----------
     poor : np.ndarray of shape (n, horizon + 1)
-        As `DeteriorationModel.poor_by_year` gives it.
+        As `DeteriorationModel.poor_probability_by_year` gives it.
     interval : float
         Probability of the interval: 0.8 leaves 10 % on either side.
 
@@ -197,25 +197,29 @@ def years_until_poor(poor: np.ndarray, interval: float) -> dict[str, np.ndarray]
     dict of str to np.ndarray of shape (n,)
         `low_years`, `median_years`, `high_years`: NaN where they lie beyond the horizon. `expected_years`: the mean, in
         which later than the horizon counts as the horizon; NaN where that would be so for more than half of such
-        structures, that is, where the median is NaN. `poor_within_<n>_years` for `WITHIN_YEARS`, and
+        structures, that is, where the median is NaN. `poor_within_<n>_years` for `HORIZONS_YEARS`, and
         `poor_within_horizon`.
     """
     import numpy as np
 
-    from bridge_assets.models.survival.markov import restricted_mean, years_by_which
+    from bridge_assets.models.survival.markov import quantile_years, restricted_mean
 
-    side = (1 - interval) / 2
-    already = poor[:, 0] >= 1
+    tail_probability = (1 - interval) / 2
+    already_poor = poor[:, 0] >= 1
     quantiles = {
-        name: np.where(already, 0.0, years_by_which(poor, share))
-        for name, share in (("low_years", side), ("median_years", 0.5), ("high_years", 1 - side))
+        name: np.where(already_poor, 0.0, quantile_years(poor, share))
+        for name, share in (
+            ("low_years", tail_probability),
+            ("median_years", 0.5),
+            ("high_years", 1 - tail_probability),
+        )
     }
     expected = np.where(np.isnan(quantiles["median_years"]), np.nan, restricted_mean(poor))
-    within = {f"poor_within_{years}_years": poor[:, min(years, poor.shape[1] - 1)] for years in WITHIN_YEARS}
+    within = {f"poor_within_{years}_years": poor[:, min(years, poor.shape[1] - 1)] for years in HORIZONS_YEARS}
     return {"expected_years": expected, **quantiles, **within, "poor_within_horizon": poor[:, -1]}
 
 
-def _tuples(value: Any) -> Any:
+def _to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _tuples(each) for key, each in value.items()}
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+        return {key: _to_tuples(each) for key, each in value.items()}
+    return tuple(_to_tuples(each) for each in value) if isinstance(value, list) else value

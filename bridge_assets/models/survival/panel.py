@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bridge_assets.settings import ModelSettings
 
 #: Highest condition that is Poor (23 CFR 490.409(b)).
-POOR = 4
+POOR_MAX = 4
 
 DAYS_PER_YEAR = 365.25
 
@@ -58,7 +58,7 @@ def intervals_at_risk(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.D
     """
     import polars as pl
 
-    known = transitions.filter(pl.col("fall").is_not_null() & (pl.col("condition") > POOR)).select(
+    known = transitions.filter(pl.col("fall").is_not_null() & (pl.col("condition") > POOR_MAX)).select(
         "structure_key",
         pl.col("survey_year", "next_survey_year").cast(pl.Int16),
         "inspection_date",
@@ -122,7 +122,7 @@ def follow_up(intervals: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     work = pl.col("work_found").is_not_null()
-    poor = ~work & (pl.col("next_condition") <= POOR)
+    poor = ~work & (pl.col("next_condition") <= POOR_MAX)
     goes_on = pl.col("inspection_date").shift(-1).over("structure_key") == pl.col("next_inspection_date")
     middle = pl.col("inspection_date") + (pl.col("next_inspection_date") - pl.col("inspection_date")) / 2
     end = pl.when(work).then("inspection_date").when(poor).then(middle).otherwise("next_inspection_date")
@@ -135,7 +135,7 @@ def follow_up(intervals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def first_of_each_structure(intervals: pl.DataFrame) -> pl.DataFrame:
+def first_row_per_structure(intervals: pl.DataFrame) -> pl.DataFrame:
     """The first row of each structure that was followed at all: one observation each, independent of the others."""
     import polars as pl
 

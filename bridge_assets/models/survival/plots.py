@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.survival.model import WITHIN_YEARS
+from bridge_assets.models.survival.model import HORIZONS_YEARS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bridge_assets.models.survival.evaluation import Group, SurvivalEvaluation
+    from bridge_assets.models.survival.evaluation import CalibrationGroup, SurvivalEvaluation
 
 _MODEL, _TABLE, _PERFECT = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
 def calibration_plot_png(evaluation: SurvivalEvaluation) -> bytes:
-    """A panel for each of `WITHIN_YEARS`: how many became Poor (Kaplan-Meier) against the probability given, by tenths.
+    """A panel for each of `HORIZONS_YEARS`: how many became Poor (Kaplan-Meier) against the probability given, by tenths.
 
     Returns
     -------
@@ -27,29 +27,31 @@ def calibration_plot_png(evaluation: SurvivalEvaluation) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 4.6), layout="constrained")
-    for axes, years in zip(figure.subplots(1, len(WITHIN_YEARS)), WITHIN_YEARS, strict=True):
+    for axes, years in zip(figure.subplots(1, len(HORIZONS_YEARS)), HORIZONS_YEARS, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.set(title=f"Poor within {years} years", xlabel="Probability, mean of the tenth", ylabel="Became Poor")
         if not evaluation.scores:
-            _say(axes, "nothing could be measured")
+            _draw_message(axes, "nothing could be measured")
         elif evaluation.scores["model"].overall[years] is None:
-            _say(axes, "nobody was followed for so long")
+            _draw_message(axes, "nobody was followed for so long")
         else:
-            _panel(axes, evaluation, years)
+            _draw_panel(axes, evaluation, years)
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
     return picture.getvalue()
 
 
-def _panel(axes: Axes, evaluation: SurvivalEvaluation, years: int) -> None:
+def _draw_panel(axes: Axes, evaluation: SurvivalEvaluation, years: int) -> None:
     model, table = (evaluation.scores[name].groups[years] for name in ("model", "table"))
-    top = 1.08 * max(0.01, *(max(group.said, group.observed) for group in (*model, *table)))
+    top = 1.08 * max(0.01, *(max(group.predicted, group.observed) for group in (*model, *table)))
     axes.plot([0, top], [0, top], color=_PERFECT, linewidth=1, linestyle="--", label="perfect")
-    _line(axes, table, _TABLE, "by condition and years in it", bars=False)
-    _line(axes, model, _MODEL, "model", bars=True)
+    _draw_series(axes, table, _TABLE, "by condition and years in it", bars=False)
+    _draw_series(axes, model, _MODEL, "model", bars=True)
     for group in model:
-        axes.annotate(f"{group.poor:,}", (group.said, group.observed), (4, 3), textcoords="offset points", fontsize=7.5)
+        axes.annotate(
+            f"{group.poor:,}", (group.predicted, group.observed), (4, 3), textcoords="offset points", fontsize=7.5
+        )
     axes.set(xlim=(0, top), ylim=(0, top))
     axes.legend(frameon=False, loc="upper left", fontsize=8)
     axes.text(
@@ -63,14 +65,14 @@ def _panel(axes: Axes, evaluation: SurvivalEvaluation, years: int) -> None:
     )
 
 
-def _line(axes: Axes, groups: tuple[Group, ...], color: str, label: str, *, bars: bool) -> None:
-    said, observed = [group.said for group in groups], [group.observed for group in groups]
+def _draw_series(axes: Axes, groups: tuple[CalibrationGroup, ...], color: str, label: str, *, bars: bool) -> None:
+    predicted, observed = [group.predicted for group in groups], [group.observed for group in groups]
     spread = [
         [max(0.0, group.observed - group.low) for group in groups],
         [max(0.0, group.high - group.observed) if group.poor else 0.0 for group in groups],
     ]
     axes.errorbar(
-        said,
+        predicted,
         observed,
         yerr=spread if bars else None,
         color=color,
@@ -83,5 +85,5 @@ def _line(axes: Axes, groups: tuple[Group, ...], color: str, label: str, *, bars
     )
 
 
-def _say(axes: Axes, text: str) -> None:
+def _draw_message(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#555555")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import ModelFileError, SourceError
-from bridge_assets.models.survival.evaluation import SurvivalEvaluation, evaluate
-from bridge_assets.models.survival.model import WITHIN_YEARS, DeteriorationModel, years_until_poor
-from bridge_assets.storage import digest, digest_of, write_json
+from bridge_assets.models.survival.evaluation import SurvivalEvaluation, evaluate_survival
+from bridge_assets.models.survival.model import HORIZONS_YEARS, DeteriorationModel, years_until_poor
+from bridge_assets.storage import digest, json_digest, write_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import ModelSettings, SurvivalSettings
 
-NAME = "years_until_poor"
+TABLE_NAME = "years_until_poor"
 
 _FOLDER, _MODEL, _EVALUATION, _LATEST = "deterioration", "model.json", "evaluation.json", "latest.json"
 
 
 @dataclass(frozen=True)
-class KeptModel:
+class SurvivalModelVersion:
     """A deterioration model as it lies in its folder.
 
     Attributes
@@ -61,10 +61,10 @@ class KeptModel:
     @property
     def digest(self) -> str:
         """One digest that stands for the model and its evaluation."""
-        return digest_of(self.digests)
+        return json_digest(self.digests)
 
 
-def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel:
+def fit_and_save(lake: Lake, models: Path, settings: ModelSettings) -> SurvivalModelVersion:
     """Judge the recipe on held-out structures, fit it to all intervals, and keep both.
 
     Parameters
@@ -83,15 +83,17 @@ def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel
     TrainingError
         If there are too few falls to learn from.
     """
-    from bridge_assets.data.features.build import features_digest, present_features
+    from bridge_assets.data.features.build import current_feature_provenance, features_digest
     from bridge_assets.models.survival.fit import fit
     from bridge_assets.models.survival.panel import intervals_at_risk
 
     transitions = lake.scan("fct_condition_transitions")
     features = lake.scan_years("bridge_features")
     made_from = {
-        "bridge_features": {str(year): lake.digest("bridge_features", year) for year in present_features(lake)},
-        "fct_condition_transitions": digest(lake.table("fct_condition_transitions")),
+        "bridge_features": {
+            str(year): lake.digest("bridge_features", year) for year in current_feature_provenance(lake)
+        },
+        "fct_condition_transitions": digest(lake.table_path("fct_condition_transitions")),
         "features_digest": features_digest(),
         "holdout_structures": settings.split.holdout_structures,
         "survival": settings.survival.model_dump(include={"holdout_years", "penalty", "intervals"}),
@@ -99,23 +101,23 @@ def fit_and_keep(lake: Lake, models: Path, settings: ModelSettings) -> KeptModel
     }
     intervals = intervals_at_risk(features, transitions)
     model = fit(intervals, features_digest(), settings.survival)
-    folder = models / _FOLDER / digest_of(made_from)[:12]
-    kept = {
+    folder = models / _FOLDER / json_digest(made_from)[:12]
+    saved_paths = {
         _MODEL: model.save(folder / _MODEL),
-        _EVALUATION: evaluate(intervals, settings).save(folder / _EVALUATION),
+        _EVALUATION: evaluate_survival(intervals, settings).save(folder / _EVALUATION),
     }
-    digests = {name: digest(path) for name, path in kept.items()}
-    note = {"version": folder.name, "digests": digests, "made_from": made_from}
-    write_json(note, models / _FOLDER / _LATEST)
-    return latest(models)
+    digests = {name: digest(path) for name, path in saved_paths.items()}
+    provenance = {"version": folder.name, "digests": digests, "made_from": made_from}
+    write_json(provenance, models / _FOLDER / _LATEST)
+    return latest_model(models)
 
 
-def fitted(models: Path) -> bool:
+def has_model(models: Path) -> bool:
     """Whether a deterioration model has ever been fitted."""
     return (models / _FOLDER / _LATEST).is_file()
 
 
-def latest(models: Path) -> KeptModel:
+def latest_model(models: Path) -> SurvivalModelVersion:
     """The deterioration model fitted last, its bytes compared with its note.
 
     Raises
@@ -125,11 +127,11 @@ def latest(models: Path) -> KeptModel:
     """
     again = "What to do: materialise deterioration_model"
     path = models / _FOLDER / _LATEST
-    if not fitted(models):
+    if not has_model(models):
         raise ModelFileError(f"no deterioration model has been fitted ({path} is not there). {again}")
-    note = json.loads(path.read_text(encoding="utf-8"))
-    folder = path.with_name(note["version"])
-    for name, expected in note["digests"].items():
+    provenance = json.loads(path.read_text(encoding="utf-8"))
+    folder = path.with_name(provenance["version"])
+    for name, expected in provenance["digests"].items():
         if not (folder / name).is_file():
             raise ModelFileError(f"{folder / name} is gone. {again} again")
         if (found := digest(folder / name)) != expected:
@@ -137,16 +139,18 @@ def latest(models: Path) -> KeptModel:
                 f"{folder / name} is not what was made: its SHA-256 is {found[:12]}, its note says {expected[:12]}. "
                 f"{again} again"
             )
-    return KeptModel(
+    return SurvivalModelVersion(
         folder,
         DeteriorationModel.load(folder / _MODEL),
         SurvivalEvaluation.load(folder / _EVALUATION),
-        note["digests"],
-        note["made_from"],
+        provenance["digests"],
+        provenance["made_from"],
     )
 
 
-def score_year(lake: Lake, survey_year: int, kept: KeptModel, settings: SurvivalSettings) -> pl.DataFrame:
+def score_years_until_poor(
+    lake: Lake, survey_year: int, survival_model: SurvivalModelVersion, settings: SurvivalSettings
+) -> pl.DataFrame:
     """Years until Poor of every bridge of a survey year, if nothing is done; written with its note.
 
     Returns
@@ -164,36 +168,36 @@ def score_year(lake: Lake, survey_year: int, kept: KeptModel, settings: Survival
     """
     import polars as pl
 
-    made_by = lake.note("bridge_features", survey_year)["features_digest"]
-    if made_by != kept.model.features_digest:
+    definitions_digest = lake.provenance("bridge_features", survey_year)["features_digest"]
+    if definitions_digest != survival_model.model.features_digest:
         raise SourceError(
-            f"deterioration model {kept.version} cannot be asked about the features of {survey_year}",
-            where=lake.year("bridge_features", survey_year),
-            why=f"It was fitted to feature definitions {kept.model.features_digest}, these were made by {made_by}",
+            f"deterioration model {survival_model.version} cannot be asked about the features of {survey_year}",
+            where=lake.year_path("bridge_features", survey_year),
+            why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were made by {definitions_digest}",
             do="materialise bridge_features again, or deterioration_model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)
     horizon = settings.horizon_years
-    said = years_until_poor(kept.model.poor_by_year(features, horizon), settings.interval)
+    predictions = years_until_poor(survival_model.model.poor_probability_by_year(features, horizon), settings.interval)
     scores = features.select(
         "structure_key",
         "survey_year",
         "inspection_date",
         pl.col("condition").cast(pl.Int8),
-        *(pl.Series(name, values, dtype=pl.Float32).fill_nan(None) for name, values in said.items()),
+        *(pl.Series(name, values, dtype=pl.Float32).fill_nan(None) for name, values in predictions.items()),
         pl.lit(horizon, dtype=pl.Int16).alias("horizon_years"),
-        pl.lit(kept.version).alias("model_version"),
-        pl.lit(kept.model.features_digest).alias("features_digest"),
+        pl.lit(survival_model.version).alias("model_version"),
+        pl.lit(survival_model.model.features_digest).alias("features_digest"),
     ).sort("structure_key")
-    value = lake.write(scores, NAME, survey_year)
-    lake.write_note(
-        NAME,
+    value = lake.write(scores, TABLE_NAME, survey_year)
+    lake.write_provenance(
+        TABLE_NAME,
         survey_year,
         {
             "digest": value,
             "bridge_features": lake.digest("bridge_features", survey_year),
-            "model": kept.digests[_MODEL],
-            "model_version": kept.version,
+            "model": survival_model.digests[_MODEL],
+            "model_version": survival_model.version,
             "interval": settings.interval,
             "rows": scores.height,
         },
@@ -201,11 +205,11 @@ def score_year(lake: Lake, survey_year: int, kept: KeptModel, settings: Survival
     return scores
 
 
-def in_words(scores: pl.DataFrame) -> pl.DataFrame:
+def format_years(scores: pl.DataFrame) -> pl.DataFrame:
     """The same table with years as a person reads them: `12.3`, `Poor`, `> 60`; null where none were worked out."""
     import polars as pl
 
-    def words(name: str) -> pl.Expr:
+    def format_column(name: str) -> pl.Expr:
         return (
             pl.when((pl.col("condition") <= 4) & pl.col("horizon_years").is_not_null())
             .then(pl.lit("Poor"))
@@ -216,29 +220,29 @@ def in_words(scores: pl.DataFrame) -> pl.DataFrame:
         )
 
     years = [f"{name}_years" for name in ("expected", "low", "median", "high")]
-    return scores.with_columns(words(name) for name in years if name in scores.columns)
+    return scores.with_columns(format_column(name) for name in years if name in scores.columns)
 
 
-def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
+def years_until_poor_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
     """What is wrong with the years of one survey year, one sentence each; empty where nothing is."""
     import polars as pl
 
     problems = []
     if missing := features.join(scores, on="structure_key", how="anti").height:
         problems.append(f"{missing} bridges have no years until Poor")
-    if twice := scores.height - scores["structure_key"].n_unique():
-        problems.append(f"{twice} bridges stand there twice")
+    if duplicates := scores.height - scores["structure_key"].n_unique():
+        problems.append(f"{duplicates} bridges stand there twice")
     beyond = pl.col("horizon_years").cast(pl.Float32)
     ordered = [pl.col(f"{name}_years").fill_null(beyond) for name in ("low", "median", "high")]
-    within = [pl.col(f"poor_within_{years}_years") for years in WITHIN_YEARS] + [pl.col("poor_within_horizon")]
+    within = [pl.col(f"poor_within_{years}_years") for years in HORIZONS_YEARS] + [pl.col("poor_within_horizon")]
     in_order = pl.all_horizontal(
-        *(before <= after for before, after in zip(ordered, [*ordered[1:], beyond], strict=True)),
-        *(before <= after for before, after in zip(within, [*within[1:], pl.lit(1.0)], strict=True)),
+        *(lower <= upper for lower, upper in zip(ordered, [*ordered[1:], beyond], strict=True)),
+        *(lower <= upper for lower, upper in zip(within, [*within[1:], pl.lit(1.0)], strict=True)),
         within[0] >= 0,
     )
-    if odd := scores.filter(~in_order.fill_null(False)).height:
-        problems.append(f"{odd} bridges have years or probabilities that are out of order")
-    none_to_go = ((pl.col("median_years") == 0) & (pl.col("expected_years") == 0)).fill_null(False)
-    if odd := scores.filter((pl.col("condition") <= 4) != none_to_go).height:
-        problems.append(f"{odd} bridges are Poor and have years to go, or the other way round")
+    if n_invalid := scores.filter(~in_order.fill_null(False)).height:
+        problems.append(f"{n_invalid} bridges have years or probabilities that are out of order")
+    zero_years = ((pl.col("median_years") == 0) & (pl.col("expected_years") == 0)).fill_null(False)
+    if n_invalid := scores.filter((pl.col("condition") <= 4) != zero_years).height:
+        problems.append(f"{n_invalid} bridges are Poor and have years to go, or the other way round")
     return problems

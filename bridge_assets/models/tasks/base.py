@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bridge_assets.models.metrics.bootstrap import Measured
+from bridge_assets.models.metrics.bootstrap import WeightedMetrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AcceptanceMetric:
     """A figure that decides whether a model is good enough.
 
     Attributes
     ----------
-    figure : str
+    metric : str
         Field of the scores.
     name : str
         What people call it.
     digits : int
         After the point, where it is written.
-    over : str
-        The forecast that the model must gain on; `over_in_words` is what people call that.
-    least, most_lost : str
+    baseline : str
+        The forecast that the model must gain on; `baseline_label` is what people call that.
+    min_gain_setting, max_loss_setting : str
         Keys of `gate` in model_config.yaml: the least gain over it, the most lost against a champion.
-    cannot : str
+    unavailable_message : str
         What is said where it cannot be measured.
     lower_is_better : bool
     """
 
-    figure: str
+    metric: str
     name: str
     digits: int
-    over: str
-    over_in_words: str
-    least: str
-    most_lost: str
-    cannot: str
+    baseline: str
+    baseline_label: str
+    min_gain_setting: str
+    max_loss_setting: str
+    unavailable_message: str
     lower_is_better: bool = False
 
     @property
@@ -50,17 +50,17 @@ class Judged:
         """The name at the beginning of a sentence: abbreviations take no article."""
         return self.name if self.name.isupper() else f"the {self.name}"
 
-    def gain(self, mine: float | None, other: float | None) -> float | None:
-        """What `mine` is better than `other`; None where one of them is not known."""
-        if mine is None or other is None:
+    def gain(self, model_value: float | None, baseline_value: float | None) -> float | None:
+        """What `model_value` is better than `baseline_value`; None where one of them is not known."""
+        if model_value is None or baseline_value is None:
             return None
-        return other - mine if self.lower_is_better else mine - other
+        return baseline_value - model_value if self.lower_is_better else model_value - baseline_value
 
-    def of(self, figures: Any) -> float | None:
+    def value(self, metrics: Any) -> float | None:
         """The figure out of scores, or out of their JSON."""
-        return figures[self.figure] if isinstance(figures, Mapping) else getattr(figures, self.figure)
+        return metrics[self.metric] if isinstance(metrics, Mapping) else getattr(metrics, self.metric)
 
-    def written(self, value: float, sign: str = "") -> str:
+    def format_value(self, value: float, sign: str = "") -> str:
         return format(value, f"{sign}.{self.digits}f")
 
 
@@ -70,94 +70,94 @@ class Task(ABC):
     name: ClassVar[str]
 
     #: Column of the training table that is learnt, and column of bridge_predictions that the answers stand in.
-    label: ClassVar[str]
-    answer: ClassVar[str]
+    label_column: ClassVar[str]
+    prediction_column: ClassVar[str]
 
     #: What people call an answer, and answers, and how one is written: a format of Python.
-    answer_in_words: ClassVar[str]
-    answers_in_words: ClassVar[str]
-    form: ClassVar[str]
+    prediction_name: ClassVar[str]
+    predictions_name: ClassVar[str]
+    format_spec: ClassVar[str]
 
     #: Of the picture of calibration: what was said, and what happened.
-    axes: ClassVar[tuple[str, str]]
+    calibration_axis_labels: ClassVar[tuple[str, str]]
 
     #: On the model card: a use, what is no use, limits, and what a group did that the model is wrong about.
-    intended: ClassVar[str]
-    not_intended: ClassVar[str]
-    limits: ClassVar[tuple[str, ...]] = ()
-    is_off: ClassVar[str]
+    intended_use: ClassVar[str]
+    out_of_scope_use: ClassVar[str]
+    limitations: ClassVar[tuple[str, ...]] = ()
+    miscalibrated_text: ClassVar[str]
 
     #: Columns that its training table has beside those that every one has.
-    beside: ClassVar[tuple[str, ...]] = ()
+    extra_columns: ClassVar[tuple[str, ...]] = ()
 
     #: Least and greatest answer there can be.
-    bounds: ClassVar[tuple[float, float]]
+    prediction_bounds: ClassVar[tuple[float, float]]
 
-    #: Forecasts of `evaluation.FORECASTS` that earlier cut years are held against: they need no model.
-    simple: ClassVar[tuple[str, ...]]
+    #: Forecasts of `evaluation.FORECAST_LABELS` that earlier cut years are held against: they need no model.
+    simple_baselines: ClassVar[tuple[str, ...]]
 
     #: What the average and the linear model are called there.
-    average: ClassVar[str]
-    linear: ClassVar[str]
+    average_baseline: ClassVar[str]
+    linear_baseline: ClassVar[str]
 
     #: What the model's gain is measured over, the figures that decide, and those that say most: what they are called
     #: -> forecast, figure.
-    against: ClassVar[tuple[str, ...]]
-    judged: ClassVar[tuple[Judged, Judged]]
-    headline: ClassVar[Mapping[str, tuple[str, str]]]
+    compared_baselines: ClassVar[tuple[str, ...]]
+    acceptance_metrics: ClassVar[tuple[AcceptanceMetric, AcceptanceMetric]]
+    headline_metrics: ClassVar[Mapping[str, tuple[str, str]]]
 
     #: How figures are made ...
-    measured: ClassVar[type[Measured]]
-    scores: ClassVar[Callable[..., Any]]
-    reliability: ClassVar[Callable[..., Any]]
-    group_figures: ClassVar[Callable[..., Any]]
+    weighted_metrics_type: ClassVar[type[WeightedMetrics]]
+    compute_metrics: ClassVar[Callable[..., Any]]
+    compute_reliability: ClassVar[Callable[..., Any]]
+    compute_group_metrics: ClassVar[Callable[..., Any]]
 
     #: ... and what they are, to come back from JSON.
-    scores_type: ClassVar[type]
+    metrics_type: ClassVar[type]
     reliability_type: ClassVar[type]
-    group_type: ClassVar[type]
+    group_metrics_type: ClassVar[type]
 
     @abstractmethod
-    def happened(self, rows: pl.DataFrame) -> np.ndarray:
+    def outcomes(self, rows: pl.DataFrame) -> np.ndarray:
         """What the inspections of a training table found: what is learnt, and what answers are held against."""
 
     @abstractmethod
-    def forest(self, **settings: Any) -> Any:
+    def make_forest(self, **settings: Any) -> Any:
         """scikit-learn's random forest for it, not fitted."""
 
     @abstractmethod
-    def linear_model(self) -> Any:
+    def make_linear_model(self) -> Any:
         """scikit-learn's linear model for it, not fitted."""
 
     @abstractmethod
-    def boosted_trees(self, **settings: Any) -> Any:
+    def make_boosted_trees(self, **settings: Any) -> Any:
         """scikit-learn's histogram gradient boosting for it, not fitted."""
 
     @abstractmethod
-    def ask(self, model: Any, X: Any) -> np.ndarray:
+    def predict(self, model: Any, X: Any) -> np.ndarray:
         """What a fitted model of scikit-learn, or a float16 forest, says of rows: shape (n,)."""
 
     @abstractmethod
-    def severity(self, answers: Any) -> Any:
+    def severity(self, predictions: Any) -> Any:
         """Answers, or an expression of them, turned so that the highest is to be looked at first."""
 
     @abstractmethod
-    def foresees(self, target: str, component: str) -> str:
+    def describe_target(self, target: str, component: str) -> str:
         """What is foreseen at the next inspection, in words."""
 
     @abstractmethod
-    def named(self, target: str, component: str) -> str:
+    def target_name(self, target: str, component: str) -> str:
         """What is foreseen in a word or two, as predictions carry it."""
 
     @abstractmethod
-    def in_all(self, answers: pl.Series) -> dict[str, float]:
+    def aggregate(self, predictions: pl.Series) -> dict[str, float]:
         """What the answers about many bridges come to, by name."""
 
     @abstractmethod
-    def sentence(self, answer: float) -> str:
+    def describe_prediction(self, prediction: float) -> str:
         """An answer about one bridge, for people."""
 
     @property
     @abstractmethod
-    def note(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
         """What is written down where something is made for this task."""

@@ -6,7 +6,7 @@ regression       The expected change of the rating at the next inspection: point
 ===============  ========================================================================================
 
 Training, evaluation, gate and scoring are the same for both: they ask the task. A table says itself whose it is
-(`task_of`), and so does what was made from it (`recorded`). Nobody else decides by a task's name.
+(`task_of_table`), and so does what was made from it (`task_from_provenance`). Nobody else decides by a task's name.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.models.dataset import targets
-from bridge_assets.models.dataset.matrix import fall_column
-from bridge_assets.models.metrics.bootstrap import Ranked
+from bridge_assets.models.dataset.matrix import fall_probability_column
+from bridge_assets.models.metrics.bootstrap import WeightedFallMetrics
 from bridge_assets.models.metrics.calibration import Reliability, reliability
-from bridge_assets.models.metrics.change import ChangeScores, RankedChanges, change_scores
+from bridge_assets.models.metrics.change import ChangeMetrics, WeightedChangeMetrics, change_metrics
 from bridge_assets.models.metrics.change_calibration import ChangeReliability, change_reliability
-from bridge_assets.models.metrics.groups import ChangeFigures, GroupFigures, change_figures, fall_figures
-from bridge_assets.models.metrics.probability import Scores, scores
-from bridge_assets.models.tasks.base import Judged, Task
+from bridge_assets.models.metrics.groups import (
+    ChangeGroupMetrics,
+    FallGroupMetrics,
+    change_group_metrics,
+    fall_group_metrics,
+)
+from bridge_assets.models.metrics.probability import ProbabilityMetrics, probability_metrics
+from bridge_assets.models.tasks.base import AcceptanceMetric, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,39 +36,43 @@ if TYPE_CHECKING:
 
 class _Classification(Task):
     name = "classification"
-    label, answer, bounds = "fall", "fall_probability", (0.0, 1.0)
-    answer_in_words, answers_in_words, form = "a probability", "probabilities", ".1%"
-    intended = "Expected numbers of falls over many bridges: of a state, an owner, a survey year."
-    not_intended = "A probability of failure, or a statement about safety: a fall is one point of a visual rating."
-    is_off = "fell more or less often"
-    axes = "Probability of a fall", "Share that fell"
-    simple, average, linear = ("base_rate", "rating_table"), "base_rate", "logistic_regression"
-    against = ("base_rate", "rating_table", "logistic_regression", "gradient_boosting", "oracle")
-    judged = (
-        Judged(
-            figure="auc",
+    label_column, prediction_column, prediction_bounds = "fall", "fall_probability", (0.0, 1.0)
+    prediction_name, predictions_name, format_spec = "a probability", "probabilities", ".1%"
+    intended_use = "Expected numbers of falls over many bridges: of a state, an owner, a survey year."
+    out_of_scope_use = "A probability of failure, or a statement about safety: a fall is one point of a visual rating."
+    miscalibrated_text = "fell more or less often"
+    calibration_axis_labels = "Probability of a fall", "Share that fell"
+    simple_baselines, average_baseline, linear_baseline = (
+        ("base_rate", "rating_table"),
+        "base_rate",
+        "logistic_regression",
+    )
+    compared_baselines = ("base_rate", "rating_table", "logistic_regression", "gradient_boosting", "oracle")
+    acceptance_metrics = (
+        AcceptanceMetric(
+            metric="auc",
             name="AUC",
             digits=4,
-            over="rating_table",
-            over_in_words="the rating table's",
-            least="auc_gain",
-            most_lost="champion_auc_loss",
-            cannot="the ranking cannot be judged: AUC needs training inspections, held-out falls and bridges that did "
+            baseline="rating_table",
+            baseline_label="the rating table's",
+            min_gain_setting="auc_gain",
+            max_loss_setting="champion_auc_loss",
+            unavailable_message="the ranking cannot be judged: AUC needs training inspections, held-out falls and bridges that did "
             "not fall",
         ),
-        Judged(
-            figure="brier",
+        AcceptanceMetric(
+            metric="brier",
             name="Brier score",
             digits=5,
-            over="base_rate",
-            over_in_words="the base rate's",
-            least="brier_gain",
-            most_lost="champion_brier_loss",
-            cannot="the probabilities cannot be judged: the Brier score needs training and held-out inspections",
+            baseline="base_rate",
+            baseline_label="the base rate's",
+            min_gain_setting="brier_gain",
+            max_loss_setting="champion_brier_loss",
+            unavailable_message="the probabilities cannot be judged: the Brier score needs training and held-out inspections",
             lower_is_better=True,
         ),
     )
-    headline = {  # noqa: RUF012 # never changed
+    headline_metrics = {  # noqa: RUF012 # never changed
         "auc": ("model", "auc"),
         "auc_of_rating_table": ("rating_table", "auc"),
         "average_precision": ("model", "average_precision"),
@@ -71,99 +80,99 @@ class _Classification(Task):
         "brier_of_base_rate": ("base_rate", "brier"),
         "falls_in_worst_10_percent": ("model", "worst_10"),
     }
-    measured = Ranked
-    scores = staticmethod(scores)
-    reliability = staticmethod(reliability)
-    group_figures = staticmethod(fall_figures)
-    scores_type, reliability_type, group_type = Scores, Reliability, GroupFigures
+    weighted_metrics_type = WeightedFallMetrics
+    compute_metrics = staticmethod(probability_metrics)
+    compute_reliability = staticmethod(reliability)
+    compute_group_metrics = staticmethod(fall_group_metrics)
+    metrics_type, reliability_type, group_metrics_type = ProbabilityMetrics, Reliability, FallGroupMetrics
 
     @property
-    def note(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
         return {}  # what was made before there was another task says nothing either
 
-    def happened(self, rows: pl.DataFrame) -> np.ndarray:
+    def outcomes(self, rows: pl.DataFrame) -> np.ndarray:
         return rows["fall"].to_numpy().astype(bool)
 
-    def forest(self, **settings: Any) -> Any:
+    def make_forest(self, **settings: Any) -> Any:
         from sklearn.ensemble import RandomForestClassifier
 
         return RandomForestClassifier(**settings)
 
-    def linear_model(self) -> Any:
+    def make_linear_model(self) -> Any:
         from sklearn.linear_model import LogisticRegression
 
         return LogisticRegression(max_iter=1000)
 
-    def boosted_trees(self, **settings: Any) -> Any:
+    def make_boosted_trees(self, **settings: Any) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(**settings)
 
-    def ask(self, model: Any, X: Any) -> np.ndarray:
+    def predict(self, model: Any, X: Any) -> np.ndarray:
         import numpy as np
 
         classes = model.classes_ if hasattr(model, "classes_") else model.classes
-        return fall_column(np.asarray(model.predict_proba(X)), np.asarray(classes).tolist())
+        return fall_probability_column(np.asarray(model.predict_proba(X)), np.asarray(classes).tolist())
 
-    def severity(self, answers: Any) -> Any:
-        return answers
+    def severity(self, predictions: Any) -> Any:
+        return predictions
 
-    def foresees(self, target: str, component: str) -> str:
-        return f"the probability that at the next inspection {targets.described(target, component)}"
+    def describe_target(self, target: str, component: str) -> str:
+        return f"the probability that at the next inspection {targets.describe_target(target, component)}"
 
-    def named(self, target: str, component: str) -> str:
-        return targets.named(target, component)
+    def target_name(self, target: str, component: str) -> str:
+        return targets.target_name(target, component)
 
-    def in_all(self, answers: pl.Series) -> dict[str, float]:
-        return {"expected_falls": round(float(answers.sum()), 1), "mean_fall_probability": _mean(answers)}
+    def aggregate(self, predictions: pl.Series) -> dict[str, float]:
+        return {"expected_falls": round(float(predictions.sum()), 1), "mean_fall_probability": _mean(predictions)}
 
-    def sentence(self, answer: float) -> str:
-        return f"probability that the condition falls at the next inspection: {answer:.1%}"
+    def describe_prediction(self, prediction: float) -> str:
+        return f"probability that the condition falls at the next inspection: {prediction:.1%}"
 
 
 class _Regression(Task):
     name = "regression"
-    label, answer, bounds = "change", "expected_change", (-9.0, 9.0)  # ratings are 0 to 9
-    answer_in_words, answers_in_words, form = "an expected change", "expected changes", "+.3f"
-    intended = "Expected change of the rating over many bridges: of a state, an owner, a survey year."
-    not_intended = (
+    label_column, prediction_column, prediction_bounds = "change", "expected_change", (-9.0, 9.0)  # ratings are 0 to 9
+    prediction_name, predictions_name, format_spec = "an expected change", "expected changes", "+.3f"
+    intended_use = "Expected change of the rating over many bridges: of a state, an owner, a survey year."
+    out_of_scope_use = (
         "A rate of deterioration, or a statement about safety: work done is part of the change, and a point is one of "
         "a visual rating."
     )
-    limits = (
+    limitations = (
         'Nine ratings in ten stay, so that "same rating as now" has the smallest mean absolute error almost by '
         "definition. An expected change is a mean: RMSE judges it.",
     )
-    is_off = "changed otherwise"
-    axes = "Expected change in points", "Mean change in points"
-    beside = ("change",)
-    simple, average, linear = ("persistence", "rating_table"), "average_change", "ridge"
-    against = ("average_change", "persistence", "rating_table", "ridge", "gradient_boosting")
-    judged = (
-        Judged(
-            figure="rmse",
+    miscalibrated_text = "changed otherwise"
+    calibration_axis_labels = "Expected change in points", "Mean change in points"
+    extra_columns = ("change",)
+    simple_baselines, average_baseline, linear_baseline = ("persistence", "rating_table"), "average_change", "ridge"
+    compared_baselines = ("average_change", "persistence", "rating_table", "ridge", "gradient_boosting")
+    acceptance_metrics = (
+        AcceptanceMetric(
+            metric="rmse",
             name="RMSE",
             digits=4,
-            over="persistence",
-            over_in_words="no change's",
-            least="rmse_gain",
-            most_lost="champion_rmse_loss",
-            cannot="the expected changes cannot be judged: RMSE needs held-out inspections",
+            baseline="persistence",
+            baseline_label="no change's",
+            min_gain_setting="rmse_gain",
+            max_loss_setting="champion_rmse_loss",
+            unavailable_message="the expected changes cannot be judged: RMSE needs held-out inspections",
             lower_is_better=True,
         ),
-        Judged(
-            figure="spearman",
+        AcceptanceMetric(
+            metric="spearman",
             name="rank correlation",
             digits=4,
-            over="rating_table",
-            over_in_words="the rating table's",
-            least="spearman_gain",
-            most_lost="champion_spearman_loss",
-            cannot="the ranking cannot be judged: a rank correlation needs training inspections, and held-out ones of "
+            baseline="rating_table",
+            baseline_label="the rating table's",
+            min_gain_setting="spearman_gain",
+            max_loss_setting="champion_spearman_loss",
+            unavailable_message="the ranking cannot be judged: a rank correlation needs training inspections, and held-out ones of "
             "which some changed",
         ),
     )
-    headline = {  # noqa: RUF012 # never changed
+    headline_metrics = {  # noqa: RUF012 # never changed
         "rmse": ("model", "rmse"),
         "rmse_of_no_change": ("persistence", "rmse"),
         "r2": ("model", "r2"),
@@ -173,54 +182,54 @@ class _Regression(Task):
         "spearman_of_rating_table": ("rating_table", "spearman"),
         "falls_in_worst_10_percent": ("model", "worst_10"),
     }
-    measured = RankedChanges
-    scores = staticmethod(change_scores)
-    reliability = staticmethod(change_reliability)
-    group_figures = staticmethod(change_figures)
-    scores_type, reliability_type, group_type = ChangeScores, ChangeReliability, ChangeFigures
+    weighted_metrics_type = WeightedChangeMetrics
+    compute_metrics = staticmethod(change_metrics)
+    compute_reliability = staticmethod(change_reliability)
+    compute_group_metrics = staticmethod(change_group_metrics)
+    metrics_type, reliability_type, group_metrics_type = ChangeMetrics, ChangeReliability, ChangeGroupMetrics
 
     @property
-    def note(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
         return {"task": self.name}
 
-    def happened(self, rows: pl.DataFrame) -> np.ndarray:
+    def outcomes(self, rows: pl.DataFrame) -> np.ndarray:
         return rows["change"].to_numpy().astype(float)
 
-    def forest(self, **settings: Any) -> Any:
+    def make_forest(self, **settings: Any) -> Any:
         from sklearn.ensemble import RandomForestRegressor
 
         return RandomForestRegressor(**settings)
 
-    def linear_model(self) -> Any:
+    def make_linear_model(self) -> Any:
         from sklearn.linear_model import Ridge
 
         return Ridge()
 
-    def boosted_trees(self, **settings: Any) -> Any:
+    def make_boosted_trees(self, **settings: Any) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         return HistGradientBoostingRegressor(**settings)
 
-    def ask(self, model: Any, X: Any) -> np.ndarray:
+    def predict(self, model: Any, X: Any) -> np.ndarray:
         import numpy as np
 
         return np.asarray(model.predict(X))
 
-    def severity(self, answers: Any) -> Any:
-        return -answers
+    def severity(self, predictions: Any) -> Any:
+        return -predictions
 
-    def foresees(self, target: str, component: str) -> str:
-        changes = targets.described(targets.CHANGE, component)
+    def describe_target(self, target: str, component: str) -> str:
+        changes = targets.describe_target(targets.CHANGE, component)
         return f"by how many points {changes} at the next inspection (negative = worse)"
 
-    def named(self, target: str, component: str) -> str:
-        return targets.named(targets.CHANGE, component)
+    def target_name(self, target: str, component: str) -> str:
+        return targets.target_name(targets.CHANGE, component)
 
-    def in_all(self, answers: pl.Series) -> dict[str, float]:
-        return {"mean_expected_change": _mean(answers)}
+    def aggregate(self, predictions: pl.Series) -> dict[str, float]:
+        return {"mean_expected_change": _mean(predictions)}
 
-    def sentence(self, answer: float) -> str:
-        return f"expected change of the rating at the next inspection: {answer:+.2f} points"
+    def describe_prediction(self, prediction: float) -> str:
+        return f"expected change of the rating at the next inspection: {prediction:+.2f} points"
 
 
 def _mean(answers: pl.Series) -> float:
@@ -233,11 +242,13 @@ CLASSIFICATION, REGRESSION = _Classification(), _Regression()
 TASKS: Mapping[str, Task] = {task.name: task for task in (CLASSIFICATION, REGRESSION)}
 
 
-def task_of(table: pl.DataFrame) -> Task:
+def task_of_table(table: pl.DataFrame) -> Task:
     """The task that a training table, or a table of predictions, is of."""
-    return REGRESSION if {REGRESSION.label, REGRESSION.answer} & set(table.columns) else CLASSIFICATION
+    return (
+        REGRESSION if {REGRESSION.label_column, REGRESSION.prediction_column} & set(table.columns) else CLASSIFICATION
+    )
 
 
-def recorded(made_from: Mapping[str, Any]) -> Task:
-    """The task that something was made for, by its record (`Task.note`)."""
+def task_from_provenance(made_from: Mapping[str, Any]) -> Task:
+    """The task that something was made for, by its record (`Task.provenance`)."""
     return TASKS[made_from.get("task", CLASSIFICATION.name)]

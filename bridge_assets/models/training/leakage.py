@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
-from bridge_assets.models.metrics.probability import area_under_curve
+from bridge_assets.models.metrics.probability import roc_auc
 from bridge_assets.models.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ IDENTIFIERS = frozenset(
 )
 
 #: What is learnt, of either task.
-OUTCOMES = frozenset(task.label for task in TASKS.values())
+LABEL_COLUMNS = frozenset(task.label_column for task in TASKS.values())
 
 #: A feature that ranks falls better than this by itself is a copy of the answer: with all features together, a
 #: forest that foresees deck falls in Massachusetts a year ahead reaches 0.71.
 SUSPICIOUS_AUC = 0.97
 
 #: Fewer falls than this may be ranked perfectly by chance.
-_LEAST_FALLS = 25
+_MIN_FALLS = 25
 
 
 def leakage_problems(training: pl.DataFrame, features: Sequence[str]) -> list[str]:
@@ -53,18 +53,18 @@ def leakage_problems(training: pl.DataFrame, features: Sequence[str]) -> list[st
         sides of the split, training outcomes that became known only in the held-out years, and features that all but
         give the answer.
     """
-    return [*_forbidden(features), *_split_problems(training), *_suspicious(training, features)]
+    return [*_forbidden_features(features), *_split_problems(training), *_suspicious_features(training, features)]
 
 
-def _forbidden(features: Sequence[str]) -> list[str]:
-    from bridge_assets.nbi.coding_guide.items import BY_NAME
+def _forbidden_features(features: Sequence[str]) -> list[str]:
+    from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
 
     problems = []
     for name in features:
-        item = BY_NAME.get(name.upper())
-        if item is not None and item.of_ratings:
+        item = ITEMS_BY_NAME.get(name.upper())
+        if item is not None and item.derived_from_ratings:
             problems.append(f"feature {name} is a function of the condition ratings ({item.meaning})")
-        elif name in OUTCOMES or name.startswith("next_"):
+        elif name in LABEL_COLUMNS or name.startswith("next_"):
             problems.append(f"feature {name} is made from the next inspection, which is what the model is asked for")
         elif name in IDENTIFIERS:
             problems.append(f"feature {name} says which row it is and nothing about the bridge")
@@ -83,8 +83,8 @@ def _split_problems(training: pl.DataFrame) -> list[str]:
         .sort("structure_key")
     )
     if both.height:
-        some = ", ".join(map(str, both["structure_key"].head(3)))
-        problems.append(f"{both.height:,} structures are both trained on and held out, such as {some}")
+        examples = ", ".join(map(str, both["structure_key"].head(3)))
+        problems.append(f"{both.height:,} structures are both trained on and held out, such as {examples}")
     if train.is_empty() or holdout.is_empty():
         return problems
     first_held_out = holdout.select(pl.col("survey_year").min()).item()
@@ -97,18 +97,18 @@ def _split_problems(training: pl.DataFrame) -> list[str]:
     return problems
 
 
-def _suspicious(training: pl.DataFrame, features: Sequence[str]) -> list[str]:
+def _suspicious_features(training: pl.DataFrame, features: Sequence[str]) -> list[str]:
     import polars as pl
 
     train = train_rows(training)
     falls = train["fall"].to_numpy().astype(bool)
-    if min(int(falls.sum()), int((~falls).sum())) < _LEAST_FALLS:
+    if min(int(falls.sum()), int((~falls).sum())) < _MIN_FALLS:
         return []
     problems = []
     for name in features:
         if name not in train.columns or not train.schema[name].is_numeric():
             continue  # `train_forest` refuses it
-        auc = area_under_curve(falls, train[name].cast(pl.Float64).fill_nan(None).fill_null(strategy="zero").to_numpy())
+        auc = roc_auc(falls, train[name].cast(pl.Float64).fill_nan(None).fill_null(strategy="zero").to_numpy())
         if auc is not None and max(auc, 1 - auc) > SUSPICIOUS_AUC:
             problems.append(
                 f"feature {name} alone ranks the falls with an AUC of {max(auc, 1 - auc):.3f}, more than "

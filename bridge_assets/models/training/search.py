@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import TrainingError
 from bridge_assets.models.dataset.split import holdout_rows, split_at, train_rows
-from bridge_assets.models.tasks.tasks import task_of
+from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bridge_assets.models.tasks.base import Judged
+    from bridge_assets.models.tasks.base import AcceptanceMetric
     from bridge_assets.settings import ForestSettings
 
 #: Tried by default: everything else stays as it is set.
@@ -33,14 +33,14 @@ class Trial:
     Attributes
     ----------
     settings : ForestSettings
-    scores : tuple of Scores or ChangeScores
+    scores : tuple of ProbabilityMetrics or ChangeMetrics
         One for each inner split.
     """
 
     settings: ForestSettings
     scores: tuple[Any, ...]
 
-    def mean(self, figure: str) -> float | None:
+    def mean_metric(self, figure: str) -> float | None:
         """Mean over the inner splits that could be judged; None where none could."""
         known = [value for each in self.scores if (value := getattr(each, figure)) is not None]
         return sum(known) / len(known) if known else None
@@ -80,7 +80,7 @@ def search_forest(
     Returns
     -------
     list of Trial
-        The best first, by the mean of the figure that decides first (`Task.judged`: AUC, or RMSE); of equals, the
+        The best first, by the mean of the figure that decides first (`Task.acceptance_metrics`: AUC, or RMSE); of equals, the
         earlier in the grid.
 
     Raises
@@ -88,23 +88,28 @@ def search_forest(
     TrainingError
         If the training inspections span too few years for an inner split.
     """
-    inner = [_inner(training, years, splits, number) for number in range(splits)]
-    judged = task_of(training).judged
+    inner = [_inner_split(training, years, splits, number) for number in range(splits)]
+    metrics = task_of_table(training).acceptance_metrics
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     if (present := {name: getattr(base, name) for name in grid}) not in combinations:
         combinations.insert(0, present)
     trials = []
     for place, changed in enumerate(combinations, start=1):
-        tried = base.model_copy(update={"trees": min(base.trees, trees), **changed})
-        trials.append(Trial(base.model_copy(update=changed), tuple(_scores(part, features, tried) for part in inner)))
-        said = ", ".join(f"{name} {value}" for name, value in changed.items())
-        figures = ", ".join(f"{each.name} {_written(trials[-1].mean(each.figure), each)}" for each in judged)
-        progress(f"{place:>3} of {len(combinations)}: {said}: {figures}")
-    return sorted(trials, key=lambda trial: _cost(trial, judged[0]))
+        trial_settings = base.model_copy(update={"trees": min(base.trees, trees), **changed})
+        trials.append(
+            Trial(
+                base.model_copy(update=changed),
+                tuple(_evaluate_split(part, features, trial_settings) for part in inner),
+            )
+        )
+        settings_text = ", ".join(f"{name} {value}" for name, value in changed.items())
+        figures = ", ".join(f"{each.name} {_format_metric(trials[-1].mean(each.metric), each)}" for each in metrics)
+        progress(f"{place:>3} of {len(combinations)}: {settings_text}: {figures}")
+    return sorted(trials, key=lambda trial: _sort_key(trial, metrics[0]))
 
 
 def search_markdown(
-    trials: Sequence[Trial], base: ForestSettings, judged: Sequence[Judged], names: Sequence[str]
+    trials: Sequence[Trial], base: ForestSettings, metrics: Sequence[AcceptanceMetric], names: Sequence[str]
 ) -> str:
     """The trials as a Markdown table, the present settings marked.
 
@@ -114,12 +119,12 @@ def search_markdown(
         As `search_forest` gives them.
     base : ForestSettings
         The present settings.
-    judged : sequence of Judged
+    metrics : sequence of CalibrationResult
         Of the task: their means are shown, and of the first one what each inner split gave.
     names : sequence of str
         The settings that were tried: the grid's.
     """
-    figures = [each.name for each in judged]
+    figures = [each.name for each in metrics]
     lines = [
         f"| {' | '.join(names)} | {' | '.join(figures)} | {figures[0]} of each inner split | |",
         f"|{'---:|' * (len(names) + len(figures))}---|---|",
@@ -127,26 +132,26 @@ def search_markdown(
     for trial in trials:
         cells = [
             *(str(getattr(trial.settings, name)) for name in names),
-            *(_written(trial.mean(each.figure), each) for each in judged),
-            ", ".join(_written(judged[0].of(each), judged[0]) for each in trial.scores),
+            *(_format_metric(trial.mean_metric(each.metric), each) for each in metrics),
+            ", ".join(_format_metric(metrics[0].value(each), metrics[0]) for each in trial.scores),
             "now" if trial.settings == base else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def lines_to_change(base: ForestSettings, better: ForestSettings) -> list[str]:
+def config_changes(base: ForestSettings, better: ForestSettings) -> list[str]:
     """Which lines of configs/model_config.yaml to change, and to what, one a setting; nothing is written."""
     from bridge_assets.settings import ModelSettings
 
     return [
-        f"{ModelSettings.place_of('forest', name)}: {name}: {value} (now {getattr(base, name)})"
+        f"{ModelSettings.setting_location('forest', name)}: {name}: {value} (now {getattr(base, name)})"
         for name, value in better.model_dump().items()
         if value != getattr(base, name)
     ]
 
 
-def _inner(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.DataFrame:
+def _inner_split(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.DataFrame:
     train = train_rows(training)
     seen = sorted(train["survey_year"].unique().to_list())
     if len(seen) <= years:
@@ -163,20 +168,20 @@ def _inner(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.D
     return inner
 
 
-def _scores(table: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> Any:
-    from bridge_assets.models.training.train_forest import holdout_answers, train_forest
+def _evaluate_split(table: pl.DataFrame, features: Sequence[str], settings: ForestSettings) -> Any:
+    from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
 
-    task = task_of(table)
-    answers = holdout_answers(train_forest(table, features, settings), table, features)
-    return task.scores(task.happened(holdout_rows(table)), answers)
+    task = task_of_table(table)
+    answers = holdout_predictions(train_forest(table, features, settings), table, features)
+    return task.compute_metrics(task.outcomes(holdout_rows(table)), answers)
 
 
-def _cost(trial: Trial, judged: Judged) -> float:
-    mean = trial.mean(judged.figure)
+def _sort_key(trial: Trial, metric: AcceptanceMetric) -> float:
+    mean = trial.mean_metric(metric.metric)
     if mean is None:
         return float("inf")
-    return mean if judged.lower_is_better else -mean
+    return mean if metric.lower_is_better else -mean
 
 
-def _written(value: float | None, judged: Judged) -> str:
-    return "-" if value is None else judged.written(value)
+def _format_metric(value: float | None, metric: AcceptanceMetric) -> str:
+    return "-" if value is None else metric.format_value(value)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import ModelFileError
-from bridge_assets.storage import replacing
+from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
@@ -60,10 +60,10 @@ def save_model(model: Any, path: Path) -> Path:
     """
     import skops.io
 
-    content = _canonical(skops.io.dumps(model))
-    _refuse_strangers(content, path)
-    with replacing(path) as aside:
-        aside.write_bytes(content)
+    content = _deterministic_bytes(skops.io.dumps(model))
+    _check_trusted_types(content, path)
+    with atomic_write(path) as temp_path:
+        temp_path.write_bytes(content)
     return path
 
 
@@ -81,7 +81,7 @@ def load_model(path: Path) -> RandomForestClassifier:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     content = path.read_bytes()
-    _refuse_strangers(content, path)
+    _check_trusted_types(content, path)
     try:
         model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree"])
     except Exception as error:  # of a damaged file zip, zlib, JSON, numpy and scikit-learn each raise their own
@@ -91,7 +91,7 @@ def load_model(path: Path) -> RandomForestClassifier:
     return model  # type: ignore[return-value] # a regressor is for those who saved one
 
 
-def _canonical(content: bytes) -> bytes:
+def _deterministic_bytes(content: bytes) -> bytes:
     """The same skops file with nothing in it that changes from run to run.
 
     skops numbers objects and files by memory address and stamps members with the time. Objects are numbered in their
@@ -102,7 +102,7 @@ def _canonical(content: bytes) -> bytes:
         arrays = {name: archive.read(name) for name in archive.namelist() if name != _SCHEMA}
     names = {name: f"{hashlib.sha256(data).hexdigest()[:32]}.npy" for name, data in arrays.items()}
     numbers = count()
-    for node in _nodes(schema):
+    for node in _schema_objects(schema):
         if "__id__" in node:
             node["__id__"] = next(numbers)
         if "file" in node:
@@ -116,21 +116,21 @@ def _canonical(content: bytes) -> bytes:
     return canonical.getvalue()
 
 
-def _refuse_strangers(content: bytes, path: Path) -> None:
+def _check_trusted_types(content: bytes, path: Path) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             schema = json.loads(archive.read(_SCHEMA))
     except Exception as error:  # of a damaged file zip, zlib and JSON each raise their own
         raise ModelFileError(f"{path} is no skops file, or not a whole one: {error}. {_REMEDY}") from None
-    types = {f"{node.get('__module__')}.{node['__class__']}" for node in _nodes(schema) if "__class__" in node}
-    if strangers := sorted(types - TRUSTED_TYPES):
+    types = {f"{node.get('__module__')}.{node['__class__']}" for node in _schema_objects(schema) if "__class__" in node}
+    if untrusted_types := sorted(types - TRUSTED_TYPES):
         raise ModelFileError(
-            f"{path} holds {', '.join(strangers)}, which is no part of a random forest; nothing of it was loaded. What "
+            f"{path} holds {', '.join(untrusted_types)}, which is no part of a random forest; nothing of it was loaded. What "
             f"to do: find out where the file comes from; a forest trained here is written by bridge_model"
         )
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+def _schema_objects(value: Any) -> Iterator[dict[str, Any]]:
     """Every object of a skops schema, in order; parents before their parts."""
     pending = [value]
     while pending:

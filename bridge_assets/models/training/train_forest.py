@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bridge_assets.errors import FeatureError, TrainingError
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.dataset.split import holdout_rows, split_inspections, train_rows
-from bridge_assets.models.tasks.tasks import TASKS, task_of
+from bridge_assets.models.tasks.tasks import TASKS, task_of_table
 from bridge_assets.models.training.skops_file import save_model
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     """
     import pandas as pd
 
-    task, train = task_of(training), train_rows(training)
+    task, train = task_of_table(training), train_rows(training)
     if train.is_empty():
         raise TrainingError(
             f"none of {training.height:,} inspections is one to train on. What to do: load more survey years, or "
@@ -55,8 +55,8 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
             f"first held-out year"
         )
     matrix = feature_matrix(train, features)
-    _refuse_off_grid(matrix, features)
-    forest = task.forest(
+    _check_float16_grid(matrix, features)
+    forest = task.make_forest(
         n_estimators=settings.trees,
         max_depth=settings.depth,
         min_samples_leaf=settings.leaf,
@@ -64,13 +64,13 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
         n_jobs=-1,
         random_state=settings.seed,
     )
-    forest.fit(pd.DataFrame(matrix, columns=list(features)), task.happened(train))
+    forest.fit(pd.DataFrame(matrix, columns=list(features)), task.outcomes(train))
     # Several workers add up the trees' answers in the order they finish, which moves the last bit from run to
     # run.
     return forest.set_params(n_jobs=None)
 
 
-def holdout_answers(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
+def holdout_predictions(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     """What a model says of the held-out inspections, in their order: probabilities of a fall, or expected changes.
 
     Parameters
@@ -98,10 +98,10 @@ def holdout_answers(model: RandomForestClassifier, training: pl.DataFrame, featu
     matrix = feature_matrix(holdout_rows(training), features)
     if not len(matrix):
         return np.empty(0)
-    return task_of(training).ask(model, pd.DataFrame(matrix, columns=list(features)))
+    return task_of_table(training).predict(model, pd.DataFrame(matrix, columns=list(features)))
 
 
-def recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
+def training_recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
     """Everything beside the training set that decides what forest comes out; see `candidate.version_of`."""
     libraries = {name: version(name) for name in ("scikit-learn", "numpy")}
     return {"features": list(features), "forest": settings.model_dump(), "libraries": libraries}
@@ -116,7 +116,7 @@ def train_from_parquet(
     ----------
     path : Path
         Inspections with their outcome and features as `data.feature_engineering.training_inspections` gives them; for a
-        regression with `change` (`targets.outcomes`).
+        regression with `change` (`targets.with_outcomes`).
     model_path : Path
         Where the model goes; the normalisation goes beside it as `normalization.json`.
     settings : ModelSettings
@@ -144,25 +144,25 @@ def train_from_parquet(
     table = split_inspections(pl.read_parquet(path), settings.split)
     if missing := [name for name in features if name not in table.columns]:
         raise FeatureError(f"{path} lacks {len(missing)} features: {', '.join(missing)}")
-    if task_of(table) is not TASKS[settings.task]:
+    if task_of_table(table) is not TASKS[settings.task]:
         raise TrainingError(
-            f"{path} is of a {task_of(table).name}: a regression has the column change. What to do: set task in "
+            f"{path} is of a {task_of_table(table).name}: a regression has the column change. What to do: set task in "
             f"configs/model_config.yaml to it, or make the table anew"
         )
     normalization = Normalization.fit(train_rows(table), features)
-    model = train_forest(normalization.apply(table), features, settings.forest)
+    model = train_forest(normalization.transform(table), features, settings.forest)
     normalization.save(model_path.with_name("normalization.json"))
     return save_model(model, model_path)
 
 
-def _refuse_off_grid(matrix: np.ndarray, features: Sequence[str]) -> None:
+def _check_float16_grid(matrix: np.ndarray, features: Sequence[str]) -> None:
     import numpy as np
 
     from bridge_assets.models.forest.quantize import to_float16_grid
 
-    off = to_float16_grid(matrix, features) != matrix
-    if off.any():
-        row, column = (int(index) for index in np.argwhere(off)[0])
+    off_grid = to_float16_grid(matrix, features) != matrix
+    if off_grid.any():
+        row, column = (int(index) for index in np.argwhere(off_grid)[0])
         raise TrainingError(
             f"feature {features[column]}: {matrix[row, column]!r} is not on float16's grid, so the float16 forest "
             f"would decide otherwise. What to do: apply the normalisation, or quantization.to_float16_grid, first"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import ModelSettings
 
-NAME = "training_set"
+TABLE_NAME = "training_set"
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class TrainingSet:
     table : pl.DataFrame
         structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean: the outcome of the target), split
         (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines, for
-        a regression `change` (`targets.outcomes`), and the features on the model's scale.
+        a regression `change` (`targets.with_outcomes`), and the features on the model's scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
         Survey years, digest of each year's raw_bridges, digest of the feature definitions, first and last training
-        year, target, component, task (`tasks.Task.note`), horizon, share of held-out structures.
+        year, target, component, task (`tasks.Task.provenance`), horizon, share of held-out structures.
     normalization : Normalization
         Fitted on the inspections of `train` alone.
     """
@@ -62,7 +62,7 @@ class TrainingSet:
         return "\n".join(lines)
 
 
-def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
+def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
     """Make the training set from bridge_features and fct_condition_transitions and write it to the lake.
 
     Raises
@@ -73,21 +73,26 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     """
     import polars as pl
 
-    from bridge_assets.data.features.build import features_digest, present_features, training_inspections
+    from bridge_assets.data.features.build import current_feature_provenance, features_digest, training_inspections
     from bridge_assets.data.features.definitions import FEATURE_NAMES
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.models.dataset.split import split_inspections
-    from bridge_assets.models.dataset.targets import outcomes
+    from bridge_assets.models.dataset.targets import with_outcomes
     from bridge_assets.models.tasks.tasks import TASKS
 
     task = TASKS[settings.task]
-    notes = present_features(lake)
-    of_components = None if settings.component == "condition" else lake.scan("int_inspections")
-    labelled = outcomes(lake.scan("fct_condition_transitions"), of_components, settings)
+    feature_provenance = current_feature_provenance(lake)
+    inspections_table = None if settings.component == "condition" else lake.scan("int_inspections")
+    labelled = with_outcomes(lake.scan("fct_condition_transitions"), inspections_table, settings)
     rated = (
         labelled.filter(pl.col("fall").is_not_null())
         .select(
-            "structure_key", pl.col("survey_year").cast(pl.Int16), "rating", "years_in_rating", "is_now", *task.beside
+            "structure_key",
+            pl.col("survey_year").cast(pl.Int16),
+            "rating",
+            "years_in_rating",
+            "is_now",
+            *task.extra_columns,
         )
         .collect()
     )
@@ -98,22 +103,24 @@ def assemble(lake: Lake, settings: ModelSettings) -> TrainingSet:
     training = inspections.filter(pl.col("split") == "train")
     normalization = Normalization.fit(training, FEATURE_NAMES)
     made_from = {
-        "survey_years": list(notes),
-        "raw_bridges": {str(year): note["raw_bridges"] for year, note in notes.items()},
+        "survey_years": list(feature_provenance),
+        "raw_bridges": {str(year): provenance["raw_bridges"] for year, provenance in feature_provenance.items()},
         "features_digest": features_digest(),
         "training_years": [training["survey_year"].min(), training["survey_year"].max()],
         "target": settings.target,
         "component": settings.component,
-        **task.note,
+        **task.provenance,
         "horizon_months": settings.horizon_months,
         "holdout_structures": settings.split.holdout_structures,
     }
-    value = lake.write(normalization.apply(inspections), NAME)
-    write_json({"digest": value, "made_from": made_from, "normalization": asdict(normalization)}, _note(lake))
-    return read(lake)
+    table_digest = lake.write(normalization.transform(inspections), TABLE_NAME)
+    write_json(
+        {"digest": table_digest, "made_from": made_from, "normalization": asdict(normalization)}, _provenance_path(lake)
+    )
+    return load_training_set(lake)
 
 
-def read(lake: Lake) -> TrainingSet:
+def load_training_set(lake: Lake) -> TrainingSet:
     """The training set in the lake, its bytes compared with its note.
 
     Raises
@@ -123,33 +130,33 @@ def read(lake: Lake) -> TrainingSet:
     """
     from bridge_assets.data.features.normalization import Normalization
 
-    table = lake.read(NAME)
-    path = _note(lake)
-    note = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "normalization": {}}
-    if note["digest"] != digest(lake.table(NAME)):
+    table = lake.read(TABLE_NAME)
+    path = _provenance_path(lake)
+    provenance = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "normalization": {}}
+    if provenance["digest"] != digest(lake.table_path(TABLE_NAME)):
         raise SourceError(
             "the training set and its note do not belong together",
             where=path,
             why="A run may have been killed between the two",
             do="materialise training_set again",
         )
-    normalization = Normalization(**{key: tuple(values) for key, values in note["normalization"].items()})
-    return TrainingSet(table, note["digest"], note["made_from"], normalization)
+    normalization = Normalization(**{key: tuple(values) for key, values in provenance["normalization"].items()})
+    return TrainingSet(table, provenance["digest"], provenance["made_from"], normalization)
 
 
-def size_problems(made: TrainingSet) -> list[str]:
+def size_problems(training_set: TrainingSet) -> list[str]:
     """Why a training set holds too little to learn anything from, one sentence each; empty where it does not."""
     import polars as pl
 
-    if made.table.is_empty():
-        years, months = made.made_from["survey_years"], made.made_from["horizon_months"]
+    if training_set.table.is_empty():
+        years, months = training_set.made_from["survey_years"], training_set.made_from["horizon_months"]
         return [
             f"no inspection has a known outcome: survey years {years} show no structure at two inspections within "
             f"{months} months. What to do: add more survey years to the source"
         ]
     problems = []
     for split in ("train", "holdout"):
-        part = made.table.filter(pl.col("split") == split)
+        part = training_set.table.filter(pl.col("split") == split)
         if part["fall"].n_unique() < 2:
             problems.append(
                 f"{split} holds {part.height} inspections, of which {int(part['fall'].sum())} fell: both outcomes are "
@@ -158,5 +165,5 @@ def size_problems(made: TrainingSet) -> list[str]:
     return problems
 
 
-def _note(lake: Lake):
-    return lake.table(NAME).with_suffix(".json")
+def _provenance_path(lake: Lake):
+    return lake.table_path(TABLE_NAME).with_suffix(".json")

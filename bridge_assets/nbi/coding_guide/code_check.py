@@ -18,17 +18,17 @@ import polars as pl
 import pyarrow as pa
 
 from bridge_assets.nbi.coding_guide.codes import PATTERNS, coded_items, is_code
-from bridge_assets.nbi.coding_guide.items import BY_NAME, NAMES
+from bridge_assets.nbi.coding_guide.items import ITEM_NAMES, ITEMS_BY_NAME
 
 #: The flag of a value that is no code; the item stands behind a colon.
-UNKNOWN = "unknown_code"
+UNKNOWN_CODE_FLAG = "unknown_code"
 
 #: Items whose values are checked, in the order of the schema.
-CHECKED = tuple(name for name in NAMES if name in {*coded_items(), *PATTERNS})
+CHECKED_ITEMS = tuple(name for name in ITEM_NAMES if name in {*coded_items(), *PATTERNS})
 
 
 @dataclass(slots=True)
-class OddCodes:
+class InvalidCodes:
     """What is odd about the coded items of a table.
 
     Attributes
@@ -43,7 +43,7 @@ class OddCodes:
     lowercase: dict[str, pl.Series] = field(default_factory=dict)
 
 
-def odd_codes(table: pl.DataFrame | pa.Table) -> OddCodes:
+def find_invalid_codes(table: pl.DataFrame | pa.Table) -> InvalidCodes:
     """Look for values that are no codes in the coded items that a table has.
 
     Parameters
@@ -51,14 +51,14 @@ def odd_codes(table: pl.DataFrame | pa.Table) -> OddCodes:
     table : pl.DataFrame or pa.Table
         Items without padding, blank as null. A coded item may be String, Categorical or Enum, or an Arrow dictionary.
     """
-    odd = OddCodes()
-    for name, values in _distinct(table):
-        kinds = {value: kind for value in values if (kind := _kind(name, value))}
+    invalid = InvalidCodes()
+    for name, values in _distinct_values(table):
+        kinds = {value: kind for value in values if (kind := _classify_code(name, value))}
         for kind in sorted(set(kinds.values())):
-            rows = _rows(table[name], [value for value, of_value in kinds.items() if of_value == kind])
+            rows = _rows_with_values(table[name], [value for value, of_value in kinds.items() if of_value == kind])
             if rows.any():  # a dictionary may hold values of other batches
-                (odd.unknown if kind == "unknown" else odd.lowercase)[name] = rows
-    return odd
+                (invalid.unknown if kind == "unknown" else invalid.lowercase)[name] = rows
+    return invalid
 
 
 def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
@@ -72,26 +72,26 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
         Such as `item 22 (OWNER_022) holds 3 values that are none of its codes: '99' (2), 'XX' (1)`.
     """
     problems = []
-    for name, rows in odd_codes(table).unknown.items():
-        number = f"item {BY_NAME[name].number} ({name})" if BY_NAME[name].number else name
-        held = pl.Series(table[name]).filter(rows).cast(pl.String)
-        most = sorted(held.value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
-        shown = ", ".join(f"{value[:20]!r} ({count})" for value, count in most[:4])
-        more = f" and {len(most) - 4} others" if len(most) > 4 else ""
-        problems.append(f"{number} holds {len(held)} values that are none of its codes: {shown}{more}")
+    for name, rows in find_invalid_codes(table).unknown.items():
+        number = f"item {ITEMS_BY_NAME[name].number} ({name})" if ITEMS_BY_NAME[name].number else name
+        invalid_values = pl.Series(table[name]).filter(rows).cast(pl.String)
+        most_frequent = sorted(invalid_values.value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
+        shown = ", ".join(f"{value[:20]!r} ({count})" for value, count in most_frequent[:4])
+        more = f" and {len(most_frequent) - 4} others" if len(most_frequent) > 4 else ""
+        problems.append(f"{number} holds {len(invalid_values)} values that are none of its codes: {shown}{more}")
     return problems
 
 
-def _distinct(table: pl.DataFrame | pa.Table) -> Iterable[tuple[str, list[str]]]:
+def _distinct_values(table: pl.DataFrame | pa.Table) -> Iterable[tuple[str, list[str]]]:
     """Item -> values, at least those that it holds."""
     if isinstance(table, pl.DataFrame):
-        names = [name for name in CHECKED if name in table.columns]
+        names = [name for name in CHECKED_ITEMS if name in table.columns]
         found = table.select(pl.col(name).unique().cast(pl.String).drop_nulls().implode() for name in names)
         yield from ((name, found[name][0].to_list()) for name in names)
         return
-    held = set(table.column_names)
-    for name in CHECKED:
-        if name in held:
+    column_names = set(table.column_names)
+    for name in CHECKED_ITEMS:
+        if name in column_names:
             values = {value for chunk in _dictionaries(table[name]) for value in chunk.dictionary.to_pylist()}
             yield name, [value for value in values if value is not None]
 
@@ -100,7 +100,7 @@ def _dictionaries(column: pa.ChunkedArray) -> list[pa.DictionaryArray]:
     return [chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode() for chunk in column.chunks]
 
 
-def _rows(column: pl.Series | pa.ChunkedArray, values: list[str]) -> pl.Series:
+def _rows_with_values(column: pl.Series | pa.ChunkedArray, values: list[str]) -> pl.Series:
     """The rows that hold one of these values."""
     if isinstance(column, pl.Series):
         return column.cast(pl.String).is_in(values).fill_null(False)
@@ -112,7 +112,7 @@ def _rows(column: pl.Series | pa.ChunkedArray, values: list[str]) -> pl.Series:
 
 
 @cache
-def _kind(item: str, value: str) -> str:
+def _classify_code(item: str, value: str) -> str:
     """Empty for a code as it is written in the guide or with other zeros, else `lowercase` or `unknown`."""
     if not is_code(item, value):
         return "unknown"

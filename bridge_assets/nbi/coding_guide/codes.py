@@ -23,7 +23,7 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-_NONE: Mapping[str, str] = MappingProxyType({})
+_NO_CODES: Mapping[str, str] = MappingProxyType({})
 
 #: Items whose codes are a form rather than a list: (regular expression, the form in words).
 PATTERNS: dict[str, tuple[str, str]] = {
@@ -39,7 +39,7 @@ PATTERNS: dict[str, tuple[str, str]] = {
 
 
 @cache
-def _guide() -> dict[str, Mapping[str, str]]:
+def _load_coding_guide() -> dict[str, Mapping[str, str]]:
     tables: dict[str, dict[str, str]] = {}
     text = files("bridge_assets.nbi.coding_guide").joinpath("codes.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines(), delimiter=";"):
@@ -53,16 +53,16 @@ def codes_of(item: str) -> Mapping[str, str]:
 
     Codes are written at the width of the guide: `01`, not `1`, in an item of two digits.
     """
-    return _guide().get(item, _NONE)
+    return _load_coding_guide().get(item, _NO_CODES)
 
 
 def coded_items() -> tuple[str, ...]:
     """Names of the items with a list of codes, in the order of `codes.csv`."""
-    return tuple(_guide())
+    return tuple(_load_coding_guide())
 
 
 @cache
-def accepted(item: str) -> frozenset[str]:
+def accepted_codes(item: str) -> frozenset[str]:
     """Every form of an item's codes that counts as the code, upper case.
 
     A code is the same with and without leading zeros: a published file writes owner `01`, and a table that went
@@ -70,13 +70,13 @@ def accepted(item: str) -> frozenset[str]:
     FHWA region as its third digit, as in the guide (`014`), that of item 98A may lack it.
     """
     codes = set(codes_of(item))
-    bare = {code.lstrip("0") or "0" for code in codes}
+    unpadded = {code.lstrip("0") or "0" for code in codes}
     if item == "STATE_CODE_001":
         codes |= set(codes_of("OTHER_STATE_CODE_098A")) - {"CAN", "MEX"}
     elif item == "OTHER_STATE_CODE_098A":
         codes |= set(codes_of("STATE_CODE_001"))
-        bare = set()  # 20 is Kansas, not Alaska's 020
-    return frozenset(codes | bare)
+        unpadded = set()  # 20 is Kansas, not Alaska's 020
+    return frozenset(codes | unpadded)
 
 
 def is_code(item: str, value: str) -> bool:
@@ -87,7 +87,7 @@ def is_code(item: str, value: str) -> bool:
     value = value.upper()
     if item in PATTERNS:
         return re.fullmatch(PATTERNS[item][0], value) is not None
-    known = accepted(item)
+    known = accepted_codes(item)
     return not known or value in known or (value.lstrip("0") or "0") in known
 
 
@@ -103,16 +103,16 @@ def meaning_of(item: str, value: str) -> str | None:
         return table[value]
     if item in ("STATE_CODE_001", "OTHER_STATE_CODE_098A"):
         return codes_of("STATE_CODE_001").get(value.zfill(2)[:2])
-    bare = value.lstrip("0") or "0"
-    return next((meaning for code, meaning in table.items() if (code.lstrip("0") or "0") == bare), None)
+    unpadded = value.lstrip("0") or "0"
+    return next((meaning for code, meaning in table.items() if (code.lstrip("0") or "0") == unpadded), None)
 
 
-def codes_in_short(item: str, at_most: int = 12) -> str:
+def summarize_codes(item: str, limit: int = 12) -> str:
     """The codes of an item on a line, such as `0, 1, N`; at most so many, then `…`. Empty where it is free."""
     if item in PATTERNS:
         return PATTERNS[item][1]
     codes = list(codes_of(item))
-    return ", ".join(codes[:at_most]) + (", …" if len(codes) > at_most else "")
+    return ", ".join(codes[:limit]) + (", …" if len(codes) > limit else "")
 
 
 #: Item 1: the state or territory by its two-digit code.

@@ -18,7 +18,7 @@ from enum import StrEnum
 from bridge_assets.nbi.coding_guide import codes
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     """How the text of an item is read."""
 
     CODE = "code"
@@ -39,20 +39,20 @@ class Item:
         Column heading in the published files; our canonical name.
     number : str
         Item number of the Coding Guide, "" for a column that FHWA computes.
-    kind : Kind
+    kind : ItemKind
     unit : str
         SI unit or "" where it has none.
     meaning : str
-    of_ratings : bool
+    derived_from_ratings : bool
         True where the value is a function of the condition ratings. Such a column may not be a model feature.
     """
 
     name: str
     number: str
-    kind: Kind
+    kind: ItemKind
     unit: str
     meaning: str
-    of_ratings: bool = False
+    derived_from_ratings: bool = False
 
     @property
     def codes(self) -> Mapping[str, str]:
@@ -60,16 +60,18 @@ class Item:
         return codes.codes_of(self.name)
 
 
-def _read(table: str) -> tuple[Item, ...]:
+def _parse_items(table: str) -> tuple[Item, ...]:
     items = []
     for line in table.strip().splitlines():
         name, number, kind, unit, meaning = (cell.strip() for cell in line.split("|"))
-        items.append(Item(name, number, Kind(kind.rstrip("*")), unit, meaning, of_ratings=kind.endswith("*")))
+        items.append(
+            Item(name, number, ItemKind(kind.rstrip("*")), unit, meaning, derived_from_ratings=kind.endswith("*"))
+        )
     return tuple(items)
 
 
 # name | item | kind, * for a function of the ratings | unit | meaning
-INVENTORY_ITEMS = _read("""
+INVENTORY_ITEMS = _parse_items("""
 STATE_CODE_001          | 1    | code    |       | State, FIPS code
 STRUCTURE_NUMBER_008    | 8    | code    |       | Structure number, unique within its state
 RECORD_TYPE_005A        | 5A   | code    |       | Record type: 1 = route on the structure, others = routes under it
@@ -190,7 +192,7 @@ YEAR_OF_FUTURE_ADT_115  | 115  | integer | year  | Year of future average daily 
 MIN_NAV_CLR_MT_116      | 116  | decimal | m     | Minimum navigation vertical clearance, vertical lift bridge
 """)
 
-SUBMISSION_ITEMS = _read("""
+SUBMISSION_ITEMS = _parse_items("""
 FED_AGENCY              |      | code    |       | Submitted by a federal agency
 DATE_LAST_UPDATE        |      | code    |       | Date of the last update
 TYPE_LAST_UPDATE        |      | code    |       | Type of the last update
@@ -205,7 +207,7 @@ SPECIAL_CODE            |      | code    |       | Special code
 STEP_CODE               |      | code    |       | Step code
 """)
 
-PUBLISHED_EVALUATIONS = _read("""
+PUBLISHED_EVALUATIONS = _parse_items("""
 STATUS_WITH_10YR_RULE   |      | code*   |       | Deficiency status with the 10-year rule
 SUFFICIENCY_ASTERC      |      | code*   |       | Asterisk of the sufficiency rating
 SUFFICIENCY_RATING      |      | decimal*| %     | Sufficiency rating
@@ -218,14 +220,14 @@ DECK_AREA               |      | decimal | m2    | Published deck area (CAT29 in
 """)
 
 ITEMS: tuple[Item, ...] = INVENTORY_ITEMS + SUBMISSION_ITEMS + PUBLISHED_EVALUATIONS
-BY_NAME: dict[str, Item] = {item.name: item for item in ITEMS}
-NAMES: tuple[str, ...] = tuple(BY_NAME)
+ITEMS_BY_NAME: dict[str, Item] = {item.name: item for item in ITEMS}
+ITEM_NAMES: tuple[str, ...] = tuple(ITEMS_BY_NAME)
 
 #: Items 58, 59, 60 and 62, from which the condition follows (23 CFR 490.409).
 CONDITION_ITEMS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060", "CULVERT_COND_062")
 
-#: Derived column -> (type, meaning). Lower case, where items are upper case: `bridge_assets.nbi.derived` computes them.
-DERIVED: dict[str, tuple[str, str]] = {
+#: Derived column -> (type, meaning). Lower case, where items are upper case: `bridge_assets.nbi.derived_columns` computes them.
+DERIVED_COLUMNS: dict[str, tuple[str, str]] = {
     "survey_year": ("year", "Year of the NBI file"),
     "structure_key": ("text", "State code and structure number without padding: one bridge across years"),
     "on_structure": ("boolean", "Record type 1: the record that carries the structure's condition"),

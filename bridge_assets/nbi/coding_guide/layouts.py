@@ -22,7 +22,7 @@ from bridge_assets.errors import LayoutError
 from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, SUBMISSION_ITEMS
 
 #: Published heading -> canonical name, where FHWA renamed a column: one continuous series.
-RENAMED = {"CAT10": "BRIDGE_CONDITION", "CAT23": "LOWEST_RATING", "CAT29": "DECK_AREA"}
+COLUMN_ALIASES = {"CAT10": "BRIDGE_CONDITION", "CAT23": "LOWEST_RATING", "CAT29": "DECK_AREA"}
 
 _INVENTORY = tuple(item.name for item in INVENTORY_ITEMS)
 _SUBMISSION = tuple(item.name for item in SUBMISSION_ITEMS)
@@ -48,9 +48,9 @@ class Layout:
     years: tuple[tuple[int, int], ...]
 
     @property
-    def canonical(self) -> tuple[str, ...]:
+    def canonical_columns(self) -> tuple[str, ...]:
         """The columns under their canonical names."""
-        return tuple(RENAMED.get(column, column) for column in self.columns)
+        return tuple(COLUMN_ALIASES.get(column, column) for column in self.columns)
 
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -68,7 +68,7 @@ LAYOUTS: tuple[Layout, ...] = (
 _BY_COLUMNS = {layout.columns: layout for layout in LAYOUTS}
 
 
-def recognise(header: Sequence[str], where: Path | str) -> Layout:
+def match_layout(header: Sequence[str], where: Path | str) -> Layout:
     """Find the layout whose columns are exactly these.
 
     Parameters
@@ -94,7 +94,9 @@ def recognise(header: Sequence[str], where: Path | str) -> Layout:
     unknown = [column for column in header if column not in nearest.columns]
     if missing or unknown:
         why = f"Against the nearest layout ({nearest.name}, {len(nearest.columns)} columns) "
-        why += "; ".join(part for part in (_listed("missing", missing), _listed("not expected", unknown)) if part)
+        why += "; ".join(
+            part for part in (_format_columns("missing", missing), _format_columns("not expected", unknown)) if part
+        )
     else:
         why = f"It has the columns of layout {nearest.name} in another order, or some twice"
     raise LayoutError(
@@ -106,7 +108,7 @@ def recognise(header: Sequence[str], where: Path | str) -> Layout:
 
 
 def layout_of_year(survey_year: int) -> Layout:
-    """The layout FHWA used in a survey year, for writing a file of that year (reading goes by `recognise`)."""
+    """The layout FHWA used in a survey year, for writing a file of that year (reading goes by `match_layout`)."""
     for layout in LAYOUTS:
         if any(first <= survey_year <= last for first, last in layout.years):
             return layout
@@ -116,10 +118,10 @@ def layout_of_year(survey_year: int) -> Layout:
 @cache
 def years_of(item: str) -> tuple[tuple[int, int], ...]:
     """The survey years whose files have an item, as ranges with both ends included; none for a column of ours."""
-    return _joined(years for layout in LAYOUTS if item in layout.canonical for years in layout.years)
+    return _merge_ranges(years for layout in LAYOUTS if item in layout.canonical_columns for years in layout.years)
 
 
-def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     joined: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if joined and joined[-1][1] + 1 >= first:
@@ -130,11 +132,11 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 #: All survey years of the delimited files, as ranges.
-ALL_YEARS = _joined(years for layout in LAYOUTS for years in layout.years)
+ALL_YEARS = _merge_ranges(years for layout in LAYOUTS for years in layout.years)
 
 
-def _listed(label: str, columns: Sequence[str], at_most: int = 6) -> str:
+def _format_columns(label: str, columns: Sequence[str], limit: int = 6) -> str:
     if not columns:
         return ""
-    more = f" and {len(columns) - at_most} more" if len(columns) > at_most else ""
-    return f"{label}: {', '.join(repr(column[:40]) for column in columns[:at_most])}{more}"
+    more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
+    return f"{label}: {', '.join(repr(column[:40]) for column in columns[:limit])}{more}"

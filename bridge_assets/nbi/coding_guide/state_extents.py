@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 #: Degrees by which a coordinate may lie outside: about 11 km, for border bridges and rounded positions.
-MARGIN = 0.1
+MARGIN_DEGREES = 0.1
 
 
-class Extent(NamedTuple):
+class BoundingBox(NamedTuple):
     """A box in decimal degrees, north and east positive."""
 
     south: float
@@ -26,13 +26,13 @@ class Extent(NamedTuple):
     east: float
 
 
-def _read(table: str) -> dict[str, Extent]:
+def _parse_bounds(table: str) -> dict[str, BoundingBox]:
     rows = (line.split() for line in table.strip().splitlines())
-    return {code: Extent(*map(float, box)) for code, *box in rows}
+    return {code: BoundingBox(*map(float, box)) for code, *box in rows}
 
 
 #: Item 1 -> extent.
-EXTENTS: dict[str, Extent] = _read("""
+STATE_BOUNDS: dict[str, BoundingBox] = _parse_bounds("""
 01   30.22  35.01   -88.48   -84.88
 02   51.21  71.37  -180.00  -129.97
 04   31.33  37.01  -114.82  -109.04

@@ -18,25 +18,25 @@ import numpy as np
 import pyarrow as pa
 
 from bridge_assets.nbi.delimited.kernels import (
-    BROKEN,
+    DEFERRED,
+    MALFORMED,
+    MAX_PACKED_BYTES,
     NEW,
-    NOTED,
-    PACKED,
     POWERS_OF_TEN,
     ROW,
-    Reading,
+    FieldType,
     copy_texts,
     find_separators,
-    move,
     read_lines,
+    rehash,
 )
 
 #: Slots of a dictionary at first; half of them are filled before all grow.
-_FIRST_SLOTS, _GROWTH = 512, 4
+_INITIAL_SLOTS, _GROWTH_FACTOR = 512, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ParsedRows:
     """What a run of lines holds.
 
     Attributes
@@ -44,19 +44,19 @@ class Rows:
     columns : list of pa.Array
         One a column, n_rows each: string, dictionary of strings, int32 or float64; null where nothing is left of the
         field once its padding is gone, and where a number has another form.
-    odd_numbers : dict
+    unparsed_numbers : dict
         Column -> row -> text of the fields of numeric columns that are filled but no plain decimal numbers.
     lines : np.ndarray of int64, shape (n_rows, 3)
         Line (from 0), first byte and end of each row.
-    broken : np.ndarray of int64, shape (n_broken, 5)
+    malformed : np.ndarray of int64, shape (n_broken, 5)
         Line, first byte, end, number of fields and of NULs of each line that is no row: too few fields, too many, or a
         NUL. Blank lines are among them.
     """
 
     columns: list[pa.Array]
-    odd_numbers: dict[int, dict[int, str]]
+    unparsed_numbers: dict[int, dict[int, str]]
     lines: np.ndarray
-    broken: np.ndarray
+    malformed: np.ndarray
 
 
 class FieldReader:
@@ -64,28 +64,32 @@ class FieldReader:
 
     Parameters
     ----------
-    readings : sequence of Reading
+    readings : sequence of FieldType
         One a column.
     """
 
-    def __init__(self, readings: Sequence[Reading]) -> None:
-        self._readings = np.array(readings, dtype=np.uint8)
-        kinds = (self._readings == Reading.TEXT, self._readings == Reading.CODE, self._readings >= Reading.INTEGER)
+    def __init__(self, field_types: Sequence[FieldType]) -> None:
+        self._field_types = np.array(field_types, dtype=np.uint8)
+        kinds = (
+            self._field_types == FieldType.TEXT,
+            self._field_types == FieldType.CODE,
+            self._field_types >= FieldType.INTEGER,
+        )
         of_kind = [np.flatnonzero(kind) for kind in kinds]
         self._texts, self._coded, self._numbers = (len(columns) for columns in of_kind)
-        self._places = np.zeros(len(readings), dtype=np.int64)
+        self._type_index = np.zeros(len(field_types), dtype=np.int64)
         for columns in of_kind:
-            self._places[columns] = np.arange(len(columns))
+            self._type_index[columns] = np.arange(len(columns))
         self._dictionaries = [_Dictionary() for _ in range(self._coded)]
-        self._known = np.zeros(self._coded, dtype=np.int32)
+        self._dictionary_sizes = np.zeros(self._coded, dtype=np.int32)
         # In these tables 0 is an empty slot, and the first value has the ordinal 1.
-        self._slots = np.zeros((self._coded, _FIRST_SLOTS), dtype=np.uint64)
-        self._ordinals = np.zeros((self._coded, _FIRST_SLOTS), dtype=np.int32)
+        self._slots = np.zeros((self._coded, _INITIAL_SLOTS), dtype=np.uint64)
+        self._ordinals = np.zeros((self._coded, _INITIAL_SLOTS), dtype=np.int32)
 
-    def read(self, lines: bytes) -> Rows:
+    def read(self, lines: bytes) -> ParsedRows:
         """Read whole lines: UTF-8, each ended by a newline."""
         buffer = np.frombuffer(lines, dtype=np.uint8)
-        rows, columns = lines.count(b"\n"), len(self._readings)
+        rows, columns = lines.count(b"\n"), len(self._field_types)
         # One place more than there are of each: the loop writes before it knows.
         separators = np.empty(lines.count(b",") + rows + 1, dtype=np.int32)
         line_ends = np.empty(rows + 1, dtype=np.int32)
@@ -93,47 +97,53 @@ class FieldReader:
         state = np.zeros(5, dtype=np.int64)
         line_bounds = np.empty((rows, 3), dtype=np.int64)
         codes = np.empty((self._coded, rows), dtype=np.int32)
-        values, filled = np.empty((self._numbers, rows)), np.empty((self._numbers, rows), dtype=np.bool_)
+        values, is_valid = np.empty((self._numbers, rows)), np.empty((self._numbers, rows), dtype=np.bool_)
         text_bounds = np.empty((self._texts, rows, 2), dtype=np.int32)
-        broken, noted = np.empty((rows, 5), dtype=np.int64), np.empty((4 * columns, 4), dtype=np.int64)
+        malformed, deferred = np.empty((rows, 5), dtype=np.int64), np.empty((4 * columns, 4), dtype=np.int64)
         new = np.empty((4 * columns, 2), dtype=np.uint64)
-        ended = False
-        while not ended:
-            ended = read_lines(
-                buffer, separators, line_ends, b"\0" in lines, self._readings, self._places, POWERS_OF_TEN,
-                self._slots, self._ordinals, self._known, state, line_bounds, codes, values, filled, text_bounds,
-                broken, noted, new,
+        finished = False
+        while not finished:
+            finished = read_lines(
+                buffer, separators, line_ends, b"\0" in lines, self._field_types, self._type_index, POWERS_OF_TEN,
+                self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values, is_valid, text_bounds,
+                malformed, deferred, new,
             )  # fmt: skip
             for place, key in new[: state[NEW]].tolist():
-                self._dictionaries[place].add(key.to_bytes(PACKED, "big").lstrip(b"\0").decode())
+                self._dictionaries[place].add(key.to_bytes(MAX_PACKED_BYTES, "big").lstrip(b"\0").decode())
             state[NEW] = 0
-            self._make_room()
-            if state[NOTED] + columns > len(noted):
-                noted = np.concatenate([noted, np.empty_like(noted)])
+            self._grow_hash_tables()
+            if state[DEFERRED] + columns > len(deferred):
+                deferred = np.concatenate([deferred, np.empty_like(deferred)])
 
-        read = int(state[ROW])
-        notes: dict[int, dict[int, str]] = {}
-        for row, column, start, end in noted[: state[NOTED]].tolist():
-            notes.setdefault(column, {})[row] = lines[start:end].decode()
+        n_rows_read = int(state[ROW])
+        unparsed_numbers: dict[int, dict[int, str]] = {}
+        for row, column, start, end in deferred[: state[DEFERRED]].tolist():
+            unparsed_numbers.setdefault(column, {})[row] = lines[start:end].decode()
         arrays: list[pa.Array] = []
-        for column, (reading, place) in enumerate(zip(self._readings.tolist(), self._places.tolist(), strict=True)):
-            if reading == Reading.TEXT:
-                arrays.append(_texts(buffer, text_bounds[place, :read]))
-            elif reading == Reading.CODE:
-                arrays.append(self._dictionaries[place].array(codes[place, :read], notes.pop(column, {})))
-                self._known[place] = len(self._dictionaries[place].values)
+        for column, (reading, place) in enumerate(
+            zip(self._field_types.tolist(), self._type_index.tolist(), strict=True)
+        ):
+            if reading == FieldType.TEXT:
+                arrays.append(_text_array(buffer, text_bounds[place, :n_rows_read]))
+            elif reading == FieldType.CODE:
+                arrays.append(
+                    self._dictionaries[place].array(codes[place, :n_rows_read], unparsed_numbers.pop(column, {}))
+                )
+                self._dictionary_sizes[place] = len(self._dictionaries[place].values)
             else:
-                number = values[place, :read]
-                whole = reading == Reading.INTEGER
-                arrays.append(pa.array(number.astype(np.int32) if whole else number, mask=~filled[place, :read]))
-        self._make_room()
-        return Rows(arrays, notes, line_bounds[:read], broken[: state[BROKEN]])
+                number = values[place, :n_rows_read]
+                whole = reading == FieldType.INTEGER
+                arrays.append(
+                    pa.array(number.astype(np.int32) if whole else number, mask=~is_valid[place, :n_rows_read])
+                )
+        self._grow_hash_tables()
+        return ParsedRows(arrays, unparsed_numbers, line_bounds[:n_rows_read], malformed[: state[MALFORMED]])
 
-    def _make_room(self) -> None:
-        while self._coded and 2 * self._known.max() > self._slots.shape[1] - 1:
-            shape = (self._coded, _GROWTH * self._slots.shape[1])
+    def _grow_hash_tables(self) -> None:
+        while self._coded and 2 * self._dictionary_sizes.max() > self._slots.shape[1] - 1:
+            shape = (self._coded, _GROWTH_FACTOR * self._slots.shape[1])
             slots, ordinals = np.zeros(shape, dtype=np.uint64), np.zeros(shape, dtype=np.int32)
-            move(self._slots, self._ordinals, slots, ordinals)
+            rehash(self._slots, self._ordinals, slots, ordinals)
             self._slots, self._ordinals = slots, ordinals
 
 
@@ -142,7 +152,7 @@ class _Dictionary:
     """The distinct values of a coded column, in the order in which the file shows them."""
 
     values: list[str] = field(default_factory=list)
-    _long: dict[str, int] = field(default_factory=dict)
+    _long_values: dict[str, int] = field(default_factory=dict)
     _array: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
     def add(self, value: str) -> None:
@@ -151,19 +161,19 @@ class _Dictionary:
     def array(self, codes: np.ndarray, long: dict[int, str]) -> pa.DictionaryArray:
         """The column, of the codes that the compiled loop gave and the rows whose value was too long for it."""
         for row, value in long.items():
-            if value not in self._long:
-                self._long[value] = len(self.values)
+            if value not in self._long_values:
+                self._long_values[value] = len(self.values)
                 self.add(value)
-            codes[row] = self._long[value]
+            codes[row] = self._long_values[value]
         if len(self._array) < len(self.values):
             self._array = pa.array(self.values, pa.string())
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), self._array)
 
 
-def _texts(buffer: np.ndarray, bounds: np.ndarray) -> pa.StringArray:
+def _text_array(buffer: np.ndarray, bounds: np.ndarray) -> pa.StringArray:
     rows = len(bounds)
-    offsets, filled = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.bool_)
+    offsets, is_valid = np.empty(rows + 1, dtype=np.int32), np.empty(rows, dtype=np.bool_)
     texts = np.empty(int((bounds[:, 1] - bounds[:, 0]).sum()), dtype=np.uint8)
-    copy_texts(buffer, bounds, offsets, texts, filled)
-    validity = np.packbits(filled, bitorder="little")
+    copy_texts(buffer, bounds, offsets, texts, is_valid)
+    validity = np.packbits(is_valid, bitorder="little")
     return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(texts), pa.py_buffer(validity))

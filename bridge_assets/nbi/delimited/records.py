@@ -19,31 +19,36 @@ import polars as pl
 import pyarrow as pa
 
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import BY_NAME, ITEMS, Kind
-from bridge_assets.nbi.coding_guide.layouts import Layout, recognise
-from bridge_assets.nbi.delimited.fields import FieldReader, Rows
-from bridge_assets.nbi.delimited.kernels import Reading
+from bridge_assets.nbi.coding_guide.items import ITEMS, ITEMS_BY_NAME, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
+from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
+from bridge_assets.nbi.delimited.kernels import FieldType
 
 #: Bytes taken at a time: about 40,000 rows, a row group of the Parquet file each.
 BATCH_BYTES = 16 << 20
 
-POLARS_TYPE = {Kind.CODE: pl.String, Kind.TEXT: pl.String, Kind.INTEGER: pl.Int32, Kind.DECIMAL: pl.Float64}
-_ARROW_NUMBER = {Kind.INTEGER: pa.int32(), Kind.DECIMAL: pa.float64()}
+POLARS_TYPES = {
+    ItemKind.CODE: pl.String,
+    ItemKind.TEXT: pl.String,
+    ItemKind.INTEGER: pl.Int32,
+    ItemKind.DECIMAL: pl.Float64,
+}
+_ARROW_NUMBER = {ItemKind.INTEGER: pa.int32(), ItemKind.DECIMAL: pa.float64()}
 
 #: Codes that nearly every record has for itself: read as text, since their dictionary would be the column once more.
-ONE_A_RECORD = frozenset(
+HIGH_CARDINALITY_CODES = frozenset(
     {"STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099"}
 )
 
 RECORD_SCHEMA = pl.Schema(
-    {"line_number": pl.UInt32(), **{item.name: POLARS_TYPE[item.kind]() for item in ITEMS}, "unparsed": pl.String()}
+    {"line_number": pl.UInt32(), **{item.name: POLARS_TYPES[item.kind]() for item in ITEMS}, "unparsed": pl.String()}
 )
 REJECTED_SCHEMA = pl.Schema(
     {"file": pl.String(), "line_number": pl.UInt32(), "reason": pl.String(), "detail": pl.String(), "line": pl.String()}
 )
 
 #: reason code -> what it means. The codes stand in rejected_records.
-REASONS = {
+REJECTION_REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
     "unreadable": "The row holds NUL bytes",
     "no_key": "State code or structure number is blank",
@@ -51,7 +56,7 @@ REASONS = {
 }
 
 #: What a record cannot be without.
-KEY = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
+KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
 #: What a line may hold and still be blank; 0x1A ends files of the DOS years.
 _BLANK = b" \t\r\n\x1a"
@@ -61,10 +66,10 @@ def arrow_type(name: str) -> pa.DataType:
     """Type of a column of a batch's Arrow table: coded items are dictionaries, `RECORD_SCHEMA` says the rest."""
     if name == "line_number":
         return pa.uint32()
-    item = BY_NAME.get(name)
-    if item is None or item.kind is Kind.TEXT or name in ONE_A_RECORD:
+    item = ITEMS_BY_NAME.get(name)
+    if item is None or item.kind is ItemKind.TEXT or name in HIGH_CARDINALITY_CODES:
         return pa.string()
-    return pa.dictionary(pa.int32(), pa.string()) if item.kind is Kind.CODE else _ARROW_NUMBER[item.kind]
+    return pa.dictionary(pa.int32(), pa.string()) if item.kind is ItemKind.CODE else _ARROW_NUMBER[item.kind]
 
 
 #: `RECORD_SCHEMA` in Arrow.
@@ -94,7 +99,7 @@ class Batch:
     layout: str
 
     @classmethod
-    def of(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
+    def from_polars(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
         """A batch of records that came as a polars table of `RECORD_SCHEMA`."""
         table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
         return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout)
@@ -132,7 +137,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
             why=f"It begins with {text[:40]!r}",
             do="look at the address in a browser (a file that moved is answered with a page) and download it again",
         )
-    return recognise([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
+    return match_layout([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
 
 
 def read_batches(
@@ -162,13 +167,13 @@ def read_batches(
         As `read_header`.
     """
     where = where or name
-    reader = _Reader(name, read_header(file, where))
-    rest, first = b"", True
+    reader = _BatchReader(name, read_header(file, where))
+    remainder, first = b"", True
     while True:
         block = file.read(batch_bytes)
-        read = rest + block if block else rest + b"\n" if rest else b""
+        read = remainder + block if block else remainder + b"\n" if remainder else b""
         end = read.rfind(b"\n") + 1
-        lines, rest = read[:end], read[end:]
+        lines, remainder = read[:end], read[end:]
         if lines or (first and not block):
             yield reader.batch(lines)
             first = False
@@ -182,90 +187,92 @@ def count_rows(file: BinaryIO) -> int:
     return sum(1 for line in file if line.strip(_BLANK))
 
 
-class _Reader:
+class _BatchReader:
     """What is known of a file while it is read: its layout, the next line's number, the values of its coded items."""
 
     def __init__(self, name: str, layout: Layout) -> None:
         self.name, self.layout, self.next_line = name, layout, 2
-        self.fields = FieldReader([_reading(column) for column in layout.canonical])
+        self.fields = FieldReader([_field_type(column) for column in layout.canonical_columns])
 
     def batch(self, lines: bytes) -> Batch:
-        lines = _utf8(lines)
+        lines = _to_utf8(lines)
         rows = self.fields.read(lines)
         columns, blank = len(self.layout.columns), 0
         rejected = []
-        for line, start, end, fields, nuls in rows.broken.tolist():
+        for line, start, end, fields, nuls in rows.malformed.tolist():
             text = lines[start:end]
             if fields == 1 and not text.strip(_BLANK):
                 blank += 1
             elif nuls:
-                rejected.append(self._rejected(line, "unreadable", f"{nuls} NUL bytes", text))
+                rejected.append(self._rejected_row(line, "unreadable", f"{nuls} NUL bytes", text))
             else:
-                rejected.append(self._rejected(line, "field_count", f"{columns} fields expected, {fields} found", text))
+                rejected.append(
+                    self._rejected_row(line, "field_count", f"{columns} fields expected, {fields} found", text)
+                )
         table = self._table(rows)
-        keyed = np.logical_and(*(table[name].is_valid().to_numpy() for name in KEY))
-        for line, start, end in rows.lines[~keyed].tolist():
-            rejected.append(self._rejected(line, "no_key", REASONS["no_key"], lines[start:end]))
-        read = len(rows.lines) + len(rows.broken)
+        has_key = np.logical_and(*(table[name].is_valid().to_numpy() for name in KEY_COLUMNS))
+        for line, start, end in rows.lines[~has_key].tolist():
+            rejected.append(self._rejected_row(line, "no_key", REJECTION_REASONS["no_key"], lines[start:end]))
+        read = len(rows.lines) + len(rows.malformed)
         self.next_line += read
         return Batch(
-            table=table if keyed.all() else table.filter(pa.array(keyed)),
+            table=table if has_key.all() else table.filter(pa.array(has_key)),
             rejected=pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row").sort("line_number"),
             rows_read=read - blank,
             layout=self.layout.name,
         )
 
-    def _table(self, rows: Rows) -> pa.Table:
-        found = dict(zip(self.layout.canonical, rows.columns, strict=True))
+    def _table(self, rows: ParsedRows) -> pa.Table:
+        found = dict(zip(self.layout.canonical_columns, rows.columns, strict=True))
         unparsed: dict[int, list[str]] = {}
-        for column, texts in sorted(rows.odd_numbers.items()):
-            name = self.layout.canonical[column]
-            found[name] = _with_odd_numbers(found[name], texts, name, unparsed)
+        for column, texts in sorted(rows.unparsed_numbers.items()):
+            name = self.layout.canonical_columns[column]
+            found[name] = _reparse_numbers(found[name], texts, name, unparsed)
         height = len(rows.lines)
         found["line_number"] = pa.array((rows.lines[:, 0] + self.next_line).astype(np.uint32))
         if unparsed:
-            said = ("; ".join(unparsed[row]) if row in unparsed else None for row in range(height))
-            found["unparsed"] = pa.array(said, pa.string())
+            unparsed_text = ("; ".join(unparsed[row]) if row in unparsed else None for row in range(height))
+            found["unparsed"] = pa.array(unparsed_text, pa.string())
         columns = [found[field.name] if field.name in found else pa.nulls(height, field.type) for field in ARROW_SCHEMA]
         return pa.table(columns, schema=ARROW_SCHEMA)
 
-    def _rejected(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
+    def _rejected_row(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
         return self.name, self.next_line + line, reason, detail, text.decode().rstrip("\r").replace("\0", "\\0")
 
 
-def _reading(name: str) -> Reading:
+def _field_type(name: str) -> FieldType:
     dtype = arrow_type(name)
     if pa.types.is_dictionary(dtype):
-        return Reading.CODE
+        return FieldType.CODE
     if pa.types.is_string(dtype):
-        return Reading.TEXT
-    return Reading.INTEGER if pa.types.is_integer(dtype) else Reading.DECIMAL
+        return FieldType.TEXT
+    return FieldType.INTEGER if pa.types.is_integer(dtype) else FieldType.DECIMAL
 
 
-def _utf8(lines: bytes) -> bytes:
+def _to_utf8(lines: bytes) -> bytes:
     try:
         lines.decode("utf-8")
     except UnicodeDecodeError:
-        return b"\n".join(_decode(line).encode() for line in lines.split(b"\n"))
+        return b"\n".join(_decode_line(line).encode() for line in lines.split(b"\n"))
     return lines
 
 
-def _decode(line: bytes) -> str:
+def _decode_line(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
         return line.decode("latin-1")  # the older files; never fails, and keeps every byte
 
 
-def _with_odd_numbers(column: pa.Array, odd: dict[int, str], name: str, unparsed: dict[int, list[str]]) -> pa.Array:
+def _reparse_numbers(column: pa.Array, texts: dict[int, str], name: str, unparsed: dict[int, list[str]]) -> pa.Array:
     """Numbers in another form than plain decimals (`1e3`, `+5`, twenty digits) by polars; what is none, noted."""
-    number = pl.Series(list(odd.values())).cast(pl.Float64, strict=False)
+    number = pl.Series(list(texts.values())).cast(pl.Float64, strict=False)
     number = number.set(~number.is_finite().fill_null(False), None)
-    if BY_NAME[name].kind is Kind.INTEGER:
+    if ITEMS_BY_NAME[name].kind is ItemKind.INTEGER:
         number = number.set((number != number.round()).fill_null(False), None)
-    number = number.cast(POLARS_TYPE[BY_NAME[name].kind], strict=False)
-    found = {row: value for row, value in zip(odd, number, strict=True) if value is not None}
-    for row, text in odd.items():
+    number = number.cast(POLARS_TYPES[ITEMS_BY_NAME[name].kind], strict=False)
+    found = {row: value for row, value in zip(texts, number, strict=True) if value is not None}
+    for row, text in texts.items():
         if row not in found:
             unparsed.setdefault(row, []).append(f"{name}='{text}'")
     if not found:

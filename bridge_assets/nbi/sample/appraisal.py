@@ -1,6 +1,6 @@
 """Load rating and appraisal of the sample's structures: items 31, 36, 41, 61, 63 to 72 and FHWA's evaluations.
 
-The facts that stay with a structure are drawn (`appraise`); what follows from its ratings is computed (`evaluations`),
+The facts that stay with a structure are drawn (`draw_appraisals`); what follows from its ratings is computed (`compute_evaluations`),
 by the Coding Guide's rules where these are short, else simplified: a model must not use these columns anyway.
 """
 
@@ -9,22 +9,32 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.derived import GOOD_FROM, POOR_TO
-from bridge_assets.nbi.sample.draws import around, pick_from
+from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
+from bridge_assets.nbi.sample.draws import draw_code, draw_lognormal
 
 #: Inventory rating in metric tons as built, by design load (item 31): H 10, H 15, HS 15, H 20, HS 20, HS 20 Mod, HS 25,
 #: HL 93, unknown.
-RATED_TONS = {"1": 11.0, "2": 16.5, "3": 22.0, "4": 24.0, "5": 32.7, "6": 36.0, "9": 40.5, "A": 42.0, "0": 20.0}
+INVENTORY_TONS_BY_DESIGN_LOAD = {
+    "1": 11.0,
+    "2": 16.5,
+    "3": 22.0,
+    "4": 24.0,
+    "5": 32.7,
+    "6": 36.0,
+    "9": 40.5,
+    "A": 42.0,
+    "0": 20.0,
+}
 
 #: Share of the inventory rating that is left at a rating of the superstructure or culvert, 0 to 9.
-STRENGTH_LEFT = {0: 0.0, 1: 0.0, 2: 0.3, 3: 0.5, 4: 0.75, 5: 0.92, 6: 1.0, 7: 1.0, 8: 1.0, 9: 1.0}
+REMAINING_STRENGTH = {0: 0.0, 1: 0.0, 2: 0.3, 3: 0.5, 4: 0.75, 5: 0.92, 6: 1.0, 7: 1.0, 8: 1.0, 9: 1.0}
 
 #: Operating over inventory rating in the load factor method.
-OPERATING = 1.667
-LARGEST_RATING = 99.9
+OPERATING_TO_INVENTORY_RATIO = 1.667
+MAX_LOAD_RATING_TONS = 99.9
 
 #: Operating rating (t) below which a bridge of the sample is posted; about one in twelve is.
-LEGAL_TONS = 24.0
+LEGAL_LOAD_TONS = 24.0
 
 #: Coding Guide, item 67: inventory rating (t) from which it may reach a code; ADT to 500, to 5,000, above.
 EVALUATION_TONS = {
@@ -37,10 +47,10 @@ EVALUATION_TONS = {
 }
 
 #: Coding Guide, Appendix B: what S1 loses for the lowest of superstructure, substructure and culvert.
-LOST_FOR_RATING = {0: 55, 1: 55, 2: 55, 3: 40, 4: 25, 5: 10, 6: 0, 7: 0, 8: 0, 9: 0}
+SUFFICIENCY_REDUCTION = {0: 55, 1: 55, 2: 55, 3: 40, 4: 25, 5: 10, 6: 0, 7: 0, 8: 0, 9: 0}
 
 
-def appraise(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def draw_appraisals(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Draw what an appraisal finds once: the population with more columns.
 
     Returns
@@ -50,15 +60,18 @@ def appraise(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame
         alignment, geometry, clearance_under (m, 0 where nothing passes under), side_clearance (m), underclearance.
     """
     size, built = population.height, population["built"].to_numpy()
-    early = pick_from(rng, {"1": 20, "2": 40, "0": 25, "4": 10, "3": 5}, size)
-    middle = pick_from(rng, {"2": 25, "4": 15, "3": 10, "5": 45, "0": 5}, size)
-    late = pick_from(rng, {"5": 60, "6": 25, "9": 15}, size)
+    early = draw_code(rng, {"1": 20, "2": 40, "0": 25, "4": 10, "3": 5}, size)
+    middle = draw_code(rng, {"2": 25, "4": 15, "3": 10, "5": 45, "0": 5}, size)
+    late = draw_code(rng, {"5": 60, "6": 25, "9": 15}, size)
     load = np.select([built < 1945, built < 1965, built < 2009], [early, middle, late], "A")
-    tons = np.minimum(around(rng, np.array([RATED_TONS[code] for code in load]), 0.2, size), LARGEST_RATING)
+    tons = np.minimum(
+        draw_lognormal(rng, np.array([INVENTORY_TONS_BY_DESIGN_LOAD[code] for code in load]), 0.2, size),
+        MAX_LOAD_RATING_TONS,
+    )
     wet, crossed = population["over_water"].to_numpy(), population["under"].is_in(["1", "2", "4", "6"]).to_numpy()
     scour_critical = population["scour"].is_in(["2", "3", "4"]).to_numpy()
     channel = np.clip(6.8 - 1.2 * scour_critical + rng.standard_normal(size), 3, 9).round().astype(int).astype(str)
-    waterway = pick_from(rng, {"9": 12, "8": 40, "7": 18, "6": 20, "5": 6, "4": 3, "3": 1}, size)
+    waterway = draw_code(rng, {"9": 12, "8": 40, "7": 18, "6": 20, "5": 6, "4": 3, "3": 1}, size)
     lane = population["clear_width"].to_numpy() / population["lanes"].to_numpy()
     geometry = np.clip(4.5 + 1.6 * (lane - 3.7) + rng.standard_normal(size), 2, 9).round().astype(int).astype(str)
     clearance = np.where(population["under"].is_in(["2", "4"]), 6.4, 4.6) + 0.9 * rng.random(size)
@@ -67,7 +80,7 @@ def appraise(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame
         np.where(rng.random(size) < 0.1, "N", np.where(rng.random(size) < modern * share, "1", "0"))
         for share in (1.0, 0.85, 0.95, 0.85)
     ]
-    method = np.where(built >= 2009, "3", pick_from(rng, {"1": 62, "2": 18, "5": 15, "4": 1, "3": 4}, size))
+    method = np.where(built >= 2009, "3", draw_code(rng, {"1": 62, "2": 18, "5": 15, "4": 1, "3": 4}, size))
     return population.with_columns(
         design_load=pl.Series(load),
         rated_tons=pl.Series(tons),
@@ -75,7 +88,7 @@ def appraise(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame
         safety=pl.Series(["".join(codes) for codes in zip(*safety, strict=True)]),
         channel=pl.Series(np.where(wet, channel, "N")),
         waterway=pl.Series(np.where(wet, waterway, "N")),
-        alignment=pl.Series(pick_from(rng, {"8": 55, "7": 14, "6": 18, "5": 6, "4": 5, "3": 2}, size)),
+        alignment=pl.Series(draw_code(rng, {"8": 55, "7": 14, "6": 18, "5": 6, "4": 5, "3": 2}, size)),
         geometry=pl.Series(np.where(population["deck_width"] == 0, "N", geometry)),
         clearance_under=pl.Series(np.where(crossed, clearance.round(2), 0.0)),
         side_clearance=pl.Series(np.where(crossed, (1.5 + 5 * rng.random(size)).round(1), 0.0)),
@@ -85,7 +98,7 @@ def appraise(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame
     )
 
 
-def evaluations(records: pl.DataFrame) -> pl.DataFrame:
+def compute_evaluations(records: pl.DataFrame) -> pl.DataFrame:
     """What follows from the ratings of an inspection.
 
     Parameters
@@ -103,13 +116,15 @@ def evaluations(records: pl.DataFrame) -> pl.DataFrame:
     structural_parts = [pl.col(name).replace(-1, None) for name in ("superstructure", "substructure", "culvert")]
     lowest = pl.min_horizontal(*structural_parts, pl.col("deck").replace(-1, None))
     bearing = pl.coalesce(structural_parts[0], structural_parts[2])
-    inventory = (pl.col("rated_tons") * bearing.replace_strict(STRENGTH_LEFT, return_dtype=pl.Float64)).round(1)
+    inventory = (pl.col("rated_tons") * bearing.replace_strict(REMAINING_STRENGTH, return_dtype=pl.Float64)).round(1)
     frame = records.with_columns(
         lowest=lowest,
         bearing=bearing,
         structural_lowest=pl.min_horizontal(*structural_parts),
         inventory_tons=inventory,
-        operating_tons=pl.min_horizontal((inventory * OPERATING).round(1), pl.lit(LARGEST_RATING)),
+        operating_tons=pl.min_horizontal(
+            (inventory * OPERATING_TO_INVENTORY_RATIO).round(1), pl.lit(MAX_LOAD_RATING_TONS)
+        ),
     )
     frame = frame.with_columns(structural=_structural_evaluation(), posting=_posting())
     frame = frame.with_columns(
@@ -121,9 +136,9 @@ def evaluations(records: pl.DataFrame) -> pl.DataFrame:
         deficient=_deficient(),
         recently_built=pl.col("month") // 12 - pl.max_horizontal("built", "reconstructed") < 10,
         sufficiency=_sufficiency(),
-        condition_class=pl.when(lowest >= GOOD_FROM)
+        condition_class=pl.when(lowest >= GOOD_MIN)
         .then(pl.lit("G"))
-        .when(lowest <= POOR_TO)
+        .when(lowest <= POOR_MAX)
         .then(pl.lit("P"))
         .otherwise(pl.lit("F")),
     )
@@ -145,7 +160,7 @@ def _structural_evaluation() -> pl.Expr:
 
 def _posting() -> pl.Expr:
     """Item 70: 5 where legal loads may pass, then one less for each tenth of the legal load that is missing."""
-    missing = 1 - pl.col("operating_tons") / LEGAL_TONS
+    missing = 1 - pl.col("operating_tons") / LEGAL_LOAD_TONS
     return pl.when(missing <= 0).then(5).otherwise((4 - (missing * 10).floor()).clip(0, 4)).cast(pl.Int64)
 
 
@@ -155,7 +170,7 @@ def _code(column: str) -> pl.Expr:
 
 def _deficient() -> pl.Expr:
     """Structurally deficient (a component of 4 or less, or item 67 or 71 of 2 or less), else functionally obsolete."""
-    deficient = (pl.col("lowest") <= POOR_TO) | (pl.col("structural") <= 2) | (_code("waterway") <= 2)
+    deficient = (pl.col("lowest") <= POOR_MAX) | (pl.col("structural") <= 2) | (_code("waterway") <= 2)
     obsolete = (
         (pl.min_horizontal(_code("geometry"), _code("underclearance"), _code("alignment")) <= 3)
         | (pl.col("structural") == 3)
@@ -166,7 +181,7 @@ def _deficient() -> pl.Expr:
 
 def _sufficiency() -> pl.Expr:
     """Sufficiency rating, S1 + S2 + S3 of the Coding Guide, Appendix B, without its special reductions (S4)."""
-    reduction = pl.col("structural_lowest").replace_strict(LOST_FOR_RATING, return_dtype=pl.Int64)
+    reduction = pl.col("structural_lowest").replace_strict(SUFFICIENCY_REDUCTION, return_dtype=pl.Int64)
     lacking = 0.3254 * (32.4 - pl.col("inventory_tons")).clip(0) ** 1.5
     safety = (55 - reduction - lacking).clip(0, 55)
 

@@ -8,7 +8,7 @@ principle learn all of it. What happens between two inspections, ``T`` years apa
    is set, and nothing falls.
 2. Otherwise each component for itself, independently of the others: **repair** with probability ``1 - exp(-u(r) T)``,
    which raises its rating ``r`` by one or two points.
-3. Otherwise it **falls** with probability ``1 - exp(-h T)``, by two points with probability `TWO_POINTS`, else by one.
+3. Otherwise it **falls** with probability ``1 - exp(-h T)``, by two points with probability `TWO_POINT_FALL_PROBABILITY`, else by one.
 
 The yearly rate of falling is a product of smooth factors::
 
@@ -22,7 +22,7 @@ The yearly rate of falling is a product of smooth factors::
 
 What the numbers are modelled on. The profile of ``rate(r)`` and ``u(r)`` follows the yearly changes of ratings in
 Massachusetts, 2000 to 2012: 9 falls in one year of four, 8 in one of eight, 7 and 6 in one of eighteen, and below 5
-repairs are more frequent than falls. `SHAPE` above 0 lets the rate grow with time, as Weibull duration models of
+repairs are more frequent than falls. `DURATION_SHAPE` above 0 lets the rate grow with time, as Weibull duration models of
 condition ratings find (Mishalani and Madanat, 2002 [1]_). That de-icing salt, trucks, age and uncoated bars speed
 deterioration up is the common ground of that literature. The sizes are stronger than in nature, salt above all: they
 are chosen so that national figures come out near (about 6 % of deck ratings fall a year, 84 % stay where the inspection
@@ -52,8 +52,8 @@ ABSENT = -1
 HORIZON_MONTHS = 48
 
 #: Months by which an inspection comes before or after its date -> share. None comes within a year of the one before.
-DELAYS = {-2: 0.05, -1: 0.13, 0: 0.42, 1: 0.17, 2: 0.08, 3: 0.05, 6: 0.05, 12: 0.05}
-SHORTEST_INTERVAL = 12
+INSPECTION_DELAYS = {-2: 0.05, -1: 0.13, 0: 0.42, 1: 0.17, 2: 0.08, 3: 0.05, 6: 0.05, 12: 0.05}
+MIN_INTERVAL_MONTHS = 12
 
 # By rating 0 to 9, a year. A rating of 1 falls no further and 0 does not occur.
 FALL_RATE = np.array([0, 0, 0.017, 0.019, 0.02, 0.021, 0.025, 0.033, 0.095, 0.24])
@@ -61,15 +61,15 @@ REPAIR_RATE = np.array([0, 0.2, 0.18, 0.17, 0.13, 0.058, 0.026, 0.006, 0, 0])
 REHABILITATION_RATE = np.array([0, 0.1, 0.08, 0.05, 0.03, 0.005, 0.002, 0.0005, 0, 0])
 REMOVAL_RATE = np.array([0, 0.08, 0.06, 0.04, 0.018, 0.004, 0.002, 0.001, 0.0005, 0])
 
-TWO_POINTS, TWO_POINTS_FROM = 0.08, 4
-REPAIRED_BY_TWO = 0.2
+TWO_POINT_FALL_PROBABILITY, TWO_POINT_FALL_MIN_RATING = 0.08, 4
+TWO_POINT_REPAIR_PROBABILITY = 0.2
 AFTER_REHABILITATION = np.array([8, 7, 7, 7])
 
-SHAPE, LONGEST = 0.6, 12
-SALT, TRUCKS, AGING, PROTECTED, SCOUR = 2.5, 0.4, 0.2, -0.25, 0.2
+DURATION_SHAPE, MAX_DURATION_YEARS = 0.6, 12
+SALT_EFFECT, TRUCK_EFFECT, AGE_EFFECT, PROTECTION_EFFECT, SCOUR_EFFECT = 2.5, 0.4, 0.2, -0.25, 0.2
 
 #: By component, in the order of `COMPONENTS`: simple-span code of item 43A -> logarithm of its factor; 0 for others.
-KINDS: tuple[dict[str, float], ...] = ({"3": 0.1, "7": 0.4}, {"3": 0.2, "7": 0.5}, {"7": 0.4}, {"3": 0.4})
+MATERIAL_EFFECTS: tuple[dict[str, float], ...] = ({"3": 0.1, "7": 0.4}, {"3": 0.2, "7": 0.5}, {"7": 0.4}, {"3": 0.4})
 
 
 def lowest(ratings: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def lowest(ratings: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StructureState:
     """Structures as an inspection finds them; arrays of one length n, or (n, 4) by component.
 
     Attributes
@@ -91,15 +91,15 @@ class Standing:
         Years since it was built or reconstructed.
     trucks : array, (n,)
         Trucks a day, items 29 x 109 as published at that inspection.
-    lasting : array, (n, 4)
-        `lasting_speed` of the structures.
+    static_log_rate : array, (n, 4)
+        `static_log_rate` of the structures.
     """
 
     ratings: np.ndarray
     years_in_condition: np.ndarray
     years_since_work: np.ndarray
     trucks: np.ndarray
-    lasting: np.ndarray
+    static_log_rate: np.ndarray
 
     @property
     def condition(self) -> np.ndarray:
@@ -107,7 +107,7 @@ class Standing:
         return lowest(self.ratings)
 
 
-def lasting_speed(population: pl.DataFrame) -> np.ndarray:
+def static_log_rate(population: pl.DataFrame) -> np.ndarray:
     """Logarithm of the factors of the rate that stay with a structure: salt, kind, protection and scour.
 
     Returns
@@ -115,28 +115,30 @@ def lasting_speed(population: pl.DataFrame) -> np.ndarray:
     array, shape (structures, 4)
     """
     kind = population["kind"].replace({"2": "1", "4": "3", "6": "5"})
-    salt = SALT * (1 / (1 + np.exp(-(population["latitude"].to_numpy() - 38.5) / 1.5)) - 0.5)
-    columns = [salt + kind.replace_strict(table, default=0.0, return_dtype=pl.Float64).to_numpy() for table in KINDS]
-    columns[0] = columns[0] + PROTECTED * population["protection"].is_in(["1", "2", "3", "4"]).to_numpy()
+    salt = SALT_EFFECT * (1 / (1 + np.exp(-(population["latitude"].to_numpy() - 38.5) / 1.5)) - 0.5)
+    columns = [
+        salt + kind.replace_strict(table, default=0.0, return_dtype=pl.Float64).to_numpy() for table in MATERIAL_EFFECTS
+    ]
+    columns[0] = columns[0] + PROTECTION_EFFECT * population["protection"].is_in(["1", "2", "3", "4"]).to_numpy()
     counted = population["scour"].replace({"N": "8", "9": "8", "U": "5", "T": "5", "6": "5"}).cast(pl.Int64).to_numpy()
     for index in (2, 3):
-        columns[index] = columns[index] + SCOUR * (8 - counted) / 5
+        columns[index] = columns[index] + SCOUR_EFFECT * (8 - counted) / 5
     return np.column_stack(columns)
 
 
-def fall_rate(standing: Standing) -> np.ndarray:
+def fall_rate(state: StructureState) -> np.ndarray:
     """Yearly rate of falling by component, (n, 4); 0 where there is none."""
     shared = (
-        SHAPE * np.log(np.clip(standing.years_in_condition, 1, LONGEST) / 6)
-        + TRUCKS * (np.log10(1 + standing.trucks) - 2)
-        + AGING * (np.minimum(standing.years_since_work, 80) - 40) / 40
+        DURATION_SHAPE * np.log(np.clip(state.years_in_condition, 1, MAX_DURATION_YEARS) / 6)
+        + TRUCK_EFFECT * (np.log10(1 + state.trucks) - 2)
+        + AGE_EFFECT * (np.minimum(state.years_since_work, 80) - 40) / 40
     )
-    rate = FALL_RATE[standing.ratings] * np.exp(standing.lasting + shared[:, None])
-    return np.where(standing.ratings == ABSENT, 0, rate)
+    rate = FALL_RATE[state.ratings] * np.exp(state.static_log_rate + shared[:, None])
+    return np.where(state.ratings == ABSENT, 0, rate)
 
 
 @dataclass(frozen=True, slots=True)
-class Chances:
+class OutcomeProbabilities:
     """Probabilities of what happens before the next inspection: rehabilitation (n,), repair and fall (n, 4)."""
 
     rehabilitation: np.ndarray
@@ -145,54 +147,54 @@ class Chances:
     two_points: np.ndarray
 
 
-def chances(standing: Standing, years: np.ndarray | float) -> Chances:
+def outcome_probabilities(state: StructureState, years: np.ndarray | float) -> OutcomeProbabilities:
     """Probabilities of each outcome over an interval of `years` ((n,) or one number).
 
     `repair` is given no rehabilitation; `fall` given neither; `two_points` given a fall.
     """
-    interval = np.broadcast_to(years, standing.trucks.shape)
-    absent = standing.ratings == ABSENT
-    return Chances(
-        rehabilitation=1 - np.exp(-REHABILITATION_RATE[standing.condition] * interval),
-        repair=np.where(absent, 0, 1 - np.exp(-REPAIR_RATE[standing.ratings] * interval[:, None])),
-        fall=1 - np.exp(-fall_rate(standing) * interval[:, None]),
-        two_points=np.where(standing.ratings >= TWO_POINTS_FROM, TWO_POINTS, 0.0),
+    interval = np.broadcast_to(years, state.trucks.shape)
+    absent = state.ratings == ABSENT
+    return OutcomeProbabilities(
+        rehabilitation=1 - np.exp(-REHABILITATION_RATE[state.condition] * interval),
+        repair=np.where(absent, 0, 1 - np.exp(-REPAIR_RATE[state.ratings] * interval[:, None])),
+        fall=1 - np.exp(-fall_rate(state) * interval[:, None]),
+        two_points=np.where(state.ratings >= TWO_POINT_FALL_MIN_RATING, TWO_POINT_FALL_PROBABILITY, 0.0),
     )
 
 
-def fall_probability_over(standing: Standing, years: np.ndarray | float) -> np.ndarray:
+def fall_probability_within(state: StructureState, years: np.ndarray | float) -> np.ndarray:
     """Probability, (n,), that the condition is lower after an interval of `years`.
 
     The condition M falls when any component ends below M: one at M by falling at all, one at M + 1 by two points. Since
     the components are independent unless the structure is rehabilitated,
     P = (1 - P(rehabilitation)) (1 - product over components of (1 - P(ends below M))).
     """
-    outcome = chances(standing, years)
-    above = standing.ratings - standing.condition[:, None]
+    outcome = outcome_probabilities(state, years)
+    above = state.ratings - state.condition[:, None]
     falls = (1 - outcome.repair) * outcome.fall
     below = np.where(above == 0, falls, np.where(above == 1, falls * outcome.two_points, 0))
-    below = np.where(standing.ratings == ABSENT, 0, below)
+    below = np.where(state.ratings == ABSENT, 0, below)
     return (1 - outcome.rehabilitation) * (1 - np.prod(1 - below, axis=1))
 
 
-def fall_probability(standing: Standing, frequency: np.ndarray) -> np.ndarray:
+def fall_probability(state: StructureState, frequency: np.ndarray) -> np.ndarray:
     """Probability, (n,), that the condition is lower at the next inspection, given that this comes within the horizon.
 
     Parameters
     ----------
-    standing : Standing
+    state : StructureState
     frequency : array of int, (n,)
         Designated interval in months (item 91).
 
     Notes
     -----
     When the next inspection will really take place is not known at this one. The probability is therefore the mean over
-    `DELAYS`, of those that keep the interval within `HORIZON_MONTHS`.
+    `INSPECTION_DELAYS`, of those that keep the interval within `HORIZON_MONTHS`.
     """
     weighted, total = np.zeros(len(frequency)), np.zeros(len(frequency))
-    for delay, share in DELAYS.items():
-        months = np.maximum(SHORTEST_INTERVAL, frequency + delay)
+    for delay, share in INSPECTION_DELAYS.items():
+        months = np.maximum(MIN_INTERVAL_MONTHS, frequency + delay)
         weight = np.where(months <= HORIZON_MONTHS, share, 0.0)
-        weighted += weight * fall_probability_over(standing, months / 12)
+        weighted += weight * fall_probability_within(state, months / 12)
         total += weight
     return weighted / total

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from bridge_assets.nbi.sample.places import LOCATIONS_ENDING, NAMES_LATIN, ROADS_POSSESSIVE, STREAMS_POSSESSIVE
-from bridge_assets.nbi.sample.texts import QUOTED
+from bridge_assets.nbi.sample.texts import QUOTED_ITEMS
 
 #: Kind of dirt -> what is in the rows that have it.
-MEANINGS = {
+DIRT_MEANINGS = {
     "apostrophe": "An unescaped apostrophe inside a quoted text",
     "closing_apostrophe": "A quoted text whose last character is an apostrophe",
     "letter_outside_ascii": "A name with such a letter; a Latin-1 byte in files until 2009, UTF-8 later",
@@ -38,16 +38,16 @@ YEARS_BETWEEN_TRUNCATIONS = 3
 
 #: The one embedded comma among 22 million published rows stands in the file of 2024.
 COMMA_YEAR = 2024
-WITH_COMMA = "SMP 1 N, SMP 1 S"
+NUMBER_WITH_COMMA = "SMP 1 N, SMP 1 S"
 
 _SPANISH_NAMES = ("08", "48")
 
 
-def mark_structures(texts: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def add_structure_dirt(texts: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Give some structures names with apostrophes or letters outside ASCII, and coordinates that name no position."""
     size = texts.height
 
-    def some(share: float, where: pl.Series | None = None) -> pl.Series:
+    def draw_mask(share: float, where: pl.Series | None = None) -> pl.Series:
         chosen = pl.Series(rng.random(size) < share)
         return chosen if where is None else chosen & where
 
@@ -57,12 +57,12 @@ def mark_structures(texts: pl.DataFrame, rng: np.random.Generator) -> pl.DataFra
     over_water = texts["SERVICE_UND_042B"] == "5"
     changes = {
         "FEATURES_DESC_006A": [
-            (some(POSSESSIVE_STREAM, over_water), one_of(STREAMS_POSSESSIVE)),
-            (some(LATIN_NAME, over_water & texts["STATE_CODE_001"].is_in(_SPANISH_NAMES)), one_of(NAMES_LATIN)),
+            (draw_mask(POSSESSIVE_STREAM, over_water), one_of(STREAMS_POSSESSIVE)),
+            (draw_mask(LATIN_NAME, over_water & texts["STATE_CODE_001"].is_in(_SPANISH_NAMES)), one_of(NAMES_LATIN)),
         ],
-        "FACILITY_CARRIED_007": [(some(POSSESSIVE_ROAD), one_of(ROADS_POSSESSIVE))],
-        "LOCATION_009": [(some(ENDING_LOCATION), one_of(LOCATIONS_ENDING))],
-        "LAT_016": [(some(SECONDS_OF_60), texts["LAT_016"].str.slice(0, 4) + _seconds_of_60(rng, size))],
+        "FACILITY_CARRIED_007": [(draw_mask(POSSESSIVE_ROAD), one_of(ROADS_POSSESSIVE))],
+        "LOCATION_009": [(draw_mask(ENDING_LOCATION), one_of(LOCATIONS_ENDING))],
+        "LAT_016": [(draw_mask(SECONDS_OF_60), texts["LAT_016"].str.slice(0, 4) + _seconds_of_60(rng, size))],
     }
     for item, replacements in changes.items():
         for chosen, text in replacements:
@@ -74,7 +74,7 @@ def _seconds_of_60(rng: np.random.Generator, size: int) -> pl.Series:
     return pl.Series((6000 + 4000 * rng.random(size)).astype(int)).cast(pl.String)
 
 
-def dirty_rows(rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> pl.DataFrame:
+def add_row_dirt(rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> pl.DataFrame:
     """Blank some ADTs, lower some `N`, and falsify some dates of a survey year's rows.
 
     Parameters
@@ -87,44 +87,46 @@ def dirty_rows(rows: pl.DataFrame, survey_year: int, years: range, rng: np.rando
     counted = on_structure & pl.Series(adt_draw >= BLANK_ADT)
     lowered = on_structure & (rows["CULVERT_COND_062"] != "N") & pl.Series(n_draw < LOWERCASE_N)
     # In a file of 1999 two digits cannot name a year to come.
-    ahead = rows["carried"] & pl.Series(date_draw < FUTURE_DATE) & (survey_year != 1999)
+    future_dated = rows["carried"] & pl.Series(date_draw < FUTURE_DATE) & (survey_year != 1999)
     future = pl.lit(f"{1 + survey_year % 9}{(survey_year + 1) % 100:02d}")
     rows = rows.with_columns(
         pl.when(counted | ~on_structure).then(pl.col("ADT_029")).otherwise(pl.lit("")).alias("ADT_029"),
-        pl.when(ahead).then(future).otherwise(pl.col("DATE_OF_INSPECT_090")).alias("DATE_OF_INSPECT_090"),
+        pl.when(future_dated).then(future).otherwise(pl.col("DATE_OF_INSPECT_090")).alias("DATE_OF_INSPECT_090"),
         *(
             pl.when(lowered).then(pl.lit("n")).otherwise(pl.col(item)).alias(item)
             for item in ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060")
         ),
-        future_date=ahead,
+        future_date=future_dated,
     )
-    row = _spoilable(rows, rng)
+    row = _pick_repeated_row(rows, rng)
     if row is not None and survey_year == (COMMA_YEAR if COMMA_YEAR in years[1:] else years[-1]):
-        rows[row, "OTHR_STATE_STRUC_NO_099"] = WITH_COMMA
+        rows[row, "OTHR_STATE_STRUC_NO_099"] = NUMBER_WITH_COMMA
     return rows
 
 
-def truncate(lines: list[str], rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> bool:
+def truncate_line(
+    lines: list[str], rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator
+) -> bool:
     """Break one of the lines off, in place, in every third file; True where that was done."""
-    row = _spoilable(rows, rng)
+    row = _pick_repeated_row(rows, rng)
     if row is None or (survey_year - years[0]) % YEARS_BETWEEN_TRUNCATIONS != 1:
         return False
     lines[row] = lines[row][: int(len(lines[row]) * (0.2 + 0.6 * rng.random()))]
     return True
 
 
-def _spoilable(rows: pl.DataFrame, rng: np.random.Generator) -> int | None:
+def _pick_repeated_row(rows: pl.DataFrame, rng: np.random.Generator) -> int | None:
     """A row whose inspection an earlier file holds too, untouched by this year's dirt; None where there is none."""
-    untouched = rows["carried"] & ~rows["future_date"] & (rows["OTHR_STATE_STRUC_NO_099"] != WITH_COMMA)
+    untouched = rows["carried"] & ~rows["future_date"] & (rows["OTHR_STATE_STRUC_NO_099"] != NUMBER_WITH_COMMA)
     candidates = untouched.arg_true()
     return int(candidates[int(len(candidates) * rng.random())]) if len(candidates) else None
 
 
-def count(rows: pl.DataFrame, truncated: bool) -> dict[str, int]:
-    """Rows of a survey year with each kind of dirt, by the keys of `MEANINGS`; one row may have several."""
-    names = [pl.col(item) for item in QUOTED]
+def count_dirt(rows: pl.DataFrame, truncated: bool) -> dict[str, int]:
+    """Rows of a survey year with each kind of dirt, by the keys of `DIRT_MEANINGS`; one row may have several."""
+    names = [pl.col(item) for item in QUOTED_ITEMS]
     seconds = pl.col("LAT_016").str.slice(4, 4).cast(pl.Int64, strict=False) >= 6000
-    held = {
+    masks = {
         "apostrophe": pl.any_horizontal(name.str.contains("'", literal=True) for name in names),
         "closing_apostrophe": pl.any_horizontal(name.str.ends_with("'") for name in names),
         "letter_outside_ascii": pl.any_horizontal(name.str.contains(r"[^\x00-\x7f]") for name in names),
@@ -133,7 +135,7 @@ def count(rows: pl.DataFrame, truncated: bool) -> dict[str, int]:
         "blank_adt": (pl.col("RECORD_TYPE_005A") == "1") & (pl.col("ADT_029") == ""),
         "lowercase_n": pl.col("DECK_COND_058") == "n",
         "future_date": pl.col("future_date"),
-        "embedded_comma": pl.col("OTHR_STATE_STRUC_NO_099") == WITH_COMMA,
+        "embedded_comma": pl.col("OTHR_STATE_STRUC_NO_099") == NUMBER_WITH_COMMA,
     }
-    counts = rows.select(**{kind: flag.sum().cast(pl.Int64) for kind, flag in held.items()}).row(0, named=True)
-    return {kind: int(truncated) if kind == "truncated_row" else counts[kind] for kind in MEANINGS}
+    counts = rows.select(**{kind: flag.sum().cast(pl.Int64) for kind, flag in masks.items()}).row(0, named=True)
+    return {kind: int(truncated) if kind == "truncated_row" else counts[kind] for kind in DIRT_MEANINGS}

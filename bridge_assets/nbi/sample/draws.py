@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 
-def pick(rng: np.random.Generator, weights: np.ndarray | Sequence[float], size: int) -> np.ndarray:
+def draw_index(rng: np.random.Generator, weights: np.ndarray | Sequence[float], size: int) -> np.ndarray:
     """Draw a column index a row.
 
     Parameters
@@ -29,11 +29,11 @@ def pick(rng: np.random.Generator, weights: np.ndarray | Sequence[float], size: 
     return (drawn >= steps[:, :-1]).sum(axis=1)
 
 
-def pick_from(rng: np.random.Generator, weight_of: Mapping[str, float], size: int) -> np.ndarray:
+def draw_code(rng: np.random.Generator, weight_of: Mapping[str, float], size: int) -> np.ndarray:
     """Draw codes, each as often as its weight says: array of str, shape (size,)."""
-    return np.array(list(weight_of))[pick(rng, list(weight_of.values()), size)]
+    return np.array(list(weight_of))[draw_index(rng, list(weight_of.values()), size)]
 
 
-def around(rng: np.random.Generator, middle: np.ndarray | float, spread: float, size: int) -> np.ndarray:
-    """Draw lognormal values: median `middle`, standard deviation of the logarithm `spread`."""
+def draw_lognormal(rng: np.random.Generator, middle: np.ndarray | float, spread: float, size: int) -> np.ndarray:
+    """Draw lognormal values: median `middle`, standard deviation of the logarithm `std`."""
     return middle * np.exp(spread * rng.standard_normal(size))

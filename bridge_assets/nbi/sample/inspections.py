@@ -14,17 +14,17 @@ from bridge_assets.nbi.sample.deterioration import (
     ABSENT,
     AFTER_REHABILITATION,
     COMPONENTS,
-    DELAYS,
+    INSPECTION_DELAYS,
+    MIN_INTERVAL_MONTHS,
     REMOVAL_RATE,
-    REPAIRED_BY_TWO,
-    SHORTEST_INTERVAL,
-    Standing,
-    chances,
+    TWO_POINT_REPAIR_PROBABILITY,
+    StructureState,
     fall_probability,
-    lasting_speed,
     lowest,
+    outcome_probabilities,
+    static_log_rate,
 )
-from bridge_assets.nbi.sample.draws import pick
+from bridge_assets.nbi.sample.draws import draw_index
 from bridge_assets.nbi.sample.population import ADT_YEAR
 from bridge_assets.nbi.sample.spec import SampleSpec
 
@@ -33,10 +33,10 @@ YEARS_BETWEEN_COUNTS = 5
 
 #: Vehicles a day and lane that no count exceeds: 2,400 an hour in the busiest hour, which has about a tenth of the day
 #: (TRB, Highway Capacity Manual).
-MOST_TRAFFIC_A_LANE = 24_000
+MAX_ADT_PER_LANE = 24_000
 
 
-def survey_year_showing(month: np.ndarray) -> np.ndarray:
+def first_survey_year(month: np.ndarray) -> np.ndarray:
     """The first survey year whose file holds an inspection of this month (12 x year + month - 1); the last is March."""
     return (month + 9) // 12
 
@@ -61,7 +61,7 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
     following = pl.col("first_file").shift(-1).over("structure") - 1
     removed = pl.when(pl.col("removed_from") > 0).then(pl.col("removed_from") - 1)
     return (
-        pl.DataFrame(_Life(population, spec, rng).run())
+        pl.DataFrame(_InspectionSimulator(population, spec, rng).run())
         .sort("structure", "month")
         .with_columns(
             first_file=pl.max_horizontal("first_file", pl.lit(spec.first_year)),
@@ -72,22 +72,22 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
     )
 
 
-class _Life:
+class _InspectionSimulator:
     """The state of all structures while `simulate` goes from inspection to inspection."""
 
     def __init__(self, population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generator) -> None:
         size = population.height
         self.spec, self.rng = spec, rng
-        self.lasting = lasting_speed(population)
+        self.static_log_rate = static_log_rate(population)
         self.built, self.opened = population["built"].to_numpy(), population["opened"].to_numpy()
         self.base_adt, self.growth = population["base_adt"].to_numpy(), population["growth"].to_numpy()
         self.truck_percent, self.lanes = population["truck_percent"].to_numpy(), population["lanes"].to_numpy()
         culvert = (population["design"] == CULVERT_DESIGN).to_numpy()
         self.absent = np.column_stack([culvert, culvert, culvert, ~culvert])
         # Owners' habits: who inspects what is Poor every year, and what is low risk every fourth (23 CFR 650.311).
-        self.watches_poor = rng.random(size) < 0.6
+        self.inspects_poor_yearly = rng.random(size) < 0.6
         low_risk = culvert | (population["longest_span"].to_numpy() < 25) & (population["kind"].to_numpy() != "7")
-        self.waits = population["long_intervals"].to_numpy() & low_risk & (rng.random(size) < 0.4)
+        self.uses_long_interval = population["long_intervals"].to_numpy() & low_risk & (rng.random(size) < 0.4)
         self.count_phase = (rng.random(size) * YEARS_BETWEEN_COUNTS).astype(int)
 
         new = np.where(rng.random((size, len(COMPONENTS))) < 0.5, 9, 8)
@@ -98,74 +98,76 @@ class _Life:
 
     def run(self) -> dict[str, np.ndarray]:
         found: list[dict[str, np.ndarray]] = []
-        alive = np.flatnonzero(survey_year_showing(self.month) <= self.spec.last_year)
-        while len(alive):
-            standing, frequency = self._standing(alive), self._frequency(alive)
-            shown = survey_year_showing(self.month[alive])
-            delay = np.array(list(DELAYS))[pick(self.rng, list(DELAYS.values()), len(alive))]
-            interval = np.maximum(SHORTEST_INTERVAL, frequency + delay)
-            removal = self.rng.random(len(alive)) < 1 - np.exp(-REMOVAL_RATE[standing.condition] * frequency / 12)
+        active = np.flatnonzero(first_survey_year(self.month) <= self.spec.last_year)
+        while len(active):
+            state, frequency = self._state(active), self._frequency(active)
+            shown = first_survey_year(self.month[active])
+            delay = np.array(list(INSPECTION_DELAYS))[
+                draw_index(self.rng, list(INSPECTION_DELAYS.values()), len(active))
+            ]
+            interval = np.maximum(MIN_INTERVAL_MONTHS, frequency + delay)
+            removal = self.rng.random(len(active)) < 1 - np.exp(-REMOVAL_RATE[state.condition] * frequency / 12)
             removed = removal & (shown >= self.spec.first_year)
-            removed_from = np.where(removed, shown + 1 + (self.rng.random(len(alive)) * interval / 12).astype(int), 0)
+            removed_from = np.where(removed, shown + 1 + (self.rng.random(len(active)) * interval / 12).astype(int), 0)
             # Only where no file shows this inspection: the oracle knows nothing of it.
-            rebuilt = removal & (survey_year_showing(self.month[alive] + interval) <= self.spec.first_year)
-            adt, adt_year = self._traffic(alive)
+            rebuilt = removal & (first_survey_year(self.month[active] + interval) <= self.spec.first_year)
+            adt, adt_year = self._traffic(active)
             row = {
-                "structure": alive,
-                "month": self.month[alive],
+                "structure": active,
+                "month": self.month[active],
                 "frequency": frequency,
-                **{name: standing.ratings[:, index] for index, name in enumerate(COMPONENTS)},
-                "reconstructed": self.reconstructed[alive],
+                **{name: state.ratings[:, index] for index, name in enumerate(COMPONENTS)},
+                "reconstructed": self.reconstructed[active],
                 "adt": adt,
                 "adt_year": adt_year,
                 "first_file": shown,
                 "removed_from": removed_from,
-                "fall_probability": fall_probability(standing, frequency),
+                "fall_probability": fall_probability(state, frequency),
             }
             found.append(row)
-            self._live_on(alive, standing, interval, rebuilt & ~removed)
-            alive = alive[~removed & (survey_year_showing(self.month[alive]) <= self.spec.last_year)]
+            self._advance(active, state, interval, rebuilt & ~removed)
+            active = active[~removed & (first_survey_year(self.month[active]) <= self.spec.last_year)]
         return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
 
-    def _standing(self, alive: np.ndarray) -> Standing:
-        month = self.month[alive]
-        work = np.maximum(self.built[alive], self.reconstructed[alive])
-        return Standing(
-            ratings=self.ratings[alive],
-            years_in_condition=(month - self.condition_since[alive]) / 12,
+    def _state(self, active: np.ndarray) -> StructureState:
+        month = self.month[active]
+        work = np.maximum(self.built[active], self.reconstructed[active])
+        return StructureState(
+            ratings=self.ratings[active],
+            years_in_condition=(month - self.condition_since[active]) / 12,
             years_since_work=month // 12 - work,
-            trucks=self._traffic(alive)[0] * self.truck_percent[alive] / 100,
-            lasting=self.lasting[alive],
+            trucks=self._traffic(active)[0] * self.truck_percent[active] / 100,
+            static_log_rate=self.static_log_rate[active],
         )
 
-    def _traffic(self, alive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        year = self.month[alive] // 12
-        counted = np.maximum(year - (year + self.count_phase[alive]) % YEARS_BETWEEN_COUNTS, self.built[alive])
-        adt = self.base_adt[alive] * (1 + self.growth[alive]) ** (counted - ADT_YEAR)
-        adt = np.minimum(adt, MOST_TRAFFIC_A_LANE * self.lanes[alive])
+    def _traffic(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        year = self.month[active] // 12
+        counted = np.maximum(year - (year + self.count_phase[active]) % YEARS_BETWEEN_COUNTS, self.built[active])
+        adt = self.base_adt[active] * (1 + self.growth[active]) ** (counted - ADT_YEAR)
+        adt = np.minimum(adt, MAX_ADT_PER_LANE * self.lanes[active])
         step = np.where(adt < 1000, 5, np.where(adt < 10_000, 10, 100))
         return (np.maximum(1, (adt / step).round()) * step).astype(int), counted
 
-    def _frequency(self, alive: np.ndarray) -> np.ndarray:
-        condition = lowest(self.ratings[alive])
-        frequency = np.where((condition <= 4) & self.watches_poor[alive], 12, 24)
-        return np.where((condition >= 7) & self.waits[alive], 48, frequency)
+    def _frequency(self, active: np.ndarray) -> np.ndarray:
+        condition = lowest(self.ratings[active])
+        frequency = np.where((condition <= 4) & self.inspects_poor_yearly[active], 12, 24)
+        return np.where((condition >= 7) & self.uses_long_interval[active], 48, frequency)
 
-    def _live_on(self, alive: np.ndarray, standing: Standing, interval: np.ndarray, rebuilt: np.ndarray) -> None:
-        rng, shape = self.rng, standing.ratings.shape
-        outcome = chances(standing, interval / 12)
+    def _advance(self, active: np.ndarray, state: StructureState, interval: np.ndarray, rebuilt: np.ndarray) -> None:
+        rng, shape = self.rng, state.ratings.shape
+        outcome = outcome_probabilities(state, interval / 12)
         rehabilitated = (rng.random(shape[0]) < outcome.rehabilitation) | rebuilt
         repaired = rng.random(shape) < outcome.repair
         falls = ~repaired & (rng.random(shape) < outcome.fall)
-        rise = np.where(rng.random(shape) < REPAIRED_BY_TWO, 2, 1)
+        rise = np.where(rng.random(shape) < TWO_POINT_REPAIR_PROBABILITY, 2, 1)
         drop = np.where(rng.random(shape) < outcome.two_points, 2, 1)
-        after = np.where(
-            repaired, np.minimum(standing.ratings + rise, 8), np.where(falls, standing.ratings - drop, standing.ratings)
+        next_ratings = np.where(
+            repaired, np.minimum(state.ratings + rise, 8), np.where(falls, state.ratings - drop, state.ratings)
         )
-        after = np.where(rehabilitated[:, None], np.maximum(standing.ratings, AFTER_REHABILITATION), after)
-        after = np.where(self.absent[alive], ABSENT, after)
-        self.month[alive] += interval
-        self.ratings[alive] = after
-        changed = lowest(after) != standing.condition
-        self.condition_since[alive] = np.where(changed, self.month[alive], self.condition_since[alive])
-        self.reconstructed[alive] = np.where(rehabilitated, self.month[alive] // 12, self.reconstructed[alive])
+        next_ratings = np.where(rehabilitated[:, None], np.maximum(state.ratings, AFTER_REHABILITATION), next_ratings)
+        next_ratings = np.where(self.absent[active], ABSENT, next_ratings)
+        self.month[active] += interval
+        self.ratings[active] = next_ratings
+        changed = lowest(next_ratings) != state.condition
+        self.condition_since[active] = np.where(changed, self.month[active], self.condition_since[active])
+        self.reconstructed[active] = np.where(rehabilitated, self.month[active] // 12, self.reconstructed[active])

@@ -10,7 +10,7 @@ import polars as pl
 from bridge_assets.nbi.sample.places import DIRECTIONS, RAILWAYS, STREAMS, STREETS, TOWNS, WATERS
 
 #: Characters of items 6A, 7 and 9.
-WIDTHS = {"features": 24, "facility": 18, "location": 25}
+TEXT_WIDTHS = {"features": 24, "facility": 18, "location": 25}
 
 #: Signing prefix (item 5B) -> how a route is called, and its smallest and largest number.
 _ROUTES = {
@@ -30,9 +30,9 @@ def name_structures(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
     number = np.array([_ROUTES.get(code, ("", 0, 0))[1:] for code in prefix])
     number = (number[:, 0] + (number[:, 1] - number[:, 0] + 1) * rng.random(size)).astype(int)
     number = np.where(prefix == "5", 0, number)
-    street = pl.Series(_words(rng, STREETS, size)) + pl.Series(_words(rng, (" ST", " AVE", " RD"), size))
+    street = pl.Series(_draw_words(rng, STREETS, size)) + pl.Series(_draw_words(rng, (" ST", " AVE", " RD"), size))
     signed = pl.Series([_ROUTES.get(code, ("",))[0] for code in prefix]) + pl.Series(number).cast(pl.String)
-    town, direction = pl.Series(_words(rng, TOWNS, size)), pl.Series(_words(rng, DIRECTIONS, size))
+    town, direction = pl.Series(_draw_words(rng, TOWNS, size)), pl.Series(_draw_words(rng, DIRECTIONS, size))
     miles = pl.Series((0.1 + 6 * rng.random(size) ** 2).round(1)).cast(pl.String)
     crossing = pl.Series("crossing", (1 + (398 * rng.random(size)).astype(int))).cast(pl.String)
     frame = pl.DataFrame(
@@ -43,9 +43,9 @@ def name_structures(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
             "direction": direction,
             "miles": miles,
             "crossing": crossing,
-            "stream": _words(rng, STREAMS, size),
-            "water": _words(rng, WATERS, size),
-            "rail": _words(rng, RAILWAYS, size),
+            "stream": _draw_words(rng, STREAMS, size),
+            "water": _draw_words(rng, WATERS, size),
+            "rail": _draw_words(rng, RAILWAYS, size),
             "prefix": prefix,
             "under": population["under"],
             "urban": population["urban"],
@@ -63,9 +63,9 @@ def name_structures(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         .when(pl.col("prefix").is_in(["1", "2"])).then(pl.format("{} MI {} OF SR {}", "miles", "direction", "crossing"))
         .otherwise(pl.format("{} MI {} {}", "miles", "direction", "town")),
     }  # fmt: skip
-    named = frame.select(text.str.slice(0, WIDTHS[name]).alias(name) for name, text in texts.items())
+    named = frame.select(text.str.slice(0, TEXT_WIDTHS[name]).alias(name) for name, text in texts.items())
     return population.with_columns(pl.Series("route_number", number).cast(pl.String).str.zfill(5), *named.get_columns())
 
 
-def _words(rng: np.random.Generator, words: Sequence[str], size: int) -> np.ndarray:
+def _draw_words(rng: np.random.Generator, words: Sequence[str], size: int) -> np.ndarray:
     return np.array(words)[(len(words) * rng.random(size)).astype(int)]

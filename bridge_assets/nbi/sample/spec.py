@@ -65,7 +65,7 @@ class SampleSummary:
     rows : int
         Rows of all files, headers not counted, bad rows counted.
     dirt : dict of str to int
-        Kind of dirt (`bridge_assets.nbi.sample.dirt.MEANINGS`) -> rows that have it.
+        Kind of dirt (`bridge_assets.nbi.sample.dirt.DIRT_MEANINGS`) -> rows that have it.
     """
 
     folder: Path

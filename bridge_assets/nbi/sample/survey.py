@@ -9,20 +9,20 @@ import polars as pl
 
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.sample import dirt
-from bridge_assets.nbi.sample.appraisal import appraise, evaluations
+from bridge_assets.nbi.sample.appraisal import compute_evaluations, draw_appraisals
 from bridge_assets.nbi.sample.inspections import simulate
-from bridge_assets.nbi.sample.naming import WIDTHS, name_structures
+from bridge_assets.nbi.sample.naming import TEXT_WIDTHS, name_structures
 from bridge_assets.nbi.sample.population import build_population
 from bridge_assets.nbi.sample.spec import SampleSpec
 from bridge_assets.nbi.sample.texts import (
     BLANKS_2010,
     NEW_IN_1996,
-    QUOTED,
+    QUOTED_ITEMS,
     ROUTE_ITEMS,
-    inspection_texts,
+    inspection_items,
     padded_number,
-    quoted,
-    structure_texts,
+    quote,
+    structure_items,
 )
 
 #: Files until this year hold records of routes under structures (item 5A is not 1) too.
@@ -40,20 +40,20 @@ class Inventory:
     Attributes
     ----------
     population : pl.DataFrame
-        `build_population`, with the columns of `appraise` and `name_structures`.
-    structures : pl.DataFrame
+        `build_population`, with the columns of `draw_appraisals` and `name_structures`.
+    structure_items : pl.DataFrame
         Item texts, row for row with the population.
     inspections : pl.DataFrame
         `simulate`.
-    findings : pl.DataFrame
+    inspection_items : pl.DataFrame
         Item texts, row for row with the inspections.
     """
 
     spec: SampleSpec
     population: pl.DataFrame
-    structures: pl.DataFrame
+    structure_items: pl.DataFrame
     inspections: pl.DataFrame
-    findings: pl.DataFrame
+    inspection_items: pl.DataFrame
 
 
 def build_inventory(spec: SampleSpec) -> Inventory:
@@ -61,11 +61,11 @@ def build_inventory(spec: SampleSpec) -> Inventory:
     streams = (np.random.default_rng([spec.seed, part]) for part in range(6))
     population = build_population(spec, next(streams))
     inspections = simulate(population, spec, next(streams))
-    population = name_structures(appraise(population, next(streams)), next(streams))
-    structures = dirt.mark_structures(structure_texts(population, next(streams)), next(streams))
+    population = name_structures(draw_appraisals(population, next(streams)), next(streams))
+    structures = dirt.add_structure_dirt(structure_items(population, next(streams)), next(streams))
     records = inspections.hstack(population[inspections["structure"]])
-    findings = inspection_texts(records.hstack(evaluations(records)))
-    return Inventory(spec, population, structures, inspections, findings)
+    inspection_items = inspection_items(records.hstack(compute_evaluations(records)))
+    return Inventory(spec, population, structures, inspections, inspection_items)
 
 
 def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
@@ -76,17 +76,20 @@ def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
     shown = (
         (inventory.inspections["first_file"] <= survey_year) & (inventory.inspections["last_file"] >= survey_year)
     ).arg_true()
-    of = inventory.inspections[shown]
-    population = inventory.population[of["structure"]]
+    inspections = inventory.inspections[shown]
+    population = inventory.population[inspections["structure"]]
     number = population.select(padded_number(survey_year).alias("STRUCTURE_NUMBER_008"))
-    rows = pl.concat([inventory.structures[of["structure"]], inventory.findings[shown], number], how="horizontal")
-    rows = rows.with_columns(*_submission(survey_year), carried=of["first_file"] < survey_year)
+    rows = pl.concat(
+        [inventory.structure_items[inspections["structure"]], inventory.inspection_items[shown], number],
+        how="horizontal",
+    )
+    rows = rows.with_columns(*_submission(survey_year), carried=inspections["first_file"] < survey_year)
     if survey_year < 1996:
         rows = rows.with_columns(pl.lit("").alias(item) for item in NEW_IN_1996)
     if survey_year > ROUTES_UNDER_UNTIL:
         return rows
     crossing = population.with_row_index("order").filter(
-        population["under"].is_in(["1", "4", "6"]) & (of["structure"] % 10 < 10 * ROUTES_UNDER_SHARE)
+        population["under"].is_in(["1", "4", "6"]) & (inspections["structure"] % 10 < 10 * ROUTES_UNDER_SHARE)
     )
     under = _routes_under(rows[crossing["order"]], crossing)
     both = pl.concat([rows.with_row_index("order"), under.with_columns(crossing["order"])], how="diagonal")
@@ -94,10 +97,10 @@ def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
 
 
 def _routes_under(rows: pl.DataFrame, population: pl.DataFrame) -> pl.DataFrame:
-    kept = rows.with_columns(
+    route_rows = rows.with_columns(
         pl.col(item) if item in (*ROUTE_ITEMS, "carried") else pl.lit("").alias(item) for item in rows.columns
     )
-    return kept.with_columns(
+    return route_rows.with_columns(
         RECORD_TYPE_005A=pl.lit("2"),
         ROUTE_PREFIX_005B=pl.lit("3"),
         SERVICE_LEVEL_005C=pl.lit("1"),
@@ -124,17 +127,17 @@ def _submission(survey_year: int) -> list[pl.Expr]:
     return [pl.lit(text).alias(item) for item, text in texts.items()]
 
 
-def survey_file(inventory: Inventory, survey_year: int) -> tuple[bytes, int, dict[str, int]]:
+def render_survey_file(inventory: Inventory, survey_year: int) -> tuple[bytes, int, dict[str, int]]:
     """The bytes of a survey year's file, its rows, and the dirt in them."""
     rng = np.random.default_rng([inventory.spec.seed, survey_year])
     years, layout = inventory.spec.years, layout_of_year(survey_year)
-    rows = dirt.dirty_rows(survey_rows(inventory, survey_year), survey_year, years, rng)
+    rows = dirt.add_row_dirt(survey_rows(inventory, survey_year), survey_year, years, rng)
     text = rows.with_columns(
-        quoted(pl.col(item), WIDTHS[column], survey_year).alias(item) for item, column in QUOTED.items()
+        quote(pl.col(item), TEXT_WIDTHS[column], survey_year).alias(item) for item, column in QUOTED_ITEMS.items()
     )
-    lines = text.select(pl.concat_str(layout.canonical, separator=",")).to_series().to_list()
-    truncated = dirt.truncate(lines, rows, survey_year, years, rng)
+    lines = text.select(pl.concat_str(layout.canonical_columns, separator=",")).to_series().to_list()
+    truncated = dirt.truncate_line(lines, rows, survey_year, years, rng)
     end = "\n" if survey_year in LF_YEARS else "\r\n"
     whole = end.join([",".join(layout.columns), *lines, ""])
     encoding = "latin-1" if survey_year <= LATIN_1_UNTIL else "utf-8"
-    return whole.encode(encoding), len(lines), dirt.count(rows, truncated)
+    return whole.encode(encoding), len(lines), dirt.count_dirt(rows, truncated)

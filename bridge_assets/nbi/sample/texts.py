@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from bridge_assets.nbi.coding_guide.items import NAMES
+from bridge_assets.nbi.coding_guide.items import ITEM_NAMES
 from bridge_assets.nbi.derived import CULVERT_DESIGN
-from bridge_assets.nbi.sample.draws import pick_from
+from bridge_assets.nbi.sample.draws import draw_code
 
 #: Items 6A, 7 and 9 -> column of the population. Padded inside their quotes in files until 2018.
-QUOTED = {"FEATURES_DESC_006A": "features", "FACILITY_CARRIED_007": "facility", "LOCATION_009": "location"}
+QUOTED_ITEMS = {"FEATURES_DESC_006A": "features", "FACILITY_CARRIED_007": "facility", "LOCATION_009": "location"}
 PADDED_UNTIL = 2018
 
 NUMBER_WIDTH = 15
@@ -19,7 +19,7 @@ NUMBER_WIDTH = 15
 NUMBER_PADDING = ("blanks after", "blanks before", "zeros before")
 
 #: Items that say the same for every structure of the sample.
-ALWAYS = {
+CONSTANT_ITEMS = {
     "RECORD_TYPE_005A": "1", "DIRECTION_005E": "0", "CRITICAL_FACILITY_006B": "", "TOLL_020": "3",
     "STRUCTURE_FLARED_035": "0", "NAV_VERT_CLR_MT_039": "0", "NAV_HORR_CLR_MT_040": "0", "APPR_KIND_044A": "0",
     "APPR_TYPE_044B": "00", "APPR_SPANS_046": "0", "SPEC_INSPECT_092C": "N  ", "SPEC_LAST_DATE_093C": "",
@@ -27,7 +27,7 @@ ALWAYS = {
 }  # fmt: skip
 
 #: What states put into item 99 where there is no structure of a neighbouring state.
-NO_NUMBER = ("", " " * NUMBER_WIDTH, "_".ljust(NUMBER_WIDTH))
+BLANK_NUMBERS = ("", " " * NUMBER_WIDTH, "_".ljust(NUMBER_WIDTH))
 
 #: Items that came with the Coding Guide of December 1995; blank in earlier files.
 NEW_IN_1996 = (
@@ -51,18 +51,18 @@ BLANKS_2010 = {
 }  # fmt: skip
 
 
-def decimal(value: pl.Expr | str, digits: int = 1) -> pl.Expr:
+def format_decimal(value: pl.Expr | str, digits: int = 1) -> pl.Expr:
     """A number as the files write it: `7.3`, `16`, `0`, without trailing zeros."""
     number = pl.col(value) if isinstance(value, str) else value
     return number.round(digits).cast(pl.String).str.strip_suffix(".0")
 
 
-def flag(condition: pl.Expr) -> pl.Expr:
+def bool_code(condition: pl.Expr) -> pl.Expr:
     """`1` or `0`."""
     return condition.cast(pl.Int8).cast(pl.String)
 
 
-def either(condition: pl.Expr, text: pl.Expr | str, other: pl.Expr | str = "") -> pl.Expr:
+def choose(condition: pl.Expr, text: pl.Expr | str, other: pl.Expr | str = "") -> pl.Expr:
     """One text or the other."""
     chosen, rest = (pl.lit(each) if isinstance(each, str) else each for each in (text, other))
     return pl.when(condition).then(chosen).otherwise(rest)
@@ -73,14 +73,14 @@ def mmyy(month: pl.Expr) -> pl.Expr:
     return (month % 12 + 1).cast(pl.String).str.zfill(2) + (month // 12 % 100).cast(pl.String).str.zfill(2)
 
 
-def packed(degrees: pl.Expr, width: int) -> pl.Expr:
+def pack_degrees(degrees: pl.Expr, width: int) -> pl.Expr:
     """Degrees as `DDMMSSss` (width 8) or `DDDMMSSss` (9)."""
     hundredths = (degrees * 360_000).round().cast(pl.Int64)
     parts = hundredths // 360_000 * 1_000_000 + hundredths // 6000 % 60 * 10_000 + hundredths % 6000
     return parts.cast(pl.String).str.zfill(width)
 
 
-def quoted(text: pl.Expr, width: int, survey_year: int) -> pl.Expr:
+def quote(text: pl.Expr, width: int, survey_year: int) -> pl.Expr:
     """A text in single quotes, apostrophes left as they are; padded inside the quotes until 2018."""
     padded = text.str.pad_end(width) if survey_year <= PADDED_UNTIL else text
     return "'" + padded + "'"
@@ -98,36 +98,36 @@ def padded_number(survey_year: int) -> pl.Expr:
     )
 
 
-def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def structure_items(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Items that no inspection changes, one row a structure; items 6A, 7 and 9 without quotes, item 8 left out.
 
     Parameters
     ----------
     population : pl.DataFrame
-        With the columns of `appraise` and `name_structures`.
+        With the columns of `draw_appraisals` and `name_structures`.
     """
     size = population.height
     drawn = pl.DataFrame(
         {
             "place": np.where(population["urban"], (1000 + 90_000 * rng.random(size)).astype(int), 0),
             "kilopoint": (80 * rng.random(size) ** 2).round(3),
-            "level": pick_from(rng, {"1": 88, "0": 8, "7": 2, "8": 2}, size),
+            "level": draw_code(rng, {"1": 88, "0": 8, "7": 2, "8": 2}, size),
             "through_clearance": (4.2 + 1.2 * rng.random(size)).round(2),
-            "historic": pick_from(rng, {"5": 70, "4": 20, "3": 7, "2": 3}, size),
-            "side": pick_from(rng, {"R": 1, "L": 1}, size),
-            "lanes_under": pick_from(rng, {"2": 75, "4": 20, "6": 5}, size),
+            "historic": draw_code(rng, {"5": 70, "4": 20, "3": 7, "2": 3}, size),
+            "side": draw_code(rng, {"R": 1, "L": 1}, size),
+            "lanes_under": draw_code(rng, {"2": 75, "4": 20, "6": 5}, size),
         }
     )
     frame = pl.concat([population, drawn], how="horizontal")
     interstate = pl.col("road").is_in(["01", "11"])
-    under = either(pl.col("under").is_in(["1", "4", "6"]), "H", either(pl.col("under") == "2", "R", "N"))
+    under = choose(pl.col("under").is_in(["1", "4", "6"]), "H", choose(pl.col("under") == "2", "R", "N"))
     # The published deck area of a culvert under fill, whose deck width is 0, is length times approach width.
     width = pl.when(pl.col("deck_width") > 0).then(pl.col("deck_width")).otherwise(pl.col("approach_width"))
     federal = pl.col("owner").str.starts_with("6")
-    clearance = either(pl.col("design") == "10", decimal("through_clearance", 2), "99.99")
+    clearance = choose(pl.col("design") == "10", format_decimal("through_clearance", 2), "99.99")
     on_base = pl.col("major")
     columns = {
-        **{name: pl.lit(text) for name, text in ALWAYS.items()},
+        **{name: pl.lit(text) for name, text in CONSTANT_ITEMS.items()},
         "STATE_CODE_001": pl.col("state"),
         "ROUTE_PREFIX_005B": pl.col("prefix"),
         "SERVICE_LEVEL_005C": pl.col("level"),
@@ -135,49 +135,49 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         "HIGHWAY_DISTRICT_002": (pl.col("county").cast(pl.Int64) // 2 % 8 + 1).cast(pl.String).str.zfill(2),
         "COUNTY_CODE_003": pl.col("county"),
         "PLACE_CODE_004": pl.col("place").cast(pl.String).str.zfill(5),
-        **{name: pl.col(column) for name, column in QUOTED.items()},
+        **{name: pl.col(column) for name, column in QUOTED_ITEMS.items()},
         "MIN_VERT_CLR_010": clearance,
-        "KILOPOINT_011": decimal("kilopoint", 3),
-        "BASE_HWY_NETWORK_012": flag(on_base),
-        "LRS_INV_ROUTE_013A": either(on_base, pl.col("route_number").str.zfill(10)),
-        "SUBROUTE_NO_013B": either(on_base, "0"),
-        "LAT_016": packed(pl.col("latitude"), 8),
-        "LONG_017": packed(pl.col("degrees_west"), 9),
+        "KILOPOINT_011": format_decimal("kilopoint", 3),
+        "BASE_HWY_NETWORK_012": bool_code(on_base),
+        "LRS_INV_ROUTE_013A": choose(on_base, pl.col("route_number").str.zfill(10)),
+        "SUBROUTE_NO_013B": choose(on_base, "0"),
+        "LAT_016": pack_degrees(pl.col("latitude"), 8),
+        "LONG_017": pack_degrees(pl.col("degrees_west"), 9),
         "DETOUR_KILOS_019": pl.col("detour").cast(pl.String),
         "MAINTENANCE_021": pl.col("owner"),
         "OWNER_022": pl.col("owner"),
         "FUNCTIONAL_CLASS_026": pl.col("road"),
         "YEAR_BUILT_027": pl.col("built").cast(pl.String),
         "TRAFFIC_LANES_ON_028A": pl.col("lanes").cast(pl.String),
-        "TRAFFIC_LANES_UND_028B": either(under == "H", pl.col("lanes_under"), "0"),
+        "TRAFFIC_LANES_UND_028B": choose(under == "H", pl.col("lanes_under"), "0"),
         "DESIGN_LOAD_031": pl.col("design_load"),
-        "APPR_WIDTH_MT_032": decimal("approach_width"),
-        "MEDIAN_CODE_033": either(pl.col("lanes") >= 4, "2", "0"),
+        "APPR_WIDTH_MT_032": format_decimal("approach_width"),
+        "MEDIAN_CODE_033": choose(pl.col("lanes") >= 4, "2", "0"),
         "DEGREES_SKEW_034": pl.col("skew").cast(pl.String),
         "RAILINGS_036A": pl.col("safety").str.slice(0, 1),
         "TRANSITIONS_036B": pl.col("safety").str.slice(1, 1),
         "APPR_RAIL_036C": pl.col("safety").str.slice(2, 1),
         "APPR_RAIL_END_036D": pl.col("safety").str.slice(3, 1),
-        "HISTORY_037": either(pl.col("built") < 1950, pl.col("historic"), "5"),
-        "NAVIGATION_038": either(pl.col("over_water"), "0", "N"),
-        "SERVICE_ON_042A": either(pl.col("curb") > 1, "5", "1"),
+        "HISTORY_037": choose(pl.col("built") < 1950, pl.col("historic"), "5"),
+        "NAVIGATION_038": choose(pl.col("over_water"), "0", "N"),
+        "SERVICE_ON_042A": choose(pl.col("curb") > 1, "5", "1"),
         "SERVICE_UND_042B": pl.col("under"),
         "STRUCTURE_KIND_043A": pl.col("kind"),
         "STRUCTURE_TYPE_043B": pl.col("design"),
         "MAIN_UNIT_SPANS_045": pl.col("spans").cast(pl.String),
-        "HORR_CLR_MT_047": decimal("clear_width"),
-        "MAX_SPAN_LEN_MT_048": decimal("longest_span"),
-        "STRUCTURE_LEN_MT_049": decimal("length"),
-        "LEFT_CURB_MT_050A": decimal("curb"),
-        "RIGHT_CURB_MT_050B": decimal("curb"),
-        "ROADWAY_WIDTH_MT_051": decimal("roadway"),
-        "DECK_WIDTH_MT_052": decimal("deck_width"),
+        "HORR_CLR_MT_047": format_decimal("clear_width"),
+        "MAX_SPAN_LEN_MT_048": format_decimal("longest_span"),
+        "STRUCTURE_LEN_MT_049": format_decimal("length"),
+        "LEFT_CURB_MT_050A": format_decimal("curb"),
+        "RIGHT_CURB_MT_050B": format_decimal("curb"),
+        "ROADWAY_WIDTH_MT_051": format_decimal("roadway"),
+        "DECK_WIDTH_MT_052": format_decimal("deck_width"),
         "VERT_CLR_OVER_MT_053": clearance,
         "VERT_CLR_UND_REF_054A": under,
-        "VERT_CLR_UND_054B": decimal("clearance_under", 2),
+        "VERT_CLR_UND_054B": format_decimal("clearance_under", 2),
         "LAT_UND_REF_055A": under,
-        "LAT_UND_MT_055B": decimal("side_clearance"),
-        "LEFT_LAT_UND_MT_056": decimal("side_clearance"),
+        "LAT_UND_MT_055B": format_decimal("side_clearance"),
+        "LEFT_LAT_UND_MT_056": format_decimal("side_clearance"),
         "CHANNEL_COND_061": pl.col("channel"),
         "OPR_RATING_METH_063": pl.col("rating_method"),
         "INV_RATING_METH_065": pl.col("rating_method"),
@@ -185,29 +185,29 @@ def structure_texts(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
         "UNDCLRENCE_EVAL_069": pl.col("underclearance"),
         "WATERWAY_EVAL_071": pl.col("waterway"),
         "APPR_ROAD_EVAL_072": pl.col("alignment"),
-        "OTHER_STATE_PCNT_098B": either(pl.col("state_index") % 2 == 0, "", "0"),
-        "OTHR_STATE_STRUC_NO_099": (pl.col("state_index") % 3).replace_strict(dict(enumerate(NO_NUMBER))),
-        "STRAHNET_HIGHWAY_100": flag(interstate),
-        "PARALLEL_STRUCTURE_101": either(interstate, pl.col("side"), "N"),
-        "TRAFFIC_DIRECTION_102": either(interstate, "1", either(pl.col("lanes") == 1, "3", "2")),
-        "HIGHWAY_SYSTEM_104": flag(pl.col("road").is_in(["01", "02", "11", "12", "14"])),
+        "OTHER_STATE_PCNT_098B": choose(pl.col("state_index") % 2 == 0, "", "0"),
+        "OTHR_STATE_STRUC_NO_099": (pl.col("state_index") % 3).replace_strict(dict(enumerate(BLANK_NUMBERS))),
+        "STRAHNET_HIGHWAY_100": bool_code(interstate),
+        "PARALLEL_STRUCTURE_101": choose(interstate, pl.col("side"), "N"),
+        "TRAFFIC_DIRECTION_102": choose(interstate, "1", choose(pl.col("lanes") == 1, "3", "2")),
+        "HIGHWAY_SYSTEM_104": bool_code(pl.col("road").is_in(["01", "02", "11", "12", "14"])),
         "DECK_STRUCTURE_TYPE_107": pl.col("deck_type"),
         "SURFACE_TYPE_108A": pl.col("surface"),
         "MEMBRANE_TYPE_108B": pl.col("membrane"),
         "DECK_PROTECTION_108C": pl.col("protection"),
         "PERCENT_ADT_TRUCK_109": pl.col("truck_percent").cast(pl.String),
-        "NATIONAL_NETWORK_110": flag(interstate),
-        "PIER_PROTECTION_111": either(pl.col("over_water") & (pl.col("state_index") % 2 == 0), "1"),
+        "NATIONAL_NETWORK_110": bool_code(interstate),
+        "PIER_PROTECTION_111": choose(pl.col("over_water") & (pl.col("state_index") % 2 == 0), "1"),
         "SCOUR_CRITICAL_113": pl.col("scour"),
-        "MIN_NAV_CLR_MT_116": either(pl.col("over_water"), "0"),
-        "FED_AGENCY": either(federal, "Y", "N"),
-        "SUBMITTED_BY": either(federal, pl.col("owner"), pl.col("state")),
-        "DECK_AREA": decimal(pl.col("length") * width, 2),
+        "MIN_NAV_CLR_MT_116": choose(pl.col("over_water"), "0"),
+        "FED_AGENCY": choose(federal, "Y", "N"),
+        "SUBMITTED_BY": choose(federal, pl.col("owner"), pl.col("state")),
+        "DECK_AREA": format_decimal(pl.col("length") * width, 2),
     }
-    return frame.select(**{name: columns[name] for name in NAMES if name in columns})
+    return frame.select(**{name: columns[name] for name in ITEM_NAMES if name in columns})
 
 
-def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
+def inspection_items(records: pl.DataFrame) -> pl.DataFrame:
     """Items that an inspection sets, one row an inspection.
 
     Parameters
@@ -217,7 +217,7 @@ def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
     """
 
     def rating(column: str) -> pl.Expr:
-        return either(pl.col(column) < 0, "N", pl.col(column).cast(pl.String))
+        return choose(pl.col(column) < 0, "N", pl.col(column).cast(pl.String))
 
     deficient = pl.col("deficient").cast(pl.String)
     year, index = pl.col("month") // 12, pl.col("structure")
@@ -225,16 +225,16 @@ def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
     underwater = pl.col("over_water") & (pl.col("length") > 60) & (pl.col("design") != CULVERT_DESIGN)
     diving = (year - (year + index) % 5) * 12 + 7  # every 60 months, in August
     # Owners differ in how they say "never reconstructed": 0 here, blank there.
-    never = either(pl.col("state_index") % 2 == 0, "0")
+    never = choose(pl.col("state_index") % 2 == 0, "0")
     proposed = (pl.col("lowest") <= 4) | ((pl.col("lowest") == 5) & (index % 3 == 0))
-    work = either(pl.col("lowest") <= 3, "31", either(index % 2 == 0, "35", "38"))
+    work = choose(pl.col("lowest") <= 3, "31", choose(index % 2 == 0, "35", "38"))
     cost = (pl.col("length") * pl.col("approach_width") * 2.4).round().cast(pl.Int64).clip(1)
 
-    def proposal(text: pl.Expr) -> pl.Expr:
-        return either(proposed, text)
+    def if_proposed(text: pl.Expr) -> pl.Expr:
+        return choose(proposed, text)
 
-    def dated(applies: pl.Expr, month: pl.Expr) -> pl.Expr:
-        return either(applies, mmyy(month))
+    def date_if(applies: pl.Expr, month: pl.Expr) -> pl.Expr:
+        return choose(applies, mmyy(month))
 
     return records.select(
         ADT_029=pl.col("adt").cast(pl.String),
@@ -244,31 +244,31 @@ def inspection_texts(records: pl.DataFrame) -> pl.DataFrame:
         SUPERSTRUCTURE_COND_059=rating("superstructure"),
         SUBSTRUCTURE_COND_060=rating("substructure"),
         CULVERT_COND_062=rating("culvert"),
-        OPERATING_RATING_064=decimal("operating_tons"),
-        INVENTORY_RATING_066=decimal("inventory_tons"),
+        OPERATING_RATING_064=format_decimal("operating_tons"),
+        INVENTORY_RATING_066=format_decimal("inventory_tons"),
         STRUCTURAL_EVAL_067=pl.col("structural").cast(pl.String),
         POSTING_EVAL_070=pl.col("posting").cast(pl.String),
-        WORK_PROPOSED_075A=proposal(work),
-        WORK_DONE_BY_075B=proposal(pl.lit("1")),
-        IMP_LEN_MT_076=proposal(decimal("length")),
+        WORK_PROPOSED_075A=if_proposed(work),
+        WORK_DONE_BY_075B=if_proposed(pl.lit("1")),
+        IMP_LEN_MT_076=if_proposed(format_decimal("length")),
         DATE_OF_INSPECT_090=mmyy(pl.col("month")).str.strip_prefix("0"),
         INSPECT_FREQ_MONTHS_091=pl.col("frequency").cast(pl.String),
-        FRACTURE_092A=either(fracture, "Y24", "N  "),
-        UNDWATER_LOOK_SEE_092B=either(underwater, "Y60", "N  "),
-        FRACTURE_LAST_DATE_093A=dated(fracture, pl.col("month")),
-        UNDWATER_LAST_DATE_093B=dated(underwater & (diving < pl.col("month")), diving),
-        BRIDGE_IMP_COST_094=proposal(cost.cast(pl.String)),
-        ROADWAY_IMP_COST_095=proposal((cost // 10).cast(pl.String)),
-        TOTAL_IMP_COST_096=proposal((cost + cost // 10).cast(pl.String)),
-        YEAR_OF_IMP_097=proposal(year.cast(pl.String)),
-        YEAR_RECONSTRUCTED_106=either(pl.col("reconstructed") > 0, pl.col("reconstructed").cast(pl.String), never),
+        FRACTURE_092A=choose(fracture, "Y24", "N  "),
+        UNDWATER_LOOK_SEE_092B=choose(underwater, "Y60", "N  "),
+        FRACTURE_LAST_DATE_093A=date_if(fracture, pl.col("month")),
+        UNDWATER_LAST_DATE_093B=date_if(underwater & (diving < pl.col("month")), diving),
+        BRIDGE_IMP_COST_094=if_proposed(cost.cast(pl.String)),
+        ROADWAY_IMP_COST_095=if_proposed((cost // 10).cast(pl.String)),
+        TOTAL_IMP_COST_096=if_proposed((cost + cost // 10).cast(pl.String)),
+        YEAR_OF_IMP_097=if_proposed(year.cast(pl.String)),
+        YEAR_RECONSTRUCTED_106=choose(pl.col("reconstructed") > 0, pl.col("reconstructed").cast(pl.String), never),
         FUTURE_ADT_114=(pl.col("adt") * (1 + pl.col("growth")) ** 20).round().cast(pl.Int64).cast(pl.String),
         YEAR_OF_FUTURE_ADT_115=(pl.col("adt_year") + 20).cast(pl.String),
         STATUS=deficient,
         STATUS_NO_10YR_RULE=deficient,
-        STATUS_WITH_10YR_RULE=either(pl.col("recently_built"), "0", deficient),
-        SUFFICIENCY_ASTERC=either(pl.col("design") == CULVERT_DESIGN, "*"),
-        SUFFICIENCY_RATING=decimal("sufficiency"),
+        STATUS_WITH_10YR_RULE=choose(pl.col("recently_built"), "0", deficient),
+        SUFFICIENCY_ASTERC=choose(pl.col("design") == CULVERT_DESIGN, "*"),
+        SUFFICIENCY_RATING=format_decimal("sufficiency"),
         BRIDGE_CONDITION=pl.col("condition_class"),
         LOWEST_RATING=pl.col("lowest").cast(pl.String),
     )

@@ -14,12 +14,12 @@ import polars as pl
 
 from bridge_assets.nbi.derived import structure_key
 from bridge_assets.nbi.sample.spec import SampleSpec, SampleSummary
-from bridge_assets.nbi.sample.survey import Inventory, build_inventory, survey_file
-from bridge_assets.storage import digest, replacing, write_json, write_parquet
+from bridge_assets.nbi.sample.survey import Inventory, build_inventory, render_survey_file
+from bridge_assets.storage import atomic_write, digest, write_json, write_parquet
 
 MARKER = "sample.json"
 
-OURS = re.compile(r"NBI_\d{4}\.txt")
+SAMPLE_FILE_PATTERN = re.compile(r"NBI_\d{4}\.txt")
 
 
 def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSummary:
@@ -43,7 +43,7 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
         If the disk is full or a folder cannot be written. What was not yet replaced is whole and `is_current` says no.
     """
     files = {year: folder / f"NBI_{year}.txt" for year in spec.years}
-    earlier = {name for name in _marker(folder).get("files", {}) if OURS.fullmatch(name)}
+    earlier = {name for name in _read_marker(folder).get("files", {}) if SAMPLE_FILE_PATTERN.fullmatch(name)}
     # From here to the end the folder is of no spec; the marker still says which files are ours to remove.
     write_json({"files": dict.fromkeys(sorted(earlier | {path.name for path in files.values()}))}, folder / MARKER)
     for name in earlier - {path.name for path in files.values()}:
@@ -51,14 +51,14 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
     inventory = build_inventory(spec)
     rows, dirt = 0, Counter[str]()
     for year, path in files.items():
-        content, height, found = survey_file(inventory, year)
-        with replacing(path) as aside:
-            aside.write_bytes(content)
+        content, height, found = render_survey_file(inventory, year)
+        with atomic_write(path) as temp_path:
+            temp_path.write_bytes(content)
         rows += height
         dirt.update(found)
     write_parquet(_oracle(inventory), oracle_file)
-    made = {"files": {path.name: digest(path) for path in files.values()}, "oracle": digest(oracle_file)}
-    write_json(_made_from(spec) | made, folder / MARKER)
+    digests = {"files": {path.name: digest(path) for path in files.values()}, "oracle": digest(oracle_file)}
+    write_json(_fingerprint(spec) | digests, folder / MARKER)
     return SampleSummary(
         folder=folder,
         files=list(files.values()),
@@ -71,8 +71,8 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
 
 def is_current(folder: Path, oracle_file: Path, spec: SampleSpec) -> bool:
     """Whether this spec and this version of the generator wrote the files there, and nobody changed them since."""
-    marker = _marker(folder)
-    if any(marker.get(key) != value for key, value in _made_from(spec).items()):
+    marker = _read_marker(folder)
+    if any(marker.get(key) != value for key, value in _fingerprint(spec).items()):
         return False
     expected = {folder / name: value for name, value in marker["files"].items()} | {oracle_file: marker["oracle"]}
     return all(path.is_file() and digest(path) == value for path, value in expected.items())
@@ -93,17 +93,17 @@ def _oracle(inventory: Inventory) -> pl.DataFrame:
     return oracle.sort("structure_key", "survey_year")
 
 
-def _made_from(spec: SampleSpec) -> dict[str, Any]:
-    return {"spec": asdict(spec), "generator": _generator()}
+def _fingerprint(spec: SampleSpec) -> dict[str, Any]:
+    return {"spec": asdict(spec), "generator": _generator_digest()}
 
 
-def _generator() -> str:
+def _generator_digest() -> str:
     """Digest of the generator's own source: a version that nobody can forget to raise."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
-def _marker(folder: Path) -> dict[str, Any]:
+def _read_marker(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

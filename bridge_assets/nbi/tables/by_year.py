@@ -1,7 +1,7 @@
 """A file that may hold several survey years, as batches of one survey year each.
 
 Belongs here: which row belongs to which year, and what becomes of a row that says none. Used by the formats that say
-the year inside (`canonical`, `infobridge`).
+the year inside (`canonical_columns`, `infobridge`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.delimited.records import REASONS, RECORD_SCHEMA, REJECTED_SCHEMA, Batch
+from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
 
 #: What counts as a survey year. FHWA begins with 1992; the two centuries leave room for a table of somebody's own.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 
-_KEYED = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
+_HAS_KEY = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
 
-Rejected = tuple[int, str, str, str]
+RejectedRow = tuple[int, str, str, str]
 """Line number, reason, detail, line."""
 
 
@@ -35,7 +35,7 @@ class YearBatch:
         0 only where no row of the file says one and none was given; then there are no records.
     file : str
         The file that the records say they came from: what stands in the column `file`.
-    rows : pl.Series or None
+    row_positions : pl.Series or None
         Place of each record among the rows of the file, UInt32, where the file mixes years; None where batches follow
         each other in the order of the file.
     """
@@ -43,10 +43,10 @@ class YearBatch:
     batch: Batch
     survey_year: int
     file: str
-    rows: pl.Series | None = None
+    row_positions: pl.Series | None = None
 
 
-class ByYear:
+class SurveyYearSplitter:
     """Sorts the rows of one file into batches of one survey year each.
 
     Parameters
@@ -64,20 +64,28 @@ class ByYear:
         The year of the rows of a file that says none inside.
     """
 
-    def __init__(self, name: str, where: Path | str, layout: str, asked: int | None, otherwise: int | None) -> None:
-        self._name, self._where, self._layout, self._asked, self._otherwise = name, where, layout, asked, otherwise
-        self._row, self._last, self._any = 0, asked or otherwise or 0, False
-        self._held: list[Rejected] = []
-        self._seen: set[int] = set()
+    def __init__(
+        self, name: str, where: Path | str, layout: str, wanted_year: int | None, default_year: int | None
+    ) -> None:
+        self._name, self._where, self._layout, self._wanted_year, self._default_year = (
+            name,
+            where,
+            layout,
+            wanted_year,
+            default_year,
+        )
+        self._row, self._last_year, self._has_yielded = 0, wanted_year or default_year or 0, False
+        self._pending_rejected: list[RejectedRow] = []
+        self._years_seen: set[int] = set()
 
-    def batches(
+    def split(
         self,
         records: pl.DataFrame,
         years: pl.Series | None,
         files: pl.Series | None,
-        own_lines: pl.Series,
+        line_numbers: pl.Series,
         lines: list[str] | None,
-        rejected: Sequence[Rejected],
+        rejected: Sequence[RejectedRow],
     ) -> Iterator[YearBatch]:
         """The batches of a run of rows.
 
@@ -87,7 +95,7 @@ class ByYear:
             `RECORD_SCHEMA`, one row a row of the file.
         years, files : pl.Series, optional
             What each row says of its survey year and its file.
-        own_lines : pl.Series
+        line_numbers : pl.Series
             Line number of each row in this file.
         lines : list of str, optional
             Each row as it stands in the file.
@@ -100,32 +108,36 @@ class ByYear:
             If the file says no survey year and none is given.
         """
         rows = records.with_columns(
-            self._years(years, records.height),
+            self._survey_years(years, records.height),
             (pl.lit(self._name) if files is None else files.fill_null(self._name)).alias("_file"),
-            own_lines.alias("_line"),
+            line_numbers.alias("_line"),
             pl.int_range(self._row, self._row + records.height, dtype=pl.UInt32).alias("_row"),
             pl.int_range(0, records.height, dtype=pl.UInt32).alias("_place"),
         )
         self._row += records.height
-        self._seen.update(rows["_year"].drop_nulls().unique())
-        if self._asked is not None:
-            rows = rows.filter((pl.col("_year") == self._asked).fill_null(True))
-        good = _KEYED & pl.col("_year").is_not_null()
-        by_year: dict[int | None, list[Rejected]] = {}
-        for row in rows.filter(~good).iter_rows(named=True):
-            keyed = row["STATE_CODE_001"] is not None and row["STRUCTURE_NUMBER_008"] is not None
-            reason = "no_year" if keyed and years is not None else "no_key"
-            said = f"{years[row['_place']]!r} is no survey year" if keyed and years is not None else REASONS["no_key"]
-            line = lines[row["_place"]] if lines else _as_line(row)
-            by_year.setdefault(row["_year"], []).append((row["_line"], reason, said, line))
-        self._held += [*rejected, *by_year.pop(None, [])]
-        for group in rows.filter(good).partition_by("_year", "_file", maintain_order=True):
+        self._years_seen.update(rows["_year"].drop_nulls().unique())
+        if self._wanted_year is not None:
+            rows = rows.filter((pl.col("_year") == self._wanted_year).fill_null(True))
+        is_valid = _HAS_KEY & pl.col("_year").is_not_null()
+        rejected_by_year: dict[int | None, list[RejectedRow]] = {}
+        for row in rows.filter(~is_valid).iter_rows(named=True):
+            has_key = row["STATE_CODE_001"] is not None and row["STRUCTURE_NUMBER_008"] is not None
+            reason = "no_year" if has_key and years is not None else "no_key"
+            detail = (
+                f"{years[row['_place']]!r} is no survey year"
+                if has_key and years is not None
+                else REJECTION_REASONS["no_key"]
+            )
+            line = lines[row["_place"]] if lines else _row_as_text(row)
+            rejected_by_year.setdefault(row["_year"], []).append((row["_line"], reason, detail, line))
+        self._pending_rejected += [*rejected, *rejected_by_year.pop(None, [])]
+        for group in rows.filter(is_valid).partition_by("_year", "_file", maintain_order=True):
             year = group["_year"][0]
-            yield self._batch(group, year, group["_file"][0], by_year.pop(year, []))
-        for year, others in by_year.items():
-            yield self._batch(rows.clear(), year or 0, self._name, others)
+            yield self._build_batch(group, year, group["_file"][0], rejected_by_year.pop(year, []))
+        for year, year_rejected in rejected_by_year.items():
+            yield self._build_batch(rows.clear(), year or 0, self._name, year_rejected)
 
-    def rest(self) -> Iterator[YearBatch]:
+    def flush(self) -> Iterator[YearBatch]:
         """What is left at the end of the file: rejected rows that found no batch; an empty batch for an empty file.
 
         Raises
@@ -133,40 +145,42 @@ class ByYear:
         SourceError
             If a survey year was asked for that no row says.
         """
-        if self._any and not self._held:
+        if self._has_yielded and not self._pending_rejected:
             return
-        if self._asked is not None and self._seen and self._asked not in self._seen:
-            years = ", ".join(map(str, sorted(self._seen)))
+        if self._wanted_year is not None and self._years_seen and self._wanted_year not in self._years_seen:
+            years = ", ".join(map(str, sorted(self._years_seen)))
             raise SourceError(
-                f"there are no records of survey year {self._asked}",
+                f"there are no records of survey year {self._wanted_year}",
                 where=self._where,
                 why=f"Its records are of {years}",
                 do="ask for one of these, or for none to have them all",
             )
-        yield self._batch(pl.DataFrame(schema=RECORD_SCHEMA), self._last, self._name, [])
+        yield self._build_batch(pl.DataFrame(schema=RECORD_SCHEMA), self._last_year, self._name, [])
 
-    def _batch(self, rows: pl.DataFrame, year: int, file: str, rejected: list[Rejected]) -> YearBatch:
-        self._any, self._last = True, year
-        rejected, self._held = [*self._held, *rejected], []
-        refused = pl.DataFrame([(self._name, *entry) for entry in rejected], schema=REJECTED_SCHEMA, orient="row").sort(
-            "line_number"
+    def _build_batch(self, rows: pl.DataFrame, year: int, file: str, rejected: list[RejectedRow]) -> YearBatch:
+        self._has_yielded, self._last_year = True, year
+        rejected, self._pending_rejected = [*self._pending_rejected, *rejected], []
+        rejected_table = pl.DataFrame(
+            [(self._name, *entry) for entry in rejected], schema=REJECTED_SCHEMA, orient="row"
+        ).sort("line_number")
+        row_positions = rows["_row"] if "_row" in rows.columns else pl.Series("_row", [], dtype=pl.UInt32)
+        batch = Batch.from_polars(
+            rows.select(RECORD_SCHEMA.names()), rejected_table, rows.height + len(rejected), self._layout
         )
-        places = rows["_row"] if "_row" in rows.columns else pl.Series("_row", [], dtype=pl.UInt32)
-        batch = Batch.of(rows.select(RECORD_SCHEMA.names()), refused, rows.height + len(rejected), self._layout)
-        return YearBatch(batch, year, file, places)
+        return YearBatch(batch, year, file, row_positions)
 
-    def _years(self, years: pl.Series | None, height: int) -> pl.Series:
+    def _survey_years(self, years: pl.Series | None, height: int) -> pl.Series:
         if years is not None:
             number = years.cast(pl.Float64, strict=False)
             whole = number.is_between(FIRST_YEAR, LAST_YEAR) & (number == number.round())
             return pl.select(pl.when(whole).then(number).cast(pl.Int32)).to_series().alias("_year")
-        year = self._asked if self._asked is not None else self._otherwise
+        year = self._wanted_year if self._wanted_year is not None else self._default_year
         if year is None:
-            raise no_survey_year(self._where)
+            raise unknown_survey_year_error(self._where)
         return pl.repeat(year, height, dtype=pl.Int32, eager=True).alias("_year")
 
 
-def no_survey_year(where: Path | str) -> SourceError:
+def unknown_survey_year_error(where: Path | str) -> SourceError:
     return SourceError(
         "the survey year is not known",
         where=where,
@@ -175,6 +189,6 @@ def no_survey_year(where: Path | str) -> SourceError:
     )
 
 
-def _as_line(row: dict[str, object]) -> str:
+def _row_as_text(row: dict[str, object]) -> str:
     """A row of a format without lines, as text: what of it is not empty."""
     return "; ".join(f"{name}={value!r}" for name, value in row.items() if name in RECORD_SCHEMA and value is not None)

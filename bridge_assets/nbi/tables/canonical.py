@@ -18,31 +18,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bridge_assets.errors import LayoutError, SourceError
-from bridge_assets.nbi.coding_guide.items import BY_NAME, DERIVED, Kind
-from bridge_assets.nbi.coding_guide.layouts import RENAMED
+from bridge_assets.nbi.coding_guide.items import DERIVED_COLUMNS, ITEMS_BY_NAME, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
-from bridge_assets.nbi.tables.by_year import ByYear, Rejected, YearBatch
-from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+from bridge_assets.nbi.tables.by_year import RejectedRow, SurveyYearSplitter, YearBatch
+from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
-KEY = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
+KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
 #: Columns that are no items and are read all the same, where they are there.
-OWN = ("file", "line_number", "survey_year", "unparsed")
+METADATA_COLUMNS = ("file", "line_number", "survey_year", "unparsed")
 
 #: Headings that look like an item: one that is none is a slip of the pen, and its column would be lost without a word.
-_LIKE_AN_ITEM = re.compile(r"_\d{3}[A-Z]?$")
+_ITEM_PATTERN = re.compile(r"_\d{3}[A-Z]?$")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TableColumns:
     """What the columns of a table are.
 
     Attributes
     ----------
     names : dict of int to str
-        Position -> canonical name, of items and `OWN`.
+        Position -> canonical name, of items and `METADATA_COLUMNS`.
     ignored : tuple of str
         Headings of the others: derived columns, which are computed again, and whatever else the table carries.
     """
@@ -57,16 +57,16 @@ class Columns:
 def canonical_name(heading: str) -> str | None:
     """The canonical name of a heading, whatever its case; also of a column that FHWA renamed. None for any other."""
     upper, lower = heading.strip().upper(), heading.strip().lower()
-    upper = RENAMED.get(upper, upper)
-    return upper if upper in BY_NAME else lower if lower in OWN else None
+    upper = COLUMN_ALIASES.get(upper, upper)
+    return upper if upper in ITEMS_BY_NAME else lower if lower in METADATA_COLUMNS else None
 
 
 def is_canonical(headings: Iterable[str]) -> bool:
     """Whether these headings are of a table with canonical names: the two columns of the structure key are there."""
-    return {canonical_name(heading) for heading in headings}.issuperset(KEY)
+    return {canonical_name(heading) for heading in headings}.issuperset(KEY_COLUMNS)
 
 
-def columns_of(headings: Sequence[str], where: Path | str) -> Columns:
+def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
     """Resolve the headings of a table with canonical names.
 
     Raises
@@ -82,38 +82,40 @@ def columns_of(headings: Sequence[str], where: Path | str) -> Columns:
         if name is None:
             ignored.append(heading)
         elif name in names.values():
-            raise _refused(f"the column {name} is there twice", where, f"{heading!r} is the second")
+            raise _layout_error(f"the column {name} is there twice", where, f"{heading!r} is the second")
         else:
             names[position] = name
-    if missing := [name for name in KEY if name not in names.values()]:
-        raise _refused(f"there is no column {missing[0]}", where, "Without it no record has a structure key")
-    if slips := [heading for heading in ignored if _LIKE_AN_ITEM.search(heading.upper())]:
-        raise _refused(f"there is no item {slips[0]!r}", where, "The heading has the form of an item and is none")
-    return Columns(names, tuple(ignored))
+    if missing := [name for name in KEY_COLUMNS if name not in names.values()]:
+        raise _layout_error(f"there is no column {missing[0]}", where, "Without it no record has a structure key")
+    if misspelled_items := [heading for heading in ignored if _ITEM_PATTERN.search(heading.upper())]:
+        raise _layout_error(
+            f"there is no item {misspelled_items[0]!r}", where, "The heading has the form of an item and is none"
+        )
+    return TableColumns(names, tuple(ignored))
 
 
-def read_csv(file: BinaryIO, where: Path | str, by_year: ByYear) -> Iterator[YearBatch]:
+def read_csv(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
     """Read a CSV file with canonical names. Raises SourceError and LayoutError; bad rows never raise."""
-    table = QuotedFile(file, where)
-    columns = columns_of(table.headings, where)
-    _say_what_is_ignored(columns, where)
+    table = CsvFile(file, where)
+    columns = resolve_columns(table.headings, where)
+    _log_ignored_columns(columns, where)
     for rows in table.rows(columns.names):
         own_line = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
         yield from _batches(by_year, rows.text, own_line, rows.lines, rows.rejected)
-    yield from by_year.rest()
+    yield from by_year.flush()
 
 
-def read_parquet(file: BinaryIO, where: Path | str, by_year: ByYear) -> Iterator[YearBatch]:
+def read_parquet(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
     """Read a Parquet file with canonical names; a row's number stands for its line number. Raises as `read_csv`."""
     parquet = open_parquet(file, where)
-    columns = columns_of(parquet.schema_arrow.names, where)
-    _say_what_is_ignored(columns, where)
+    columns = resolve_columns(parquet.schema_arrow.names, where)
+    _log_ignored_columns(columns, where)
     row = 1
     for table in parquet_tables(parquet, columns, where):
         own_line = pl.Series("line", range(row, row + table.height), dtype=pl.UInt32)
         row += table.height
         yield from _batches(by_year, table, own_line, None, [])
-    yield from by_year.rest()
+    yield from by_year.flush()
 
 
 def open_parquet(file: BinaryIO, where: Path | str) -> pq.ParquetFile:
@@ -122,10 +124,10 @@ def open_parquet(file: BinaryIO, where: Path | str) -> pq.ParquetFile:
         _ = parquet.schema_arrow.names  # decoded here: a damaged name is no UTF-8
         return parquet
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(where, error) from error
+        raise _unreadable_error(where, error) from error
 
 
-def parquet_tables(parquet: pq.ParquetFile, columns: Columns, where: Path | str) -> Iterator[pl.DataFrame]:
+def parquet_tables(parquet: pq.ParquetFile, columns: TableColumns, where: Path | str) -> Iterator[pl.DataFrame]:
     """The known columns of a Parquet file under their canonical names, as String or a number each."""
     headings = parquet.schema_arrow.names
     wanted = {headings[position]: canonical for position, canonical in columns.names.items()}
@@ -135,17 +137,17 @@ def parquet_tables(parquet: pq.ParquetFile, columns: Columns, where: Path | str)
             batch.validate(full=True)
             found = {name: batch.column(heading) for heading, name in wanted.items()}
             for name, column in found.items():
-                if not _is_cell(column.type):
-                    raise _refused(f"the column {name} holds {column.type}", where, "Text or numbers are expected")
+                if not _is_supported_type(column.type):
+                    raise _layout_error(f"the column {name} holds {column.type}", where, "Text or numbers are expected")
             table = pl.DataFrame(pa.table(list(found.values()), names=list(found)))
-            yield table.select(_plain(table[name], where) for name in table.columns)
+            yield table.select(_to_text_or_number(table[name], where) for name in table.columns)
     except SourceError:
         raise
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
-        raise _damaged(where, error) from error
+        raise _unreadable_error(where, error) from error
 
 
-def as_records(table: pl.DataFrame) -> pl.DataFrame:
+def to_records(table: pl.DataFrame) -> pl.DataFrame:
     """Records out of cells under canonical names.
 
     Parameters
@@ -163,19 +165,23 @@ def as_records(table: pl.DataFrame) -> pl.DataFrame:
     text = table.with_columns(pl.col(strings).str.strip_chars(" \t")).with_columns(
         pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in strings
     )
-    numeric = [name for name in text.columns if name in BY_NAME and BY_NAME[name].kind in (Kind.INTEGER, Kind.DECIMAL)]
-    values = text.select(_number(name) for name in numeric)
-    lost = [
+    numeric = [
+        name
+        for name in text.columns
+        if name in ITEMS_BY_NAME and ITEMS_BY_NAME[name].kind in (ItemKind.INTEGER, ItemKind.DECIMAL)
+    ]
+    values = text.select(_to_number(name) for name in numeric)
+    unparsed_values = [
         pl.when(text[name].is_not_null() & values[name].is_null()).then(
             pl.format("{}='{}'", pl.lit(name), text[name].cast(pl.String))
         )
         for name in numeric
         if text[name].null_count() != values[name].null_count()
     ]
-    before = [text["unparsed"].cast(pl.String)] if "unparsed" in text.columns else []
+    existing_unparsed = [text["unparsed"].cast(pl.String)] if "unparsed" in text.columns else []
     unparsed = pl.lit(None, dtype=pl.String)
-    if before or lost:
-        unparsed = pl.concat_str([*before, *lost], separator="; ", ignore_nulls=True)
+    if existing_unparsed or unparsed_values:
+        unparsed = pl.concat_str([*existing_unparsed, *unparsed_values], separator="; ", ignore_nulls=True)
     known = text.with_columns(values).with_columns(
         pl.when(unparsed != "").then(unparsed).alias("unparsed"), pl.col("line_number").cast(pl.UInt32)
     )
@@ -185,41 +191,47 @@ def as_records(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _number(name: str) -> pl.Expr:
+def _to_number(name: str) -> pl.Expr:
     number = pl.col(name).cast(pl.Float64, strict=False)
     number = pl.when(number.is_finite()).then(number)
-    if BY_NAME[name].kind is Kind.INTEGER:
+    if ITEMS_BY_NAME[name].kind is ItemKind.INTEGER:
         number = pl.when(number == number.round()).then(number)
     return number.cast(RECORD_SCHEMA[name], strict=False).alias(name)
 
 
 def _batches(
-    by_year: ByYear, table: pl.DataFrame, own_line: pl.Series, lines: list[str] | None, rejected: list[Rejected]
+    by_year: SurveyYearSplitter,
+    table: pl.DataFrame,
+    row_line_numbers: pl.Series,
+    lines: list[str] | None,
+    rejected: list[RejectedRow],
 ) -> Iterator[YearBatch]:
-    records = as_records(_with_lines(table, own_line))
+    records = to_records(_with_line_numbers(table, row_line_numbers))
     years = table["survey_year"] if "survey_year" in table.columns else None
     files = table["file"].replace("", None) if "file" in table.columns else None
-    yield from by_year.batches(records, years, files, own_line, lines, rejected)
+    yield from by_year.split(records, years, files, row_line_numbers, lines, rejected)
 
 
-def _with_lines(table: pl.DataFrame, own_line: pl.Series) -> pl.DataFrame:
+def _with_line_numbers(table: pl.DataFrame, row_line_numbers: pl.Series) -> pl.DataFrame:
     """With `line_number`: the one a table brings along where it is a number, otherwise the row's own."""
-    brought = pl.col("line_number").cast(pl.UInt32, strict=False) if "line_number" in table.columns else pl.lit(None)
-    return table.with_columns(pl.coalesce(brought, own_line).cast(pl.UInt32).alias("line_number"))
+    table_line_numbers = (
+        pl.col("line_number").cast(pl.UInt32, strict=False) if "line_number" in table.columns else pl.lit(None)
+    )
+    return table.with_columns(pl.coalesce(table_line_numbers, row_line_numbers).cast(pl.UInt32).alias("line_number"))
 
 
-def _is_cell(dtype: pa.DataType) -> bool:
+def _is_supported_type(dtype: pa.DataType) -> bool:
     types = pa.types
     if types.is_dictionary(dtype):
-        return _is_cell(dtype.value_type)
+        return _is_supported_type(dtype.value_type)
     is_text = types.is_string(dtype) or types.is_large_string(dtype) or types.is_string_view(dtype)
     is_number = types.is_integer(dtype) or types.is_floating(dtype) or types.is_decimal(dtype)
     return is_text or is_number or types.is_null(dtype)
 
 
-def _plain(column: pl.Series, where: Path | str) -> pl.Series:
+def _to_text_or_number(column: pl.Series, where: Path | str) -> pl.Series:
     """A column of Parquet as String or as a number; a code that stands as a number becomes its digits."""
-    item = BY_NAME.get(column.name)
+    item = ITEMS_BY_NAME.get(column.name)
     dtype = column.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
         return column.cast(pl.String)
@@ -227,23 +239,25 @@ def _plain(column: pl.Series, where: Path | str) -> pl.Series:
         column = column.cast(pl.Float64)
     if column.dtype.is_float():
         column = column.fill_nan(None)
-    if not column.dtype.is_numeric() or (item and item.kind in (Kind.INTEGER, Kind.DECIMAL)) or item is None:
+    if not column.dtype.is_numeric() or (item and item.kind in (ItemKind.INTEGER, ItemKind.DECIMAL)) or item is None:
         return column
     _log.warning("%s: %s stands as numbers; leading zeros of its codes are gone", where, column.name)
     whole = column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all())
     return (column.cast(pl.Int64, strict=False) if whole else column).cast(pl.String)
 
 
-def _say_what_is_ignored(columns: Columns, where: Path | str) -> None:
-    others = [heading for heading in columns.ignored if heading and heading.strip().lower() not in DERIVED]
-    if others:
-        _log.info("%s: columns that are no items were left out: %s", where, ", ".join(others))
+def _log_ignored_columns(columns: TableColumns, where: Path | str) -> None:
+    ignored = [heading for heading in columns.ignored if heading and heading.strip().lower() not in DERIVED_COLUMNS]
+    if ignored:
+        _log.info("%s: columns that are no items were left out: %s", where, ", ".join(ignored))
 
 
-def _refused(what: str, where: Path | str, why: str) -> LayoutError:
-    return LayoutError(what, where=where, why=why, do="name the columns as docs/schema.md names the items")
+def _layout_error(problem: str, where: Path | str, why: str) -> LayoutError:
+    return LayoutError(problem, where=where, why=why, do="name the columns as docs/schema.md names the items")
 
 
-def _damaged(where: Path | str, error: Exception) -> SourceError:
-    said = " ".join(str(error).split())[:200]
-    return SourceError("the Parquet file cannot be read", where=where, why=said or "It is damaged", do="write it again")
+def _unreadable_error(where: Path | str, error: Exception) -> SourceError:
+    message = " ".join(str(error).split())[:200]
+    return SourceError(
+        "the Parquet file cannot be read", where=where, why=message or "It is damaged", do="write it again"
+    )

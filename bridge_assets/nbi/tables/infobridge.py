@@ -18,14 +18,14 @@ from typing import BinaryIO
 import polars as pl
 
 from bridge_assets.errors import LayoutError
-from bridge_assets.nbi.coding_guide.codes import accepted, codes_of
-from bridge_assets.nbi.coding_guide.items import BY_NAME, INVENTORY_ITEMS, Item, Kind
-from bridge_assets.nbi.coding_guide.layouts import RENAMED
-from bridge_assets.nbi.tables.by_year import ByYear, YearBatch
-from bridge_assets.nbi.tables.canonical import as_records
-from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+from bridge_assets.nbi.coding_guide.codes import accepted_codes, codes_of
+from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, ITEMS_BY_NAME, Item, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
+from bridge_assets.nbi.tables.by_year import SurveyYearSplitter, YearBatch
+from bridge_assets.nbi.tables.canonical import to_records
+from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
-YEAR = "year"
+YEAR_HEADING = "year"
 
 #: Unit in a heading -> (unit of the item, factor). 1 ft = 0.3048 m exactly (international foot, 1959), so the mile and
 #: the square foot follow; 1 short ton = 2000 lb of 0.45359237 kg.
@@ -37,10 +37,10 @@ UNITS: dict[str, tuple[str, float]] = {
 }  # fmt: skip
 
 #: Decimals kept of a converted value: a micrometre. It only cuts the tail of the float.
-DECIMALS = 6
+CONVERTED_DECIMALS = 6
 
 #: What InfoBridge writes where the meanings of `codes` are shortened otherwise: item -> text -> code.
-WORDING: dict[str, dict[str, str]] = {
+TEXT_TO_CODE: dict[str, dict[str, str]] = {
     "SCOUR_CRITICAL_113": {
         "Foundations stable; Scour above top of footing": "8",
         "Countermeasures installed for mitigation": "7",
@@ -59,8 +59,8 @@ WORDING: dict[str, dict[str, str]] = {
     },
     "STRUCTURE_KIND_043A": {"Other": "0", "Aluminum, Wrought Iron, or Cast Iron": "9"},
 }
-WORDING["APPR_TYPE_044B"] = {**WORDING["STRUCTURE_TYPE_043B"], "None": "00"}
-WORDING["APPR_KIND_044A"] = {**WORDING["STRUCTURE_KIND_043A"], "None": "0"}
+TEXT_TO_CODE["APPR_TYPE_044B"] = {**TEXT_TO_CODE["STRUCTURE_TYPE_043B"], "None": "00"}
+TEXT_TO_CODE["APPR_KIND_044A"] = {**TEXT_TO_CODE["STRUCTURE_KIND_043A"], "None": "0"}
 
 _HEADING = re.compile(r"^(CAT\d+|\d{1,3}[A-E]?)\s*-\s*(.+)$", re.IGNORECASE)
 _IN_PARENTHESES = re.compile(r"\(([^()]*)\)\s*$")
@@ -75,7 +75,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ItemColumn:
     """A column of an export that is an item.
 
     Attributes
@@ -100,7 +100,7 @@ def is_infobridge(headings: Iterable[str]) -> bool:
     return {"1", "8"} <= numbers
 
 
-def columns_of(headings: Sequence[str], where: Path | str) -> tuple[list[Column], list[str]]:
+def resolve_columns(headings: Sequence[str], where: Path | str) -> tuple[list[ItemColumn], list[str]]:
     """Which item each column is, and the headings of the columns that are left out.
 
     A column is left out if it is no NBI item, if it holds names of an item that has no list of codes (county, place),
@@ -112,42 +112,44 @@ def columns_of(headings: Sequence[str], where: Path | str) -> tuple[list[Column]
     LayoutError
         If the state or the structure number is not among the items.
     """
-    columns: dict[str, Column] = {}
+    columns: dict[str, ItemColumn] = {}
     for position, heading in enumerate(headings):
         column = _column(position, heading.strip())
         if column and (column.item.name not in columns or heading.strip().lower().endswith("code")):
             columns[column.item.name] = column
     if missing := [name for name in ("STATE_CODE_001", "STRUCTURE_NUMBER_008") if name not in columns]:
         raise LayoutError(
-            f"the export has no column of item {BY_NAME[missing[0]].number}",
+            f"the export has no column of item {ITEMS_BY_NAME[missing[0]].number}",
             where=where,
             why="Without state and structure number no record has a structure key",
             do="export it again with items 1 and 8",
         )
-    taken = {column.position for column in columns.values()}
+    used_positions = {column.position for column in columns.values()}
     ignored = [
-        heading for place, heading in enumerate(headings) if place not in taken and heading.strip().lower() != YEAR
+        heading
+        for place, heading in enumerate(headings)
+        if place not in used_positions and heading.strip().lower() != YEAR_HEADING
     ]
     return list(columns.values()), ignored
 
 
-def _column(position: int, heading: str) -> Column | None:
+def _column(position: int, heading: str) -> ItemColumn | None:
     match = _HEADING.match(heading)
     if match is None:
         return None
     number, label = match[1].upper(), match[2].strip()
-    item = _BY_NUMBER.get(number) or BY_NAME.get(RENAMED.get(number, ""))
-    if item is None or (item.kind is Kind.CODE and label.lower().endswith("name") and not codes_of(item.name)):
+    item = _BY_NUMBER.get(number) or ITEMS_BY_NAME.get(COLUMN_ALIASES.get(number, ""))
+    if item is None or (item.kind is ItemKind.CODE and label.lower().endswith("name") and not codes_of(item.name)):
         return None
     found = _IN_PARENTHESES.search(label)
     unit = found[1].replace(".", "").strip().lower() if found else ""
     if item.unit in {known for known, _ in UNITS.values()}:
         known, factor = UNITS.get(unit, ("", 0.0))
-        return Column(position, item, factor) if known == item.unit else None
-    return Column(position, item, decimal_degrees=item.number in ("16", "17") and unit == "decimal")
+        return ItemColumn(position, item, factor) if known == item.unit else None
+    return ItemColumn(position, item, decimal_degrees=item.number in ("16", "17") and unit == "decimal")
 
 
-def read_infobridge(file: BinaryIO, where: Path | str, by_year: ByYear) -> Iterator[YearBatch]:
+def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
     """Read an InfoBridge export.
 
     An export holds the records of structures, not of routes under them: where it has no item 5A, its records are of
@@ -158,33 +160,37 @@ def read_infobridge(file: BinaryIO, where: Path | str, by_year: ByYear) -> Itera
     SourceError, LayoutError
         If the file as a whole cannot be read. Bad rows never raise.
     """
-    export = QuotedFile(file, where)
-    columns, ignored = columns_of(export.headings, where)
+    export = CsvFile(file, where)
+    columns, ignored = resolve_columns(export.headings, where)
     if ignored:
         _log.info("%s: columns that are no NBI items, or cannot be read as one: %s", where, ", ".join(ignored))
-    year = next((at for at, heading in enumerate(export.headings) if heading.strip().lower() == YEAR), None)
+    year = next((at for at, heading in enumerate(export.headings) if heading.strip().lower() == YEAR_HEADING), None)
     wanted = {column.position: column.item.name for column in columns} | ({} if year is None else {year: "_year"})
     for rows in export.rows(wanted):
-        own_lines = pl.Series("line_number", rows.line_numbers, dtype=pl.UInt32)
-        records = as_records(_cells(rows.text, columns).with_columns(own_lines))
-        yield from by_year.batches(
-            records, None if year is None else rows.text["_year"], None, own_lines, rows.lines, rows.rejected
+        line_numbers = pl.Series("line_number", rows.line_numbers, dtype=pl.UInt32)
+        records = to_records(_cells(rows.text, columns).with_columns(line_numbers))
+        yield from by_year.split(
+            records, None if year is None else rows.text["_year"], None, line_numbers, rows.lines, rows.rejected
         )
-    yield from by_year.rest()
+    yield from by_year.flush()
 
 
-def _cells(text: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+def _cells(text: pl.DataFrame, columns: Sequence[ItemColumn]) -> pl.DataFrame:
     """The cells of the items under canonical names, with `unparsed` where a name has no code."""
     stripped = text.select(_unquoted(column.item.name) for column in columns)
     cells = stripped.select(_cell(column, stripped[column.item.name]) for column in columns)
-    lost = [
+    unparsed_values = [
         pl.when(stripped[name].is_not_null() & cells[name].is_null()).then(
             pl.format("{}='{}'", pl.lit(name), stripped[name])
         )
         for name in cells.columns
         if stripped[name].null_count() != cells[name].null_count()
     ]
-    unparsed = pl.concat_str(lost, separator="; ", ignore_nulls=True) if lost else pl.lit(None, dtype=pl.String)
+    unparsed = (
+        pl.concat_str(unparsed_values, separator="; ", ignore_nulls=True)
+        if unparsed_values
+        else pl.lit(None, dtype=pl.String)
+    )
     cells = cells.with_columns(unparsed.alias("unparsed"))
     return cells if "RECORD_TYPE_005A" in cells.columns else cells.with_columns(RECORD_TYPE_005A=pl.lit("1"))
 
@@ -197,52 +203,52 @@ def _unquoted(name: str) -> pl.Expr:
     return pl.when(value != "").then(value).alias(name)
 
 
-def _cell(column: Column, values: pl.Series) -> pl.Series:
+def _cell(column: ItemColumn, values: pl.Series) -> pl.Series:
     item = column.item
     if column.factor != 1.0:
         number = values.cast(pl.Float64, strict=False) * column.factor
-        number = number.round(0 if item.kind is Kind.INTEGER else DECIMALS)
+        number = number.round(0 if item.kind is ItemKind.INTEGER else CONVERTED_DECIMALS)
         # What is no number stays as it is, and becomes an unparsed number of the record.
         return (
             pl.select(pl.when(number.is_finite()).then(number.cast(pl.String)).otherwise(values))
             .to_series()
             .alias(item.name)
         )
-    if item.kind is not Kind.CODE:
+    if item.kind is not ItemKind.CODE:
         return values
     distinct = values.drop_nulls().unique()
     codes = [_code(column, value) for value in distinct]
     return values.replace_strict(distinct, pl.Series(codes, dtype=pl.String), default=None, return_dtype=pl.String)
 
 
-def _code(column: Column, text: str) -> str | None:
+def _code(column: ItemColumn, text: str) -> str | None:
     """The code of a cell of a coded item; None where it is none."""
     name = column.item.name
     if column.decimal_degrees:
-        return _packed(text, degree_digits=2 if column.item.number == "16" else 3)
+        return _pack_degrees(text, degree_digits=2 if column.item.number == "16" else 3)
     if name in _DATES:
         date = next((match for form in _DATE_FORMS if (match := form.match(text))), None)
         return f"{int(date['month'])}{int(date['year']) % 100:02}" if date else text
     codes = codes_of(name)
     if not codes:
         return text
-    if text.upper() in accepted(name):
+    if text.upper() in accepted_codes(name):
         width = len(next(iter(codes)))
         return text.zfill(width) if text.zfill(width) in codes else text
-    return _by_wording(name).get(_normalised(text))
+    return _codes_by_text(name).get(_normalise_text(text))
 
 
 @cache
-def _by_wording(name: str) -> dict[str, str]:
-    guide = {_normalised(meaning): code for code, meaning in codes_of(name).items()}
-    return guide | {_normalised(text): code for text, code in WORDING.get(name, {}).items()}
+def _codes_by_text(name: str) -> dict[str, str]:
+    guide = {_normalise_text(meaning): code for code, meaning in codes_of(name).items()}
+    return guide | {_normalise_text(text): code for text, code in TEXT_TO_CODE.get(name, {}).items()}
 
 
-def _normalised(text: str) -> str:
+def _normalise_text(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
-def _packed(text: str, degree_digits: int) -> str | None:
+def _pack_degrees(text: str, degree_digits: int) -> str | None:
     """Decimal degrees as items 16 and 17 pack them: DDMMSSss, DDDMMSSss, without a sign."""
     try:
         hundredths = round(abs(float(text)) * 360_000)

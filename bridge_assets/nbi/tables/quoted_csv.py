@@ -1,7 +1,7 @@
 """Rows of real CSV (double quotes, doubled inside), without losing one.
 
 Belongs here: from bytes to rows of text with their line numbers, for the formats that other programs write. The
-published NBI files are not CSV and are read by `records`. What the columns mean is `canonical` and `infobridge`.
+published NBI files are not CSV and are read by `records`. What the columns mean is `canonical_columns` and `infobridge`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import polars as pl
 from bridge_assets.errors import LayoutError, SourceError
 
 #: Rows taken at a time: 143 columns of text of so many rows are about 150 MB as Python objects.
-ROWS_AT_A_TIME = 20_000
+CHUNK_ROWS = 20_000
 
 #: What a line may hold and still be blank; 0x1A ends files of the DOS years.
 _BLANK = " \t\r\n\x1a"
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class CsvRows:
     """A run of rows.
 
     Attributes
@@ -45,7 +45,7 @@ class Rows:
     rejected: list[tuple[int, str, str, str]]
 
 
-class QuotedFile:
+class CsvFile:
     """A CSV file whose heading row has been read.
 
     Parameters
@@ -64,7 +64,7 @@ class QuotedFile:
     """
 
     def __init__(self, file: BinaryIO, where: Path | str) -> None:
-        self._lines = _Lines(file)
+        self._lines = _LineReader(file)
         self._reader = csv.reader(self._lines, strict=True)
         try:
             headings = next(self._reader, [])
@@ -76,60 +76,60 @@ class QuotedFile:
         if not any(self.headings):
             raise SourceError("the file is empty", where=where, why="It has no header row", do="write it again")
 
-    def rows(self, wanted: Mapping[int, str], at_a_time: int = ROWS_AT_A_TIME) -> Iterator[Rows]:
+    def rows(self, wanted: Mapping[int, str], chunk_rows: int = CHUNK_ROWS) -> Iterator[CsvRows]:
         """The rows below the headings; of each, the columns whose positions are wanted, under the given names."""
         while True:
-            kept, numbers, lines, rejected, ended = self._take(at_a_time)
-            columns = list(zip(*kept, strict=True)) if kept else [()] * len(self.headings)
+            accepted, numbers, lines, rejected, ended = self._read_chunk(chunk_rows)
+            columns = list(zip(*accepted, strict=True)) if accepted else [()] * len(self.headings)
             text = pl.DataFrame(
                 {name: pl.Series(columns[position], dtype=pl.String) for position, name in wanted.items()}
             )
-            yield Rows(text, numbers, lines, rejected)
+            yield CsvRows(text, numbers, lines, rejected)
             if ended:
                 return
 
-    def _take(
+    def _read_chunk(
         self, at_most: int
     ) -> tuple[list[list[str]], list[int], list[str], list[tuple[int, str, str, str]], bool]:
-        kept: list[list[str]] = []
+        accepted: list[list[str]] = []
         numbers: list[int] = []
         lines: list[str] = []
         rejected: list[tuple[int, str, str, str]] = []
-        while len(kept) + len(rejected) < at_most:
-            self._lines.taken.clear()
-            number, row, damage = self._lines.number + 1, None, ""
+        while len(accepted) + len(rejected) < at_most:
+            self._lines.consumed.clear()
+            number, row, csv_error = self._lines.number + 1, None, ""
             try:
                 row = next(self._reader)
             except StopIteration:
-                return kept, numbers, lines, rejected, True
+                return accepted, numbers, lines, rejected, True
             except csv.Error as error:
-                damage = str(error)
-            line = "".join(self._lines.taken).rstrip("\r\n")
+                csv_error = str(error)
+            line = "".join(self._lines.consumed).rstrip("\r\n")
             if not line.strip(_BLANK):
                 continue
             if "\0" in line:
                 rejected.append((number, "unreadable", f"{line.count(chr(0))} NUL bytes", line.replace("\0", "\\0")))
             elif row is None:
-                rejected.append((number, "unreadable", f"No row of CSV: {damage}", line))
+                rejected.append((number, "unreadable", f"No row of CSV: {csv_error}", line))
             elif len(row) != len(self.headings):
                 expected = f"{len(self.headings)} fields expected, {len(row)} found"
                 rejected.append((number, "field_count", expected, line))
             else:
-                kept.append(row)
+                accepted.append(row)
                 numbers.append(number)
                 lines.append(line)
-        return kept, numbers, lines, rejected, False
+        return accepted, numbers, lines, rejected, False
 
 
-class _Lines:
-    """The lines of a file as text, remembering those taken since `taken` was cleared."""
+class _LineReader:
+    """The lines of a file as text, remembering those taken since `consumed` was cleared."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.number = 0
-        self.taken: list[str] = []
+        self.consumed: list[str] = []
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> _LineReader:
         return self
 
     def __next__(self) -> str:
@@ -143,5 +143,5 @@ class _Lines:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             text = line.decode("latin-1")  # never fails, and keeps every byte
-        self.taken.append(text)
+        self.consumed.append(text)
         return text

@@ -9,12 +9,12 @@ import dagster as dg
 from pydantic import Field
 
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
-from bridge_assets.orchestration.gate.check_history import ask_gate
+from bridge_assets.orchestration.gate.check_history import gate_decision
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.registry.model_version import Candidate, latest, named
+from bridge_assets.registry.model_version import ModelVersion, get_version, latest_version
 
 if TYPE_CHECKING:
     from bridge_assets.deployment.core.target import Deployment
@@ -39,7 +39,7 @@ class EndpointConfig(dg.Config):
 class Endpoint(Protocol):
     """What takes a model version: `LocalEndpoint`, or a `RemoteEndpoint`."""
 
-    def deploy(self, candidate: Candidate) -> "Deployment": ...
+    def deploy(self, model_version: ModelVersion) -> "Deployment": ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Provider:
     key: str
     title: str
     kind: str
-    how: str
+    rollout_description: str
 
     @property
     def asset(self) -> str:
@@ -91,7 +91,7 @@ PROVIDERS = (
 @dg.asset(
     deps=["registered_model"],
     group_name=groups.ENDPOINTS,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"model", "onnx"},
     description=(
         "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Taken by an "
@@ -105,68 +105,70 @@ def local_endpoint(
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.registry.register import promote
 
-    with explained():
+    with user_errors_as_failures():
         endpoint = LocalEndpoint(platform.data.endpoint_folder)
-        candidate, metadata = _through_the_gate(context, config, platform, endpoint)
-        promote(candidate, platform.registry, platform.data.home_folder, platform.model.name)
-    metadata["address"] = display.file(platform.data.endpoint_folder / "current")
-    return dg.MaterializeResult(data_version=dg.DataVersion(candidate.version), metadata=metadata)
+        model_version, metadata = _deploy_through_gate(context, config, platform, endpoint)
+        promote(model_version, platform.registry, platform.data.home_folder, platform.model.name)
+    metadata["address"] = display.path_metadata(platform.data.endpoint_folder / "current")
+    return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
 
-def _remote(provider: Provider) -> dg.AssetsDefinition:
+def _remote_endpoint_asset(provider: Provider) -> dg.AssetsDefinition:
     @dg.asset(
         name=provider.asset,
         deps=["registered_model"],
         group_name=groups.ENDPOINTS,
-        owners=display.OWNERS_OF_MODELS,
+        owners=display.MODEL_OWNERS,
         kinds={"model", "onnx", provider.kind},
         pool=provider.asset,
         description=(
             f"The model version that answers predictions on {provider.title}, as the section `{provider.key}` of "
-            f"configs/environment.yaml says. The gate is asked about exactly this version. {provider.how} On any "
+            f"configs/environment.yaml says. The gate is asked about exactly this version. {provider.rollout_description} On any "
             f"failure what answered goes on answering. Job `rollback_{provider.key}` goes back."
         ),
     )
     def endpoint(context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform) -> dg.MaterializeResult:
-        from bridge_assets.deployment.endpoints import open_remote
+        from bridge_assets.deployment.endpoints import open_remote_endpoint
 
-        with explained():
-            remote = open_remote(provider.key, platform.environment, platform.data)
-            candidate, metadata = _through_the_gate(context, config, platform, remote)
+        with user_errors_as_failures():
+            remote = open_remote_endpoint(provider.key, platform.environment, platform.data)
+            model_version, metadata = _deploy_through_gate(context, config, platform, remote)
         target = remote.target
         metadata |= {"traffic": "100 %", "cost": target.cost}
-        if target.page:
-            metadata["page"] = dg.MetadataValue.url(target.page)
-        return dg.MaterializeResult(data_version=dg.DataVersion(candidate.version), metadata=metadata)
+        if target.console_url:
+            metadata["page"] = dg.MetadataValue.url(target.console_url)
+        return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
     return endpoint
 
 
-sagemaker_endpoint, azureml_endpoint, vertexai_endpoint, kubernetes_endpoint = map(_remote, PROVIDERS)
+sagemaker_endpoint, azureml_endpoint, vertexai_endpoint, kubernetes_endpoint = map(_remote_endpoint_asset, PROVIDERS)
 
 
-def _through_the_gate(
+def _deploy_through_gate(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform, endpoint: Endpoint
-) -> tuple[Candidate, dict[str, Any]]:
+) -> tuple[ModelVersion, dict[str, Any]]:
     """Deploy the version that is asked for, if the gate is open for it or is overridden with a reason; say what was
     done, as metadata.
     """
-    from bridge_assets.deployment.gate.decision import let_through
+    from bridge_assets.deployment.gate.decision import require_open_gate
 
     models = platform.data.models_folder
-    candidate = named(models, config.model_version) if config.model_version else latest(models)
-    decision = ask_gate(context.instance, candidate)
-    override = let_through(decision, config.override_reason)
+    model_version = get_version(models, config.model_version) if config.model_version else latest_version(models)
+    decision = gate_decision(context.instance, model_version)
+    override = require_open_gate(decision, config.override_reason)
     if override:
-        overrides.record(context, f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}", override)
-    deployment = endpoint.deploy(candidate)
+        overrides.record_override(
+            context, f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}", override
+        )
+    deployment = endpoint.deploy(model_version)
     if deployment.removed:
         context.log.info(f"Removed: {', '.join(deployment.removed)}")
-    return candidate, {
+    return model_version, {
         "model_version": deployment.version,
         "previous_version": deployment.previous or "",
         "address": deployment.address,
-        "gate": "open" if decision.open else "overridden",
+        "gate": "open" if decision.is_open else "overridden",
         "gate_findings": dg.MetadataValue.md(decision.markdown()),
         "override_reason": override.reason if override else "",
         "canary_rows": deployment.canary.rows,

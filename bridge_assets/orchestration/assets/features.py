@@ -3,18 +3,18 @@
 import dagster as dg
 
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
     deps=["raw_bridges", "fct_condition_transitions"],
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.FEATURES,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
         "One bridge in one survey year: traffic, environment, structure, condition and past as numbers in natural "
@@ -27,13 +27,13 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     from bridge_assets.data.features.peers import peer_outcomes
 
     lake = platform.lake
-    with explained():
+    with user_errors_as_failures():
         transitions = lake.scan("fct_condition_transitions")
         history, outcomes = engineering.condition_history(transitions), peer_outcomes(transitions)
         for year in survey_years(context):
-            features = engineering.bridge_features(lake.scan_year("raw_bridges", year), history, outcomes, year)
+            features = engineering.build_bridge_features(lake.scan_year("raw_bridges", year), history, outcomes, year)
             digest = lake.write(features, "bridge_features", year)
-            lake.write_note(
+            lake.write_provenance(
                 "bridge_features",
                 year,
                 {
@@ -63,7 +63,7 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions"],
     group_name=groups.FEATURES,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
         "One inspection whose next inspection is known, with the features of that day and whether the condition fell. "
@@ -72,17 +72,17 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     ),
 )
 def training_set(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.training.training_set import assemble
+    from bridge_assets.models.training.training_set import build_training_set
 
-    with explained():
-        made = assemble(platform.lake, platform.model)
+    with user_errors_as_failures():
+        training_data = build_training_set(platform.lake, platform.model)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(made.digest[:12]),
+        data_version=dg.DataVersion(training_data.digest[:12]),
         metadata={
-            "dagster/row_count": made.table.height,
-            "inspections_by_split": dg.MetadataValue.md(made.split_markdown()),
-            "digest": made.digest,
-            "made_from": made.made_from,
-            "preview": display.preview(made.table.select(made.table.columns[:10])),
+            "dagster/row_count": training_data.table.height,
+            "inspections_by_split": dg.MetadataValue.md(training_data.split_markdown()),
+            "digest": training_data.digest,
+            "made_from": training_data.made_from,
+            "preview": display.preview(training_data.table.select(training_data.table.columns[:10])),
         },
     )

@@ -4,22 +4,22 @@ import datetime
 
 import dagster as dg
 
-from bridge_assets.data.sources.lateness import LATE_FROM
+from bridge_assets.data.sources.lateness import LATE_AFTER
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.metadata.source_files import parts_shown, source_shown
-from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.metadata.source_files import source_file_metadata, source_metadata
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 #: FHWA publishes a survey year by the middle of June. Who did not look between the first of June and the first of July
-#: has an old inventory; whether the year itself is there, the check `latest_year_is_there` says.
-PUBLISHED_YEARLY = dg.FreshnessPolicy.cron(
-    deadline_cron=f"0 0 {LATE_FROM[1]} {LATE_FROM[0]} *", lower_bound_delta=datetime.timedelta(days=30)
+#: has an old inventory; whether the year itself is there, the check `latest_year_available` says.
+YEARLY_FRESHNESS = dg.FreshnessPolicy.cron(
+    deadline_cron=f"0 0 {LATE_AFTER[1]} {LATE_AFTER[0]} *", lower_bound_delta=datetime.timedelta(days=30)
 )
 
 #: The columns of raw_bridges that a person recognises a bridge by.
-RECOGNISED_BY = [
+PREVIEW_COLUMNS = [
     "structure_key",
     "FACILITY_CARRIED_007",
     "FEATURES_DESC_006A",
@@ -33,11 +33,11 @@ RECOGNISED_BY = [
 
 @dg.asset(
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.INVENTORY,
-    owners=display.OWNERS_OF_DATA,
+    owners=display.DATA_OWNERS,
     kinds={"file"},
-    freshness_policy=PUBLISHED_YEARLY,
+    freshness_policy=YEARLY_FRESHNESS,
     description=(
         "One survey year's file of the National Bridge Inventory, or its files of several states, fixed by SHA-256. "
         "A file in a local folder stays where it is and as it is; from a bucket or from FHWA it is copied, and a copy "
@@ -45,23 +45,23 @@ RECOGNISED_BY = [
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.sources.acquire import acquire
+    from bridge_assets.data.sources.acquire import acquire_survey_year
 
     data = platform.data
-    with explained():
+    with user_errors_as_failures():
         for year in survey_years(context):
-            source = acquire(data, year, context.log.info)
+            source = acquire_survey_year(data, year, context.log.info)
             for warning in source.warnings:
                 context.log.warning(warning)
-            platform.lake.write_note("nbi_files", year, source.note())
-            context.add_asset_metadata(parts_shown(source), asset_key="nbi_files", partition_key=str(year))
-        versioned = {}
-        if platform.dvc.on and platform.dvc.raw_files:
+            platform.lake.write_provenance("nbi_files", year, source.provenance())
+            context.add_asset_metadata(source_file_metadata(source), asset_key="nbi_files", partition_key=str(year))
+        dvc_metadata = {}
+        if platform.dvc.enabled and platform.dvc.raw_files:
             from bridge_assets.data.dvc.versions import version_raw_files
 
             folders = version_raw_files(data, platform.dvc)
-            versioned = {"dvc_md5": {str(folder): md5 for folder, md5 in folders.items()}}
-    return dg.MaterializeResult(metadata={"source": source_shown(data), **versioned})
+            dvc_metadata = {"dvc_md5": {str(folder): md5 for folder, md5 in folders.items()}}
+    return dg.MaterializeResult(metadata={"source": source_metadata(data), **dvc_metadata})
 
 
 @dg.multi_asset(
@@ -70,20 +70,20 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             "raw_bridges",
             deps=[nbi_files],
             group_name=groups.INVENTORY,
-            owners=display.OWNERS_OF_DATA,
+            owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
                 "One row of a survey year's file, typed: codes as text, numbers as numbers, and beside them the "
                 "structure key, condition, class, position and inspection date. The same columns for every year, "
                 "whatever its layout."
             ),
-            metadata={"dagster/column_schema": display.bridge_columns()},
+            metadata={"dagster/column_schema": display.raw_bridges_schema()},
         ),
         dg.AssetSpec(
             "rejected_records",
             deps=[nbi_files],
             group_name=groups.INVENTORY,
-            owners=display.OWNERS_OF_DATA,
+            owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
                 "One row of a survey year's file that was not loaded, with its line number, reason code and text. "
@@ -92,24 +92,24 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
         ),
     ],
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
 )
-def records(context: dg.AssetExecutionContext, platform: Platform):
+def load_records(context: dg.AssetExecutionContext, platform: Platform):
     from dataclasses import asdict
 
     import polars as pl
 
     from bridge_assets.data.ingest.ingest import ingest
-    from bridge_assets.data.sources.survey_files import noted_parts, unchanged
+    from bridge_assets.data.sources.survey_files import source_files_from_provenance, verify_unchanged
 
     lake = platform.lake
-    with explained():
+    with user_errors_as_failures():
         for year in survey_years(context):
-            source = lake.note("nbi_files", year)
-            parts = [unchanged(part.path, part.sha256) for part in noted_parts(source)]
-            loaded, rejected = lake.year("raw_bridges", year), lake.year("rejected_records", year)
+            source = lake.provenance("nbi_files", year)
+            parts = [verify_unchanged(part.path, part.sha256) for part in source_files_from_provenance(source)]
+            loaded, rejected = lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year)
             report = ingest(parts, year, loaded, rejected)
-            lake.write_note("raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"]})
+            lake.write_provenance("raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"]})
             context.log.info(
                 f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
                 f"({', '.join(report.files[:5])})"
@@ -121,7 +121,7 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
                     "rejected": report.rejected,
                     "unparsed": report.unparsed,
                     "layout": ", ".join(report.layouts),
-                    "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(RECOGNISED_BY)),
+                    "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(PREVIEW_COLUMNS)),
                 },
                 asset_key="raw_bridges",
                 partition_key=str(year),
@@ -136,5 +136,7 @@ def records(context: dg.AssetExecutionContext, platform: Platform):
                 asset_key="rejected_records",
                 partition_key=str(year),
             )
-    yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.file(lake.folder / "raw_bridges")})
-    yield dg.MaterializeResult("rejected_records", metadata={"folder": display.file(lake.folder / "rejected_records")})
+    yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.path_metadata(lake.folder / "raw_bridges")})
+    yield dg.MaterializeResult(
+        "rejected_records", metadata={"folder": display.path_metadata(lake.folder / "rejected_records")}
+    )

@@ -3,18 +3,18 @@
 import dagster as dg
 
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
     deps=["raw_bridges", "rejected_records"],
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.INVENTORY,
-    owners=display.OWNERS_OF_DATA,
+    owners=display.DATA_OWNERS,
     kinds={"polars", "parquet"},
     description=(
         "One count of a survey year's data quality, by state and for all states: rows read, loaded and rejected, and "
@@ -26,13 +26,13 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     import polars as pl
 
     from bridge_assets.data.quality.headline import headline, top_flags
-    from bridge_assets.data.quality.summary import count_year
+    from bridge_assets.data.quality.summary import write_quality_summary
     from bridge_assets.reporting.wording import share
 
     lake = platform.lake
-    with explained():
+    with user_errors_as_failures():
         for year in survey_years(context):
-            summary = count_year(lake, year)
+            summary = write_quality_summary(lake, year)
             figures = headline(summary)
             context.log.info(
                 f"{year}: {figures['flagged']:,} of {figures['loaded']:,} records have a flag, "
@@ -46,18 +46,18 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
                 {
                     "dagster/partition_row_count": summary.height,
                     **figures,
-                    "top_flags": display.preview(top, rows=top.height, longest=200),
+                    "top_flags": display.preview(top, rows=top.height, max_cell_length=200),
                 },
                 asset_key="data_quality",
                 partition_key=str(year),
             )
-    return dg.MaterializeResult(metadata={"folder": display.file(lake.folder / "data_quality")})
+    return dg.MaterializeResult(metadata={"folder": display.path_metadata(lake.folder / "data_quality")})
 
 
 @dg.asset(
     deps=[data_quality, "rejected_records"],
     group_name=groups.INVENTORY,
-    owners=display.OWNERS_OF_DATA,
+    owners=display.DATA_OWNERS,
     kinds={"report"},
     description=(
         "One page: whether every row is there, which were rejected and why, line by line, which flags the records "
@@ -69,14 +69,14 @@ def data_quality_report(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.reporting.quality.plots import flags_by_year_png
     from bridge_assets.storage import write_text
 
-    with explained():
+    with user_errors_as_failures():
         page = data_quality_html(platform.lake, platform.data)
         path = write_text(page, platform.data.reports_folder / "data_quality.html")
         summary = platform.lake.read_years("data_quality")
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.url(path.as_uri()),
-            "flags": display.plot(flags_by_year_png(summary)),
+            "flags": display.image_metadata(flags_by_year_png(summary)),
             "survey_years": summary["survey_year"].n_unique(),
         }
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
 
@@ -11,7 +11,7 @@ from bridge_assets.orchestration.resources import Platform
 @dg.asset(
     deps=["mart_condition_by_year", "mart_bridge_outlook", "drift_report", "raw_bridges", "local_endpoint"],
     group_name=groups.REPORTING,
-    owners=display.OWNERS_OF_DATA,
+    owners=display.DATA_OWNERS,
     kinds={"report"},
     description=(
         "One page: how many bridges are Good, Fair and Poor and how that moved, which to look at first, how good the "
@@ -23,14 +23,14 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.reporting.plots import condition_trend_png
     from bridge_assets.storage import write_text
 
-    with explained():
+    with user_errors_as_failures():
         page = condition_report_html(platform.lake, platform.data)
         path = write_text(page, platform.data.reports_folder / "condition_report.html")
         by_year = platform.lake.read("mart_condition_by_year")
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.url(path.as_uri()),
-            "trend": display.plot(condition_trend_png(by_year)),
+            "trend": display.image_metadata(condition_trend_png(by_year)),
             "survey_years": by_year["survey_year"].n_unique(),
         }
     )
@@ -39,7 +39,7 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
 @dg.asset(
     deps=["mart_bridge_outlook"],
     group_name=groups.REPORTING,
-    owners=display.OWNERS_OF_DATA,
+    owners=display.DATA_OWNERS,
     kinds={"looker", "csv"},
     description=(
         "One bridge of the latest scored survey year, with its names, condition, probability of a fall, why, and years "
@@ -49,12 +49,12 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:
     import polars as pl
 
-    from bridge_assets.reporting.condition.reasons import with_text
+    from bridge_assets.reporting.condition.reasons import with_reasons_text
     from bridge_assets.reporting.looker import export_to_looker
 
-    with explained():
+    with user_errors_as_failures():
         outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")
-        outlook = with_text(outlook)
+        outlook = with_reasons_text(outlook)
         # convert_dtypes, because pandas makes decimals of whole numbers with gaps.
         written = export_to_looker(outlook.to_pandas().convert_dtypes(), platform.data.sheet_path)
     return dg.MaterializeResult(

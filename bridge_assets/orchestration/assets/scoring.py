@@ -6,18 +6,18 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.endpoints import local_endpoint
 from bridge_assets.orchestration.assets.features import bridge_features
 from bridge_assets.orchestration.assets.survival import years_until_poor
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 
 @dg.asset(
     deps=[local_endpoint, bridge_features, years_until_poor],
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.SCORING,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"onnx", "parquet"},
     description=(
         "One bridge in one survey year: the probability that its condition falls at its next inspection, its ranks in "
@@ -30,27 +30,29 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
     import polars as pl
 
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.scoring.batch import NAME, score_year
+    from bridge_assets.scoring.batch import TABLE_NAME, score_survey_year
 
     lake = platform.lake
-    with explained():
-        model = LocalEndpoint(platform.data.endpoint_folder).served()
+    with user_errors_as_failures():
+        model = LocalEndpoint(platform.data.endpoint_folder).load_model()
         for year in survey_years(context):
-            scores = score_year(lake, year, model, platform.model.look_first)
-            note = lake.note(NAME, year)
+            scores = score_survey_year(lake, year, model, platform.model.look_first)
+            provenance = lake.provenance(TABLE_NAME, year)
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,
-                    **model.task.in_all(scores[model.task.answer]),
-                    **{f"reasons_{name}": value for name, value in note["explained"].items()},
-                    **{f"years_until_poor_{name}": value for name, value in note["years_until_poor"].items()},
+                    **model.task.aggregate(scores[model.task.prediction_column]),
+                    **{f"reasons_{name}": value for name, value in provenance["explained"].items()},
+                    **{f"years_until_poor_{name}": value for name, value in provenance["years_until_poor"].items()},
                     "preview": display.preview(
                         scores.sort(
-                            "look_first_rank", model.task.severity(pl.col(model.task.answer)), descending=[False, True]
+                            "look_first_rank",
+                            model.task.severity(pl.col(model.task.prediction_column)),
+                            descending=[False, True],
                         ).select(scores.columns[:7])
                     ),
                 },
-                asset_key=NAME,
+                asset_key=TABLE_NAME,
                 partition_key=str(year),
             )
     return dg.MaterializeResult(metadata={"model_version": model.version})

@@ -4,9 +4,9 @@ import dagster as dg
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.features import bridge_features, training_set
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import ALL_YEARS_IN_ONE_RUN, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -15,7 +15,7 @@ from bridge_assets.orchestration.resources import Platform
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions", training_set],
     group_name=groups.MODEL,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"scipy"},
     description=(
         "How fast the condition of a bridge goes on falling if nothing is done: yearly rates by condition, time in it, "
@@ -26,28 +26,28 @@ from bridge_assets.orchestration.resources import Platform
 )
 def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.errors import TrainingError
-    from bridge_assets.models.survival.evaluation import markdown_table
+    from bridge_assets.models.survival.evaluation import survival_markdown
     from bridge_assets.models.survival.plots import calibration_plot_png
-    from bridge_assets.models.survival.store import fit_and_keep
+    from bridge_assets.models.survival.store import fit_and_save
 
-    with explained():
+    with user_errors_as_failures():
         try:
-            kept = fit_and_keep(platform.lake, platform.data.models_folder, platform.model)
+            survival_version = fit_and_save(platform.lake, platform.data.models_folder, platform.model)
         except TrainingError as error:  # the predictions that come after carry no years then, and need none
             context.log.warning(str(error))
             return dg.MaterializeResult(metadata={"why_not": str(error)})
-    evaluation = kept.evaluation
+    evaluation = survival_version.evaluation
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(kept.digest[:12]),
+        data_version=dg.DataVersion(survival_version.digest[:12]),
         metadata={
-            "model_version": kept.version,
-            "held_out": dg.MetadataValue.md(markdown_table(evaluation)),
-            "plot": display.plot(calibration_plot_png(evaluation)),
-            **{name: value for name, value in evaluation.figures().items() if value is not None},
-            "fitted_to_intervals": kept.model.intervals,
-            "fitted_to_falls": kept.model.falls,
-            "made_from": kept.made_from,
-            "folder": display.file(kept.folder),
+            "model_version": survival_version.version,
+            "held_out": dg.MetadataValue.md(survival_markdown(evaluation)),
+            "plot": display.image_metadata(calibration_plot_png(evaluation)),
+            **{name: value for name, value in evaluation.headline_metrics().items() if value is not None},
+            "fitted_to_intervals": survival_version.model.intervals,
+            "fitted_to_falls": survival_version.model.falls,
+            "made_from": survival_version.made_from,
+            "folder": display.path_metadata(survival_version.folder),
         },
     )
 
@@ -55,9 +55,9 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
 @dg.asset(
     deps=[deterioration_model, bridge_features],
     partitions_def=SURVEY_YEARS,
-    backfill_policy=ALL_YEARS_IN_ONE_RUN,
+    backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.SCORING,
-    owners=display.OWNERS_OF_MODELS,
+    owners=display.MODEL_OWNERS,
     kinds={"numba", "parquet"},
     description=(
         "One bridge in one survey year: years from its inspection until its condition is Poor (4 or less) if nothing "
@@ -66,15 +66,21 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
     ),
 )
 def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.survival.store import NAME, fitted, in_words, latest, score_year
+    from bridge_assets.models.survival.store import (
+        TABLE_NAME,
+        format_years,
+        has_model,
+        latest_model,
+        score_years_until_poor,
+    )
 
     lake, settings = platform.lake, platform.model.survival
-    with explained():
-        if not fitted(platform.data.models_folder):
+    with user_errors_as_failures():
+        if not has_model(platform.data.models_folder):
             return dg.MaterializeResult(metadata={"why_not": "no deterioration model has been fitted"})
-        kept = latest(platform.data.models_folder)
+        survival_version = latest_model(platform.data.models_folder)
         for year in survey_years(context):
-            scores = score_year(lake, year, kept, settings)
+            scores = score_years_until_poor(lake, year, survival_version, settings)
             not_poor = scores.filter(scores["condition"] > 4)
             soonest = not_poor.sort("poor_within_8_years", "structure_key", descending=[True, False])
             context.add_asset_metadata(
@@ -84,14 +90,14 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
                     "expected_poor_within_4_years": round(float(soonest["poor_within_4_years"].sum()), 1),
                     "expected_poor_within_8_years": round(float(soonest["poor_within_8_years"].sum()), 1),
                     "beyond_the_horizon": int(scores["median_years"].null_count()),
-                    "preview": display.preview(in_words(soonest).select(scores.columns[:11])),
+                    "preview": display.preview(format_years(soonest).select(scores.columns[:11])),
                 },
-                asset_key=NAME,
+                asset_key=TABLE_NAME,
                 partition_key=str(year),
             )
     return dg.MaterializeResult(
         metadata={
-            "model_version": kept.version,
+            "model_version": survival_version.version,
             "horizon_years": settings.horizon_years,
             "interval": settings.interval,
         }

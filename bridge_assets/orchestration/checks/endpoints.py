@@ -7,7 +7,7 @@ from bridge_assets.orchestration.assets.endpoints import PROVIDERS
 from bridge_assets.orchestration.resources import Platform
 
 
-def _answers_the_probe(key: str, description: str) -> dg.AssetChecksDefinition:
+def _canary_check(key: str, description: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=f"{key}_endpoint", name="answers_the_probe", description=description)
     def check(platform: Platform) -> dg.AssetCheckResult:
         from bridge_assets.deployment.endpoints import open_endpoint
@@ -25,11 +25,11 @@ def _answers_the_probe(key: str, description: str) -> dg.AssetChecksDefinition:
     return check
 
 
-local = _answers_the_probe(
+local = _canary_check(
     "local", "The endpoint answers its probe with the artifact's own answers, from the bytes on disk."
 )
 sagemaker, azureml, vertexai, kubernetes = (
-    _answers_the_probe(
+    _canary_check(
         provider.key, f"The front door on {provider.title} answers the probe with the artifact's own answers."
     )
     for provider in PROVIDERS

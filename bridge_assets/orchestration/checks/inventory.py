@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from bridge_assets.orchestration.gate.check_history import judged
+from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.resources import Platform
 
 #: The checks on raw_bridges that a training set relies on.
-RELIED_ON = ("rows_reconcile", "schema_holds")
+REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_holds")
 
 #: More than this share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
-REJECTED_SHARE = 0.01
+MAX_REJECTED_SHARE = 0.01
 
 
 @dg.asset_check(
@@ -21,15 +21,19 @@ REJECTED_SHARE = 0.01
         "grace). Warns only. A generated inventory is never late."
     ),
 )
-def latest_year_is_there(platform: Platform) -> dg.AssetCheckResult:
+def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     import datetime
 
-    from bridge_assets.data.sources.lateness import due_survey_year, lateness
+    from bridge_assets.data.sources.lateness import due_survey_year, late_survey_year_message
 
     today = datetime.datetime.now(datetime.UTC).date()
-    late = None if platform.data.uses_sample else lateness(platform.lake.noted_years("nbi_files"), today)
+    late = (
+        None
+        if platform.data.uses_sample
+        else late_survey_year_message(platform.lake.years_with_provenance("nbi_files"), today)
+    )
     due = {"due": due_survey_year(today)}
-    return _result([late] if late else [], "no survey year is late", due, dg.AssetCheckSeverity.WARN)
+    return _check_result([late] if late else [], "no survey year is late", due, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -41,21 +45,21 @@ def latest_year_is_there(platform: Platform) -> dg.AssetCheckResult:
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    lake, problems, about = platform.lake, [], {}
-    for year in _years(context, platform):
-        note = lake.note("raw_bridges", year)
-        about[str(year)] = lake.digest("raw_bridges", year)
+    lake, problems, digests = platform.lake, [], {}
+    for year in _run_years(context, platform):
+        provenance = lake.provenance("raw_bridges", year)
+        digests[str(year)] = lake.digest("raw_bridges", year)
         loaded, rejected = (
-            pl.scan_parquet(lake.year(table, year)).select(pl.len()).collect().item()
+            pl.scan_parquet(lake.year_path(table, year)).select(pl.len()).collect().item()
             for table in ("raw_bridges", "rejected_records")
         )
-        rows = _rows_in_source(lake.note("nbi_files", year), year)
-        files = ", ".join(note["files"][:5])
+        rows = _rows_in_source(lake.provenance("nbi_files", year), year)
+        files = ", ".join(provenance["files"][:5])
         if rows != loaded + rejected:
             problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
         elif loaded == 0:
             problems.append(f"{year}: {files}: no row was loaded ({rejected} rejected)")
-    return _result(problems, f"{len(about)} survey years reconcile", judged(about))
+    return _check_result(problems, f"{len(digests)} survey years reconcile", judged_metadata(digests))
 
 
 @dg.asset_check(
@@ -63,22 +67,24 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
     blocking=True,
     description="The columns and types are those of the schema, every record has a structure key, ratings are ratings.",
 )
-def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
     from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
-    from bridge_assets.data.records.validation import JUDGED_COLUMNS, record_problems
+    from bridge_assets.data.records.validation import VALIDATED_COLUMNS, record_problems
 
-    lake, problems, about = platform.lake, [], {}
-    for year in _years(context, platform):
-        about[str(year)] = lake.digest("raw_bridges", year)
-        schema = pl.read_parquet_schema(lake.year("raw_bridges", year))
+    lake, problems, digests = platform.lake, [], {}
+    for year in _run_years(context, platform):
+        digests[str(year)] = lake.digest("raw_bridges", year)
+        schema = pl.read_parquet_schema(lake.year_path("raw_bridges", year))
         if differing := {name for name, _ in schema.items() ^ BRIDGE_SCHEMA.items()}:
             problems.append(f"{year}: columns or types differ from the schema: {', '.join(sorted(differing)[:8])}")
         else:
-            judged_columns = lake.scan_year("raw_bridges", year).select(JUDGED_COLUMNS).collect()
+            judged_columns = lake.scan_year("raw_bridges", year).select(VALIDATED_COLUMNS).collect()
             problems += [f"{year}: {problem}" for problem in record_problems(judged_columns)]
-    return _result(problems, f"{len(about)} survey years have the {len(BRIDGE_SCHEMA)} columns", judged(about))
+    return _check_result(
+        problems, f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns", judged_metadata(digests)
+    )
 
 
 @dg.asset_check(
@@ -88,32 +94,33 @@ def schema_holds(context: dg.AssetCheckExecutionContext, platform: Platform) -> 
         "files."
     ),
 )
-def rows_as_published(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     problems, compared = [], 0
-    for year in _years(context, platform):
-        note = platform.lake.note("nbi_files", year)
+    for year in _run_years(context, platform):
+        note = platform.lake.provenance("nbi_files", year)
         if (expected := note["expected_rows"]) is not None:
             rows = _rows_in_source(note, year)
             compared += 1
             if rows != expected:
                 problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
     otherwise = f"{compared} national files have the rows of the catalogue"
-    return _result(problems, otherwise, {}, dg.AssetCheckSeverity.WARN)
+    return _check_result(problems, otherwise, {}, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
-    asset="rejected_records", description=f"At most {REJECTED_SHARE:.0%} of a file's rows were rejected. Warns only."
+    asset="rejected_records",
+    description=f"At most {MAX_REJECTED_SHARE:.0%} of a file's rows were rejected. Warns only.",
 )
-def few_rejected(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     problems, rejected = [], 0
-    for year in _years(context, platform):
-        note = platform.lake.note("raw_bridges", year)
+    for year in _run_years(context, platform):
+        note = platform.lake.provenance("raw_bridges", year)
         rejected += note["rejected"]
-        if note["rejected"] > REJECTED_SHARE * note["rows_read"]:
+        if note["rejected"] > MAX_REJECTED_SHARE * note["rows_read"]:
             problems.append(
                 f"{year}: {note['rejected']} of {note['rows_read']} rows, by reason {note['rejected_by_reason']}"
             )
-    return _result(problems, f"{rejected} rows were rejected in all", {}, dg.AssetCheckSeverity.WARN)
+    return _check_result(problems, f"{rejected} rows were rejected in all", {}, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -123,13 +130,13 @@ def few_rejected(context: dg.AssetCheckExecutionContext, platform: Platform) -> 
         "only."
     ),
 )
-def published_class_agrees(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
     problems, compared = [], 0
-    for year in _years(context, platform):
+    for year in _run_years(context, platform):
         published = (
-            pl.scan_parquet(platform.lake.year("raw_bridges", year))
+            pl.scan_parquet(platform.lake.year_path("raw_bridges", year))
             .filter(pl.col("on_structure") & pl.col("BRIDGE_CONDITION").is_in(["G", "F", "P"]))
             .select(agrees=pl.col("condition_class").str.slice(0, 1) == pl.col("BRIDGE_CONDITION"))
             .collect()
@@ -137,33 +144,33 @@ def published_class_agrees(context: dg.AssetCheckExecutionContext, platform: Pla
         compared += published.height
         if differing := published.height - int(published["agrees"].sum()):
             problems.append(f"{year}: {differing} of {published.height} bridges")
-    return _result(problems, f"{compared:,} bridges compared", {}, dg.AssetCheckSeverity.WARN)
+    return _check_result(problems, f"{compared:,} bridges compared", {}, dg.AssetCheckSeverity.WARN)
 
 
-def _years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
+def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
     """The survey years of this run; all that were made when the check is run by itself, without partitions."""
     run = context.op_execution_context
     keys: Iterable[str] = run.partition_keys if run.has_partition_key or run.has_partition_key_range else ()
-    return sorted(map(int, keys)) or platform.lake.years("raw_bridges")
+    return sorted(map(int, keys)) or platform.lake.available_years("raw_bridges")
 
 
 def _rows_in_source(note: dict, survey_year: int) -> int:
     """The rows of the files that a note of nbi_files names, counted anew."""
     from bridge_assets.data.reading.formats import count_rows
-    from bridge_assets.data.sources.survey_files import noted_parts
+    from bridge_assets.data.sources.survey_files import source_files_from_provenance
 
-    return sum(count_rows(part.path, survey_year) for part in noted_parts(note))
+    return sum(count_rows(part.path, survey_year) for part in source_files_from_provenance(note))
 
 
-def _result(
+def _check_result(
     problems: list[str],
-    otherwise: str,
+    passed_message: str,
     metadata: dict,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not problems,
         severity=severity,
-        description="; ".join(problems[:20]) or otherwise,
+        description="; ".join(problems[:20]) or passed_message,
         metadata={"problems": len(problems), **metadata},
     )

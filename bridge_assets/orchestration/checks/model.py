@@ -2,18 +2,18 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.assets.warehouse import inventory_models
-from bridge_assets.orchestration.checks.inventory import RELIED_ON
-from bridge_assets.orchestration.gate.check_history import data_problems, judged
+from bridge_assets.orchestration.assets.warehouse import dbt_inventory_assets
+from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
+from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.registry.model_version import latest
+from bridge_assets.registry.model_version import latest_version
 
 
-def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.AssetCheckResult:
+def _check_result(problems: list[str], passed_message: str, digest: str, **metadata) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not problems,
-        description="; ".join(problems[:20]) or otherwise,
-        metadata=judged(about, **metadata),
+        description="; ".join(problems[:20]) or passed_message,
+        metadata=judged_metadata(digest, **metadata),
     )
 
 
@@ -25,14 +25,14 @@ def _verdict(problems: list[str], otherwise: str, about: str, **metadata) -> dg.
         "bytes, and passed. A check that was left out of a run shows up here."
     ),
 )
-def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training import training_set
 
-    made = training_set.read(platform.lake)
-    dbt_checks = [spec.key for spec in inventory_models.check_specs]
-    problems = data_problems(context.instance, made.made_from["raw_bridges"], RELIED_ON, dbt_checks)
-    count = len(RELIED_ON) * len(made.made_from["raw_bridges"]) + len(dbt_checks)
-    return _verdict(problems, f"{count} evaluations passed", made.digest)
+    training_data = training_set.load_training_set(platform.lake)
+    dbt_checks = [spec.key for spec in dbt_inventory_assets.check_specs]
+    problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
+    count = len(REQUIRED_RAW_CHECKS) * len(training_data.made_from["raw_bridges"]) + len(dbt_checks)
+    return _check_result(problems, f"{count} evaluations passed", training_data.digest)
 
 
 @dg.asset_check(
@@ -40,12 +40,14 @@ def inputs_passed_their_checks(context: dg.AssetCheckExecutionContext, platform:
     blocking=True,
     description="There are inspections to train on and held-out ones, in both some that fell and some that did not.",
 )
-def enough_to_learn_from(platform: Platform) -> dg.AssetCheckResult:
+def enough_training_data(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training import training_set
 
-    made = training_set.read(platform.lake)
-    return _verdict(
-        training_set.size_problems(made), f"{made.table.height:,} inspections with a known outcome", made.digest
+    training_data = training_set.load_training_set(platform.lake)
+    return _check_result(
+        training_set.size_problems(training_data),
+        f"{training_data.table.height:,} inspections with a known outcome",
+        training_data.digest,
     )
 
 
@@ -61,9 +63,11 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training import training_set
     from bridge_assets.models.training.leakage import leakage_problems
 
-    made = training_set.read(platform.lake)
-    problems = leakage_problems(made.table, made.features)
-    return _verdict(problems, f"{len(made.features)} features, none of them forbidden", made.digest)
+    training_data = training_set.load_training_set(platform.lake)
+    problems = leakage_problems(training_data.table, training_data.features)
+    return _check_result(
+        problems, f"{len(training_data.features)} features, none of them forbidden", training_data.digest
+    )
 
 
 @dg.asset_check(
@@ -78,18 +82,18 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
 )
 def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quality_problems
-    from bridge_assets.models.evaluation.evaluate import intervals_markdown, markdown_table
+    from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
     from bridge_assets.models.evaluation.record import Evaluation
 
-    candidate = latest(platform.data.models_folder)
-    candidate.verify("bridge_model")
-    evaluation = Evaluation.load(candidate.file("evaluation.json"))
+    model_version = latest_version(platform.data.models_folder)
+    model_version.verify_stage("bridge_model")
+    evaluation = Evaluation.load(model_version.file("evaluation.json"))
     problems = quality_problems(evaluation, platform.model.gate)
-    return _verdict(
+    return _check_result(
         problems,
         "better than both baselines",
-        candidate.stages["bridge_model"],
-        held_out=dg.MetadataValue.md(markdown_table(evaluation)),
+        model_version.stages["bridge_model"],
+        held_out=dg.MetadataValue.md(evaluation_markdown(evaluation)),
         intervals=dg.MetadataValue.md(intervals_markdown(evaluation)),
     )
 
@@ -103,18 +107,22 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
         "configs/model_config.yaml."
     ),
 )
-def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
+def is_calibrated(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import calibration_problems
     from bridge_assets.models.evaluation.record import Evaluation
 
-    candidate = latest(platform.data.models_folder)
-    candidate.verify("bridge_model")
-    found = Evaluation.load(candidate.file("evaluation.json"))
-    said = found.calibration.said if found.calibration else ""
+    model_version = latest_version(platform.data.models_folder)
+    model_version.verify_stage("bridge_model")
+    evaluation = Evaluation.load(model_version.file("evaluation.json"))
+    message = evaluation.calibration.summary if evaluation.calibration else ""
     figures = (
-        {} if found.calibration is None else {"error": found.calibration.error, "excess": found.calibration.excess}
+        {}
+        if evaluation.calibration is None
+        else {"error": evaluation.calibration.error, "excess": evaluation.calibration.excess}
     )
-    return _verdict(calibration_problems(found, platform.model.gate), said, candidate.stages["bridge_model"], **figures)
+    return _check_result(
+        calibration_problems(evaluation, platform.model.gate), message, model_version.stages["bridge_model"], **figures
+    )
 
 
 @dg.asset_check(
@@ -122,23 +130,23 @@ def probabilities_come_true(platform: Platform) -> dg.AssetCheckResult:
     blocking=True,
     description="In float16 no held-out answer moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
 )
-def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
+def quantization_parity(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quantization_problems
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.training import training_set
     from bridge_assets.models.training.skops_file import load_model
 
-    candidate = latest(platform.data.models_folder)
-    made = training_set.read(platform.lake)
-    forest = load_model(candidate.verify("bridge_model"))
-    quantized = Float16Forest.load(candidate.verify("quantized_model"))
+    model_version = latest_version(platform.data.models_folder)
+    training_data = training_set.load_training_set(platform.lake)
+    forest = load_model(model_version.verify_stage("bridge_model"))
+    quantized = Float16Forest.load(model_version.verify_stage("quantized_model"))
     problems, difference, loss = quantization_problems(
-        forest, quantized, made.table, made.features, platform.model.gate
+        forest, quantized, training_data.table, training_data.features, platform.model.gate
     )
-    return _verdict(
+    return _check_result(
         problems,
         f"largest difference {difference:.6f}, AUC lost {loss:.6f}",
-        candidate.stages["quantized_model"],
+        model_version.stages["quantized_model"],
         largest_difference=difference,
         auc_lost=loss,
     )
@@ -154,18 +162,26 @@ def keeps_the_probabilities(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.deployment.gate.challenge import against_champion
+    from bridge_assets.deployment.gate.challenge import compare_with_champion
     from bridge_assets.errors import RegistryError
 
-    candidate = latest(platform.data.models_folder)
-    candidate.verify("onnx_model")
-    about = candidate.stages["onnx_model"]
+    model_version = latest_version(platform.data.models_folder)
+    model_version.verify_stage("onnx_model")
+    digest = model_version.stages["onnx_model"]
     try:
-        found = against_champion(candidate, platform.lake, platform.registry, platform.data.home_folder, platform.model)
+        comparison = compare_with_champion(
+            model_version, platform.lake, platform.registry, platform.data.home_folder, platform.model
+        )
     except RegistryError as error:  # a damaged champion, or a registry that does not answer, proves nothing
-        return _verdict([str(error)], "", about)
-    beside = dg.MetadataValue.md(found.markdown())
-    return _verdict(list(found.problems), found.said, about, champion=found.champion or "", beside=beside)
+        return _check_result([str(error)], "", digest)
+    comparison_table = dg.MetadataValue.md(comparison.markdown())
+    return _check_result(
+        list(comparison.problems),
+        comparison.message,
+        digest,
+        champion=comparison.champion or "",
+        beside=comparison_table,
+    )
 
 
 @dg.asset_check(
@@ -176,17 +192,20 @@ def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
         "that lie exactly on thresholds."
     ),
 )
-def parity(platform: Platform) -> dg.AssetCheckResult:
+def onnx_parity(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.forest.onnx_parity import onnx_problems
     from bridge_assets.models.training import training_set
 
-    candidate = latest(platform.data.models_folder)
-    forest = Float16Forest.load(candidate.verify("quantized_model"))
-    rows = training_set.read(platform.lake).table.select(forest.features).head(5000).to_numpy()
+    model_version = latest_version(platform.data.models_folder)
+    forest = Float16Forest.load(model_version.verify_stage("quantized_model"))
+    rows = training_set.load_training_set(platform.lake).table.select(forest.features).head(5000).to_numpy()
     problems, difference = onnx_problems(
-        forest, candidate.verify("onnx_model"), rows, limit=platform.model.gate.onnx_difference
+        forest, model_version.verify_stage("onnx_model"), rows, limit=platform.model.gate.onnx_difference
     )
-    return _verdict(
-        problems, f"largest difference {difference:.2e}", candidate.stages["onnx_model"], largest_difference=difference
+    return _check_result(
+        problems,
+        f"largest difference {difference:.2e}",
+        model_version.stages["onnx_model"],
+        largest_difference=difference,
     )

@@ -14,12 +14,12 @@ from bridge_assets.orchestration.resources import Platform
         "first of the state have them."
     ),
 )
-def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.scoring.batch import NAME, score_problems
+def scores_complete(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.scoring.batch import TABLE_NAME, score_problems
 
     lake, problems, rows = platform.lake, [], 0
-    for year in lake.years(NAME):
-        scores = lake.read_year(NAME, year)
+    for year in lake.available_years(TABLE_NAME):
+        scores = lake.read_year(TABLE_NAME, year)
         rows += scores.height
         problems += [f"{year}: {each}" for each in score_problems(scores, lake.read_year("bridge_features", year))]
     return dg.AssetCheckResult(
@@ -34,9 +34,9 @@ def scores_are_whole(platform: Platform) -> dg.AssetCheckResult:
         "drifted year is a reason to look, and perhaps to train, not an error."
     ),
 )
-def within_thresholds(platform: Platform) -> dg.AssetCheckResult:
+def drift_within_thresholds(platform: Platform) -> dg.AssetCheckResult:
     lake = platform.lake
-    year = lake.years("drift_report")[-1]
+    year = lake.available_years("drift_report")[-1]
     drifted = lake.read_year("drift_report", year).filter("drifted")
     return dg.AssetCheckResult(
         passed=drifted.is_empty(),

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.gate.check_history import judged
+from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -14,21 +14,23 @@ from bridge_assets.orchestration.resources import Platform
         "within `survival` in model_config.yaml. Warns only: no endpoint serves it."
     ),
 )
-def calibrated_and_better_than_the_table(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.survival.evaluation import markdown_table, survival_problems
-    from bridge_assets.models.survival.store import fitted, latest
+def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models.survival.evaluation import survival_markdown, survival_problems
+    from bridge_assets.models.survival.store import has_model, latest_model
 
-    if not fitted(platform.data.models_folder):
+    if not has_model(platform.data.models_folder):
         return dg.AssetCheckResult(
             passed=False, severity=dg.AssetCheckSeverity.WARN, description="no deterioration model has been fitted"
         )
-    kept = latest(platform.data.models_folder)
-    problems = survival_problems(kept.evaluation, platform.model.survival)
+    survival_version = latest_model(platform.data.models_folder)
+    problems = survival_problems(survival_version.evaluation, platform.model.survival)
     return dg.AssetCheckResult(
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(problems) or "calibrated, and better than the table",
-        metadata=judged(kept.digest, held_out=dg.MetadataValue.md(markdown_table(kept.evaluation))),
+        metadata=judged_metadata(
+            survival_version.digest, held_out=dg.MetadataValue.md(survival_markdown(survival_version.evaluation))
+        ),
     )
 
 
@@ -42,14 +44,16 @@ def calibrated_and_better_than_the_table(platform: Platform) -> dg.AssetCheckRes
         "nowhere else."
     ),
 )
-def years_are_whole(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.survival.store import NAME, score_problems
+def years_until_poor_complete(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.models.survival.store import TABLE_NAME, years_until_poor_problems
 
     lake, problems, rows = platform.lake, [], 0
-    for year in lake.years(NAME):
-        scores = lake.read_year(NAME, year)
+    for year in lake.available_years(TABLE_NAME):
+        scores = lake.read_year(TABLE_NAME, year)
         rows += scores.height
-        problems += [f"{year}: {each}" for each in score_problems(scores, lake.read_year("bridge_features", year))]
+        problems += [
+            f"{year}: {each}" for each in years_until_poor_problems(scores, lake.read_year("bridge_features", year))
+        ]
     return dg.AssetCheckResult(
         passed=not problems, description="; ".join(problems) or f"{rows:,} bridges", metadata={"rows": rows}
     )

@@ -10,46 +10,46 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from bridge_assets.deployment.gate.decision import REQUIRED, Decision, Evaluation, ask
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Decision, decide
+from bridge_assets.registry.model_version import ModelVersion
 
 #: Metadata key under which a check says what it judged.
-ABOUT = "about"
+JUDGED_DIGEST_KEY = "about"
 
 _PAGE = 100
 
 
-def judged(about: str | dict[str, str], **metadata) -> dict[str, dg.MetadataValue]:
+def judged_metadata(digests: str | dict[str, str], **metadata) -> dict[str, dg.MetadataValue]:
     """Metadata of a check result that says which bytes were judged: a digest, or one a survey year."""
-    value = dg.MetadataValue.json(about) if isinstance(about, dict) else dg.MetadataValue.text(about)
-    return {ABOUT: value, **metadata}
+    value = dg.MetadataValue.json(digests) if isinstance(digests, dict) else dg.MetadataValue.text(digests)
+    return {JUDGED_DIGEST_KEY: value, **metadata}
 
 
-def evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[Evaluation]:
+def check_evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[CheckEvaluation]:
     """Every recorded evaluation of a check, in no order. A check that raised has evaluated nothing."""
-    for event, evaluation in _history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check)):
-        about = evaluation.metadata.get(ABOUT)
-        values = about.value if about is not None else None
+    for event, evaluation in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check)):
+        entry = evaluation.metadata.get(JUDGED_DIGEST_KEY)
+        values = entry.value if entry is not None else None
         for digest in values.values() if isinstance(values, dict) else [values]:
-            yield Evaluation(
+            yield CheckEvaluation(
                 asset=asset,
                 check=check,
                 passed=evaluation.passed,
-                about=str(digest),
-                when=event.timestamp,
+                digest=str(digest),
+                timestamp=event.timestamp,
                 run_id=event.run_id,
-                detail=evaluation.description or "",
+                message=evaluation.description or "",
             )
 
 
-def ask_gate(instance: dg.DagsterInstance, candidate: Candidate) -> Decision:
+def gate_decision(instance: dg.DagsterInstance, model_version: ModelVersion) -> Decision:
     """Ask the gate about a model version, with everything recorded about its checks."""
     recorded = [
         evaluation
-        for requirement in REQUIRED
-        for evaluation in evaluations(instance, requirement.asset, requirement.check)
+        for requirement in REQUIRED_CHECKS
+        for evaluation in check_evaluations(instance, requirement.asset, requirement.check)
     ]
-    return ask(candidate.version, candidate.stages, recorded)
+    return decide(model_version.version, model_version.stages, recorded)
 
 
 def data_problems(
@@ -72,13 +72,13 @@ def data_problems(
     """
     problems = []
     for check in raw_checks:
-        verdicts = {
-            evaluation.about: evaluation.passed
-            for evaluation in sorted(evaluations(instance, "raw_bridges", check), key=lambda each: each.when)
+        passed_by_digest = {
+            evaluation.digest: evaluation.passed
+            for evaluation in sorted(check_evaluations(instance, "raw_bridges", check), key=lambda each: each.timestamp)
         }
         for year, digest in raw_bridges.items():
-            if not verdicts.get(digest, False):
-                state = "failed" if digest in verdicts else "was not evaluated on the records in use"
+            if not passed_by_digest.get(digest, False):
+                state = "failed" if digest in passed_by_digest else "was not evaluated on the records in use"
                 problems.append(f"raw_bridges:{check}[{year}] {state}")
     for key in dbt_checks:
         problem = _dbt_problem(instance, key)
@@ -88,20 +88,24 @@ def data_problems(
 
 
 def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
-    latest = max(_history(instance, key), key=lambda each: each[0].timestamp, default=None)
+    latest = max(_check_history(instance, key), key=lambda each: each[0].timestamp, default=None)
     if latest is None:
         return "was never evaluated"
     event, evaluation = latest
     if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
         return "failed"
-    made = instance.get_latest_materialization_event(key.asset_key)
+    materialization = instance.get_latest_materialization_event(key.asset_key)
     # dbt reports a model and its tests in one run: another run that made the table later made it without this test.
-    if made is not None and made.run_id != event.run_id and made.timestamp > event.timestamp:
+    if (
+        materialization is not None
+        and materialization.run_id != event.run_id
+        and materialization.timestamp > event.timestamp
+    ):
         return "was evaluated before the table was made anew"
     return None
 
 
-def _history(
+def _check_history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
     """Recorded evaluations with their events. The rows come in the order in which checks were planned, not

@@ -20,13 +20,13 @@ from bridge_assets.orchestration.assets.endpoints import PROVIDERS
 from bridge_assets.settings.environment import EnvironmentSettings
 
 #: Read when the code location loads: a target that is enabled later is part of the jobs after a reload.
-_ENABLED = EnvironmentSettings.load()
-_SWITCHED_OFF = [provider.asset for provider in PROVIDERS if not getattr(_ENABLED, provider.key).enabled]
-_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.assets(*_SWITCHED_OFF)
+_ENVIRONMENT = EnvironmentSettings.load()
+_DISABLED_ENDPOINTS = [provider.asset for provider in PROVIDERS if not getattr(_ENVIRONMENT, provider.key).enabled]
+_ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.assets(*_DISABLED_ENDPOINTS)
 
 FULL_PIPELINE = dg.define_asset_job(
     "full_pipeline",
-    selection=_EVERYTHING,
+    selection=_ENABLED_ASSETS,
     description="From the survey files to the gated endpoint, the scores, drift and reports of survey years.",
 )
 
@@ -37,7 +37,7 @@ INVENTORY = dg.define_asset_job(
 )
 
 #: Neither trains nor deploys: new inspections are scored by the model that was promoted.
-_WITHOUT_TRAINING = _EVERYTHING - dg.AssetSelection.assets(
+_SCORING_ASSETS = _ENABLED_ASSETS - dg.AssetSelection.assets(
     "training_set",
     "bridge_model",
     "quantized_model",
@@ -50,7 +50,7 @@ _WITHOUT_TRAINING = _EVERYTHING - dg.AssetSelection.assets(
 
 LATEST_YEAR = dg.define_asset_job(
     "latest_year",
-    selection=_WITHOUT_TRAINING,
+    selection=_SCORING_ASSETS,
     description="The records, features, scores, drift and reports of a survey year, by the model that is being served.",
 )
 
@@ -71,7 +71,7 @@ SCORING = dg.define_asset_job(
 SMOKE_CHECKS = dg.define_asset_job(
     "smoke_checks",
     selection=dg.AssetSelection.checks_for_assets(
-        "local_endpoint", *(provider.asset for provider in PROVIDERS if provider.asset not in _SWITCHED_OFF)
+        "local_endpoint", *(provider.asset for provider in PROVIDERS if provider.asset not in _DISABLED_ENDPOINTS)
     ),
     description="Send the canary to every endpoint that is enabled in configs/environment.yaml, and to the local one.",
 )

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from bridge_assets.orchestration.assets.endpoints import PROVIDERS
-from bridge_assets.orchestration.failures import explained
+from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -25,10 +25,10 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
     asset = f"{key}_endpoint"
 
     @dg.op(name=f"go_back_{key}", pool=asset, out=dg.Out(dg.Nothing))
-    def go_back(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
+    def rollback_endpoint(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
         from bridge_assets.deployment.endpoints import open_endpoint
 
-        with explained():
+        with user_errors_as_failures():
             endpoint = open_endpoint(key, platform.environment, platform.data)
             deployment = endpoint.rollback(config.model_version or None)
         context.log.info(f"{asset} answers with {deployment.version} again")
@@ -57,7 +57,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
         ),
     )
     def rollback() -> None:
-        go_back()
+        rollback_endpoint()
 
     return rollback
 

@@ -13,32 +13,35 @@ from bridge_assets.nbi.schema import columns
 if TYPE_CHECKING:
     import polars as pl
 
-OWNERS_OF_DATA = ["team:bridge-data"]
-OWNERS_OF_MODELS = ["team:bridge-models"]
+DATA_OWNERS = ["team:bridge-data"]
+MODEL_OWNERS = ["team:bridge-models"]
 
 #: Longest cell of a preview, in characters.
-CELL = 40
+MAX_CELL_LENGTH = 40
 
 
-def preview(table: pl.DataFrame, rows: int = 6, longest: int = CELL) -> dg.MarkdownMetadataValue:
-    """The first rows of a table, cells cut to `longest` characters. Text of the inventory is escaped: it is data, not
+def preview(table: pl.DataFrame, rows: int = 6, max_cell_length: int = MAX_CELL_LENGTH) -> dg.MarkdownMetadataValue:
+    """The first rows of a table, cells cut to `max_cell_length` characters. Text of the inventory is escaped: it is data, not
     Markdown.
     """
     lines = ["|" + "|".join(table.columns) + "|", "|" + "---|" * table.width]
-    lines += ["|" + "|".join(_cell(value, longest) for value in row) + "|" for row in table.head(rows).iter_rows()]
+    lines += [
+        "|" + "|".join(_markdown_cell(value, max_cell_length) for value in row) + "|"
+        for row in table.head(rows).iter_rows()
+    ]
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def plot(png: bytes) -> dg.MarkdownMetadataValue:
+def image_metadata(png: bytes) -> dg.MarkdownMetadataValue:
     """A picture inside the metadata: nothing to host, nothing to lose."""
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
-def file(path: Path) -> dg.PathMetadataValue:
+def path_metadata(path: Path) -> dg.PathMetadataValue:
     return dg.MetadataValue.path(str(path))
 
 
-def bridge_columns() -> dg.TableSchema:
+def raw_bridges_schema() -> dg.TableSchema:
     """The column schema of raw_bridges: every NBI item with number, unit, meaning, codes in short and years."""
     return dg.TableSchema(
         columns=[
@@ -48,11 +51,11 @@ def bridge_columns() -> dg.TableSchema:
     )
 
 
-def _cell(value: object, longest: int) -> str:
+def _markdown_cell(value: object, max_cell_length: int) -> str:
     if value is None:
         return ""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    text = text if len(text) <= max_cell_length else text[: max_cell_length - 1] + "…"
     for character, entity in (
         ("&", "&amp;"),
         ("<", "&lt;"),

@@ -11,39 +11,39 @@ from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings
 
 if TYPE_CHECKING:
-    from bridge_assets.data.sources.survey_files import Part, SurveySource
+    from bridge_assets.data.sources.survey_files import SourceFile, SurveySource
 
 
-def source_shown(data: DataSettings) -> dg.MetadataValue:
+def source_metadata(data: DataSettings) -> dg.MetadataValue:
     """Where `source` points to: a folder, an address, or FHWA."""
     match data.source_kind:
         case "fhwa":
             return dg.MetadataValue.url("https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm")
         case "remote":
-            from bridge_assets.data.sources.local_copies import shown
+            from bridge_assets.data.sources.local_copies import redact_url
 
-            return _address(shown(data.source))
+            return _address_metadata(redact_url(data.source))
         case _:
-            return display.file(data.source_folder)
+            return display.path_metadata(data.source_folder)
 
 
-def parts_shown(source: SurveySource) -> dict[str, dg.MetadataValue]:
+def source_file_metadata(source: SurveySource) -> dict[str, dg.MetadataValue]:
     """Metadata of one survey year of nbi_files."""
     metadata: dict[str, dg.MetadataValue] = {
         "sha256": dg.MetadataValue.text(source.sha256),
         "megabytes": dg.MetadataValue.float(round(source.bytes / 1e6, 3)),
     }
-    if len(source.parts) == 1:
-        [part] = source.parts
-        metadata["file"] = display.file(part.path)
+    if len(source.files) == 1:
+        [part] = source.files
+        metadata["file"] = display.path_metadata(part.path)
         if part.address:
-            metadata["address"] = _address(part.address)
+            metadata["address"] = _address_metadata(part.address)
             metadata["version"] = dg.MetadataValue.text(part.version or "the server names none")
             metadata["published"] = dg.MetadataValue.text(part.last_modified or "the server does not say")
             metadata["revised"] = dg.MetadataValue.bool(part.revised)
     else:
-        metadata["files"] = dg.MetadataValue.int(len(source.parts))
-        metadata["parts"] = _table(source.parts)
+        metadata["files"] = dg.MetadataValue.int(len(source.files))
+        metadata["parts"] = _file_table(source.files)
     if source.expected_rows is not None:
         metadata["expected_rows"] = dg.MetadataValue.int(source.expected_rows)
     if source.warnings:
@@ -51,7 +51,7 @@ def parts_shown(source: SurveySource) -> dict[str, dg.MetadataValue]:
     return metadata
 
 
-def _table(parts: tuple[Part, ...]) -> dg.MetadataValue:
+def _file_table(parts: tuple[SourceFile, ...]) -> dg.MetadataValue:
     lines = ["| file | megabytes | SHA-256 | from | published | |", "|---|---|---|---|---|---|"]
     for part in parts:
         named = _cell(part.address)
@@ -75,7 +75,7 @@ def _cell(text: str) -> str:
     return escaped
 
 
-def _address(address: str) -> dg.MetadataValue:
+def _address_metadata(address: str) -> dg.MetadataValue:
     return dg.MetadataValue.url(address) if _is_link(address) else dg.MetadataValue.text(address)
 
 

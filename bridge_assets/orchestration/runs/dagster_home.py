@@ -7,18 +7,18 @@ import shutil
 from pathlib import Path
 
 from bridge_assets.settings import DataSettings, config_folder
-from bridge_assets.storage import replacing
+from bridge_assets.storage import atomic_write
 
 
 def ensure_dagster_home(data: DataSettings) -> Path:
     """DAGSTER_HOME: what the environment says, else `<home>/dagster` with `configs/dagster.yaml` in it."""
-    if named := os.environ.get("DAGSTER_HOME"):
-        return Path(named)
+    if configured := os.environ.get("DAGSTER_HOME"):
+        return Path(configured)
     home = data.home_folder / "dagster"
     source = config_folder() / "dagster.yaml"
     home.mkdir(parents=True, exist_ok=True)
     if source.is_file():
-        with replacing(home / "dagster.yaml") as aside:
-            shutil.copyfile(source, aside)
+        with atomic_write(home / "dagster.yaml") as temporary:
+            shutil.copyfile(source, temporary)
     os.environ["DAGSTER_HOME"] = str(home)
     return home

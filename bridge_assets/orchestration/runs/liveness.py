@@ -13,35 +13,35 @@ from pathlib import Path
 
 import dagster as dg
 
-DEATH = "The process of this run ended without a word: it was killed, or the machine went down."
+ORPHANED_RUN_MESSAGE = "The process of this run ended without a word: it was killed, or the machine went down."
 
 
 @contextmanager
-def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def run_liveness_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Hold the sign of life of a run, after seeing to the runs that have lost theirs."""
-    signs = Path(instance.root_directory) / "alive"
-    signs.mkdir(parents=True, exist_ok=True)
-    see_to_dead_runs(instance, signs)
-    unlocked, sign = signs / f".{run_id}", signs / run_id
-    with unlocked.open("w") as file:
+    lock_folder = Path(instance.root_directory) / "alive"
+    lock_folder.mkdir(parents=True, exist_ok=True)
+    fail_orphaned_runs(instance, lock_folder)
+    pending_lock_file, lock_file = lock_folder / f".{run_id}", lock_folder / run_id
+    with pending_lock_file.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        unlocked.rename(sign)  # nobody ever sees a sign of this run that is not locked
+        pending_lock_file.rename(lock_file)  # nobody ever sees a sign of this run that is not locked
         try:
             yield
         finally:
-            sign.unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
 
 
-def see_to_dead_runs(instance: dg.DagsterInstance, signs: Path) -> None:
+def fail_orphaned_runs(instance: dg.DagsterInstance, lock_folder: Path) -> None:
     """Report dead runs as failed, and give back their places in pools."""
-    for sign in signs.glob("[!.]*"):
-        with sign.open() as file:
+    for lock_file in lock_folder.glob("[!.]*"):
+        with lock_file.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            run = instance.get_run_by_id(sign.name)
+            run = instance.get_run_by_id(lock_file.name)
             if run is not None and not run.is_finished:
-                instance.report_run_failed(run, DEATH)
-            instance.event_log_storage.free_concurrency_slots_for_run(sign.name)
-            sign.unlink(missing_ok=True)
+                instance.report_run_failed(run, ORPHANED_RUN_MESSAGE)
+            instance.event_log_storage.free_concurrency_slots_for_run(lock_file.name)
+            lock_file.unlink(missing_ok=True)

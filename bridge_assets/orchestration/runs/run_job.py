@@ -14,13 +14,13 @@ from typing import Any
 import dagster as dg
 
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
-from bridge_assets.orchestration.runs.liveness import alive
+from bridge_assets.orchestration.runs.liveness import run_liveness_lock
 from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START
 from bridge_assets.settings import DataSettings
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run came to.
 
     Attributes
@@ -28,7 +28,7 @@ class Outcome:
     success : bool
     run_id : str
     seconds : float
-    materialized : dict
+    materializations : dict
         Asset -> metadata of its last materialization in this run.
     checks : dict
         `asset:check` -> (passed, severity, description).
@@ -39,7 +39,7 @@ class Outcome:
     success: bool
     run_id: str
     seconds: float
-    materialized: dict[str, dict[str, Any]]
+    materializations: dict[str, dict[str, Any]]
     checks: dict[str, tuple[bool, str, str]]
     errors: list[tuple[str, str]]
 
@@ -49,8 +49,8 @@ def run_job(
     job: str,
     years: tuple[int, int],
     run_config: dict[str, Any] | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> RunResult:
     """Run a job over a range of survey years as one run, in this process.
 
     Parameters
@@ -62,22 +62,22 @@ def run_job(
         First and last survey year.
     run_config : dict, optional
         As in the launchpad.
-    say : callable
+    on_progress : callable
         Given a line whenever a step ends.
     """
     ensure_dagster_home(DataSettings.load())
     started, run_id = time.monotonic(), str(uuid.uuid4())
     # What fails is said in the outcome and kept in Dagster's log; a stack trace on the terminal would bury it.
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with dg.DagsterInstance.get() as instance, alive(instance, run_id):
-        instance.add_event_listener(run_id, lambda entry: _progress(entry, say))
+    quiet_loggers = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.get() as instance, run_liveness_lock(instance, run_id):
+        instance.add_event_listener(run_id, lambda entry: _report_step(entry, on_progress))
         # dbt writes its own log to the terminal; it stands in `<home>/dbt` as well.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             result = defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 tags={RANGE_START: str(years[0]), RANGE_END: str(years[1])},
-                run_config={**(run_config or {}), **quiet},
+                run_config={**(run_config or {}), **quiet_loggers},
                 raise_on_error=False,
             )
     materialized = {
@@ -93,27 +93,27 @@ def run_job(
         )
         for evaluation in result.get_asset_check_evaluations()
     }
-    return Outcome(result.success, run_id, time.monotonic() - started, materialized, checks, errors_of(result))
+    return RunResult(result.success, run_id, time.monotonic() - started, materialized, checks, step_errors(result))
 
 
-def _progress(entry: dg.EventLogEntry, say: Callable[[str], None]) -> None:
+def _report_step(entry: dg.EventLogEntry, on_progress: Callable[[str], None]) -> None:
     event = entry.dagster_event
     if event is None or not event.step_key:
         return
     if event.is_step_success:
-        say(f"  {event.step_key:<48}{event.step_success_data.duration_ms / 1000:6.1f} s")
+        on_progress(f"  {event.step_key:<48}{event.step_success_data.duration_ms / 1000:6.1f} s")
     elif event.is_step_failure:
-        say(f"  {event.step_key:<48}failed")
+        on_progress(f"  {event.step_key:<48}failed")
 
 
-def errors_of(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
+def step_errors(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
     found = []
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data
-            said = failure.user_failure_data.description if failure.user_failure_data else None
+            message = failure.user_failure_data.description if failure.user_failure_data else None
             error = failure.error
             while error and error.cause:
                 error = error.cause
-            found.append((event.step_key or "", said or (error.message.strip() if error else "it did not say why")))
+            found.append((event.step_key or "", message or (error.message.strip() if error else "it did not say why")))
     return found

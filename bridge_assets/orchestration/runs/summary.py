@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from bridge_assets.orchestration.runs.run_job import Outcome
+from bridge_assets.orchestration.runs.run_job import RunResult
 from bridge_assets.settings import DataSettings
 
 
-def summary(outcome: Outcome, data: DataSettings) -> str:
+def run_summary(result: RunResult, data: DataSettings) -> str:
     """The outcome in words: what was made, what failed, what is served, how to open it."""
     failed = {
-        name: said for name, (passed, severity, said) in outcome.checks.items() if not passed and severity == "ERROR"
+        name: message
+        for name, (passed, severity, message) in result.checks.items()
+        if not passed and severity == "ERROR"
     }
     warned = {
-        name: said for name, (passed, severity, said) in outcome.checks.items() if not passed and severity != "ERROR"
+        name: message
+        for name, (passed, severity, message) in result.checks.items()
+        if not passed and severity != "ERROR"
     }
     lines = [
         "",
-        f"{'Done' if outcome.success else 'Stopped'} after {outcome.seconds:.0f} s: {len(outcome.materialized)} "
-        f"assets, {len(outcome.checks)} checks, {len(failed)} failed, {len(warned)} warned. Run {outcome.run_id[:8]}.",
+        f"{'Done' if result.success else 'Stopped'} after {result.seconds:.0f} s: {len(result.materializations)} "
+        f"assets, {len(result.checks)} checks, {len(failed)} failed, {len(warned)} warned. Run {result.run_id[:8]}.",
     ]
-    lines += [f"  failed  {name}: {said}" for name, said in failed.items()]
-    lines += [f"  warned  {name}: {said}" for name, said in warned.items()]
-    of_checks = {name.replace(":", "_") for name in failed}
-    lines += [f"  error   {step}: {said}" for step, said in outcome.errors if step not in of_checks]
-    if held_out := outcome.materialized.get("bridge_model", {}).get("held_out"):
+    lines += [f"  failed  {name}: {message}" for name, message in failed.items()]
+    lines += [f"  warned  {name}: {message}" for name, message in warned.items()]
+    check_steps = {name.replace(":", "_") for name in failed}
+    lines += [f"  error   {step}: {message}" for step, message in result.errors if step not in check_steps]
+    if held_out := result.materializations.get("bridge_model", {}).get("held_out"):
         lines += ["", "On held-out structures in later years:", "", str(held_out)]
-    lines += ["", *_made(outcome, data)]
+    lines += ["", *_output_lines(result, data)]
     return "\n".join(lines)
 
 
-def _made(outcome: Outcome, data: DataSettings) -> list[str]:
+def _output_lines(result: RunResult, data: DataSettings) -> list[str]:
     lines = []
-    if endpoint := outcome.materialized.get("local_endpoint"):
+    if endpoint := result.materializations.get("local_endpoint"):
         lines.append(f"  The local endpoint serves model {endpoint['model_version']} (gate: {endpoint['gate']}).")
-    elif "training_set" in outcome.materialized:
+    elif "training_set" in result.materializations:
         lines.append("  The local endpoint was not promoted: what it served before, if anything, it still serves.")
-    if "condition_report" in outcome.materialized:
+    if "condition_report" in result.materializations:
         lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}")
-    if "data_quality_report" in outcome.materialized:
+    if "data_quality_report" in result.materializations:
         lines.append(f"  Quality: {data.reports_folder / 'data_quality.html'}")
-    if "looker_sheet" in outcome.materialized:
-        lines.append(f"  Sheet:   {outcome.materialized['looker_sheet']['sheet']}")
-    if "bridge_predictions" in outcome.materialized:
+    if "looker_sheet" in result.materializations:
+        lines.append(f"  Sheet:   {result.materializations['looker_sheet']['sheet']}")
+    if "bridge_predictions" in result.materializations:
         lines.append(f"  Scores:  {data.lake / 'bridge_predictions'}/<year>.parquet")
     lines.append("  Open:    make dev, then http://127.0.0.1:3000 shows this run, every asset and every check")
     return lines

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bridge_assets.reporting.condition import sections
-from bridge_assets.reporting.html.pages import page
+from bridge_assets.reporting.html.pages import render_page
 from bridge_assets.reporting.plots import condition_trend_png
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ConditionReport", "condition_trend_png", "render_condition_report"]
 
 #: Columns that a table must have unless it is empty.
-COLUMNS = {
+REQUIRED_COLUMNS = {
     "condition_by_year": (
         "survey_year",
         "state_code",
@@ -73,7 +73,7 @@ COLUMNS = {
 }
 
 
-def _no_rows() -> pl.DataFrame:
+def _empty_table() -> pl.DataFrame:
     import polars as pl
 
     return pl.DataFrame()
@@ -95,8 +95,8 @@ class ConditionReport:
         One row a structure and scored survey year. structure_key, survey_year, state_code, county_code,
         facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
         inspection_date (Date), fall_probability (0-1, at the next inspection), state_fall_probability (mean of its
-        state), look_first_rank (1 = the one of its state to look at first), target (`targets.named`), reasons
-        (`contributions.reasons_type`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
+        state), look_first_rank (1 = the one of its state to look at first), target (`targets.target_name`), reasons
+        (`shap_values.reasons_dtype`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
         beyond years_until_poor_horizon, which is null where there are none), model_version.
     evaluation : mapping or None
         The scores of `models.evaluate.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the held-out
@@ -108,31 +108,31 @@ class ConditionReport:
     ingestion : pl.DataFrame
         survey_year, rows_read, loaded, rejected; one row a survey year.
     rejections : pl.DataFrame
-        survey_year, reason (`nbi.records.REASONS`), rejected; one row a survey year and reason that occurs.
-    silent : str
+        survey_year, reason (`nbi.records.REJECTION_REASONS`), rejected; one row a survey year and reason that occurs.
+    no_probability_reason : str
         Why nothing is said of probabilities though a model is served; stands where they would. Empty = it is.
     provenance : mapping
         What it was made from, for people: model version, survey years, digests, source. Shown in the order given.
     """
 
-    condition_by_year: pl.DataFrame = field(default_factory=_no_rows)
-    outlook: pl.DataFrame = field(default_factory=_no_rows)
+    condition_by_year: pl.DataFrame = field(default_factory=_empty_table)
+    outlook: pl.DataFrame = field(default_factory=_empty_table)
     evaluation: Mapping[str, Metrics] | None = None
-    drift: pl.DataFrame = field(default_factory=_no_rows)
-    ingestion: pl.DataFrame = field(default_factory=_no_rows)
-    rejections: pl.DataFrame = field(default_factory=_no_rows)
-    silent: str = ""
+    drift: pl.DataFrame = field(default_factory=_empty_table)
+    ingestion: pl.DataFrame = field(default_factory=_empty_table)
+    rejections: pl.DataFrame = field(default_factory=_empty_table)
+    no_probability_reason: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, columns in COLUMNS.items():
+        for name, columns in REQUIRED_COLUMNS.items():
             table: pl.DataFrame = getattr(self, name)
             if not table.is_empty() and (missing := [column for column in columns if column not in table.columns]):
                 raise ValueError(
                     f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: give it the "
                     f"columns that ConditionReport describes"
                 )
-        for forecast in sections.FORECASTS.keys() & (self.evaluation or {}).keys():
+        for forecast in sections.FORECAST_LABELS.keys() & (self.evaluation or {}).keys():
             scores = (self.evaluation or {})[forecast]
             if missing := [metric for metric in sections.METRICS if metric not in scores]:
                 raise ValueError(f"evaluation: {forecast} lacks {', '.join(missing)}; it has {', '.join(scores)}")
@@ -159,7 +159,7 @@ def render_condition_report(report: ConditionReport) -> str:
         HTML, UTF-8. All text from the tables is escaped.
     """
     year = report.survey_year
-    return page(
+    return render_page(
         "condition_report.html",
         survey_year=year,
         sources=sections.SOURCES,
@@ -170,6 +170,6 @@ def render_condition_report(report: ConditionReport) -> str:
         quality=sections.model_quality(report.evaluation),
         drift=sections.drift_summary(report.drift),
         ingestion=sections.data_quality(report.ingestion, report.rejections),
-        silent=report.silent,
+        silent=report.no_probability_reason,
         provenance=dict(report.provenance),
     )

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: One entry of the column `reasons`: feature, value, contribution.
-Told: TypeAlias = Mapping[str, Any]
+ReasonEntry: TypeAlias = Mapping[str, Any]
 
 #: Words of a feature's name that are written otherwise.
-_WRITTEN = {"adt": "average daily traffic", "nhs": "the National Highway System", "january": "January"}
+_WORD_REPLACEMENTS = {"adt": "average daily traffic", "nhs": "the National Highway System", "january": "January"}
 
 
 class Reason(NamedTuple):
@@ -30,44 +30,46 @@ class Reason(NamedTuple):
         `age`.
     value : str
         `61 years`.
-    points : str
+    contribution : str
         `+4.1`: percentage points; of an expected change `-0.12`: points of the rating.
     """
 
     name: str
     value: str
-    points: str
+    contribution: str
 
 
-def in_words(told: Iterable[Told], target: str = "fall") -> list[Reason]:
+def format_reasons(reasons: Iterable[ReasonEntry], target: str = "fall") -> list[Reason]:
     """The entries of the column `reasons` of one bridge in words, in their order; `target` is what they are of."""
     scale, form = (1, "+.2f") if target.startswith(CHANGE) else (100, "+.1f")
     return [
         Reason(*_name_and_value(each["feature"], each["value"]), format(each["contribution"] * scale, form))
-        for each in told
+        for each in reasons
     ]
 
 
-def as_text(told: Iterable[Told] | None, target: str = "fall") -> str | None:
+def reasons_text(reasons: Iterable[ReasonEntry] | None, target: str = "fall") -> str | None:
     """All of them in one line of plain text: `age 61 years: +4.1 points; over water yes: -0.3 points`."""
-    if told is None:
+    if reasons is None:
         return None
-    return "; ".join(f"{reason.name} {reason.value}: {reason.points} points" for reason in in_words(told, target))
+    return "; ".join(
+        f"{reason.name} {reason.value}: {reason.contribution} points" for reason in format_reasons(reasons, target)
+    )
 
 
-def with_text(outlook: pl.DataFrame) -> pl.DataFrame:
+def with_reasons_text(outlook: pl.DataFrame) -> pl.DataFrame:
     """The same table with the column `reasons` as text, for what holds no lists."""
     import polars as pl
 
     of_bridges = zip(outlook["reasons"].to_list(), outlook["target"], strict=True)
-    return outlook.with_columns(pl.Series("reasons", [as_text(*each) for each in of_bridges], pl.String))
+    return outlook.with_columns(pl.Series("reasons", [reasons_text(*each) for each in of_bridges], pl.String))
 
 
 def _name_and_value(feature: str, value: float | None) -> tuple[str, str]:
     from bridge_assets.data.features.definitions import FEATURES
 
     unit = next((each.unit for each in FEATURES if each.name == feature), "")
-    words = [_WRITTEN.get(word, word) for word in feature.removeprefix("log_").split("_")]
+    words = [_WORD_REPLACEMENTS.get(word, word) for word in feature.removeprefix("log_").split("_")]
     if words[0] == f"{unit}s" and len(words) > 1:  # years_in_condition: the value says "years"
         words = words[1:]
     return " ".join(words), "unknown" if value is None else _value(value, unit)

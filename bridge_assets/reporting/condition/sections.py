@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge_assets.reporting.html.charts import shares_by_year, stacked_shares
-from bridge_assets.reporting.wording import known
+from bridge_assets.reporting.wording import has_value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,13 +21,13 @@ ALL_STATES = "all"
 ORACLE = "oracle"
 
 #: Bridges in the list to be looked at first, of all states together: each state gives its first few.
-LOOK_FIRST = 25
+LOOK_FIRST_ROWS = 25
 
 #: Reasons that are shown of a bridge, of those that its prediction carries.
-REASONS_SHOWN = 3
+MAX_REASONS_SHOWN = 3
 
 #: Forecasts that not every evaluation holds: left out where they are not there.
-OPTIONAL = ("logistic_regression", "gradient_boosting", ORACLE)
+OPTIONAL_FORECASTS = ("logistic_regression", "gradient_boosting", ORACLE)
 
 #: asset -> what it holds. The small print of each section names one of these.
 SOURCES = {
@@ -40,7 +40,7 @@ SOURCES = {
 }
 
 #: forecast of the evaluation -> what a person calls it, and how it is made.
-FORECASTS = {
+FORECAST_LABELS = {
     "persistence": ("Persistence", "every bridge keeps its rating"),
     "base_rate": ("Base rate", "every bridge has the average probability"),
     "rating_table": ("Rating table", "the share that fell at the same rating and time in it"),
@@ -64,24 +64,24 @@ def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int |
     totals = _totals(condition_by_year)
     if not totals:
         return None
-    now, before = totals[-1], totals[-2] if len(totals) > 1 else None
+    current, previous = totals[-1], totals[-2] if len(totals) > 1 else None
     states = [row["state_code"] for row in _rows(condition_by_year) if row["survey_year"] == year]
     states = sorted(code for code in states if code != ALL_STATES)
-    scored = _scored(outlook, year)
+    scored = _scored_bridges(outlook, year)
     return {
-        **now,
+        **current,
         "classes": [
             {
                 "name": name,
-                "structures": now[name.lower()],
-                "share": now[f"share_{name.lower()}"],
-                "area_share": now[f"{name.lower()}_area_share"],
+                "structures": current[name.lower()],
+                "share": current[f"share_{name.lower()}"],
+                "area_share": current[f"{name.lower()}_area_share"],
             }
             for name in ("Good", "Fair", "Poor")
         ],
-        "without_class": now["structures"] - now["good"] - now["fair"] - now["poor"],
-        "before": before,
-        "poor_change": _change(now, before, "share_poor"),
+        "without_class": current["structures"] - current["good"] - current["fair"] - current["poor"],
+        "before": previous,
+        "poor_change": _share_change(current, previous, "share_poor"),
         "states": states,
         "scored": scored.height,
         "expected_falls": float(scored["fall_probability"].sum()) if scored.height else None,
@@ -99,7 +99,7 @@ def trend(condition_by_year: pl.DataFrame) -> Row | None:
         "Observed": [row["fall_rate"] for row in totals],
         "Expected": [row["mean_fall_probability"] for row in totals],
     }
-    any_falls = any(known(value) for values in falls.values() for value in values)
+    any_falls = any(has_value(value) for values in falls.values() for value in values)
     span = f"{years[0]} to {years[-1]}" if len(years) > 1 else str(years[0])
     return {
         "rows": totals[::-1],
@@ -118,17 +118,17 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
     """The first bridges of each state in the survey year, or in the last one scored before it, the first ones first."""
     import polars as pl
 
-    from bridge_assets.models.dataset.targets import described_by_name
+    from bridge_assets.models.dataset.targets import describe_target_name
 
     if outlook.is_empty():
         return None
     scored_year = year
-    scored = _scored(outlook, year)
+    scored = _scored_bridges(outlook, year)
     if scored.is_empty():
         scored_year = int(outlook["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
-        scored = _scored(outlook, scored_year)
-    places = max(1, LOOK_FIRST // max(1, scored["state_code"].n_unique()))
-    first = scored.filter(pl.col("look_first_rank") <= places).sort(
+        scored = _scored_bridges(outlook, scored_year)
+    rows_per_state = max(1, LOOK_FIRST_ROWS // max(1, scored["state_code"].n_unique()))
+    first = scored.filter(pl.col("look_first_rank") <= rows_per_state).sort(
         "look_first_rank", "fall_probability", "structure_key", descending=[False, True, False]
     )
     # Bars are drawn against the highest probability of the list: it is an order, and most probabilities are small.
@@ -140,27 +140,27 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
         "states": scored["state_code"].n_unique(),
         "places": first["look_first_rank"].max(),
         "mean": scored["fall_probability"].mean(),
-        "foresees": [described_by_name(target) for target in scored["target"].drop_nulls().unique().sort()],
+        "foresees": [describe_target_name(target) for target in scored["target"].drop_nulls().unique().sort()],
         "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
-        "rows": [_to_look_at(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
+        "rows": [_look_first_row(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
     }
 
 
 def _years_in_words(bridges: pl.DataFrame) -> pl.DataFrame:
-    from bridge_assets.models.survival.store import in_words
-    from bridge_assets.scoring.years_until_poor import COLUMNS
+    from bridge_assets.models.survival.store import format_years
+    from bridge_assets.scoring.years_until_poor import YEARS_COLUMNS
 
-    return in_words(bridges.rename(COLUMNS))
+    return format_years(bridges.rename(YEARS_COLUMNS))
 
 
-def _to_look_at(row: Row, scale: float) -> Row:
-    from bridge_assets.reporting.condition.reasons import in_words
+def _look_first_row(row: Row, scale: float) -> Row:
+    from bridge_assets.reporting.condition.reasons import format_reasons
 
     return {
         **row,
         "bar": row["fall_probability"] / scale,
         "mark": min(1.0, (row["state_fall_probability"] or 0.0) / scale),
-        "reasons": in_words((row["reasons"] or [])[:REASONS_SHOWN]),
+        "reasons": format_reasons((row["reasons"] or [])[:MAX_REASONS_SHOWN]),
     }
 
 
@@ -169,22 +169,22 @@ def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
     if not evaluation:
         return None
     rows = []
-    for key, (name, says) in FORECASTS.items():
+    for key, (name, says) in FORECAST_LABELS.items():
         metrics = evaluation.get(key, {})
-        if key in OPTIONAL and not known(metrics.get("auc")):
+        if key in OPTIONAL_FORECASTS and not has_value(metrics.get("auc")):
             continue
         rows.append(
             {"key": key, "name": name, "says": says, "metrics": {metric: metrics.get(metric) for metric in METRICS}}
         )
     for metric, (_, _, higher) in METRICS.items():
-        values = [row["metrics"][metric] for row in rows if row["key"] != ORACLE and known(row["metrics"][metric])]
+        values = [row["metrics"][metric] for row in rows if row["key"] != ORACLE and has_value(row["metrics"][metric])]
         best = (max if higher else min)(values, default=None)
         for row in rows:
             row.setdefault("best", {})[metric] = (
                 row["key"] != ORACLE and best is not None and row["metrics"][metric] == best
             )
     table, model = (next(row["metrics"] for row in rows if row["key"] == key) for key in ("rating_table", "model"))
-    comparable = known(table["auc"]) and known(model["auc"])
+    comparable = has_value(table["auc"]) and has_value(model["auc"])
     return {
         "metrics": METRICS,
         "rows": rows,
@@ -216,7 +216,7 @@ def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | Non
     """Rows read, loaded and rejected by survey year, and the reasons over all years."""
     import polars as pl
 
-    from bridge_assets.nbi.delimited.records import REASONS
+    from bridge_assets.nbi.delimited.records import REJECTION_REASONS
 
     if ingestion.is_empty():
         return None
@@ -228,7 +228,7 @@ def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | Non
             .agg(pl.col("rejected").sum())
             .sort("rejected", "reason", descending=[True, False])
         )
-        reasons = [{**row, "says": REASONS.get(row["reason"], "")} for row in _rows(counted)]
+        reasons = [{**row, "says": REJECTION_REASONS.get(row["reason"], "")} for row in _rows(counted)]
     return {
         "rows": rows,
         "total": {name: sum(row[name] for row in rows) for name in ("rows_read", "loaded", "rejected")},
@@ -249,7 +249,7 @@ def _totals(condition_by_year: pl.DataFrame) -> list[Row]:
     return sorted(rows, key=lambda row: row["survey_year"])
 
 
-def _scored(outlook: pl.DataFrame, year: int | None) -> pl.DataFrame:
+def _scored_bridges(outlook: pl.DataFrame, year: int | None) -> pl.DataFrame:
     import polars as pl
 
     if outlook.is_empty():
@@ -258,7 +258,7 @@ def _scored(outlook: pl.DataFrame, year: int | None) -> pl.DataFrame:
     return outlook.with_columns(probability).filter(pl.col("survey_year") == year, probability.is_not_null())
 
 
-def _change(now: Row, before: Row | None, share: str) -> float | None:
-    if before is None or not known(now[share]) or not known(before[share]):
+def _share_change(current: Row, previous: Row | None, share: str) -> float | None:
+    if previous is None or not has_value(current[share]) or not has_value(previous[share]):
         return None
-    return now[share] - before[share]
+    return current[share] - previous[share]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 540, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 14, 26
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-MOST_YEAR_LABELS = 9
+MAX_YEAR_LABELS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Rect:
     y: float
     width: float
     height: float
-    says: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineSeries:
     """A series over the years: pieces without gaps, and its points."""
 
     name: str
-    pieces: tuple[str, ...]
-    dots: tuple[tuple[float, float, str], ...]
+    segments: tuple[str, ...]
+    points: tuple[tuple[float, float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Chart:
     year_labels: tuple[Label, ...]
     grid: tuple[Label, ...]
     bars: tuple[Rect, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[LineSeries, ...] = ()
 
 
 def stacked_shares(title: str, years: Sequence[int], parts: Mapping[str, Sequence[float | None]]) -> Chart:
@@ -91,8 +91,8 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
     series : mapping
         name -> share (0-1) or None by year.
     """
-    there = [value for values in series.values() for value in values if value is not None]
-    top, ticks = _nice_axis(max(there, default=0.0))
+    known_values = [value for values in series.values() for value in values if value is not None]
+    top, ticks = _nice_axis(max(known_values, default=0.0))
     step = PLOT_WIDTH / len(years)
     lines = []
     for name, values in series.items():
@@ -105,13 +105,13 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
             piece.append(f"{x},{y}")
             dots.append((x, y, f"{years[i]} {name}: {value * 100:.1f} %"))
         drawn = tuple(" ".join(each) for each in [*pieces, piece] if len(each) > 1)
-        lines.append(Line(name, drawn, tuple(dots)))
+        lines.append(LineSeries(name, drawn, tuple(dots)))
     return Chart(title, _year_labels(years), _grid(top, ticks), lines=tuple(lines))
 
 
 def _year_labels(years: Sequence[int]) -> tuple[Label, ...]:
     step = PLOT_WIDTH / len(years)
-    every = math.ceil(len(years) / MOST_YEAR_LABELS)
+    every = math.ceil(len(years) / MAX_YEAR_LABELS)
     # Counted from the last year, which is the one the report is about.
     shown = range(len(years) - 1, -1, -every)
     return tuple(Label(_px(LEFT + step * (i + 0.5)), HEIGHT - 8, str(years[i])) for i in sorted(shown))

@@ -7,7 +7,7 @@ from typing import Any
 from bridge_assets.reporting import wording
 
 
-def page(template: str, **values: Any) -> str:
+def render_page(template: str, **values: Any) -> str:
     """A template of `templates/` as one self-contained HTML page.
 
     Parameters

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bridge_assets.reporting.wording import share as shown
 
 #: Widest cell and widest strip, in px.
-CELL, WIDTH = 26.0, 300.0
+MAX_CELL_WIDTH, MAX_STRIP_WIDTH = 26.0, 300.0
 BAR_HEIGHT, CELL_HEIGHT = 26.0, 16.0
 
 #: A share of at least this is of the level, from 1 on; 0 is nothing at all. Tenfold steps, because shares are.
@@ -21,7 +21,7 @@ LEVEL_NAMES = ("none", "below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 to 50 %", "
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SparklineCell:
     """One year of a strip; `level` is its class of tint, None where the year says nothing."""
 
     x: float
@@ -29,20 +29,20 @@ class Mark:
     width: float
     height: float
     level: int | None
-    says: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class Sparkline:
     """What the template draws."""
 
     width: float
     height: float
-    marks: tuple[Mark, ...]
-    says: str
+    marks: tuple[SparklineCell, ...]
+    label: str
 
 
-def bars(years: Sequence[int], shares: Sequence[float | None]) -> Strip:
+def bar_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Sparkline:
     """Bars from zero to the largest share of the row."""
     top = max((value for value in shares if value is not None), default=0.0) or 1.0
     step = _step(years)
@@ -50,20 +50,20 @@ def bars(years: Sequence[int], shares: Sequence[float | None]) -> Strip:
     for i, (year, value) in enumerate(zip(years, shares, strict=True)):
         height = 0.0 if not value else max(1.5, BAR_HEIGHT * value / top)
         marks.append(_mark(i * step, step, BAR_HEIGHT - height, height, year, value))
-    return Strip(_px(step * len(years)), BAR_HEIGHT, tuple(marks), _says(years, shares))
+    return Sparkline(_px(step * len(years)), BAR_HEIGHT, tuple(marks), _label(years, shares))
 
 
-def cells(years: Sequence[int], shares: Sequence[float | None]) -> Strip:
+def tinted_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Sparkline:
     """A cell a year, tinted by `LEVELS`."""
     step = _step(years)
     marks = [
         _mark(i * step, step, 0, CELL_HEIGHT, year, value)
         for i, (year, value) in enumerate(zip(years, shares, strict=True))
     ]
-    return Strip(_px(step * len(years)), CELL_HEIGHT, tuple(marks), _says(years, shares))
+    return Sparkline(_px(step * len(years)), CELL_HEIGHT, tuple(marks), _label(years, shares))
 
 
-def level(value: float | None) -> int | None:
+def tint_level(value: float | None) -> int | None:
     """The level of a share: 0 for nothing, None where it is not known."""
     if value is None:
         return None
@@ -71,15 +71,15 @@ def level(value: float | None) -> int | None:
 
 
 def _step(years: Sequence[int]) -> float:
-    return min(CELL, WIDTH / len(years))
+    return min(MAX_CELL_WIDTH, MAX_STRIP_WIDTH / len(years))
 
 
-def _says(years: Sequence[int], shares: Sequence[float | None]) -> str:
+def _label(years: Sequence[int], shares: Sequence[float | None]) -> str:
     return f"By survey year, {years[0]} to {years[-1]}; in {years[-1]} {shown(shares[-1])}"
 
 
-def _mark(x: float, step: float, y: float, height: float, year: int, value: float | None) -> Mark:
-    return Mark(_px(x + 0.5), _px(y), _px(step - 1), _px(height), level(value), f"{year}: {shown(value)}")
+def _mark(x: float, step: float, y: float, height: float, year: int, value: float | None) -> SparklineCell:
+    return SparklineCell(_px(x + 0.5), _px(y), _px(step - 1), _px(height), tint_level(value), f"{year}: {shown(value)}")
 
 
 def _px(value: float) -> float:

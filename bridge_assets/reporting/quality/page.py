@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge_assets.reporting.html.pages import page
+from bridge_assets.reporting.html.pages import render_page
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,7 +71,7 @@ def render_quality_page(report: QualityReport) -> str:
     from bridge_assets.reporting.html.strips import LEVEL_NAMES
     from bridge_assets.reporting.quality import sections
 
-    shown: dict[str, object] = {
+    context: dict[str, object] = {
         "sources": sections.SOURCES,
         "measures": MEASURES,
         "definitions": sections.definitions(),
@@ -80,16 +80,16 @@ def render_quality_page(report: QualityReport) -> str:
         "years": [],
     }
     if not report.summary.is_empty():
-        figures = sections.Figures(report.summary)
+        figures = sections.QualitySummary(report.summary)
         overview = sections.overview(figures)
         flagged = [figures.share("flag", "any", year) for year in figures.years]
         span = f"{figures.years[0]} to {figures.years[-1]}" if len(figures.years) > 1 else str(figures.latest)
-        shown |= {
+        context |= {
             "years": figures.years,
             "latest": figures.latest,
             "span": span,
             "overview": overview,
-            "moved": sections.moved(figures),
+            "moved": sections.jumped_shares(figures),
             "reasons": sections.rejected_lines(figures, report.rejected),
             "flags": sections.flag_rows(figures),
             "unknown_codes": sections.unknown_code_rows(figures),
@@ -99,7 +99,7 @@ def render_quality_page(report: QualityReport) -> str:
             "duplicates": sections.duplicate_rows(figures),
             "flagged": shares_by_year(f"Share of records with a flag, {span}", figures.years, {"Flagged": flagged}),
         }
-    return page("data_quality.html", **shown)
+    return render_page("data_quality.html", **context)
 
 
 def data_quality_html(lake: Lake, data: DataSettings) -> str:
@@ -110,26 +110,26 @@ def data_quality_html(lake: Lake, data: DataSettings) -> str:
     SourceError
         If no survey year was counted.
     """
-    years = lake.years("data_quality")
+    years = lake.available_years("data_quality")
     summary = lake.read_years("data_quality")
-    said = {
+    provenance = {
         "Source": "the generated sample inventory" if data.uses_sample else data.source_folder.name,
         "Survey years": f"{years[0]} to {years[-1]} ({len(years)})",
         "Layouts": ", ".join(_layouts(lake, years)),
     }
-    return render_quality_page(QualityReport(summary, lake.read_years("rejected_records", years), said))
+    return render_quality_page(QualityReport(summary, lake.read_years("rejected_records", years), provenance))
 
 
 def _layouts(lake: Lake, years: list[int]) -> list[str]:
     """The layouts with the years that came in them, such as `1992 (2006 to 2009, 2012)`."""
     found: dict[str, list[int]] = {}
     for year in years:
-        for layout in lake.note("data_quality", year)["layouts"]:
+        for layout in lake.provenance("data_quality", year)["layouts"]:
             found.setdefault(layout, []).append(year)
-    return [f"{layout} ({_ranges(of)})" for layout, of in found.items()]
+    return [f"{layout} ({_format_ranges(layout_years)})" for layout, layout_years in found.items()]
 
 
-def _ranges(years: list[int]) -> str:
+def _format_ranges(years: list[int]) -> str:
     ranges: list[list[int]] = []
     for year in years:
         if ranges and ranges[-1][1] == year - 1:

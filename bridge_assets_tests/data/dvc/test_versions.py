@@ -25,8 +25,8 @@ from bridge_assets.data.dvc.versions import (
     dvc_add,
     dvc_pull,
     dvc_push,
-    restored,
-    tracked,
+    is_tracked,
+    restore,
     version_model,
     version_raw_files,
 )
@@ -121,7 +121,7 @@ def test_survey_files_come_back_from_a_local_remote_byte_for_byte(project: Path)
 
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns, path.stat().st_mode) for path in facts} == facts
     assert versions == version_raw_files(data, LOCAL) == {source: _pointer(source)["md5"]}
-    assert tracked(source)
+    assert is_tracked(source)
     _lose(source)
     assert dvc_pull() == 0
     del before[".NBI_2018.txt.part"]  # what is still being written is no part of a version
@@ -136,7 +136,7 @@ def test_a_model_version_is_named_by_the_bytes_of_its_folder(project: Path) -> N
     assert md5.endswith(".dir")
     assert md5 == _pointer(folder)["md5"]
     _lose(folder)
-    assert restored(folder) == folder
+    assert restore(folder) == folder
     assert _content(folder) == before
 
 
@@ -174,7 +174,7 @@ def test_an_s3_remote_that_cannot_be_used_is_named(
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(DvcError, match=r"Could not connect.*check the network"):
             version_raw_files(DataSettings(source="nbi"), settings.model_copy(update={"endpoint_url": address}))
-    assert tracked(project / "nbi")  # added here all the same; only the push is missing
+    assert is_tracked(project / "nbi")  # added here all the same; only the push is missing
 
 
 def test_exit_codes_are_those_of_the_tool_and_its_words_are_logged(
@@ -195,9 +195,9 @@ def test_a_path_that_is_not_there_or_not_tracked_is_an_exit_code(
     assert "does not exist" in caplog.text
     assert not (project / "nbi" / "NBI_1066.txt.dvc").exists()
     assert dvc_pull("nbi/NBI_2016.txt") != 0
-    assert not tracked("nbi/NBI_2016.txt")
+    assert not is_tracked("nbi/NBI_2016.txt")
     with pytest.raises(SourceError, match="DVC does not track this path"):
-        restored("nbi/NBI_2016.txt")
+        restore("nbi/NBI_2016.txt")
     outside = project.parent / "elsewhere"
     outside.mkdir()
     with pytest.raises(DvcError, match=r"outside of DVC project.*set `repository`"):
@@ -213,7 +213,7 @@ def test_any_name_can_be_versioned(project: Path) -> None:
     for name in names:
         (project / name).unlink()
     shutil.rmtree(".dvc/cache")
-    assert restored("-rf.txt") == project / "-rf.txt"
+    assert restore("-rf.txt") == project / "-rf.txt"
     assert dvc_pull(*names) == 0
     assert [(project / name).read_bytes() for name in names] == [SURVEY + name.encode() for name in names]
 
@@ -221,11 +221,11 @@ def test_any_name_can_be_versioned(project: Path) -> None:
 def test_one_file_of_a_tracked_folder_is_restored_alone(project: Path) -> None:
     version_raw_files(DataSettings(source="nbi"), LOCAL)
     _lose(project / "nbi")
-    assert tracked("nbi/NBI_2016.txt")
-    assert restored("nbi/NBI_2016.txt").read_bytes() == SURVEY * 2016
+    assert is_tracked("nbi/NBI_2016.txt")
+    assert restore("nbi/NBI_2016.txt").read_bytes() == SURVEY * 2016
     assert not (project / "nbi" / "NBI_2017.txt").exists()
     with pytest.raises(SourceError, match=r"DVC has no such file.*nbi\.dvc"):
-        restored("nbi/NBI_1066.txt")
+        restore("nbi/NBI_1066.txt")
 
 
 def test_a_survey_year_of_which_only_the_pointer_is_there_is_found_and_restored(project: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_survey_year_of_which_only_the_pointer_is_there_is_found_and_restored(
     path.unlink()
     assert list(survey_files(Path("nbi"))) == [2016, 2017]
     source = survey_source(Path("nbi"), 2016)
-    assert [part.path for part in source.parts] == [path]
+    assert [part.path for part in source.files] == [path]
     assert path.read_bytes() == content
 
 
@@ -246,10 +246,10 @@ def test_another_version_is_replaced_and_unsaved_work_is_not(project: Path) -> N
     path.write_bytes(b"the second version")
     assert dvc_add(path) == 0
     pointer.write_text(first)
-    assert restored(path).read_bytes() == SURVEY * 2016
+    assert restore(path).read_bytes() == SURVEY * 2016
     path.write_bytes(b"an afternoon's work")
     with pytest.raises(SourceError, match=r"nsaved.*keep it with dvc_add"):
-        restored(path)
+        restore(path)
     assert path.read_bytes() == b"an afternoon's work"
 
 
@@ -260,7 +260,7 @@ def test_a_damaged_object_in_the_remote_is_not_taken(project: Path) -> None:
     shutil.rmtree(".dvc/cache")
     assert dvc_pull() == 1
     with pytest.raises(SourceError, match=r"the remote lacks a part, or holds a damaged one"):
-        restored("nbi/NBI_2016.txt")
+        restore("nbi/NBI_2016.txt")
     assert not (project / "nbi" / "NBI_2016.txt").exists()
 
 
@@ -270,7 +270,7 @@ def test_a_damaged_object_in_the_cache_is_noticed(project: Path) -> None:
     _damage(*_objects(project / ".dvc" / "cache"))
     path.unlink()
     with pytest.raises(SourceError, match=r"differs from its pointer.*NBI_2016\.txt.*cache is damaged"):
-        restored(path)
+        restore(path)
 
 
 def test_a_version_that_does_not_arrive_is_an_error(project: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_pointer_that_is_none_is_named(project: Path) -> None:
     (project / "nbi" / "NBI_2018.txt.dvc").write_text("<<<<<<< HEAD\nouts:\n")
     (project / "nbi" / "NBI_2018.txt").write_bytes(SURVEY)
     with pytest.raises(SourceError, match=r"NBI_2018\.txt\.dvc: this is no pointer of DVC"):
-        restored("nbi/NBI_2018.txt")
+        restore("nbi/NBI_2018.txt")
 
 
 def test_a_lost_remote_is_filled_again_from_what_is_on_disk(project: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_killed_add_leaves_the_file_and_can_be_repeated(project: Path) -> None
     _until(lambda: lock.exists() and '"pid"' in lock.read_text())  # it is adding now
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert not tracked(big)
+    assert not is_tracked(big)
     now = big.stat()
     assert (now.st_ino, now.st_size, now.st_mtime_ns) == (facts.st_ino, facts.st_size, facts.st_mtime_ns)
     _until(lambda: not _group_is_there(running.pid))  # DVC takes a process that nobody has reaped yet for a living one
@@ -401,9 +401,9 @@ def test_nothing_to_version_is_said(project: Path) -> None:
 def test_the_shipped_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(Path(__file__).parents[3] / "configs"))
     assert DvcSettings.load() == DvcSettings()
-    assert not DvcSettings.load().on
+    assert not DvcSettings.load().enabled
     monkeypatch.setenv("BRIDGE_ASSETS_DVC__REMOTE", "s3://bucket/dvc")
-    assert DvcSettings.load().on
+    assert DvcSettings.load().enabled
 
 
 def _until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -13,12 +13,12 @@ import pytest
 from bridge_assets.data.features.build import (
     add_env_features,
     add_traffic_features,
-    bridge_features,
+    build_bridge_features,
     condition_history,
     features_markdown,
 )
-from bridge_assets.data.features.climate import climate, normals_text
-from bridge_assets.data.features.coast import FARTHEST, kilometres_to_coast
+from bridge_assets.data.features.climate import normals_text, state_climate
+from bridge_assets.data.features.coast import MAX_DISTANCE_KM, coast_distance_km
 from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES
 from bridge_assets.data.features.peers import peer_outcomes
 from bridge_assets.models.training.leakage import leakage_problems
@@ -60,7 +60,7 @@ def inspections(*rows: tuple[str, dict[str, Any]]) -> pl.LazyFrame:
 
 def features(records: pl.LazyFrame, *past: tuple[str, dict[str, Any]], year: int = YEAR) -> pl.DataFrame:
     transitions = inspections(*(past or [("99-NOBODY", {})]))
-    return bridge_features(records, condition_history(transitions), peer_outcomes(transitions), year)
+    return build_bridge_features(records, condition_history(transitions), peer_outcomes(transitions), year)
 
 
 def of_one(name: str, record: dict[str, Any] | None = None, inspection: dict[str, Any] | None = None) -> float | None:
@@ -85,9 +85,9 @@ def of_one(name: str, record: dict[str, Any] | None = None, inspection: dict[str
         ("snowfall", {"STATE_CODE_001": "12"}, 0.0),
         ("salt_exposure", {"STATE_CODE_001": "12"}, 0.0),
         ("salt_exposure", {"ADT_029": None}, None),
-        ("salt_exposure", {}, np.log10(climate()["snowfall"]["25"] * 9999 + 1)),
+        ("salt_exposure", {}, np.log10(state_climate()["snowfall"]["25"] * 9999 + 1)),
         ("freeze_thaw", {"STATE_CODE_001": "12"}, 0.0),
-        ("log_coast_distance", {"latitude": 39.74, "longitude": -104.98}, np.log10(FARTHEST + 1)),
+        ("log_coast_distance", {"latitude": 39.74, "longitude": -104.98}, np.log10(MAX_DISTANCE_KM + 1)),
         ("log_coast_distance", {"latitude": None}, None),
     ],
 )  # fmt: skip
@@ -192,13 +192,13 @@ def test_pandas_gives_what_polars_gives(add: Any) -> None:
         ((42.36, -71.06), 3.5),  # Boston
         ((38.58, -121.49), 57),  # Sacramento
         ((52.9, 172.9), 9),  # Attu, beyond the date line
-        ((41.88, -87.63), FARTHEST),  # Chicago: the Great Lakes are no sea
+        ((41.88, -87.63), MAX_DISTANCE_KM),  # Chicago: the Great Lakes are no sea
         ((np.nan, -90.0), np.nan),
         ((90.0, 181.0), np.nan),
     ],
 )
 def test_distance_to_the_sea(place: tuple[float, float], expected: float) -> None:
-    found = kilometres_to_coast(*np.array(place)[:, None])
+    found = coast_distance_km(*np.array(place)[:, None])
     assert found == pytest.approx([expected], abs=1.5, nan_ok=True)
 
 
@@ -210,12 +210,12 @@ def test_distances_are_those_of_a_search_through_all_points() -> None:
     coast = np.radians(table.select("latitude", "longitude").to_numpy())
     draw = np.random.default_rng(0)
     places = np.column_stack([draw.uniform(25, 61, 400), draw.uniform(-160, -67, 400)])
-    found = kilometres_to_coast(*places.T)
+    found = coast_distance_km(*places.T)
     north, east = np.radians(places).T[:, :, None]
     half = np.sin((coast[:, 0] - north) / 2) ** 2
     half += np.cos(coast[:, 0]) * np.cos(north) * np.sin((coast[:, 1] - east) / 2) ** 2
-    to_points = np.minimum(FARTHEST, 2 * 6371 * np.arcsin(np.sqrt(half.min(axis=1))))
-    near = found < FARTHEST
+    to_points = np.minimum(MAX_DISTANCE_KM, 2 * 6371 * np.arcsin(np.sqrt(half.min(axis=1))))
+    near = found < MAX_DISTANCE_KM
     assert 20 < near.sum() < 380
     # Lines are nearer than the points at their ends, by a few km where these are far apart.
     assert (found <= to_points + 1).all()
@@ -223,7 +223,7 @@ def test_distances_are_those_of_a_search_through_all_points() -> None:
 
 
 def test_the_normals_are_plausible() -> None:
-    made = climate()
+    made = state_climate()
     assert {len(by_state) for by_state in made.values()} == {50}  # 48 states, Alaska, and Columbia as Maryland
     assert min(made["mean_temperature"], key=made["mean_temperature"].__getitem__) == "02"
     assert max(made["mean_temperature"], key=made["mean_temperature"].__getitem__) == "12"
@@ -261,5 +261,5 @@ def test_the_climate_of_a_state_goes_with_what_infobridge_measured_at_its_bridge
     )
     assert bridges.height >= 30
     quantity, least = COLUMNS[column]
-    ours = [climate()[quantity][codes[name]] for name in bridges["1 - State Name"]]
+    ours = [state_climate()[quantity][codes[name]] for name in bridges["1 - State Name"]]
     assert np.corrcoef(ours, bridges[column].to_numpy())[0, 1] >= least

@@ -8,7 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bridge_assets.data.features.peers import FACTORS, PRIOR_FALLS, PeerRates, fall_rates, peer_groups, peer_outcomes
+from bridge_assets.data.features.peers import (
+    PEER_FACTORS,
+    PRIOR_FALLS,
+    PeerRates,
+    peer_fall_rates,
+    peer_groups,
+    peer_outcomes,
+)
 
 INSPECTION: dict[str, Any] = {
     "structure_key": "25-1", "is_culvert": False, "material_043a": "3", "condition": 6, "next_condition": 6,
@@ -26,7 +33,7 @@ def transitions(*changed: dict[str, Any], times: int = 1) -> pl.LazyFrame:
 def rate(outcomes: pl.DataFrame, year: int, **changed: Any) -> float | None:
     one = transitions(changed).collect()
     groups = one.select(peer_groups(pl.col("structure_key").str.head(2), pl.col("material_043a")))
-    return fall_rates(outcomes, year).of(groups).item()
+    return peer_fall_rates(outcomes, year).fall_rate(groups).item()
 
 
 FELL = {"next_condition": 5}
@@ -104,6 +111,6 @@ def test_time_in_condition_that_is_a_least_is_a_class_of_its_own(years: int, see
 def test_every_rate_is_a_probability_and_without_evidence_there_is_none() -> None:
     outcomes = peer_outcomes(transitions(FELL, times=200))
     assert rate(outcomes, 2016) == 1.0
-    groups = outcomes.select(name for factor in FACTORS for name in factor)
-    nothing = PeerRates(None, ()).of(pl.concat([groups, groups]))
+    groups = outcomes.select(name for factor in PEER_FACTORS for name in factor)
+    nothing = PeerRates(None, ()).fall_rate(pl.concat([groups, groups]))
     assert nothing.to_list() == [None, None]

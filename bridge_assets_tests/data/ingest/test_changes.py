@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.download_server import Server
+from support.download_server import DownloadServer
 from support.nbi_files import nbi_text, write_nbi
 
-from bridge_assets.data.ingest.changes import arrivals
+from bridge_assets.data.ingest.changes import detect_changes
 from bridge_assets.data.lake import Lake
-from bridge_assets.data.sources.acquire import acquire, remote_years
+from bridge_assets.data.sources.acquire import acquire_survey_year, remote_years
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
 
@@ -21,7 +21,7 @@ def settings(home: Path, source: str, **more) -> DataSettings:
 
 def see(data: DataSettings, lake: Lake, *years: int) -> None:
     for year in years:
-        lake.write_note("nbi_files", year, acquire(data, year).note())
+        lake.write_provenance("nbi_files", year, acquire_survey_year(data, year).provenance())
 
 
 def test_of_a_folder_new_and_changed_years_have_arrived(tmp_path: Path) -> None:
@@ -30,19 +30,19 @@ def test_of_a_folder_new_and_changed_years_have_arrived(tmp_path: Path) -> None:
     for year in (2018, 2019):
         write_nbi(folder, year, [{}])
     see(data, lake, 2018, 2019)
-    assert arrivals(data, lake) == ({}, [])
+    assert detect_changes(data, lake) == ({}, [])
 
     write_nbi(folder, 2019, [{}, {"STRUCTURE_NUMBER_008": "2"}])
     write_nbi(folder, 2020, [{}], name="AL20.txt")
     (folder / "NBI_2021.txt").write_text("<html>")
-    arrived, problems = arrivals(data, lake)
+    arrived, problems = detect_changes(data, lake)
     assert sorted(arrived) == [2019, 2020]
     assert len(problems) == 1
     assert "web page" in problems[0]
 
     see(data, lake, 2019, 2020)
     write_nbi(folder, 2020, [{}], name="AK20.txt")
-    assert arrivals(data, lake)[0][2020].names == ("AK20.txt", "AL20.txt")
+    assert detect_changes(data, lake)[0][2020].file_names == ("AK20.txt", "AL20.txt")
 
 
 def test_of_a_bucket_versions_are_compared(s3_endpoint: str, tmp_path: Path) -> None:
@@ -53,49 +53,49 @@ def test_of_a_bucket_versions_are_compared(s3_endpoint: str, tmp_path: Path) -> 
     data = settings(tmp_path, "s3://arriving/nbi")
     bucket.pipe("arriving/nbi/NBI_2018.txt", nbi_text(2018, [{}]).encode())
     bucket.pipe("arriving/nbi/2019/AK.txt", nbi_text(2019, [{}]).encode())
-    assert sorted(arrivals(data, lake)[0]) == [2018, 2019]
+    assert sorted(detect_changes(data, lake)[0]) == [2018, 2019]
     see(data, lake, 2018, 2019)
-    assert arrivals(data, lake) == ({}, [])
+    assert detect_changes(data, lake) == ({}, [])
 
     bucket.pipe("arriving/nbi/2019/AL.txt", nbi_text(2019, [{}, {}]).encode())
     bucket.pipe("arriving/nbi/NBI_2018.csv", b"x")
-    arrived, problems = arrivals(data, lake)
-    assert {year: arrival.names for year, arrival in arrived.items()} == {2019: ("2019/AK.txt", "2019/AL.txt")}
+    arrived, problems = detect_changes(data, lake)
+    assert {year: arrival.file_names for year, arrival in arrived.items()} == {2019: ("2019/AK.txt", "2019/AL.txt")}
     assert "2 files for survey year 2018" in problems[0]
 
     bucket.rm("arriving/nbi/NBI_2018.csv")
     see(data, lake, 2019)
     bucket.pipe("arriving/nbi/NBI_2018.txt", nbi_text(2018, [{}, {}]).encode())
-    first = arrivals(data, lake)[0][2018]
-    assert first == arrivals(data, lake)[0][2018]
+    first = detect_changes(data, lake)[0][2018]
+    assert first == detect_changes(data, lake)[0][2018]
     see(data, lake, 2018)
-    assert arrivals(data, lake) == ({}, [])
+    assert detect_changes(data, lake) == ({}, [])
 
 
-def test_of_fhwa_only_the_latest_year_is_asked_for_until_it_is_made(web: Server, tmp_path: Path) -> None:
+def test_of_fhwa_only_the_latest_year_is_asked_for_until_it_is_made(web_server: DownloadServer, tmp_path: Path) -> None:
     fhwa = {
-        "national_address": {1992: web.address + "/{year}.zip"},
+        "national_address": {1992: web_server.address + "/{year}.zip"},
         "catalogue": {year: {} for year in (2023, 2024, 2025)},
     }
     data, lake = settings(tmp_path, "fhwa", fhwa=fhwa), Lake(tmp_path / "lake")
-    assert arrivals(data, lake) == ({}, [])
-    assert [asked[:2] for asked in web.asked] == [("HEAD", "/2025.zip")]
-    web.serve("/2025.zip", b"archive")
-    assert arrivals(data, lake)[0][2025].names == ("2025.zip",)
-    lake.write_note("nbi_files", 2025, {})
-    assert arrivals(data, lake) == ({}, [])
+    assert detect_changes(data, lake) == ({}, [])
+    assert [asked[:2] for asked in web_server.requests] == [("HEAD", "/2025.zip")]
+    web_server.serve("/2025.zip", b"archive")
+    assert detect_changes(data, lake)[0][2025].file_names == ("2025.zip",)
+    lake.write_provenance("nbi_files", 2025, {})
+    assert detect_changes(data, lake) == ({}, [])
     earlier = settings(tmp_path, "fhwa", fhwa=fhwa, survey_years={"last": 2024})
-    web.serve("/2024.zip", b"archive")
-    assert list(arrivals(earlier, lake)[0]) == [2024]
-    web.files["/2024.zip"].status = 503
+    web_server.serve("/2024.zip", b"archive")
+    assert list(detect_changes(earlier, lake)[0]) == [2024]
+    web_server.files["/2024.zip"].status = 503
     with pytest.raises(SourceError, match="503"):
-        arrivals(earlier, lake)
+        detect_changes(earlier, lake)
 
 
-def test_one_address_is_news_until_it_was_made(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/NBI_2016.txt", nbi_text(2016, [{}]).encode())
+def test_one_address_is_news_until_it_was_made(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/NBI_2016.txt", nbi_text(2016, [{}]).encode())
     data, lake = settings(tmp_path, address), Lake(tmp_path / "lake")
-    assert list(arrivals(data, lake)[0]) == [2016]
+    assert list(detect_changes(data, lake)[0]) == [2016]
     assert remote_years(data) == {2016: [(address, "")]}
     see(data, lake, 2016)
-    assert arrivals(data, lake) == ({}, [])
+    assert detect_changes(data, lake) == ({}, [])

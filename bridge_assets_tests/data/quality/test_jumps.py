@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from bridge_assets.data.quality.jumps import JUMP_SCHEMA, LEAST_YEARS, jumps
+from bridge_assets.data.quality.jumps import JUMP_SCHEMA, MIN_YEARS, detect_jumps
 from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
 
 NATION, STATE = 600_000, 10_000
@@ -39,7 +39,7 @@ def steady(now: float, before: float = 0.02, years: int = 5) -> dict[int, float]
 
 
 def test_a_share_that_jumped_is_named_with_what_it_was_before() -> None:
-    found = jumps(summaries(steady(0.05)), 2020)
+    found = detect_jumps(summaries(steady(0.05)), 2020)
     assert found.schema == JUMP_SCHEMA
     assert found.to_dicts() == [
         {
@@ -69,48 +69,50 @@ def test_a_share_that_jumped_is_named_with_what_it_was_before() -> None:
     ],
 )
 def test_each_measure_has_its_margin(measure: str, name: str, now: float, jumped: bool) -> None:
-    assert jumps(summaries(steady(now), measure, name), 2020).height == jumped
+    assert detect_jumps(summaries(steady(now), measure, name), 2020).height == jumped
 
 
 def test_one_state_has_a_wider_margin() -> None:
-    assert jumps(summaries(steady(0.1), state="36", of=STATE), 2020).is_empty()
-    assert jumps(summaries(steady(0.13), state="36", of=STATE), 2020)["state"].to_list() == ["36"]
-    assert jumps(summaries(steady(0.5, 0.0), "missing", "ADT_029", "36", STATE), 2020)["before"].to_list() == [0.0]
+    assert detect_jumps(summaries(steady(0.1), state="36", of=STATE), 2020).is_empty()
+    assert detect_jumps(summaries(steady(0.13), state="36", of=STATE), 2020)["state"].to_list() == ["36"]
+    assert detect_jumps(summaries(steady(0.5, 0.0), "missing", "ADT_029", "36", STATE), 2020)["before"].to_list() == [
+        0.0
+    ]
 
 
 def test_one_odd_year_before_is_no_reason_and_no_excuse() -> None:
     odd = steady(0.05) | {2017: 0.9}
-    assert jumps(summaries(odd), 2020)["before"].to_list() == [0.02]
-    assert jumps(summaries(steady(0.02) | {2017: 0.9}), 2020).is_empty()
+    assert detect_jumps(summaries(odd), 2020)["before"].to_list() == [0.02]
+    assert detect_jumps(summaries(steady(0.02) | {2017: 0.9}), 2020).is_empty()
 
 
 def test_a_flag_that_nobody_had_before_was_at_nothing() -> None:
-    assert jumps(summaries(steady(0.02, 0.0)), 2020)["before"].to_list() == [0.0]
+    assert detect_jumps(summaries(steady(0.02, 0.0)), 2020)["before"].to_list() == [0.0]
 
 
 def test_a_file_of_a_few_bridges_is_not_judged_by_chance() -> None:
-    assert jumps(summaries(steady(3 / 60, 0.01), of=60), 2020).is_empty()
-    assert jumps(summaries(steady(30 / 60, 0.01), of=60), 2020).height == 1
+    assert detect_jumps(summaries(steady(3 / 60, 0.01), of=60), 2020).is_empty()
+    assert detect_jumps(summaries(steady(30 / 60, 0.01), of=60), 2020).height == 1
 
 
 def test_fewer_years_than_a_median_needs_are_not_compared() -> None:
-    assert jumps(summaries(steady(0.9, years=LEAST_YEARS - 1)), 2020).is_empty()
-    assert jumps(summaries(steady(0.9, years=LEAST_YEARS)), 2020).height == 1
-    assert jumps(summaries({2020: 0.9}), 2020).is_empty()
+    assert detect_jumps(summaries(steady(0.9, years=MIN_YEARS - 1)), 2020).is_empty()
+    assert detect_jumps(summaries(steady(0.9, years=MIN_YEARS)), 2020).height == 1
+    assert detect_jumps(summaries({2020: 0.9}), 2020).is_empty()
 
 
 def test_an_item_that_the_layouts_before_lacked_was_not_missing_then() -> None:
     new = steady(0.9, 0.0)
-    assert jumps(summaries(new, "missing", "ADT_029", had=range(2018, 2021)), 2020).is_empty()
-    assert jumps(summaries(new, "missing", "ADT_029", had=range(2017, 2021)), 2020)["years"].to_list() == [3]
+    assert detect_jumps(summaries(new, "missing", "ADT_029", had=range(2018, 2021)), 2020).is_empty()
+    assert detect_jumps(summaries(new, "missing", "ADT_029", had=range(2017, 2021)), 2020)["years"].to_list() == [3]
     of_state = summaries(new, "missing", "ADT_029", "36", STATE, had=range(2018, 2021))
-    assert jumps(of_state, 2020).is_empty()
+    assert detect_jumps(of_state, 2020).is_empty()
 
 
 def test_years_afterwards_are_not_looked_at_and_a_fall_is_no_jump() -> None:
     later = summaries(steady(0.02) | dict.fromkeys(range(2021, 2030), 0.9))
-    assert jumps(later, 2020).is_empty()
-    assert jumps(summaries(steady(0.0, 0.5)), 2020).is_empty()
+    assert detect_jumps(later, 2020).is_empty()
+    assert detect_jumps(summaries(steady(0.0, 0.5)), 2020).is_empty()
 
 
 def test_the_order_is_all_states_first_then_the_largest_jump() -> None:
@@ -121,7 +123,7 @@ def test_the_order_is_all_states_first_then_the_largest_jump() -> None:
             summaries(steady(0.3), name="no_condition").filter(pl.col("measure") != "rows"),
         ]
     ).unique(maintain_order=True)
-    assert jumps(table, 2020).select("state", "name").rows() == [
+    assert detect_jumps(table, 2020).select("state", "name").rows() == [
         ("all", "no_condition"),
         ("all", "adt_impossible"),
         ("36", "adt_impossible"),

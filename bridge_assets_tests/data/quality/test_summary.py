@@ -13,26 +13,33 @@ from support.nbi_files import nbi_line, write_nbi
 from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.quality.headline import headline, top_flags
-from bridge_assets.data.quality.measures import ANY, MAY_BE_BLANK, MEASURES, REQUIRED_ITEMS, RULES, SUMMARY_SCHEMA
-from bridge_assets.data.quality.summary import count_year, quality_summary
+from bridge_assets.data.quality.measures import (
+    ANY,
+    DUPLICATE_RULES,
+    MEASURES,
+    OPTIONAL_ITEMS,
+    REQUIRED_ITEMS,
+    SUMMARY_SCHEMA,
+)
+from bridge_assets.data.quality.summary import quality_summary, write_quality_summary
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import BY_NAME, ITEMS
+from bridge_assets.nbi.coding_guide.items import ITEMS, ITEMS_BY_NAME
 from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, layout_of_year
-from bridge_assets.nbi.delimited.records import REASONS
+from bridge_assets.nbi.delimited.records import REJECTION_REASONS
 from bridge_assets.nbi.flags import flag_counts
 from bridge_assets.nbi.sample import SampleSpec, write_sample
 
 
 def ingested(lake: Lake, year: int, *files: Path) -> None:
-    report = ingest(files, year, lake.year("raw_bridges", year), lake.year("rejected_records", year))
-    lake.write_note("raw_bridges", year, asdict(report))
+    report = ingest(files, year, lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year))
+    lake.write_provenance("raw_bridges", year, asdict(report))
 
 
 def counted(folder: Path, year: int, *files: Path) -> pl.DataFrame:
     lake = Lake(folder / "lake")
     ingested(lake, year, *files)
-    return count_year(lake, year)
+    return write_quality_summary(lake, year)
 
 
 def records(summary: pl.DataFrame, measure: str, state: str = "all") -> dict[str, int]:
@@ -52,14 +59,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(folder / "lake")
     for path in sorted((folder / "nbi").glob("*.txt")):
         ingested(lake, int(path.stem[-4:]), path)
-        count_year(lake, int(path.stem[-4:]))
+        write_quality_summary(lake, int(path.stem[-4:]))
     return lake
 
 
 def check_against_the_records(table: pl.DataFrame, summary: pl.DataFrame, layout: str) -> None:
     """Counts the slow way, from a table in memory."""
     on_structure = table.filter("on_structure")
-    items = next(each.canonical for each in LAYOUTS if each.name == layout)
+    items = next(each.canonical_columns for each in LAYOUTS if each.name == layout)
     missing = {item.name: on_structure[item.name].null_count() for item in ITEMS if item.name in items}
     assert records(summary, "missing") == missing
     flags = {name: count for name, count in some(summary, "flag").items() if name != ANY}
@@ -82,19 +89,19 @@ def check_against_the_records(table: pl.DataFrame, summary: pl.DataFrame, layout
 
 
 def test_every_count_of_the_sample_is_the_one_of_its_records(sample: Lake) -> None:
-    for year in sample.years("data_quality"):
+    for year in sample.available_years("data_quality"):
         summary = sample.read_year("data_quality", year)
         assert summary.schema == SUMMARY_SCHEMA
         check_against_the_records(sample.read_year("raw_bridges", year), summary, layout_of_year(year).name)
 
 
 def test_rows_read_are_loaded_and_rejected_and_reasons_add_up(sample: Lake) -> None:
-    for year in sample.years("data_quality"):
+    for year in sample.available_years("data_quality"):
         summary = sample.read_year("data_quality", year)
         rows = records(summary, "rows")
         assert rows["read"] == rows["loaded"] + rows["rejected"]
         assert sum(records(summary, "rejected").values()) == rows["rejected"]
-        assert records(summary, "rejected") == sample.note("raw_bridges", year)["rejected_by_reason"]
+        assert records(summary, "rejected") == sample.provenance("raw_bridges", year)["rejected_by_reason"]
 
 
 def test_states_add_up_to_all_and_shares_are_shares(sample: Lake) -> None:
@@ -113,9 +120,9 @@ def test_states_add_up_to_all_and_shares_are_shares(sample: Lake) -> None:
 
 def test_counting_again_gives_the_same_bytes_and_notes_what_they_are_of(sample: Lake) -> None:
     before = sample.digest("data_quality", 2010)
-    count_year(sample, 2010)
+    write_quality_summary(sample, 2010)
     assert sample.digest("data_quality", 2010) == before
-    note = sample.note("data_quality", 2010)
+    note = sample.provenance("data_quality", 2010)
     assert note["layouts"] == ["2010"]
     assert note["made_from"] == {name: sample.digest(name, 2010) for name in ("raw_bridges", "rejected_records")}
 
@@ -126,7 +133,7 @@ def test_the_headline_and_the_top_flags_are_of_all_states(sample: Lake) -> None:
     figures = headline(summary)
     assert (figures["loaded"], figures["flagged"]) == (table.height, table["flags"].count())
     assert figures["share_flagged"] == pytest.approx(table["flags"].count() / table.height)
-    top = list(top_flags(summary, most=3))
+    top = list(top_flags(summary, limit=3))
     assert [(row["name"], row["records"]) for row in top] == sorted(
         flag_counts(table["flags"]).items(), key=lambda each: (-each[1], each[0])
     )[:3]
@@ -157,7 +164,7 @@ def test_duplicates_are_told_by_the_rule_that_set_them_aside(tmp_path: Path) -> 
     assert records(summary, "duplicate") == {"later_inspection": 2, "earlier_line": 2, "file_name": 0}
     assert records(summary, "padding_variant") == {"leading_zeros": 4}
     assert records(summary, "duplicate", "02") == {}
-    assert {*records(summary, "duplicate"), *records(summary, "padding_variant")} == RULES.keys()
+    assert {*records(summary, "duplicate"), *records(summary, "padding_variant")} == DUPLICATE_RULES.keys()
 
 
 def test_the_same_line_of_two_files_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
@@ -173,8 +180,8 @@ def test_files_in_two_layouts_are_asked_for_the_items_that_both_have(tmp_path: P
 
 
 def test_a_format_without_a_list_of_items_is_asked_for_those_that_it_has(sample: Lake) -> None:
-    paths = sample.year("raw_bridges", 2012), sample.year("rejected_records", 2012)
-    note = sample.note("raw_bridges", 2012) | {"layouts": ["infobridge"]}
+    paths = sample.year_path("raw_bridges", 2012), sample.year_path("rejected_records", 2012)
+    note = sample.provenance("raw_bridges", 2012) | {"layouts": ["infobridge"]}
     missing = records(quality_summary(*paths, note, 2012), "missing")
     table = sample.read_year("raw_bridges", 2012)
     assert missing.keys() == {item.name for item in ITEMS if table[item.name].count()}
@@ -184,7 +191,7 @@ def test_a_text_that_pretends_to_name_other_items_counts_no_more_than_items(tmp_
     rows = [{"ADT_029": "<b>; nothing='1'; YEAR_BUILT_027='2"}, {"STRUCTURE_NUMBER_008": "2", "YEAR_BUILT_027": "old"}]
     summary = counted(tmp_path, 2018, write_nbi(tmp_path, 2018, rows))
     assert records(summary, "unparsed")[ANY] == 2
-    assert records(summary, "unparsed").keys() - {ANY} <= BY_NAME.keys()
+    assert records(summary, "unparsed").keys() - {ANY} <= ITEMS_BY_NAME.keys()
     assert records(summary, "unparsed")["ADT_029"] == 1
 
 
@@ -198,7 +205,7 @@ def test_a_year_without_rejected_rows_and_one_without_records(tmp_path: Path) ->
     nothing = counted(tmp_path / "nothing", 2019, path)
     assert records(nothing, "rows") == {"read": 1, "loaded": 0, "rejected": 1, "on_structure": 0}
     assert records(nothing, "rejected") == {"no_key": 1}
-    assert records(nothing, "missing").keys() == {item.name for item in ITEMS if item.name in layout.canonical}
+    assert records(nothing, "missing").keys() == {item.name for item in ITEMS if item.name in layout.canonical_columns}
     assert nothing.filter(pl.col("of") == 0)["share"].null_count() == nothing.filter(pl.col("of") == 0).height
     assert headline(nothing)["share_flagged"] == 0.0
 
@@ -208,12 +215,12 @@ def test_records_from_before_they_were_marked_are_refused_with_what_to_do(tmp_pa
     ingested(lake, 2018, write_nbi(tmp_path, 2018, [{}]))
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
     with pytest.raises(SourceError, match=r"no column flags(.|\n)*materialise raw_bridges for 2018"):
-        count_year(lake, 2018)
+        write_quality_summary(lake, 2018)
 
 
 def test_items_that_must_have_a_value_are_items_of_the_guide() -> None:
-    assert BY_NAME.keys() > MAY_BE_BLANK
-    assert not MAY_BE_BLANK & set(REQUIRED_ITEMS)
+    assert ITEMS_BY_NAME.keys() > OPTIONAL_ITEMS
+    assert not OPTIONAL_ITEMS & set(REQUIRED_ITEMS)
     assert {"ADT_029", "DECK_COND_058", "DATE_OF_INSPECT_090"} <= set(REQUIRED_ITEMS)
     assert not {"REMARKS", "SUFFICIENCY_RATING"} & set(REQUIRED_ITEMS)
 
@@ -226,10 +233,10 @@ def test_every_count_of_real_files_is_the_one_of_their_records(real_data: Path, 
     for year, path in files:
         lake = Lake(tmp_path / path.stem)
         ingested(lake, year, path)
-        summary = count_year(lake, year)
-        [layout] = lake.note("raw_bridges", year)["layouts"]
+        summary = write_quality_summary(lake, year)
+        [layout] = lake.provenance("raw_bridges", year)["layouts"]
         check_against_the_records(lake.read_year("raw_bridges", year), summary, layout)
         rows = records(summary, "rows")
         assert rows["read"] == rows["loaded"] + rows["rejected"]
         reasons.update(records(summary, "rejected"))
-    assert reasons.keys() <= REASONS.keys()
+    assert reasons.keys() <= REJECTION_REASONS.keys()

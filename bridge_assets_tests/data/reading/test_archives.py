@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nbi_files import nbi_text
 
-from bridge_assets.data.reading.archives import RATIO_FROM, opened
+from bridge_assets.data.reading.archives import RATIO_CHECK_MIN_BYTES, open_survey_file
 from bridge_assets.errors import SourceError
 
 TEXT = nbi_text(2019, [{"STRUCTURE_NUMBER_008": str(number)} for number in range(200)]).encode()
@@ -28,7 +28,7 @@ def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP
 
 
 def content(path: Path) -> tuple[str, bytes]:
-    with opened(path) as source:
+    with open_survey_file(path) as source:
         return source.name, source.file.read()
 
 
@@ -141,7 +141,7 @@ def _bomb(path: Path, size: int, claimed: int) -> Path:
 
 
 def test_a_file_that_expands_beyond_the_limits_is_refused(tmp_path: Path) -> None:
-    size = RATIO_FROM + (1 << 20)
+    size = RATIO_CHECK_MIN_BYTES + (1 << 20)
     refused(_bomb(tmp_path / "declared.zip", size, size), "expands beyond the limit")
     refused(_bomb(tmp_path / "huge.zip", 4_000, 3 << 30), "expands beyond the limit")
     (tmp_path / "read.gz").write_bytes(gzip.compress(b"," * size))

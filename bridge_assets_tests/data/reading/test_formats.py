@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.nbi_files import nbi_text, write_nbi
 
-from bridge_assets.data.reading.formats import Format, format_of, read_source, years_inside
-from bridge_assets.data.records.bridges import as_polars, bridges
+from bridge_assets.data.reading.formats import Format, detect_format, read_survey_file, survey_years_in_file
+from bridge_assets.data.records.bridges import decode_bridges, to_polars
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 
@@ -35,7 +35,8 @@ CANONICAL = b'state_code_001,STRUCTURE_NUMBER_008,survey_year,LOCATION_009\n01,1
 
 def table(path: Path, survey_year: int | None = None) -> pl.DataFrame:
     return pl.concat(
-        as_polars(bridges(each.batch, each.file, each.survey_year)) for each in read_source(path, survey_year)
+        to_polars(decode_bridges(each.batch, each.file, each.survey_year))
+        for each in read_survey_file(path, survey_year)
     )
 
 
@@ -51,15 +52,15 @@ def test_the_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
     ):
         for name in ("a.txt", "a.csv", "a.parquet", "a"):
             (tmp_path / name).write_bytes(content)
-            assert format_of(tmp_path / name) is kind
+            assert detect_format(tmp_path / name) is kind
         if kind is not Format.PARQUET:
             (tmp_path / "a.csv").write_bytes(gzip.compress(content))
-            assert format_of(tmp_path / "a.csv") is kind
+            assert detect_format(tmp_path / "a.csv") is kind
 
 
 def test_real_files_are_what_they_are(real_data: Path) -> None:
-    assert format_of(real_data / "infobridge_44bridges_2000_2024.csv") is Format.INFOBRIDGE
-    assert {format_of(path) for path in (real_data / "nbi").rglob("*.txt")} == {Format.NBI}
+    assert detect_format(real_data / "infobridge_44bridges_2000_2024.csv") is Format.INFOBRIDGE
+    assert {detect_format(path) for path in (real_data / "nbi").rglob("*.txt")} == {Format.NBI}
 
 
 def test_a_published_form_that_lost_a_column_is_no_csv(tmp_path: Path) -> None:
@@ -78,14 +79,14 @@ def test_the_years_inside_are_told_without_reading_the_rest(tmp_path: Path, real
         (nbi_text(2010, [{}]).encode(), set()),
     ):
         path.write_bytes(content)
-        assert years_inside(path) == years
+        assert survey_years_in_file(path) == years
         path.write_bytes(gzip.compress(content))
-        assert years_inside(path) == years
+        assert survey_years_in_file(path) == years
     pl.read_csv(CANONICAL).write_parquet(path)
-    assert years_inside(path) == {2018, 2019}
+    assert survey_years_in_file(path) == {2018, 2019}
     pl.read_csv(CANONICAL).drop("survey_year").write_parquet(path)
-    assert years_inside(path) == set()
-    assert years_inside(real_data / "infobridge_44bridges_2000_2024.csv") == set(range(2000, 2025))
+    assert survey_years_in_file(path) == set()
+    assert survey_years_in_file(real_data / "infobridge_44bridges_2000_2024.csv") == set(range(2000, 2025))
 
 
 def test_one_year_of_a_file_of_several_can_be_asked_for(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_compressed_parquet_file_is_refused(tmp_path: Path) -> None:
     parquet = io.BytesIO()
     pl.read_csv(CANONICAL).write_parquet(parquet)
     path.write_bytes(gzip.compress(parquet.getvalue()))
-    for read in (table, years_inside):
+    for read in (table, survey_years_in_file):
         with pytest.raises(SourceError, match="compressed Parquet"):
             read(path)
 
@@ -182,13 +183,13 @@ def test_damaged_bytes_are_read_or_refused_and_no_row_is_lost(folder: Path, kind
     path = folder / f"fuzz_{kind}_2019"
     path.write_bytes(content)
     try:
-        batches = list(read_source(path))
-        years_inside(path)
+        batches = list(read_survey_file(path))
+        survey_years_in_file(path)
     except SourceError:
         return
     for each in batches:
         assert each.batch.rows_read == each.batch.table.num_rows + each.batch.rejected.height
-        as_polars(bridges(each.batch, each.file, each.survey_year))
+        to_polars(decode_bridges(each.batch, each.file, each.survey_year))
 
 
 @settings(max_examples=FUZZ, deadline=None)
@@ -201,6 +202,6 @@ def test_damaged_bytes_are_read_or_refused_and_no_row_is_lost(folder: Path, kind
 def test_damaged_beginnings_raise_only_what_is_documented(folder: Path, beginning: bytes, noise: bytes) -> None:
     path = folder / "noise_2019"
     path.write_bytes(beginning + noise)
-    for read in (lambda: list(read_source(path)), lambda: years_inside(path)):
+    for read in (lambda: list(read_survey_file(path)), lambda: survey_years_in_file(path)):
         with suppress(SourceError):
             read()

@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from support.download_server import Server
+from support.download_server import DownloadServer
 from support.nbi_files import nbi_text
 
-from bridge_assets.data.sources.acquire import acquire, known_years
+from bridge_assets.data.sources.acquire import acquire_survey_year, known_years
 from bridge_assets.data.sources.fhwa import published_files
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings, FhwaSettings
@@ -35,7 +35,7 @@ TEXT, OTHER_TEXT = nbi_text(2016, [{}]), nbi_text(2016, [{}, {"STRUCTURE_NUMBER_
 ZIP, OTHER_ZIP = archive(TEXT), archive(OTHER_TEXT)
 
 
-def settings(web: Server, home: Path, *, catalogue: dict | None = None, **fhwa) -> DataSettings:
+def settings(web: DownloadServer, home: Path, *, catalogue: dict | None = None, **fhwa) -> DataSettings:
     """FHWA on loopback, with the file of 2016 known by its bytes."""
     national = {1992: web.address + "/{year}hwybronlyonefile.zip", 2018: web.address + "/{year}hwybronefiledel.zip"}
     known = {2016: {"rows": 1, "columns": 135, "zip": digest(ZIP), "member": digest(TEXT.encode())}}
@@ -77,89 +77,89 @@ def test_a_year_that_is_not_in_the_catalogue_says_how_to_add_it(shipped: FhwaSet
         published_files(shipped.model_copy(update={"national_address": {2018: "https://h"}}), 2016)
 
 
-def test_the_expected_file_is_the_part(web: Server, tmp_path: Path) -> None:
-    data = settings(web, tmp_path)
-    address = web.serve("/2016hwybronlyonefile.zip", ZIP)
+def test_the_expected_file_is_the_part(web_server: DownloadServer, tmp_path: Path) -> None:
+    data = settings(web_server, tmp_path)
+    address = web_server.serve("/2016hwybronlyonefile.zip", ZIP)
     assert known_years(data) == [2016]
-    source = acquire(data, 2016)
-    [part] = source.parts
+    source = acquire_survey_year(data, 2016)
+    [part] = source.files
     assert (part.sha256, part.address, part.revised, source.warnings) == (digest(ZIP), address, False, ())
-    assert (source.expected_rows, source.note()["expected_rows"]) == (1, 1)
+    assert (source.expected_rows, source.provenance()["expected_rows"]) == (1, 1)
     assert part.path == tmp_path / "downloads" / "fhwa" / "2016" / "2016hwybronlyonefile.zip"
-    assert acquire(data, 2016) == source
-    assert web.sent == len(ZIP)
+    assert acquire_survey_year(data, 2016) == source
+    assert web_server.bytes_sent == len(ZIP)
 
 
-def test_a_year_that_is_not_published_says_when_it_is_due(web: Server, tmp_path: Path) -> None:
+def test_a_year_that_is_not_published_says_when_it_is_due(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no such file.*2016 yet \(due by 15 June 2017\)"):
-        acquire(settings(web, tmp_path), 2016)
+        acquire_survey_year(settings(web_server, tmp_path), 2016)
 
 
-def test_a_revised_file_is_not_used_until_it_is_accepted(web: Server, tmp_path: Path) -> None:
-    web.serve("/2016hwybronlyonefile.zip", OTHER_ZIP)
+def test_a_revised_file_is_not_used_until_it_is_accepted(web_server: DownloadServer, tmp_path: Path) -> None:
+    web_server.serve("/2016hwybronlyonefile.zip", OTHER_ZIP)
     mark = digest(OTHER_ZIP)[:12]
     with pytest.raises(
         SourceError, match=rf"FHWA has revised.*kept as .*{mark}\.zip.*add {mark} to fhwa\.accept_revised"
     ):
-        acquire(settings(web, tmp_path), 2016)
-    source = acquire(settings(web, tmp_path, accept_revised=(mark,)), 2016)
-    [part] = source.parts
+        acquire_survey_year(settings(web_server, tmp_path), 2016)
+    source = acquire_survey_year(settings(web_server, tmp_path, accept_revised=(mark,)), 2016)
+    [part] = source.files
     assert (part.sha256, part.revised, part.path.name) == (digest(OTHER_ZIP), True, f"2016hwybronlyonefile.{mark}.zip")
-    assert web.sent == len(OTHER_ZIP)
-    changed = settings(web, tmp_path, catalogue={2016: {"zip": digest(OTHER_ZIP)}})
-    assert not acquire(changed, 2016).parts[0].revised
+    assert web_server.bytes_sent == len(OTHER_ZIP)
+    changed = settings(web_server, tmp_path, catalogue={2016: {"zip": digest(OTHER_ZIP)}})
+    assert not acquire_survey_year(changed, 2016).files[0].revised
 
 
-def test_the_copy_from_before_goes_on_being_used(web: Server, tmp_path: Path) -> None:
-    data = settings(web, tmp_path)
-    web.serve("/2016hwybronlyonefile.zip", ZIP)
-    before = acquire(data, 2016)
-    web.files["/2016hwybronlyonefile.zip"].revise(OTHER_ZIP)
-    now = acquire(data, 2016)
-    assert (now.sha256, now.parts[0].path) == (before.sha256, before.parts[0].path)
+def test_the_copy_from_before_goes_on_being_used(web_server: DownloadServer, tmp_path: Path) -> None:
+    data = settings(web_server, tmp_path)
+    web_server.serve("/2016hwybronlyonefile.zip", ZIP)
+    before = acquire_survey_year(data, 2016)
+    web_server.files["/2016hwybronlyonefile.zip"].set_body(OTHER_ZIP)
+    now = acquire_survey_year(data, 2016)
+    assert (now.sha256, now.files[0].path) == (before.sha256, before.files[0].path)
     assert "FHWA has revised" in now.warnings[0]
-    accepted = settings(web, tmp_path, accept_revised=(digest(OTHER_ZIP)[:12],))
-    assert acquire(accepted, 2016).sha256 == digest(OTHER_ZIP)
-    web.files["/2016hwybronlyonefile.zip"].revise(archive(TEXT + OTHER_TEXT))
-    third = acquire(accepted, 2016)
+    accepted = settings(web_server, tmp_path, accept_revised=(digest(OTHER_ZIP)[:12],))
+    assert acquire_survey_year(accepted, 2016).sha256 == digest(OTHER_ZIP)
+    web_server.files["/2016hwybronlyonefile.zip"].set_body(archive(TEXT + OTHER_TEXT))
+    third = acquire_survey_year(accepted, 2016)
     assert third.sha256 == digest(OTHER_ZIP)
     assert "FHWA has revised" in third.warnings[0]
 
 
-def test_an_archive_that_was_packed_anew_is_the_same_file(web: Server, tmp_path: Path) -> None:
-    web.serve("/2016hwybronlyonefile.zip", archive(TEXT, "other.txt", compression=zipfile.ZIP_DEFLATED))
-    source = acquire(settings(web, tmp_path), 2016)
-    assert not source.parts[0].revised
+def test_an_archive_that_was_packed_anew_is_the_same_file(web_server: DownloadServer, tmp_path: Path) -> None:
+    web_server.serve("/2016hwybronlyonefile.zip", archive(TEXT, "other.txt", compression=zipfile.ZIP_DEFLATED))
+    source = acquire_survey_year(settings(web_server, tmp_path), 2016)
+    assert not source.files[0].revised
     assert "packed anew" in source.warnings[0]
 
 
-def test_a_server_that_cannot_be_asked_does_not_stop_what_is_here(web: Server, tmp_path: Path) -> None:
-    data = settings(web, tmp_path)
-    web.serve("/2016hwybronlyonefile.zip", ZIP)
-    before = acquire(data, 2016)
-    del web.files["/2016hwybronlyonefile.zip"]
-    now = acquire(data, 2016)
+def test_a_server_that_cannot_be_asked_does_not_stop_what_is_here(web_server: DownloadServer, tmp_path: Path) -> None:
+    data = settings(web_server, tmp_path)
+    web_server.serve("/2016hwybronlyonefile.zip", ZIP)
+    before = acquire_survey_year(data, 2016)
+    del web_server.files["/2016hwybronlyonefile.zip"]
+    now = acquire_survey_year(data, 2016)
     assert now.sha256 == before.sha256
     assert "whether it was revised is not known" in now.warnings[0]
 
 
-def test_state_files_are_parts_and_a_revised_one_is_kept_beside(web: Server, tmp_path: Path) -> None:
-    data = settings(web, tmp_path, states=("MA", "AL"))
+def test_state_files_are_parts_and_a_revised_one_is_kept_beside(web_server: DownloadServer, tmp_path: Path) -> None:
+    data = settings(web_server, tmp_path, states=("MA", "AL"))
     for state in ("AL", "MA"):
-        web.serve(f"/2016/{state}16.txt", nbi_text(2016, [{"LOCATION_009": state}]).encode())
-    source = acquire(data, 2016)
-    assert [part.path.name for part in source.parts] == ["AL16.txt", "MA16.txt"]
-    web.files["/2016/AL16.txt"].revise(OTHER_TEXT.encode())
-    held = acquire(data, 2016)
-    assert held.parts[0].sha256 == source.parts[0].sha256
+        web_server.serve(f"/2016/{state}16.txt", nbi_text(2016, [{"LOCATION_009": state}]).encode())
+    source = acquire_survey_year(data, 2016)
+    assert [part.path.name for part in source.files] == ["AL16.txt", "MA16.txt"]
+    web_server.files["/2016/AL16.txt"].set_body(OTHER_TEXT.encode())
+    held = acquire_survey_year(data, 2016)
+    assert held.files[0].sha256 == source.files[0].sha256
     assert "FHWA has revised AL16.txt" in held.warnings[0]
     mark = digest(OTHER_TEXT.encode())[:12]
-    accepted = acquire(settings(web, tmp_path, states=("MA", "AL"), accept_revised=(mark,)), 2016)
-    assert accepted.parts[0].path.name == f"AL16.{mark}.txt"
-    assert accepted.parts[0].revised
+    accepted = acquire_survey_year(settings(web_server, tmp_path, states=("MA", "AL"), accept_revised=(mark,)), 2016)
+    assert accepted.files[0].path.name == f"AL16.{mark}.txt"
+    assert accepted.files[0].revised
 
 
-def test_a_state_that_is_missing_is_named(web: Server, tmp_path: Path) -> None:
-    web.serve("/2016/AL16.txt", TEXT.encode())
+def test_a_state_that_is_missing_is_named(web_server: DownloadServer, tmp_path: Path) -> None:
+    web_server.serve("/2016/AL16.txt", TEXT.encode())
     with pytest.raises(SourceError, match=r"MA16\.txt: there is no such file"):
-        acquire(settings(web, tmp_path, states=("AL", "MA")), 2016)
+        acquire_survey_year(settings(web_server, tmp_path, states=("AL", "MA")), 2016)

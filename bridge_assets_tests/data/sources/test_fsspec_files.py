@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.download_server import Server
+from support.download_server import DownloadServer
 
-from bridge_assets.data.sources.acquire import acquire
-from bridge_assets.data.sources.fsspec_files import copied, is_remote, listed, local_copy, place_of
+from bridge_assets.data.sources.acquire import acquire_survey_year
+from bridge_assets.data.sources.fsspec_files import (
+    copy_path,
+    copy_remote_file,
+    is_remote,
+    list_remote_files,
+    local_copy,
+)
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
 
@@ -51,14 +57,14 @@ def test_an_object_is_copied_once(bucket, tmp_path: Path) -> None:
 def test_an_object_that_changed_is_copied_beside_the_old_one(bucket, tmp_path: Path) -> None:
     address, target = "s3://bridges/NBI_2016.txt", tmp_path / "NBI_2016.txt"
     bucket.pipe("bridges/NBI_2016.txt", b"one")
-    first = copied(address, target)
+    first = copy_remote_file(address, target)
     bucket.pipe("bridges/NBI_2016.txt", b"two")
-    second = copied(address, target)
-    assert (second.revised, second.kept, second.path.read_bytes()) == (True, first.path, b"two")
+    second = copy_remote_file(address, target)
+    assert (second.revised, second.previous_copy, second.path.read_bytes()) == (True, first.path, b"two")
     assert first.path.read_bytes() == b"one"
-    assert copied(address, target).transferred == 0
+    assert copy_remote_file(address, target).bytes_transferred == 0
     bucket.pipe("bridges/NBI_2016.txt", b"one")
-    assert copied(address, target).path == target
+    assert copy_remote_file(address, target).path == target
 
 
 def test_a_copy_that_was_lost_is_copied_again(bucket, tmp_path: Path) -> None:
@@ -68,12 +74,12 @@ def test_a_copy_that_was_lost_is_copied_again(bucket, tmp_path: Path) -> None:
     assert local_copy("s3://bridges/NBI_2016.txt", tmp_path).read_bytes() == b"one"
 
 
-def test_a_web_address_is_downloaded(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/nbi/NBI_2016.txt", b"one")
+def test_a_web_address_is_downloaded(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/nbi/NBI_2016.txt", b"one")
     path = local_copy(address, tmp_path)
     assert (path.name, path.read_bytes()) == ("NBI_2016.txt", b"one")
     assert local_copy(address, tmp_path) == path
-    assert web.sent < 100
+    assert web_server.bytes_sent < 100
 
 
 @pytest.mark.parametrize(
@@ -85,41 +91,41 @@ def test_a_web_address_is_downloaded(web: Server, tmp_path: Path) -> None:
     ],
 )
 def test_a_copy_lies_below_the_folder_by_its_address(address: str, place: str) -> None:
-    assert place_of(address, Path("down")) == Path("down") / place
+    assert copy_path(address, Path("down")) == Path("down") / place
 
 
 def test_another_query_is_another_file() -> None:
-    places = {place_of(f"https://host/NBI_2016.txt{query}", Path()) for query in ("", "?a=1", "?a=2")}
+    places = {copy_path(f"https://host/NBI_2016.txt{query}", Path()) for query in ("", "?a=1", "?a=2")}
     assert len(places) == 3
     assert {place.name for place in places} == {"NBI_2016.txt"}
     with pytest.raises(SourceError, match="address of no file"):
-        place_of("https://host/", Path())
+        copy_path("https://host/", Path())
 
 
 def test_a_folder_is_listed_with_the_folders_in_it(bucket) -> None:
     for name in ("NBI_2016.txt", "2019/AK.txt", "2019/deep/AL.txt"):
         bucket.pipe(f"bridges/nbi/{name}", name.encode())
-    files = listed("s3://bridges/nbi/")
+    files = list_remote_files("s3://bridges/nbi/")
     assert [(file.name, file.address, file.bytes) for file in files] == [
         ("2019/AK.txt", "s3://bridges/nbi/2019/AK.txt", 11),
         ("NBI_2016.txt", "s3://bridges/nbi/NBI_2016.txt", 12),
     ]
     bucket.pipe("bridges/nbi/NBI_2016.txt", b"revised text")
-    assert listed("s3://bridges/nbi")[1].version != files[1].version
+    assert list_remote_files("s3://bridges/nbi")[1].version != files[1].version
 
 
 def test_a_survey_year_is_taken_from_a_bucket(bucket, tmp_path: Path) -> None:
     for name in ("NBI_2016.txt", "2019/AK.txt", "2019/AL.txt", "readme.md"):
         bucket.pipe(f"bridges/nbi/{name}", name.encode())
     data = DataSettings(source="s3://bridges/nbi", home=tmp_path)
-    source = acquire(data, 2019)
-    assert [part.address for part in source.parts] == ["s3://bridges/nbi/2019/AK.txt", "s3://bridges/nbi/2019/AL.txt"]
-    assert all(part.version and part.path.is_relative_to(tmp_path / "downloads") for part in source.parts)
+    source = acquire_survey_year(data, 2019)
+    assert [part.address for part in source.files] == ["s3://bridges/nbi/2019/AK.txt", "s3://bridges/nbi/2019/AL.txt"]
+    assert all(part.version and part.path.is_relative_to(tmp_path / "downloads") for part in source.files)
     assert not (tmp_path / "downloads" / "s3" / "bridges" / "nbi" / "NBI_2016.txt").exists()
     with pytest.raises(SourceError, match=r"no file for survey year 2018.*2016, 2019"):
-        acquire(data, 2018)
+        acquire_survey_year(data, 2018)
     bucket.pipe("bridges/nbi/2019/AL.txt", b"revised")
-    again = acquire(data, 2019)
+    again = acquire_survey_year(data, 2019)
     assert again.sha256 != source.sha256
     assert "revised since it was first copied" in again.warnings[0]
 
@@ -155,7 +161,7 @@ def test_a_library_that_is_not_installed_is_named(tmp_path: Path, monkeypatch, a
 def test_a_folder_that_is_not_there_is_said(bucket) -> None:
     for address in ("s3://no-such-bucket/nbi", "s3://bridges/none"):
         with pytest.raises(SourceError, match="nothing at this address"):
-            listed(address)
+            list_remote_files(address)
 
 
 WITHOUT_CREDENTIALS = """

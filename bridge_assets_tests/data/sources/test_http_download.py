@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.download_server import Server, download_server, self_signed
+from support.download_server import DownloadServer, download_server, self_signed
 
-from bridge_assets.data.sources.http_download import download, published
-from bridge_assets.data.sources.local_copies import Download
+from bridge_assets.data.sources.http_download import download, url_exists
+from bridge_assets.data.sources.local_copies import DownloadedFile
 from bridge_assets.data.sources.survey_files import survey_files
 from bridge_assets.errors import SourceError, StorageError
 
@@ -29,7 +29,7 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def fetch(address: str, folder: Path, name: str = "NBI_2016.txt", **how) -> Download:
+def fetch(address: str, folder: Path, name: str = "NBI_2016.txt", **how) -> DownloadedFile:
     return download(address, folder / name, **{"backoff": 0.01, "timeout": 5.0, "say": lambda line: None, **how})
 
 
@@ -44,107 +44,109 @@ def zipped(content: bytes) -> bytes:
     return packed.getvalue()
 
 
-def test_a_file_comes_whole_and_is_described(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
+def test_a_file_comes_whole_and_is_described(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     copy = fetch(address, tmp_path, sha256=digest(BODY), size=len(BODY))
     assert copy.path.read_bytes() == BODY
-    assert copy == Download(
-        tmp_path / "NBI_2016.txt", digest(BODY), len(BODY), address, web.files["/a.txt"].etag,
-        "Mon, 15 Jun 2026 12:00:00 GMT", revised=False, kept=None, transferred=len(BODY),
+    assert copy == DownloadedFile(
+        tmp_path / "NBI_2016.txt", digest(BODY), len(BODY), address, web_server.files["/a.txt"].etag,
+        "Mon, 15 Jun 2026 12:00:00 GMT", revised=False, previous_copy=None, bytes_transferred=len(BODY),
     )  # fmt: skip
 
 
-def test_a_file_that_did_not_change_costs_no_bytes(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY)
+def test_a_file_that_did_not_change_costs_no_bytes(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY)
     first = fetch(address, tmp_path)
     again = fetch(address, tmp_path)
-    assert again.transferred == 0
+    assert again.bytes_transferred == 0
     assert (again.path, again.sha256, again.etag, again.revised) == (first.path, first.sha256, first.etag, False)
-    assert web.sent == len(BODY)
+    assert web_server.bytes_sent == len(BODY)
 
 
-def test_the_date_is_enough_where_there_is_no_etag(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, etag="", last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
+def test_the_date_is_enough_where_there_is_no_etag(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, etag="", last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     fetch(address, tmp_path)
-    assert fetch(address, tmp_path).transferred == 0
+    assert fetch(address, tmp_path).bytes_transferred == 0
 
 
-def test_a_copy_that_was_tampered_with_is_not_taken_for_the_servers_file(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY)
+def test_a_copy_that_was_tampered_with_is_not_taken_for_the_servers_file(
+    web_server: DownloadServer, tmp_path: Path
+) -> None:
+    address = web_server.serve("/a.txt", BODY)
     copy = fetch(address, tmp_path)
     copy.path.write_bytes(b"mine")
     again = fetch(address, tmp_path)
     assert again.path.read_bytes() == BODY
     assert again.revised
-    assert again.kept is not None
-    assert again.kept.read_bytes() == b"mine"
+    assert again.previous_copy is not None
+    assert again.previous_copy.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_cut_is_resumed_where_it_was(web: Server, tmp_path: Path, chunked: bool) -> None:
-    address = web.serve("/a.txt", BODY, faults=["cut", "cut"], chunked=chunked)
+def test_a_cut_is_resumed_where_it_was(web_server: DownloadServer, tmp_path: Path, chunked: bool) -> None:
+    address = web_server.serve("/a.txt", BODY, faults=["cut", "cut"], chunked=chunked)
     copy = fetch(address, tmp_path, sha256=digest(BODY))
     assert copy.path.read_bytes() == BODY
-    assert [re.fullmatch(r"bytes=[1-9]\d+-", asked[2].get("Range", "")) is not None for asked in web.asked] == [
+    assert [re.fullmatch(r"bytes=[1-9]\d+-", asked[2].get("Range", "")) is not None for asked in web_server.requests] == [
         False, True, True,
     ]  # fmt: skip
-    assert web.sent < 1.2 * len(BODY)
+    assert web_server.bytes_sent < 1.2 * len(BODY)
 
 
-def test_a_later_call_resumes_what_an_earlier_one_began(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, faults=["cut"])
+def test_a_later_call_resumes_what_an_earlier_one_began(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, faults=["cut"])
     with pytest.raises(SourceError, match=r"could not be downloaded.*cut after [1-9].*kept and resumed"):
-        fetch(address, tmp_path, attempts=1)
+        fetch(address, tmp_path, max_attempts=1)
     assert visible(tmp_path) == []
     assert survey_files(tmp_path) == {}
     copy = fetch(address, tmp_path)
     assert copy.path.read_bytes() == BODY
-    assert copy.transferred < len(BODY)
+    assert copy.bytes_transferred < len(BODY)
 
 
-def test_what_was_revised_in_between_is_not_glued_together(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, faults=["cut"])
+def test_what_was_revised_in_between_is_not_glued_together(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, faults=["cut"])
     with pytest.raises(SourceError):
-        fetch(address, tmp_path, attempts=1)
-    web.files["/a.txt"].revise(REVISED)
+        fetch(address, tmp_path, max_attempts=1)
+    web_server.files["/a.txt"].set_body(REVISED)
     assert fetch(address, tmp_path).path.read_bytes() == REVISED
 
 
 @pytest.mark.parametrize("how", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}])
-def test_what_cannot_be_resumed_begins_again(web: Server, tmp_path: Path, how: dict) -> None:
-    address = web.serve("/a.txt", BODY, faults=["cut"], **how)
+def test_what_cannot_be_resumed_begins_again(web_server: DownloadServer, tmp_path: Path, how: dict) -> None:
+    address = web_server.serve("/a.txt", BODY, faults=["cut"], **how)
     copy = fetch(address, tmp_path)
     assert copy.path.read_bytes() == BODY
 
 
-def test_a_server_that_asks_for_patience_gets_it(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, faults=["429", "503", "500"], retry_after="0")
+def test_a_server_that_asks_for_patience_gets_it(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, faults=["429", "503", "500"], retry_after="0")
     said: list[str] = []
     assert fetch(address, tmp_path, say=said.append).path.read_bytes() == BODY
     assert "429" in said[0]
-    address = web.serve("/b.txt", BODY, faults=["429"], retry_after="1")
+    address = web_server.serve("/b.txt", BODY, faults=["429"], retry_after="1")
     said.clear()
     fetch(address, tmp_path, "NBI_2017.txt", say=said.append)
     assert "in 1.0 s" in said[0]
 
 
-def test_patience_and_attempts_have_an_end(web: Server, tmp_path: Path) -> None:
+def test_patience_and_attempts_have_an_end(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="asks us to wait for 3600 seconds"):
-        fetch(web.serve("/a.txt", BODY, faults=["429"], retry_after="3600"), tmp_path)
+        fetch(web_server.serve("/a.txt", BODY, faults=["429"], retry_after="3600"), tmp_path)
     with pytest.raises(SourceError, match=r"3 attempts failed; the last one: the server answers 503"):
-        fetch(web.serve("/b.txt", status=503), tmp_path, attempts=3)
-    assert len(web.asked) == 4
+        fetch(web_server.serve("/b.txt", status=503), tmp_path, max_attempts=3)
+    assert len(web_server.requests) == 4
 
 
-def test_a_server_that_falls_silent_is_left(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, pause=0.6)
+def test_a_server_that_falls_silent_is_left(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, pause=0.6)
     with pytest.raises(SourceError, match=r"2 attempts failed.*timed out"):
-        fetch(address, tmp_path, timeout=0.2, attempts=2)
+        fetch(address, tmp_path, timeout=0.2, max_attempts=2)
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9.*2 attempts failed.*refused"):
-        fetch("http://127.0.0.1:9/a.txt", tmp_path, attempts=2)
+        fetch("http://127.0.0.1:9/a.txt", tmp_path, max_attempts=2)
 
 
 @pytest.mark.parametrize(
@@ -166,22 +168,24 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_survey_file_is_refused(web: Server, tmp_path: Path, how: dict, says: str) -> None:
+def test_what_is_no_survey_file_is_refused(web_server: DownloadServer, tmp_path: Path, how: dict, says: str) -> None:
     body = how.pop("body", BODY)
-    address = web.serve("/a.txt", body, **how)
+    address = web_server.serve("/a.txt", body, **how)
     with pytest.raises(SourceError, match=says):
-        fetch(address, tmp_path, attempts=2)
+        fetch(address, tmp_path, max_attempts=2)
     assert visible(tmp_path) == []
 
 
-def test_a_file_that_is_not_there_says_what_to_do(web: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_says_what_to_do(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"/gone\.txt: there is no such file.*404.*wait for June"):
-        fetch(web.address + "/gone.txt", tmp_path, not_there="wait for June")
+        fetch(web_server.address + "/gone.txt", tmp_path, not_found_hint="wait for June")
 
 
-def test_https_is_never_left_for_http(web: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_https_is_never_left_for_http(
+    web_server: DownloadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate = self_signed(tmp_path / "certificate.pem")
-    plain = web.serve("/a.txt", BODY)
+    plain = web_server.serve("/a.txt", BODY)
     with download_server(certificate) as secure:
         with pytest.raises(SourceError, match=r"certificate is not trusted.*REQUESTS_CA_BUNDLE"):
             fetch(secure.serve("/a.txt", BODY), tmp_path)
@@ -190,94 +194,98 @@ def test_https_is_never_left_for_http(web: Server, tmp_path: Path, monkeypatch: 
         with pytest.raises(SourceError, match=r"redirects to another scheme, http:.*only https"):
             fetch(secure.serve("/b.txt", redirect=plain), tmp_path)
         with pytest.raises(SourceError, match="another scheme, http:"):  # nor by way of another host and back
-            fetch(web.serve("/c.txt", redirect=secure.address + "/b.txt"), tmp_path)
-    assert [asked[1] for asked in web.asked] == ["/c.txt"]
+            fetch(web_server.serve("/c.txt", redirect=secure.address + "/b.txt"), tmp_path)
+    assert [asked[1] for asked in web_server.requests] == ["/c.txt"]
 
 
-def test_a_redirect_is_followed(web: Server, tmp_path: Path) -> None:
-    web.serve("/b.txt", BODY)
-    assert fetch(web.serve("/a.txt", redirect="/b.txt"), tmp_path).path.read_bytes() == BODY
+def test_a_redirect_is_followed(web_server: DownloadServer, tmp_path: Path) -> None:
+    web_server.serve("/b.txt", BODY)
+    assert fetch(web_server.serve("/a.txt", redirect="/b.txt"), tmp_path).path.read_bytes() == BODY
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_file_that_is_too_large_is_refused_and_takes_no_room(web: Server, tmp_path: Path, chunked: bool) -> None:
-    address = web.serve("/a.txt", BODY, chunked=chunked)
+def test_a_file_that_is_too_large_is_refused_and_takes_no_room(
+    web_server: DownloadServer, tmp_path: Path, chunked: bool
+) -> None:
+    address = web_server.serve("/a.txt", BODY, chunked=chunked)
     with pytest.raises(SourceError, match="larger than 0 MB"):
         fetch(address, tmp_path, limit=200_000)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
 
 
-def test_a_size_that_was_not_expected_is_refused(web: Server, tmp_path: Path) -> None:
+def test_a_size_that_was_not_expected_is_refused(web_server: DownloadServer, tmp_path: Path) -> None:
     for chunked in (False, True):
         with pytest.raises(SourceError, match=r"another size.*1,000,000 bytes, and 5 were"):
-            fetch(web.serve("/a.txt", BODY, chunked=chunked), tmp_path, size=5)
+            fetch(web_server.serve("/a.txt", BODY, chunked=chunked), tmp_path, size=5)
 
 
-def test_an_archive_that_ends_early_is_damaged_and_no_revised_file(web: Server, tmp_path: Path) -> None:
+def test_an_archive_that_ends_early_is_damaged_and_no_revised_file(web_server: DownloadServer, tmp_path: Path) -> None:
     whole = zipped(BODY)
-    address = web.serve("/a.zip", whole, said_length=len(whole) - 400)
+    address = web_server.serve("/a.zip", whole, content_length=len(whole) - 400)
     with pytest.raises(SourceError, match="the archive is damaged"):
         fetch(address, tmp_path, "2016hwybronlyonefile.zip", sha256=digest(whole))
     assert visible(tmp_path) == []
 
 
-def test_bytes_that_were_not_expected_are_kept_under_a_name_of_their_own(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", REVISED)
+def test_bytes_that_were_not_expected_are_kept_under_a_name_of_their_own(
+    web_server: DownloadServer, tmp_path: Path
+) -> None:
+    address = web_server.serve("/a.txt", REVISED)
     copy = fetch(address, tmp_path, sha256=digest(BODY))
     assert copy.revised
-    assert copy.kept is None
+    assert copy.previous_copy is None
     assert visible(tmp_path) == [copy.path.name] == [f"NBI_2016.{digest(REVISED)[:12]}.txt"]
     again = fetch(address, tmp_path, sha256=digest(BODY))
-    assert (again.revised, again.transferred, again.path) == (True, 0, copy.path)
+    assert (again.revised, again.bytes_transferred, again.path) == (True, 0, copy.path)
     assert not fetch(address, tmp_path, sha256=digest(REVISED)).revised
 
 
-def test_a_revised_file_lies_beside_the_old_one(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY)
+def test_a_revised_file_lies_beside_the_old_one(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY)
     old = fetch(address, tmp_path)
-    web.files["/a.txt"].revise(REVISED)
+    web_server.files["/a.txt"].set_body(REVISED)
     new = fetch(address, tmp_path)
     assert new.revised
-    assert new.kept == old.path
+    assert new.previous_copy == old.path
     assert (old.path.read_bytes(), new.path.read_bytes()) == (BODY, REVISED)
-    web.files["/a.txt"].revise(BODY)
+    web_server.files["/a.txt"].set_body(BODY)
     back = fetch(address, tmp_path)
-    assert (back.path, back.revised, back.kept) == (old.path, False, None)
+    assert (back.path, back.revised, back.previous_copy) == (old.path, False, None)
     assert len(visible(tmp_path)) == 2
 
 
-def test_progress_is_said_with_bytes_and_rate(web: Server, tmp_path: Path) -> None:
+def test_progress_is_said_with_bytes_and_rate(web_server: DownloadServer, tmp_path: Path) -> None:
     said: list[str] = []
-    fetch(web.serve("/a.txt", BODY, pause=0.02), tmp_path, say=said.append, every=0.05)
+    fetch(web_server.serve("/a.txt", BODY, pause=0.02), tmp_path, say=said.append, every=0.05)
     assert len(said) >= 2
     assert re.fullmatch(r"NBI_2016\.txt: 0\.\d of 1\.0 MB, \d+\.\d MB/s", said[0])
 
 
-def test_a_query_is_neither_said_nor_kept(web: Server, tmp_path: Path) -> None:
-    web.serve("/a.txt", BODY)
-    address = f"{web.address}/a.txt?signature=secret"
+def test_a_query_is_neither_said_nor_kept(web_server: DownloadServer, tmp_path: Path) -> None:
+    web_server.serve("/a.txt", BODY)
+    address = f"{web_server.address}/a.txt?signature=secret"
     said: list[str] = []
     copy = fetch(address, tmp_path, say=said.append)
     assert "secret" not in f"{copy}{said}" + "".join(path.read_text("latin-1") for path in tmp_path.iterdir())
     for bad in (address.replace("a.txt", "b.txt"), "http://127.0.0.1:9/a.txt?signature=secret"):
         with pytest.raises(SourceError) as error:
-            fetch(bad, tmp_path, attempts=1)
+            fetch(bad, tmp_path, max_attempts=1)
         assert "secret" not in str(error.value)
 
 
-def test_a_folder_that_cannot_be_written_is_said(web: Server, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(web_server: DownloadServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        fetch(web.serve("/a.txt", BODY), tmp_path / "file")
+        fetch(web_server.serve("/a.txt", BODY), tmp_path / "file")
 
 
-def test_whether_a_file_is_published_costs_no_bytes(web: Server) -> None:
-    assert published(web.serve("/a.txt", BODY))
-    assert not published(web.address + "/b.txt")
-    assert not published(web.serve("/c.txt", b"<html>", content_type="text/html"))
+def test_whether_a_file_is_published_costs_no_bytes(web_server: DownloadServer) -> None:
+    assert url_exists(web_server.serve("/a.txt", BODY))
+    assert not url_exists(web_server.address + "/b.txt")
+    assert not url_exists(web_server.serve("/c.txt", b"<html>", content_type="text/html"))
     with pytest.raises(SourceError, match="503"):
-        published(web.serve("/d.txt", status=503))
-    assert web.sent < 100
+        url_exists(web_server.serve("/d.txt", status=503))
+    assert web_server.bytes_sent < 100
 
 
 SMALL = BODY[:200_000]
@@ -294,20 +302,20 @@ SMALL = BODY[:200_000]
     calls=st.integers(1, 7),
 )
 def test_whatever_a_server_does_the_file_is_whole_or_not_there(
-    web: Server, tmp_path: Path, faults: list[str], cut_after: int, etag: str, date: str, ranges: bool, chunked: bool,
+    web_server: DownloadServer, tmp_path: Path, faults: list[str], cut_after: int, etag: str, date: str, ranges: bool, chunked: bool,
     calls: int,
 ) -> None:  # fmt: skip
-    folder = tmp_path / str(len(web.asked))
-    address = web.serve(
+    folder = tmp_path / str(len(web_server.requests))
+    address = web_server.serve(
         "/a.txt", SMALL, faults=[*faults], cut_after=cut_after, etag=etag, last_modified=date, ranges=ranges,
         chunked=chunked, retry_after="0",
     )  # fmt: skip
     for attempts in [1] * calls:
         try:
-            assert fetch(address, folder, attempts=attempts).path.read_bytes() == SMALL
+            assert fetch(address, folder, max_attempts=attempts).path.read_bytes() == SMALL
         except SourceError:
             assert visible(folder) == []
-    assert fetch(address, folder, attempts=8).path.read_bytes() == SMALL
+    assert fetch(address, folder, max_attempts=8).path.read_bytes() == SMALL
     assert visible(folder) == ["NBI_2016.txt"]
 
 
@@ -315,8 +323,10 @@ def _fetch_in_process(address: str, folder: Path) -> None:
     assert fetch(address, folder).path.read_bytes() == BODY
 
 
-def test_two_processes_that_want_the_same_file_get_it_whole_and_once(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, pause=0.02)
+def test_two_processes_that_want_the_same_file_get_it_whole_and_once(
+    web_server: DownloadServer, tmp_path: Path
+) -> None:
+    address = web_server.serve("/a.txt", BODY, pause=0.02)
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=_fetch_in_process, args=(address, tmp_path)) for _ in range(2)]
     for process in both:
@@ -324,12 +334,12 @@ def test_two_processes_that_want_the_same_file_get_it_whole_and_once(web: Server
     for process in both:
         process.join(20)
     assert [process.exitcode for process in both] == [0, 0]
-    assert web.sent == len(BODY)
+    assert web_server.bytes_sent == len(BODY)
     assert visible(tmp_path) == ["NBI_2016.txt"]
 
 
-def test_a_download_that_was_killed_is_resumed(web: Server, tmp_path: Path) -> None:
-    address = web.serve("/a.txt", BODY, pause=0.05)
+def test_a_download_that_was_killed_is_resumed(web_server: DownloadServer, tmp_path: Path) -> None:
+    address = web_server.serve("/a.txt", BODY, pause=0.05)
     process = multiprocessing.get_context("fork").Process(target=_fetch_in_process, args=(address, tmp_path))
     process.start()
     part, deadline = tmp_path / ".NBI_2016.txt.part", time.monotonic() + 20
@@ -338,7 +348,7 @@ def test_a_download_that_was_killed_is_resumed(web: Server, tmp_path: Path) -> N
     process.kill()
     process.join()
     assert visible(tmp_path) == []
-    web.files["/a.txt"].pause = 0.0
+    web_server.files["/a.txt"].chunk_delay = 0.0
     copy = fetch(address, tmp_path)
     assert copy.path.read_bytes() == BODY
-    assert copy.transferred < 900_000
+    assert copy.bytes_transferred < 900_000

@@ -6,7 +6,13 @@ import datetime
 
 import pytest
 
-from bridge_assets.data.sources.lateness import GRACE, LATE_FROM, PUBLISHED_BY, due_survey_year, lateness
+from bridge_assets.data.sources.lateness import (
+    GRACE_PERIOD,
+    LATE_AFTER,
+    PUBLICATION_DEADLINE,
+    due_survey_year,
+    late_survey_year_message,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,15 +23,15 @@ def test_a_year_is_due_two_weeks_after_its_publication(today: str, due: int) -> 
 
 
 def test_the_grace_is_the_time_between_publication_and_lateness() -> None:
-    assert datetime.date(2026, *PUBLISHED_BY) + GRACE == datetime.date(2026, *LATE_FROM)
+    assert datetime.date(2026, *PUBLICATION_DEADLINE) + GRACE_PERIOD == datetime.date(2026, *LATE_AFTER)
 
 
 def test_what_is_late_is_said_with_its_dates() -> None:
     today = datetime.date(2026, 11, 25)
-    assert lateness([2024, 2025], today) is None
-    said = lateness([2019, 2024], today)
+    assert late_survey_year_message([2024, 2025], today) is None
+    said = late_survey_year_message([2019, 2024], today)
     assert said is not None
     assert "survey year 2025 is late" in said
     assert "15 June 2026" in said
     assert "the latest one here is 2024" in said
-    assert "none is here" in (lateness([], today) or "")
+    assert "none is here" in (late_survey_year_message([], today) or "")

@@ -5,8 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_assets.data.reading.file_names import grouped, plain_stem, revision_name, state_of, survey_year_of
-from bridge_assets.data.sources.local_copies import shown
+from bridge_assets.data.reading.file_names import (
+    base_stem,
+    group_by_survey_year,
+    revised_file_name,
+    state_of,
+    survey_year_of,
+)
+from bridge_assets.data.sources.local_copies import redact_url
 
 NAMES = st.builds(
     "{}{}".format,
@@ -18,18 +24,18 @@ DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 @given(name=NAMES, sha256=DIGESTS)
 def test_a_revised_file_keeps_its_year_state_and_ending(name: str, sha256: str) -> None:
-    revised = revision_name(name, sha256)
+    revised = revised_file_name(name, sha256)
     assert revised != name
-    assert plain_stem(revised) == plain_stem(name)
+    assert base_stem(revised) == base_stem(name)
     assert (survey_year_of(revised), state_of(revised)) == (survey_year_of(name), state_of(name))
     assert revised.rpartition(".")[2] == name.rpartition(".")[2]
 
 
 @given(name=NAMES, mark=st.sampled_from([".part", ".lock", ".json", ".part.json", ".whole"]))
 def test_what_is_unfinished_is_no_survey_file(name: str, mark: str) -> None:
-    assert grouped([f".{name}{mark}", f"2019/.{name}{mark}", f".{name}"]) == ({}, [])
+    assert group_by_survey_year([f".{name}{mark}", f"2019/.{name}{mark}", f".{name}"]) == ({}, [])
 
 
 def test_an_address_is_shown_without_what_may_be_secret() -> None:
-    assert shown("https://user:secret@host:8080/a%20b.zip?sig=secret#x") == "https://host:8080/a%20b.zip"
-    assert shown("s3://key:secret@bucket/NBI_2016.txt") == "s3://bucket/NBI_2016.txt"
+    assert redact_url("https://user:secret@host:8080/a%20b.zip?sig=secret#x") == "https://host:8080/a%20b.zip"
+    assert redact_url("s3://key:secret@bucket/NBI_2016.txt") == "s3://bucket/NBI_2016.txt"

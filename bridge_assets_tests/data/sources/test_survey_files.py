@@ -9,7 +9,13 @@ import pytest
 from support.nbi_files import write_nbi
 
 from bridge_assets.data.reading.file_names import state_of, survey_year_of
-from bridge_assets.data.sources.survey_files import SurveySource, noted_parts, survey_files, survey_source, unchanged
+from bridge_assets.data.sources.survey_files import (
+    SurveySource,
+    source_files_from_provenance,
+    survey_files,
+    survey_source,
+    verify_unchanged,
+)
 from bridge_assets.errors import SourceError
 
 
@@ -55,7 +61,7 @@ def test_the_state_stands_in_the_name(name: str, state: str | None) -> None:
 
 
 def names(source: SurveySource) -> list[str]:
-    return [part.path.name for part in source.parts]
+    return [part.path.name for part in source.files]
 
 
 def test_several_states_are_one_survey_year(tmp_path: Path) -> None:
@@ -63,9 +69,9 @@ def test_several_states_are_one_survey_year(tmp_path: Path) -> None:
         write_nbi(tmp_path, 2019, [{"LOCATION_009": name}], name=name)
     source = survey_source(tmp_path, 2019)
     assert names(source) == ["AK19.txt", "AL19.txt"]
-    assert len({source.sha256, *(part.sha256 for part in source.parts)}) == 3
+    assert len({source.sha256, *(part.sha256 for part in source.files)}) == 3
     assert source.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert noted_parts(source.note()) == source.parts
+    assert source_files_from_provenance(source.provenance()) == source.files
     (tmp_path / "AL19.txt").rename(tmp_path / "AL2019.txt")
     assert survey_source(tmp_path, 2019).sha256 == source.sha256
 
@@ -73,7 +79,7 @@ def test_several_states_are_one_survey_year(tmp_path: Path) -> None:
 def test_the_digest_of_one_file_is_its_own(tmp_path: Path) -> None:
     write_nbi(tmp_path, 2019, [])
     source = survey_source(tmp_path, 2019)
-    assert source.sha256 == source.parts[0].sha256
+    assert source.sha256 == source.files[0].sha256
 
 
 def test_a_folder_named_after_a_year_gives_its_files_the_year(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ def test_files_that_claim_the_same_records_are_named(tmp_path: Path, there: tupl
 
 def test_a_note_of_another_version_is_said() -> None:
     with pytest.raises(SourceError, match=r"another version.*materialise nbi_files again"):
-        noted_parts({"path": "NBI_2016.txt", "sha256": "x"})
+        source_files_from_provenance({"path": "NBI_2016.txt", "sha256": "x"})
 
 
 def test_only_survey_files_are_listed(tmp_path: Path) -> None:
@@ -172,10 +178,10 @@ def test_two_files_for_one_year_are_both_named(tmp_path: Path) -> None:
 def test_a_file_that_changed_or_went_after_it_was_seen_is_refused(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
     seen = survey_source(tmp_path, 2019)
-    assert unchanged(path, seen.sha256) == path
+    assert verify_unchanged(path, seen.sha256) == path
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(SourceError, match="the file changed"):
-        unchanged(path, seen.sha256)
+        verify_unchanged(path, seen.sha256)
     path.unlink()
     with pytest.raises(SourceError, match="the file is gone"):
-        unchanged(path, seen.sha256)
+        verify_unchanged(path, seen.sha256)

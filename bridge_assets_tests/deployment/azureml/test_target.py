@@ -10,15 +10,15 @@ from functools import cache, partial
 from importlib.util import find_spec
 
 import pytest
-from providers.azureml_server import GROUP, SUBSCRIPTION, WORKSPACE, Azure, azure_server
-from support.local_endpoint import change_a_byte
+from providers.azureml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureServer, azure_server
+from support.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.azureml.target import AzureMLEndpoint, deploy_model_azureml
-from bridge_assets.deployment.azureml.workspace import Patience, Workspace
+from bridge_assets.deployment.azureml.workspace import WaitPolicy, Workspace
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.tags import OWNER, tags_of
-from bridge_assets.deployment.core.target import Standing, deploy, rollback
-from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfigured, NotOurs
+from bridge_assets.deployment.core.tags import OWNER_TAG, deployment_tags
+from bridge_assets.deployment.core.target import TargetState, deploy, rollback
+from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
 from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings
 
 pytestmark = pytest.mark.skipif(not find_spec("azure"), reason="the extra [azure] is not installed")
@@ -29,13 +29,13 @@ IMAGE = "bridges.azurecr.io/serve:1"
 
 
 @pytest.fixture(scope="session")
-def subscription(tmp_path_factory) -> Iterator[tuple[Azure, dict[str, str]]]:
+def subscription(tmp_path_factory) -> Iterator[tuple[AzureServer, dict[str, str]]]:
     with azure_server(tmp_path_factory.mktemp("azure")) as running:
         yield running
 
 
 @pytest.fixture
-def azure(subscription, monkeypatch) -> Azure:
+def azure(subscription, monkeypatch) -> AzureServer:
     """A fresh subscription, and nothing in the environment that leads to a real one."""
     azure, variables = subscription
     azure.reset()
@@ -59,7 +59,9 @@ def target(azure, tmp_path) -> AzureMLEndpoint:
 @cache
 def workspace(operation: float, settle: float) -> Workspace:
     """One client for many tests."""
-    return Workspace(SUBSCRIPTION, GROUP, WORKSPACE, Patience(operation, poll=0, backoff=0, settle=settle))
+    return Workspace(
+        SUBSCRIPTION, GROUP, WORKSPACE, WaitPolicy(operation, poll_seconds=0, backoff_factor=0, traffic_seconds=settle)
+    )
 
 
 def patient(target: AzureMLEndpoint, operation: float = 60, settle: float = 0) -> AzureMLEndpoint:
@@ -68,8 +70,8 @@ def patient(target: AzureMLEndpoint, operation: float = 60, settle: float = 0) -
 
 
 @pytest.fixture
-def bundles(candidates, target) -> list[Bundle]:
-    return [bundle_of(candidate).under(target.terms) for candidate in candidates]
+def bundles(model_versions, target) -> list[Bundle]:
+    return [bundle_of(candidate).with_runtime_config(target.runtime_config) for candidate in model_versions]
 
 
 @pytest.fixture(scope="session")
@@ -89,20 +91,20 @@ def answering(azure, target, bundles, saved) -> None:
         azure.changes.clear()
 
 
-def assert_answers(azure: Azure, target: AzureMLEndpoint, bundles: list[Bundle], uploaded: int = 0) -> None:
+def assert_answers(azure: AzureServer, target: AzureMLEndpoint, bundles: list[Bundle], uploaded: int = 0) -> None:
     """The last of these has all the traffic and is all that costs something; the trail is of these. `uploaded`:
     archives that were not registered.
     """
     slots = [bundle.slot for bundle in bundles]
-    assert target.standing() == Standing(tuple(slots), frozenset(slots[-1:]))
+    assert target.state() == TargetState(tuple(slots), frozenset(slots[-1:]))
     assert azure.resources[ENDPOINT]["properties"]["traffic"] == {slots[-1]: 100}
     assert {path for path in azure.resources if path.startswith(MODEL)} == {f"{MODEL}/{slot}" for slot in slots}
     assert len(azure.store.blobs) == len(slots) + uploaded
-    assert target.ask(bundles[-1].probe, None).tolist() == pytest.approx(bundles[-1].probe.answers, abs=1e-6)
+    assert target.predict(bundles[-1].probe, None).tolist() == pytest.approx(bundles[-1].probe.answers, abs=1e-6)
 
 
 def test_a_version_is_placed_beside_what_runs_asked_by_name_and_given_the_traffic(azure, target, bundles):
-    assert target.standing() == Standing()
+    assert target.state() == TargetState()
     first = deploy(target, bundles[0])
     assert first.address == target.address == "https://bridge-fall.eastus.inference.ml.azure.com/score"
     assert (first.version, first.previous, first.removed) == (bundles[0].version, None, ())
@@ -117,7 +119,9 @@ def test_a_version_is_placed_beside_what_runs_asked_by_name_and_given_the_traffi
         f"PUT {ENDPOINT}",  # traffic and trail in one
         f"DELETE {ENDPOINT}/deployments/{old}",
     ]
-    assert azure.resources[ENDPOINT]["tags"] == tags_of("bridge-assets", (old, new)) | {"cost-center": "bridges"}
+    assert azure.resources[ENDPOINT]["tags"] == deployment_tags("bridge-assets", (old, new)) | {
+        "cost-center": "bridges"
+    }
     made = azure.resources[f"{ENDPOINT}/deployments/{new}"]
     assert (made["properties"]["instanceType"], made["sku"]["capacity"]) == ("Standard_DS3_v2", 2)
     assert_answers(azure, target, bundles[:2])
@@ -131,7 +135,7 @@ def test_deploying_the_same_again_changes_nothing(azure, target, bundles, answer
 
 @pytest.mark.parametrize("store", ["Sas", "AccountKey", "None"])
 def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles, answering, store):
-    azure.store.opens_by = store
+    azure.store.auth_mode = store
     by_version = {bundle.version: bundle for bundle in bundles}
     deploy(target, bundles[1])
     back = rollback(target, by_version.__getitem__)
@@ -144,8 +148,8 @@ def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles,
 def test_an_archive_that_cannot_be_removed_fails_nothing_and_goes_the_next_time(
     azure, target, bundles, answering, caplog
 ):
-    azure.behind[bundles[1].slot] = bundles[0].slot
-    azure.fault("DELETE", "/LocalUpload/", 403)
+    azure.container_overrides[bundles[1].slot] = bundles[0].slot
+    azure.inject_fault("DELETE", "/LocalUpload/", 403)
     with pytest.raises(CanaryMismatch):
         deploy(target, bundles[1])
     assert f"version {bundles[1].slot}, was not removed" in caplog.text
@@ -155,7 +159,7 @@ def test_an_archive_that_cannot_be_removed_fails_nothing_and_goes_the_next_time(
 
 def test_a_wrong_model_behind_a_slot_takes_no_traffic(azure, target, bundles, answering):
     before = azure.states()
-    azure.behind[bundles[1].slot] = bundles[0].slot
+    azure.container_overrides[bundles[1].slot] = bundles[0].slot
     with pytest.raises(CanaryMismatch, match=f"slot {bundles[1].slot}"):
         deploy(target, bundles[1])
     assert azure.states() == before
@@ -163,27 +167,27 @@ def test_a_wrong_model_behind_a_slot_takes_no_traffic(azure, target, bundles, an
 
 
 def test_the_front_door_may_hear_late_of_a_change_but_not_too_late(azure, target, bundles, answering):
-    azure.front_door = [bundles[0].slot] * 2
+    azure.routing_queue = [bundles[0].slot] * 2
     deploy(patient(target, settle=60), bundles[1])
-    assert azure.front_door == []
-    azure.front_door = [bundles[1].slot]
+    assert azure.routing_queue == []
+    azure.routing_queue = [bundles[1].slot]
     with pytest.raises(CanaryMismatch):
         deploy(target, bundles[2])
     assert_answers(azure, target, bundles[:2])
 
 
 def test_a_first_version_that_the_front_door_does_not_reach_is_taken_back(azure, target, bundles):
-    azure.front_door = ["nobody"]
+    azure.routing_queue = ["nobody"]
     with pytest.raises(DeploymentError, match="no deployment 'nobody'"):
         deploy(target, bundles[0])
     assert azure.resources[ENDPOINT]["properties"]["traffic"] == {}
-    assert target.standing() == Standing()
+    assert target.state() == TargetState()
     deploy(target, bundles[0])
     assert_answers(azure, target, bundles[:1])
 
 
 def test_a_container_that_does_not_start_is_told_with_its_last_words(azure, target, bundles, answering):
-    azure.store.corrupts = True
+    azure.store.corrupts_uploads = True
     with pytest.raises(DeploymentError, match=r"crashed or terminated.*the archive is not what was deployed"):
         deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:1])
@@ -191,8 +195,8 @@ def test_a_container_that_does_not_start_is_told_with_its_last_words(azure, targ
 
 @pytest.mark.parametrize("stuck", [f"{ENDPOINT}$", f"{ENDPOINT}/deployments/"])
 def test_what_is_stuck_until_the_time_out_is_removed(azure, target, bundles, stuck):
-    azure.stick(stuck)
-    azure.prompt = True
+    azure.make_stuck(stuck)
+    azure.instant_operations = True
     with pytest.raises(DeploymentError, match=r"did not end in 0\.025 minutes"):
         deploy(patient(target, operation=1.5), bundles[0])
     assert not [path for path in azure.resources if "/deployments/" in path or path.startswith(MODEL)]
@@ -201,8 +205,8 @@ def test_what_is_stuck_until_the_time_out_is_removed(azure, target, bundles, stu
 
 def test_a_deployment_that_cannot_be_removed_yet_is_removed_when_it_can(azure, target, bundles, answering):
     slot = f"{ENDPOINT}/deployments/{bundles[1].slot}"
-    azure.behind[bundles[1].slot] = bundles[0].slot
-    azure.fault("DELETE", f"{slot}$", 409, "ResourceOperationInProgress")
+    azure.container_overrides[bundles[1].slot] = bundles[0].slot
+    azure.inject_fault("DELETE", f"{slot}$", 409, "ResourceOperationInProgress")
     with pytest.raises(CanaryMismatch):
         deploy(target, bundles[1])
     assert slot not in azure.resources
@@ -223,15 +227,15 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_throttling_and_errors_that_pass_are_tried_again(azure, target, bundles, answering, step):
-    azure.fault(*STEPS[step], 429, "TooManyRequests", headers={"Retry-After": "0"})
-    azure.fault(*STEPS[step], 503, "ServiceUnavailable", times=2)
+    azure.inject_fault(*STEPS[step], 429, "TooManyRequests", headers={"Retry-After": "0"})
+    azure.inject_fault(*STEPS[step], 503, "ServiceUnavailable", times=2)
     deploy(target, bundles[1])
-    assert azure.spent()
+    assert azure.all_faults_used()
     assert_answers(azure, target, bundles[:2])
 
 
 def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bundles, answering):
-    azure.fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
+    azure.inject_fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
     with pytest.raises(DeploymentError, match=r"placing slot .* failed.*ServiceUnavailable"):
         deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:1])
@@ -239,18 +243,18 @@ def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bu
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic", "removing"])
 def test_a_connection_that_is_cut_after_the_request_was_taken(azure, target, bundles, answering, step):
-    azure.fault(*STEPS[step], done=True)
+    azure.inject_fault(*STEPS[step], done=True)
     try:
         deploy(target, bundles[1])
     except DeploymentError:  # Azure refuses the second try where the first goes on
         assert_answers(azure, target, bundles[:1])
         deploy(target, bundles[1])
-    assert azure.spent()
+    assert azure.all_faults_used()
     assert_answers(azure, target, bundles[:2])
 
 
 def test_a_connection_that_is_cut_while_the_endpoint_is_made(azure, target, bundles):
-    azure.fault("PUT", f"{ENDPOINT}$", done=True)
+    azure.inject_fault("PUT", f"{ENDPOINT}$", done=True)
     with pytest.raises(DeploymentError, match="in progress"):
         deploy(target, bundles[0])
     assert ENDPOINT not in azure.resources
@@ -259,11 +263,11 @@ def test_a_connection_that_is_cut_while_the_endpoint_is_made(azure, target, bund
 
 
 def test_killed_once_the_endpoint_is_made_and_again_is_the_end(azure, target, bundles):
-    azure.vanish_after(1)
+    azure.drop_after(1)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[0])
-    azure.come_back()
-    assert list(azure.states()[ENDPOINT][0]) == [OWNER]
+    azure.recover()
+    assert list(azure.states()[ENDPOINT][0]) == [OWNER_TAG]
     deploy(target, bundles[0])
     assert_answers(azure, target, bundles[:1])
 
@@ -276,10 +280,10 @@ def test_killed_after_any_change_one_version_answers_and_again_is_the_end(azure,
     assert changes == 5
     for change in range(1, changes):
         azure.restore(before)
-        azure.vanish_after(change)
+        azure.drop_after(change)
         with pytest.raises(DeploymentError):
             deploy(target, bundles[1])
-        azure.come_back()
+        azure.recover()
         traffic = azure.resources[ENDPOINT]["properties"]["traffic"]
         assert traffic in ({old: 100}, {new: 100})
         assert {f"{ENDPOINT}/deployments/{slot}" for slot in traffic} <= azure.resources.keys()
@@ -289,13 +293,13 @@ def test_killed_after_any_change_one_version_answers_and_again_is_the_end(azure,
 
 @pytest.mark.parametrize("instances", [2, 3])
 def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure, target, bundles, answering, instances):
-    azure.vanish_after(3)
+    azure.drop_after(3)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[1])
-    azure.come_back()
+    azure.recover()
     azure.resources[ENDPOINT]["properties"]["provisioningState"] = "Failed"
     again = replace(target, settings=target.settings.model_copy(update={"instances": instances}))
-    wanted = bundles[1].under(again.terms)
+    wanted = bundles[1].with_runtime_config(again.runtime_config)
     removed = deploy(again, wanted).removed
     starts = [change for change in azure.changes if change.startswith(f"PUT {ENDPOINT}/deployments/m{wanted.version}")]
     assert len(starts) == (1 if instances == 2 else 2)
@@ -305,10 +309,10 @@ def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure,
 
 
 def test_leftovers_of_a_killed_deployment_are_removed_by_that_of_another_version(azure, target, bundles, answering):
-    azure.vanish_after(1)
+    azure.drop_after(1)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[1])
-    azure.come_back()
+    azure.recover()
     deployment = deploy(target, bundles[2])
     assert deployment.removed == (f"model bridge-fall, version {bundles[1].slot}", f"deployment {bundles[0].slot}")
     assert_answers(azure, target, [bundles[0], bundles[2]])
@@ -338,14 +342,16 @@ def test_credentials_that_are_not_valid(azure, target, bundles, monkeypatch, spo
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic"])
 def test_what_is_forbidden_changes_nothing(azure, target, bundles, answering, step):
-    azure.fault(*STEPS[step], 403, "AuthorizationFailed")
+    azure.inject_fault(*STEPS[step], 403, "AuthorizationFailed")
     with pytest.raises(DeploymentError, match=r"AuthorizationFailed.*AZURE_CLIENT_ID.*AzureML Data Scientist"):
         deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:1], uploaded=int(step == "registering"))
 
 
-def theirs(azure: Azure, path: str, **properties) -> None:
-    azure.put(path, location="eastus", tags={"team": "roads"}, properties={"tags": {"team": "roads"}, **properties})
+def theirs(azure: AzureServer, path: str, **properties) -> None:
+    azure.add_resource(
+        path, location="eastus", tags={"team": "roads"}, properties={"tags": {"team": "roads"}, **properties}
+    )
 
 
 @pytest.mark.parametrize("what", ["endpoint", "model", "deployment", "deployment with the traffic", "another owner's"])
@@ -366,14 +372,14 @@ def test_a_name_that_is_somebody_elses_is_not_touched(azure, target, bundles, an
             target = replace(target, owner="roads")
     before, blobs = azure.states(), dict(azure.store.blobs)
     azure.changes.clear()
-    with pytest.raises(NotOurs, match="is not ours"):
+    with pytest.raises(OwnershipError, match="is not ours"):
         deploy(target, bundles[1])
     assert (azure.states(), azure.store.blobs, azure.changes) == (before, blobs, [])
 
 
 def test_a_name_that_is_taken_in_the_region(azure, target, bundles):
-    azure.taken.add("bridge-fall")
-    with pytest.raises(NotOurs, match="unique within a region"):
+    azure.reserved_names.add("bridge-fall")
+    with pytest.raises(OwnershipError, match="unique within a region"):
         deploy(target, bundles[0])
     assert azure.changes == []
 
@@ -383,7 +389,7 @@ def test_somebody_elses_deployment_and_model_stay_beside_ours(azure, target, bun
     theirs(azure, f"{MODEL}/1", modelUri="azureml://datastores/x/paths/model.pkl")
     deploy(target, bundles[1])
     assert {f"{ENDPOINT}/deployments/roads", f"{MODEL}/1"} <= azure.resources.keys()
-    with pytest.raises(NotOurs, match="deployment roads is not ours"):
+    with pytest.raises(OwnershipError, match="deployment roads is not ours"):
         target.delete()
     del azure.resources[f"{ENDPOINT}/deployments/roads"]
     removed = target.delete()
@@ -392,22 +398,22 @@ def test_somebody_elses_deployment_and_model_stay_beside_ours(azure, target, bun
         "endpoint bridge-fall",
         *(f"model bridge-fall, version {slot}" for slot in sorted(bundle.slot for bundle in bundles[:2])),
     )
-    assert (azure.store.blobs, target.standing()) == ({}, Standing())
+    assert (azure.store.blobs, target.state()) == ({}, TargetState())
     assert f"{MODEL}/1" in azure.resources
 
 
 def test_one_deployment_at_a_time(azure, target, bundles, answering):
-    with target.alone("deploying"), pytest.raises(DeploymentError, match="was refused"):
+    with target.exclusive_lock("deploying"), pytest.raises(DeploymentError, match="was refused"):
         deploy(target, bundles[1])
     made = azure.resources[f"{ENDPOINT}/deployments/{bundles[0].slot}"]
     elsewhere = f"{ENDPOINT}/deployments/{bundles[1].slot}"
-    azure.put(elsewhere, **{key: made[key] for key in ("tags", "properties", "sku")})
+    azure.add_resource(elsewhere, **{key: made[key] for key in ("tags", "properties", "sku")})
     azure.resources[elsewhere]["properties"]["provisioningState"] = "Creating"
     azure.changes.clear()
     with pytest.raises(DeploymentError, match=f"deployment {bundles[1].slot} is Creating"):
         deploy(target, bundles[1])
     assert azure.changes == []
-    azure.age(elsewhere)  # longer than any step of ours: left by a kill
+    azure.backdate(elsewhere)  # longer than any step of ours: left by a kill
     deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:2])
 
@@ -415,12 +421,12 @@ def test_one_deployment_at_a_time(azure, target, bundles, answering):
 # Before anything is sent ---------------------------------------------------------------------------------------------
 
 
-def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, candidates, bundles):
-    change_a_byte(candidates[0].file("model.onnx"))
-    asked = azure.asked
+def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, model_versions, bundles):
+    corrupt_byte(model_versions[0].file("model.onnx"))
+    asked = azure.request_count
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
-        deploy(target, bundle_of(candidates[0]))
-    assert azure.asked == asked
+        deploy(target, bundle_of(model_versions[0]))
+    assert azure.request_count == asked
     with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was looked at
         deploy(target, bundles[0])
     assert azure.changes == []
@@ -429,7 +435,7 @@ def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, ca
 def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
     opened = partial(AzureMLEndpoint.from_settings, lock_folder=tmp_path)
-    with pytest.raises(NotConfigured) as caught:
+    with pytest.raises(NotConfiguredError) as caught:
         opened(EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE)))
     said = str(caught.value)
     for name in ("SUBSCRIPTION_ID (or AZURE_SUBSCRIPTION_ID)", "RESOURCE_GROUP", "IMAGE"):
@@ -439,21 +445,21 @@ def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
     assert "pip install 'bridge-assets[azure]'" in said
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     whole = EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE, resource_group=GROUP, image=IMAGE))
-    assert SUBSCRIPTION in opened(whole).page
+    assert SUBSCRIPTION in opened(whole).console_url
     assert "1 x Standard_DS3_v2" in opened(whole).cost
     monkeypatch.setitem(sys.modules, "azure.ai.ml", None)
-    with pytest.raises(NotConfigured, match=r"Not installed: azure\.ai\.ml.*bridge-assets\[azure\]"):
+    with pytest.raises(NotConfiguredError, match=r"Not installed: azure\.ai\.ml.*bridge-assets\[azure\]"):
         opened(whole)
 
 
-def test_deploy_model_azureml_takes_the_rest_from_the_environment(azure, candidates, tmp_path, monkeypatch):
+def test_deploy_model_azureml_takes_the_rest_from_the_environment(azure, model_versions, tmp_path, monkeypatch):
     settings = {"SUBSCRIPTION_ID": SUBSCRIPTION, "RESOURCE_GROUP": GROUP, "WORKSPACE": WORKSPACE, "IMAGE": IMAGE}
     for name, value in settings.items():
         monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}", value)
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
-    deployment = deploy_model_azureml(candidates[0].folder, "bridge-two", "Standard_DS3_v2")
+    deployment = deploy_model_azureml(model_versions[0].folder, "bridge-two", "Standard_DS3_v2")
     assert deployment.address == "https://bridge-two.eastus.inference.ml.azure.com/score"
     (made,) = (it for path, it in azure.resources.items() if "bridge-two/deployments/" in path)
     assert made["properties"]["instanceType"] == "Standard_DS3_v2"
     with pytest.raises(ValueError, match="name"):
-        deploy_model_azureml(candidates[0].folder, "Bridge_Two", "Standard_DS3_v2")
+        deploy_model_azureml(model_versions[0].folder, "Bridge_Two", "Standard_DS3_v2")

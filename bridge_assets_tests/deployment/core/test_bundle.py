@@ -8,27 +8,31 @@ import sys
 import tarfile
 
 import pytest
-from support.local_endpoint import change_a_byte
+from support.local_endpoint import corrupt_byte
 
-from bridge_assets.deployment.core.bundle import SHIPPED, bundle_of
-from bridge_assets.deployment.core.tags import check_owner, tags_of, trail_in
+from bridge_assets.deployment.core.bundle import BUNDLE_FILES, bundle_of
+from bridge_assets.deployment.core.tags import check_owner, deployment_tags, history_from_tags
 from bridge_assets.deployment.core.target import version_of
-from bridge_assets.errors import DeploymentError, NotOurs
+from bridge_assets.errors import DeploymentError, OwnershipError
 from bridge_assets.runtime.package import Package
 
 
-def test_the_same_version_gives_the_same_bytes_and_another_another_slot(candidates):
-    first, again, other = bundle_of(candidates[0]), bundle_of(candidates[0].folder), bundle_of(candidates[1])
+def test_the_same_version_gives_the_same_bytes_and_another_another_slot(model_versions):
+    first, again, other = (
+        bundle_of(model_versions[0]),
+        bundle_of(model_versions[0].folder),
+        bundle_of(model_versions[1]),
+    )
     assert first.archive == again.archive
     assert first.slot == again.slot != other.slot
     assert len(first.slot) == 26
-    assert version_of(first.slot) == candidates[0].version
+    assert version_of(first.slot) == model_versions[0].version
 
 
-def test_the_archive_is_a_package_with_the_code_that_answers(candidates, tmp_path):
-    bundle = bundle_of(candidates[0])
+def test_the_archive_is_a_package_with_the_code_that_answers(model_versions, tmp_path):
+    bundle = bundle_of(model_versions[0])
     with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as tar:
-        assert sorted(tar.getnames()) == sorted([*SHIPPED, "manifest.json", "code.zip"])
+        assert sorted(tar.getnames()) == sorted([*BUNDLE_FILES, "manifest.json", "code.zip"])
         tar.extractall(tmp_path / "there", filter="data")
     assert Package(tmp_path / "there").canary().largest_difference == 0
     code = "import bridge_assets.runtime.onnx_predictor as found; print(found.__file__)"
@@ -43,22 +47,22 @@ def test_the_archive_is_a_package_with_the_code_that_answers(candidates, tmp_pat
     assert bundle.unpack(tmp_path / "again").joinpath("code.zip").is_file()
 
 
-def test_a_byte_that_changed_is_refused_before_and_while_it_is_packed(candidates):
-    bundle = bundle_of(candidates[0])
-    change_a_byte(candidates[0].file("model.onnx"))
+def test_a_byte_that_changed_is_refused_before_and_while_it_is_packed(model_versions):
+    bundle = bundle_of(model_versions[0])
+    corrupt_byte(model_versions[0].file("model.onnx"))
     with pytest.raises(DeploymentError, match=r"model\.onnx changed while it was being packed"):
         bundle.files()
     with pytest.raises(DeploymentError, match="cannot be deployed"):
-        bundle_of(candidates[0])
+        bundle_of(model_versions[0])
 
 
 def test_tags_keep_the_trail_and_tell_ours_from_others():
     trail = ("m1-a", "m2-b", "m3-c")
-    tags = tags_of("bridge-assets", trail)
-    assert trail_in(tags) == trail
-    assert trail_in({}) == ()
+    tags = deployment_tags("bridge-assets", trail)
+    assert history_from_tags(tags) == trail
+    assert history_from_tags({}) == ()
     assert all(len(value) <= 63 for pair in tags.items() for value in pair)
     check_owner(tags, "bridge-assets", "the endpoint x", "there")
-    for others in ({}, tags_of("somebody-else")):
-        with pytest.raises(NotOurs, match=r"the endpoint x is not ours.*Nothing there was touched"):
+    for others in ({}, deployment_tags("somebody-else")):
+        with pytest.raises(OwnershipError, match=r"the endpoint x is not ours.*Nothing there was touched"):
             check_owner(others, "bridge-assets", "the endpoint x", "there")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.target import Standing, deploy, rollback, trail_of, version_of
+from bridge_assets.deployment.core.target import TargetState, deploy, resolve_history, rollback, version_of
 from bridge_assets.errors import CanaryMismatch, DeploymentError
 from bridge_assets.runtime.package import Package, pack, served_digests
 from bridge_assets.runtime.probe import Probe
@@ -32,11 +32,11 @@ class Shelf:
     failure: BaseException = field(default_factory=lambda: OSError("the line was cut"))
     dead: bool = False
     wrong_behind_the_door: bool = False
-    terms: dict[str, str] = field(default_factory=dict)
-    kind, address, page, cost = "shelf", "shelf://here", "", "nothing"
+    runtime_config: dict[str, str] = field(default_factory=dict)
+    kind, address, console_url, cost = "shelf", "shelf://here", "", "nothing"
 
     @contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
+    def exclusive_lock(self, action: str) -> Iterator[None]:
         yield
 
     def _call(self, name: str) -> None:
@@ -48,25 +48,25 @@ class Shelf:
             raise self.failure
         self.calls.append(name)
 
-    def standing(self) -> Standing:
+    def state(self) -> TargetState:
         self._call("standing")
-        return Standing(self.trail, frozenset(self.slots))
+        return TargetState(self.trail, frozenset(self.slots))
 
-    def place(self, bundle: Bundle) -> None:
+    def provision(self, bundle: Bundle) -> None:
         self._call("place")
         if bundle.slot not in self.slots:
             folder = self.root / f"{len(list(self.root.iterdir()))}"  # type: ignore[operator]
-            self.slots[bundle.slot] = pack(bundle.candidate, served_digests(bundle.candidate), folder)
+            self.slots[bundle.slot] = pack(bundle.model_version, served_digests(bundle.model_version), folder)
 
-    def ask(self, probe: Probe, slot: str | None) -> np.ndarray:
+    def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         self._call("ask")
         if slot is None and self.wrong_behind_the_door:
             return np.zeros(len(probe.answers))
-        return self.slots[slot or self.trail[-1]].served().fall_probability(probe.table()).to_numpy()
+        return self.slots[slot or self.trail[-1]].load_model().fall_probability(probe.table()).to_numpy()
 
-    def shift(self, trail: tuple[str, ...]) -> None:
+    def switch_traffic(self, history: tuple[str, ...]) -> None:
         self._call("shift")
-        self.trail = trail
+        self.trail = history
 
     def retire(self, slot: str) -> Iterable[str]:
         self._call("retire")
@@ -80,8 +80,8 @@ def shelf(tmp_path) -> Shelf:
 
 
 @pytest.fixture
-def bundles(candidates) -> list[Bundle]:
-    return [bundle_of(candidate) for candidate in candidates]
+def bundles(model_versions) -> list[Bundle]:
+    return [bundle_of(candidate) for candidate in model_versions]
 
 
 def test_a_version_is_placed_asked_given_the_traffic_asked_again_and_the_old_one_retired(shelf, bundles):
@@ -155,7 +155,7 @@ def test_what_cannot_be_taken_back_is_said_beside_the_error(shelf, bundles):
 
 def test_leftovers_of_killed_deployments_are_removed_and_named(shelf, bundles):
     deploy(shelf, bundles[0])
-    shelf.place(bundles[2])
+    shelf.provision(bundles[2])
     assert deploy(shelf, bundles[1]).removed == (bundles[2].slot, bundles[0].slot)
 
 
@@ -170,7 +170,7 @@ def test_rollback_goes_to_the_healthy_version_before_and_forgets_what_came_after
     for bundle in bundles[1:2]:
         deploy(shelf, bundle)
     deploy(shelf, bundles[2])
-    bundles[1].candidate.file("model.onnx").write_bytes(b"damaged")
+    bundles[1].model_version.file("model.onnx").write_bytes(b"damaged")
     assert rollback(shelf, by_version.__getitem__).version == bundles[0].version
     with pytest.raises(DeploymentError, match=f"no previous version.*Current is {bundles[0].version}"):
         rollback(shelf, by_version.__getitem__)
@@ -191,30 +191,30 @@ def test_a_rollback_of_which_nothing_comes_names_every_reason(shelf, bundles):
 
 
 def test_the_trail_follows_what_answers():
-    assert trail_of(None, ("a",)) == ()
-    assert trail_of("b", ("a", "b")) == ("a", "b")
-    assert trail_of("a", ("a", "b")) == ("a",)  # b was never given the traffic, or was taken back
-    assert trail_of("c", ("a", "b")) == ("a", "b", "c")
-    assert trail_of("e", ("a", "b", "c", "d")) == ("b", "c", "d", "e")
-    assert trail_of("mb-2", ("ma-1", "mb-1", "mc-1")) == ("ma-1", "mb-2")
+    assert resolve_history(None, ("a",)) == ()
+    assert resolve_history("b", ("a", "b")) == ("a", "b")
+    assert resolve_history("a", ("a", "b")) == ("a",)  # b was never given the traffic, or was taken back
+    assert resolve_history("c", ("a", "b")) == ("a", "b", "c")
+    assert resolve_history("e", ("a", "b", "c", "d")) == ("b", "c", "d", "e")
+    assert resolve_history("mb-2", ("ma-1", "mb-1", "mc-1")) == ("ma-1", "mb-2")
     assert version_of("m0123456789ab-ba9876543210-abc") == "0123456789ab"
 
 
 def test_the_same_version_under_other_settings_is_another_slot_with_a_canary_of_its_own(shelf, bundles):
     deploy(shelf, bundles[0])
     deploy(shelf, bundles[1])
-    shelf.terms = {"machine": "larger"}
+    shelf.runtime_config = {"machine": "larger"}
     again = deploy(shelf, bundles[1])
-    assert shelf.trail == (bundles[0].slot, bundles[1].under(shelf.terms).slot)
+    assert shelf.trail == (bundles[0].slot, bundles[1].with_runtime_config(shelf.runtime_config).slot)
     assert (again.previous, again.removed) == (bundles[0].version, (bundles[1].slot,))
-    assert len(bundles[1].under(shelf.terms).slot) == 30
+    assert len(bundles[1].with_runtime_config(shelf.runtime_config).slot) == 30
     assert rollback(shelf, {bundles[0].version: bundles[0]}.__getitem__).version == bundles[0].version
-    assert shelf.trail == (bundles[0].under(shelf.terms).slot,)
+    assert shelf.trail == (bundles[0].with_runtime_config(shelf.runtime_config).slot,)
 
 
 def test_what_cannot_be_removed_yet_keeps_no_version_out_but_is_said(shelf, bundles):
     deploy(shelf, bundles[0])
-    shelf.place(bundles[2])
+    shelf.provision(bundles[2])
     retire, shelf.retire = shelf.retire, stubborn(bundles[2].slot, shelf.retire)  # type: ignore[method-assign]
     with pytest.raises(DeploymentError, match=f"{bundles[1].version} answers, but what ran before it was not removed"):
         deploy(shelf, bundles[1])

@@ -16,14 +16,14 @@ from support.model_versions import FEATURES, make_version
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.data.lake import Lake
-from bridge_assets.deployment.gate.challenge import against_champion, holdout_in_natural_units, judged_against
+from bridge_assets.deployment.gate.challenge import champion_decision, compare_with_champion, unscaled_holdout
 from bridge_assets.deployment.gate.champion import Comparison
-from bridge_assets.deployment.gate.decision import CHAMPION
+from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT
 from bridge_assets.errors import SourceError
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.training import training_set
-from bridge_assets.registry.folder_registry import LEDGER, FolderRegistry
-from bridge_assets.registry.model_version import Candidate
+from bridge_assets.registry.folder_registry import REGISTRY_FILE, FolderRegistry
+from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.settings import DvcSettings, GateSettings, ModelSettings
 from bridge_assets.storage import write_json
 
@@ -58,14 +58,14 @@ def write_features(lake: Lake, year: int, table: pl.DataFrame, **note: str) -> N
         year,
     )
     made_from = {"raw_bridges": MADE_FROM["raw_bridges"][str(year)], "features_digest": MADE_FROM["features_digest"]}  # type: ignore[index]
-    lake.write_note("bridge_features", year, made_from | note)
+    lake.write_provenance("bridge_features", year, made_from | note)
 
 
 def write_training_set(lake: Lake, table: pl.DataFrame, **made_from: Any) -> training_set.TrainingSet:
-    digest = lake.write(SCALE.apply(split_at(table, 2018, 2020, 0.3)), training_set.NAME)
+    digest = lake.write(SCALE.transform(split_at(table, 2018, 2020, 0.3)), training_set.TABLE_NAME)
     note = {"digest": digest, "made_from": MADE_FROM | made_from, "normalization": asdict(SCALE)}
-    write_json(note, lake.table(training_set.NAME).with_suffix(".json"))
-    return training_set.read(lake)
+    write_json(note, lake.table_path(training_set.TABLE_NAME).with_suffix(".json"))
+    return training_set.load_training_set(lake)
 
 
 @pytest.fixture
@@ -79,79 +79,79 @@ def lake(tmp_path: Path) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelVersion]:
     folder = tmp_path_factory.mktemp("versions")
     return {"good": make_version(folder, 1), "poor": make_version(folder, 1, skill=0.05)}
 
 
 @pytest.fixture
-def candidate(versions: dict[str, Candidate], lake: Lake, tmp_path: Path) -> Candidate:
+def candidate(versions: dict[str, ModelVersion], lake: Lake, tmp_path: Path) -> ModelVersion:
     """The poor version, as one that was made from the training set in the lake."""
-    return with_stages(versions["poor"], tmp_path, training_set=training_set.read(lake).digest)
+    return with_stages(versions["poor"], tmp_path, training_set=training_set.load_training_set(lake).digest)
 
 
-def with_stages(version: Candidate, tmp_path: Path, **stages: str) -> Candidate:
+def with_stages(version: ModelVersion, tmp_path: Path, **stages: str) -> ModelVersion:
     """A copy of a version whose manifest gives other digests."""
-    copy = Candidate(tmp_path / "candidates" / version.version)
+    copy = ModelVersion(tmp_path / "candidates" / version.version)
     shutil.copytree(version.folder, copy.folder, dirs_exist_ok=True)
     manifest = copy.manifest
     write_json({**manifest, "stages": manifest["stages"] | stages}, copy.file("manifest.json"))
     return copy
 
 
-def champion_in(home: Path, version: Candidate) -> FolderRegistry:
+def champion_in(home: Path, version: ModelVersion) -> FolderRegistry:
     registry = FolderRegistry(home / "models", SETTINGS.name)
-    registry.point("champion", registry.store(version))
+    registry.set_alias("champion", registry.register(version))
     return registry
 
 
 def test_without_a_champion_there_is_nothing_to_lose(candidate, versions, lake, tmp_path):
-    assert against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS) == Comparison(
+    assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS) == Comparison(
         None, "there is no champion yet"
     )
     registry = FolderRegistry(tmp_path / "models", SETTINGS.name)
-    registry.point("challenger", registry.store(versions["good"]))
-    assert against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS).champion is None
+    registry.set_alias("challenger", registry.register(versions["good"]))
+    assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS).champion is None
 
 
 def test_both_are_asked_about_the_held_out_inspections(candidate, versions, lake, tmp_path):
     champion_in(tmp_path, versions["good"])
     # The scikit-learn model is not needed to ask it, so it need not be fetched.
     (tmp_path / "models" / versions["good"].version / "model.skops").unlink()
-    found = against_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS)
-    assert (found.champion, found.asked) == (versions["good"].version, True)
-    held_out = holdout_rows(training_set.read(lake).table)
+    found = compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS)
+    assert (found.champion, found.evaluated) == (versions["good"].version, True)
+    held_out = holdout_rows(training_set.load_training_set(lake).table)
     assert (found.inspections, found.falls) == (held_out.height, int(held_out["fall"].sum()))
-    assert found.of_champion.auc > found.of_candidate.auc
+    assert found.champion_scores.auc > found.candidate_scores.auc
     assert len(found.problems) == 2
 
 
 def test_the_settings_of_the_gate_reach_the_comparison(candidate, versions, lake, tmp_path):
     champion_in(tmp_path, versions["good"])
     lenient = ModelSettings(gate=GateSettings(champion_auc_loss=1, champion_brier_loss=1))
-    assert against_champion(candidate, lake, REGISTRY, tmp_path, lenient).problems == ()
+    assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, lenient).problems == ()
 
 
 @pytest.mark.parametrize(("decision", "problems"), [("recorded", 1), ("accept", 0)])
 def test_a_champion_whose_files_are_not_listed_is_unknown(candidate, versions, lake, tmp_path, decision, problems):
     champion_in(tmp_path, versions["good"])
-    ledger = tmp_path / "models" / LEDGER
+    ledger = tmp_path / "models" / REGISTRY_FILE
     listed = json.loads(ledger.read_text())
     listed["versions"][versions["good"].version]["files"] = {}
     write_json(listed, ledger)
     settings = ModelSettings(gate=GateSettings(champion_cannot_be_asked=decision))
-    found = against_champion(candidate, lake, REGISTRY, tmp_path, settings)
+    found = compare_with_champion(candidate, lake, REGISTRY, tmp_path, settings)
     assert found.champion == str(tmp_path / "models" / versions["good"].version)
-    assert "was not registered by this version of bridge_assets: its files are not listed" in found.said
+    assert "was not registered by this version of bridge_assets: its files are not listed" in found.message
     assert len(found.problems) == problems
 
 
 def test_a_candidate_of_another_training_set_cannot_be_compared(versions, lake, tmp_path):
     champion_in(tmp_path, versions["good"])
     with pytest.raises(SourceError) as caught:
-        against_champion(versions["poor"], lake, REGISTRY, tmp_path, SETTINGS)
+        compare_with_champion(versions["poor"], lake, REGISTRY, tmp_path, SETTINGS)
     assert str(caught.value) == (
-        f"{lake.table('training_set')}: model version {versions['poor'].version} was made from another training set. "
+        f"{lake.table_path('training_set')}: model version {versions['poor'].version} was made from another training set. "
         "It was made anew since, so that there is no hold-out to compare on. "
         "What to do: materialise bridge_model and what follows it again."
     )
@@ -160,7 +160,7 @@ def test_a_candidate_of_another_training_set_cannot_be_compared(versions, lake, 
 def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake):
     table = natural_features()
     expected = holdout_rows(split_at(table, 2018, 2020, 0.3)).drop("split")
-    found = holdout_in_natural_units(lake, training_set.read(lake))
+    found = unscaled_holdout(lake, training_set.load_training_set(lake))
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", *FEATURES]
     assert found.equals(expected)
     assert 0 < found.height < table.height
@@ -168,7 +168,7 @@ def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake)
 
 def test_a_regression_brings_the_change_too(lake):
     made = write_training_set(lake, natural_features().with_columns(change=pl.lit(-1.0)), task="regression")
-    found = holdout_in_natural_units(lake, made)
+    found = unscaled_holdout(lake, made)
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", "change", *FEATURES]
     assert found["change"].unique().to_list() == [-1.0]
 
@@ -178,9 +178,9 @@ def test_a_regression_brings_the_change_too(lake):
 def test_features_that_were_made_anew_are_not_those_of_the_training_set(lake, year, note):
     write_features(lake, year, natural_features(), **note)
     with pytest.raises(SourceError) as caught:
-        holdout_in_natural_units(lake, training_set.read(lake))
+        unscaled_holdout(lake, training_set.load_training_set(lake))
     assert str(caught.value) == (
-        f"{lake.year('bridge_features', year)}: the features of {year} are not those of the training set. "
+        f"{lake.year_path('bridge_features', year)}: the features of {year} are not those of the training set. "
         "They were made anew since. What to do: materialise training_set and what follows it again."
     )
 
@@ -189,15 +189,15 @@ def test_features_of_a_year_that_is_not_held_out_may_have_been_made_anew(lake):
     table = natural_features()
     made = write_training_set(lake, table.filter(pl.col("survey_year") == 2018))
     write_features(lake, 2020, table, raw_bridges="anew")
-    assert holdout_in_natural_units(lake, made)["survey_year"].unique().to_list() == [2018]
+    assert unscaled_holdout(lake, made)["survey_year"].unique().to_list() == [2018]
 
 
 def test_a_held_out_inspection_that_has_no_features_is_left_out(lake):
-    made = training_set.read(lake)
+    made = training_set.load_training_set(lake)
     gone = holdout_rows(made.table).filter(pl.col("survey_year") == 2020)["structure_key"][0]
-    before = holdout_in_natural_units(lake, made)
+    before = unscaled_holdout(lake, made)
     write_features(lake, 2020, natural_features().filter(pl.col("structure_key") != gone))
-    after = holdout_in_natural_units(lake, made)
+    after = unscaled_holdout(lake, made)
     assert after.equals(before.filter((pl.col("structure_key") != gone) | (pl.col("survey_year") != 2020)))
     assert after.height == before.height - 1
 
@@ -206,7 +206,7 @@ def test_a_structure_that_has_its_features_twice_is_an_error(lake):
     table = natural_features()
     write_features(lake, 2020, pl.concat([table, table]))
     with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
-        holdout_in_natural_units(lake, training_set.read(lake))
+        unscaled_holdout(lake, training_set.load_training_set(lake))
 
 
 @pytest.mark.parametrize(
@@ -219,20 +219,20 @@ def test_a_structure_that_has_its_features_twice_is_an_error(lake):
 )
 def test_the_gate_judges_the_comparison_alone(versions, comparison, state, said):
     started = time.time()
-    decision = judged_against(versions["poor"], comparison, "run-1")
+    decision = champion_decision(versions["poor"], comparison, "run-1")
     [finding] = decision.findings
     assert decision.version == versions["poor"].version
-    assert decision.open is (state == "passed")
-    assert (finding.requirement, finding.state) == (CHAMPION, state)
-    assert finding.expected == versions["poor"].stages["onnx_model"]
+    assert decision.is_open is (state == "passed")
+    assert (finding.requirement, finding.state) == (CHAMPION_REQUIREMENT, state)
+    assert finding.expected_digest == versions["poor"].stages["onnx_model"]
     evaluation = finding.evaluation
     assert evaluation is not None
-    assert (evaluation.detail, evaluation.run_id) == (said, "run-1")
-    assert started <= evaluation.when <= time.time()
+    assert (evaluation.message, evaluation.run_id) == (said, "run-1")
+    assert started <= evaluation.timestamp <= time.time()
 
 
 def test_a_version_without_an_onnx_model_is_not_let_through(versions, tmp_path):
-    [finding] = judged_against(
+    [finding] = champion_decision(
         with_stages(versions["poor"], tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
     ).findings
     assert finding.state == "missing"

@@ -7,16 +7,16 @@ from itertools import combinations, product
 import pytest
 
 from bridge_assets.deployment.gate.decision import (
-    CHAMPION,
-    REQUIRED,
+    CHAMPION_REQUIREMENT,
+    REQUIRED_CHECKS,
+    CheckEvaluation,
     Decision,
-    Evaluation,
     Finding,
-    GateClosed,
+    GateClosedError,
     Override,
     Requirement,
-    ask,
-    let_through,
+    decide,
+    require_open_gate,
 )
 
 STAGES = {
@@ -41,9 +41,9 @@ HISTORIES = {
 }
 
 
-def evaluations(requirement: Requirement, history: list[tuple[bool, bool, int]]) -> list[Evaluation]:
+def evaluations(requirement: Requirement, history: list[tuple[bool, bool, int]]) -> list[CheckEvaluation]:
     return [
-        Evaluation(
+        CheckEvaluation(
             requirement.asset,
             requirement.check,
             passed,
@@ -56,37 +56,37 @@ def evaluations(requirement: Requirement, history: list[tuple[bool, bool, int]])
     ]
 
 
-def all_passed() -> list[Evaluation]:
-    return [recorded for requirement in REQUIRED for recorded in evaluations(requirement, [(True, True, 1)])]
+def all_passed() -> list[CheckEvaluation]:
+    return [recorded for requirement in REQUIRED_CHECKS for recorded in evaluations(requirement, [(True, True, 1)])]
 
 
 def test_truth_table_of_every_history_of_every_check():
     prepared = {
         (requirement, name): (evaluations(requirement, history), state)
-        for requirement in REQUIRED
+        for requirement in REQUIRED_CHECKS
         for name, (history, state) in HISTORIES.items()
     }
     # Every three checks with every history of each; all of them at once would be half a million cases.
-    for three in combinations(REQUIRED, 3):
+    for three in combinations(REQUIRED_CHECKS, 3):
         opened = 0
         for names in product(HISTORIES, repeat=3):
             cases = [prepared[requirement, name] for requirement, name in zip(three, names, strict=True)]
             recorded = [evaluation for case, _ in cases for evaluation in case]
-            decision = ask("v1", STAGES, recorded, required=three)
+            decision = decide("v1", STAGES, recorded, required=three)
             assert [finding.state for finding in decision.findings] == [state for _, state in cases]
-            assert decision.open == all(state == "passed" for _, state in cases)
-            opened += decision.open
+            assert decision.is_open == all(state == "passed" for _, state in cases)
+            opened += decision.is_open
         assert opened == 3**3  # three of the histories end in a pass about this version
 
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_order_in_which_evaluations_are_given_does_not_matter(name):
     history, state = HISTORIES[name]
-    for requirement in REQUIRED:
+    for requirement in REQUIRED_CHECKS:
         others = [recorded for recorded in all_passed() if recorded.check != requirement.check]
         recorded = evaluations(requirement, history)
         for given in (recorded + others, others + recorded[::-1]):
-            finding = next(f for f in ask("v1", STAGES, given).findings if f.requirement == requirement)
+            finding = next(f for f in decide("v1", STAGES, given).findings if f.requirement == requirement)
             assert finding.state == state
 
 
@@ -94,55 +94,58 @@ def test_a_stage_that_was_never_made_is_missing_whatever_was_recorded():
     for count in range(1, len(STAGES) + 1):
         for gone in combinations(STAGES, count):
             stages = {stage: digest for stage, digest in STAGES.items() if stage not in gone}
-            decision = ask("v1", stages, all_passed())
-            assert not decision.open
+            decision = decide("v1", stages, all_passed())
+            assert not decision.is_open
             for finding in decision.findings:
                 assert finding.state == ("missing" if finding.requirement.asset in gone else "passed")
 
 
 def test_an_evaluation_that_does_not_say_what_it_judged_is_about_nothing():
     blank = [
-        Evaluation(recorded.asset, recorded.check, True, about, 9.0, "run")
+        CheckEvaluation(recorded.asset, recorded.check, True, about, 9.0, "run")
         for recorded in all_passed()
         for about in ("", "None")
     ]
-    assert {finding.state for finding in ask("v1", STAGES, blank).findings} == {"outdated"}
-    assert {finding.state for finding in ask("v1", dict.fromkeys(STAGES, ""), blank).findings} == {"missing"}
+    assert {finding.state for finding in decide("v1", STAGES, blank).findings} == {"outdated"}
+    assert {finding.state for finding in decide("v1", dict.fromkeys(STAGES, ""), blank).findings} == {"missing"}
 
 
 def test_a_check_of_the_same_name_on_another_asset_does_not_count():
-    moved = [Evaluation("elsewhere", each.check, True, each.about, each.when, each.run_id) for each in all_passed()]
-    assert {finding.state for finding in ask("v1", STAGES, moved).findings} == {"missing"}
+    moved = [
+        CheckEvaluation("elsewhere", each.check, True, each.digest, each.timestamp, each.run_id)
+        for each in all_passed()
+    ]
+    assert {finding.state for finding in decide("v1", STAGES, moved).findings} == {"missing"}
 
 
 def test_a_gate_that_asks_for_nothing_is_closed():
-    assert not ask("v1", STAGES, all_passed(), required=()).open
+    assert not decide("v1", STAGES, all_passed(), required=()).is_open
 
 
 def closed() -> Decision:
-    return ask(
+    return decide(
         "v1",
         STAGES,
         [
-            *evaluations(REQUIRED[0], [(True, True, 1)]),
-            *evaluations(REQUIRED[2], [(False, True, 3)]),
-            *evaluations(REQUIRED[3], [(True, False, 4)]),
+            *evaluations(REQUIRED_CHECKS[0], [(True, True, 1)]),
+            *evaluations(REQUIRED_CHECKS[2], [(False, True, 3)]),
+            *evaluations(REQUIRED_CHECKS[3], [(True, False, 4)]),
         ],
     )
 
 
 def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
-    with pytest.raises(GateClosed) as caught:
-        let_through(closed(), None)
+    with pytest.raises(GateClosedError) as caught:
+        require_open_gate(closed(), None)
     assert caught.value.decision == closed()
     message = str(caught.value)
     assert (
-        f"gate is closed for model version v1: {len(REQUIRED) - 1} of {len(REQUIRED)} checks stand in the way"
+        f"gate is closed for model version v1: {len(REQUIRED_CHECKS) - 1} of {len(REQUIRED_CHECKS)} checks stand in the way"
         in message
     )
     lines = {line.split()[0]: line for line in message.splitlines()[1:]}
     passed = "training_set:inputs_passed_their_checks"
-    assert list(lines) == [*(str(each) for each in REQUIRED if str(each) != passed), passed]
+    assert list(lines) == [*(str(each) for each in REQUIRED_CHECKS if str(each) != passed), passed]
     assert "missing" in lines["training_set:no_leakage"]
     assert "failed: said at 3 (run run-3-of)" in lines["bridge_model:beats_baselines"]
     assert (
@@ -155,36 +158,36 @@ def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
 
 
 def test_a_stage_that_was_never_made_is_said_to_be_so():
-    decision = ask("v1", {"training_set": STAGES["training_set"]}, all_passed())
+    decision = decide("v1", {"training_set": STAGES["training_set"]}, all_passed())
     assert "onnx_model:parity missing. What to do: this version has no onnx_model" in decision.explain()
 
 
 def test_the_table_of_findings_survives_text_from_a_check():
-    recorded = [Evaluation("onnx_model", "parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")]
-    rows = ask("v1", STAGES, recorded, required=[Requirement("onnx_model", "parity")]).markdown().splitlines()
+    recorded = [CheckEvaluation("onnx_model", "parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")]
+    rows = decide("v1", STAGES, recorded, required=[Requirement("onnx_model", "parity")]).markdown().splitlines()
     assert len(rows) == 3
     assert r"0.1 \| 0.2 worse" in rows[2]
 
 
 def test_an_open_gate_needs_no_reason_and_records_no_override():
-    decision = ask("v1", STAGES, all_passed())
-    assert let_through(decision, None) is None
-    assert let_through(decision, "a reason that was not needed") is None
+    decision = decide("v1", STAGES, all_passed())
+    assert require_open_gate(decision, None) is None
+    assert require_open_gate(decision, "a reason that was not needed") is None
 
 
 @pytest.mark.parametrize("reason", [None, "", " ", "\n\t ", "x", "because", " " * 40, "  short   \n\n\n"])
 def test_a_closed_gate_stays_closed_without_a_reason(reason):
-    with pytest.raises(GateClosed):
-        let_through(closed(), reason)
+    with pytest.raises(GateClosedError):
+        require_open_gate(closed(), reason)
 
 
 def test_a_short_reason_is_answered_with_what_is_wrong_with_it():
-    with pytest.raises(GateClosed, match="'urgent' is no reason to override"):
-        let_through(closed(), "urgent")
+    with pytest.raises(GateClosedError, match="'urgent' is no reason to override"):
+        require_open_gate(closed(), "urgent")
 
 
 def test_a_reason_passes_a_closed_gate_and_is_kept():
-    override = let_through(closed(), "  bridge 12 closed, old model cannot score it ")
+    override = require_open_gate(closed(), "  bridge 12 closed, old model cannot score it ")
     assert override is not None
     assert override.reason == "bridge 12 closed, old model cannot score it"
 
@@ -193,24 +196,24 @@ def test_a_reason_passes_a_closed_gate_and_is_kept():
 def test_a_reason_of_ten_characters_is_one(length):
     reason = "crack in 72"[:length]
     if length < 10:
-        with pytest.raises(GateClosed) as caught:
-            let_through(closed(), reason)
+        with pytest.raises(GateClosedError) as caught:
+            require_open_gate(closed(), reason)
         assert str(caught.value) == (
             f"'crack in ' is no reason to override (at least 10 characters); {closed().explain()}"
         )
     else:
-        assert let_through(closed(), f" {reason}\n") == Override(reason)
+        assert require_open_gate(closed(), f" {reason}\n") == Override(reason)
 
 
 @pytest.mark.parametrize("reason", [None, ""])
 def test_without_any_reason_only_the_findings_are_said(reason):
-    with pytest.raises(GateClosed) as caught:
-        let_through(closed(), reason)
+    with pytest.raises(GateClosedError) as caught:
+        require_open_gate(closed(), reason)
     assert str(caught.value) == closed().explain()
 
 
 def test_what_is_required_is_what_the_assets_check():
-    assert [str(each) for each in REQUIRED] == [
+    assert [str(each) for each in REQUIRED_CHECKS] == [
         "training_set:inputs_passed_their_checks",
         "training_set:no_leakage",
         "bridge_model:beats_baselines",
@@ -219,7 +222,7 @@ def test_what_is_required_is_what_the_assets_check():
         "bridge_model:probabilities_come_true",
         "onnx_model:not_worse_than_champion",
     ]
-    assert REQUIRED[-1] == CHAMPION
+    assert REQUIRED_CHECKS[-1] == CHAMPION_REQUIREMENT
 
 
 PARITY = Requirement("onnx_model", "parity")
@@ -229,52 +232,52 @@ def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -
     """What the gate finds of one check."""
     digest = STAGES["onnx_model"]
     recorded = [
-        Evaluation("onnx_model", "parity", passed, digest if here else OTHER, float(when), f"{when}" * 12, detail)
+        CheckEvaluation("onnx_model", "parity", passed, digest if here else OTHER, float(when), f"{when}" * 12, detail)
         for passed, here, when in history
     ]
-    [finding] = ask("v1", STAGES if stages is None else stages, recorded, required=[PARITY]).findings
+    [finding] = decide("v1", STAGES if stages is None else stages, recorded, required=[PARITY]).findings
     return finding
 
 
 def test_each_state_says_what_to_do():
-    assert found((True, True, 1)).what_to_do == ""
+    assert found((True, True, 1)).next_step == ""
     assert (
-        found((False, True, 1)).what_to_do
+        found((False, True, 1)).next_step
         == "correct what it says, then materialise onnx_model and what follows it, together with the checks"
     )
-    assert found().what_to_do == "it was never evaluated: materialise onnx_model together with its checks"
-    assert found((True, False, 1)).what_to_do == (
+    assert found().next_step == "it was never evaluated: materialise onnx_model together with its checks"
+    assert found((True, False, 1)).next_step == (
         "it judged eeeeeeeeeeee, this version's onnx_model is dddddddddddd: "
         "materialise onnx_model together with its checks"
     )
     for made in ({}, {"onnx_model": ""}):
         never = found((True, True, 1), stages=made)
-        assert never.what_to_do == "this version has no onnx_model: materialise onnx_model together with its checks"
-        assert (never.expected, never.evaluation, never.said) == (None, None, "")
+        assert never.next_step == "this version has no onnx_model: materialise onnx_model together with its checks"
+        assert (never.expected_digest, never.evaluation, never.message) == (None, None, "")
 
 
 def test_the_newest_evaluation_of_this_version_is_the_one_that_is_shown():
-    assert found().expected == STAGES["onnx_model"]
-    assert found().said == ""
+    assert found().expected_digest == STAGES["onnx_model"]
+    assert found().message == ""
     shown = found((True, True, 1), (False, True, 3), (True, True, 2), (True, False, 4))
-    assert shown.said == "said (run 33333333)"
-    assert shown.expected == STAGES["onnx_model"]
+    assert shown.message == "said (run 33333333)"
+    assert shown.expected_digest == STAGES["onnx_model"]
     outdated = found((True, False, 1), (False, False, 3), (True, False, 2))
-    assert (outdated.said, outdated.expected) == ("said (run 33333333)", STAGES["onnx_model"])
+    assert (outdated.message, outdated.expected_digest) == ("said (run 33333333)", STAGES["onnx_model"])
 
 
 def test_what_a_check_said_is_written_on_one_line():
-    assert found((True, True, 1), detail=" two\n lines ").said == "two lines (run 11111111)"
-    assert found((True, True, 1), detail="").said == "no detail (run 11111111)"
+    assert found((True, True, 1), detail=" two\n lines ").message == "two lines (run 11111111)"
+    assert found((True, True, 1), detail="").message == "no detail (run 11111111)"
 
 
 def test_an_evaluation_needs_no_detail():
-    assert Evaluation("onnx_model", "parity", True, OTHER, 1.0, "run").detail == ""
+    assert CheckEvaluation("onnx_model", "parity", True, OTHER, 1.0, "run").message == ""
 
 
 def decide(*histories: tuple[bool, bool, int]) -> Decision:
     """A decision of two checks, the first with these evaluations, the second never evaluated."""
-    return Decision("v1", (found(*histories), Finding(CHAMPION, "missing", STAGES["onnx_model"])))
+    return Decision("v1", (found(*histories), Finding(CHAMPION_REQUIREMENT, "missing", STAGES["onnx_model"])))
 
 
 def test_the_findings_are_explained_line_by_line():
@@ -302,6 +305,6 @@ def test_the_findings_are_a_table():
 
 
 def test_a_closed_gate_carries_its_decision_and_what_is_said_before_it():
-    raised = GateClosed(decide(), "by hand; ")
+    raised = GateClosedError(decide(), "by hand; ")
     assert raised.decision == decide()
     assert str(raised) == f"by hand; {decide().explain()}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.kubernetes_release import NAME, bridges
+from support.kubernetes_release import NAME, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import deploy
@@ -65,21 +65,21 @@ class Client:
 
 def answers_of(bundle: Bundle, probe: Probe, folder: Path) -> np.ndarray:
     """What the artifact itself says of some rows."""
-    package = pack(bundle.candidate, served_digests(bundle.candidate), folder)
-    return package.served().fall_probability(probe.table()).to_numpy()
+    package = pack(bundle.model_version, served_digests(bundle.model_version), folder)
+    return package.load_model().fall_probability(probe.table()).to_numpy()
 
 
 @pytest.mark.slow
 def test_no_request_fails_while_a_version_takes_over_and_only_the_new_one_answers_afterwards(
-    tmp_path, candidates, monkeypatch
+    tmp_path, model_versions, monkeypatch
 ):
-    old, new = bundle_of(candidates[0]), bundle_of(candidates[1])
-    with bridges(tmp_path, monkeypatch, second=0.4, processes=True) as here:
+    old, new = bundle_of(model_versions[0]), bundle_of(model_versions[1])
+    with release_fixture(tmp_path, monkeypatch, seconds_scale=0.4, processes=True) as here:
         deploy(here.target(), old)
-        body = json.dumps({"instances": old.probe.instances()}).encode()
+        body = json.dumps({"instances": old.probe.request_rows()}).encode()
         answers = {bundle.version: answers_of(bundle, old.probe, tmp_path / bundle.slot) for bundle in (old, new)}
         assert not np.allclose(answers[old.version], answers[new.version])
-        client = Client(here.cluster.door(NAME, late=1.0).removeprefix("http://"), body, answers)
+        client = Client(here.cluster.open_service_proxy(NAME, delay=1.0).removeprefix("http://"), body, answers)
         asking = threading.Thread(target=client.run)
         asking.start()
         try:
@@ -98,5 +98,5 @@ def test_no_request_fails_while_a_version_takes_over_and_only_the_new_one_answer
         print(f"{sum(before.values())} requests during the deployment: {dict(before)}; after it: {dict(after)}")
         assert set(before) == {old.version, new.version}
         assert set(after) == {new.version}
-        assert here.cluster.pods.least_ready == {NAME: 2}
-        assert here.answers_as(new)
+        assert here.cluster.pods.min_ready == {NAME: 2}
+        assert here.is_serving(new)

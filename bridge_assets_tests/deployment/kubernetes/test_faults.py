@@ -9,26 +9,26 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.kubernetes_release import NAME, Bridges, bridges
+from support.kubernetes_release import NAME, ReleaseFixture, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle
-from bridge_assets.deployment.core.target import Standing, deploy
+from bridge_assets.deployment.core.target import TargetState, deploy
 from bridge_assets.errors import CanaryMismatch, DeploymentError
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Iterator[Bridges]:
-    with bridges(tmp_path, monkeypatch) as place:
+def here(tmp_path, monkeypatch) -> Iterator[ReleaseFixture]:
+    with release_fixture(tmp_path, monkeypatch) as place:
         yield place
 
 
 @pytest.fixture
-def bundles(here, candidates) -> list[Bundle]:
-    return here.bundles(candidates)
+def bundles(here, model_versions) -> list[Bundle]:
+    return here.bundles(model_versions)
 
 
 @pytest.fixture
-def running(here, bundles) -> Bridges:
+def running(here, bundles) -> ReleaseFixture:
     """A cluster where the first version answers."""
     deploy(here.target(), bundles[0])
     here.cluster.requests.clear()
@@ -36,11 +36,11 @@ def running(here, bundles) -> Bridges:
     return here
 
 
-def assert_nothing_happened(here: Bridges, bundles: list[Bundle]) -> None:
+def assert_nothing_happened(here: ReleaseFixture, bundles: list[Bundle]) -> None:
     """The first version answers, and nothing of another one is there."""
-    here.cluster.mend()
-    assert here.answers_as(bundles[0])
-    assert here.target().standing() == Standing((bundles[0].slot,), frozenset({bundles[0].slot}))
+    here.cluster.clear_faults()
+    assert here.is_serving(bundles[0])
+    assert here.target().state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
     assert here.pods("canary") == []
     assert here.archives() == [bundles[0].slot]
     for kind in ("deployments", "services", "networkpolicies", "serviceaccounts"):
@@ -67,22 +67,22 @@ def test_expired_credentials_are_said_and_nothing_is_touched(running, bundles, m
     ],
 )
 def test_what_rbac_denies_is_named_with_the_manifest_that_grants_it(running, bundles, denied, said):
-    running.cluster.fail(denied, 403, 'User "ci" cannot do this')
+    running.cluster.inject_error(denied, 403, 'User "ci" cannot do this')
     with pytest.raises(DeploymentError, match=rf"`{said}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
 
 
 def test_throttling_is_waited_out(running, bundles):
-    running.cluster.fail(r"PATCH .*/deployments/bridge-fall\?", 429, "slow down", times=1, Retry_After="1")
-    running.cluster.fail(r"GET .*/pods", 503, "starting", times=3)
-    running.cluster.fail(r"POST .*/proxy/", 500, "a hiccup", times=2)
+    running.cluster.inject_error(r"PATCH .*/deployments/bridge-fall\?", 429, "slow down", times=1, Retry_After="1")
+    running.cluster.inject_error(r"GET .*/pods", 503, "starting", times=3)
+    running.cluster.inject_error(r"POST .*/proxy/", 500, "a hiccup", times=2)
     assert deploy(running.target(), bundles[1]).version == bundles[1].version
-    assert running.answers_as(bundles[1])
+    assert running.is_serving(bundles[1])
 
 
 def test_a_server_that_goes_on_failing_is_given_up(running, bundles):
-    running.cluster.fail(r"PATCH .*/services/bridge-fall\?(?!.*dryRun)", 503, "overloaded", times=6)
+    running.cluster.inject_error(r"PATCH .*/services/bridge-fall\?(?!.*dryRun)", 503, "overloaded", times=6)
     with pytest.raises(DeploymentError, match=r"503 .*overloaded.*it was tried 6 times"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
@@ -90,26 +90,26 @@ def test_a_server_that_goes_on_failing_is_given_up(running, bundles):
 
 @pytest.mark.parametrize("done", [False, True], ids=["before it was made", "after it was made"])
 def test_a_connection_that_is_cut_while_something_is_made(running, bundles, done):
-    running.cluster.cut(r"PATCH .*/deployments/bridge-fall-canary-.*force=true", times=2, done=done)
-    running.cluster.cut(r"POST .*/leases", times=1, done=done)
+    running.cluster.drop_connections(r"PATCH .*/deployments/bridge-fall-canary-.*force=true", times=2, done=done)
+    running.cluster.drop_connections(r"POST .*/leases", times=1, done=done)
     assert deploy(running.target(), bundles[1]).version == bundles[1].version
-    assert running.answers_as(bundles[1])
+    assert running.is_serving(bundles[1])
 
 
 def test_a_connection_that_stays_cut_is_an_error_and_running_again_is_the_end(running, bundles):
-    running.cluster.cut(r"PATCH .*/deployments/bridge-fall\?(?!.*dryRun)", done=False)
+    running.cluster.drop_connections(r"PATCH .*/deployments/bridge-fall\?(?!.*dryRun)", done=False)
     with pytest.raises(DeploymentError, match=r"`patch deployments bridge-fall` did not come through"):
         deploy(running.target(), bundles[1])
-    running.cluster.mend()
+    running.cluster.clear_faults()
     assert deploy(running.target(), bundles[1]).previous == bundles[0].version
-    assert running.answers_as(bundles[1])
+    assert running.is_serving(bundles[1])
 
 
-def misspelt(here: Bridges) -> None:
+def misspelt(here: ReleaseFixture) -> None:
     here.edit("autoscaler.yaml", lambda body: body["spec"].update(minReplica=2))
 
 
-def selecting_otherwise(here: Bridges) -> None:
+def selecting_otherwise(here: ReleaseFixture) -> None:
     def change(body: dict[str, Any]) -> None:
         body["spec"]["selector"]["matchLabels"]["tier"] = body["spec"]["template"]["metadata"]["labels"]["tier"] = "x"
 
@@ -166,7 +166,7 @@ def test_pods_that_never_start_are_given_up_after_the_time_that_was_set(here, bu
 def test_a_container_that_ends_is_quoted(running, bundles):
     damaged = running.folder / "damaged.tar.gz"
     damaged.write_bytes(b"this is no archive")
-    running.serve_instead(damaged, "canary")
+    running.swap_archive(damaged, "canary")
     with pytest.raises(DeploymentError, match=r"CrashLoopBackOff.*exit code 2, its log ends with: .*archive"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
@@ -175,24 +175,24 @@ def test_a_container_that_ends_is_quoted(running, bundles):
 def test_a_rollout_that_gets_stuck_is_taken_back(running, bundles):
     damaged = running.folder / "damaged.tar.gz"
     damaged.write_bytes(b"this is no archive")
-    running.serve_instead(damaged, "live")
+    running.swap_archive(damaged, "live")
     with pytest.raises(DeploymentError, match=r"the rollout of bridge-fall did not end.*2 are of what ran before"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
-    assert running.cluster.pods.least_ready == {NAME: 2}
+    assert running.cluster.pods.min_ready == {NAME: 2}
 
 
 @pytest.mark.parametrize("behind", ["canary", "live"])
 def test_a_wrong_model_behind_the_canary_or_the_front_door_is_taken_back(running, bundles, behind):
-    running.serve_instead(bundles[2].write(running.folder / "wrong.tar.gz"), behind)
+    running.swap_archive(bundles[2].write(running.folder / "wrong.tar.gz"), behind)
     with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
-    assert running.cluster.pods.least_ready == {NAME: 2}
+    assert running.cluster.pods.min_ready == {NAME: 2}
 
 
 def test_of_a_first_version_that_answers_wrong_nothing_is_left(here, bundles):
-    here.serve_instead(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
+    here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
     with pytest.raises(CanaryMismatch):
         deploy(here.target(), bundles[0])
     assert here.cluster.store.snapshot() == {}
@@ -207,24 +207,24 @@ def test_a_kill_at_any_change_leaves_a_version_answering_and_the_next_deployment
     here, now, number = running, bundles[0], 0
     for number in itertools.count():
         other, third = (bundle for bundle in bundles[:3] if bundle is not now)
-        here.cluster.deaf_after = number
+        here.cluster.drop_after = number
         with suppress(DeploymentError):  # the very last change gives the lease back, which may fail
             deploy(here.target(), other)
-        if here.cluster.deaf_after >= 0:
+        if here.cluster.drop_after >= 0:
             break
-        here.cluster.mend()
-        assert len(here.cluster.pods.ready({"bridge-assets-role": "live"})) >= 2
+        here.cluster.clear_faults()
+        assert len(here.cluster.pods.ready_addresses({"bridge-assets-role": "live"})) >= 2
         # The same again, another one, or what answered before: each is the end of it.
         now = (other, third, now)[number % 3]
         assert deploy(here.target(), now).version == now.version
-        assert here.answers_as(now)
+        assert here.is_serving(now)
         assert here.pods("canary") == []
-        standing = here.target().standing()
-        assert (standing.current, standing.placed) == (now.slot, {now.slot})
-        assert here.archives() == sorted(standing.trail)
-        assert len(here.cluster.names("configmaps")) == len(standing.trail)
+        standing = here.target().state()
+        assert (standing.current_slot, standing.resources) == (now.slot, {now.slot})
+        assert here.archives() == sorted(standing.history)
+        assert len(here.cluster.names("configmaps")) == len(standing.history)
         for kind in ("deployments", "services", "networkpolicies"):
             assert here.cluster.names(kind) == [NAME]
         assert here.cluster.names("leases") == []
     assert number > 15
-    assert here.cluster.pods.least_ready == {NAME: 2}
+    assert here.cluster.pods.min_ready == {NAME: 2}

@@ -13,11 +13,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from support.kubernetes_release import RBAC, SHIPPED
+from support.kubernetes_release import RBAC, SHIPPED_MANIFESTS
 
 from bridge_assets.deployment.kubernetes.checks import check_release
-from bridge_assets.deployment.kubernetes.manifests import Document, read_manifests
-from bridge_assets.deployment.kubernetes.release import Release, canary_of
+from bridge_assets.deployment.kubernetes.manifests import Manifest, read_manifests
+from bridge_assets.deployment.kubernetes.release import Release, canary_manifests
 from bridge_assets.errors import DeploymentError
 from bridge_assets.serve import server as serve_server
 
@@ -29,18 +29,18 @@ VERSIONS = ("1.30", "1.37")
 PACKAGE = {"BRIDGE_ASSETS_PACKAGE": "s3://bucket/x.tar.gz"}
 
 
-def release_of(documents: list[Document], name: str = "bridge-fall") -> Release:
+def release_of(documents: list[Manifest], name: str = "bridge-fall") -> Release:
     check_release(documents)
     return Release(tuple(documents), name, "bridge-assets", "default", "registry.example.org/serve:1")
 
 
-def release(folder: Path = SHIPPED, name: str = "bridge-fall") -> Release:
+def release(folder: Path = SHIPPED_MANIFESTS, name: str = "bridge-fall") -> Release:
     return release_of(read_manifests(folder, "default"), name)
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    return shutil.copytree(SHIPPED, tmp_path / "k8s")
+    return shutil.copytree(SHIPPED_MANIFESTS, tmp_path / "k8s")
 
 
 def edit(folder: Path, file: str, change: Callable[[Body], Any]) -> None:
@@ -51,15 +51,15 @@ def edit(folder: Path, file: str, change: Callable[[Body], Any]) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schemas_of_kubernetes_take_what_is_shipped_and_what_is_sent(version):
-    bodies = [document.body for document in read_manifests(SHIPPED, "default")]
+    bodies = [document.body for document in read_manifests(SHIPPED_MANIFESTS, "default")]
     bodies += yaml.safe_load_all(RBAC.read_text())
-    sent = release(name="another-name").filled("m1-2-3", PACKAGE)
-    for body in (*bodies, *sent, *canary_of(sent, "another-name-canary")):
+    sent = release(name="another-name").manifests_for_slot("m1-2-3", PACKAGE)
+    for body in (*bodies, *sent, *canary_manifests(sent, "another-name-canary")):
         assert kubernetes_validate.validate(body, version, strict=True) == version
 
 
 def test_every_kind_that_keeps_an_endpoint_up_and_closed_is_shipped():
-    assert [document.kind for document in read_manifests(SHIPPED, "default")] == [
+    assert [document.kind for document in read_manifests(SHIPPED_MANIFESTS, "default")] == [
         "HorizontalPodAutoscaler",
         "Deployment",
         "PodDisruptionBudget",
@@ -95,18 +95,18 @@ def test_a_pod_has_the_time_to_end_in_order():
     pod = next(body for body in release().objects if body["kind"] == "Deployment")["spec"]["template"]["spec"]
     said = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
     closing = float(said["BRIDGE_ASSETS_CLOSING_SECONDS"])
-    assert pod["terminationGracePeriodSeconds"] > closing + serve_server._LAST_ANSWERS_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > closing + serve_server._GRACEFUL_SHUTDOWN_SECONDS
 
 
 def test_another_name_is_one_throughout():
-    bodies = release(name="other").filled("m1-2-3", PACKAGE)
+    bodies = release(name="other").manifests_for_slot("m1-2-3", PACKAGE)
     assert {body["metadata"]["name"] for body in bodies} == {"other"}
     assert "bridge-fall" not in yaml.safe_dump(bodies)
 
 
 def test_no_selector_of_the_release_finds_the_canary_and_none_of_the_canary_finds_the_release():
-    bodies = release().filled("m1-2-3", PACKAGE)
-    canary = canary_of(bodies, "bridge-fall-canary")
+    bodies = release().manifests_for_slot("m1-2-3", PACKAGE)
+    canary = canary_manifests(bodies, "bridge-fall-canary")
 
     def labels(of: list[Body]) -> Body:
         return next(body for body in of if body["kind"] == "Deployment")["spec"]["template"]["metadata"]["labels"]
@@ -136,18 +136,18 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("value", [None, 7, [None], {"a": 1}], ids=repr)
 def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_line(value):
-    documents = read_manifests(SHIPPED, "default")
+    documents = read_manifests(SHIPPED_MANIFESTS, "default")
     taken = 0
     for number, document in enumerate(documents):
         for path in [path for path in places(document.body.get("spec", {})) if path]:
             body = deepcopy(document.body)
             reduce(getitem, path[:-1], body["spec"])[path[-1]] = value
             changed = [*documents]
-            changed[number] = Document(document.file, document.number, body)
+            changed[number] = Manifest(document.file, document.number, body)
             try:
                 made = release_of(changed)
-                canary_of(made.filled("m1-2-3", PACKAGE), "canary")
-                assert made.port[1] and made.pods and made.size
+                canary_manifests(made.manifests_for_slot("m1-2-3", PACKAGE), "canary")
+                assert made.port[1] and made.pod_range and made.pod_resources
                 taken += 1
             except DeploymentError as error:
                 assert f"{document.file}, document 1" in str(error)
@@ -272,13 +272,13 @@ def test_a_folder_or_file_without_manifests_is_said(tmp_path):
 
 def test_one_file_may_hold_them_all(tmp_path):
     file = tmp_path / "all.yaml"
-    file.write_text("---\n".join(path.read_text() for path in sorted(SHIPPED.glob("*.yaml"))))
+    file.write_text("---\n".join(path.read_text() for path in sorted(SHIPPED_MANIFESTS.glob("*.yaml"))))
     documents = read_manifests(file, "default")
     check_release(documents)
     assert [document.number for document in documents] == [1, 2, 3, 4, 5, 6]
-    file.write_text(file.read_text() + "---\n" + (SHIPPED / "service.yaml").read_text())
+    file.write_text(file.read_text() + "---\n" + (SHIPPED_MANIFESTS / "service.yaml").read_text())
     with pytest.raises(DeploymentError, match=r"all\.yaml, document 7: .*an earlier document has the same kind"):
         check_release(read_manifests(file, "default"))
-    file.write_text((SHIPPED / "service.yaml").read_text())
+    file.write_text((SHIPPED_MANIFESTS / "service.yaml").read_text())
     with pytest.raises(DeploymentError, match=r"a release has one Deployment.*Here are 0"):
         check_release(read_manifests(file, "default"))

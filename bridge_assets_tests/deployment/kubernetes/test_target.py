@@ -10,26 +10,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from support.kubernetes_release import NAME, Bridges, bridges
-from support.local_endpoint import change_a_byte
+from support.kubernetes_release import NAME, ReleaseFixture, release_fixture
+from support.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.target import Standing, deploy, rollback
+from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint, deploy_model_kubernetes
-from bridge_assets.errors import DeploymentError, NotConfigured, NotOurs
+from bridge_assets.errors import DeploymentError, NotConfiguredError, OwnershipError
 from bridge_assets.registry.model_version import LATEST
 from bridge_assets.storage import write_json
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Iterator[Bridges]:
-    with bridges(tmp_path, monkeypatch) as place:
+def here(tmp_path, monkeypatch) -> Iterator[ReleaseFixture]:
+    with release_fixture(tmp_path, monkeypatch) as place:
         yield place
 
 
 @pytest.fixture
-def bundles(here, candidates) -> list[Bundle]:
-    return here.bundles(candidates)
+def bundles(here, model_versions) -> list[Bundle]:
+    return here.bundles(model_versions)
 
 
 def kinds(removed: tuple[str, ...]) -> list[str]:
@@ -38,17 +38,17 @@ def kinds(removed: tuple[str, ...]) -> list[str]:
 
 def test_a_version_is_asked_beside_what_runs_then_takes_over_pod_by_pod(here, bundles):
     target = here.target()
-    assert target.standing() == Standing()
+    assert target.state() == TargetState()
     first = deploy(target, bundles[0])
     assert (first.target, first.address, first.previous) == ("kubernetes", "http://bridge-fall.bridges.svc:80", None)
     assert first.canary.rows == 32
-    assert here.answers_as(bundles[0])
+    assert here.is_serving(bundles[0])
     second = deploy(target, bundles[1])
-    assert here.answers_as(bundles[1])
+    assert here.is_serving(bundles[1])
     assert (second.previous, second.removed) == (bundles[0].version, ())
-    assert target.standing() == Standing((bundles[0].slot, bundles[1].slot), frozenset({bundles[1].slot}))
+    assert target.state() == TargetState((bundles[0].slot, bundles[1].slot), frozenset({bundles[1].slot}))
     # Never fewer pods ready than are wanted, once they were; and nothing stands there but the release.
-    assert here.cluster.pods.least_ready == {NAME: 2}
+    assert here.cluster.pods.min_ready == {NAME: 2}
     for kind in ("deployments", "services", "networkpolicies", "poddisruptionbudgets", "horizontalpodautoscalers"):
         assert here.cluster.names(kind) == [NAME]
     assert here.cluster.names("leases") == []
@@ -90,20 +90,20 @@ def test_edited_manifests_are_a_deployment_of_the_same_version_with_a_way_back(h
 
     here.edit("deployment.yaml", more)
     target = here.target()
-    here.serve_instead(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
+    here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
     with pytest.raises(DeploymentError, match="canary came back wrong"):
         deploy(target, bundles[0])
-    assert before.standing() == Standing((bundles[0].slot,), frozenset({bundles[0].slot}))
-    here.cluster.pods.swap = lambda labels: None
+    assert before.state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
+    here.cluster.pods.archive_override = lambda labels: None
     deployment = deploy(target, bundles[0])
     # Of one version, the form that answered last is kept.
     assert (deployment.version, deployment.previous) == (bundles[0].version, None)
     assert kinds(deployment.removed) == ["archive", "ConfigMap"]
-    assert here.answers_as(bundles[0])
+    assert here.is_serving(bundles[0])
     spec = here.cluster.deployment(NAME)["spec"]["template"]["spec"]
     assert spec["containers"][0]["resources"]["requests"]["cpu"] == "500m"
     assert deploy(target, bundles[0]).removed == ()
-    assert here.cluster.pods.least_ready == {NAME: 2}
+    assert here.cluster.pods.min_ready == {NAME: 2}
 
 
 def test_what_the_manifests_no_longer_hold_is_removed_and_named_and_the_capacity_stays(here, bundles):
@@ -116,11 +116,11 @@ def test_what_the_manifests_no_longer_hold_is_removed_and_named_and_the_capacity
     here.edit("deployment.yaml", lambda body: body["spec"].pop("replicas"))
     autoscaler.write_text(kept)
     deploy(here.target(), bundles[0])
-    assert here.cluster.pods.least_ready == {NAME: 2}
+    assert here.cluster.pods.min_ready == {NAME: 2}
     (here.manifests / "disruption-budget.yaml").unlink()
     assert f"PodDisruptionBudget {NAME}" in deploy(here.target(), bundles[0]).removed
     assert here.cluster.names("poddisruptionbudgets") == []
-    assert here.answers_as(bundles[0])
+    assert here.is_serving(bundles[0])
 
 
 def test_replicas_in_the_manifests_take_over_from_an_autoscaler_but_not_from_a_person(here, bundles):
@@ -130,7 +130,7 @@ def test_replicas_in_the_manifests_take_over_from_an_autoscaler_but_not_from_a_p
     assert f"HorizontalPodAutoscaler {NAME}" in deploy(here.target(), bundles[0]).removed
     assert (here.cluster.deployment(NAME)["spec"]["replicas"], len(here.pods())) == (3, 3)
     with here.cluster.store.lock:
-        here.cluster.store.set(("deployments", NAME), "kubectl", ("spec", "replicas"), 4)
+        here.cluster.store.set_field(("deployments", NAME), "kubectl", ("spec", "replicas"), 4)
     with pytest.raises(DeploymentError, match=r"owns \.spec\.replicas \(conflict with \"kubectl\""):
         deploy(here.target(), bundles[1])
 
@@ -139,7 +139,7 @@ def test_one_set_of_manifests_makes_two_releases_that_do_not_find_each_other(her
     deploy(here.target(), bundles[0])
     other = here.target(name="other")
     deploy(other, bundles[1])
-    assert here.answers_as(bundles[0]) is False  # pods of two slots, and the front door finds only its own
+    assert here.is_serving(bundles[0]) is False  # pods of two slots, and the front door finds only its own
     assert sorted(here.cluster.names("serviceaccounts")) == [NAME, "other"]
     assert deploy(other, bundles[1]).removed == ()
     spec = here.cluster.deployment("other")["spec"]["template"]["spec"]
@@ -160,29 +160,29 @@ def test_rollback_goes_back_and_what_left_the_trail_is_removed(here, bundles):
     assert all(bundles[2].slot in name for name in back.removed)
     assert here.archives() == sorted(bundle.slot for bundle in bundles[:2])
     assert len(here.cluster.names("configmaps")) == 2
-    assert here.answers_as(bundles[1])
+    assert here.is_serving(bundles[1])
 
 
 def test_an_archive_that_was_damaged_is_mended_by_deploying_and_never_gone_back_to(here, bundles):
     target = here.target()
     deploy(target, bundles[0])
     archive = next(here.artifacts.rglob("*.tar.gz"))
-    change_a_byte(archive)
-    here.serve_instead(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
+    corrupt_byte(archive)
+    here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
     with pytest.raises(DeploymentError, match="canary came back wrong") as caught:
         deploy(target, bundles[1])
     assert "this archive is not what was sent" in caught.value.__notes__[0]
-    here.cluster.pods.swap = lambda labels: None
+    here.cluster.pods.archive_override = lambda labels: None
     deploy(target, bundles[0])
     assert archive.read_bytes() == bundles[0].archive
-    assert here.answers_as(bundles[0])
+    assert here.is_serving(bundles[0])
 
 
 # Configuring
 
 
 @pytest.fixture
-def configured(here, candidates, monkeypatch) -> Bridges:
+def configured(here, model_versions, monkeypatch) -> ReleaseFixture:
     """The settings as files and variables; the models in the home folder."""
     (here.folder / "configs").mkdir()
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(here.folder / "configs"))
@@ -193,36 +193,36 @@ def configured(here, candidates, monkeypatch) -> Bridges:
     return here
 
 
-def test_the_promised_function_deploys_the_last_version_or_the_one_that_the_manifests_name(configured, candidates):
-    write_json({"version": candidates[1].version}, configured.folder / "models" / LATEST)
-    assert deploy_model_kubernetes(str(configured.manifests)).version == candidates[1].version
-    named = {"bridge-assets/version": candidates[0].version}
+def test_the_promised_function_deploys_the_last_version_or_the_one_that_the_manifests_name(configured, model_versions):
+    write_json({"version": model_versions[1].version}, configured.folder / "models" / LATEST)
+    assert deploy_model_kubernetes(str(configured.manifests)).version == model_versions[1].version
+    named = {"bridge-assets/version": model_versions[0].version}
     configured.edit("deployment.yaml", lambda body: body["metadata"].update(annotations=named))
-    assert deploy_model_kubernetes(configured.manifests).version == candidates[0].version
-    assert configured.answers_as(bundle_of(candidates[0]))
+    assert deploy_model_kubernetes(configured.manifests).version == model_versions[0].version
+    assert configured.is_serving(bundle_of(model_versions[0]))
 
 
-def test_a_damaged_model_is_refused_before_anything_is_sent(configured, candidates):
-    change_a_byte(candidates[-1].file("model.onnx"))
+def test_a_damaged_model_is_refused_before_anything_is_sent(configured, model_versions):
+    corrupt_byte(model_versions[-1].file("model.onnx"))
     with pytest.raises(DeploymentError, match="cannot be deployed"):
         deploy_model_kubernetes(configured.manifests)
     assert configured.cluster.requests == []
 
 
 def test_missing_settings_are_said_in_one_line(here, monkeypatch):
-    with pytest.raises(NotConfigured) as caught:
+    with pytest.raises(NotConfiguredError) as caught:
         KubernetesEndpoint.from_settings(here.settings(image="", artifacts=""), here.folder)
     said = str(caught.value)
     assert "\n" not in said
     for name in ("ENVIRONMENT__KUBERNETES__IMAGE", "KUBERNETES__ARTIFACTS", "pip install 'bridge-assets[k8s]'"):
         assert name in said
     monkeypatch.setitem(sys.modules, "kubernetes", None)
-    with pytest.raises(NotConfigured, match=r"Not installed: kubernetes.*bridge-assets\[k8s\]"):
+    with pytest.raises(NotConfiguredError, match=r"Not installed: kubernetes.*bridge-assets\[k8s\]"):
         here.target()
 
 
 def test_a_path_that_the_pods_do_not_see_is_refused(here):
-    with pytest.raises(NotConfigured, match="no volume is mounted"):
+    with pytest.raises(NotConfiguredError, match="no volume is mounted"):
         here.target(artifacts="/elsewhere")
 
 
@@ -232,13 +232,13 @@ def test_without_credentials_nothing_is_sent(here, bundles, monkeypatch, config)
     if config is not None:
         path.write_text(config)
     monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(NotConfigured, match=r"no credentials for a cluster.*set KUBECONFIG"):
+    with pytest.raises(NotConfiguredError, match=r"no credentials for a cluster.*set KUBECONFIG"):
         deploy(here.target(), bundles[0])
     assert here.cluster.requests == []
 
 
 def test_a_context_that_is_not_there_is_not_replaced_by_another_cluster(here, bundles):
-    with pytest.raises(NotConfigured, match="production"):
+    with pytest.raises(NotConfiguredError, match="production"):
         deploy(here.target(context="production"), bundles[0])
     assert here.cluster.requests == []
 
@@ -247,7 +247,7 @@ def test_the_cost_is_said_from_the_manifests(here):
     assert here.target().cost == (
         "2 to 6 pods of 250m CPU and 512Mi of memory, on nodes that you pay for; two more during a deployment"
     )
-    assert here.target().page == ""
+    assert here.target().console_url == ""
 
 
 def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
@@ -256,7 +256,7 @@ def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
     boto3.client("s3").create_bucket(Bucket="bundles")
     target = here.target(artifacts="s3://bundles/endpoints")
     assert not target.artifacts.is_path
-    target.artifacts.put("m1-2-3", bundles[0])
+    target.artifacts.upload("m1-2-3", bundles[0])
     target.artifacts.check("m1-2-3", bundles[0].digest)
     with pytest.raises(DeploymentError, match="not what was sent"):
         target.artifacts.check("m1-2-3", bundles[1].digest)
@@ -265,7 +265,7 @@ def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
     with pytest.raises(DeploymentError, match="It is not there"):
         target.artifacts.check("m1-2-3", bundles[0].digest)
     with pytest.raises(DeploymentError, match=r"artifacts in environment\.yaml"):
-        here.target(artifacts="s3://no-such-bucket").artifacts.put("m1-2-3", bundles[0])
+        here.target(artifacts="s3://no-such-bucket").artifacts.upload("m1-2-3", bundles[0])
 
 
 def test_a_web_folder_that_takes_put_holds_them_too(here, bundles):
@@ -285,7 +285,7 @@ def test_a_web_folder_that_takes_put_holds_them_too(here, bundles):
     with ThreadingHTTPServer(("127.0.0.1", 0), Folder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         artifacts = here.target(artifacts=f"http://127.0.0.1:{server.server_address[1]}/bundles").artifacts
-        artifacts.put("m1-2-3", bundles[0])
+        artifacts.upload("m1-2-3", bundles[0])
         assert files == {f"/bundles/{NAME}/m1-2-3.tar.gz": bundles[0].archive}
         artifacts.check("m1-2-3", bundles[0].digest)
         assert not artifacts.remove("m1-2-3")  # the folder's owner does
@@ -301,7 +301,7 @@ def test_what_is_somebody_elses_is_never_touched(here, bundles, kind):
     name = f"{NAME}-deploy" if kind == "Lease" else NAME
     here.cluster.store.create((plural, name), {"kind": kind, "metadata": {"name": name}, "spec": {}})
     before = here.cluster.store.snapshot()
-    with pytest.raises(NotOurs, match=f"the {kind} {name} is not ours"):
+    with pytest.raises(OwnershipError, match=f"the {kind} {name} is not ours"):
         deploy(here.target(), bundles[0])
     assert here.cluster.store.snapshot() == before
 
@@ -312,7 +312,7 @@ def test_another_release_of_ours_is_not_touched_either(here, bundles):
     here.edit("deployment.yaml", lambda body: body["spec"]["template"]["spec"].update(serviceAccountName="shared"))
     deploy(here.target(), bundles[0])
     before = here.cluster.store.snapshot()
-    with pytest.raises(NotOurs, match="the ServiceAccount shared is another release's"):
+    with pytest.raises(OwnershipError, match="the ServiceAccount shared is another release's"):
         deploy(here.target(name="other"), bundles[1])
     assert here.cluster.store.snapshot() == before
 
@@ -321,18 +321,18 @@ def test_a_field_that_somebody_else_set_is_a_conflict_that_names_both(here, bund
     deploy(here.target(), bundles[0])
     path = ("spec", "progressDeadlineSeconds")
     with here.cluster.store.lock:
-        here.cluster.store.set(("deployments", NAME), "kubectl-edit", path, 60)
+        here.cluster.store.set_field(("deployments", NAME), "kubectl-edit", path, 60)
     before = here.cluster.store.snapshot()
     with pytest.raises(DeploymentError, match=r"\.spec\.progressDeadlineSeconds \(conflict with \"kubectl-edit\""):
         deploy(here.target(), bundles[1])
     assert here.cluster.store.snapshot() == before
-    assert here.answers_as(bundles[0])
+    assert here.is_serving(bundles[0])
 
 
 # One at a time
 
 
-def held_by(here: Bridges, holder: str, renewed: str) -> None:
+def held_by(here: ReleaseFixture, holder: str, renewed: str) -> None:
     labels = here.target().release.labels()
     spec = {"holderIdentity": holder, "leaseDurationSeconds": 120, "acquireTime": renewed, "renewTime": renewed}
     metadata = {"name": f"{NAME}-deploy", "labels": labels}
@@ -356,19 +356,21 @@ def test_a_lease_that_nobody_renews_is_taken_over(here, bundles):
 
 def test_whoever_lost_the_lease_changes_nothing_more(here, bundles):
     target = here.target()
-    with target.alone("testing"):
+    with target.exclusive_lock("testing"):
         lease = target._lease
         assert lease is not None
-        lease._renewed -= 1000  # as if a request had hung for long
+        lease._renewed_at -= 1000  # as if a request had hung for long
         with here.cluster.store.lock:
-            here.cluster.store.set(("leases", f"{NAME}-deploy"), "other", ("spec", "holderIdentity"), "elsewhere/1/2")
+            here.cluster.store.set_field(
+                ("leases", f"{NAME}-deploy"), "other", ("spec", "holderIdentity"), "elsewhere/1/2"
+            )
         before = here.cluster.store.snapshot()
         with pytest.raises(DeploymentError, match="another deployment took over"):
-            target.place(bundles[0])
+            target.provision(bundles[0])
     assert here.cluster.store.snapshot() == before
 
 
 def test_two_deployments_on_one_machine_wait_for_each_other(here, bundles):
     target = here.target()
-    with target.alone("testing"), pytest.raises(DeploymentError, match="was refused"):
+    with target.exclusive_lock("testing"), pytest.raises(DeploymentError, match="was refused"):
         deploy(replace(target), bundles[0])

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from providers.aws_faults import CREDENTIALS
-from providers.sagemaker_server import REGION, SageMaker, sagemaker
-from support.sagemaker_endpoint import Make, environment
+from providers.sagemaker_server import REGION, SageMaker, sagemaker_server
+from support.sagemaker_endpoint import MakeEndpoint, environment
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.sagemaker.client import Aws
+from bridge_assets.deployment.sagemaker.client import AwsClient
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
 
 
@@ -21,7 +21,7 @@ from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
 def account(tmp_path_factory) -> Iterator[SageMaker]:
     pytest.importorskip("boto3", reason="the extra [aws] is not installed")
     pytest.importorskip("moto.server", reason="SageMaker of the tests stands on moto[server]")
-    with sagemaker(tmp_path_factory.mktemp("sagemaker")) as running:
+    with sagemaker_server(tmp_path_factory.mktemp("sagemaker")) as running:
         yield running
 
 
@@ -40,36 +40,36 @@ def aws(account, monkeypatch) -> Iterator[SageMaker]:
     }.items():
         monkeypatch.setenv(variable, value)
     yield account
-    assert not account.broken_rules
+    assert not account.violations
 
 
 @pytest.fixture(scope="package")
-def region() -> Aws:
+def aws_client() -> AwsClient:
     """Making clients takes longer than what most tests ask of them."""
-    return Aws(REGION)
+    return AwsClient(REGION)
 
 
 @pytest.fixture(scope="package")
-def hasty() -> Aws:
+def aws_without_retries() -> AwsClient:
     """Sends nothing again."""
-    return Aws(REGION, attempts=1)
+    return AwsClient(REGION, max_attempts=1)
 
 
 @pytest.fixture
-def make(aws, region, tmp_path) -> Make:
-    def made(**settings) -> SageMakerEndpoint:
+def make_endpoint(aws, aws_client, tmp_path) -> MakeEndpoint:
+    def make_target(**settings) -> SageMakerEndpoint:
         target = SageMakerEndpoint.from_settings(environment(**settings), tmp_path / "locks")
-        return replace(target, aws=region, poll_seconds=0.001)
+        return replace(target, aws=aws_client, poll_seconds=0.001)
 
-    return made
+    return make_target
 
 
 @pytest.fixture
-def target(make) -> SageMakerEndpoint:
-    return make()
+def target(make_endpoint) -> SageMakerEndpoint:
+    return make_endpoint()
 
 
 @pytest.fixture(scope="package")
-def bundles(made) -> list[Bundle]:
-    terms = SageMakerEndpoint.from_settings(environment(), Path("locks")).terms
-    return [bundle_of(candidate).under(terms) for candidate in made[:3]]
+def bundles(shared_versions) -> list[Bundle]:
+    runtime_config = SageMakerEndpoint.from_settings(environment(), Path("locks")).runtime_config
+    return [bundle_of(candidate).with_runtime_config(runtime_config) for candidate in shared_versions[:3]]

@@ -12,13 +12,20 @@ import numpy as np
 import pytest
 from providers.aws_faults import CREDENTIALS
 from providers.sagemaker_server import REGION
-from support.sagemaker_endpoint import FOLDER, answers_as, assert_only, environment, everything_of, name
+from support.sagemaker_endpoint import (
+    FOLDER,
+    assert_only_deployed,
+    environment,
+    is_serving,
+    resource_name,
+    resource_names,
+)
 
 from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.deployment.core.target import deploy
-from bridge_assets.deployment.sagemaker.client import Aws
+from bridge_assets.deployment.sagemaker.client import AwsClient
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
-from bridge_assets.errors import DeploymentError, NotOurs
+from bridge_assets.errors import DeploymentError, OwnershipError
 
 SPAWN = multiprocessing.get_context("forkserver")
 
@@ -33,24 +40,24 @@ SHIFT = ("UpdateEndpoint", "AddTags", "InvokeEndpoint", "DescribeEndpoint", "Lis
 def test_every_request_that_fails_for_now_is_sent_again(aws, target, bundles, kind):
     deploy(target, bundles[0])
     for operation in (*REQUESTS, *SHIFT):
-        aws.fault(operation, kind)
+        aws.inject_fault(operation, kind)
     deploy(target, bundles[1])
     assert not aws.faults
-    assert_only(aws, bundles[0], bundles[1])
-    assert answers_as(target, bundles[1])
+    assert_only_deployed(aws, bundles[0], bundles[1])
+    assert is_serving(target, bundles[1])
 
 
 def test_every_failure_that_passes_is_worth_another_try(aws, target, bundles):
-    aws.fault("s3:PUT", "unavailable")
-    aws.fault("CreateModel", "throttled", "broken")
-    target.place(bundles[0])
+    aws.inject_fault("s3:PUT", "unavailable")
+    aws.inject_fault("CreateModel", "throttled", "broken")
+    target.provision(bundles[0])
     assert not aws.faults
 
 
 def test_whoever_is_told_when_to_come_again_waits_for_as_long(aws, target, bundles):
-    aws.fault("CreateModel", "told to wait")
-    target.place(bundles[0])
-    first, second = (time for time, asked in zip(aws.times, aws.asked, strict=True) if asked == "CreateModel")
+    aws.inject_fault("CreateModel", "told to wait")
+    target.provision(bundles[0])
+    first, second = (time for time, asked in zip(aws.times, aws.operations, strict=True) if asked == "CreateModel")
     assert second - first >= 1
 
 
@@ -71,140 +78,142 @@ def test_whoever_is_told_when_to_come_again_waits_for_as_long(aws, target, bundl
 )
 def test_a_refusal_says_what_to_do_and_the_old_version_goes_on_answering(aws, target, bundles, operation, kind, said):
     deploy(target, bundles[0])
-    aws.fault(operation, kind)
+    aws.inject_fault(operation, kind)
     with pytest.raises(DeploymentError, match=said):
         deploy(target, bundles[1])
-    assert_only(aws, bundles[0])
-    assert answers_as(target, bundles[0])
+    assert_only_deployed(aws, bundles[0])
+    assert is_serving(target, bundles[0])
 
 
 def test_credentials_that_expire_on_the_way_leave_what_the_next_deployment_ends(aws, target, bundles):
     deploy(target, bundles[0])
-    aws.fault("CreateEndpoint", "expired")
-    aws.fault("*", *["expired"] * 20)
+    aws.inject_fault("CreateEndpoint", "expired")
+    aws.inject_fault("*", *["expired"] * 20)
     with pytest.raises(DeploymentError, match="ExpiredToken") as expired:
         deploy(target, bundles[1])
     assert "Taking it back did not end either" in expired.value.__notes__[0]
-    assert aws.answering("bridge-fall") == name(bundles[0])
+    assert aws.serving_config("bridge-fall") == resource_name(bundles[0])
     aws.faults.clear()
-    assert deploy(target, bundles[2]).removed == everything_of(bundles[1])
-    assert_only(aws, bundles[0], bundles[2])
+    assert deploy(target, bundles[2]).removed == resource_names(bundles[1])
+    assert_only_deployed(aws, bundles[0], bundles[2])
 
 
 def test_no_credentials_at_all_name_the_variables(aws, target, bundles, monkeypatch):
-    target = replace(target, aws=Aws(REGION))
+    target = replace(target, aws=AwsClient(REGION))
     for variable in CREDENTIALS:
         monkeypatch.delenv(variable)
     with pytest.raises(DeploymentError, match=r"Unable to locate credentials.*set AWS_ACCESS_KEY_ID"):
         deploy(target, bundles[0])
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(DeploymentError, match=r"nobody.*AWS_PROFILE"):
-        deploy(replace(target, aws=Aws(REGION)), bundles[0])
-    assert not aws.asked
+        deploy(replace(target, aws=AwsClient(REGION)), bundles[0])
+    assert not aws.operations
 
 
-def test_a_bucket_that_is_not_there_is_said_before_anything_is_made(aws, make, bundles):
+def test_a_bucket_that_is_not_there_is_said_before_anything_is_made(aws, make_endpoint, bundles):
     with pytest.raises(DeploymentError, match=r"NoSuchBucket.*create the bucket"):
-        deploy(make(bucket="s3://no-such-bucket"), bundles[0])
+        deploy(make_endpoint(bucket="s3://no-such-bucket"), bundles[0])
     assert not aws.changes
 
 
 def test_a_container_that_does_not_start_is_removed_and_its_reason_said(aws, target, bundles):
     deploy(target, bundles[0])
-    aws.refuses_to_start.add(name(bundles[1]))
-    with pytest.raises(DeploymentError, match=rf"{name(bundles[1])} is Failed\. .*did not pass the ping.*CloudWatch"):
+    aws.failing_configs.add(resource_name(bundles[1]))
+    with pytest.raises(
+        DeploymentError, match=rf"{resource_name(bundles[1])} is Failed\. .*did not pass the ping.*CloudWatch"
+    ):
         deploy(target, bundles[1])
-    assert_only(aws, bundles[0])
+    assert_only_deployed(aws, bundles[0])
 
 
 # Time
 
 
-def test_an_endpoint_stuck_in_creating_is_said_and_removed_once_sagemaker_lets_anybody(aws, make, bundles):
-    target, impatient = make(), make(wait_minutes=0.0001)
+def test_an_endpoint_stuck_in_creating_is_said_and_removed_once_sagemaker_lets_anybody(aws, make_endpoint, bundles):
+    target, impatient = make_endpoint(), make_endpoint(wait_minutes=0.0001)
     deploy(target, bundles[0])
-    aws.stuck.add(name(bundles[1]))
+    aws.stuck_endpoints.add(resource_name(bundles[1]))
     with pytest.raises(
         DeploymentError, match=r"is still Creating\. 0.0001 minutes have passed.*then deploy again"
     ) as stuck:
         deploy(impatient, bundles[1])
     assert "is still Creating" in stuck.value.__notes__[0]
-    assert answers_as(target, bundles[0])
+    assert is_serving(target, bundles[0])
     # Another version need not wait for it, but what is left is said.
     with pytest.raises(DeploymentError, match=rf"{bundles[2].version} answers, but what ran before .* was not removed"):
         deploy(target, bundles[2])
-    assert answers_as(target, bundles[2])
-    aws.give_up(name(bundles[1]))
-    assert deploy(target, bundles[2]).removed == (f"endpoint {name(bundles[1])}", *everything_of(bundles[1]))
-    assert_only(aws, bundles[0], bundles[2])
+    assert is_serving(target, bundles[2])
+    aws.fail_stuck(resource_name(bundles[1]))
+    assert deploy(target, bundles[2]).removed == (f"endpoint {resource_name(bundles[1])}", *resource_names(bundles[1]))
+    assert_only_deployed(aws, bundles[0], bundles[2])
 
 
-def test_a_version_whose_endpoint_was_stuck_is_deployed_again(aws, make, bundles):
-    aws.stuck.add(name(bundles[0]))
+def test_a_version_whose_endpoint_was_stuck_is_deployed_again(aws, make_endpoint, bundles):
+    aws.stuck_endpoints.add(resource_name(bundles[0]))
     with pytest.raises(DeploymentError, match="still Creating"):
-        deploy(make(wait_minutes=0.0001), bundles[0])
-    aws.give_up(name(bundles[0]))
-    deploy(make(), bundles[0])
-    assert_only(aws, bundles[0])
+        deploy(make_endpoint(wait_minutes=0.0001), bundles[0])
+    aws.fail_stuck(resource_name(bundles[0]))
+    deploy(make_endpoint(), bundles[0])
+    assert_only_deployed(aws, bundles[0])
 
 
-def test_an_update_that_does_not_end_leaves_the_old_version_answering_and_what_it_needs(aws, make, bundles):
-    target = make()
+def test_an_update_that_does_not_end_leaves_the_old_version_answering_and_what_it_needs(aws, make_endpoint, bundles):
+    target = make_endpoint()
     deploy(target, bundles[0])
-    aws.stuck.add("bridge-fall")
+    aws.stuck_endpoints.add("bridge-fall")
     with pytest.raises(DeploymentError, match=r"bridge-fall is still Updating"):
-        deploy(make(wait_minutes=0.0001), bundles[1])
-    assert answers_as(target, bundles[0])
+        deploy(make_endpoint(wait_minutes=0.0001), bundles[1])
+    assert is_serving(target, bundles[0])
     with pytest.raises(DeploymentError, match=r"bridge-fall is still Updating"):
-        deploy(make(wait_minutes=0.0001), bundles[2])
-    assert name(bundles[2]) not in aws.state()["models"]
-    aws.settle("bridge-fall")
+        deploy(make_endpoint(wait_minutes=0.0001), bundles[2])
+    assert resource_name(bundles[2]) not in aws.state()["models"]
+    aws.finish_stuck("bridge-fall")
     assert deploy(target, bundles[1]).previous == bundles[0].version
-    assert answers_as(target, bundles[1])
+    assert is_serving(target, bundles[1])
     deploy(target, bundles[2])
-    assert_only(aws, *bundles[:3])
+    assert_only_deployed(aws, *bundles[:3])
 
 
-def test_a_first_endpoint_that_fails_is_removed(aws, make, bundles):
-    aws.stuck.add("bridge-fall")
+def test_a_first_endpoint_that_fails_is_removed(aws, make_endpoint, bundles):
+    aws.stuck_endpoints.add("bridge-fall")
     with pytest.raises(DeploymentError, match="bridge-fall is still Creating"):
-        deploy(make(wait_minutes=0.0001), bundles[0])
-    aws.give_up("bridge-fall")
-    deploy(make(), bundles[1])
-    assert_only(aws, bundles[1])
+        deploy(make_endpoint(wait_minutes=0.0001), bundles[0])
+    aws.fail_stuck("bridge-fall")
+    deploy(make_endpoint(), bundles[1])
+    assert_only_deployed(aws, bundles[1])
 
 
 def test_a_second_deployment_from_this_machine_is_refused(target, bundles):
-    with target.alone("the first"), pytest.raises(DeploymentError, match="has not ended in 0 s"):
-        deploy(replace(target, lock_seconds=0), bundles[0])
+    with target.exclusive_lock("the first"), pytest.raises(DeploymentError, match="has not ended in 0 s"):
+        deploy(replace(target, lock_timeout=0), bundles[0])
 
 
 # Kills
 
 
 @pytest.mark.parametrize("versions", [1, 2], ids=["the first version", "the second"])
-def test_whatever_request_is_the_last_to_be_heard_again_is_the_end(aws, target, hasty, bundles, versions):
+def test_whatever_request_is_the_last_to_be_heard_again_is_the_end(aws, target, aws_without_retries, bundles, versions):
     changes = 0
     while True:
         aws.reset()
         for bundle in bundles[: versions - 1]:
             deploy(target, bundle)
         aws.changes.clear()
-        aws.silent_after = changes + 1
+        aws.drop_after = changes + 1
         new = bundles[versions - 1]
         try:
-            deploy(replace(target, aws=hasty), new)
+            deploy(replace(target, aws=aws_without_retries), new)
         except DeploymentError:
-            assert aws.silent
+            assert aws.is_dropping
         else:
             break  # there are no more changes than that
-        aws.hear_again()
+        aws.recover()
         if versions > 1:
-            assert aws.answering("bridge-fall") in (name(bundles[0]), name(new))
+            assert aws.serving_config("bridge-fall") in (resource_name(bundles[0]), resource_name(new))
             assert np.isfinite(target.invoke(new.probe.instances())).all()
         deploy(target, new)
-        assert_only(aws, *bundles[:versions])
-        assert answers_as(target, new)
+        assert_only_deployed(aws, *bundles[:versions])
+        assert is_serving(target, new)
         changes += 1
     assert changes == {1: 6, 2: 7}[versions]
 
@@ -212,18 +221,18 @@ def test_whatever_request_is_the_last_to_be_heard_again_is_the_end(aws, target, 
 def test_a_version_killed_before_it_gets_the_traffic_is_deployed_again(aws, target, bundles):
     deploy(target, bundles[0])
     aws.changes.clear()
-    aws.silent_after, aws.held = 4, True  # placed, and never asked
-    process = SPAWN.Process(target=deploy_in_a_process, args=(dict(os.environ), target.locks, bundles[1]))
+    aws.drop_after, aws.hold_last = 4, True  # placed, and never asked
+    process = SPAWN.Process(target=deploy_in_a_process, args=(dict(os.environ), target.lock_folder, bundles[1]))
     process.start()
-    assert aws.heard_last.wait(60)
+    assert aws.last_change_received.wait(60)
     process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    aws.hear_again()
-    assert answers_as(target, bundles[0])
-    assert target.standing().placed == {bundles[1].slot}
+    aws.recover()
+    assert is_serving(target, bundles[0])
+    assert target.state().resources == {bundles[1].slot}
     deploy(target, bundles[1])
-    assert_only(aws, bundles[0], bundles[1])
+    assert_only_deployed(aws, bundles[0], bundles[1])
 
 
 def deploy_in_a_process(environ: dict[str, str], locks: Path, bundle: Bundle) -> None:
@@ -231,27 +240,27 @@ def deploy_in_a_process(environ: dict[str, str], locks: Path, bundle: Bundle) ->
     deploy(replace(SageMakerEndpoint.from_settings(environment(), locks), poll_seconds=0.001), bundle)
 
 
-def test_a_version_killed_on_its_way_is_removed_by_the_next(aws, target, hasty, bundles):
+def test_a_version_killed_on_its_way_is_removed_by_the_next(aws, target, aws_without_retries, bundles):
     deploy(target, bundles[0])
     aws.changes.clear()
-    aws.silent_after = 4
+    aws.drop_after = 4
     with pytest.raises(DeploymentError):
-        deploy(replace(target, aws=hasty), bundles[1])
-    aws.hear_again()
-    assert deploy(target, bundles[2]).removed == (f"endpoint {name(bundles[1])}", *everything_of(bundles[1]))
-    assert_only(aws, bundles[0], bundles[2])
+        deploy(replace(target, aws=aws_without_retries), bundles[1])
+    aws.recover()
+    assert deploy(target, bundles[2]).removed == (f"endpoint {resource_name(bundles[1])}", *resource_names(bundles[1]))
+    assert_only_deployed(aws, bundles[0], bundles[2])
 
 
 # What is somebody else's
 
 
-def test_a_name_that_is_taken_is_left_alone(aws, make, bundles):
-    deploy(make(), bundles[0])
-    theirs = replace(make(), owner="somebody")
+def test_a_name_that_is_taken_is_left_alone(aws, make_endpoint, bundles):
+    deploy(make_endpoint(), bundles[0])
+    theirs = replace(make_endpoint(), owner="somebody")
     before = aws.state()
-    with pytest.raises(NotOurs, match=r"the endpoint bridge-fall is not ours.*is bridge-assets, not somebody"):
+    with pytest.raises(OwnershipError, match=r"the endpoint bridge-fall is not ours.*is bridge-assets, not somebody"):
         deploy(theirs, bundles[1])
-    with pytest.raises(NotOurs):
+    with pytest.raises(OwnershipError):
         theirs.delete()
     assert aws.state() == before
 
@@ -259,9 +268,11 @@ def test_a_name_that_is_taken_is_left_alone(aws, make, bundles):
 @pytest.mark.parametrize("kind", ["object", "model", "endpoint configuration", "endpoint"])
 def test_a_record_of_somebody_else_is_left_alone(aws, target, bundles, kind):
     deploy(target, bundles[0])
-    aws.taken(kind, name(bundles[1]), f"{FOLDER}/{bundles[1].slot}.tar.gz", like=name(bundles[0]))
+    aws.create_foreign_resource(
+        kind, resource_name(bundles[1]), f"{FOLDER}/{bundles[1].slot}.tar.gz", like=resource_name(bundles[0])
+    )
     before = aws.state()
-    with pytest.raises(NotOurs, match=rf"(?=.*{bundles[1].slot}).*the {kind}.* is not ours.*It has no tag"):
+    with pytest.raises(OwnershipError, match=rf"(?=.*{bundles[1].slot}).*the {kind}.* is not ours.*It has no tag"):
         deploy(target, bundles[1])
     assert aws.state() == before
     deploy(target, bundles[2])
@@ -274,8 +285,8 @@ def test_a_record_of_somebody_else_is_left_alone(aws, target, bundles, kind):
 
 def test_an_endpoint_that_runs_what_no_deployment_made_is_left_alone(aws, target, bundles):
     deploy(target, bundles[0])
-    aws.lives["bridge-fall"].config = "handmade"
+    aws.endpoint_states["bridge-fall"].config = "handmade"
     before = aws.state()
-    with pytest.raises(NotOurs, match="Its configuration is handmade"):
+    with pytest.raises(OwnershipError, match="Its configuration is handmade"):
         deploy(target, bundles[1])
     assert aws.state() == before

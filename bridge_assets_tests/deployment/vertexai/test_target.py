@@ -19,11 +19,11 @@ from support.server_process import serving
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import deploy, rollback, version_of
-from bridge_assets.deployment.vertexai.client import GoogleCloud, Patience
+from bridge_assets.deployment.vertexai.client import GoogleCloud, WaitPolicy
 from bridge_assets.deployment.vertexai.model_registry import Archives
 from bridge_assets.deployment.vertexai.target import VertexAIEndpoint, deploy_model_vertexai
-from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfigured, NotOurs
-from bridge_assets.runtime.file_lock import held
+from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
+from bridge_assets.runtime.file_lock import exclusive_lock
 from bridge_assets.settings.environment import EnvironmentSettings, VertexAISettings
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="the extra gcp is not installed")
@@ -32,12 +32,20 @@ import grpc
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import RefreshError
 from google.cloud import aiplatform_v1 as v
-from providers.google_faults import CUT, Fault
-from providers.vertex_server import SERVICES, VertexServer, refused
+from providers.google_faults import CONNECTION_LOST, Fault
+from providers.vertex_server import SERVICES, VertexServer, grpc_error
 
 NAME, PROJECT, LOCATION, BUCKET = "bridge-fall", "bridges", "us-central1", "gs://bridge-bucket/endpoints"
 OURS = {"bridge-assets-owner": "bridge-assets", "bridge-assets-name": NAME}
-QUICK = Patience(operation=20, request=10, retries=5, backoff=(0.001, 0.005), poll=0.001, cancel=2, settle=0.2)
+QUICK = WaitPolicy(
+    operation_seconds=20,
+    request_seconds=10,
+    retry_seconds=5,
+    backoff_seconds=(0.001, 0.005),
+    poll_seconds=0.001,
+    cancel_seconds=2,
+    traffic_seconds=0.2,
+)
 METHODS = [name for methods in SERVICES.values() for name in methods]
 STORAGE = ["storage.get", "storage.list", "storage.upload", "storage.delete"]
 
@@ -73,20 +81,20 @@ def server(tmp_path_factory) -> Iterator[VertexServer]:
     server = VertexServer(Containers(folder))
     server.start(folder)
     yield server
-    server.end()
+    server.stop()
 
 
 @pytest.fixture
 def vertex(server) -> Iterator[VertexServer]:
     """A project in which nothing stands."""
-    server.behind = Containers(server.behind.folder)
+    server.run_container = Containers(server.run_container.folder)
     yield server
-    server.begin_again()
+    server.restore()
 
 
 @pytest.fixture
-def bundles(made, endpoint) -> list[Bundle]:
-    return [bundle_of(candidate).under(endpoint.terms) for candidate in made]
+def bundles(shared_versions, endpoint) -> list[Bundle]:
+    return [bundle_of(candidate).with_runtime_config(endpoint.runtime_config) for candidate in shared_versions]
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +106,19 @@ def cloud(server) -> GoogleCloud:
         api_endpoint=server.address,
         storage_endpoint=server.bucket.url,
         credentials=AnonymousCredentials(),
-        roots=server.roots,
+        root_certificates=server.roots,
     )
 
 
 @pytest.fixture
 def endpoint(vertex, cloud, tmp_path) -> VertexAIEndpoint:
     settings = VertexAISettings(project=PROJECT, image="us-docker.pkg.dev/bridges/serve:1", bucket=BUCKET)
-    return VertexAIEndpoint(settings, "bridge-assets", tmp_path, cloud, wait=0.05)
+    return VertexAIEndpoint(settings, "bridge-assets", tmp_path, cloud, lock_timeout=0.05)
 
 
 def within(endpoint: VertexAIEndpoint, **seconds: Any) -> VertexAIEndpoint:
     """The same endpoint with less patience."""
-    return replace(endpoint, cloud=replace(endpoint.cloud, patience=replace(QUICK, **seconds)))
+    return replace(endpoint, cloud=replace(endpoint.cloud, wait_policy=replace(QUICK, **seconds)))
 
 
 def archives(endpoint: VertexAIEndpoint) -> Archives:
@@ -120,7 +128,7 @@ def archives(endpoint: VertexAIEndpoint) -> Archives:
 def stands(vertex: VertexServer) -> dict[str, Any]:
     """What stands, without the numbers that the service gave."""
     return {
-        "endpoints": {id_: (dict(each.labels), vertex.deployed(id_)) for id_, each in vertex.endpoints.items()},
+        "endpoints": {id_: (dict(each.labels), vertex.traffic_by_slot(id_)) for id_, each in vertex.endpoints.items()},
         "versions": {
             (version.artifact_uri, *sorted(version.version_aliases))
             for versions in vertex.models.values()
@@ -133,7 +141,7 @@ def stands(vertex: VertexServer) -> dict[str, Any]:
 
 def answers_alone(vertex: VertexServer, bundle: Bundle) -> bool:
     """All the traffic goes to it, and nothing else is paid for."""
-    return list(vertex.endpoints) == [NAME] and vertex.deployed(NAME) == {bundle.slot: 100}
+    return list(vertex.endpoints) == [NAME] and vertex.traffic_by_slot(NAME) == {bundle.slot: 100}
 
 
 # Deploying
@@ -159,8 +167,8 @@ def test_a_version_is_registered_asked_on_an_endpoint_of_its_own_and_given_the_t
     assert list(vertex.bucket.objects) == [
         ("bridge-bucket", f"endpoints/{NAME}/{slot}/bundle.tar.gz") for slot in slots
     ]
-    assert endpoint.standing().trail == tuple(slots)
-    assert endpoint.standing().placed == {slots[1]}
+    assert endpoint.state().history == tuple(slots)
+    assert endpoint.state().resources == {slots[1]}
 
 
 def test_the_container_is_told_what_it_must_find(endpoint, vertex, bundles):
@@ -183,7 +191,7 @@ def test_the_container_is_told_what_it_must_find(endpoint, vertex, bundles):
 
 def test_deploying_what_answers_changes_nothing(endpoint, vertex, bundles):
     first, before = deploy(endpoint, bundles[0]), vertex.state()
-    vertex.faults.forget()
+    vertex.faults.reset()
     assert deploy(endpoint, bundles[0]) == first
     assert vertex.faults.changes == []
     assert vertex.state() == before
@@ -193,7 +201,7 @@ def test_a_rollback_deploys_what_is_still_registered(endpoint, vertex, bundles):
     by_version = {bundle.version: bundle for bundle in bundles}
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
-    vertex.faults.forget()
+    vertex.faults.reset()
     back = rollback(endpoint, by_version.__getitem__)
     assert back.version == bundles[0].version
     assert answers_alone(vertex, bundles[0])
@@ -211,10 +219,10 @@ def test_records_of_a_slot_that_left_the_trail_are_removed(endpoint, vertex, bun
 
 
 def test_a_slot_registered_with_another_image_is_registered_and_deployed_anew(endpoint, vertex, bundles):
-    endpoint.place(bundles[0])
+    endpoint.provision(bundles[0])
     other = replace(endpoint, settings=endpoint.settings.model_copy(update={"image": "serve:2"}))
     deploy(other, bundles[0])
-    assert answers_alone(vertex, bundles[0].under(other.terms))
+    assert answers_alone(vertex, bundles[0].with_runtime_config(other.runtime_config))
     (deployed,) = vertex.endpoints[NAME].deployed_models
     version = next(each for each in vertex.models[NAME] if each.version_id == deployed.model_version_id)
     assert version.container_spec.image_uri == "serve:2"
@@ -229,7 +237,7 @@ def test_what_others_set_on_the_endpoint_stays(endpoint, vertex, bundles):
     assert vertex.endpoints[NAME].labels["team"] == "bridges"
     with pytest.raises(DeploymentError, match="the deployed model has traffic"):
         endpoint.delete()  # nothing of ours would be left to take it
-    assert vertex.deployed(NAME) == {"theirs": 0, bundles[1].slot: 100}
+    assert vertex.traffic_by_slot(NAME) == {"theirs": 0, bundles[1].slot: 100}
     vertex.endpoints[NAME].deployed_models = vertex.endpoints[NAME].deployed_models[1:]
     endpoint.delete()
     assert [version.version_id for version in vertex.models[NAME]] == ["9"]
@@ -237,7 +245,7 @@ def test_what_others_set_on_the_endpoint_stays(endpoint, vertex, bundles):
 
 def test_traffic_that_was_split_by_hand_ends_on_one_version(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
-    endpoint.place(bundles[1])
+    endpoint.provision(bundles[1])
     endpoint.retire("m000000000000-000000000000")
     ids = {each.display_name: each.id for each in vertex.endpoints[NAME].deployed_models}
     vertex.endpoints[NAME].traffic_split = {ids[bundles[0].slot]: 60, ids[bundles[1].slot]: 40}
@@ -247,15 +255,15 @@ def test_traffic_that_was_split_by_hand_ends_on_one_version(endpoint, vertex, bu
 
 def test_the_front_door_may_follow_the_split_a_moment_later(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
-    vertex.stale = 3
+    vertex.stale_predictions = 3
     deploy(endpoint, bundles[1])
-    assert vertex.stale == 0
+    assert vertex.stale_predictions == 0
     assert answers_alone(vertex, bundles[1])
 
 
 def test_traffic_that_never_follows_the_split_is_taken_back(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
-    vertex.stale = 10**9
+    vertex.stale_predictions = 10**9
     with pytest.raises(DeploymentError, match="traffic does not follow the split"):
         deploy(within(endpoint, settle=0.02), bundles[1])
     assert answers_alone(vertex, bundles[0])
@@ -264,7 +272,7 @@ def test_traffic_that_never_follows_the_split_is_taken_back(endpoint, vertex, bu
 def test_deleting_leaves_nothing(endpoint, vertex, bundles):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
-    endpoint.place(bundles[0])
+    endpoint.provision(bundles[0])
     removed = endpoint.delete()
     assert vertex.state() == {"endpoints": {}, "models": {}, "objects": {}}
     assert len(removed) == 8  # two endpoints, two deployed models, two versions, two archives
@@ -279,8 +287,8 @@ def test_deleting_leaves_nothing(endpoint, vertex, bundles):
     [
         Fault(grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable."),
         Fault(grpc.StatusCode.INTERNAL, "Internal error encountered."),
-        Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", after=0.0),
-        Fault(grpc.StatusCode.UNAVAILABLE, CUT, done=True),
+        Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", retry_after=0.0),
+        Fault(grpc.StatusCode.UNAVAILABLE, CONNECTION_LOST, applied=True),
     ],
     ids=["503", "500", "429", "lost answers"],
 )
@@ -288,10 +296,10 @@ def test_every_call_is_made_again_after_an_answer_that_may_pass(endpoint, vertex
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     undisturbed = stands(vertex)
-    vertex.begin_again()
-    vertex.faults.on([*METHODS, *STORAGE], fault)
+    vertex.restore()
+    vertex.faults.inject([*METHODS, *STORAGE], fault)
     deploy(endpoint, bundles[0])
-    vertex.faults.on([*METHODS, *STORAGE], fault)
+    vertex.faults.inject([*METHODS, *STORAGE], fault)
     deploy(endpoint, bundles[1])
     assert stands(vertex) == undisturbed
     endpoint.delete()
@@ -301,11 +309,11 @@ def test_every_call_is_made_again_after_an_answer_that_may_pass(endpoint, vertex
 def test_the_service_says_how_long_to_wait(endpoint, vertex):
     """RetryInfo over gRPC, Retry-After over HTTP: an hour is more than there is patience for."""
     for method in ("GetEndpoint", "storage.list"):
-        vertex.faults.forget()
-        vertex.faults.on(method, Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", after=3600))
+        vertex.faults.reset()
+        vertex.faults.inject(method, Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", retry_after=3600))
         with pytest.raises(DeploymentError, match=r"Quota exceeded.*run again later, or ask for a higher quota"):
-            endpoint.standing()
-        assert vertex.faults.asked[-1] == method
+            endpoint.state()
+        assert vertex.faults.calls[-1] == method
 
 
 # Answers that do not pass
@@ -326,8 +334,8 @@ class Expired(Credentials):
 @pytest.mark.parametrize("method", ["GetEndpoint", "DeployModel", "storage.get", "UpdateEndpoint"])
 def test_a_refusal_is_not_asked_again_and_names_what_to_mend(endpoint, vertex, bundles, method, code, said):
     deploy(endpoint, bundles[0])
-    vertex.faults.forget()
-    vertex.faults.on(method, refused(code, "Request had invalid authentication credentials."))
+    vertex.faults.reset()
+    vertex.faults.inject(method, grpc_error(code, "Request had invalid authentication credentials."))
     with pytest.raises(DeploymentError, match=said):
         deploy(endpoint, bundles[1])
     assert answers_alone(vertex, bundles[0])
@@ -337,10 +345,10 @@ def test_a_refusal_is_not_asked_again_and_names_what_to_mend(endpoint, vertex, b
 def test_credentials_that_cannot_be_renewed_are_said_at_once(endpoint, vertex, bundles):
     expired = replace(endpoint, cloud=replace(endpoint.cloud, credentials=Expired()))
     with pytest.raises(DeploymentError, match=r"Token has been expired.*renew the credentials"):
-        expired.standing()
+        expired.state()
     with pytest.raises(RefreshError):  # over HTTP
         archives(expired).slots()
-    assert vertex.faults.asked == []
+    assert vertex.faults.calls == []
 
 
 def test_missing_credentials_are_said_before_anything_is_sent(endpoint, vertex, bundles, monkeypatch, tmp_path):
@@ -348,28 +356,28 @@ def test_missing_credentials_are_said_before_anything_is_sent(endpoint, vertex, 
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     nobody = replace(endpoint, cloud=replace(endpoint.cloud, credentials=None))
-    with pytest.raises(NotConfigured, match=r"no Google credentials.*GOOGLE_APPLICATION_CREDENTIALS"):
+    with pytest.raises(NotConfiguredError, match=r"no Google credentials.*GOOGLE_APPLICATION_CREDENTIALS"):
         deploy(nobody, bundles[0])
-    assert vertex.faults.asked == []
+    assert vertex.faults.calls == []
 
 
-def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, made):
+def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, shared_versions):
     for variable in ("GOOGLE_CLOUD_PROJECT", "BRIDGE_ASSETS_ENVIRONMENT__VERTEXAI__PROJECT"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(NotConfigured) as said:
-        deploy_model_vertexai(made[0].folder, NAME, "n1-standard-4")
+    with pytest.raises(NotConfiguredError) as said:
+        deploy_model_vertexai(shared_versions[0].folder, NAME, "n1-standard-4")
     message = str(said.value)
     assert "\n" not in message
     for part in ("__VERTEXAI__PROJECT", "__VERTEXAI__IMAGE", "__VERTEXAI__BUCKET", "pip install 'bridge-assets[gcp]'"):
         assert part in message
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "of-the-shell")
     elsewhere = EnvironmentSettings(vertexai=VertexAISettings(image="serve:1", bucket="s3://bucket"))
-    with pytest.raises(NotConfigured, match=r"__VERTEXAI__BUCKET is 's3://bucket'.*gs://bucket/folder"):
+    with pytest.raises(NotConfiguredError, match=r"__VERTEXAI__BUCKET is 's3://bucket'.*gs://bucket/folder"):
         VertexAIEndpoint.from_settings(elsewhere, tmp_path)
     settings = VertexAISettings(image="serve:1", bucket="gs://bucket/", least_replicas=2)
     target = VertexAIEndpoint.from_settings(EnvironmentSettings(vertexai=settings), tmp_path)
     assert target.address.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/of-the-shell/")
-    assert target.page.endswith(f"/endpoints/{NAME}?project=of-the-shell")
+    assert target.console_url.endswith(f"/endpoints/{NAME}?project=of-the-shell")
     assert target.cost.startswith("2 x n1-standard-2, billed while they stand")
 
 
@@ -378,12 +386,12 @@ def test_a_step_that_does_not_end_is_given_up_and_what_was_made_is_removed(endpo
     if method != "CreateEndpoint":
         deploy(endpoint, bundles[0])
     before = stands(vertex)
-    vertex.stuck = {method}
+    vertex.stuck_methods = {method}
     with pytest.raises(DeploymentError, match=r"did not end in .* minutes.*wait_minutes") as said:
         deploy(within(endpoint, operation=0.05), bundles[1])
     assert not hasattr(said.value, "__notes__")
     assert stands(vertex) == before
-    vertex.stuck = set()
+    vertex.stuck_methods = set()
     deploy(endpoint, bundles[1])
     assert answers_alone(vertex, bundles[1])
 
@@ -391,7 +399,7 @@ def test_a_step_that_does_not_end_is_given_up_and_what_was_made_is_removed(endpo
 def test_an_operation_that_fails_is_said_with_its_reason(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     before = stands(vertex)
-    vertex.fails = {"DeployModel": refused("FAILED_PRECONDITION", "out of capacity in us-central1")}
+    vertex.failing_methods = {"DeployModel": grpc_error("FAILED_PRECONDITION", "out of capacity in us-central1")}
     with pytest.raises(DeploymentError, match="out of capacity in us-central1"):
         deploy(endpoint, bundles[1])
     assert stands(vertex) == before
@@ -405,26 +413,26 @@ def test_a_wrong_model_behind_an_endpoint_takes_no_traffic_or_gives_it_back(endp
     deploy(endpoint, bundles[0])
     before = stands(vertex)
     wrong = {"asked": f"{NAME}-{bundles[1].slot}", "front door": NAME}[where]
-    vertex.behind.instead[wrong] = bundles[2]
+    vertex.run_container.instead[wrong] = bundles[2]
     with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
         deploy(endpoint, bundles[1])
     assert stands(vertex) == before
     assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "front door")
 
 
-def test_a_damaged_artifact_is_refused_before_anything_is_asked(endpoint, vertex, candidates):
-    candidates[0].file("model.onnx").write_bytes(b"other")
+def test_a_damaged_artifact_is_refused_before_anything_is_asked(endpoint, vertex, model_versions):
+    model_versions[0].file("model.onnx").write_bytes(b"other")
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
-        deploy(endpoint, bundle_of(candidates[0]))
-    assert vertex.faults.asked == []
+        deploy(endpoint, bundle_of(model_versions[0]))
+    assert vertex.faults.calls == []
 
 
 def test_a_damaged_archive_is_sent_again_and_one_that_is_damaged_later_does_not_start(endpoint, vertex, bundles):
-    archives(endpoint).put(bundles[0].slot, b"half", "0" * 64)
+    archives(endpoint).upload(bundles[0].slot, b"half", "0" * 64)
     deploy(endpoint, bundles[0])
     (archive,) = vertex.bucket.objects.values()
     assert archive.content == bundles[0].archive
-    vertex.behind.damaged = True
+    vertex.run_container.damaged = True
     with pytest.raises(DeploymentError, match=r"Model server exited.*the archive is not what was deployed"):
         deploy(endpoint, bundles[1])
     assert answers_alone(vertex, bundles[0])
@@ -432,8 +440,8 @@ def test_a_damaged_archive_is_sent_again_and_one_that_is_damaged_later_does_not_
 
 def test_a_large_archive_goes_up_in_parts(endpoint, vertex):
     archive = os.urandom(9 << 20)  # above 8 MiB google-cloud-storage opens a session
-    vertex.faults.on("storage.upload", Fault(grpc.StatusCode.UNAVAILABLE, "cut", times=2))
-    archives(endpoint).put("m000000000000-000000000000", archive, "0" * 64)
+    vertex.faults.inject("storage.upload", Fault(grpc.StatusCode.UNAVAILABLE, "cut", times=2))
+    archives(endpoint).upload("m000000000000-000000000000", archive, "0" * 64)
     assert [held.content for held in vertex.bucket.objects.values()] == [archive]
 
 
@@ -474,7 +482,7 @@ def foreign_traffic(vertex: VertexServer, bundle: Bundle) -> None:
 def test_what_is_somebody_elses_is_never_touched(endpoint, vertex, bundles, taken):
     taken(vertex, bundles[0])
     before = vertex.state()
-    with pytest.raises(NotOurs, match=r"bridge-assets-owner|was not deployed by this library"):
+    with pytest.raises(OwnershipError, match=r"bridge-assets-owner|was not deployed by this library"):
         deploy(endpoint, bundles[0])
     assert vertex.state() == before
     assert vertex.faults.changes == []
@@ -485,19 +493,22 @@ def test_what_is_somebody_elses_is_never_touched(endpoint, vertex, bundles, take
 
 def test_another_deployment_under_way_is_said(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
-    vertex.stuck = {"DeployModel"}
+    vertex.stuck_methods = {"DeployModel"}
     with suppress(DeploymentError):
-        within(endpoint, operation=0.01).place(bundles[1])
+        within(endpoint, operation=0.01).provision(bundles[1])
     with pytest.raises(DeploymentError, match=r"was refused.*Another deployment is under way: .*/operations/"):
         deploy(endpoint, bundles[1])
-    with held(endpoint.locks / f"vertexai-{NAME}.lock", "", "", 1), pytest.raises(DeploymentError, match="refused"):
+    with (
+        exclusive_lock(endpoint.lock_folder / f"vertexai-{NAME}.lock", "", "", 1),
+        pytest.raises(DeploymentError, match="refused"),
+    ):
         deploy(endpoint, bundles[1])
 
 
 def changes_of(vertex: VertexServer, endpoint: VertexAIEndpoint, before: list[Bundle], bundle: Bundle) -> int:
     for each in before:
         deploy(endpoint, each)
-    vertex.faults.forget()
+    vertex.faults.reset()
     deploy(endpoint, bundle)
     return len(vertex.faults.changes)
 
@@ -511,26 +522,26 @@ def test_dying_at_any_change_leaves_one_version_answering_and_again_is_the_end(
     *before, last = bundles[:number]
     changes = changes_of(vertex, endpoint, before, last)
     end, mortal = stands(vertex), within(endpoint, retries=0.01)
-    vertex.begin_again()
+    vertex.restore()
     for bundle in before:
         deploy(endpoint, bundle)
-    begin = vertex.kept()
+    begin = vertex.save()
     for change in range(changes):
-        vertex.begin_again(begin)
-        vertex.faults.dies_at, vertex.faults.dies_after_it = change, after_it
+        vertex.restore(begin)
+        vertex.faults.drop_from_change, vertex.faults.drop_after_applying = change, after_it
         with pytest.raises(DeploymentError):
             deploy(mortal, last)
-        vertex.faults.forget()
-        vertex.let_end()
-        assert endpoint.standing().current in {None if not before else before[-1].slot, last.slot}
+        vertex.faults.reset()
+        vertex.finish_operations()
+        assert endpoint.state().current_slot in {None if not before else before[-1].slot, last.slot}
         if before:
-            (answering,) = (slot for slot, share in vertex.deployed(NAME).items() if share == 100)
-            assert answering == endpoint.standing().current
+            (answering,) = (slot for slot, share in vertex.traffic_by_slot(NAME).items() if share == 100)
+            assert answering == endpoint.state().current_slot
         deploy(endpoint, last)
         assert stands(vertex) == end, f"after {change} changes"
 
 
-def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bundles, made, tmp_path):
+def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bundles, shared_versions, tmp_path):
     """As a user runs it: settings and credentials from the environment, the promised function, SIGKILL."""
     settings = {"PROJECT": PROJECT, "IMAGE": endpoint.settings.image, "BUCKET": BUCKET, "API_ENDPOINT": vertex.address}
     environment = {
@@ -545,20 +556,20 @@ def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bun
         "import sys; from bridge_assets.deployment.vertexai.target import deploy_model_vertexai as deploy\n"
         f"for folder in sys.argv[1:]: print(deploy(folder, {NAME!r}, 'n1-standard-4').version, flush=True)"
     )
-    vertex.takes = -1  # operations end at once: a user's patience looks at them every few seconds
-    command = [sys.executable, "-c", script, *(str(candidate.folder) for candidate in made[:2])]
+    vertex.requests_per_operation = -1  # operations end at once: a user's patience looks at them every few seconds
+    command = [sys.executable, "-c", script, *(str(candidate.folder) for candidate in shared_versions[:2])]
     pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write("\n")
         assert process.stdout.readline().split() == [bundles[0].version], process.communicate()[1]
-        vertex.holds = True
+        vertex.hold_updates = True
         process.stdin.write("\n")
-        reached = vertex.held.wait(60)
+        reached = vertex.update_held.wait(60)
         process.send_signal(signal.SIGKILL)
         assert reached, process.communicate()[1]
-    vertex.holds = False
-    left = {version_of(slot): share for slot, share in vertex.deployed(NAME).items()}
+    vertex.hold_updates = False
+    left = {version_of(slot): share for slot, share in vertex.traffic_by_slot(NAME).items()}
     assert left == {bundles[0].version: 100, bundles[1].version: 0}
     answering = vertex.endpoints[NAME].deployed_models[0]
     assert answering.dedicated_resources.machine_spec.machine_type == "n1-standard-4"

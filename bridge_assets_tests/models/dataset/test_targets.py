@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from bridge_assets.errors import TrainingError
-from bridge_assets.models.dataset.targets import RATINGS, described, named, outcomes
+from bridge_assets.models.dataset.targets import RATING_COLUMNS, describe_target, target_name, with_outcomes
 from bridge_assets.settings import ModelSettings
 
 # One structure: condition 6, 5, 5, 4, then an inspection beyond the horizon, then none.
@@ -46,7 +46,7 @@ def inspections() -> pl.LazyFrame:
 
 
 def found(transitions, inspections, **settings) -> pl.DataFrame:
-    return outcomes(transitions, inspections, ModelSettings(**settings)).sort("survey_year").collect()
+    return with_outcomes(transitions, inspections, ModelSettings(**settings)).sort("survey_year").collect()
 
 
 def test_a_fall_of_the_condition_is_that_of_the_transitions(transitions):
@@ -95,11 +95,11 @@ def test_a_component_that_was_not_rated_next_time_has_no_outcome(transitions, in
 def test_inspections_without_the_component_are_refused(transitions, inspections):
     for table in (None, inspections.drop("deck_rating_058")):
         with pytest.raises(TrainingError, match=r"no column deck_rating_058, .*set component: condition"):
-            outcomes(transitions, table, ModelSettings(component="deck"))
+            with_outcomes(transitions, table, ModelSettings(component="deck"))
 
 
-@pytest.mark.parametrize("component", RATINGS)
+@pytest.mark.parametrize("component", RATING_COLUMNS)
 def test_every_target_has_a_name_and_words(component):
-    assert described("fall", component).endswith("is at least one point lower")
-    assert described("poor", component).endswith("is 4 or less")
-    assert named("fall", component) == ("fall" if component == "condition" else f"fall of {component}")
+    assert describe_target("fall", component).endswith("is at least one point lower")
+    assert describe_target("poor", component).endswith("is 4 or less")
+    assert target_name("fall", component) == ("fall" if component == "condition" else f"fall of {component}")

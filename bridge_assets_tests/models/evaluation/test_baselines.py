@@ -6,8 +6,8 @@ import pytest
 
 from bridge_assets.errors import ModelError
 from bridge_assets.models.dataset.split import holdout_rows
-from bridge_assets.models.evaluation.baselines import base_rate, gradient_boosting, linear, persistence, rating_table
-from bridge_assets.models.metrics.probability import area_under_curve
+from bridge_assets.models.evaluation.baselines import base_rate, gradient_boosting, linear, no_change, rating_table
+from bridge_assets.models.metrics.probability import roc_auc
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
@@ -50,8 +50,8 @@ def test_held_out_outcomes_are_not_learnt_from(training):
 
 def test_simple_forecasts(training):
     train = training.filter(pl.col("split") == "train")
-    assert base_rate(training) == pytest.approx(np.full(len(persistence(training)), train["fall"].mean()))
-    assert not persistence(training).any()
+    assert base_rate(training) == pytest.approx(np.full(len(no_change(training)), train["fall"].mean()))
+    assert not no_change(training).any()
 
 
 def test_without_training_inspections_there_is_no_forecast(training):
@@ -67,7 +67,7 @@ def test_a_normalised_rating_is_refused(training):
 
 def test_what_is_poor_stays_poor_where_that_is_the_target(training):
     poor = training.with_columns(is_now=pl.col("rating") <= 4)
-    assert (persistence(poor) == (holdout_rows(training)["rating"] <= 4).to_numpy()).all()
+    assert (no_change(poor) == (holdout_rows(training)["rating"] <= 4).to_numpy()).all()
 
 
 @pytest.mark.parametrize("learn", [linear, gradient_boosting])
@@ -79,7 +79,7 @@ def test_the_forecasts_that_learn_rank_falls_from_training_rows_alone(learn, tra
     falls = holdout["fall"].to_numpy()
     table = rating_table(training)
     assert table is not None
-    assert (area_under_curve(falls, found) or 0) > (area_under_curve(falls, table) or 1)
+    assert (roc_auc(falls, found) or 0) > (roc_auc(falls, table) or 1)
     others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
     assert (learn(training.with_columns(fall=others), FEATURES) == found).all()
 

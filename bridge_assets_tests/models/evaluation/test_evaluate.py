@@ -11,11 +11,11 @@ from sklearn.metrics import roc_auc_score
 from bridge_assets.errors import ModelError
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
 from bridge_assets.models.evaluation.acceptance import calibration_problems, quality_problems, quantization_problems
-from bridge_assets.models.evaluation.evaluate import evaluate, intervals_markdown, markdown_table, oracle_sentence
+from bridge_assets.models.evaluation.evaluate import evaluate, evaluation_markdown, intervals_markdown, oracle_gap_text
 from bridge_assets.models.evaluation.record import Evaluation
 from bridge_assets.models.forest.quantize import quantize_rf
 from bridge_assets.models.metrics.bootstrap import Interval
-from bridge_assets.models.training.train_forest import holdout_answers
+from bridge_assets.models.training.train_forest import holdout_predictions
 from bridge_assets.settings import EvaluationSettings, GateSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
@@ -26,7 +26,7 @@ GATE = GateSettings(holdout_inspections=100, holdout_falls=10)
 def evaluation(model, training) -> Evaluation:
     return evaluate(
         training,
-        holdout_answers(model, training, FEATURES),
+        holdout_predictions(model, training, FEATURES),
         oracle=training["truth"],
         features=FEATURES,
         settings=EvaluationSettings(resamples=100),
@@ -39,7 +39,7 @@ def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, tr
     assert evaluation.base_rate == pytest.approx(holdout["fall"].mean())
     assert (evaluation.first_year, evaluation.last_year) == (2018, 2021)
     assert (evaluation.train_inspections, evaluation.train_falls) == (train.height, train["fall"].sum())
-    expected = roc_auc_score(holdout["fall"], holdout_answers(model, training, FEATURES))
+    expected = roc_auc_score(holdout["fall"], holdout_predictions(model, training, FEATURES))
     assert evaluation.scores["model"].auc == pytest.approx(expected)
 
 
@@ -91,14 +91,14 @@ def test_every_figure_has_an_interval_around_it(evaluation):
 
 
 def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_outcomes(evaluation):
-    figures = evaluation.figures()
+    figures = evaluation.headline_metrics()
     assert figures["auc_below_oracle"] == pytest.approx(
         evaluation.scores["oracle"].auc - evaluation.scores["model"].auc
     )
     assert 0 < figures["expected_auc_below_oracle"] < 0.1
     assert list(evaluation.expected_auc) == list(evaluation.scores)
-    assert f"{figures['expected_auc_below_oracle']:.3f} below it over everything" in oracle_sentence(evaluation)
-    assert oracle_sentence(replace(evaluation, expected_auc={})) == ""
+    assert f"{figures['expected_auc_below_oracle']:.3f} below it over everything" in oracle_gap_text(evaluation)
+    assert oracle_gap_text(replace(evaluation, expected_auc={})) == ""
 
 
 def evaluate_nothing(evaluation: Evaluation) -> Evaluation:
@@ -147,8 +147,8 @@ def test_too_little_data_is_a_problem_and_no_crash(rows, said, training, tmp_pat
     few = training.filter(rows)
     found = evaluate(few, np.full(holdout_rows(few).height, 0.1))
     assert any(said in problem for problem in quality_problems(found, GateSettings()))
-    assert markdown_table(found)
-    assert found.figures()["auc"] is None or found.train_inspections == 0
+    assert evaluation_markdown(found)
+    assert found.headline_metrics()["auc"] is None or found.train_inspections == 0
     values = json.loads(found.save(tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert Evaluation.from_dict(values) == found
 
@@ -166,7 +166,7 @@ def test_an_oracle_that_does_not_know_an_inspection_is_refused(training):
 
 
 def test_the_table_for_people_has_a_row_a_forecast(evaluation):
-    lines = markdown_table(evaluation).splitlines()
+    lines = evaluation_markdown(evaluation).splitlines()
     assert f"{evaluation.inspections:,} held-out inspections of 2018 to 2021" in lines[0]
     assert [line.split(" | ")[0] for line in lines[4:]] == [
         "| base rate",
@@ -181,7 +181,7 @@ def test_the_table_for_people_has_a_row_a_forecast(evaluation):
 
 
 def test_figures_are_plain_numbers(evaluation):
-    assert {type(value) for value in evaluation.figures().values()} == {int, float}
+    assert {type(value) for value in evaluation.headline_metrics().values()} == {int, float}
 
 
 def test_float16_costs_next_to_nothing(model, training):

@@ -9,7 +9,12 @@ import polars as pl
 import pytest
 
 from bridge_assets.models.dataset.split import holdout_rows
-from bridge_assets.models.evaluation.importance import Importance, Loss, importance_markdown, permutation_importance
+from bridge_assets.models.evaluation.importance import (
+    FeatureImportance,
+    PermutationImportance,
+    importance_markdown,
+    permutation_importance,
+)
 from bridge_assets.models.forest.quantize import quantize_rf
 from bridge_assets.models.training.train_forest import train_forest
 from bridge_assets.settings import EvaluationSettings
@@ -20,7 +25,7 @@ SETTINGS = EvaluationSettings(importance_repeats=4)
 
 
 @pytest.fixture(scope="module")
-def importance(model, training) -> Importance:
+def importance(model, training) -> PermutationImportance:
     found = permutation_importance(quantize_rf(model), training, FAMILIES, SETTINGS)
     assert found is not None
     return found
@@ -55,15 +60,15 @@ def test_twins_hide_each_other_and_their_family_does_not(training, forest_settin
 
 def test_the_same_seed_gives_the_same_and_json_brings_it_back(importance, model, training):
     assert permutation_importance(quantize_rf(model), training, FAMILIES, SETTINGS) == importance
-    assert Importance.from_dict(json.loads(json.dumps(asdict(importance), sort_keys=True))) == importance
-    assert list(Importance.from_dict(asdict(importance)).features) == list(importance.features)
+    assert PermutationImportance.from_dict(json.loads(json.dumps(asdict(importance), sort_keys=True))) == importance
+    assert list(PermutationImportance.from_dict(asdict(importance)).features) == list(importance.features)
 
 
 def test_of_many_inspections_some_are_drawn_and_it_is_said(model, training):
     few = EvaluationSettings(importance_repeats=1, importance_inspections=200)
     found = permutation_importance(quantize_rf(model), training, FAMILIES, few)
     assert found is not None
-    assert (found.inspections, found.of_inspections) == (200, holdout_rows(training).height)
+    assert (found.inspections, found.holdout_inspections) == (200, holdout_rows(training).height)
     assert f"on 200 of {holdout_rows(training).height:,} held-out inspections" in importance_markdown(found)
 
 
@@ -78,8 +83,10 @@ def test_no_repeats_are_no_importance(model, training):
 
 
 def test_the_table_holds_the_families_and_the_most_important_features():
-    features = {f"feature_{place:02}": Loss(0.1 - place / 1000, 0.002) for place in range(20)}
-    text = importance_markdown(Importance(0.75, 500, 500, 5, features, {"traffic": Loss(0.2, 0.01)}))
+    features = {f"feature_{place:02}": FeatureImportance(0.1 - place / 1000, 0.002) for place in range(20)}
+    text = importance_markdown(
+        PermutationImportance(0.75, 500, 500, 5, features, {"traffic": FeatureImportance(0.2, 0.01)})
+    )
     assert "| all of traffic | +0.2000 | 0.0100 |" in text
     assert "| feature_14 | +0.0860 | 0.0020 |" in text
     assert "feature_15" not in text

@@ -12,11 +12,11 @@ from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.evaluation.evaluate import evaluate
 from bridge_assets.models.evaluation.importance import permutation_importance
-from bridge_assets.models.evaluation.model_card import JSON, MARKDOWN, markdown, model_card, save
+from bridge_assets.models.evaluation.model_card import CARD_JSON, CARD_MARKDOWN, card_markdown, model_card, save_card
 from bridge_assets.models.evaluation.record import Evaluation
 from bridge_assets.models.forest.quantize import quantize_rf
-from bridge_assets.models.metrics.groups import figures_by_group
-from bridge_assets.models.training.train_forest import holdout_answers, recipe
+from bridge_assets.models.metrics.groups import metrics_by_group
+from bridge_assets.models.training.train_forest import holdout_predictions, training_recipe
 from bridge_assets.models.training.training_set import TrainingSet
 from bridge_assets.settings import EvaluationSettings, ForestSettings
 
@@ -34,7 +34,7 @@ MADE_FROM = {
 
 @pytest.fixture(scope="module")
 def card(model, training):
-    probability = holdout_answers(model, training, FEATURES)
+    probability = holdout_predictions(model, training, FEATURES)
     holdout = holdout_rows(training)
     keys = holdout.select(state=pl.col("structure_key").str.slice(0, 2), condition=pl.col("rating").cast(pl.String))
     settings = EvaluationSettings(resamples=40, importance_repeats=2)
@@ -47,13 +47,13 @@ def card(model, training):
         importance=permutation_importance(quantize_rf(model), training, {"traffic": ["log_adt"]}, settings),
         settings=settings,
     )
-    assert found.groups == tuple(figures_by_group(holdout["fall"].to_numpy(), probability, keys, settings))
+    assert found.groups == tuple(metrics_by_group(holdout["fall"].to_numpy(), probability, keys, settings))
     ones = (1.0,) * len(FEATURES)
     made = TrainingSet(training, "a" * 64, MADE_FROM, Normalization(FEATURES, ones, ones, ones))
     return model_card(
         "bridge_fall",
         "0123456789ab",
-        recipe(FEATURES, ForestSettings()),
+        training_recipe(FEATURES, ForestSettings()),
         made,
         found,
         source="the generated sample inventory",
@@ -63,7 +63,7 @@ def card(model, training):
 
 
 def test_it_says_everything_that_a_reader_asks(card):
-    text = markdown(card)
+    text = card_markdown(card)
     for said in (
         "# Model card: bridge_fall 0123456789ab",
         "the deck rating is at least one point lower, within 48 months",
@@ -89,18 +89,18 @@ def test_it_says_everything_that_a_reader_asks(card):
 
 
 def test_both_forms_are_kept_and_say_the_same_each_time(card, tmp_path):
-    text = save(card, tmp_path)
-    read = json.loads((tmp_path / JSON).read_text(), parse_constant=pytest.fail)
-    assert markdown(read) == text == (tmp_path / MARKDOWN).read_text()
+    text = save_card(card, tmp_path)
+    read = json.loads((tmp_path / CARD_JSON).read_text(), parse_constant=pytest.fail)
+    assert card_markdown(read) == text == (tmp_path / CARD_MARKDOWN).read_text()
     assert Evaluation.from_dict(read["evaluation"]).to_dict() == Evaluation.from_dict(card["evaluation"]).to_dict()
-    before = (tmp_path / JSON).read_bytes()
-    save(card, tmp_path)
-    assert (tmp_path / JSON).read_bytes() == before
+    before = (tmp_path / CARD_JSON).read_bytes()
+    save_card(card, tmp_path)
+    assert (tmp_path / CARD_JSON).read_bytes() == before
 
 
 def test_a_model_with_nothing_held_out_has_a_card_too(card, training):
     nothing = evaluate(training.filter(pl.col("split") == "train"), np.empty(0), features=FEATURES)
-    text = markdown({**card, "evaluation": nothing.to_dict()})
+    text = card_markdown({**card, "evaluation": nothing.to_dict()})
     assert "No held-out inspections." in text
     assert "No held-out inspection to judge it on." in text
     assert "Not worked out: there is no held-out inspection to rank." in text

@@ -9,17 +9,17 @@ from PIL import Image
 
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.evaluation.evaluate import evaluate
-from bridge_assets.models.evaluation.importance import Importance, Loss
-from bridge_assets.models.evaluation.plots import calibration_plot_png, cuts_plot_png, importance_plot_png
+from bridge_assets.models.evaluation.importance import FeatureImportance, PermutationImportance
+from bridge_assets.models.evaluation.plots import calibration_plot_png, importance_plot_png, rolling_origin_plot_png
 from bridge_assets.models.evaluation.rolling_origin import rolling_origin
-from bridge_assets.models.training.train_forest import holdout_answers, train_forest
+from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
 from bridge_assets.settings import EvaluationSettings, ForestSettings, ModelSettings, SplitSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
 
 def test_the_picture_is_a_png_and_the_same_each_time(model, training):
-    probability = holdout_answers(model, training, FEATURES)
+    probability = holdout_predictions(model, training, FEATURES)
     picture = calibration_plot_png(training, probability)
     image = Image.open(io.BytesIO(picture))
     assert image.format == "PNG"
@@ -29,10 +29,15 @@ def test_the_picture_is_a_png_and_the_same_each_time(model, training):
 
 
 def test_importance_is_drawn_whether_or_not_there_is_one():
-    losses = {f"feature_{place}": Loss(0.1 / (place + 1), 0.01) for place in range(20)}
-    picture = importance_plot_png(Importance(0.75, 100, 100, 5, losses, {"traffic": Loss(0.2, 0.02)}))
+    losses = {f"feature_{place}": FeatureImportance(0.1 / (place + 1), 0.01) for place in range(20)}
+    picture = importance_plot_png(
+        PermutationImportance(0.75, 100, 100, 5, losses, {"traffic": FeatureImportance(0.2, 0.02)})
+    )
     assert len(np.unique(np.asarray(Image.open(io.BytesIO(picture)).convert("L")))) > 50, "nothing was drawn"
-    assert importance_plot_png(Importance(0.75, 100, 100, 5, losses, {"traffic": Loss(0.2, 0.02)})) == picture
+    assert (
+        importance_plot_png(PermutationImportance(0.75, 100, 100, 5, losses, {"traffic": FeatureImportance(0.2, 0.02)}))
+        == picture
+    )
     assert importance_plot_png(None).startswith(b"\x89PNG")
 
 
@@ -51,7 +56,7 @@ def test_too_little_data_still_gives_a_picture(rows, training):
     few = training.filter(rows)
     said = np.full(holdout_rows(few).height, 0.1)
     settings = EvaluationSettings(resamples=5)
-    for picture in (calibration_plot_png(few, said), cuts_plot_png(evaluate(few, said, settings=settings))):
+    for picture in (calibration_plot_png(few, said), rolling_origin_plot_png(evaluate(few, said, settings=settings))):
         assert picture.startswith(b"\x89PNG")
 
 
@@ -59,11 +64,11 @@ def test_too_little_data_still_gives_a_picture(rows, training):
 def test_earlier_cuts_are_drawn_beside_the_hold_out(kind, request):
     table = request.getfixturevalue(kind)
     settings = ModelSettings(forest=ForestSettings(trees=5, depth=4), split=SplitSettings(rolling_cuts=2))
-    answers = holdout_answers(train_forest(table, FEATURES, settings.forest), table, FEATURES)
+    answers = holdout_predictions(train_forest(table, FEATURES, settings.forest), table, FEATURES)
     cuts = rolling_origin(table, FEATURES, settings)
     with_cuts, without = (
         evaluate(table, answers, rolling=rolling, settings=EvaluationSettings(resamples=5)) for rolling in (cuts, [])
     )
-    picture = cuts_plot_png(with_cuts)
-    assert picture == cuts_plot_png(with_cuts) != cuts_plot_png(without)
+    picture = rolling_origin_plot_png(with_cuts)
+    assert picture == rolling_origin_plot_png(with_cuts) != rolling_origin_plot_png(without)
     assert len(np.unique(np.asarray(Image.open(io.BytesIO(picture)).convert("L")))) > 50, "nothing was drawn"

@@ -14,14 +14,14 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from bridge_assets.errors import FeatureError
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.forest.kernels import BLOCK, LEAST_WORK, row_keys
-from bridge_assets.models.forest.llvm_intrinsics import LANES, WAYS
+from bridge_assets.models.forest.kernels import BLOCK_ROWS, MIN_BLOCK_WORK, row_keys
+from bridge_assets.models.forest.llvm_intrinsics import LANES, WALKS
 from bridge_assets.models.forest.onnx_parity import random_rows, threshold_rows
 from bridge_assets.models.forest.packing import threshold_keys
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
 
 #: The most rows that are taken one by one, each through many trees at a time.
-FEW = WAYS - 1
+FEW = WALKS - 1
 
 
 def walk(forest: Float16Forest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +144,7 @@ def test_rows_on_thresholds_reach_the_leaf_of_the_walk(kind, count, grid_rows, r
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 def test_neither_blocks_nor_threads_change_an_answer(kind, beyond, grid_rows, request):
     forest = quantize_rf(request.getfixturevalue(kind))
-    rows = threshold_rows(forest, grid_rows, count=3 * LEAST_WORK // forest.n_trees + beyond)
+    rows = threshold_rows(forest, grid_rows, count=3 * MIN_BLOCK_WORK // forest.n_trees + beyond)
     few = np.concatenate([answer(forest, rows[start : start + FEW]) for start in range(0, len(rows), FEW)])
     leaves = np.concatenate([forest.apply(rows[start : start + FEW]) for start in range(0, len(rows), FEW)])
     for threads in (1, 2, 3, 0):
@@ -154,7 +154,7 @@ def test_neither_blocks_nor_threads_change_an_answer(kind, beyond, grid_rows, re
 
 def test_more_rows_than_a_block_are_answered_like_fewer(classifier, grid_rows):
     forest = quantize_rf(classifier)
-    rows = threshold_rows(forest, grid_rows, count=BLOCK + 1)
+    rows = threshold_rows(forest, grid_rows, count=BLOCK_ROWS + 1)
     halves = np.array_split(rows, 2)
     assert (answer(forest, rows) == np.concatenate([answer(forest, half) for half in halves])).all()
     assert (forest.apply(rows) == np.concatenate([forest.apply(half) for half in halves])).all()
@@ -262,7 +262,7 @@ def test_values_on_the_grid_keep_their_order_as_keys(grid_rows):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(WAYS == LANES, reason="without AVX-512 all tests here go that way already")
+@pytest.mark.skipif(WALKS == LANES, reason="without AVX-512 all tests here go that way already")
 def test_a_processor_without_avx512_goes_another_way_to_the_same_answers(tmp_path):
     environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]

@@ -13,7 +13,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, Rando
 from bridge_assets.errors import FeatureError, FeatureRangeError, ModelError
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.onnx_parity import random_rows, threshold_rows
-from bridge_assets.models.forest.quantize import _refuse_missing_values, _round_down, quantize_rf, to_float16_grid
+from bridge_assets.models.forest.quantize import _check_no_missing_values, _round_down, quantize_rf, to_float16_grid
 
 
 def breadth_first_numbers(tree) -> dict[int, int]:
@@ -218,16 +218,16 @@ def tree_of(missing_go_to_left=(1, 0, 0), thresholds=(0.5, 0.5, 0.5), samples=(9
 )
 def test_the_first_node_that_has_learnt_from_missing_values_is_named(changes, feature):
     ways = {"missing_go_to_left": (1, 0, 1)}
-    _refuse_missing_values(tree_of(**ways), 3)
+    _check_no_missing_values(tree_of(**ways), 3)
     with pytest.raises(ModelError, match=rf"\(tree 3, feature {feature}\)"):
-        _refuse_missing_values(tree_of(**(ways | changes)), 3)
+        _check_no_missing_values(tree_of(**(ways | changes)), 3)
 
 
 def test_where_both_sides_are_equal_missing_values_go_right():
     equal = (8, 4, 4, 2, 2, 2, 2)
-    _refuse_missing_values(tree_of((0, 0, 0), samples=equal), 0)
+    _check_no_missing_values(tree_of((0, 0, 0), samples=equal), 0)
     with pytest.raises(ModelError, match="feature 4"):
-        _refuse_missing_values(tree_of((1, 0, 0), samples=equal), 0)
+        _check_no_missing_values(tree_of((1, 0, 0), samples=equal), 0)
 
 
 def test_the_largest_value_that_float16_holds_is_kept():

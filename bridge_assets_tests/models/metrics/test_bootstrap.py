@@ -7,15 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_assets.models.metrics.bootstrap import Ranked, interval_of, intervals, structure_weights
-from bridge_assets.models.metrics.probability import scores
+from bridge_assets.models.metrics.bootstrap import (
+    WeightedFallMetrics,
+    bootstrap_intervals,
+    bootstrap_weights,
+    percentile_interval,
+)
+from bridge_assets.models.metrics.probability import probability_metrics
 
 forecasts = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3)), max_size=40)
 
 
 def plain(falls: np.ndarray, probability: np.ndarray) -> list[float | None]:
-    figures = scores(falls, probability)
-    return [getattr(figures, name) for name in Ranked.FIGURES]
+    figures = probability_metrics(falls, probability)
+    return [getattr(figures, name) for name in WeightedFallMetrics.METRICS]
 
 
 @settings(deadline=None, max_examples=150)
@@ -24,11 +29,11 @@ def test_a_weight_is_a_row_that_stands_there_as_often(rows):
     falls = np.array([fell for fell, _, _ in rows], dtype=bool)
     probability = np.array([said / 6 for _, said, _ in rows])
     weights = np.array([weight for _, _, weight in rows], dtype=np.int64)
-    ranked = Ranked(falls, probability)
+    ranked = WeightedFallMetrics(falls, probability)
     for weight in (weights, np.ones(len(rows), dtype=np.int64)):
-        found = ranked.figures(weight)
+        found = ranked.compute(weight)
         expected = plain(np.repeat(falls, weight), np.repeat(probability, weight))
-        for name, value, other in zip(Ranked.FIGURES, found, expected, strict=True):
+        for name, value, other in zip(WeightedFallMetrics.METRICS, found, expected, strict=True):
             assert np.isnan(value) if other is None else value == pytest.approx(other, abs=1e-9), name
 
 
@@ -41,8 +46,8 @@ def a_forecast(structures: int = 400, seed: int = 0):
 
 def test_rows_of_one_structure_are_no_more_evidence_than_one():
     falls, probability, structures = a_forecast()
-    once, _ = intervals(falls, {"model": probability}, structures, (), resamples=50, seed=3)
-    again, _ = intervals(
+    once, _ = bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=50, seed=3)
+    again, _ = bootstrap_intervals(
         np.repeat(falls, 4),
         {"model": np.repeat(probability, 4)},
         [each for each in structures for _ in range(4)],
@@ -60,7 +65,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
     held = 0
     for seed in range(60):
         falls, probability, structures = a_forecast(300, seed)
-        found, _ = intervals(falls, {"model": probability}, structures, (), resamples=100, seed=seed)
+        found, _ = bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=100, seed=seed)
         truth = 1 * 7 / (8 * 9)  # E[p (1 - p)] of a beta(1, 7): ab / ((a + b)(a + b + 1))
         held += found["model"]["brier"].low <= truth <= found["model"]["brier"].high
     assert held >= 51
@@ -69,7 +74,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
 def test_a_gain_is_measured_on_the_same_resamples_and_for_the_model():
     falls, probability, structures = a_forecast()
     noise = np.random.default_rng(5).random(len(falls))
-    _, gains = intervals(
+    _, gains = bootstrap_intervals(
         falls,
         {"model": probability, "itself": probability, "noise": noise},
         structures,
@@ -85,14 +90,19 @@ def test_a_gain_is_measured_on_the_same_resamples_and_for_the_model():
 
 def test_the_same_seed_gives_the_same_intervals():
     falls, probability, structures = a_forecast()
-    one, two = (intervals(falls, {"model": probability}, structures, (), resamples=20, seed=1) for _ in range(2))
+    one, two = (
+        bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=20, seed=1) for _ in range(2)
+    )
     assert one == two
-    assert one != intervals(falls, {"model": probability}, structures, (), resamples=20, seed=2)
+    assert one != bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=20, seed=2)
 
 
 @pytest.mark.parametrize("resamples", [0, 20])
 def test_nothing_to_resample_gives_no_interval(resamples):
     empty = np.empty(0)
-    assert intervals(empty.astype(bool), {"model": empty}, [], (), resamples=resamples, seed=0) == ({"model": {}}, {})
-    assert list(structure_weights([], 5, 0)) == []
-    assert interval_of(np.array([np.nan, np.nan, 1.0])) is None
+    assert bootstrap_intervals(empty.astype(bool), {"model": empty}, [], (), resamples=resamples, seed=0) == (
+        {"model": {}},
+        {},
+    )
+    assert list(bootstrap_weights([], 5, 0)) == []
+    assert percentile_interval(np.array([np.nan, np.nan, 1.0])) is None

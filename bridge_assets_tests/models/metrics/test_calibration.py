@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge_assets.models.metrics.calibration import reliability, slope
+from bridge_assets.models.metrics.calibration import calibration_slope, reliability
 
 STRUCTURES = 4000
 
@@ -69,4 +69,4 @@ def test_what_cannot_be_measured_is_none():
     assert (calm.ratio, calm.ratio_interval, calm.slope) == (None, None, None)
     few = judged(np.array([True, False, False]), np.array([0.5, 0.2, 0.1]), resamples=0)
     assert (few.error_interval, len(few.bins)) == (None, 3)
-    assert slope(np.array([True, False]), np.array([0.2, 0.2])) is None
+    assert calibration_slope(np.array([True, False]), np.array([0.2, 0.2])) is None

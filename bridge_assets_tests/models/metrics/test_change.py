@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from bridge_assets.models.metrics.bootstrap import intervals
-from bridge_assets.models.metrics.change import ChangeScores, RankedChanges, change_scores
+from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
+from bridge_assets.models.metrics.change import ChangeMetrics, WeightedChangeMetrics, change_metrics
 
 rows = st.lists(st.tuples(st.integers(-2, 3), st.integers(-4, 4), st.integers(0, 3)), max_size=40)
 
@@ -21,10 +21,10 @@ def test_a_weight_is_a_row_that_stands_there_as_often(rows):
     change = np.array([changed for changed, _, _ in rows], dtype=float)
     expected = np.array([said / 4 for _, said, _ in rows])
     weights = np.array([weight for _, _, weight in rows], dtype=np.int64)
-    ranked = RankedChanges(change, expected)
+    ranked = WeightedChangeMetrics(change, expected)
     for weight in (weights, np.ones(len(rows), dtype=np.int64)):
-        plain = change_scores(np.repeat(change, weight), np.repeat(expected, weight))
-        for name, value in zip(RankedChanges.FIGURES, ranked.figures(weight), strict=True):
+        plain = change_metrics(np.repeat(change, weight), np.repeat(expected, weight))
+        for name, value in zip(WeightedChangeMetrics.METRICS, ranked.compute(weight), strict=True):
             other = getattr(plain, name)
             assert np.isnan(value) if other is None else value == pytest.approx(other, abs=1e-9), name
 
@@ -38,7 +38,7 @@ def a_forecast(count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_figures_are_the_usual_ones():
     change, expected = a_forecast()
-    found = change_scores(change, expected)
+    found = change_metrics(change, expected)
     assert found.mae == pytest.approx(mean_absolute_error(change, expected))
     assert found.rmse == pytest.approx(root_mean_squared_error(change, expected))
     assert found.r2 == pytest.approx(1 - ((change - expected) ** 2).sum() / (change**2).sum())
@@ -49,18 +49,18 @@ def test_the_figures_are_the_usual_ones():
 
 def test_no_change_explains_nothing_and_ranks_nothing():
     change, expected = a_forecast()
-    found = change_scores(change, np.zeros(len(change)))
+    found = change_metrics(change, np.zeros(len(change)))
     assert (found.r2, found.spearman) == (0, None)
     assert found.worst_20 == pytest.approx(0.2, abs=1e-3)
     assert found.rmse == pytest.approx(np.sqrt((change**2).mean()))
-    assert (found.rmse or 0) > (change_scores(change, expected).rmse or 0)
+    assert (found.rmse or 0) > (change_metrics(change, expected).rmse or 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 50_001])
 def test_where_there_is_nothing_to_measure_there_is_no_figure(count):
-    found = change_scores(np.zeros(count), np.full(count, 0.1))
+    found = change_metrics(np.zeros(count), np.full(count, 0.1))
     assert (found.r2, found.spearman, found.worst_10) == (None, None, None)
-    assert (found == ChangeScores()) == (count == 0)
+    assert (found == ChangeMetrics()) == (count == 0)
     assert count == 0 or (found.mae, found.rmse) == pytest.approx((0.1, 0.1))
 
 
@@ -68,10 +68,10 @@ def test_a_gain_is_in_the_model_s_favour_where_errors_are_smaller():
     change, expected = a_forecast()
     forecasts = {"persistence": np.zeros(len(change)), "model": expected}
     structures = [str(number // 2) for number in range(len(change))]
-    figures, gains = intervals(
-        change, forecasts, structures, ("persistence",), resamples=60, seed=1, measured=RankedChanges
+    figures, gains = bootstrap_intervals(
+        change, forecasts, structures, ("persistence",), resamples=60, seed=1, metrics_type=WeightedChangeMetrics
     )
     assert gains["persistence"]["rmse"].low > 0
     assert gains["persistence"]["r2"].low > 0
     assert "spearman" not in figures["persistence"]
-    assert figures["model"]["spearman"].low < (change_scores(change, expected).spearman or 0)
+    assert figures["model"]["spearman"].low < (change_metrics(change, expected).spearman or 0)

@@ -31,7 +31,7 @@ def test_right_expectations_show_no_more_error_than_chance_makes():
     assert isinstance(found.bias_interval, Interval)
     assert found.bias_interval.low < 0 < found.bias_interval.high
     assert found.slope == pytest.approx(1, abs=0.2)
-    assert "no more than perfect expectations" in found.said
+    assert "no more than perfect expectations" in found.summary
     assert sum(each.inspections for each in found.bins) == 4000
     assert [each.expected for each in found.bins] == sorted(each.expected for each in found.bins)
 
@@ -43,8 +43,8 @@ def test_wrong_expectations_are_found_out():
     assert isinstance(shifted.bias_interval, Interval)
     assert shifted.bias_interval.high < 0
     assert shifted.excess > 0.1
-    assert "more than perfect expectations" in shifted.said
-    assert "-0." in shifted.said
+    assert "more than perfect expectations" in shifted.summary
+    assert "-0." in shifted.summary
     spread = judged(change, 3 * expected, structures, resamples=0)
     assert spread.slope == pytest.approx(1 / 3, abs=0.1)
     assert (spread.error_if_perfect, spread.bias_interval) == (0.0, None)

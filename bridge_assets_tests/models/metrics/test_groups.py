@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.models.metrics.groups import figures_by_group, group_keys, groups_markdown
+from bridge_assets.models.metrics.groups import group_keys, groups_markdown, metrics_by_group
 from bridge_assets.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(least_inspections=100, least_falls=10)
@@ -63,7 +63,7 @@ def figures():
     truth = np.where(states == "25", 0.3, np.where(states == "06", 0.01, 0.1)) * random.uniform(0.2, 1.8, 950)
     said = np.where(states == "25", truth / 3, truth)
     falls = random.random(950) < truth
-    return falls, said, figures_by_group(falls, said, pl.DataFrame({"state": states}), SETTINGS)
+    return falls, said, metrics_by_group(falls, said, pl.DataFrame({"state": states}), SETTINGS)
 
 
 def test_the_largest_group_comes_first_and_each_inspection_is_in_one(figures):
@@ -80,7 +80,7 @@ def test_a_group_that_the_model_is_wrong_about_is_marked(figures):
     assert massachusetts.expected < massachusetts.observed_low
     assert not iowa.is_off
     assert iowa.auc > 0.5
-    assert california.too_small == "fewer than 10 falls"
+    assert california.skipped_reason == "fewer than 10 falls"
     assert (california.auc, california.brier is None) == (None, False)
     assert (new_york.auc, new_york.brier, new_york.is_off) == (None, None, False)
     table = groups_markdown(figures[2])

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from support.survival_intervals import lives
+from support.survival_intervals import simulate_intervals
 
 from bridge_assets.models.survival.evaluation import (
-    FORECASTS,
+    FORECAST_LABELS,
     SurvivalEvaluation,
-    evaluate,
-    markdown_table,
+    evaluate_survival,
+    survival_markdown,
     survival_problems,
 )
 from bridge_assets.models.survival.kaplan_meier import kaplan_meier_by_condition, kaplan_meier_table
-from bridge_assets.models.survival.model import WITHIN_YEARS
+from bridge_assets.models.survival.model import HORIZONS_YEARS
 from bridge_assets.models.survival.plots import calibration_plot_png
 from bridge_assets.settings import ModelSettings, SurvivalSettings
 
@@ -24,27 +24,27 @@ SETTINGS = ModelSettings()
 
 @pytest.fixture(scope="module")
 def evaluation() -> SurvivalEvaluation:
-    return evaluate(lives(3500, years=24, seed=11), SETTINGS)
+    return evaluate_survival(simulate_intervals(3500, years=24, seed=11), SETTINGS)
 
 
 def test_a_process_that_the_model_can_learn_is_calibrated_and_ranked_better_than_by_the_table(evaluation):
     assert survival_problems(evaluation, SETTINGS.survival) == []
     model, table = evaluation.scores["model"], evaluation.scores["table"]
     assert model.uno > table.uno + 0.02
-    for years in WITHIN_YEARS:
+    for years in HORIZONS_YEARS:
         assert model.brier[years] < table.brier[years]
         overall = model.overall[years]
-        assert overall.low <= overall.said <= overall.high
+        assert overall.low <= overall.predicted <= overall.high
         # In tenths, too: at most one of ten 95 % intervals misses, give or take.
-        missed = [group for group in model.groups[years] if not group.low <= group.said <= group.high]
+        missed = [group for group in model.groups[years] if not group.low <= group.predicted <= group.high]
         assert len(missed) <= 2
 
 
 def test_groups_hold_every_structure_once(evaluation):
     for found in evaluation.scores.values():
-        for years in WITHIN_YEARS:
+        for years in HORIZONS_YEARS:
             assert sum(group.structures for group in found.groups[years]) == evaluation.structures
-            said = [group.said for group in found.groups[years]]
+            said = [group.predicted for group in found.groups[years]]
             assert said == sorted(said)
 
 
@@ -56,8 +56,8 @@ def test_it_is_saved_and_read_and_drawn_the_same(evaluation, tmp_path):
 
 
 def test_the_table_names_every_forecast_and_what_it_was_measured_on(evaluation):
-    text = markdown_table(evaluation)
-    for name in FORECASTS.values():
+    text = survival_markdown(evaluation)
+    for name in FORECAST_LABELS.values():
         assert f"| {name} |" in text
     assert f"{evaluation.structures:,} held-out structures from {evaluation.cut} on" in text
 
@@ -81,23 +81,23 @@ def test_expected_and_observed_must_differ_by_more_than_chance(evaluation):
 
 
 def test_too_little_to_measure_is_said_and_not_raised(tmp_path):
-    nothing = evaluate(lives(15, years=6, seed=1), SETTINGS)
+    nothing = evaluate_survival(simulate_intervals(15, years=6, seed=1), SETTINGS)
     assert nothing.scores == {}
-    assert survival_problems(nothing, SETTINGS.survival) == [nothing.why_not]
-    assert "too few" in markdown_table(nothing)
+    assert survival_problems(nothing, SETTINGS.survival) == [nothing.skipped_reason]
+    assert "too few" in survival_markdown(nothing)
     assert calibration_plot_png(nothing).startswith(b"\x89PNG")
     assert SurvivalEvaluation.load(nothing.save(tmp_path / "evaluation.json")) == nothing
 
 
 def test_a_time_for_which_nobody_was_followed_is_not_judged(tmp_path):
-    short = evaluate(lives(2500, years=12, seed=4), SETTINGS)
+    short = evaluate_survival(simulate_intervals(2500, years=12, seed=4), SETTINGS)
     model = short.scores["model"]
     assert (model.brier[8], model.overall[8], model.groups[8]) == (None, None, ())
     assert model.overall[2] is not None
     assert not any("within 8 years" in problem for problem in survival_problems(short, SETTINGS.survival))
     assert SurvivalEvaluation.load(short.save(tmp_path / "evaluation.json")) == short
     assert calibration_plot_png(short).startswith(b"\x89PNG")
-    assert "- | - |" in markdown_table(short)
+    assert "- | - |" in survival_markdown(short)
 
 
 def beginnings(rows: list[tuple]) -> pl.DataFrame:

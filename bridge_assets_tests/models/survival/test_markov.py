@@ -8,50 +8,50 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge_assets.models.survival.markov import (
-    CONDITIONS,
-    LONGEST,
-    Present,
-    Rates,
-    poor_by_year,
+    MAX_DURATION_YEARS,
+    NOT_POOR_CONDITIONS,
+    CurrentState,
+    TransitionRates,
+    poor_probability_by_year,
+    quantile_years,
     restricted_mean,
-    years_by_which,
 )
 
 STEPS_OF_ONE = np.column_stack([np.eye(5), np.zeros(5)])
 
 
-def constant(yearly: np.ndarray | list[float]) -> Rates:
+def constant(yearly: np.ndarray | list[float]) -> TransitionRates:
     """Falls of one point with rates by condition that never change, and no rises."""
-    return Rates(
-        level=np.log(yearly),
-        slope=np.zeros(5),
-        bend=0.0,
-        unseen=np.zeros(5),
-        longest=LONGEST,
-        entry=np.zeros(5),
-        rise=np.zeros(5),
-        drop=STEPS_OF_ONE,
-        lift=np.eye(5),
-        aging=np.zeros(2),
+    return TransitionRates(
+        log_rate=np.log(yearly),
+        duration_slope=np.zeros(5),
+        duration_slope_change=0.0,
+        unobserved_onset_effect=np.zeros(5),
+        max_duration_years=MAX_DURATION_YEARS,
+        after_fall_effect=np.zeros(5),
+        improvement_rate=np.zeros(5),
+        fall_transition_shares=STEPS_OF_ONE,
+        improvement_transition_shares=np.eye(5),
+        age_effect=np.zeros(2),
     )
 
 
-def standing(condition: list[int], **others) -> Present:
+def standing(condition: list[int], **others) -> CurrentState:
     size = len(condition)
     values = {"years": 0.0, "age": 30.0, "seen": True, "now": 0.0, "later": 0.0} | others
     arrays = {name: np.full(size, value) for name, value in values.items()}
-    return Present(condition=np.array(condition, dtype=np.int64), **arrays)
+    return CurrentState(condition=np.array(condition, dtype=np.int64), **arrays)
 
 
 def test_from_five_it_is_one_fall_to_poor():
-    found = poor_by_year(standing([5]), constant([0.08] * 5), 60)
+    found = poor_probability_by_year(standing([5]), constant([0.08] * 5), 60)
     assert found[0] == pytest.approx(1 - np.exp(-0.08 * np.arange(61)), abs=1e-6)
 
 
 def test_from_higher_it_is_what_simulated_lives_show():
     yearly = np.array([0.06, 0.08, 0.1, 0.2, 0.4])
     random = np.random.default_rng(0)
-    found = poor_by_year(standing([6, 7, 9]), constant(yearly), 60)
+    found = poor_probability_by_year(standing([6, 7, 9]), constant(yearly), 60)
     for row, condition in enumerate((6, 7, 9)):
         falls = random.exponential(1 / yearly[: condition - 4], size=(200_000, condition - 4)).sum(axis=1)
         simulated = (falls[:, None] <= np.arange(61)).mean(axis=0)
@@ -81,12 +81,12 @@ def test_rises_and_falls_by_several_points_are_what_simulated_lives_show():
         for _ in range(round(1 / step)):
             alive = state >= 0
             move = random.random(lives)
-            fall, rise = np.exp(rates.level[state]) * step, rates.rise[state] * step
+            fall, rise = np.exp(rates.log_rate[state]) * step, rates.improvement_rate[state] * step
             falls, rises = alive & (move < fall), alive & (move >= fall) & (move < fall + rise)
-            to = (random.random(lives)[:, None] > rates.drop[state].cumsum(axis=1)).sum(axis=1) - 1
+            to = (random.random(lives)[:, None] > rates.fall_transition_shares[state].cumsum(axis=1)).sum(axis=1) - 1
             state = np.where(falls, to, np.where(rises, np.minimum(state + 1, 4), state))
         simulated.append((state < 0).mean())
-    found = poor_by_year(standing([7]), rates, 20)[0]
+    found = poor_probability_by_year(standing([7]), rates, 20)[0]
     assert found == pytest.approx(np.array(simulated), abs=0.015)
 
 
@@ -94,18 +94,18 @@ def test_rates_that_grow_with_the_time_in_a_condition_follow_the_clock_of_the_pr
     rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0))
     years = np.arange(0, 15) + 4.5  # the middle of each year to come
     expected = 1 - np.exp(-np.concatenate([[0], np.cumsum(0.05 * years / 6)]))
-    assert poor_by_year(standing([5], years=4.0), rates, 15)[0] == pytest.approx(expected, abs=1e-6)
+    assert poor_probability_by_year(standing([5], years=4.0), rates, 15)[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_where_the_beginning_was_not_seen_another_clock_counts():
     rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0), unseen=np.full(5, np.log(2)))
-    found = poor_by_year(standing([5], seen=False), rates, 10)[0]
+    found = poor_probability_by_year(standing([5], seen=False), rates, 10)[0]
     assert found == pytest.approx(1 - np.exp(-0.1 * np.arange(11)), abs=1e-6)
 
 
 def test_age_moves_on_and_stops_at_the_last_one():
     rates = replace(constant([0.05] * 5), aging=np.log([1.0, 2.0, 3.0]))
-    found = poor_by_year(standing([5], age=0.0), rates, 4)[0]
+    found = poor_probability_by_year(standing([5], age=0.0), rates, 4)[0]
     assert found == pytest.approx(1 - np.exp(-0.05 * np.array([0, 1, 3, 6, 9])), abs=1e-6)
 
 
@@ -117,7 +117,9 @@ LOG = st.floats(-1.5, 1.5)
 @settings(max_examples=60, deadline=None)
 def test_more_time_never_lowers_the_probability_of_poor(yearly, slope, now, later, years, seen):
     rates = replace(constant(yearly), slope=np.full(5, slope), rise=np.array([0.05, 0.02, 0.01, 0, 0]))
-    found = poor_by_year(standing(list(CONDITIONS), years=years, seen=seen, now=now, later=later), rates, 40)
+    found = poor_probability_by_year(
+        standing(list(NOT_POOR_CONDITIONS), years=years, seen=seen, now=now, later=later), rates, 40
+    )
     assert (np.diff(found, axis=1) >= 0).all()
     assert (found >= 0).all()
     assert (found <= 1).all()
@@ -126,7 +128,7 @@ def test_more_time_never_lowers_the_probability_of_poor(yearly, slope, now, late
 @given(st.lists(RATE, min_size=5, max_size=5), LOG)
 @settings(max_examples=60, deadline=None)
 def test_a_worse_condition_has_fewer_expected_years(yearly, own):
-    found = poor_by_year(standing(list(CONDITIONS), now=own, later=own), constant(yearly), 60)
+    found = poor_probability_by_year(standing(list(NOT_POOR_CONDITIONS), now=own, later=own), constant(yearly), 60)
     assert (np.diff(restricted_mean(found)) > -1e-6).all()
     assert (np.diff(found[:, 1:], axis=0) <= 1e-6).all()
 
@@ -135,7 +137,7 @@ def test_a_worse_condition_has_fewer_expected_years(yearly, own):
 @settings(max_examples=40, deadline=None)
 def test_a_higher_rate_means_sooner(yearly, own, more):
     slow, fast = (
-        poor_by_year(standing(list(CONDITIONS), now=each, later=each), constant(yearly), 60)
+        poor_probability_by_year(standing(list(NOT_POOR_CONDITIONS), now=each, later=each), constant(yearly), 60)
         for each in (own, own + more)
     )
     assert (fast >= slow - 1e-6).all()
@@ -145,7 +147,7 @@ def test_a_higher_rate_means_sooner(yearly, own, more):
 def test_the_years_by_which_a_share_is_reached(steps, share):
     curve = np.minimum(1, np.cumsum(np.array(steps) / 10))
     poor = np.concatenate([[0.0], curve])[None, :].astype(np.float32)
-    [years] = years_by_which(poor, share)
+    [years] = quantile_years(poor, share)
     if poor[0, -1] < share:
         assert np.isnan(years)
     else:
@@ -154,5 +156,8 @@ def test_the_years_by_which_a_share_is_reached(steps, share):
 
 def test_rows_do_not_depend_on_each_other():
     rates = constant([0.05, 0.08, 0.1, 0.2, 0.4])
-    one, many = poor_by_year(standing([7]), rates, 30), poor_by_year(standing([9, 7, 5] * 9000), rates, 30)
+    one, many = (
+        poor_probability_by_year(standing([7]), rates, 30),
+        poor_probability_by_year(standing([9, 7, 5] * 9000), rates, 30),
+    )
     assert (many[1::3] == one[0]).all()

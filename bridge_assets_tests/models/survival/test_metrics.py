@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from bridge_assets.models.survival.metrics import brier, concordance, kaplan_meier
+from bridge_assets.models.survival.metrics import brier_score, concordance, kaplan_meier
 
 FOLLOWED = st.lists(st.tuples(st.integers(1, 8), st.booleans(), st.integers(0, 5)), min_size=1, max_size=40)
 
@@ -25,7 +25,7 @@ def test_kaplan_meier_worked_out_by_hand():
     assert curve.variance[1] == pytest.approx(1 / 20 + 1 / 6)
     low, high = curve.interval(3)
     assert 0 < low < curve.poor_within(3) < high < 1
-    assert curve.last == 5
+    assert curve.max_follow_up == 5
 
 
 def test_who_becomes_poor_and_who_is_censored_at_one_time_were_both_at_risk():
@@ -81,7 +81,7 @@ def test_unos_concordance_does_not_depend_on_the_censoring_and_harrells_does():
 
 def test_brier_score_without_censoring_is_the_mean_square():
     years, poor = np.array([1.0, 3, 5, 7]), np.array([True, True, True, False])
-    found = brier(years, poor, np.array([0.9, 0.4, 0.2, 0.1]), within=4)
+    found = brier_score(years, poor, np.array([0.9, 0.4, 0.2, 0.1]), within=4)
     assert found == pytest.approx((0.01 + 0.36 + 0.04 + 0.01) / 4)
 
 
@@ -91,7 +91,7 @@ def test_brier_score_under_censoring_estimates_the_one_without():
     years, censored = random.exponential(1 / rate), random.uniform(0, 12, 20_000)
     probability = 1 - np.exp(-rate * 4)
     truth = np.mean((probability - (years <= 4)) ** 2)
-    found = brier(np.minimum(years, censored), years <= censored, probability, within=4)
+    found = brier_score(np.minimum(years, censored), years <= censored, probability, within=4)
     assert found == pytest.approx(truth, rel=0.03)
 
 
@@ -106,5 +106,5 @@ def test_nothing_to_compare_gives_none():
     years = np.array([1.0, 2.0])
     nobody = np.zeros(2, dtype=bool)
     assert concordance(years, nobody, years, 8) is None
-    assert brier(years, nobody, years, 8) is None
+    assert brier_score(years, nobody, years, 8) is None
     assert kaplan_meier(years, nobody).interval(2) == (0.0, 1.0)

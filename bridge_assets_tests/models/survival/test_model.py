@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from support.survival_intervals import TRUE_EFFECT, TRUE_RATES, lives
+from support.survival_intervals import TRUE_EFFECT, TRUE_RATES, simulate_intervals
 
 from bridge_assets.errors import FeatureError, ModelFileError, TrainingError
 from bridge_assets.models.survival.fit import fit
-from bridge_assets.models.survival.markov import Present, Rates, poor_by_year
+from bridge_assets.models.survival.markov import CurrentState, TransitionRates, poor_probability_by_year
 from bridge_assets.models.survival.model import DeteriorationModel, years_until_poor
 from bridge_assets.settings import SurvivalSettings
 
@@ -16,7 +16,7 @@ SETTINGS = SurvivalSettings()
 
 @pytest.fixture(scope="module")
 def intervals() -> pl.DataFrame:
-    return lives(2500)
+    return simulate_intervals(2500)
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,13 @@ def model(intervals: pl.DataFrame) -> DeteriorationModel:
 def truth(features: pl.DataFrame, horizon: int) -> np.ndarray:
     own = TRUE_EFFECT * features["log_trucks"].to_numpy().astype(float)
     zero = np.zeros(features.height)
-    present = Present(features["condition"].to_numpy().astype(int), zero, zero, zero > 0, own, own)
+    present = CurrentState(features["condition"].to_numpy().astype(int), zero, zero, zero > 0, own, own)
     five = np.zeros(5)
     drop = np.column_stack([np.eye(5), five])
-    return poor_by_year(
-        present, Rates(np.log(TRUE_RATES), five, 0, five, 20, five, five, drop, np.eye(5), np.zeros(1)), horizon
+    return poor_probability_by_year(
+        present,
+        TransitionRates(np.log(TRUE_RATES), five, 0, five, 20, five, five, drop, np.eye(5), np.zeros(1)),
+        horizon,
     )
 
 
@@ -40,7 +42,7 @@ def largest_difference(model: DeteriorationModel, asked: pl.DataFrame) -> float:
 
     Within 40 years, twice what the files show, and at ages of which they show few, it may be off by more: 0.1.
     """
-    off = model.poor_by_year(asked, 40) - truth(asked, 40)
+    off = model.poor_probability_by_year(asked, 40) - truth(asked, 40)
     conditions = asked["condition"].to_numpy()
     by_condition = np.abs([off[conditions == each].mean(axis=0) for each in (5, 6, 7, 8)])
     assert by_condition[:, 40].max() < 0.1
@@ -49,19 +51,19 @@ def largest_difference(model: DeteriorationModel, asked: pl.DataFrame) -> float:
 
 def test_known_rates_are_recovered_from_uneven_intervals_censoring_and_truncation(model, intervals):
     assert largest_difference(model, intervals) < 0.04
-    [(_, effect), *_] = [each for each in model.lasting if each[0].feature == "log_trucks"]
+    [(_, effect), *_] = [each for each in model.static_terms if each[0].feature == "log_trucks"]
     assert effect > 0
 
 
 def test_censoring_does_not_move_what_is_learnt():
-    lost_early = fit(lives(6000, censored=0.1, seed=5), "", SETTINGS)
-    assert largest_difference(lost_early, lives(600, seed=6)) < 0.04
+    lost_early = fit(simulate_intervals(6000, censoring_rate=0.1, seed=5), "", SETTINGS)
+    assert largest_difference(lost_early, simulate_intervals(600, seed=6)) < 0.04
 
 
 @pytest.mark.parametrize("months", [12, 24, 48])
 def test_the_interval_between_inspections_does_not_move_what_is_learnt(months):
-    found = fit(lives(2500, seed=7, months_between=(months,)), "", SETTINGS)
-    assert largest_difference(found, lives(600, seed=8)) < 0.04
+    found = fit(simulate_intervals(2500, seed=7, months_between=(months,)), "", SETTINGS)
+    assert largest_difference(found, simulate_intervals(600, seed=8)) < 0.04
 
 
 def test_work_is_no_evidence(intervals):
@@ -93,14 +95,14 @@ def test_too_few_falls_are_said(intervals):
 
 def test_poor_already_is_zero_years_and_certain(model, intervals):
     poor = intervals.head(3).with_columns(condition=pl.lit(4.0, pl.Float32))
-    said = years_until_poor(model.poor_by_year(poor, 60), 0.8)
+    said = years_until_poor(model.poor_probability_by_year(poor, 60), 0.8)
     for name in ("expected_years", "low_years", "median_years", "high_years"):
         assert (said[name] == 0).all()
     assert (said["poor_within_2_years"] == 1).all()
 
 
 def test_what_lies_beyond_the_horizon_is_not_a_number(model, intervals):
-    said = years_until_poor(model.poor_by_year(intervals, 12), 0.8)
+    said = years_until_poor(model.poor_probability_by_year(intervals, 12), 0.8)
     beyond = said["poor_within_horizon"] < 0.5
     assert beyond.any()
     assert np.isnan(said["median_years"][beyond]).all()
@@ -112,7 +114,7 @@ def test_what_lies_beyond_the_horizon_is_not_a_number(model, intervals):
 
 
 def test_half_of_the_structures_are_poor_by_the_median_and_a_tenth_by_the_low_end(model, intervals):
-    poor = model.poor_by_year(intervals.head(500), 60)
+    poor = model.poor_probability_by_year(intervals.head(500), 60)
     said = years_until_poor(poor, 0.8)
     for name, share in (("low_years", 0.1), ("median_years", 0.5), ("high_years", 0.9)):
         known = np.flatnonzero(~np.isnan(said[name]))
@@ -125,11 +127,11 @@ def test_missing_values_are_filled_and_missing_features_are_named(model, interva
     gaps = asked.with_columns(
         years_in_condition=pl.lit(None, pl.Float32), age_since_work=None, falls_so_far=None, log_trucks=None
     )
-    assert np.isfinite(model.poor_by_year(gaps, 10)).all()
+    assert np.isfinite(model.poor_probability_by_year(gaps, 10)).all()
     with pytest.raises(FeatureError, match="lacks 2 of the model's features: log_adt, skew"):
-        model.poor_by_year(asked.drop("log_adt", "skew"), 10)
+        model.poor_probability_by_year(asked.drop("log_adt", "skew"), 10)
     with pytest.raises(FeatureError, match="5 structures have no condition"):
-        model.poor_by_year(asked.with_columns(condition=pl.lit(None, pl.Float32)), 10)
+        model.poor_probability_by_year(asked.with_columns(condition=pl.lit(None, pl.Float32)), 10)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 99}', '{"format": 1, "lasting": 3}'])

@@ -4,9 +4,9 @@ from datetime import date
 
 import polars as pl
 import pytest
-from support.survival_intervals import lives
+from support.survival_intervals import simulate_intervals
 
-from bridge_assets.models.survival.panel import first_of_each_structure, follow_up, intervals_at_risk, split_intervals
+from bridge_assets.models.survival.panel import first_row_per_structure, follow_up, intervals_at_risk, split_intervals
 from bridge_assets.settings import ModelSettings, SplitSettings, SurvivalSettings
 
 JUNE = [date(year, 6, 1) for year in range(2000, 2012)]
@@ -59,7 +59,7 @@ def test_a_rise_without_work_goes_on_and_structures_are_kept_apart():
 
 def test_one_observation_for_each_structure_that_was_followed():
     table = follow_up(rows(("01-A", 0, 2, 6, "repair"), ("01-A", 2, 4, 5, None), ("01-A", 4, 6, 5, None)))
-    [first] = first_of_each_structure(table).iter_rows(named=True)
+    [first] = first_row_per_structure(table).iter_rows(named=True)
     assert first["inspection_date"] == JUNE[2]
 
 
@@ -91,7 +91,7 @@ def test_only_known_intervals_of_structures_that_are_not_poor_are_at_risk():
 
 
 def test_held_out_are_the_structures_of_the_model_of_falls_and_at_most_half_of_the_years():
-    table = lives(300, years=12, seed=3)
+    table = simulate_intervals(300, years=12, seed=3)
     settings = ModelSettings(split=SplitSettings(holdout_structures=0.3), survival=SurvivalSettings(holdout_years=10))
     split, cut = split_intervals(table, settings)
     years = table["survey_year"].unique().sort().to_list()

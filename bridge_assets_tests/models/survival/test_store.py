@@ -5,13 +5,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from support.survival_intervals import lives
+from support.survival_intervals import simulate_intervals
 
 from bridge_assets.data.features.build import features_digest
 from bridge_assets.data.features.definitions import FEATURE_NAMES
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import ModelFileError, SourceError
-from bridge_assets.models.survival.store import KeptModel, fit_and_keep, in_words, latest, score_problems, score_year
+from bridge_assets.models.survival.store import (
+    SurvivalModelVersion,
+    fit_and_save,
+    format_years,
+    latest_model,
+    score_years_until_poor,
+    years_until_poor_problems,
+)
 from bridge_assets.settings import ModelSettings
 
 SETTINGS = ModelSettings()
@@ -22,14 +29,16 @@ YEAR = 2010
 class Place:
     lake: Lake
     models: Path
-    kept: KeptModel
+    kept: SurvivalModelVersion
 
 
 def make_lake(folder: Path) -> Lake:
     """bridge_features and fct_condition_transitions of simulated lives, with their notes."""
     lake, intervals = (
         Lake(folder),
-        lives(700, years=16, seed=2).unique(["structure_key", "survey_year"]).sort("structure_key", "survey_year"),
+        simulate_intervals(700, years=16, seed=2)
+        .unique(["structure_key", "survey_year"])
+        .sort("structure_key", "survey_year"),
     )
     lake.write(
         intervals.select(
@@ -52,7 +61,7 @@ def make_lake(folder: Path) -> Lake:
         raw = lake.write(table.select("structure_key"), "raw_bridges", int(year))
         digest = lake.write(table, "bridge_features", int(year))
         note = {"digest": digest, "raw_bridges": raw, "features_digest": features_digest(), "rows": table.height}
-        lake.write_note("bridge_features", int(year), note)
+        lake.write_provenance("bridge_features", int(year), note)
     return lake
 
 
@@ -60,7 +69,7 @@ def make_lake(folder: Path) -> Lake:
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("lives")
     lake = make_lake(folder / "lake")
-    return Place(lake, folder / "models", fit_and_keep(lake, folder / "models", SETTINGS))
+    return Place(lake, folder / "models", fit_and_save(lake, folder / "models", SETTINGS))
 
 
 @pytest.fixture
@@ -69,46 +78,48 @@ def place(_made: Place, tmp_path: Path) -> Place:
     import shutil
 
     shutil.copytree(_made.lake.folder.parent, tmp_path / "own")
-    return Place(Lake(tmp_path / "own" / "lake"), tmp_path / "own" / "models", latest(tmp_path / "own" / "models"))
+    return Place(
+        Lake(tmp_path / "own" / "lake"), tmp_path / "own" / "models", latest_model(tmp_path / "own" / "models")
+    )
 
 
 def test_the_same_records_and_settings_give_the_same_version_and_bytes(place):
-    again = fit_and_keep(place.lake, place.models, SETTINGS)
+    again = fit_and_save(place.lake, place.models, SETTINGS)
     assert (again.version, again.digests) == (place.kept.version, place.kept.digests)
     # What a check is held against does not make another model.
     limits = SETTINGS.model_copy(update={"survival": SETTINGS.survival.model_copy(update={"least_poor": 1})})
-    assert fit_and_keep(place.lake, place.models, limits).version == place.kept.version
+    assert fit_and_save(place.lake, place.models, limits).version == place.kept.version
     other = SETTINGS.model_copy(update={"survival": SETTINGS.survival.model_copy(update={"penalty": 30.0})})
-    assert fit_and_keep(place.lake, place.models, other).version != place.kept.version
+    assert fit_and_save(place.lake, place.models, other).version != place.kept.version
 
 
 def test_scores_hold_every_bridge_and_their_provenance_and_are_the_same_again(place):
-    scores = score_year(place.lake, YEAR, place.kept, SETTINGS.survival)
+    scores = score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
     features = place.lake.read_year("bridge_features", YEAR)
     assert scores["structure_key"].to_list() == features["structure_key"].to_list()
-    assert score_problems(scores, features) == []
+    assert years_until_poor_problems(scores, features) == []
     assert set(scores["model_version"]) == {place.kept.version}
-    note = place.lake.note("years_until_poor", YEAR)
+    note = place.lake.provenance("years_until_poor", YEAR)
     assert note["digest"] == place.lake.digest("years_until_poor", YEAR)
     assert note["bridge_features"] == place.lake.digest("bridge_features", YEAR)
-    score_year(place.lake, YEAR, place.kept, SETTINGS.survival)
+    score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
     assert place.lake.digest("years_until_poor", YEAR) == note["digest"]
 
 
 def test_features_of_other_definitions_are_refused(place):
-    note = place.lake.note("bridge_features", YEAR)
-    place.lake.write_note("bridge_features", YEAR, {**note, "features_digest": "another"})
+    note = place.lake.provenance("bridge_features", YEAR)
+    place.lake.write_provenance("bridge_features", YEAR, {**note, "features_digest": "another"})
     with pytest.raises(SourceError, match=rf"cannot be asked about the features of {YEAR}.*made by another"):
-        score_year(place.lake, YEAR, place.kept, SETTINGS.survival)
+        score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
     with pytest.raises(SourceError, match=rf"features of {YEAR} are not those of its records"):
-        fit_and_keep(place.lake, place.models, SETTINGS)
-    assert not place.lake.has_note("years_until_poor", YEAR)
+        fit_and_save(place.lake, place.models, SETTINGS)
+    assert not place.lake.has_provenance("years_until_poor", YEAR)
 
 
 def test_features_of_other_records_are_not_learnt_from(place):
     place.lake.write(pl.DataFrame({"structure_key": ["another"]}), "raw_bridges", YEAR)
     with pytest.raises(SourceError, match=rf"materialise bridge_features\[{YEAR}\] again"):
-        fit_and_keep(place.lake, place.models, SETTINGS)
+        fit_and_save(place.lake, place.models, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["model.json", "evaluation.json"])
@@ -116,35 +127,35 @@ def test_a_model_whose_bytes_changed_is_refused(place, name):
     path = place.kept.folder / name
     path.write_text(path.read_text().replace("1", "2"))
     with pytest.raises(ModelFileError, match=rf"{name} is not what was made.*materialise deterioration_model again"):
-        latest(place.models)
+        latest_model(place.models)
     path.unlink()
     with pytest.raises(ModelFileError, match=rf"{name} is gone"):
-        latest(place.models)
+        latest_model(place.models)
 
 
 def test_without_a_model_it_says_what_to_do(tmp_path):
     with pytest.raises(
         ModelFileError, match=r"no deterioration model has been fitted.*materialise deterioration_model"
     ):
-        latest(tmp_path)
+        latest_model(tmp_path)
 
 
 def test_years_are_read_as_a_person_reads_them():
     years = {f"{name}_years": [None, 0.0, 12.34] for name in ("expected", "low", "median", "high")}
     table = pl.DataFrame({"condition": [7, 4, 5], **years, "horizon_years": [60, 60, 60]})
-    assert in_words(table)["expected_years"].to_list() == ["> 60", "Poor", "12.3"]
+    assert format_years(table)["expected_years"].to_list() == ["> 60", "Poor", "12.3"]
 
 
 def test_what_is_wrong_with_scores_is_counted(place):
-    scores = score_year(place.lake, YEAR, place.kept, SETTINGS.survival)
+    scores = score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
     features = place.lake.read_year("bridge_features", YEAR)
-    assert score_problems(scores.slice(2), features) == ["2 bridges have no years until Poor"]
-    assert score_problems(pl.concat([scores, scores.head(3)]), features) == ["3 bridges stand there twice"]
+    assert years_until_poor_problems(scores.slice(2), features) == ["2 bridges have no years until Poor"]
+    assert years_until_poor_problems(pl.concat([scores, scores.head(3)]), features) == ["3 bridges stand there twice"]
     falling = scores.with_columns(poor_within_8_years=pl.lit(0.0, pl.Float32))
-    assert "out of order" in score_problems(falling, features)[0]
+    assert "out of order" in years_until_poor_problems(falling, features)[0]
     done = scores.with_columns(
         pl.lit(0.0, pl.Float32).alias(name) for name in scores.columns if name.endswith("_years")
     )
     assert "the other way round" in " ".join(
-        score_problems(done.with_columns(horizon_years=scores["horizon_years"]), features)
+        years_until_poor_problems(done.with_columns(horizon_years=scores["horizon_years"]), features)
     )

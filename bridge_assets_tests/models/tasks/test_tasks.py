@@ -12,16 +12,16 @@ from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.errors import TrainingError
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
 from bridge_assets.models.evaluation.acceptance import calibration_problems, quality_problems, quantization_problems
-from bridge_assets.models.evaluation.baselines import forecasts, rating_table
-from bridge_assets.models.evaluation.evaluate import evaluate, intervals_markdown, markdown_table, oracle_sentence
+from bridge_assets.models.evaluation.baselines import baseline_forecasts, rating_table
+from bridge_assets.models.evaluation.evaluate import evaluate, evaluation_markdown, intervals_markdown, oracle_gap_text
 from bridge_assets.models.evaluation.importance import permutation_importance
 from bridge_assets.models.evaluation.record import Evaluation
 from bridge_assets.models.evaluation.rolling_origin import rolling_markdown, rolling_origin
 from bridge_assets.models.forest.quantize import quantize_rf
 from bridge_assets.models.metrics.groups import groups_markdown
-from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION, TASKS, recorded, task_of
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION, TASKS, task_from_provenance, task_of_table
 from bridge_assets.models.training.search import search_forest
-from bridge_assets.models.training.train_forest import holdout_answers, train_forest, train_from_parquet
+from bridge_assets.models.training.train_forest import holdout_predictions, train_forest, train_from_parquet
 from bridge_assets.scoring.shap_values import Explainer
 from bridge_assets.settings import EvaluationSettings, ForestSettings, GateSettings, ModelSettings, SplitSettings
 
@@ -40,7 +40,7 @@ def evaluation(forest, changing) -> Evaluation:
     settings = ModelSettings(forest=ForestSettings(trees=8, depth=6, leaf=10), split=SplitSettings(rolling_cuts=2))
     return evaluate(
         changing,
-        holdout_answers(forest, changing, FEATURES),
+        holdout_predictions(forest, changing, FEATURES),
         features=FEATURES,
         keys=holdout.select(condition=pl.col("rating").cast(pl.Int8).cast(pl.String)),
         rolling=rolling_origin(changing, FEATURES, settings),
@@ -49,23 +49,23 @@ def evaluation(forest, changing) -> Evaluation:
 
 
 def test_a_table_and_a_record_say_whose_they_are(training, changing):
-    assert (task_of(training), task_of(changing)) == (CLASSIFICATION, REGRESSION)
-    assert recorded({}) is recorded(CLASSIFICATION.note) is CLASSIFICATION
-    assert recorded(REGRESSION.note) is TASKS["regression"] is REGRESSION
+    assert (task_of_table(training), task_of_table(changing)) == (CLASSIFICATION, REGRESSION)
+    assert task_from_provenance({}) is task_from_provenance(CLASSIFICATION.provenance) is CLASSIFICATION
+    assert task_from_provenance(REGRESSION.provenance) is TASKS["regression"] is REGRESSION
 
 
 def test_the_forest_gives_the_expected_change(forest, changing):
     assert type(forest).__name__ == "RandomForestRegressor"
     again = train_forest(changing, FEATURES, ForestSettings(trees=30, depth=8, leaf=10, seed=7))
-    answers = holdout_answers(forest, changing, FEATURES)
-    assert (answers == holdout_answers(again, changing, FEATURES)).all()
+    answers = holdout_predictions(forest, changing, FEATURES)
+    assert (answers == holdout_predictions(again, changing, FEATURES)).all()
     assert answers.min() < -0.3
     assert answers.max() > 0.1
     assert answers.mean() == pytest.approx(holdout_rows(changing)["change"].mean(), abs=0.08)
 
 
 def test_the_baselines_are_means_of_the_change(changing):
-    found = forecasts(changing, FEATURES)
+    found = baseline_forecasts(changing, FEATURES)
     assert list(found) == ["average_change", "persistence", "rating_table", "ridge", "gradient_boosting"]
     assert found["persistence"] is not None
     assert not found["persistence"].any()
@@ -73,7 +73,7 @@ def test_the_baselines_are_means_of_the_change(changing):
     table = pl.DataFrame({"rating": holdout_rows(changing)["rating"], "said": rating_table(changing)})
     by_rating = dict(table.group_by("rating").agg(pl.col("said").mean()).iter_rows())
     assert by_rating[4.0] > by_rating[9.0], "the lower the rating, the more is repaired"
-    none_trained = forecasts(changing.filter(pl.col("split") == "holdout"), FEATURES)
+    none_trained = baseline_forecasts(changing.filter(pl.col("split") == "holdout"), FEATURES)
     assert [name for name, said in none_trained.items() if said is not None] == ["persistence"]
 
 
@@ -83,14 +83,14 @@ def test_the_model_is_held_against_them_in_points(evaluation):
     assert evaluation.scores["persistence"].r2 == 0
     assert evaluation.scores["model"].mae > evaluation.scores["persistence"].mae, "no change has the smallest by far"
     assert evaluation.gain("persistence", "rmse").low > 0
-    said = evaluation.figures()
+    said = evaluation.headline_metrics()
     assert {"rmse", "r2", "mae", "spearman", "falls_in_worst_10_percent", "calibration_error"} <= said.keys()
     assert "auc" not in said
-    assert oracle_sentence(evaluation) == ""
+    assert oracle_gap_text(evaluation) == ""
 
 
 def test_tables_speak_of_points(evaluation):
-    table = markdown_table(evaluation)
+    table = evaluation_markdown(evaluation)
     assert "| forecast | MAE | RMSE | R² over no change | rank correlation |" in table
     assert table.count("\n| ") == 7
     assert "| RMSE in points (gain = lower) |" in intervals_markdown(evaluation)

@@ -28,7 +28,7 @@ def test_every_combination_is_tried_and_the_best_comes_first(training):
     assert len(trials) == len(said) == 5, "the present settings are tried too"
     assert said[0].startswith("  1 of 5: leaf 10, features 0.3: AUC 0.")
     assert said[1].startswith("  2 of 5: leaf 5, features sqrt: AUC 0.")
-    found = [trial.mean("auc") or 0.0 for trial in trials]
+    found = [trial.mean_metric("auc") or 0.0 for trial in trials]
     assert found == sorted(found, reverse=True)
     assert {trial.settings.leaf for trial in trials[-2:]} == {700}, "leaves of a third of the inspections rank nothing"
     assert trials[0].settings.trees == BASE.trees
@@ -70,7 +70,7 @@ def home(request, tmp_path, monkeypatch) -> Path:
         "made_from": {},
         "normalization": asdict(Normalization(FEATURES, values, values, (1.0,) * len(FEATURES))),
     }
-    write_json(note, lake.table("training_set").with_suffix(".json"))
+    write_json(note, lake.table_path("training_set").with_suffix(".json"))
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "model_config.yaml").write_text(CONFIG)
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(tmp_path / "configs"))

@@ -12,7 +12,12 @@ from bridge_assets.errors import FeatureError, TrainingError
 from bridge_assets.models.dataset.matrix import feature_names
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.training.skops_file import load_model, save_model
-from bridge_assets.models.training.train_forest import holdout_answers, recipe, train_forest, train_from_parquet
+from bridge_assets.models.training.train_forest import (
+    holdout_predictions,
+    train_forest,
+    train_from_parquet,
+    training_recipe,
+)
 from bridge_assets.settings import ForestSettings, ModelSettings, SplitSettings
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
@@ -44,12 +49,12 @@ def test_the_forest_has_the_settings_it_was_asked_for(model, forest_settings):
 def test_only_training_inspections_are_learnt_from(training, forest_settings, model):
     others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
     again = train_forest(training.with_columns(fall=others), FEATURES, forest_settings)
-    assert (holdout_answers(again, training, FEATURES) == holdout_answers(model, training, FEATURES)).all()
+    assert (holdout_predictions(again, training, FEATURES) == holdout_predictions(model, training, FEATURES)).all()
 
 
 def test_probabilities_belong_to_the_held_out_rows_in_their_order(model, training):
-    probability = holdout_answers(model, training, FEATURES)
-    backwards = holdout_answers(model, training.reverse(), FEATURES)
+    probability = holdout_predictions(model, training, FEATURES)
+    backwards = holdout_predictions(model, training.reverse(), FEATURES)
     assert probability.shape == (holdout_rows(training).height,)
     assert (probability == backwards[::-1]).all()
     expected = model.predict_proba(holdout_rows(training).select(FEATURES).to_pandas())[:, 1]
@@ -58,13 +63,13 @@ def test_probabilities_belong_to_the_held_out_rows_in_their_order(model, trainin
 
 def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_settings):
     calm = train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings)
-    assert not holdout_answers(calm, training, FEATURES).any()
+    assert not holdout_predictions(calm, training, FEATURES).any()
     doomed = train_forest(training.with_columns(fall=pl.lit(True)), FEATURES, forest_settings)
-    assert (holdout_answers(doomed, training, FEATURES) == 1).all()
+    assert (holdout_predictions(doomed, training, FEATURES) == 1).all()
 
 
 def test_no_held_out_inspections_give_no_probabilities(model, training):
-    assert holdout_answers(model, training.filter(pl.col("split") == "train"), FEATURES).shape == (0,)
+    assert holdout_predictions(model, training.filter(pl.col("split") == "train"), FEATURES).shape == (0,)
 
 
 def test_nothing_to_train_on_is_said(training, forest_settings):
@@ -82,10 +87,10 @@ def test_features_that_do_not_fit_are_named(training, forest_settings):
 
 
 def test_a_recipe_changes_with_settings_and_features():
-    one = recipe(FEATURES, ForestSettings())
-    assert one == recipe(list(FEATURES), ForestSettings())
-    assert one != recipe(FEATURES[::-1], ForestSettings())
-    assert one != recipe(FEATURES, ForestSettings(seed=1))
+    one = training_recipe(FEATURES, ForestSettings())
+    assert one == training_recipe(list(FEATURES), ForestSettings())
+    assert one != training_recipe(FEATURES[::-1], ForestSettings())
+    assert one != training_recipe(FEATURES, ForestSettings(seed=1))
     assert set(one["libraries"]) == {"scikit-learn", "numpy"}
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_assets.nbi.coding_guide.code_check import CHECKED, code_problems, odd_codes
+from bridge_assets.nbi.coding_guide.code_check import CHECKED_ITEMS, code_problems, find_invalid_codes
 from bridge_assets.nbi.coding_guide.codes import is_code
 
 TABLE = pl.DataFrame(
@@ -37,7 +37,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_and_lower_case_codes_are_told_apart(kind: str) -> None:
-    odd = odd_codes(KINDS[kind](TABLE))
+    odd = find_invalid_codes(KINDS[kind](TABLE))
     assert {name: rows.arg_true().to_list() for name, rows in odd.unknown.items()} == {
         "OWNER_022": [1, 3, 5],
         "FRACTURE_092A": [2],
@@ -47,12 +47,12 @@ def test_unknown_and_lower_case_codes_are_told_apart(kind: str) -> None:
 
 def test_a_dictionary_may_hold_values_that_no_row_has() -> None:
     table = as_dictionaries(TABLE).slice(4, 1)
-    assert odd_codes(table).unknown == {} and code_problems(table) == []
+    assert find_invalid_codes(table).unknown == {} and code_problems(table) == []
 
 
 def test_chunks_are_one_column() -> None:
     table = pa.concat_tables([as_dictionaries(TABLE.head(2)), as_dictionaries(TABLE.tail(4))])
-    assert odd_codes(table).unknown["OWNER_022"].arg_true().to_list() == [1, 3, 5]
+    assert find_invalid_codes(table).unknown["OWNER_022"].arg_true().to_list() == [1, 3, 5]
     assert code_problems(table) == code_problems(TABLE)
 
 
@@ -68,7 +68,7 @@ def test_a_table_without_items_has_no_problems() -> None:
 
 
 @given(
-    name=st.sampled_from(CHECKED),
+    name=st.sampled_from(CHECKED_ITEMS),
     values=st.lists(
         st.none() | st.sampled_from(["0", "1", "01", "N", "n", "A", "K", "Y24", "99", "*"]) | st.text("01Nx")
     ),
@@ -77,5 +77,5 @@ def test_every_row_gets_what_its_own_value_deserves(name: str, values: list[str 
     table = pl.DataFrame({name: values}, schema={name: pl.String})
     expected = [value is not None and not is_code(name, value) for value in values]
     for kind in ("String", "Categorical", "Arrow dictionary"):
-        rows = odd_codes(KINDS[kind](table)).unknown.get(name)
+        rows = find_invalid_codes(KINDS[kind](table)).unknown.get(name)
         assert (rows.to_list() if rows is not None else [False] * len(values)) == expected

@@ -10,17 +10,17 @@ import polars as pl
 import pytest
 
 from bridge_assets.data.ingest.pandas_api import load_bridge_data
-from bridge_assets.nbi.coding_guide.code_check import CHECKED, odd_codes
+from bridge_assets.nbi.coding_guide.code_check import CHECKED_ITEMS, find_invalid_codes
 from bridge_assets.nbi.coding_guide.codes import (
     STATE_NAMES,
-    accepted,
+    accepted_codes,
     coded_items,
-    codes_in_short,
     codes_of,
     is_code,
     meaning_of,
+    summarize_codes,
 )
-from bridge_assets.nbi.coding_guide.items import BY_NAME, ITEMS, NAMES, Kind
+from bridge_assets.nbi.coding_guide.items import ITEM_NAMES, ITEMS, ITEMS_BY_NAME, ItemKind
 from bridge_assets.nbi.coding_guide.layouts import years_of
 from bridge_assets.nbi.schema import description_of
 
@@ -38,7 +38,7 @@ def test_the_states_the_district_and_the_territories_are_there_once_each() -> No
 
 
 def test_only_coded_items_have_codes_and_each_has_a_meaning_of_one_line() -> None:
-    assert set(coded_items()) <= {item.name for item in ITEMS if item.kind is Kind.CODE}
+    assert set(coded_items()) <= {item.name for item in ITEMS if item.kind is ItemKind.CODE}
     for item in ITEMS:
         for code, meaning in item.codes.items():
             assert re.fullmatch(r"[0-9A-Z*]{1,3}", code), (item.name, code)
@@ -65,7 +65,7 @@ def test_a_lower_case_letter_stands_for_its_capital() -> None:
 def test_a_state_may_carry_its_region_and_is_not_mistaken_for_another() -> None:
     assert meaning_of("STATE_CODE_001", "020") == meaning_of("OTHER_STATE_CODE_098A", "020") == "Alaska"
     assert meaning_of("STATE_CODE_001", "20") == "Kansas"
-    assert not is_code("STATE_CODE_001", "14") and "14" not in accepted("OTHER_STATE_CODE_098A")
+    assert not is_code("STATE_CODE_001", "14") and "14" not in accepted_codes("OTHER_STATE_CODE_098A")
 
 
 @pytest.mark.parametrize(("value", "known"), [("N", True), ("Y24", True), ("N00", True), ("Y", False), ("24", False)])
@@ -75,20 +75,20 @@ def test_item_92_is_a_letter_and_an_interval(value: str, known: bool) -> None:
 
 def test_free_items_hold_anything() -> None:
     assert is_code("STRUCTURE_NUMBER_008", "?!") and codes_of("STRUCTURE_NUMBER_008") == {}
-    assert codes_in_short("STRUCTURE_NUMBER_008") == ""
+    assert summarize_codes("STRUCTURE_NUMBER_008") == ""
 
 
 def test_many_codes_are_cut_short() -> None:
-    assert codes_in_short("RAILINGS_036A") == "0, 1, N"
-    assert codes_in_short("OWNER_022", at_most=3) == "01, 02, 03, …"
+    assert summarize_codes("RAILINGS_036A") == "0, 1, N"
+    assert summarize_codes("OWNER_022", limit=3) == "01, 02, 03, …"
 
 
 def test_an_item_says_its_codes_and_years() -> None:
     assert years_of("STATUS") == ((2010, 2011),)
     assert years_of("STATUS_NO_10YR_RULE") == ((1992, 2009), (2012, 2018))
     assert years_of("LOWEST_RATING") == ((2017, 2025),)
-    assert description_of(BY_NAME["TOLL_020"]) == "Item 20. Toll. Codes: 1, 2, 3, 4, 5"
-    assert description_of(BY_NAME["REMARKS"]) == "Remarks. In the files of 1992 to 2018"
+    assert description_of(ITEMS_BY_NAME["TOLL_020"]) == "Item 20. Toll. Codes: 1, 2, 3, 4, 5"
+    assert description_of(ITEMS_BY_NAME["REMARKS"]) == "Remarks. In the files of 1992 to 2018"
     assert all(years_of(item.name) for item in ITEMS)
 
 
@@ -105,7 +105,7 @@ def published_tables(folder: Path) -> dict[str, list[str]]:
 def test_every_code_of_the_real_guide_is_ours(real_data) -> None:
     tables = published_tables(real_data / "coding_tables")
     assert len(tables) > 50
-    foreign = {name for name in tables if name not in NAMES or not codes_of(name)}
+    foreign = {name for name in tables if name not in ITEM_NAMES or not codes_of(name)}
     assert foreign == set(NOT_OURS)
     lacking = {
         (name, code)
@@ -129,8 +129,8 @@ def test_real_files_hold_no_code_that_is_not_ours(real_data) -> None:
     assert len(files) > 30
     unknown, checked = {}, 0
     for path in files:
-        table = pl.from_pandas(load_bridge_data(str(path))[list(CHECKED)])
+        table = pl.from_pandas(load_bridge_data(str(path))[list(CHECKED_ITEMS)])
         checked += sum(table.height - column.null_count() for column in table.get_columns())
-        for name, rows in odd_codes(table).unknown.items():
+        for name, rows in find_invalid_codes(table).unknown.items():
             unknown[path.name, name] = table[name].filter(rows).unique().to_list()
     assert unknown == {} and checked > 200_000

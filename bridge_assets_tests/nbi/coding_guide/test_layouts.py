@@ -6,8 +6,8 @@ import pytest
 from support.nbi_files import layout_of
 
 from bridge_assets.errors import LayoutError
-from bridge_assets.nbi.coding_guide.items import NAMES
-from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, layout_of_year, recognise
+from bridge_assets.nbi.coding_guide.items import ITEM_NAMES
+from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, layout_of_year, match_layout
 
 FIXTURES = {"nbi_1992": "1992", "nbi_2010": "2010", "nbi_2012": "1992", "nbi_2016": "2016", "nbi_2017": "2017"}
 
@@ -20,8 +20,8 @@ def test_column_counts_are_those_fhwa_published() -> None:
 
 def test_every_layout_maps_onto_the_one_list_of_items() -> None:
     for layout in LAYOUTS:
-        assert set(layout.canonical) <= set(NAMES)
-        assert len(set(layout.canonical)) == len(layout.columns)
+        assert set(layout.canonical_columns) <= set(ITEM_NAMES)
+        assert len(set(layout.canonical_columns)) == len(layout.columns)
 
 
 @pytest.mark.parametrize(("name", "layout"), FIXTURES.items())
@@ -47,7 +47,7 @@ def test_years_without_a_delimited_layout_are_refused() -> None:
 def test_a_missing_and_an_unknown_column_are_named() -> None:
     columns = [column for column in layout_of_year(2019).columns if column != "ADT_029"] + ["MY_COLUMN"]
     with pytest.raises(LayoutError, match=r"missing: 'ADT_029'; not expected: 'MY_COLUMN'") as error:
-        recognise(columns, "AK19.txt")
+        match_layout(columns, "AK19.txt")
     assert "What to do" in str(error.value)
 
 
@@ -55,4 +55,4 @@ def test_columns_in_another_order_are_not_the_layout() -> None:
     columns = list(layout_of_year(2019).columns)
     columns[3], columns[4] = columns[4], columns[3]
     with pytest.raises(LayoutError, match="in another order"):
-        recognise(columns, "AK19.txt")
+        match_layout(columns, "AK19.txt")

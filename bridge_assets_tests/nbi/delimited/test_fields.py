@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from bridge_assets.nbi.delimited.fields import FieldReader
-from bridge_assets.nbi.delimited.kernels import Reading
+from bridge_assets.nbi.delimited.kernels import FieldType
 
-KINDS = (Reading.CODE, Reading.TEXT, Reading.INTEGER, Reading.CODE, Reading.DECIMAL, Reading.TEXT)
+KINDS = (FieldType.CODE, FieldType.TEXT, FieldType.INTEGER, FieldType.CODE, FieldType.DECIMAL, FieldType.TEXT)
 
 
 def read(reader: FieldReader, *lines: str) -> list[list]:
@@ -25,20 +25,20 @@ def test_each_column_is_read_in_its_own_kind():
         ["01", None, "02"], ["O'NEAL", None, "C"], [7, None, None], ["A", None, "A"], [1.5, None, -2.0],
         [None, "B", "D"],
     ]  # fmt: skip
-    assert rows.odd_numbers == {4: {1: "x"}, 2: {2: "1e3"}}
+    assert rows.unparsed_numbers == {4: {1: "x"}, 2: {2: "1e3"}}
     assert rows.lines.tolist() == [[0, 0, 22], [1, 23, 36], [2, 37, 52]]
-    assert rows.broken.tolist() == []
+    assert rows.malformed.tolist() == []
 
 
 def test_lines_that_are_no_rows_are_told_with_their_bounds_fields_and_nuls():
-    rows = FieldReader([Reading.TEXT, Reading.CODE]).read(b"a,b\nc\n\nd,e,f\ng,\0\0\nh,i\n")
-    assert rows.broken.tolist() == [[1, 4, 5, 1, 0], [2, 6, 6, 1, 0], [3, 7, 12, 3, 0], [4, 13, 17, 2, 2]]
+    rows = FieldReader([FieldType.TEXT, FieldType.CODE]).read(b"a,b\nc\n\nd,e,f\ng,\0\0\nh,i\n")
+    assert rows.malformed.tolist() == [[1, 4, 5, 1, 0], [2, 6, 6, 1, 0], [3, 7, 12, 3, 0], [4, 13, 17, 2, 2]]
     assert rows.lines.tolist() == [[0, 0, 3], [5, 18, 21]]
     assert [column.to_pylist() for column in rows.columns] == [["a", "h"], ["b", "i"]]
 
 
 def test_a_coded_column_knows_its_values_from_one_run_to_the_next():
-    reader = FieldReader([Reading.CODE, Reading.CODE])
+    reader = FieldReader([FieldType.CODE, FieldType.CODE])
     first = reader.read(b"b,x\na,longer than eight\nb,\n,x\nc,longer than eight\n")
     assert [column.to_pylist() for column in first.columns] == [
         ["b", "a", "b", None, "c"], ["x", "longer than eight", None, "x", "longer than eight"],
@@ -58,11 +58,11 @@ def test_a_coded_column_knows_its_values_from_one_run_to_the_next():
 
 def test_values_of_one_to_eight_bytes_are_themselves_and_longer_ones_too():
     values = ["", "1", "12", "123", "1234", "12345", "123456", "1234567", "12345678", "123456789", "É", "0", "00"]
-    assert read(FieldReader([Reading.CODE]), *values) == [[value or None for value in values]]
+    assert read(FieldReader([FieldType.CODE]), *values) == [[value or None for value in values]]
 
 
 def test_thousands_of_values_in_two_columns_are_each_found_again():
-    reader = FieldReader([Reading.CODE, Reading.CODE])
+    reader = FieldReader([FieldType.CODE, FieldType.CODE])
     numbers = np.random.default_rng(0).permutation(3000).tolist()
     for run in (numbers[:400], numbers[400:], numbers[::-1]):
         expected = [[f"{number:04d}" for number in run], [f"x{number // 2}" for number in run]]
@@ -70,16 +70,16 @@ def test_thousands_of_values_in_two_columns_are_each_found_again():
 
 
 def test_more_odd_numbers_than_there_was_room_for_are_all_noted():
-    rows = FieldReader([Reading.INTEGER, Reading.DECIMAL]).read(b"".join(b"x%d,y%d\n" % (n, n) for n in range(100)))
-    assert rows.odd_numbers == {0: {n: f"x{n}" for n in range(100)}, 1: {n: f"y{n}" for n in range(100)}}
+    rows = FieldReader([FieldType.INTEGER, FieldType.DECIMAL]).read(b"".join(b"x%d,y%d\n" % (n, n) for n in range(100)))
+    assert rows.unparsed_numbers == {0: {n: f"x{n}" for n in range(100)}, 1: {n: f"y{n}" for n in range(100)}}
     assert [column.null_count for column in rows.columns] == [100, 100]
 
 
 def test_no_lines_are_no_rows():
     rows = FieldReader(KINDS).read(b"")
     assert [len(column) for column in rows.columns] == [0] * 6
-    assert (rows.lines.shape, rows.broken.shape, rows.odd_numbers) == ((0, 3), (0, 5), {})
+    assert (rows.lines.shape, rows.malformed.shape, rows.unparsed_numbers) == ((0, 3), (0, 5), {})
 
 
 def test_a_layout_without_coded_columns_is_read():
-    assert read(FieldReader([Reading.TEXT, Reading.INTEGER]), "a,1", "b,2") == [["a", "b"], [1, 2]]
+    assert read(FieldReader([FieldType.TEXT, FieldType.INTEGER]), "a,1", "b,2") == [["a", "b"], [1, 2]]

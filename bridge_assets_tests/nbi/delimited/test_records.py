@@ -11,20 +11,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.nbi_files import nbi_line, nbi_text, read_nbi, rows_of, write_nbi
+from support.nbi_files import nbi_line, nbi_text, read_nbi, row_count, write_nbi
 
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.delimited.records import (
-    ONE_A_RECORD,
-    REASONS,
+    HIGH_CARDINALITY_CODES,
     RECORD_SCHEMA,
     REJECTED_SCHEMA,
+    REJECTION_REASONS,
     Batch,
     count_rows,
     read_batches,
 )
-from bridge_assets.nbi.derived import derived
+from bridge_assets.nbi.derived import derived_columns
 
 REAL_FILES = [
     ("AK19.txt", 2019), ("layouts/nbi_1992.txt", 1992), ("layouts/nbi_2010.txt", 2010), ("layouts/nbi_2012.txt", 2012),
@@ -38,11 +38,13 @@ def test_real_files_reconcile_and_classes_are_the_published_ones(real_data, name
     path = real_data / "nbi" / name
     batch = read_nbi(path)
     lines = sum(1 for line in path.read_bytes().split(b"\n")[1:] if line.strip())
-    assert batch.rows_read == lines == rows_of(path) == batch.records.height + batch.rejected.height
+    assert batch.rows_read == lines == row_count(path) == batch.records.height + batch.rejected.height
     assert batch.records.schema == RECORD_SCHEMA
     assert batch.rejected.schema == REJECTED_SCHEMA
 
-    classes = batch.records.with_columns(derived(year)).filter(pl.col("BRIDGE_CONDITION").is_in(["G", "F", "P"]))
+    classes = batch.records.with_columns(derived_columns(year)).filter(
+        pl.col("BRIDGE_CONDITION").is_in(["G", "F", "P"])
+    )
     assert (classes["condition_class"].str.slice(0, 1) == classes["BRIDGE_CONDITION"]).all()
     if year >= 2016:
         assert classes.height == batch.records.height
@@ -113,7 +115,7 @@ def test_rows_that_do_not_fit_are_kept_with_line_reason_and_text(tmp_path: Path)
 def test_blank_lines_and_the_dos_end_of_file_are_no_rows(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
     path.write_bytes(path.read_bytes() + b"\r\n   \r\n\x1a")
-    assert read_nbi(path).rows_read == 1 == rows_of(path)
+    assert read_nbi(path).rows_read == 1 == row_count(path)
 
 
 def test_line_ends_and_the_last_line_without_one_change_nothing(tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_the_arrow_type_of_a_column_follows_from_its_item(tmp_path: Path) -> Non
     assert schema.field("ADT_029").type == pa.int32()
     assert schema.field("STRUCTURE_LEN_MT_049").type == pa.float64()
     numbers = ("STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099")
-    assert set(numbers) == ONE_A_RECORD
+    assert set(numbers) == HIGH_CARDINALITY_CODES
     for name in (*numbers, "FACILITY_CARRIED_007", "unparsed"):
         assert schema.field(name).type == pa.string(), name
 
@@ -254,12 +256,12 @@ def test_a_rejected_record_is_kept_as_it_stood_in_the_file() -> None:
         ("NBI_2019.txt", 9, "field_count", f"{columns} fields expected, 2 found", "a,b"),
     ]
     assert batch.rejected.columns == ["file", "line_number", "reason", "detail", "line"]
-    assert list(REASONS) == ["field_count", "unreadable", "no_key", "no_year"]
+    assert list(REJECTION_REASONS) == ["field_count", "unreadable", "no_key", "no_year"]
 
 
 def test_records_of_another_format_become_a_batch(tmp_path: Path) -> None:
     read = read_nbi(write_nbi(tmp_path, 2019, [{}, {"OWNER_022": "99"}]))
-    batch = Batch.of(read.records.select(reversed(read.records.columns)), read.rejected, 2, "other")
+    batch = Batch.from_polars(read.records.select(reversed(read.records.columns)), read.rejected, 2, "other")
     assert batch.table.schema == read.table.schema
     assert batch.records.equals(read.records)
     assert (batch.rows_read, batch.layout, batch.rejected.height) == (2, "other", 0)
@@ -295,4 +297,4 @@ def test_no_bytes_lose_a_row_or_raise(tmp_path: Path, noise: bytes, between: boo
         ",".join(layout.columns).encode() + b"\n" + good + (b"\n" if between else b"") + noise + b"\n" + good
     )
     batch = read_nbi(path)
-    assert batch.rows_read == rows_of(path) == batch.records.height + batch.rejected.height
+    assert batch.rows_read == row_count(path) == batch.records.height + batch.rejected.height

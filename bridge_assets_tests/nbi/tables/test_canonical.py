@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge_assets.errors import LayoutError, SourceError
-from bridge_assets.nbi.tables.by_year import ByYear, YearBatch
-from bridge_assets.nbi.tables.canonical import columns_of, read_csv, read_parquet
-from bridge_assets.nbi.tables.quoted_csv import QuotedFile
+from bridge_assets.nbi.tables.by_year import SurveyYearSplitter, YearBatch
+from bridge_assets.nbi.tables.canonical import read_csv, read_parquet, resolve_columns
+from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
 HEAD = "STATE_CODE_001,STRUCTURE_NUMBER_008"
 
 
 def batches(text: str | bytes, asked: int | None = None, by_name: int | None = 2019) -> list[YearBatch]:
     data = text if isinstance(text, bytes) else text.encode()
-    return list(read_csv(io.BytesIO(data), "t.csv", ByYear("t.csv", "t.csv", "canonical CSV", asked, by_name)))
+    return list(
+        read_csv(io.BytesIO(data), "t.csv", SurveyYearSplitter("t.csv", "t.csv", "canonical CSV", asked, by_name))
+    )
 
 
 def records(text: str | bytes) -> pl.DataFrame:
@@ -34,7 +36,7 @@ def rejected(text: str | bytes) -> list[tuple[int, str, str]]:
 
 
 def test_headings_are_known_in_any_case_and_under_the_names_of_other_years() -> None:
-    columns = columns_of(["state_code_001", " Structure_Number_008 ", "CAT10", "condition", "my score"], "t.csv")
+    columns = resolve_columns(["state_code_001", " Structure_Number_008 ", "CAT10", "condition", "my score"], "t.csv")
     assert list(columns.names.values()) == ["STATE_CODE_001", "STRUCTURE_NUMBER_008", "BRIDGE_CONDITION"]
     assert columns.ignored == ("condition", "my score")
 
@@ -49,7 +51,7 @@ def test_headings_are_known_in_any_case_and_under_the_names_of_other_years() -> 
 )
 def test_headings_that_cannot_be_meant_are_refused(headings: list[str], says: str) -> None:
     with pytest.raises(LayoutError, match=says):
-        columns_of(headings, "t.csv")
+        resolve_columns(headings, "t.csv")
 
 
 def test_codes_quotes_and_line_breaks_are_what_they_were() -> None:
@@ -92,7 +94,7 @@ def test_every_survey_year_of_a_file_is_a_batch_and_one_can_be_asked_for() -> No
     found = [(each.survey_year, each.batch.records["STRUCTURE_NUMBER_008"].to_list()) for each in batches(text)]
     assert found == [(2018, ["1", "3"]), (2019, ["2"])]
     assert sum(each.batch.rejected.height for each in batches(text)) == 2
-    assert [list(each.rows) for each in batches(text) if each.rows is not None] == [[0, 2], [1]]
+    assert [list(each.row_positions) for each in batches(text) if each.row_positions is not None] == [[0, 2], [1]]
     of_2018 = batches(text, asked=2018)
     assert [each.batch.records.height for each in of_2018] == [2]
     assert of_2018[0].batch.rejected["detail"].to_list() == ["'' is no survey year", "3 fields expected, 2 found"]
@@ -122,7 +124,9 @@ def parquet(table: pl.DataFrame) -> list[YearBatch]:
     file = io.BytesIO()
     table.write_parquet(file)
     file.seek(0)
-    return list(read_parquet(file, "t.parquet", ByYear("t.parquet", "t.parquet", "canonical Parquet", None, 2019)))
+    return list(
+        read_parquet(file, "t.parquet", SurveyYearSplitter("t.parquet", "t.parquet", "canonical Parquet", None, 2019))
+    )
 
 
 def test_parquet_is_read_by_its_types() -> None:
@@ -158,7 +162,7 @@ def test_metadata_that_is_no_text_stops_nobody() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table([["01"], ["7"]], schema=schema), file)
     file.seek(0)
-    by_year = ByYear("t.parquet", "t.parquet", "canonical Parquet", None, 2019)
+    by_year = SurveyYearSplitter("t.parquet", "t.parquet", "canonical Parquet", None, 2019)
     (only,) = read_parquet(file, "t.parquet", by_year)
     assert only.batch.records["STRUCTURE_NUMBER_008"].to_list() == ["7"]
 
@@ -193,7 +197,7 @@ def test_rows_are_the_same_however_many_are_taken_at_a_time() -> None:
     text = f"{HEAD}\n" + "".join(f'{number},"{number}\n"\n' if number % 7 else "bad\n" for number in range(50))
     whole = None
     for size in (1, 3, 1000):
-        runs = list(QuotedFile(io.BytesIO(text.encode()), "t.csv").rows({0: "a", 1: "b"}, size))
+        runs = list(CsvFile(io.BytesIO(text.encode()), "t.csv").rows({0: "a", 1: "b"}, size))
         found = [(*run.text.rows(), *run.line_numbers, *run.rejected) for run in runs]
         flat = sorted(str(cell) for run in found for cell in run)
         whole = whole or flat

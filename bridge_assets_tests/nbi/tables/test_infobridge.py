@@ -11,9 +11,9 @@ import pytest
 
 from bridge_assets.errors import LayoutError
 from bridge_assets.nbi.coding_guide.codes import codes_of
-from bridge_assets.nbi.derived import derived
-from bridge_assets.nbi.tables.by_year import ByYear
-from bridge_assets.nbi.tables.infobridge import columns_of, is_infobridge, read_infobridge
+from bridge_assets.nbi.derived import derived_columns
+from bridge_assets.nbi.tables.by_year import SurveyYearSplitter
+from bridge_assets.nbi.tables.infobridge import is_infobridge, read_infobridge, resolve_columns
 
 
 def records(rows: list[dict[str, str]], year: int | None = 2024) -> pl.DataFrame:
@@ -22,7 +22,9 @@ def records(rows: list[dict[str, str]], year: int | None = 2024) -> pl.DataFrame
     writer.writeheader()
     writer.writerows(rows)
     file = io.BytesIO(b"\xef\xbb\xbf" + text.getvalue().encode())
-    batches = list(read_infobridge(file, "export.csv", ByYear("export.csv", "export.csv", "InfoBridge", None, year)))
+    batches = list(
+        read_infobridge(file, "export.csv", SurveyYearSplitter("export.csv", "export.csv", "InfoBridge", None, year))
+    )
     assert all(batch.batch.rejected.is_empty() for batch in batches)
     return pl.concat(batch.batch.records for batch in batches)
 
@@ -39,9 +41,11 @@ def real(real_data: Path) -> Path:
 
 def test_real_classes_are_what_the_export_says_and_no_name_is_unknown(real: Path) -> None:
     with real.open("rb") as file:
-        batches = list(read_infobridge(file, real.name, ByYear(real.name, real.name, "InfoBridge", None, None)))
+        batches = list(
+            read_infobridge(file, real.name, SurveyYearSplitter(real.name, real.name, "InfoBridge", None, None))
+        )
     table = pl.concat(
-        each.batch.records.with_columns(*derived(each.survey_year), row=each.rows) for each in batches
+        each.batch.records.with_columns(*derived_columns(each.survey_year), row=each.row_positions) for each in batches
     ).sort("row")
     assert table.height == 917
     assert {each.survey_year for each in batches} == set(range(2000, 2025))
@@ -68,7 +72,7 @@ def test_real_classes_are_what_the_export_says_and_no_name_is_unknown(real: Path
 
 def test_real_columns_that_are_no_items_are_named(real: Path) -> None:
     headings = real.read_text(encoding="utf-8-sig").split("\n", 1)[0].split(",")
-    columns, ignored = columns_of(headings, "export.csv")
+    columns, ignored = resolve_columns(headings, "export.csv")
     assert len(columns) == 17
     assert ignored[:4] == [
         "2024 NBI Structure Number",
@@ -119,7 +123,7 @@ def test_a_cell_is_read_by_its_heading(heading: str, text: str, item: str, value
     "heading", ["49 - Structure Length", "49 - Structure Length (cubits)", "49 - Length (US tons)"]
 )
 def test_a_length_of_an_unknown_unit_is_left_out(heading: str) -> None:
-    assert columns_of(["1 - State Code", "8 - Structure Number", heading], "export.csv")[1] == [heading]
+    assert resolve_columns(["1 - State Code", "8 - Structure Number", heading], "export.csv")[1] == [heading]
 
 
 def test_what_is_no_name_and_no_number_keeps_its_text() -> None:
@@ -133,7 +137,7 @@ def test_what_is_no_name_and_no_number_keeps_its_text() -> None:
 
 
 def test_the_code_counts_where_the_name_stands_beside_it() -> None:
-    columns, ignored = columns_of(["1 - State Name", "1 - State Code", "8 - Structure Number"], "export.csv")
+    columns, ignored = resolve_columns(["1 - State Name", "1 - State Code", "8 - Structure Number"], "export.csv")
     assert [column.position for column in columns] == [1, 2]
     assert ignored == ["1 - State Name"]
 
@@ -141,4 +145,4 @@ def test_the_code_counts_where_the_name_stands_beside_it() -> None:
 def test_other_tables_are_no_export_and_an_export_needs_a_key() -> None:
     assert not is_infobridge(["STATE_CODE_001", "STRUCTURE_NUMBER_008"])
     with pytest.raises(LayoutError, match="no column of item 8"):
-        columns_of(["1 - State Code"], "export.csv")
+        resolve_columns(["1 - State Code"], "export.csv")

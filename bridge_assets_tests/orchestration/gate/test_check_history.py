@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pytest
 
-from bridge_assets.deployment.gate.decision import REQUIRED, Evaluation, Requirement
-from bridge_assets.orchestration.gate.check_history import ask_gate, data_problems, evaluations, judged
-from bridge_assets.registry.model_version import Candidate, open_candidate
+from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Requirement
+from bridge_assets.orchestration.gate.check_history import (
+    check_evaluations,
+    data_problems,
+    gate_decision,
+    judged_metadata,
+)
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume
 from bridge_assets.storage import write_json
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -71,46 +76,46 @@ def result(
         asset_key=asset,
         check_name=check,
         severity=severity,
-        metadata={} if about is None else judged(about),
+        metadata={} if about is None else judged_metadata(about),
         description=said,
     )
 
 
 def test_what_was_judged_is_a_text_or_one_a_survey_year():
-    assert judged("abc") == {"about": dg.MetadataValue.text("abc")}
-    assert judged({"2020": "abc"}, rows=3) == {"about": dg.MetadataValue.json({"2020": "abc"}), "rows": 3}
+    assert judged_metadata("abc") == {"about": dg.MetadataValue.text("abc")}
+    assert judged_metadata({"2020": "abc"}, rows=3) == {"about": dg.MetadataValue.json({"2020": "abc"}), "rows": 3}
 
 
 def test_an_evaluation_is_read_with_all_that_it_says(instance):
     run_id = run(instance, "onnx_model", result("parity", False, "d" * 64, said="0.1 apart"))
-    [found] = evaluations(instance, "onnx_model", "parity")
-    assert found == Evaluation("onnx_model", "parity", False, "d" * 64, found.when, run_id, "0.1 apart")
+    [found] = check_evaluations(instance, "onnx_model", "parity")
+    assert found == CheckEvaluation("onnx_model", "parity", False, "d" * 64, found.timestamp, run_id, "0.1 apart")
     stats = instance.get_run_stats(run_id)
-    assert stats.start_time <= found.when <= stats.end_time
+    assert stats.start_time <= found.timestamp <= stats.end_time
 
 
 def test_an_evaluation_without_a_description_says_nothing(instance):
     run(instance, "onnx_model", result("parity", True, "d" * 64))
-    [found] = evaluations(instance, "onnx_model", "parity")
-    assert (found.passed, found.detail) == (True, "")
+    [found] = check_evaluations(instance, "onnx_model", "parity")
+    assert (found.passed, found.message) == (True, "")
 
 
 def test_an_evaluation_of_several_survey_years_is_one_a_year(instance):
     run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x", "2020": "y"}))
-    found = list(evaluations(instance, "raw_bridges", "rows_reconcile"))
-    assert sorted(each.about for each in found) == ["x", "y"]
+    found = list(check_evaluations(instance, "raw_bridges", "rows_reconcile"))
+    assert sorted(each.digest for each in found) == ["x", "y"]
     assert all(each.passed for each in found)
 
 
 def test_an_evaluation_that_does_not_say_what_it_judged_is_about_no_version(instance):
     run(instance, "onnx_model", result("parity", True))
-    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["None"]
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["None"]
 
 
 def test_evaluations_of_other_checks_and_assets_are_not_among_them(instance):
     run(instance, "onnx_model", result("parity", True, "1"), result("other", True, "2"))
     run(instance, "bridge_model", result("parity", True, "3"))
-    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["1"]
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["1"]
 
 
 def test_a_check_that_raised_has_evaluated_nothing(instance):
@@ -118,34 +123,34 @@ def test_a_check_that_raised_has_evaluated_nothing(instance):
     assert instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey("onnx_model"), "parity"), limit=2
     )
-    assert list(evaluations(instance, "onnx_model", "parity")) == []
+    assert list(check_evaluations(instance, "onnx_model", "parity")) == []
     run(instance, "onnx_model", result("parity", True, "1"))
-    assert [each.about for each in evaluations(instance, "onnx_model", "parity")] == ["1"]
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["1"]
 
 
 def test_a_history_of_several_pages_is_read_to_its_end_and_once(instance):
     for number in range(102):
         instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "parity", True, judged(f"{number}"))
+            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "parity", True, judged_metadata(f"{number}"))
         )
-    found = [int(each.about) for each in evaluations(instance, "onnx_model", "parity")]
+    found = [int(each.digest) for each in check_evaluations(instance, "onnx_model", "parity")]
     assert sorted(found) == list(range(102))
 
 
-def candidate_in(folder) -> Candidate:
-    candidate = open_candidate(folder, STAGES["training_set"], {"seed": 1}, {})
+def candidate_in(folder) -> ModelVersion:
+    candidate = create_or_resume(folder, STAGES["training_set"], {"seed": 1}, {})
     write_json({**candidate.manifest, "stages": STAGES}, candidate.file("manifest.json"))
     return candidate
 
 
 def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool] | None = None) -> None:
     """One run that makes every stage and evaluates every required check about it."""
-    specs = [dg.AssetCheckSpec(each.check, asset=each.asset) for each in REQUIRED]
+    specs = [dg.AssetCheckSpec(each.check, asset=each.asset) for each in REQUIRED_CHECKS]
 
     @dg.multi_asset(specs=[dg.AssetSpec(asset) for asset in STAGES], check_specs=specs)
     def stages():
         yield from (dg.MaterializeResult(asset_key=asset) for asset in STAGES)
-        for each in REQUIRED:
+        for each in REQUIRED_CHECKS:
             yield result(each.check, (passed or {}).get(each, True), STAGES[each.asset], asset=each.asset)
 
     assert dg.materialize([stages], instance=instance).success
@@ -153,23 +158,23 @@ def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool
 
 def test_the_gate_opens_when_every_required_check_has_passed_about_the_version(instance, tmp_path):
     candidate = candidate_in(tmp_path)
-    nothing = ask_gate(instance, candidate)
-    assert (nothing.version, nothing.open) == (candidate.version, False)
+    nothing = gate_decision(instance, candidate)
+    assert (nothing.version, nothing.is_open) == (candidate.version, False)
     assert {finding.state for finding in nothing.findings} == {"missing"}
     run_required(instance)
-    decision = ask_gate(instance, candidate)
-    assert decision.open, decision.explain()
-    assert [finding.requirement for finding in decision.findings] == list(REQUIRED)
+    decision = gate_decision(instance, candidate)
+    assert decision.is_open, decision.explain()
+    assert [finding.requirement for finding in decision.findings] == list(REQUIRED_CHECKS)
 
 
 def test_the_gate_closes_when_the_newest_evaluation_of_one_check_failed(instance, tmp_path):
     run_required(instance)
-    last = REQUIRED[-1]
+    last = REQUIRED_CHECKS[-1]
     run_required(instance, {last: False})
-    decision = ask_gate(instance, candidate_in(tmp_path))
-    assert not decision.open
+    decision = gate_decision(instance, candidate_in(tmp_path))
+    assert not decision.is_open
     assert {f.requirement: f.state for f in decision.findings} == {
-        each: "failed" if each == last else "passed" for each in REQUIRED
+        each: "failed" if each == last else "passed" for each in REQUIRED_CHECKS
     }
 
 

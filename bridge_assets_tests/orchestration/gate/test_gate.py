@@ -6,13 +6,13 @@ import json
 
 import dagster as dg
 import pytest
-from support.small_platform import failure
+from support.small_platform import error_messages
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.gate.overrides import OVERRIDE_TAG
 from bridge_assets.registry.base import Registry
-from bridge_assets.registry.model_version import latest
-from bridge_assets.registry.register import configured
+from bridge_assets.registry.model_version import latest_version
+from bridge_assets.registry.register import configured_registry
 from bridge_assets.settings import MlflowSettings
 
 MODEL = ("bridge_model", "quantized_model", "onnx_model", "registered_model")
@@ -24,7 +24,7 @@ def served(platform) -> str | None:
 
 def registry(platform) -> Registry:
     """The platform's registry, as MLflow keeps it."""
-    return configured(MlflowSettings(), platform.home, "bridge_fall")
+    return configured_registry(MlflowSettings(), platform.home, "bridge_fall")
 
 
 def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_by_hand_in_a_later_run_the_checks_of_the_first_one_count(platform) -> None:
     before = served(platform)
     assert platform.materialize("local_endpoint").success
-    assert served(platform) == before == latest(platform.home / "models").version
+    assert served(platform) == before == latest_version(platform.home / "models").version
 
 
 def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) -> None:
@@ -45,8 +45,8 @@ def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) ->
     assert not platform.materialize("bridge_model").success
     by_hand = platform.materialize("local_endpoint")
     assert not by_hand.success
-    assert "bridge_model:beats_baselines failed" in failure(by_hand)
-    assert "(auc_gain)" in failure(by_hand)
+    assert "bridge_model:beats_baselines failed" in error_messages(by_hand)
+    assert "(auc_gain)" in error_messages(by_hand)
     assert served(platform) == before
 
 
@@ -55,7 +55,7 @@ def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeyp
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
     by_hand = platform.materialize("local_endpoint")
-    said = failure(by_hand)
+    said = error_messages(by_hand)
     for check in ("bridge_model:beats_baselines", "quantized_model:keeps_the_probabilities", "onnx_model:parity"):
         assert f"{check} outdated" in said
     assert "training_set:no_leakage passed" in said
@@ -68,23 +68,23 @@ def test_the_same_model_with_its_checks_is_taken(platform, monkeypatch) -> None:
     assert platform.materialize(*MODEL, checks=False).success
     assert platform.materialize(*MODEL).success
     assert platform.materialize("local_endpoint").success
-    assert served(platform) == latest(platform.home / "models").version != before
+    assert served(platform) == latest_version(platform.home / "models").version != before
     assert LocalEndpoint(platform.home / "endpoints" / "local").previous() == before
 
 
 def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> None:
-    path = latest(platform.home / "models").file("model.onnx")
+    path = latest_version(platform.home / "models").file("model.onnx")
     path.write_bytes(path.read_bytes() + b"\0")
     by_hand = platform.materialize("local_endpoint")
-    assert "is not what was made" in failure(by_hand)
+    assert "is not what was made" in error_messages(by_hand)
 
 
 def test_checks_about_another_training_set_do_not_count(platform) -> None:
-    candidate = latest(platform.home / "models")
+    candidate = latest_version(platform.home / "models")
     manifest = candidate.manifest
     manifest["stages"]["training_set"] = "0" * 64
     candidate.file("manifest.json").write_text(json.dumps(manifest))
-    said = failure(platform.materialize("local_endpoint"))
+    said = error_messages(platform.materialize("local_endpoint"))
     assert "training_set:inputs_passed_their_checks outdated" in said
     assert "training_set:no_leakage outdated" in said
 
@@ -118,10 +118,10 @@ def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
     short = platform.materialize("local_endpoint", config={"override_reason": "x"})
-    assert "no reason to override" in failure(short)
+    assert "no reason to override" in error_messages(short)
     reason = "Agreed with the bridge office on Monday"
     overridden = platform.materialize("local_endpoint", config={"override_reason": reason})
-    assert overridden.success, failure(overridden)
+    assert overridden.success, error_messages(overridden)
     [made] = overridden.get_asset_materialization_events()
     assert made.materialization.metadata["gate"].value == "overridden"
     assert made.materialization.metadata["override_reason"].value == reason
@@ -140,12 +140,12 @@ def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatc
     assert platform.materialize("local_endpoint", config={"model_version": first}).success
     assert served(platform) == first
     unknown = platform.materialize("local_endpoint", config={"model_version": "abc"})
-    assert "there is no model version 'abc'" in failure(unknown)
+    assert "there is no model version 'abc'" in error_messages(unknown)
 
 
 def test_without_any_model_it_says_what_to_do(platform) -> None:
     (platform.home / "models" / "latest.json").unlink()
-    assert "materialise bridge_model" in failure(platform.materialize("local_endpoint"))
+    assert "materialise bridge_model" in error_messages(platform.materialize("local_endpoint"))
 
 
 def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(platform, monkeypatch) -> None:
@@ -160,14 +160,14 @@ def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(plat
     assert "worse than that of champion" in (checked["not_worse_than_champion"].description or "")
     assert not trained.success  # registered_model was never reached
     by_hand = platform.materialize("registered_model")
-    assert "onnx_model:not_worse_than_champion failed" in failure(by_hand)
+    assert "onnx_model:not_worse_than_champion failed" in error_messages(by_hand)
     reason = "The champion learned from records that were wrong"
     assert platform.materialize("registered_model", config={"override_reason": reason}).success
-    [challenger] = [each for each in registry(platform).versions() if "override_reason" in each.notes]
-    assert challenger.notes["override_reason"] == reason
-    assert challenger.notes["gate.onnx_model.not_worse_than_champion"].startswith("failed")
+    [challenger] = [each for each in registry(platform).versions() if "override_reason" in each.tags]
+    assert challenger.tags["override_reason"] == reason
+    assert challenger.tags["gate.onnx_model.not_worse_than_champion"].startswith("failed")
     assert registry(platform).aliases()["challenger"] == challenger
-    assert "onnx_model:not_worse_than_champion failed" in failure(platform.materialize("local_endpoint"))
+    assert "onnx_model:not_worse_than_champion failed" in error_messages(platform.materialize("local_endpoint"))
     assert served(platform) == before
     assert registry(platform).aliases()["champion"] == champion
 
@@ -182,7 +182,7 @@ def test_a_damaged_champion_proves_nothing(platform, monkeypatch) -> None:
         trained = platform.materialize(*MODEL)
         checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
         assert "model.onnx of model version" in (checked["not_worse_than_champion"].description or "")
-        assert "is damaged" in failure(platform.materialize("registered_model"))
+        assert "is damaged" in error_messages(platform.materialize("registered_model"))
     finally:  # the registry is not put back after a test
         for path, content in whole.items():
             path.write_bytes(content)

@@ -12,11 +12,11 @@ import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from support.small_platform import YEARS, failure
+from support.small_platform import YEARS, error_messages
 
 from bridge_assets.cli import main
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.orchestration.runs.liveness import DEATH
+from bridge_assets.orchestration.runs.liveness import ORPHANED_RUN_MESSAGE
 from bridge_assets.storage import digest
 
 ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
@@ -30,20 +30,20 @@ def outputs(platform) -> dict[str, str]:
 
 
 def test_the_first_run_made_everything(platform) -> None:
-    assert platform.first.success, platform.first.errors
-    assert platform.first.errors == []
+    assert platform.first_run.success, platform.first_run.errors
+    assert platform.first_run.errors == []
     assert {
-        name for name, (passed, severity, _) in platform.first.checks.items() if not passed and severity == "ERROR"
+        name for name, (passed, severity, _) in platform.first_run.checks.items() if not passed and severity == "ERROR"
     } == set()
     for table in ("raw_bridges", "rejected_records", "bridge_features", "bridge_predictions", "drift_report"):
-        assert platform.lake.years(table) == ALL_YEARS
+        assert platform.lake.available_years(table) == ALL_YEARS
     assert (platform.home / "reports" / "condition_report.html").is_file()
     sheet = pl.read_csv(platform.home / "reports" / "bridge_outlook.csv", infer_schema=False)
     assert sheet.height == platform.lake.read_year("bridge_predictions", YEARS[1]).height
     assert sheet["reasons"].drop_nulls().str.contains("points").all() and sheet["reasons"].null_count() < sheet.height
     assert (
         LocalEndpoint(platform.home / "endpoints" / "local").current()
-        == platform.first.materialized["bridge_model"]["model_version"]
+        == platform.first_run.materializations["bridge_model"]["model_version"]
     )
 
 
@@ -51,7 +51,7 @@ def test_the_first_of_each_state_in_the_last_year_are_told_why(platform) -> None
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     told = scores.filter(pl.col("reasons").is_not_null())
     assert told.height == scores.filter(pl.col("look_first_rank") <= 25).height
-    shown = platform.first.materialized["bridge_predictions"]
+    shown = platform.first_run.materializations["bridge_predictions"]
     assert shown["reasons_explained"] == told.height
     assert shown["reasons_base_value"] == pytest.approx(scores["fall_probability"].mean(), abs=1e-5)
     assert platform.lake.read_year("bridge_predictions", YEARS[0])["reasons"].drop_nulls().is_empty()
@@ -63,8 +63,8 @@ def test_a_version_is_served_and_explained_after_its_folder_is_gone(platform) ->
     version = LocalEndpoint(platform.home / "endpoints" / "local").current()
     shutil.rmtree(platform.home / "models" / str(version))
     made = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
-    assert made.success, failure(made)
-    assert platform.lake.note("bridge_predictions", YEARS[1])["explained"]["explained"] > 0
+    assert made.success, error_messages(made)
+    assert platform.lake.provenance("bridge_predictions", YEARS[1])["explained"]["explained"] > 0
 
 
 def test_features_and_staging_take_the_same_record_of_a_structure(platform) -> None:
@@ -102,7 +102,7 @@ def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
     first = LocalEndpoint(platform.home / "endpoints" / "local").current()
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     made = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
-    assert made.success, failure(made)
+    assert made.success, error_messages(made)
     back = CliRunner().invoke(main, ["rollback"])
     assert back.exit_code == 0, back.output
     assert LocalEndpoint(platform.home / "endpoints" / "local").current() == first
@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_sam
     assert outputs(platform) == before
     with dg.DagsterInstance.get() as instance:
         [killed] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-        assert instance.all_logs(killed.run_id)[-1].message.endswith(DEATH)
+        assert instance.all_logs(killed.run_id)[-1].message.endswith(ORPHANED_RUN_MESSAGE)
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ def test_a_bad_file_fails_with_its_reason_and_leaves_what_was_there(platform, br
     break_it(platform.home / "sample")
     failed = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
     assert not failed.success
-    assert says in failure(failed)
-    assert "What to do" in failure(failed)
+    assert says in error_messages(failed)
+    assert "What to do" in error_messages(failed)
     assert outputs(platform) == before
 
 
 def test_a_missing_source_folder_fails_with_its_reason(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
-    assert "the source folder is not there" in failure(platform.materialize("nbi_files", partition="2018"))
+    assert "the source folder is not there" in error_messages(platform.materialize("nbi_files", partition="2018"))
     said = CliRunner().invoke(main, ["run"])
     assert said.exit_code == 1
     assert "the source folder is not there" in said.output
@@ -180,9 +180,9 @@ def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None
 
 
 def test_features_of_other_definitions_are_not_scored(platform) -> None:
-    note = platform.lake.note("bridge_features", 2018)
-    platform.lake.write_note("bridge_features", 2018, {**note, "features_digest": "another"})
-    said = failure(platform.materialize("bridge_predictions", partition="2018"))
+    note = platform.lake.provenance("bridge_features", 2018)
+    platform.lake.write_provenance("bridge_features", 2018, {**note, "features_digest": "another"})
+    said = error_messages(platform.materialize("bridge_predictions", partition="2018"))
     assert "cannot score the features of 2018" in said
 
 

@@ -11,7 +11,7 @@ from support.html_page import Page
 
 from bridge_assets.reporting.condition.page import ConditionReport, render_condition_report
 from bridge_assets.reporting.plots import condition_trend_png
-from bridge_assets.scoring.shap_values import reasons_type
+from bridge_assets.scoring.shap_values import reasons_dtype
 
 EVIL = "<script>alert('x')</script>"
 
@@ -70,7 +70,7 @@ def told(feature: str, value: float | None, contribution: float) -> dict:
 
 
 def table(*bridges: dict) -> pl.DataFrame:
-    types = {"reasons": reasons_type(), "years_until_poor_horizon": pl.Int16}
+    types = {"reasons": reasons_dtype(), "years_until_poor_horizon": pl.Int16}
     types |= dict.fromkeys(("years_until_poor", "years_until_poor_low", "years_until_poor_high"), pl.Float32)
     return pl.DataFrame(list(bridges), schema_overrides=types, infer_schema_length=None)
 
@@ -197,21 +197,25 @@ def test_the_same_inputs_give_the_same_bytes(report: ConditionReport) -> None:
 def test_text_from_the_tables_is_escaped_and_readable(report: ConditionReport, page: Page) -> None:
     html = render_condition_report(report)
     assert "<script" not in html and "&lt;script&gt;" in html
-    assert f'{EVIL} over "BIG" & O\'NEAL CREEK' in page.words
-    assert f"Source {EVIL} sample" in page.words
+    assert f'{EVIL} over "BIG" & O\'NEAL CREEK' in page.plain_text
+    assert f"Source {EVIL} sample" in page.plain_text
 
 
 def test_headline_tells_the_latest_year_and_the_change(page: Page) -> None:
-    assert "Survey year 2025" in page.words
+    assert "Survey year 2025" in page.plain_text
     assert "Of 12,345 structures in 2 states, 1,234 (10.0\N{NO-BREAK SPACE}%) are Poor" in page.text.replace("\n", " ")
-    assert "0.9 points less than in 2024" in page.words
-    assert "5,011" in page.words and "40.0 % of deck area" in page.words and "5.7 % of deck area" in page.words
-    assert "660" in page.words and "11.0 % of 6,000 inspections with an earlier one" in page.words
+    assert "0.9 points less than in 2024" in page.plain_text
+    assert (
+        "5,011" in page.plain_text
+        and "40.0 % of deck area" in page.plain_text
+        and "5.7 % of deck area" in page.plain_text
+    )
+    assert "660" in page.plain_text and "11.0 % of 6,000 inspections with an earlier one" in page.plain_text
 
 
 def test_expected_falls_are_the_sum_of_the_probabilities_of_the_latest_year(page: Page) -> None:
-    assert "About 1 bridge is expected" in page.words  # 0.1234 + 0.5 + 0.3
-    assert "Sum of the probabilities of 3 structures" in page.words
+    assert "About 1 bridge is expected" in page.plain_text  # 0.1234 + 0.5 + 0.3
+    assert "Sum of the probabilities of 3 structures" in page.plain_text
 
 
 def looked_at(page: Page) -> list[list[str]]:
@@ -226,9 +230,9 @@ def test_look_first_holds_the_first_of_each_state_in_the_latest_year_in_order(pa
     assert "25-200" in first[1] and "02-7" in second[1] and "25-100" in third[1]
     assert first[2:] == ["Massachusetts 25, county 017", "4 Poor in 2024-05", "50.0 % state 9.3 %", "Poor now"]
     assert second[2:4] == ["Alaska 02, county –", "4 Poor in –"]
-    assert "25-300" not in page.words and "02-8" not in page.words
-    assert "The first 2 bridges of each state, out of 3 scored structures" in page.words
-    assert "the probability that the condition is at least one point lower at the next inspection" in page.words
+    assert "25-300" not in page.plain_text and "02-8" not in page.plain_text
+    assert "The first 2 bridges of each state, out of 3 scored structures" in page.plain_text
+    assert "the probability that the condition is at least one point lower at the next inspection" in page.plain_text
 
 
 def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionReport) -> None:
@@ -246,31 +250,31 @@ def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionRep
 
 def test_years_until_poor_stand_in_words_and_a_dash_where_there_are_none(page: Page) -> None:
     assert [row[-1] for row in looked_at(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
-    assert "Years until Poor are counted from the inspection if nothing is done" in page.words
+    assert "Years until Poor are counted from the inspection if nothing is done" in page.plain_text
 
 
 def test_the_largest_reasons_stand_in_points_and_are_escaped(report: ConditionReport, page: Page) -> None:
     assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in looked_at(page)[0][1]
-    assert "skew" not in page.words
-    assert "compared with the mean of all scored bridges (30.8 %)" in page.words
-    untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_type()))
-    assert "what moved the model" not in Page(render_condition_report(replace(report, outlook=untold))).words
+    assert "skew" not in page.plain_text
+    assert "compared with the mean of all scored bridges (30.8 %)" in page.plain_text
+    untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_dtype()))
+    assert "what moved the model" not in Page(render_condition_report(replace(report, outlook=untold))).plain_text
 
 
 def test_another_target_is_said_as_what_it_is(report: ConditionReport) -> None:
     decks = report.outlook.with_columns(target=pl.lit("poor of deck"))
-    words = Page(render_condition_report(replace(report, outlook=decks))).words
+    words = Page(render_condition_report(replace(report, outlook=decks))).plain_text
     assert "the probability that the deck rating is 4 or less at the next inspection" in words
 
 
 def test_learned_baselines_stand_beside_the_model_where_they_were_measured(page: Page) -> None:
     assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %"]
-    assert "Gradient boosting" not in page.words
+    assert "Gradient boosting" not in page.plain_text
 
 
 def test_scores_of_an_earlier_year_are_shown_as_such(report: ConditionReport) -> None:
     earlier = report.outlook.filter(pl.col("survey_year") == 2024)
-    words = Page(render_condition_report(replace(report, outlook=earlier))).words
+    words = Page(render_condition_report(replace(report, outlook=earlier))).plain_text
     assert "of 2024, the last year scored" in words
     assert "2025 is not scored yet" in words and "expected to be found" not in words
 
@@ -283,14 +287,14 @@ def test_states_stand_with_name_and_code_the_worst_first(page: Page) -> None:
 
 def test_a_model_that_loses_to_a_baseline_is_told_so(report: ConditionReport, page: Page) -> None:
     assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %"]
-    assert "ranks the bridges that fall better than the rating table does: AUC 0.711 against 0.613" in page.words
+    assert "ranks the bridges that fall better than the rating table does: AUC 0.711 against 0.613" in page.plain_text
     assert report.evaluation is not None
     worse = {
         **report.evaluation,
         "model": {"auc": 0.6, "average_precision": None, "brier": float("nan"), "worst_10": 0.17},
     }
     lost = Page(render_condition_report(replace(report, evaluation=worse)))
-    assert "does not rank the bridges that fall better" in lost.words
+    assert "does not rank the bridges that fall better" in lost.plain_text
     assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %"]
 
 
@@ -300,7 +304,7 @@ def test_the_oracle_of_the_sample_stands_beside_the_model_and_is_not_in_the_race
     html = render_condition_report(replace(report, evaluation={**report.evaluation, "oracle": oracle}))
     assert Page(html).row("Oracle")[1:] == ["0.800", "0.400", "0.080", "40.0 %"]
     assert "<b>0.711</b>" in html and "<b>0.800</b>" not in html
-    assert "Oracle" not in Page(render_condition_report(report)).words
+    assert "Oracle" not in Page(render_condition_report(report)).plain_text
 
 
 def test_an_evaluation_without_a_metric_is_refused_by_name(report: ConditionReport) -> None:
@@ -309,27 +313,27 @@ def test_an_evaluation_without_a_metric_is_refused_by_name(report: ConditionRepo
 
 
 def test_drift_names_the_features_of_the_latest_year(page: Page) -> None:
-    assert "2 of 3 features of 2025 drifted" in page.words
+    assert "2 of 3 features of 2025 drifted" in page.plain_text
     assert page.row("log_adt")[1:] == ["0.350", "0.060"] and page.row("scour")[1] == "–"
-    assert "Drifted features by year: 2024 0, 2025 2" in page.words
+    assert "Drifted features by year: 2024 0, 2025 2" in page.plain_text
 
 
 def test_data_quality_adds_up_and_explains_reasons(report: ConditionReport, page: Page) -> None:
-    assert "24,699 rows read = 24,690 loaded + 9 rejected" in page.words
+    assert "24,699 rows read = 24,690 loaded + 9 rejected" in page.plain_text
     assert page.row("field_count")[1] == "8" and "a truncated row" in page.row("field_count")[0]
-    assert "Rows read are not loaded + rejected" not in page.words
+    assert "Rows read are not loaded + rejected" not in page.plain_text
     wrong = report.ingestion.with_columns(loaded=pl.lit(12_345), rejected=pl.lit(4))
     assert (
         "Rows read are not loaded + rejected in 2024"
-        in Page(render_condition_report(replace(report, ingestion=wrong))).words
+        in Page(render_condition_report(replace(report, ingestion=wrong))).plain_text
     )
 
 
 def test_an_empty_report_says_what_to_materialise() -> None:
     page = Page(render_condition_report(ConditionReport()))
-    assert not page.open and "No survey year yet" in page.words
+    assert not page.open and "No survey year yet" in page.plain_text
     for asset in ("raw_bridges", "mart_condition_by_year", "bridge_predictions", "bridge_model", "drift_report"):
-        assert f"materialise {asset}" in page.words or f"then {asset}" in page.words
+        assert f"materialise {asset}" in page.plain_text or f"then {asset}" in page.plain_text
 
 
 def test_a_model_that_gives_no_probability_is_told_in_a_line_and_nobody_is_sent_to_score_again(
@@ -339,11 +343,11 @@ def test_a_model_that_gives_no_probability_is_told_in_a_line_and_nobody_is_sent_
         report,
         outlook=report.outlook.with_columns(fall_probability=pl.lit(None, pl.Float64)),
         evaluation=None,
-        silent="The model foresees points.",
+        no_probability_reason="The model foresees points.",
     )
     page = Page(render_condition_report(without))
-    assert page.words.count("The model foresees points.") == 3
-    assert "materialise bridge_predictions" not in page.words
+    assert page.plain_text.count("The model foresees points.") == 3
+    assert "materialise bridge_predictions" not in page.plain_text
 
 
 def test_tables_with_columns_and_no_rows_are_empty_too(report: ConditionReport) -> None:
@@ -355,7 +359,7 @@ def test_tables_with_columns_and_no_rows_are_empty_too(report: ConditionReport) 
 
 def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport) -> None:
     one = report.condition_by_year.filter(pl.col("survey_year") == 2024)
-    words = Page(render_condition_report(ConditionReport(condition_by_year=one))).words
+    words = Page(render_condition_report(ConditionReport(condition_by_year=one))).plain_text
     assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
     assert "No inspection of this year has an earlier one to be compared with" in words
     assert "No falls yet" in words

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from bridge_assets.data.features.definitions import FEATURES
-from bridge_assets.reporting.condition.reasons import Reason, as_text, in_words, with_text
-from bridge_assets.scoring.shap_values import reasons_type
+from bridge_assets.reporting.condition.reasons import Reason, format_reasons, reasons_text, with_reasons_text
+from bridge_assets.scoring.shap_values import reasons_dtype
 
 
 def told(feature: str, value: float | None, contribution: float = 0.041) -> dict:
@@ -42,30 +42,30 @@ def told(feature: str, value: float | None, contribution: float = 0.041) -> dict
     ],
 )
 def test_a_feature_is_said_with_its_unit(feature: str, value: float | None, name: str, said: str) -> None:
-    assert in_words([told(feature, value)]) == [Reason(name, said, "+4.1")]
+    assert format_reasons([told(feature, value)]) == [Reason(name, said, "+4.1")]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_every_feature_reads_as_words_and_a_value(feature) -> None:
     for value in (0.0, 1.0, 2.5):
-        [reason] = in_words([told(feature.name, value, -0.0003)])
+        [reason] = format_reasons([told(feature.name, value, -0.0003)])
         assert reason.name and "_" not in reason.name and not reason.name.startswith("log")
         assert reason.value and "log10" not in reason.value and "_" not in reason.value
-        assert reason.points == "-0.0"
+        assert reason.contribution == "-0.0"
 
 
 def test_a_line_of_text_holds_all_of_them_and_begins_with_no_sign() -> None:
-    line = as_text([told("age", 61.0), told("over_water", 1.0, -0.003)])
+    line = reasons_text([told("age", 61.0), told("over_water", 1.0, -0.003)])
     assert line == "age 61 years: +4.1 points; over water yes: -0.3 points"
-    assert as_text(None) is None
+    assert reasons_text(None) is None
 
 
 def test_a_table_for_what_holds_no_lists_has_them_as_text() -> None:
-    of_bridges = pl.Series([[told("age", 61.0)], None], dtype=reasons_type())
+    of_bridges = pl.Series([[told("age", 61.0)], None], dtype=reasons_dtype())
     table = pl.DataFrame({"key": ["a", "b"], "target": ["fall", "fall of deck"], "reasons": of_bridges})
-    assert with_text(table)["reasons"].to_list() == ["age 61 years: +4.1 points", None]
-    in_points = with_text(table.with_columns(target=pl.lit("change of deck")))
+    assert with_reasons_text(table)["reasons"].to_list() == ["age 61 years: +4.1 points", None]
+    in_points = with_reasons_text(table.with_columns(target=pl.lit("change of deck")))
     assert in_points["reasons"].to_list() == ["age 61 years: +0.04 points", None], (
         "points of the rating, no percentages"
     )
-    assert with_text(table.clear()).schema["reasons"] == pl.String
+    assert with_reasons_text(table.clear()).schema["reasons"] == pl.String

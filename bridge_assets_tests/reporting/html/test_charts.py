@@ -13,15 +13,15 @@ def test_stacked_bars_fill_the_height_from_the_bottom_up() -> None:
     assert (poor.name, good.name) == ("Poor", "Good")
     assert poor.y + poor.height == pytest.approx(TOP + PLOT_HEIGHT, abs=0.2)
     assert good.y == pytest.approx(TOP, abs=0.2) and good.y + good.height == pytest.approx(poor.y, abs=0.2)
-    assert poor.says == "2024 Poor: 10.0 %"
+    assert poor.tooltip == "2024 Poor: 10.0 %"
     assert all(bar.x >= LEFT and bar.x + bar.width <= LEFT + PLOT_WIDTH + 0.1 for bar in chart.bars)
 
 
 def test_a_year_without_a_value_leaves_a_gap_in_the_line() -> None:
     line = shares_by_year("Falls", [1, 2, 3, 4, 5], {"Observed": [0.1, 0.2, None, 0.1, 0.1]}).lines[0]
-    assert len(line.pieces) == 2 and len(line.dots) == 4
+    assert len(line.segments) == 2 and len(line.points) == 4
     alone = shares_by_year("Falls", [1, 2, 3], {"Observed": [None, 0.2, None]}).lines[0]
-    assert alone.pieces == () and len(alone.dots) == 1
+    assert alone.segments == () and len(alone.points) == 1
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_year_without_a_value_leaves_a_gap_in_the_line() -> None:
 def test_the_axis_ends_on_a_round_number_above_the_largest_value(largest: float, labels: list[str]) -> None:
     chart = shares_by_year("Falls", [2025], {"Observed": [largest]})
     assert [tick.text for tick in chart.grid] == labels
-    assert chart.lines[0].dots[0][1] >= TOP
+    assert chart.lines[0].points[0][1] >= TOP
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 34])

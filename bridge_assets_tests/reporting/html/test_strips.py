@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_assets.reporting.html.strips import BAR_HEIGHT, LEVEL_NAMES, LEVELS, WIDTH, bars, cells, level
+from bridge_assets.reporting.html.strips import (
+    BAR_HEIGHT,
+    LEVEL_NAMES,
+    LEVELS,
+    MAX_STRIP_WIDTH,
+    bar_sparkline,
+    tint_level,
+    tinted_sparkline,
+)
 
 SHARES = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=34)
 
@@ -14,16 +22,16 @@ SHARES = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=34)
 @given(SHARES)
 def test_every_year_has_a_mark_at_the_same_place_in_both_kinds(shares: list[float | None]) -> None:
     years = list(range(1992, 1992 + len(shares)))
-    one, other = bars(years, shares), cells(years, shares)
+    one, other = bar_sparkline(years, shares), tinted_sparkline(years, shares)
     assert [mark.x for mark in one.marks] == [mark.x for mark in other.marks]
-    assert one.width == other.width <= WIDTH
+    assert one.width == other.width <= MAX_STRIP_WIDTH
     for mark, year in zip(one.marks, years, strict=True):
-        assert mark.says.startswith(f"{year}: ")
+        assert mark.tooltip.startswith(f"{year}: ")
         assert mark.y >= 0 and mark.y + mark.height == pytest.approx(BAR_HEIGHT, abs=0.02)
 
 
 def test_a_bar_is_drawn_against_the_highest_of_its_row_and_the_smallest_share_is_seen() -> None:
-    strip = bars([2017, 2018, 2019], [0.5, 0.25, 1e-9])
+    strip = bar_sparkline([2017, 2018, 2019], [0.5, 0.25, 1e-9])
     assert [mark.height for mark in strip.marks] == [BAR_HEIGHT, BAR_HEIGHT / 2, 1.5]
 
 
@@ -31,7 +39,7 @@ def test_a_bar_is_drawn_against_the_highest_of_its_row_and_the_smallest_share_is
     ("share", "expected"), [(None, None), (0.0, 0), (1e-9, 1), (0.001, 2), (0.05, 3), (0.1, 4), (0.5, 5), (1.0, 5)]
 )
 def test_levels_are_tenfold_steps_and_nothing_is_a_level_of_its_own(share: float | None, expected: int | None) -> None:
-    assert level(share) == expected
+    assert tint_level(share) == expected
 
 
 def test_every_level_has_a_name() -> None:

@@ -12,7 +12,7 @@ from support.nbi_files import nbi_line, write_nbi
 
 from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.lake import Lake
-from bridge_assets.data.quality.summary import count_year
+from bridge_assets.data.quality.summary import write_quality_summary
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
 from bridge_assets.nbi.flag_rules import FLAGS
@@ -24,9 +24,9 @@ EVIL = "<script>alert('x')</script><img src=http://example.org>"
 
 
 def counted(lake: Lake, year: int, *files: Path) -> None:
-    report = ingest(files, year, lake.year("raw_bridges", year), lake.year("rejected_records", year))
-    lake.write_note("raw_bridges", year, asdict(report))
-    count_year(lake, year)
+    report = ingest(files, year, lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year))
+    lake.write_provenance("raw_bridges", year, asdict(report))
+    write_quality_summary(lake, year)
 
 
 def rows(year: int, state: str, bridges: int, without_traffic: int = 0, planned: int = 0) -> list[dict[str, str]]:
@@ -66,7 +66,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def rendered(lake: Lake, *years: int) -> str:
-    made = list(years) or lake.years("data_quality")
+    made = list(years) or lake.available_years("data_quality")
     return render_quality_page(
         QualityReport(
             lake.read_years("data_quality", made),
@@ -99,9 +99,9 @@ def test_rejected_lines_are_text_whatever_they_hold(html: str, page: Page) -> No
     assert "<script" not in html and "<img" not in html
     assert EVIL in page.text and f"{EVIL} files" in page.text
     assert "{{ 7 * 6 }}" in page.text
-    assert "<b>2018.txt, line 552" in page.words
-    assert "characters more" in page.words  # of the endless line
-    assert "137 fields expected" in page.words
+    assert "<b>2018.txt, line 552" in page.plain_text
+    assert "characters more" in page.plain_text  # of the endless line
+    assert "137 fields expected" in page.plain_text
 
 
 def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
@@ -115,15 +115,15 @@ def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
 def test_every_flag_is_defined_with_its_items(page: Page) -> None:
     for name, flag in FLAGS.items():
         assert f"flag-{name}" in [value for attribute, value in page.attributes if attribute == "id"]
-        assert f"{flag.meaning}. {flag.why}." in page.words
-    assert "YEAR_BUILT_027 (item 27)" in page.words
+        assert f"{flag.meaning}. {flag.rationale}." in page.plain_text
+    assert "YEAR_BUILT_027 (item 27)" in page.plain_text
 
 
 def test_the_rows_of_each_year_reconcile_on_the_page(page: Page) -> None:
-    assert "Of 552 rows read for 2018, 550 were loaded and 2 rejected." in page.words
+    assert "Of 552 rows read for 2018, 550 were loaded and 2 rejected." in page.plain_text
     assert page.row("2018")[:4] == ["2018", "552", "550", "2"]
     assert page.row("2017")[:4] == ["2017", "550", "550", "0"]
-    assert "Rows read are not" not in page.words
+    assert "Rows read are not" not in page.plain_text
 
 
 def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
@@ -131,7 +131,7 @@ def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
     lost = (pl.col("name") == "read") & (pl.col("survey_year") == 2016)
     summary = summary.with_columns(pl.when(lost).then(pl.col("records") + 1).otherwise("records").alias("records"))
     page = Page(render_quality_page(QualityReport(summary, lake.read_years("rejected_records"))))
-    assert "Rows read are not loaded + rejected in 2016." in page.words
+    assert "Rows read are not loaded + rejected in 2016." in page.plain_text
 
 
 def test_what_jumped_is_named_with_where_and_what_it_was_before(page: Page) -> None:
@@ -165,10 +165,10 @@ def test_the_order_of_the_tables_does_not_matter(lake: Lake, html: str) -> None:
 
 def test_a_single_year_without_rejections_says_so(lake: Lake) -> None:
     page = Page(rendered(lake, 2015))
-    assert "Survey year 2015" in page.words
-    assert "No row was rejected." in page.words
-    assert "A median needs 3 earlier survey years; there are 0." in page.words
-    assert "The survey year does not hold a structure twice" in page.words
+    assert "Survey year 2015" in page.plain_text
+    assert "No row was rejected." in page.plain_text
+    assert "A median needs 3 earlier survey years; there are 0." in page.plain_text
+    assert "The survey year does not hold a structure twice" in page.plain_text
 
 
 def test_no_survey_year_says_what_to_materialise(lake: Lake) -> None:
@@ -177,7 +177,7 @@ def test_no_survey_year_says_what_to_materialise(lake: Lake) -> None:
             QualityReport(lake.read_year("data_quality", 2015).clear(), lake.read_year("rejected_records", 2015))
         )
     )
-    assert "What to do: materialise data_quality" in page.words
+    assert "What to do: materialise data_quality" in page.plain_text
     assert not page.open
 
 
@@ -191,8 +191,8 @@ def test_the_page_of_a_lake_names_source_and_layouts(
 ) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path))
     page = Page(data_quality_html(lake, DataSettings.load()))
-    assert "the generated sample inventory" in page.words
-    assert "1992 (2014 to 2015), 2016 (2016), 2017 (2017 to 2018)" in page.words
+    assert "the generated sample inventory" in page.plain_text
+    assert "1992 (2014 to 2015), 2016 (2016), 2017 (2017 to 2018)" in page.plain_text
     with pytest.raises(SourceError, match="materialise data_quality first"):
         data_quality_html(Lake(tmp_path / "empty"), DataSettings.load())
 
@@ -211,4 +211,4 @@ def test_real_files_make_a_page(real_data: Path, tmp_path: Path) -> None:
     counted(lake, 2023, real_data / "nbi" / "AK19.txt")
     page = Page(rendered(lake))
     assert not page.open
-    assert "Of 1,595 rows read for 2023, 1,595 were loaded and 0 rejected." in page.words
+    assert "Of 1,595 rows read for 2023, 1,595 were loaded and 0 rejected." in page.plain_text
