@@ -177,9 +177,8 @@ def search(trees: int, splits: int, years: int, grid_options: tuple[str, ...]) -
     trials = forests.search_forest(
         training_data.table, training_data.features, base, grid, **options, progress=click.echo
     )
-    click.echo(
-        f"\n{forests.search_markdown(trials, base, task_of_table(training_data.table).acceptance_metrics, list(grid))}\n"
-    )
+    metrics = task_of_table(training_data.table).acceptance_metrics
+    click.echo(f"\n{forests.search_markdown(trials, base, metrics, list(grid))}\n")
     lines = forests.config_changes(base, trials[0].settings)
     if not lines:
         click.echo("The present settings are the best of these: nothing to change.")

@@ -33,8 +33,8 @@ class ReferencePeriod:
         settings: DriftSettings,
         prediction_column: str = CLASSIFICATION.prediction_column,
     ) -> Self:
-        """The features, and where they have been scored the answers (`Task.prediction_column`), of the reference years (both ends
-        included).
+        """The features, and where they have been scored the answers (`Task.prediction_column`), of the reference years
+        (both ends included).
         """
         import polars as pl
 

@@ -161,7 +161,8 @@ _FLAGS = (
     ),
     Flag(
         "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
-        f"Item 90 lies over {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says neither closed nor new",
+        f"Item 90 lies over {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says neither "
+        f"closed nor new",
         "No interval allowed is as long: the condition may have changed since",
         lambda year: (
             (pl.col("inspection_date") < pl.date(year - MAX_INSPECTION_INTERVAL_MONTHS // 12, 1, 1))

@@ -46,7 +46,8 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
         return dg.SkipReason(str(error))
     known = SURVEY_YEARS.get_partition_keys()
     problems += [
-        f"{', '.join(arrival.file_names)}: survey year {year} has no partition; see survey_years in data_config.yaml, or "
+        f"{', '.join(arrival.file_names)}: survey year {year} has no partition; see survey_years in data_config.yaml, "
+        f"or "
         "reload the code location"
         for year, arrival in new_files.items()
         if str(year) not in known

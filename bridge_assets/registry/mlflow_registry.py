@@ -261,6 +261,7 @@ class MlflowRegistry:
             message = _CREDENTIALS.sub("//", " ".join(str(error).split()))
             # Not `from error`: its message holds the address as it was given, with a password if there is one.
             raise RegistryError(
-                f"{self.address}: MLflow says: {message[:500]}. What to do: see that the registry runs, that the address "
+                f"{self.address}: MLflow says: {message[:500]}. What to do: see that the registry runs, that the "
+                f"address "
                 f"is right, and that what lies in it is whole; then try again"
             ) from None

@@ -88,7 +88,8 @@ def score_survey_year(
         raise SourceError(
             f"model {model.version} cannot score the features of {survey_year}",
             where=lake.year_path("bridge_features", survey_year),
-            why=f"It was trained on feature definitions {model.features_digest}, these were made by {definitions_digest}",
+            why=f"It was trained on feature definitions {model.features_digest}, these were made by "
+            f"{definitions_digest}",
             do="materialise bridge_features again, or train and deploy a model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)

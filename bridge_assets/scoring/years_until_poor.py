@@ -34,8 +34,8 @@ def load_years_until_poor(lake: Lake, survey_year: int, features: pl.DataFrame) 
     Returns
     -------
     years : pl.DataFrame
-        structure_key and `YEARS_COLUMNS` (Float32, the horizon Int16); no rows where there is nothing that belongs to these
-        features.
+        structure_key and `YEARS_COLUMNS` (Float32, the horizon Int16); no rows where there is nothing that belongs to
+        these features.
     note : dict
         `bridges`, `digest`, `model_version` and `interval` of the years, or `skipped_reason`.
     """
@@ -63,7 +63,10 @@ def _skipped_reason(lake: Lake, survey_year: int) -> str:
         return f"{TABLE_NAME} of {survey_year} has not been made"
     provenance = lake.provenance(TABLE_NAME, survey_year)
     if provenance["digest"] != lake.digest(TABLE_NAME, survey_year):
-        return f"{TABLE_NAME} of {survey_year} and its note do not belong together: a run may have been killed between them"
+        return (
+            f"{TABLE_NAME} of {survey_year} and its provenance do not belong together: a run may have been killed "
+            "between them"
+        )
     if provenance["bridge_features"] != lake.digest("bridge_features", survey_year):
         return f"{TABLE_NAME} of {survey_year} was made from other features than those that are scored"
     return ""

@@ -41,7 +41,9 @@ BRIDGE_RECORD: dict[str, str] = {
 
 
 def nbi_line(layout: Layout, **items: str) -> str:
-    """A row in a layout: `BRIDGE_RECORD`, with items replaced. Text items are quoted and padded as in the published files."""
+    """A row in a layout: `BRIDGE_RECORD`, with items replaced. Text items are quoted and padded as in the published
+    files.
+    """
     values = {**BRIDGE_RECORD, **items}
     cells = []
     for column in layout.columns:

@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class SlackReceiver:
-    """`url` takes messages; `messages` are those that were accepted; `queued_responses` are given first: status, headers, body."""
+    """`url` takes messages; `messages` are those that were accepted; `queued_responses` are given first: status,
+    headers, body.
+    """
 
     url: str = ""
     messages: list[str] = field(default_factory=list)

@@ -63,7 +63,8 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
 
 
 def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
-    """What `build_bridge_features` needs of the structures' past, in order and no more of it, for any number of survey years.
+    """What `build_bridge_features` needs of the structures' past, in order and no more of it, for any number of survey
+    years.
 
     Parameters
     ----------

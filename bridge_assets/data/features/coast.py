@@ -103,7 +103,9 @@ def _group_by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.nd
 
 @cache
 def _coast_points_by_cell() -> dict[int, np.ndarray]:
-    """Cell -> points of the coast, (m, 2), that may lie within `MAX_DISTANCE_KM` of a place in it; other cells have none."""
+    """Cell -> points of the coast, (m, 2), that may lie within `MAX_DISTANCE_KM` of a place in it; other cells have
+    none.
+    """
     table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
     line, points = table["line"].to_numpy(), table.select("latitude", "longitude").to_numpy()
     begin, along = points[:-1], np.diff(points, axis=0) * (line[1:] == line[:-1])[:, None]

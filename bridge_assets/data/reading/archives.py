@@ -81,8 +81,9 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
     ------
     SourceError
         If the file is missing or cannot be opened; if an archive is damaged, encrypted, nested, holds no or several
-        delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from `RATIO_CHECK_MIN_BYTES` on, `MAX_EXPANSION_RATIO`. Damage that shows only
-        at the end of a stream (its checksum) is raised by the read that comes upon it.
+        delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from `RATIO_CHECK_MIN_BYTES` on,
+        `MAX_EXPANSION_RATIO`. Damage that shows only at the end of a stream (its checksum) is raised by the read that
+        comes upon it.
     """
     with _open_file(path) as file:
         try:
@@ -239,7 +240,8 @@ def _check_expanded_size(expanded: int, compressed: int, path: Path) -> None:
         raise SourceError(
             "the archive expands beyond the limit",
             where=path,
-            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are {MAX_EXPANDED_BYTES / 1e6:,.0f} MB "
+            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are "
+            f"{MAX_EXPANDED_BYTES / 1e6:,.0f} MB "
             f"and {MAX_EXPANSION_RATIO} times, and the largest national file has 300 MB",
             do="look at what it is; unpack it yourself if you trust it",
         )

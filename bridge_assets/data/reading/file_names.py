@@ -122,7 +122,8 @@ def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str
         raise SourceError(
             f"there are {len(conflicting)} files for survey year {survey_year}",
             where=where,
-            why=f"They are {', '.join(conflicting)}, and nothing says which one is right; several files of one year have to "
+            why=f"They are {', '.join(conflicting)}, and nothing says which one is right; several files of one year "
+            f"have to "
             "be of different states, with the state in the name (AK19.txt)",
             do="keep one in the folder and move the others away",
         )

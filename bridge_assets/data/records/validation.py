@@ -131,7 +131,8 @@ def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
 
 
 def record_problems(table: pl.DataFrame) -> list[str]:
-    """What is wrong with the records of a table, a sentence each; it looks at those of `VALIDATED_COLUMNS` that are there.
+    """What is wrong with the records of a table, a sentence each; it looks at those of `VALIDATED_COLUMNS` that are
+    there.
 
     A record needs a structure key and a survey year, and a condition item holds a rating or nothing.
     """
@@ -207,7 +208,8 @@ def _rating_problems(table: pl.DataFrame) -> list[str]:
             invalid = values.filter(~values.is_in(RATING_CODES))
             if len(invalid):
                 problems.append(
-                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are no rating, such as {invalid[0]!r}"
+                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are no rating, such as "
+                    f"{invalid[0]!r}"
                 )
     return problems
 

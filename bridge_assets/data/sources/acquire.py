@@ -102,7 +102,8 @@ def _acquire_remote(settings: DataSettings, survey_year: int, progress: Progress
         copy_remote_file(address, copy_path(address, settings.downloads_folder), progress) for address in addresses
     ]
     warnings = [
-        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: {copy.previous_copy}"
+        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: "
+        f"{copy.previous_copy}"
         for copy in copies
         if copy.revised
     ]

@@ -109,7 +109,8 @@ def _fetch_file(
             sha256=published_file.expected.zip,
             progress=progress,
             not_found_hint=(
-                f"see whether FHWA has published survey year {year} yet (due by {publication_deadline(year):%d %B %Y}), and "
+                f"see whether FHWA has published survey year {year} yet (due by "
+                f"{publication_deadline(year):%d %B %Y}), and "
                 "correct the address in configs/data_config.yaml if it has moved"
             ),
         )
@@ -130,7 +131,8 @@ def _fetch_file(
         raise SourceError(
             f"FHWA has revised the file of survey year {year}",
             where=copy.address,
-            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {published_file.expected.zip}; it is kept as {copy.path}",
+            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {published_file.expected.zip}; it is kept as "
+            f"{copy.path}",
             do=remedy[0].upper() + remedy[1:],
         )
     return usable, (

@@ -253,7 +253,9 @@ def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
 
 
 def _clean_stale(target: Target, stale: Iterable[str]) -> list[str]:
-    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_remove_old_slots` tries again."""
+    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_remove_old_slots` tries
+    again.
+    """
     try:
         return _retire(target, stale)
     except DeploymentError:

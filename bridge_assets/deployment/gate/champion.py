@@ -153,7 +153,8 @@ def compare_versions(
     ]
     return Comparison(
         champion.version,
-        f"{first.name} {formatted_scores[0][0]} against the champion's {formatted_scores[0][1]}, {second.name} {formatted_scores[1][0]} against "
+        f"{first.name} {formatted_scores[0][0]} against the champion's {formatted_scores[0][1]}, {second.name} "
+        f"{formatted_scores[1][0]} against "
         f"{formatted_scores[1][1]}, on {len(falls):,} inspections held out from both (champion {champion.version})",
         tuple(_loss_problems(task, losses, gate, "", champion.version, formatted_scores)),
         True,
@@ -279,7 +280,8 @@ def _loss_problems(
                 f" ({formatted_scores[place][0]} against {formatted_scores[place][1]})" if formatted_scores else ""
             )
             problems.append(
-                f"{prefix}{judged.subject} is {judged.format_value(loss)} worse than that of champion {champion}{figures}; "
+                f"{prefix}{judged.subject} is {judged.format_value(loss)} worse than that of champion "
+                f"{champion}{figures}; "
                 f"the most is {limit:g} ({judged.max_loss_setting})"
             )
     return problems

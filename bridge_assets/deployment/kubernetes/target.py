@@ -142,7 +142,8 @@ class KubernetesEndpoint:
             raise NotConfiguredError(
                 "the pods cannot read the bundle",
                 where=project_folder() / settings.manifests,
-                why=f"{environment_variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is mounted",
+                why=f"{environment_variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is "
+                f"mounted",
                 do="mount the volume at this very path, or name a bucket. Nothing was sent",
             )
         cluster = Cluster(settings.context, settings.namespace)

@@ -149,6 +149,7 @@ def check_settings(settings: SageMakerSettings) -> None:
                 raise NotConfiguredError(
                     f"a serverless endpoint takes no {name}",
                     where=where,
-                    why=f"only realtime and async endpoints have that, and {environment_variable('sagemaker', name)} is set",
+                    why=f"only realtime and async endpoints have that, and {environment_variable('sagemaker', name)} "
+                    f"is set",
                     do=f"leave it out, or set {environment_variable('sagemaker', 'mode')} to realtime",
                 )

@@ -185,8 +185,8 @@ class SageMakerEndpoint:
             use_alarms = history[-1] not in self._history(endpoint)
             self._endpoints.update(self.settings.name, name, **self._plan.update_config(use_alarms))
         endpoint = self._endpoints.wait_in_service(self.settings.name, name)
-        # After the traffic: cut here, `resolve_history` still says what stands. Slots that are no more get an empty value,
-        # since adding and deleting tags would be two requests.
+        # After the traffic: cut here, `resolve_history` still says what stands. Slots that are no more get an empty
+        # value, since adding and deleting tags would be two requests.
         if history_from_tags(endpoint.tags) != history:
             self._resources.tag(endpoint, {**deployment_tags(self.owner, ("",) * HISTORY_LIMIT), **tags})
 

@@ -130,7 +130,8 @@ class VertexAIEndpoint:
     @property
     def cost(self) -> str:
         min_replicas, max_replicas = self.settings.least_replicas, self.settings.most_replicas
-        machines = f"{min_replicas if min_replicas == max_replicas else f'{min_replicas} to {max_replicas}'} x {self.settings.machine_type}"
+        replicas = f"{min_replicas}" if min_replicas == max_replicas else f"{min_replicas} to {max_replicas}"
+        machines = f"{replicas} x {self.settings.machine_type}"
         return f"{machines}, billed while they stand; as many again and one more while a version is being deployed"
 
     @contextmanager

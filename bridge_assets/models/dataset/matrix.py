@@ -41,7 +41,8 @@ def feature_matrix(X: Any, features: Sequence[str]) -> np.ndarray:
         matrix = np.asarray(X, dtype=np.float32)
         if matrix.ndim != 2 or matrix.shape[1] != len(features):
             raise FeatureError(
-                f"expected rows of {len(features)} features ({_abbreviate(features)}), found an array of shape {matrix.shape}"
+                f"expected rows of {len(features)} features ({_abbreviate(features)}), found an array of shape "
+                f"{matrix.shape}"
             )
     finite = np.isfinite(matrix)
     if not finite.all():

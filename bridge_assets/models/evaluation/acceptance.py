@@ -45,7 +45,8 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
         elif _conservative_gain(gain, interval) < (min_gain := getattr(gate, metric.min_gain_setting)):
             problems.append(
                 f"{metric.name} {metric.format_value(model_value)} is a gain of {metric.format_value(gain, '+')} over "
-                f"{metric.baseline_label} {metric.format_value(baseline_value)}{_interval_text(interval, metric)}; the least is "
+                f"{metric.baseline_label} {metric.format_value(baseline_value)}{_interval_text(interval, metric)}; "
+                f"the least is "
                 f"{metric.format_value(min_gain, '+')} ({metric.min_gain_setting})"
             )
     return problems

@@ -212,7 +212,8 @@ def _group_limitations(evaluation: Evaluation) -> list[str]:
     found = []
     if off:
         found.append(
-            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].miscalibrated_text} than the model says, "
+            f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].miscalibrated_text} than the "
+            f"model says, "
             f"beyond what a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
         )
     if small:

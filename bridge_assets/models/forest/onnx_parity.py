@@ -82,7 +82,8 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
         (reached,) = session.run([LEAF_OUTPUT], {"X": sampled_rows})
         if n_mismatches := int((reached != forest.nodes.leaf[forest.nodes.roots + forest.apply(sampled_rows)]).sum()):
             problems.append(
-                f"on {len(sampled_rows):,} {kind} rows {n_mismatches:,} of {reached.size:,} decisions (row and tree) are other ones"
+                f"on {len(sampled_rows):,} {kind} rows {n_mismatches:,} of {reached.size:,} decisions (row and tree) "
+                f"are other ones"
             )
     return problems, largest
 

@@ -278,7 +278,8 @@ def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMet
     for group in groups:
         name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
         lines.append(
-            f"| {group.grouping} | {name} | {group.inspections:,} | {group.falls:,} | {' | '.join(group.table_cells())} |"
+            f"| {group.grouping} | {name} | {group.inspections:,} | {group.falls:,} | "
+            f"{' | '.join(group.table_cells())} |"
         )
     return "\n".join([*lines, "", f"\\* {kind.FOOTNOTE}"])
 

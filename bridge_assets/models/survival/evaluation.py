@@ -204,7 +204,8 @@ def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings
             continue  # nobody was followed for so long
         if table_brier - model_brier < settings.brier_gain:
             problems.append(
-                f"Brier score within {years} years {model_brier:.5f} is a gain of {table_brier - model_brier:+.5f} over the table's "
+                f"Brier score within {years} years {model_brier:.5f} is a gain of {table_brier - model_brier:+.5f} "
+                f"over the table's "
                 f"{table_brier:.5f}; the least is {settings.brier_gain:+.5f} (brier_gain)"
             )
         ratio = max(overall.predicted, overall.observed) / max(min(overall.predicted, overall.observed), 1e-9)

@@ -58,7 +58,8 @@ class TransitionRates:
         What is added where the condition was there when the files begin: nobody knows for how long, so that time in it
         says nothing.
     max_duration_years : float
-        Years in a condition beyond which the rate stays what it is, since no longer ones were seen; at most `MAX_DURATION_YEARS`.
+        Years in a condition beyond which the rate stays what it is, since no longer ones were seen; at most
+        `MAX_DURATION_YEARS`.
     after_fall_effect : np.ndarray of shape (5,)
         What is added just after a fall, in place of what is known of the present condition.
     improvement_rate : np.ndarray of shape (5,)

@@ -57,7 +57,8 @@ class DeteriorationModel:
         Of `STATIC_FEATURES` and `CONDITION_FEATURES` features, and `age_since_work`, whose fill alone is used.
     static_terms, condition_terms : tuple of (HingeTerm, float)
         Terms and their coefficients.
-    log_rate, duration_slope, unobserved_onset_effect, after_fall_effect, improvement_rate, fall_transition_shares, improvement_transition_shares : tuple
+    log_rate, duration_slope, unobserved_onset_effect, after_fall_effect, improvement_rate, fall_transition_shares,
+    improvement_transition_shares : tuple
         As in `survival_chain.Rates`.
     duration_slope_change, max_duration_years : float
         Likewise.

@@ -16,7 +16,8 @@ _MODEL, _TABLE, _PERFECT = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
 def calibration_plot_png(evaluation: SurvivalEvaluation) -> bytes:
-    """A panel for each of `HORIZONS_YEARS`: how many became Poor (Kaplan-Meier) against the probability given, by tenths.
+    """A panel for each of `HORIZONS_YEARS`: how many became Poor (Kaplan-Meier) against the probability given, by
+    tenths.
 
     Returns
     -------

@@ -173,7 +173,8 @@ def score_years_until_poor(
         raise SourceError(
             f"deterioration model {survival_model.version} cannot be asked about the features of {survey_year}",
             where=lake.year_path("bridge_features", survey_year),
-            why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were made by {definitions_digest}",
+            why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were made by "
+            f"{definitions_digest}",
             do="materialise bridge_features again, or deterioration_model on the present definitions",
         )
     features = lake.read_year("bridge_features", survey_year)

@@ -27,7 +27,9 @@ def improvement_rates(by_condition: np.ndarray, improved: np.ndarray, years: np.
 
 
 def transition_shares(condition: np.ndarray, after: np.ndarray, moved: np.ndarray, direction: int) -> np.ndarray:
-    """Shares of the conditions that moves led to, (5, 6): Poor, then 5 to 9; with `_PRIOR_STRUCTURES` moves of a point added."""
+    """Shares of the conditions that moves led to, (5, 6): Poor, then 5 to 9; with `_PRIOR_STRUCTURES` moves of a point
+    added.
+    """
     import numpy as np
 
     from bridge_assets.models.survival.markov import NOT_POOR_CONDITIONS
@@ -42,7 +44,8 @@ def transition_shares(condition: np.ndarray, after: np.ndarray, moved: np.ndarra
 def single_fall_shares(shares: np.ndarray, repeat_fall: np.ndarray) -> np.ndarray:
     """Shares of what one fall leads to, out of those of what an interval with a fall leads to.
 
-    A fall of one point stays one in an interval unless a second one follows, which happens with probability `repeat_fall`.
+    A fall of one point stays one in an interval unless a second one follows, which happens with probability
+    `repeat_fall`.
     """
     import numpy as np
 

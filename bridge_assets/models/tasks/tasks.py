@@ -57,7 +57,8 @@ class _Classification(Task):
             baseline_label="the rating table's",
             min_gain_setting="auc_gain",
             max_loss_setting="champion_auc_loss",
-            unavailable_message="the ranking cannot be judged: AUC needs training inspections, held-out falls and bridges that did "
+            unavailable_message="the ranking cannot be judged: AUC needs training inspections, held-out falls and "
+            "bridges that did "
             "not fall",
         ),
         AcceptanceMetric(
@@ -68,7 +69,8 @@ class _Classification(Task):
             baseline_label="the base rate's",
             min_gain_setting="brier_gain",
             max_loss_setting="champion_brier_loss",
-            unavailable_message="the probabilities cannot be judged: the Brier score needs training and held-out inspections",
+            unavailable_message="the probabilities cannot be judged: the Brier score needs training and held-out "
+            "inspections",
             lower_is_better=True,
         ),
     )
@@ -168,7 +170,8 @@ class _Regression(Task):
             baseline_label="the rating table's",
             min_gain_setting="spearman_gain",
             max_loss_setting="champion_spearman_loss",
-            unavailable_message="the ranking cannot be judged: a rank correlation needs training inspections, and held-out ones of "
+            unavailable_message="the ranking cannot be judged: a rank correlation needs training inspections, and "
+            "held-out ones of "
             "which some changed",
         ),
     )

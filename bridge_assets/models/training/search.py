@@ -80,8 +80,8 @@ def search_forest(
     Returns
     -------
     list of Trial
-        The best first, by the mean of the figure that decides first (`Task.acceptance_metrics`: AUC, or RMSE); of equals, the
-        earlier in the grid.
+        The best first, by the mean of the figure that decides first (`Task.acceptance_metrics`: AUC, or RMSE); of
+        equals, the earlier in the grid.
 
     Raises
     ------

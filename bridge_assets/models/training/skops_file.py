@@ -125,7 +125,8 @@ def _check_trusted_types(content: bytes, path: Path) -> None:
     types = {f"{node.get('__module__')}.{node['__class__']}" for node in _schema_objects(schema) if "__class__" in node}
     if untrusted_types := sorted(types - TRUSTED_TYPES):
         raise ModelFileError(
-            f"{path} holds {', '.join(untrusted_types)}, which is no part of a random forest; nothing of it was loaded. What "
+            f"{path} holds {', '.join(untrusted_types)}, which is no part of a random forest; nothing of it was "
+            f"loaded. What "
             f"to do: find out where the file comes from; a forest trained here is written by bridge_model"
         )
 

@@ -226,7 +226,8 @@ ITEM_NAMES: tuple[str, ...] = tuple(ITEMS_BY_NAME)
 #: Items 58, 59, 60 and 62, from which the condition follows (23 CFR 490.409).
 CONDITION_ITEMS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060", "CULVERT_COND_062")
 
-#: Derived column -> (type, meaning). Lower case, where items are upper case: `bridge_assets.nbi.derived_columns` computes them.
+#: Derived column -> (type, meaning). Lower case, where items are upper case: `bridge_assets.nbi.derived_columns`
+#: computes them.
 DERIVED_COLUMNS: dict[str, tuple[str, str]] = {
     "survey_year": ("year", "Year of the NBI file"),
     "structure_key": ("text", "State code and structure number without padding: one bridge across years"),

@@ -105,8 +105,8 @@ class FieldReader:
         while not finished:
             finished = read_lines(
                 buffer, separators, line_ends, b"\0" in lines, self._field_types, self._type_index, POWERS_OF_TEN,
-                self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values, is_valid, text_bounds,
-                malformed, deferred, new,
+                self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values, is_valid,
+                text_bounds, malformed, deferred, new,
             )  # fmt: skip
             for place, key in new[: state[NEW]].tolist():
                 self._dictionaries[place].add(key.to_bytes(MAX_PACKED_BYTES, "big").lstrip(b"\0").decode())

@@ -104,14 +104,14 @@ def find_separators(buffer, separators, line_ends):
 
 @njit(cache=True, nogil=True)
 def read_lines(
-    buffer, separators, line_ends, has_nuls, field_types, type_index, powers, slots, ordinals, dictionary_sizes, state, line_bounds,
-    codes, values, is_valid, text_bounds, malformed, deferred, new,
+    buffer, separators, line_ends, has_nuls, field_types, type_index, powers, slots, ordinals, dictionary_sizes, state,
+    line_bounds, codes, values, is_valid, text_bounds, malformed, deferred, new,
 ):  # fmt: skip
     """Read lines from `state` on, until they end or an array is full. True where they ended.
 
-    A line with another number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A number in
-    another form and a code of more than eight bytes go into `deferred`: row, column, start, end. A code that was not known
-    goes into `new`: place, key.
+    A line with another number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A number
+    in another form and a code of more than eight bytes go into `deferred`: row, column, start, end. A code that was not
+    known goes into `new`: place, key.
     """
     columns, lines, mask = len(field_types), len(line_ends) - 1, slots.shape[1] - 1
     line, row, n_malformed, n_deferred, n_new = state[LINE], state[ROW], state[MALFORMED], state[DEFERRED], state[NEW]

@@ -1,7 +1,8 @@
 """Load rating and appraisal of the sample's structures: items 31, 36, 41, 61, 63 to 72 and FHWA's evaluations.
 
-The facts that stay with a structure are drawn (`draw_appraisals`); what follows from its ratings is computed (`compute_evaluations`),
-by the Coding Guide's rules where these are short, else simplified: a model must not use these columns anyway.
+The facts that stay with a structure are drawn (`draw_appraisals`); what follows from its ratings is computed
+(`compute_evaluations`), by the Coding Guide's rules where these are short, else simplified: a model must not use these
+columns anyway.
 """
 
 from __future__ import annotations

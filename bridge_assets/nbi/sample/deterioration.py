@@ -8,7 +8,8 @@ principle learn all of it. What happens between two inspections, ``T`` years apa
    is set, and nothing falls.
 2. Otherwise each component for itself, independently of the others: **repair** with probability ``1 - exp(-u(r) T)``,
    which raises its rating ``r`` by one or two points.
-3. Otherwise it **falls** with probability ``1 - exp(-h T)``, by two points with probability `TWO_POINT_FALL_PROBABILITY`, else by one.
+3. Otherwise it **falls** with probability ``1 - exp(-h T)``, by two points with probability
+`TWO_POINT_FALL_PROBABILITY`, else by one.
 
 The yearly rate of falling is a product of smooth factors::
 
@@ -22,8 +23,8 @@ The yearly rate of falling is a product of smooth factors::
 
 What the numbers are modelled on. The profile of ``rate(r)`` and ``u(r)`` follows the yearly changes of ratings in
 Massachusetts, 2000 to 2012: 9 falls in one year of four, 8 in one of eight, 7 and 6 in one of eighteen, and below 5
-repairs are more frequent than falls. `DURATION_SHAPE` above 0 lets the rate grow with time, as Weibull duration models of
-condition ratings find (Mishalani and Madanat, 2002 [1]_). That de-icing salt, trucks, age and uncoated bars speed
+repairs are more frequent than falls. `DURATION_SHAPE` above 0 lets the rate grow with time, as Weibull duration models
+of condition ratings find (Mishalani and Madanat, 2002 [1]_). That de-icing salt, trucks, age and uncoated bars speed
 deterioration up is the common ground of that literature. The sizes are stronger than in nature, salt above all: they
 are chosen so that national figures come out near (about 6 % of deck ratings fall a year, 84 % stay where the inspection
 date changed; 45 % Good, 48 % Fair, 7 % Poor) and so that whoever knows the process ranks the falls with an AUC of about

@@ -64,8 +64,8 @@ def build_inventory(spec: SampleSpec) -> Inventory:
     population = name_structures(draw_appraisals(population, next(streams)), next(streams))
     structures = dirt.add_structure_dirt(structure_items(population, next(streams)), next(streams))
     records = inspections.hstack(population[inspections["structure"]])
-    inspection_items = inspection_items(records.hstack(compute_evaluations(records)))
-    return Inventory(spec, population, structures, inspections, inspection_items)
+    items = inspection_items(records.hstack(compute_evaluations(records)))
+    return Inventory(spec, population, structures, inspections, items)
 
 
 def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """Rows of real CSV (double quotes, doubled inside), without losing one.
 
 Belongs here: from bytes to rows of text with their line numbers, for the formats that other programs write. The
-published NBI files are not CSV and are read by `records`. What the columns mean is `canonical_columns` and `infobridge`.
+published NBI files are not CSV and are read by `records`. What the columns mean is `canonical_columns` and
+`infobridge`.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def _remote_endpoint_asset(provider: Provider) -> dg.AssetsDefinition:
         pool=provider.asset,
         description=(
             f"The model version that answers predictions on {provider.title}, as the section `{provider.key}` of "
-            f"configs/environment.yaml says. The gate is asked about exactly this version. {provider.rollout_description} On any "
+            f"configs/environment.yaml says. The gate is asked about exactly this version. "
+            f"{provider.rollout_description} On any "
             f"failure what answered goes on answering. Job `rollback_{provider.key}` goes back."
         ),
     )

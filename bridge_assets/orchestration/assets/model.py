@@ -216,7 +216,8 @@ def registered_model(
             champion_decision(model_version, comparison, context.run.run_id), config.override_reason
         )
         tags = {
-            f"gate.{finding.requirement.asset}.{finding.requirement.check}": f"{finding.state} {finding.message}".strip()
+            f"gate.{finding.requirement.asset}.{finding.requirement.check}": f"{finding.state} "
+            f"{finding.message}".strip()
             for finding in gate_decision(context.instance, model_version).findings
         }
         if override:

@@ -21,8 +21,8 @@ MAX_CELL_LENGTH = 40
 
 
 def preview(table: pl.DataFrame, rows: int = 6, max_cell_length: int = MAX_CELL_LENGTH) -> dg.MarkdownMetadataValue:
-    """The first rows of a table, cells cut to `max_cell_length` characters. Text of the inventory is escaped: it is data, not
-    Markdown.
+    """The first rows of a table, cells cut to `max_cell_length` characters. Text of the inventory is escaped: it is
+    data, not Markdown.
     """
     lines = ["|" + "|".join(table.columns) + "|", "|" + "---|" * table.width]
     lines += [

@@ -151,7 +151,8 @@ def test_a_candidate_of_another_training_set_cannot_be_compared(versions, lake, 
     with pytest.raises(SourceError) as caught:
         compare_with_champion(versions["poor"], lake, REGISTRY, tmp_path, SETTINGS)
     assert str(caught.value) == (
-        f"{lake.table_path('training_set')}: model version {versions['poor'].version} was made from another training set. "
+        f"{lake.table_path('training_set')}: model version {versions['poor'].version} was made from another training "
+        f"set. "
         "It was made anew since, so that there is no hold-out to compare on. "
         "What to do: materialise bridge_model and what follows it again."
     )

@@ -140,8 +140,8 @@ def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
     assert caught.value.decision == closed()
     message = str(caught.value)
     assert (
-        f"gate is closed for model version v1: {len(REQUIRED_CHECKS) - 1} of {len(REQUIRED_CHECKS)} checks stand in the way"
-        in message
+        f"gate is closed for model version v1: {len(REQUIRED_CHECKS) - 1} of {len(REQUIRED_CHECKS)} checks stand in "
+        f"the way" in message
     )
     lines = {line.split()[0]: line for line in message.splitlines()[1:]}
     passed = "training_set:inputs_passed_their_checks"
@@ -275,14 +275,14 @@ def test_an_evaluation_needs_no_detail():
     assert CheckEvaluation("onnx_model", "parity", True, OTHER, 1.0, "run").message == ""
 
 
-def decide(*histories: tuple[bool, bool, int]) -> Decision:
+def decision_of(*histories: tuple[bool, bool, int]) -> Decision:
     """A decision of two checks, the first with these evaluations, the second never evaluated."""
     return Decision("v1", (found(*histories), Finding(CHAMPION_REQUIREMENT, "missing", STAGES["onnx_model"])))
 
 
 def test_the_findings_are_explained_line_by_line():
     never = "it was never evaluated: materialise onnx_model together with its checks"
-    assert decide((True, True, 1)).explain().splitlines() == [
+    assert decision_of((True, True, 1)).explain().splitlines() == [
         "the gate is closed for model version v1: 1 of 2 checks stand in the way",
         f"  onnx_model:not_worse_than_champion missing. What to do: {never}",
         "  onnx_model:parity passed: said (run 11111111)",
@@ -296,7 +296,7 @@ def test_the_findings_are_explained_line_by_line():
 def test_the_findings_are_a_table():
     never = "it was never evaluated: materialise onnx_model together with its checks"
     what = "correct what it says, then materialise onnx_model and what follows it, together with the checks"
-    assert decide((False, True, 1)).markdown().splitlines() == [
+    assert decision_of((False, True, 1)).markdown().splitlines() == [
         "|check|state|what it said and what to do|",
         "|---|---|---|",
         f"|onnx_model:parity|failed|said (run 11111111). {what}|",
@@ -305,6 +305,6 @@ def test_the_findings_are_a_table():
 
 
 def test_a_closed_gate_carries_its_decision_and_what_is_said_before_it():
-    raised = GateClosedError(decide(), "by hand; ")
-    assert raised.decision == decide()
-    assert str(raised) == f"by hand; {decide().explain()}"
+    raised = GateClosedError(decision_of(), "by hand; ")
+    assert raised.decision == decision_of()
+    assert str(raised) == f"by hand; {decision_of().explain()}"
