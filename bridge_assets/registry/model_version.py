@@ -6,8 +6,7 @@
         model.skops            stage bridge_model
         evaluation.json        stage bridge_model: held-out metrics beside the baselines
         model_card.json, .md   stage bridge_model: what it is, showed, is for, and is not
-        calibration.png, importance.png, earlier_cuts.png   stage bridge_model: how it did, what it goes by, how it did
-                               before
+        calibration.png, importance.png, rolling_origin.png   stage bridge_model: plots
         forest.safetensors     stage quantized_model
         model.onnx             stage onnx_model
         probe.json             canary rows and the answers they must get
@@ -46,7 +45,7 @@ COMPANION_FILES = {
         "model_card.md",
         "calibration.png",
         "importance.png",
-        "earlier_cuts.png",
+        "rolling_origin.png",
     ),
     "onnx_model": ("probe.json",),
 }

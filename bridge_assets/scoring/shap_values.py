@@ -101,7 +101,7 @@ class Explainer:
 
         empty = pl.DataFrame(schema={"structure_key": pl.String, "reasons": reasons_dtype()})
         if self.forest is None:
-            return empty, {"explained": 0, "why_not": self.skipped_reason}
+            return empty, {"explained": 0, "skipped_reason": self.skipped_reason}
         rows = scored.filter(selection)
         found = shap_values(self.forest, normalization.transform(rows), normalization.transform(scored))
         max_difference = np.abs(found.predictions - rows[task_of_table(rows).prediction_column].to_numpy()).max(
@@ -110,7 +110,7 @@ class Explainer:
         if max_difference > TOLERANCE:
             return empty, {
                 "explained": 0,
-                "why_not": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers are "
+                "skipped_reason": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers are "
                 f"{max_difference:.6f} off",
             }
         explained = pl.DataFrame(

@@ -49,10 +49,13 @@ def load_years_until_poor(lake: Lake, survey_year: int, features: pl.DataFrame) 
         }
     )
     if skipped_reason := _skipped_reason(lake, survey_year):
-        return empty, {"bridges": 0, "why_not": skipped_reason}
+        return empty, {"bridges": 0, "skipped_reason": skipped_reason}
     years = lake.read_year(TABLE_NAME, survey_year)
     if problems := years_until_poor_problems(years, features):
-        return empty, {"bridges": 0, "why_not": f"the years of {survey_year} are not whole: {'; '.join(problems)}"}
+        return empty, {
+            "bridges": 0,
+            "skipped_reason": f"the years of {survey_year} are not whole: {'; '.join(problems)}",
+        }
     provenance = lake.provenance(TABLE_NAME, survey_year)
     kept_provenance = {name: provenance[name] for name in ("digest", "model_version", "interval")}
     return years.select("structure_key", **YEARS_COLUMNS), {"bridges": years.height, **kept_provenance}

@@ -85,7 +85,7 @@ def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan:
     ]
     handlers = {RequestError: _request_error, HTTPException: _http_error}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    app.add_middleware(AccessLog, door=state)
+    app.add_middleware(AccessLog, state=state)
     return app
 
 

@@ -59,8 +59,8 @@ class VertexAISettings(TargetSettings):
     image: str = Field(default="", description="Serving image in Artifact Registry.")
     bucket: str = Field(default="", description="gs://bucket/folder for artifacts.")
     machine_type: str = "n1-standard-2"
-    least_replicas: int = Field(default=1, ge=1)
-    most_replicas: int = Field(default=2, ge=1)
+    min_replicas: int = Field(default=1, ge=1)
+    max_replicas: int = Field(default=2, ge=1)
     service_account: str = ""
     api_endpoint: str = Field(
         default="", description="host:port of the service behind Private Service Connect; empty = Google's public one."

@@ -96,7 +96,7 @@ class GateSettings(StrictModel):
     champion_spearman_loss: float = Field(
         default=0.01, ge=0, description="Regression: most rank correlation that may be lost against the champion."
     )
-    champion_cannot_be_asked: Literal["recorded", "accept", "refuse"] = Field(
+    champion_not_comparable: Literal["recorded", "accept", "refuse"] = Field(
         default="recorded",
         description="A champion of other feature definitions or another target: what counts is what both gained over "
         "their baselines when they were trained (recorded), or nothing (accept, refuse).",

@@ -134,8 +134,8 @@ def test_an_open_gate_lets_the_version_through_to_the_target(platform, configure
 
 def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
     asked = defs.resolve_job_def("smoke_checks").asset_layer.asset_graph
-    selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "answers_the_probe"}
-    assert "local_endpoint:answers_the_probe" in selected
+    selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "canary_passes"}
+    assert "local_endpoint:canary_passes" in selected
     made = defs.resolve_job_def("full_pipeline").asset_layer.selected_asset_keys
     assert not any(dg.AssetKey(provider.asset) in made for provider in PROVIDERS)
 
@@ -161,7 +161,7 @@ def go_back(**config: str) -> dg.ExecuteInProcessResult:
         return defs.resolve_job_def("rollback_local").execute_in_process(
             instance=instance,
             run_config={
-                "ops": {"go_back_local": {"config": config}},
+                "ops": {"rollback_local_endpoint": {"config": config}},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
             raise_on_error=False,

@@ -20,7 +20,7 @@ def test_the_version_has_its_card_and_every_figure(platform) -> None:
     candidate.verify_stage("bridge_model")
     assert {"model_card.json", "model_card.md", "evaluation.json"} <= set(candidate.manifest["files"])
     card = json.loads(candidate.file("model_card.json").read_text())
-    assert card["foresees"]["in_words"].endswith("the condition is at least one point lower")
+    assert card["predicts"]["in_words"].endswith("the condition is at least one point lower")
     assert card["provenance"]["model"] == candidate.stages["bridge_model"]
     assert card["provenance"]["training_set"] == candidate.stages["training_set"]
     evaluation = card["evaluation"]
@@ -30,7 +30,7 @@ def test_the_version_has_its_card_and_every_figure(platform) -> None:
     made = platform.first_run.materializations["bridge_model"]
     assert str(platform.home) not in candidate.file("model_card.md").read_text()
     assert made["model_card"] == candidate.file("model_card.md").read_text()
-    assert "probabilities_come_true" in " ".join(platform.first_run.checks)
+    assert "is_calibrated" in " ".join(platform.first_run.checks)
 
 
 @pytest.mark.slow
@@ -66,14 +66,14 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
     candidate = latest_version(platform.home / "models")
     assert candidate.manifest["made_from"]["task"] == "regression"
     card = json.loads(candidate.file("model_card.json").read_text())
-    assert card["foresees"]["in_words"].startswith("by how many points the condition changes at the next inspection")
+    assert card["predicts"]["in_words"].startswith("by how many points the condition changes at the next inspection")
     assert card["model"]["kind"].endswith("RandomForestRegressor)")
     figures = card["evaluation"]["scores"]
     assert list(figures["model"]) == ["mae", "r2", "rmse", "spearman", "worst_10", "worst_20", "worst_5"]
     assert {"persistence", "rating_table", "ridge", "gradient_boosting", "model"} <= set(figures)
     assert not {"oracle", "base_rate", "logistic_regression"} & set(figures)
     assert figures["model"]["rmse"] < figures["persistence"]["rmse"]
-    assert "earlier_cuts.png" in candidate.manifest["files"]
+    assert "rolling_origin.png" in candidate.manifest["files"]
 
     for year in map(str, YEARS):
         scored = platform.materialize("bridge_predictions", "drift_report", partition=year)

@@ -52,7 +52,7 @@ def test_every_year_is_counted_and_its_figures_are_numbers_that_the_ui_can_plot(
 
 
 def test_the_sample_is_steady_and_the_page_is_named_at_the_end(platform) -> None:
-    assert platform.first_run.checks["data_quality:quality_is_steady"][:2] == (True, "WARN")
+    assert platform.first_run.checks["data_quality:quality_is_stable"][:2] == (True, "WARN")
     page = platform.home / "reports" / "data_quality.html"
     assert f"Quality: {page}" in run_summary(platform.first_run, DataSettings.load())
     assert platform.first_run.materializations["data_quality_report"]["page"] == page.as_uri()
@@ -65,7 +65,7 @@ def test_an_item_that_is_no_longer_sent_warns_by_name_and_stands_on_the_page(pla
     blank(platform.home / "sample" / "NBI_2018.txt", "YEAR_BUILT_027", 2018)
     made = platform.materialize(*OF_A_YEAR, partition="2018")
     assert made.success, error_messages(made)
-    [check] = [each for each in made.get_asset_check_evaluations() if each.check_name == "quality_is_steady"]
+    [check] = [each for each in made.get_asset_check_evaluations() if each.check_name == "quality_is_stable"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert (check.description or "").startswith("2018: missing YEAR_BUILT_027 100.0%, 0.0% before")

@@ -16,8 +16,8 @@ def test_the_first_run_made_years_until_poor_of_every_survey_year(platform) -> N
     assert platform.lake.available_years("years_until_poor") == list(range(YEARS[0], YEARS[1] + 1))
     kept = latest_model(platform.home / "models")
     assert set(platform.lake.read_years("years_until_poor")["model_version"]) == {kept.version}
-    assert platform.first_run.checks["years_until_poor:years_are_whole"][0]
-    assert platform.first_run.checks["deterioration_model:calibrated_and_better_than_the_table"][1] == "WARN"
+    assert platform.first_run.checks["years_until_poor:years_until_poor_complete"][0]
+    assert platform.first_run.checks["deterioration_model:calibrated_and_beats_kaplan_meier"][1] == "WARN"
 
 
 def test_features_of_other_definitions_get_no_years_until_poor(platform) -> None:
@@ -32,7 +32,7 @@ def test_a_warning_does_not_keep_the_years_from_being_made(platform, monkeypatch
     made = platform.materialize("deterioration_model", "years_until_poor", partition=str(YEARS[1]))
     assert made.success
     checks = {each.check_name: each for each in made.get_asset_check_evaluations()}
-    warned = checks["calibrated_and_better_than_the_table"]
+    warned = checks["calibrated_and_beats_kaplan_meier"]
     assert not warned.passed
     assert "(concordance_gain)" in (warned.description or "")
 
@@ -63,12 +63,12 @@ def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(plat
         for event in made.get_asset_materialization_events()
         if event.asset_key
     }
-    assert "are too few to learn" in metadata["deterioration_model"]["why_not"]
-    assert metadata["years_until_poor"]["why_not"] == "no deterioration model has been fitted"
-    assert "has not been made" in metadata["bridge_predictions"]["years_until_poor_why_not"]
+    assert "are too few to learn" in metadata["deterioration_model"]["skipped_reason"]
+    assert metadata["years_until_poor"]["skipped_reason"] == "no deterioration model has been fitted"
+    assert "has not been made" in metadata["bridge_predictions"]["years_until_poor_skipped_reason"]
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     assert scores["years_until_poor_horizon"].null_count() == scores.height > 0
     warned = {each.check_name: each for each in made.get_asset_check_evaluations()}
-    assert not warned["calibrated_and_better_than_the_table"].passed
+    assert not warned["calibrated_and_beats_kaplan_meier"].passed
     reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
     assert reported.success, error_messages(reported)

@@ -57,7 +57,7 @@ def test_one_real_year_alone_says_that_nothing_can_be_learned(real_data: Path, t
     shutil.copyfile(real_data / "nbi" / "AK19.txt", source / "AK19.txt")
     ran = run(tmp_path / "home", source, "run")
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert "failed  training_set:enough_to_learn_from: no inspection has a known outcome" in ran.stdout
+    assert "failed  training_set:enough_training_data: no inspection has a known outcome" in ran.stdout
     assert "The local endpoint was not promoted" in ran.stdout
     assert "add more survey years" in ran.stdout
     lake = Lake(tmp_path / "home" / "lake")

@@ -173,7 +173,7 @@ def _not_whole(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why_not"),
+    ("spoil", "skipped_reason"),
     [
         (_never_made, "has not been made"),
         (_of_other_features, "was made from other features"),
@@ -181,7 +181,7 @@ def _not_whole(lake: Lake) -> None:
         (_not_whole, "4 bridges have no years until Poor"),
     ],
 )
-def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, why_not, lake, model):
+def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, skipped_reason, lake, model):
     with_years(lake)
     spoil(lake)
     scores = score_survey_year(lake, 2020, model)
@@ -190,7 +190,7 @@ def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_wh
     assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
     note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
     assert note["bridges"] == 0
-    assert why_not in note["why_not"]
+    assert skipped_reason in note["skipped_reason"]
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, s
         "bridge_features", 2021, {"digest": lake.write(table, "bridge_features", 2021), "features_digest": "f"}
     )
     assert score_survey_year(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
-    assert "none of the last years" in lake.provenance("bridge_predictions", 2020)["explained"]["why_not"]
+    assert "none of the last years" in lake.provenance("bridge_predictions", 2020)["explained"]["skipped_reason"]
     assert score_survey_year(lake, 2021, served)["reasons"].null_count() == 0
     both = score_survey_year(lake, 2020, served, LookFirstSettings(explained_years=2))
     assert both["reasons"].null_count() == 0

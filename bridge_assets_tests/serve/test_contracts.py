@@ -357,7 +357,7 @@ def test_the_id_of_a_kserve_request_is_a_text():
         assert refusal(KSERVE, {"inputs": [tensor("age", [1], [1])], "id": wrong}) == (422, "id: expected a text")
 
 
-LOADED = cast(LoadedModel, SimpleNamespace(version="7", answer="fall_probability", features=NAMES))
+LOADED = cast(LoadedModel, SimpleNamespace(version="7", output_name="fall_probability", features=NAMES))
 
 
 def test_each_contract_writes_what_its_provider_expects():

@@ -25,8 +25,8 @@ from bridge_assets.storage import atomic_write, write_parquet
 #: Values of a column encoded together: an eighth less time than with Parquet's own 1,024.
 WRITE_BATCH_SIZE = 16_384
 
-Item = TypeVar("Given")
-Result = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ class AzureMLEndpoint:
 
     @contextmanager
     def exclusive_lock(self, action: str) -> Iterator[None]:
-        with exclusive_lock(self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, wait=0):
+        with exclusive_lock(
+            self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, timeout=0
+        ):
             with translate_errors("asking what is under way", self.address):
                 operations = self._endpoint.operations_in_progress()
             fail_if_in_progress(operations, action, self.address)

@@ -73,7 +73,7 @@ class Bundle:
 
     def with_runtime_config(self, runtime_config: Mapping[str, Any]) -> Self:
         """The same content, to run under settings such as image and machine: other ones are another slot."""
-        return replace(self, terms=json_digest(dict(runtime_config))[:3] if runtime_config else "")
+        return replace(self, runtime_config_digest=json_digest(dict(runtime_config))[:3] if runtime_config else "")
 
     @cached_property
     def probe(self) -> Probe:

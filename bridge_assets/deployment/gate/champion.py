@@ -35,7 +35,7 @@ _COMPARABLE_KEYS = ("features_digest", "target", "component", "horizon_months")
 
 _RESAMPLES = 200
 
-_SETTING_HINT = "(champion_cannot_be_asked in configs/model_config.yaml: recorded, accept or refuse)"
+_SETTING_HINT = "(champion_not_comparable in configs/model_config.yaml: recorded, accept or refuse)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def compare_versions(
     holdout : pl.DataFrame, optional
         As `challenge.unscaled_holdout` gives it; needed where there is a champion.
     settings : ModelSettings
-        `gate`: the most that may be lost (`Judged.max_loss_setting`) and `champion_cannot_be_asked`; and
+        `gate`: the most that may be lost (`Judged.max_loss_setting`) and `champion_not_comparable`; and
         `split.holdout_structures`, where the champion's manifest does not name its own share.
 
     Raises
@@ -169,7 +169,7 @@ def compare_versions(
 def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
     """The comparison with a champion of which nothing is known but its place."""
     message = f"the champion {uri} was not registered by this version of bridge_assets: its files are not listed"
-    if gate.champion_cannot_be_asked == "accept":
+    if gate.champion_not_comparable == "accept":
         return Comparison(uri, f"{message}. Accepted {_SETTING_HINT}")
     return Comparison(uri, message, (f"{message}. Set it to accept, once, or move the alias {_SETTING_HINT}",))
 
@@ -210,9 +210,9 @@ def _compare_recorded_scores(
     candidate: ModelVersion, champion: ModelVersion, gate: GateSettings, why: str, task: Task
 ) -> Comparison:
     message = f"the champion {champion.version} cannot be asked about these inspections: {why}"
-    if gate.champion_cannot_be_asked == "accept":
+    if gate.champion_not_comparable == "accept":
         return Comparison(champion.version, f"{message}. Accepted {_SETTING_HINT}")
-    if gate.champion_cannot_be_asked == "refuse":
+    if gate.champion_not_comparable == "refuse":
         return Comparison(champion.version, message, (f"{message}. Refused {_SETTING_HINT}",))
     candidate_gains, champion_gains = _recorded_gains(candidate, task), _recorded_gains(champion, task)
     if not (candidate_gains and champion_gains):

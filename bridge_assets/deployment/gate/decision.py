@@ -34,12 +34,12 @@ class Requirement:
 CHAMPION_REQUIREMENT = Requirement("onnx_model", "not_worse_than_champion")
 
 REQUIRED_CHECKS = (
-    Requirement("training_set", "inputs_passed_their_checks"),
+    Requirement("training_set", "input_checks_passed"),
     Requirement("training_set", "no_leakage"),
     Requirement("bridge_model", "beats_baselines"),
-    Requirement("quantized_model", "keeps_the_probabilities"),
-    Requirement("onnx_model", "parity"),
-    Requirement("bridge_model", "probabilities_come_true"),
+    Requirement("quantized_model", "quantization_parity"),
+    Requirement("onnx_model", "onnx_parity"),
+    Requirement("bridge_model", "is_calibrated"),
     CHAMPION_REQUIREMENT,
 )
 

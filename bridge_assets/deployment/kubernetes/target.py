@@ -147,7 +147,7 @@ class KubernetesEndpoint:
                 do="mount the volume at this very path, or name a bucket. Nothing was sent",
             )
         cluster = Cluster(settings.context, settings.namespace)
-        return cls(cluster, release, artifacts, lock_folder, wait=60 * settings.wait_minutes)
+        return cls(cluster, release, artifacts, lock_folder, rollout_timeout=60 * settings.wait_minutes)
 
     @property
     def address(self) -> str:

@@ -124,12 +124,12 @@ class VertexAIEndpoint:
     @property
     def runtime_config(self) -> Mapping[str, Any]:
         return self.settings.model_dump(
-            include={"image", "machine_type", "least_replicas", "most_replicas", "service_account"}
+            include={"image", "machine_type", "min_replicas", "max_replicas", "service_account"}
         )
 
     @property
     def cost(self) -> str:
-        min_replicas, max_replicas = self.settings.least_replicas, self.settings.most_replicas
+        min_replicas, max_replicas = self.settings.min_replicas, self.settings.max_replicas
         replicas = f"{min_replicas}" if min_replicas == max_replicas else f"{min_replicas} to {max_replicas}"
         machines = f"{replicas} x {self.settings.machine_type}"
         return f"{machines}, billed while they stand; as many again and one more while a version is being deployed"
@@ -164,7 +164,7 @@ class VertexAIEndpoint:
             versions = self._registry.register(bundle, settings.image, endpoints.labels)
             endpoints.ensure_exists(settings.name)
             endpoints.ensure_exists(endpoints.staging_id(bundle.slot))
-            endpoints.deploy(bundle.slot, versions, model, settings.least_replicas, settings.most_replicas)
+            endpoints.deploy(bundle.slot, versions, model, settings.min_replicas, settings.max_replicas)
 
     def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         import numpy as np

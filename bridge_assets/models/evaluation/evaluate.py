@@ -147,7 +147,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 def oracle_gap_text(evaluation: Evaluation) -> str:
     """How far the model stays below the oracle, in a sentence; empty where there is none."""
     figures = evaluation.headline_metrics()
-    below, expected = figures.get("auc_below_oracle"), figures.get("expected_auc_below_oracle")
+    below, expected = figures.get("auc_gap_to_oracle"), figures.get("expected_auc_gap_to_oracle")
     if below is None or expected is None:
         return ""
     return (

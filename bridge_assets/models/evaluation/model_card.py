@@ -88,7 +88,7 @@ def model_card(
             "forest": dict(recipe["forest"]),
             "libraries": dict(recipe["libraries"]),
         },
-        "foresees": {
+        "predicts": {
             "target": target,
             "component": component,
             **task.provenance,
@@ -110,7 +110,7 @@ def model_card(
         },
         "evaluation": evaluation.to_dict(),
         "intended_use": [*INTENDED_USE, task.intended_use],
-        "not_intended": [task.out_of_scope_use, *OUT_OF_SCOPE],
+        "out_of_scope": [task.out_of_scope_use, *OUT_OF_SCOPE],
         "limits": [
             *([SAMPLE_LIMITATION] if is_sample else []),
             *LIMITATIONS,
@@ -124,7 +124,7 @@ def model_card(
 def card_markdown(card: Mapping[str, Any]) -> str:
     """The card for people. Takes what `model_card` gives, or its JSON."""
     evaluation = Evaluation.from_dict(card["evaluation"])
-    model, predicts, data = card["model"], card["foresees"], card["data"]
+    model, predicts, data = card["model"], card["predicts"], card["data"]
     forest = ", ".join(f"{key} {value}" for key, value in sorted(model["forest"].items()))
     years = data["survey_years"]
     lines = [
@@ -136,7 +136,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         *(f"- {each}" for each in card["intended_use"]),
         "",
         "Not intended:",
-        *(f"- {each}" for each in card["not_intended"]),
+        *(f"- {each}" for each in card["out_of_scope"]),
         "",
         "## Data",
         f"Source: {data['source']}. Survey years {min(years)} to {max(years)} ({len(years)} files); trained on "

@@ -105,10 +105,10 @@ class Evaluation:
             model, oracle = self.scores["model"], self.scores["oracle"]
             figures["auc_of_oracle"] = oracle.auc
             if model.auc is not None and oracle.auc is not None:
-                figures["auc_below_oracle"] = oracle.auc - model.auc
+                figures["auc_gap_to_oracle"] = oracle.auc - model.auc
             model_expects, oracle_expects = self.expected_auc.get("model"), self.expected_auc.get("oracle")
             if model_expects is not None and oracle_expects is not None:
-                figures["expected_auc_below_oracle"] = oracle_expects - model_expects
+                figures["expected_auc_gap_to_oracle"] = oracle_expects - model_expects
         return figures
 
     def to_dict(self) -> dict[str, Any]:

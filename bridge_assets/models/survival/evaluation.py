@@ -112,7 +112,7 @@ class SurvivalEvaluation:
         """The figures that say most, by name."""
         figures: dict[str, int | float | None] = {
             "held_out_structures": self.structures,
-            "held_out_became_poor": self.poor,
+            "held_out_poor": self.poor,
         }
         if self.scores:
             model, table = self.scores["model"], self.scores["table"]

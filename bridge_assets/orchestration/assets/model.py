@@ -81,7 +81,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
         plots_png = {
             "calibration.png": plots.calibration_plot_png(training_data.table, predictions),
             "importance.png": plots.importance_plot_png(evaluation.importance),
-            "earlier_cuts.png": plots.rolling_origin_plot_png(evaluation),
+            "rolling_origin.png": plots.rolling_origin_plot_png(evaluation),
         }
         for name, picture in plots_png.items():
             with atomic_write(model_version.file(name)) as temporary:
@@ -103,17 +103,17 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
         data_version=dg.DataVersion(model_version.version),
         metadata={
             "model_version": model_version.version,
-            "foresees": card["foresees"]["in_words"],
+            "predicts": card["predicts"]["in_words"],
             "held_out": dg.MetadataValue.md(evaluate.evaluation_markdown(evaluation)),
             "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
             "calibration": evaluation.calibration.summary if evaluation.calibration else "nothing was held out",
-            "earlier_cuts": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
-            "earlier_cuts_plot": display.image_metadata(plots_png["earlier_cuts.png"]),
+            "rolling_origin": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
+            "rolling_origin_plot": display.image_metadata(plots_png["rolling_origin.png"]),
             "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
             "model_card": dg.MetadataValue.md(text),
             "plot": display.image_metadata(plots_png["calibration.png"]),
-            "goes_by": dg.MetadataValue.md(importance.importance_markdown(evaluation.importance)),
-            "goes_by_plot": display.image_metadata(plots_png["importance.png"]),
+            "feature_importance": dg.MetadataValue.md(importance.importance_markdown(evaluation.importance)),
+            "feature_importance_plot": display.image_metadata(plots_png["importance.png"]),
             **{name: value for name, value in evaluation.headline_metrics().items() if value is not None},
             "digest": digest,
             "folder": display.path_metadata(model_version.folder),
@@ -146,7 +146,7 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
         metadata={
             "model_version": model_version.version,
             "megabytes": round(path.stat().st_size / 1e6, 3),
-            "megabytes_before": round(source.stat().st_size / 1e6, 3),
+            "megabytes_unquantized": round(source.stat().st_size / 1e6, 3),
             "digest": digest,
             "file": display.path_metadata(path),
         },
@@ -240,7 +240,7 @@ def registered_model(
             "mlflow_run_id": registered.run_id,
             "registry": registered.uri,
             "champion": comparison.champion or "",
-            "beside_champion": dg.MetadataValue.md(comparison.markdown()),
+            "champion_comparison": dg.MetadataValue.md(comparison.markdown()),
             "override_reason": override.reason if override else "",
         },
     )

@@ -35,7 +35,7 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
             survival_version = fit_and_save(platform.lake, platform.data.models_folder, platform.model)
         except TrainingError as error:  # the predictions that come after carry no years then, and need none
             context.log.warning(str(error))
-            return dg.MaterializeResult(metadata={"why_not": str(error)})
+            return dg.MaterializeResult(metadata={"skipped_reason": str(error)})
     evaluation = survival_version.evaluation
     return dg.MaterializeResult(
         data_version=dg.DataVersion(survival_version.digest[:12]),
@@ -44,8 +44,8 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
             "held_out": dg.MetadataValue.md(survival_markdown(evaluation)),
             "plot": display.image_metadata(calibration_plot_png(evaluation)),
             **{name: value for name, value in evaluation.headline_metrics().items() if value is not None},
-            "fitted_to_intervals": survival_version.model.intervals,
-            "fitted_to_falls": survival_version.model.falls,
+            "training_intervals": survival_version.model.intervals,
+            "training_falls": survival_version.model.falls,
             "made_from": survival_version.made_from,
             "folder": display.path_metadata(survival_version.folder),
         },
@@ -77,7 +77,7 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
     lake, settings = platform.lake, platform.model.survival
     with user_errors_as_failures():
         if not has_model(platform.data.models_folder):
-            return dg.MaterializeResult(metadata={"why_not": "no deterioration model has been fitted"})
+            return dg.MaterializeResult(metadata={"skipped_reason": "no deterioration model has been fitted"})
         survival_version = latest_model(platform.data.models_folder)
         for year in survey_years(context):
             scores = score_years_until_poor(lake, year, survival_version, settings)
@@ -86,7 +86,7 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": scores.height,
-                    "poor_already": scores.height - soonest.height,
+                    "already_poor": scores.height - soonest.height,
                     "expected_poor_within_4_years": round(float(soonest["poor_within_4_years"].sum()), 1),
                     "expected_poor_within_8_years": round(float(soonest["poor_within_8_years"].sum()), 1),
                     "beyond_the_horizon": int(scores["median_years"].null_count()),

@@ -8,7 +8,7 @@ from bridge_assets.orchestration.resources import Platform
 
 
 def _canary_check(key: str, description: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=f"{key}_endpoint", name="answers_the_probe", description=description)
+    @dg.asset_check(asset=f"{key}_endpoint", name="canary_passes", description=description)
     def check(platform: Platform) -> dg.AssetCheckResult:
         from bridge_assets.deployment.endpoints import open_endpoint
 

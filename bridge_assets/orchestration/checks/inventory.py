@@ -8,7 +8,7 @@ from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.resources import Platform
 
 #: The checks on raw_bridges that a training set relies on.
-REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_holds")
+REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_matches")
 
 #: More than this share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
 MAX_REJECTED_SHARE = 0.01

@@ -106,10 +106,10 @@ def _scores_provenance(lake: Lake, is_regression: bool) -> dict[str, str]:
     reasons, until_poor = provenance["explained"], provenance["years_until_poor"]
     base = reasons.get("base_value")
     return {
-        "Reasons": reasons.get("why_not")
+        "Reasons": reasons.get("skipped_reason")
         or f"{plural(reasons['explained'], 'bridge', 'bridges')}, compared with a mean of "
         f"{f'{base:+.3f} points' if is_regression else percent(base)}",
-        "Years until Poor": until_poor.get("why_not")
+        "Years until Poor": until_poor.get("skipped_reason")
         or f"deterioration model {until_poor['model_version']}, {until_poor['interval']:.0%} intervals",
     }
 

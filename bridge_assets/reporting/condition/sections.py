@@ -135,12 +135,12 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
     scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
     return {
         "survey_year": scored_year,
-        "is_of_the_report": scored_year == year,
+        "is_report_year": scored_year == year,
         "scored": scored.height,
         "states": scored["state_code"].n_unique(),
         "places": first["look_first_rank"].max(),
         "mean": scored["fall_probability"].mean(),
-        "foresees": [describe_target_name(target) for target in scored["target"].drop_nulls().unique().sort()],
+        "predicts": [describe_target_name(target) for target in scored["target"].drop_nulls().unique().sort()],
         "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
         "rows": [_look_first_row(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
     }

@@ -89,7 +89,7 @@ class QualitySummary:
             "all_years": sum(self.records(measure, name, year) for year in self.years),
             "share": self.share(measure, name),
             "most": self.share(measure, name, most),
-            "most_year": most,
+            "peak_year": most,
             "strip": draw(self.years, shares),
         }
 

@@ -30,7 +30,7 @@ def digest(content: bytes) -> str:
 
 
 def fetch(address: str, folder: Path, name: str = "NBI_2016.txt", **how) -> DownloadedFile:
-    return download(address, folder / name, **{"backoff": 0.01, "timeout": 5.0, "say": lambda line: None, **how})
+    return download(address, folder / name, **{"backoff": 0.01, "timeout": 5.0, "progress": lambda line: None, **how})
 
 
 def visible(folder: Path) -> list[str]:
@@ -121,11 +121,11 @@ def test_what_cannot_be_resumed_begins_again(web_server: DownloadServer, tmp_pat
 def test_a_server_that_asks_for_patience_gets_it(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["429", "503", "500"], retry_after="0")
     said: list[str] = []
-    assert fetch(address, tmp_path, say=said.append).path.read_bytes() == BODY
+    assert fetch(address, tmp_path, progress=said.append).path.read_bytes() == BODY
     assert "429" in said[0]
     address = web_server.serve("/b.txt", BODY, faults=["429"], retry_after="1")
     said.clear()
-    fetch(address, tmp_path, "NBI_2017.txt", say=said.append)
+    fetch(address, tmp_path, "NBI_2017.txt", progress=said.append)
     assert "in 1.0 s" in said[0]
 
 
@@ -138,7 +138,7 @@ def test_patience_and_attempts_have_an_end(web_server: DownloadServer, tmp_path:
 
 
 def test_a_server_that_falls_silent_is_left(web_server: DownloadServer, tmp_path: Path) -> None:
-    address = web_server.serve("/a.txt", BODY, pause=0.6)
+    address = web_server.serve("/a.txt", BODY, chunk_delay=0.6)
     with pytest.raises(SourceError, match=r"2 attempts failed.*timed out"):
         fetch(address, tmp_path, timeout=0.2, max_attempts=2)
 
@@ -161,9 +161,9 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
         ({"redirect": "file:///etc/passwd"}, "another scheme, file:"),
         ({"redirect": "ftp://127.0.0.1/a"}, "another scheme, ftp:"),
         ({"redirect": "/a.txt"}, "more than 5 redirects"),
-        ({"said_length": 3_000_000}, r"said 3,000,000 bytes, and then 1,000,000"),
-        ({"said_length": 3_000_000, "ranges": False}, "cut after"),
-        ({"said_length": 500_000}, "gives a wrong length"),
+        ({"content_length": 3_000_000}, r"said 3,000,000 bytes, and then 1,000,000"),
+        ({"content_length": 3_000_000, "ranges": False}, "cut after"),
+        ({"content_length": 500_000}, "gives a wrong length"),
     ],
     ids=str,
 )
@@ -255,7 +255,7 @@ def test_a_revised_file_lies_beside_the_old_one(web_server: DownloadServer, tmp_
 
 def test_progress_is_said_with_bytes_and_rate(web_server: DownloadServer, tmp_path: Path) -> None:
     said: list[str] = []
-    fetch(web_server.serve("/a.txt", BODY, pause=0.02), tmp_path, say=said.append, every=0.05)
+    fetch(web_server.serve("/a.txt", BODY, chunk_delay=0.02), tmp_path, progress=said.append, progress_interval=0.05)
     assert len(said) >= 2
     assert re.fullmatch(r"NBI_2016\.txt: 0\.\d of 1\.0 MB, \d+\.\d MB/s", said[0])
 
@@ -264,7 +264,7 @@ def test_a_query_is_neither_said_nor_kept(web_server: DownloadServer, tmp_path: 
     web_server.serve("/a.txt", BODY)
     address = f"{web_server.address}/a.txt?signature=secret"
     said: list[str] = []
-    copy = fetch(address, tmp_path, say=said.append)
+    copy = fetch(address, tmp_path, progress=said.append)
     assert "secret" not in f"{copy}{said}" + "".join(path.read_text("latin-1") for path in tmp_path.iterdir())
     for bad in (address.replace("a.txt", "b.txt"), "http://127.0.0.1:9/a.txt?signature=secret"):
         with pytest.raises(SourceError) as error:
@@ -325,7 +325,7 @@ def _fetch_in_process(address: str, folder: Path) -> None:
 def test_two_processes_that_want_the_same_file_get_it_whole_and_once(
     web_server: DownloadServer, tmp_path: Path
 ) -> None:
-    address = web_server.serve("/a.txt", BODY, pause=0.02)
+    address = web_server.serve("/a.txt", BODY, chunk_delay=0.02)
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=_fetch_in_process, args=(address, tmp_path)) for _ in range(2)]
     for process in both:
@@ -338,7 +338,7 @@ def test_two_processes_that_want_the_same_file_get_it_whole_and_once(
 
 
 def test_a_download_that_was_killed_is_resumed(web_server: DownloadServer, tmp_path: Path) -> None:
-    address = web_server.serve("/a.txt", BODY, pause=0.05)
+    address = web_server.serve("/a.txt", BODY, chunk_delay=0.05)
     process = multiprocessing.get_context("fork").Process(target=_fetch_in_process, args=(address, tmp_path))
     process.start()
     part, deadline = tmp_path / ".NBI_2016.txt.part", time.monotonic() + 20

@@ -139,7 +139,7 @@ def test_a_champion_whose_files_are_not_listed_is_unknown(candidate, versions, l
     listed = json.loads(ledger.read_text())
     listed["versions"][versions["good"].version]["files"] = {}
     write_json(listed, ledger)
-    settings = ModelSettings(gate=GateSettings(champion_cannot_be_asked=decision))
+    settings = ModelSettings(gate=GateSettings(champion_not_comparable=decision))
     found = compare_with_champion(candidate, lake, REGISTRY, tmp_path, settings)
     assert found.champion == str(tmp_path / "models" / versions["good"].version)
     assert "was not registered by this version of bridge_assets: its files are not listed" in found.message

@@ -127,9 +127,9 @@ def test_a_champion_that_answers_another_question_is_not_asked(made_from, good, 
     [problem] = found.problems
     assert "cannot be asked about these inspections: it was trained on another" in problem
     assert "AUC +0.1000, the champion +0.1200" in problem
-    assert "champion_cannot_be_asked" in problem
-    assert compare_versions(mine, better, holdout, settings(champion_cannot_be_asked="accept")).problems == ()
-    assert compare_versions(mine, better, holdout, settings(champion_cannot_be_asked="refuse")).problems
+    assert "champion_not_comparable" in problem
+    assert compare_versions(mine, better, holdout, settings(champion_not_comparable="accept")).problems == ()
+    assert compare_versions(mine, better, holdout, settings(champion_not_comparable="refuse")).problems
     worse = with_record(good, tmp_path / "worse", 0.69, 0.091, **made_from)
     assert compare_versions(mine, worse, holdout, settings()).problems == ()
 
@@ -140,9 +140,9 @@ def test_without_recorded_figures_somebody_must_decide(good, poor, holdout, tmp_
     champion.record_stage("bridge_model")
     [problem] = compare_versions(poor, champion, holdout, settings()).problems
     assert "there are no recorded figures of both" in problem
-    assert compare_versions(poor, champion, holdout, settings(champion_cannot_be_asked="accept")).problems == ()
+    assert compare_versions(poor, champion, holdout, settings(champion_not_comparable="accept")).problems == ()
     assert unknown_champion("models:/bridge_fall/1", GateSettings()).problems
-    assert unknown_champion("models:/bridge_fall/1", GateSettings(champion_cannot_be_asked="accept")).problems == ()
+    assert unknown_champion("models:/bridge_fall/1", GateSettings(champion_not_comparable="accept")).problems == ()
 
 
 def test_two_regressions_are_compared_in_points(holdout, tmp_path):
@@ -167,7 +167,7 @@ def test_a_champion_of_another_task_is_not_asked(good, holdout, tmp_path):
     assert not found.evaluated
     [problem] = found.problems
     assert "it was trained on another task, and there are no recorded figures of both" in problem
-    accepted = compare_versions(regression, good, holdout, settings(champion_cannot_be_asked="accept"))
+    accepted = compare_versions(regression, good, holdout, settings(champion_not_comparable="accept"))
     assert accepted.problems == ()
 
 
@@ -182,7 +182,7 @@ def test_structures_that_the_champion_trained_on_are_left_out(good, poor, holdou
     assert "are held out from both" in found.message
 
 
-DECIDE = "(champion_cannot_be_asked in configs/model_config.yaml: recorded, accept or refuse)"
+DECIDE = "(champion_not_comparable in configs/model_config.yaml: recorded, accept or refuse)"
 
 
 def another_question(version: ModelVersion, folder: Path, auc: float, brier: float) -> ModelVersion:
@@ -204,9 +204,9 @@ def test_a_champion_that_cannot_be_asked_is_accepted_or_refused_whatever_it_show
     mine = with_record(poor, tmp_path / "mine", 0.70, 0.09)
     champion = another_question(good, tmp_path / "champion", champion_auc, 0.09)
     said = cannot_be_asked(champion)
-    accepted = compare_versions(mine, champion, holdout, settings(champion_cannot_be_asked="accept"))
+    accepted = compare_versions(mine, champion, holdout, settings(champion_not_comparable="accept"))
     assert accepted == Comparison(champion.version, f"{said}. Accepted {DECIDE}")
-    refused = compare_versions(mine, champion, holdout, settings(champion_cannot_be_asked="refuse"))
+    refused = compare_versions(mine, champion, holdout, settings(champion_not_comparable="refuse"))
     assert refused == Comparison(champion.version, said, (f"{said}. Refused {DECIDE}",))
 
 
@@ -384,7 +384,9 @@ def test_both_are_a_table_with_the_gain_and_its_interval():
     happened = np.array([True, False, False, True] * 25)
     mine = probability_metrics(happened, happened * 0.5 + 0.25)
     other = probability_metrics(happened, np.linspace(0, 1, 100))
-    assert mine is not None
+    assert mine is not None and mine.auc is not None and mine.average_precision is not None
+    assert other is not None and other.auc is not None and other.average_precision is not None
+    assert mine.worst_10 is not None and other.worst_10 is not None and mine.brier and other.brier
     found = Comparison(
         "abc", "said", (), True, 1100, 1050, mine, other, {"auc": Interval(-0.12344, 0.56789), "brier": Interval(0, 1)}
     )
@@ -421,9 +423,9 @@ def test_where_nothing_was_asked_the_table_is_the_sentence():
 
 def test_a_champion_of_which_only_its_place_is_known():
     said = "the champion models:/m/1 was not registered by this version of bridge_assets: its files are not listed"
-    accepted = unknown_champion("models:/m/1", GateSettings(champion_cannot_be_asked="accept"))
+    accepted = unknown_champion("models:/m/1", GateSettings(champion_not_comparable="accept"))
     assert accepted == Comparison("models:/m/1", f"{said}. Accepted {DECIDE}")
     for decision in ("recorded", "refuse"):
         problem = f"{said}. Set it to accept, once, or move the alias {DECIDE}"
-        found = unknown_champion("models:/m/1", GateSettings(champion_cannot_be_asked=decision))
+        found = unknown_champion("models:/m/1", GateSettings(champion_not_comparable=decision))
         assert found == Comparison("models:/m/1", said, (problem,))

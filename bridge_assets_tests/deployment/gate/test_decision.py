@@ -144,27 +144,27 @@ def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
         f"the way" in message
     )
     lines = {line.split()[0]: line for line in message.splitlines()[1:]}
-    passed = "training_set:inputs_passed_their_checks"
+    passed = "training_set:input_checks_passed"
     assert list(lines) == [*(str(each) for each in REQUIRED_CHECKS if str(each) != passed), passed]
     assert "missing" in lines["training_set:no_leakage"]
     assert "failed: said at 3 (run run-3-of)" in lines["bridge_model:beats_baselines"]
     assert (
         "it judged eeeeeeeeeeee, this version's quantized_model is cccccccccccc"
-        in lines["quantized_model:keeps_the_probabilities"]
+        in lines["quantized_model:quantization_parity"]
     )
-    assert all(
-        "What to do: " in line for check, line in lines.items() if not check.endswith("inputs_passed_their_checks")
-    )
+    assert all("What to do: " in line for check, line in lines.items() if not check.endswith("input_checks_passed"))
 
 
 def test_a_stage_that_was_never_made_is_said_to_be_so():
     decision = decide("v1", {"training_set": STAGES["training_set"]}, all_passed())
-    assert "onnx_model:parity missing. What to do: this version has no onnx_model" in decision.explain()
+    assert "onnx_model:onnx_parity missing. What to do: this version has no onnx_model" in decision.explain()
 
 
 def test_the_table_of_findings_survives_text_from_a_check():
-    recorded = [CheckEvaluation("onnx_model", "parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")]
-    rows = decide("v1", STAGES, recorded, required=[Requirement("onnx_model", "parity")]).markdown().splitlines()
+    recorded = [
+        CheckEvaluation("onnx_model", "onnx_parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")
+    ]
+    rows = decide("v1", STAGES, recorded, required=[Requirement("onnx_model", "onnx_parity")]).markdown().splitlines()
     assert len(rows) == 3
     assert r"0.1 \| 0.2 worse" in rows[2]
 
@@ -214,25 +214,27 @@ def test_without_any_reason_only_the_findings_are_said(reason):
 
 def test_what_is_required_is_what_the_assets_check():
     assert [str(each) for each in REQUIRED_CHECKS] == [
-        "training_set:inputs_passed_their_checks",
+        "training_set:input_checks_passed",
         "training_set:no_leakage",
         "bridge_model:beats_baselines",
-        "quantized_model:keeps_the_probabilities",
-        "onnx_model:parity",
-        "bridge_model:probabilities_come_true",
+        "quantized_model:quantization_parity",
+        "onnx_model:onnx_parity",
+        "bridge_model:is_calibrated",
         "onnx_model:not_worse_than_champion",
     ]
     assert REQUIRED_CHECKS[-1] == CHAMPION_REQUIREMENT
 
 
-PARITY = Requirement("onnx_model", "parity")
+PARITY = Requirement("onnx_model", "onnx_parity")
 
 
 def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -> Finding:
     """What the gate finds of one check."""
     digest = STAGES["onnx_model"]
     recorded = [
-        CheckEvaluation("onnx_model", "parity", passed, digest if here else OTHER, float(when), f"{when}" * 12, detail)
+        CheckEvaluation(
+            "onnx_model", "onnx_parity", passed, digest if here else OTHER, float(when), f"{when}" * 12, detail
+        )
         for passed, here, when in history
     ]
     [finding] = decide("v1", STAGES if stages is None else stages, recorded, required=[PARITY]).findings
@@ -272,7 +274,7 @@ def test_what_a_check_said_is_written_on_one_line():
 
 
 def test_an_evaluation_needs_no_detail():
-    assert CheckEvaluation("onnx_model", "parity", True, OTHER, 1.0, "run").message == ""
+    assert CheckEvaluation("onnx_model", "onnx_parity", True, OTHER, 1.0, "run").message == ""
 
 
 def decision_of(*histories: tuple[bool, bool, int]) -> Decision:
@@ -285,11 +287,11 @@ def test_the_findings_are_explained_line_by_line():
     assert decision_of((True, True, 1)).explain().splitlines() == [
         "the gate is closed for model version v1: 1 of 2 checks stand in the way",
         f"  onnx_model:not_worse_than_champion missing. What to do: {never}",
-        "  onnx_model:parity passed: said (run 11111111)",
+        "  onnx_model:onnx_parity passed: said (run 11111111)",
     ]
     assert Decision("v1", (found((True, True, 1)),)).explain().splitlines() == [
         "the gate is open for model version v1: 1 checks passed",
-        "  onnx_model:parity passed: said (run 11111111)",
+        "  onnx_model:onnx_parity passed: said (run 11111111)",
     ]
 
 
@@ -299,7 +301,7 @@ def test_the_findings_are_a_table():
     assert decision_of((False, True, 1)).markdown().splitlines() == [
         "|check|state|what it said and what to do|",
         "|---|---|---|",
-        f"|onnx_model:parity|failed|said (run 11111111). {what}|",
+        f"|onnx_model:onnx_parity|failed|said (run 11111111). {what}|",
         f"|onnx_model:not_worse_than_champion|missing|{never}|",
     ]
 

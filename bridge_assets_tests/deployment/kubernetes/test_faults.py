@@ -156,7 +156,7 @@ def test_an_image_that_cannot_be_pulled_is_named_and_what_was_made_is_removed(ru
 
 def test_pods_that_never_start_are_given_up_after_the_time_that_was_set(here, bundles):
     here.cluster.pods.unschedulable = True
-    target = replace(here.target(), wait=0.2)
+    target = replace(here.target(), rollout_timeout=0.2)
     with pytest.raises(DeploymentError, match=r"After 0\.2 s.*Unschedulable 0/3 nodes have room"):
         deploy(target, bundles[0])
     assert here.cluster.store.snapshot() == {}

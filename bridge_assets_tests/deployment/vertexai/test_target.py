@@ -374,7 +374,7 @@ def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, shared_ve
     elsewhere = EnvironmentSettings(vertexai=VertexAISettings(image="serve:1", bucket="s3://bucket"))
     with pytest.raises(NotConfiguredError, match=r"__VERTEXAI__BUCKET is 's3://bucket'.*gs://bucket/folder"):
         VertexAIEndpoint.from_settings(elsewhere, tmp_path)
-    settings = VertexAISettings(image="serve:1", bucket="gs://bucket/", least_replicas=2)
+    settings = VertexAISettings(image="serve:1", bucket="gs://bucket/", min_replicas=2)
     target = VertexAIEndpoint.from_settings(EnvironmentSettings(vertexai=settings), tmp_path)
     assert target.address.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/of-the-shell/")
     assert target.console_url.endswith(f"/endpoints/{NAME}?project=of-the-shell")

@@ -92,12 +92,12 @@ def test_every_figure_has_an_interval_around_it(evaluation):
 
 def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_outcomes(evaluation):
     figures = evaluation.headline_metrics()
-    assert figures["auc_below_oracle"] == pytest.approx(
+    assert figures["auc_gap_to_oracle"] == pytest.approx(
         evaluation.scores["oracle"].auc - evaluation.scores["model"].auc
     )
-    assert 0 < figures["expected_auc_below_oracle"] < 0.1
+    assert 0 < figures["expected_auc_gap_to_oracle"] < 0.1
     assert list(evaluation.expected_auc) == list(evaluation.scores)
-    assert f"{figures['expected_auc_below_oracle']:.3f} below it over everything" in oracle_gap_text(evaluation)
+    assert f"{figures['expected_auc_gap_to_oracle']:.3f} below it over everything" in oracle_gap_text(evaluation)
     assert oracle_gap_text(replace(evaluation, expected_auc={})) == ""
 
 

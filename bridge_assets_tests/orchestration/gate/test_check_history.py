@@ -87,16 +87,16 @@ def test_what_was_judged_is_a_text_or_one_a_survey_year():
 
 
 def test_an_evaluation_is_read_with_all_that_it_says(instance):
-    run_id = run(instance, "onnx_model", result("parity", False, "d" * 64, said="0.1 apart"))
-    [found] = check_evaluations(instance, "onnx_model", "parity")
-    assert found == CheckEvaluation("onnx_model", "parity", False, "d" * 64, found.timestamp, run_id, "0.1 apart")
+    run_id = run(instance, "onnx_model", result("onnx_parity", False, "d" * 64, said="0.1 apart"))
+    [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
+    assert found == CheckEvaluation("onnx_model", "onnx_parity", False, "d" * 64, found.timestamp, run_id, "0.1 apart")
     stats = instance.get_run_stats(run_id)
     assert stats.start_time <= found.timestamp <= stats.end_time
 
 
 def test_an_evaluation_without_a_description_says_nothing(instance):
-    run(instance, "onnx_model", result("parity", True, "d" * 64))
-    [found] = check_evaluations(instance, "onnx_model", "parity")
+    run(instance, "onnx_model", result("onnx_parity", True, "d" * 64))
+    [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
     assert (found.passed, found.message) == (True, "")
 
 
@@ -108,32 +108,32 @@ def test_an_evaluation_of_several_survey_years_is_one_a_year(instance):
 
 
 def test_an_evaluation_that_does_not_say_what_it_judged_is_about_no_version(instance):
-    run(instance, "onnx_model", result("parity", True))
-    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["None"]
+    run(instance, "onnx_model", result("onnx_parity", True))
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["None"]
 
 
 def test_evaluations_of_other_checks_and_assets_are_not_among_them(instance):
-    run(instance, "onnx_model", result("parity", True, "1"), result("other", True, "2"))
-    run(instance, "bridge_model", result("parity", True, "3"))
-    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["1"]
+    run(instance, "onnx_model", result("onnx_parity", True, "1"), result("other", True, "2"))
+    run(instance, "bridge_model", result("onnx_parity", True, "3"))
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["1"]
 
 
 def test_a_check_that_raised_has_evaluated_nothing(instance):
-    run(instance, "onnx_model", planned=("parity",))
+    run(instance, "onnx_model", planned=("onnx_parity",))
     assert instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey("onnx_model"), "parity"), limit=2
+        dg.AssetCheckKey(dg.AssetKey("onnx_model"), "onnx_parity"), limit=2
     )
-    assert list(check_evaluations(instance, "onnx_model", "parity")) == []
-    run(instance, "onnx_model", result("parity", True, "1"))
-    assert [each.digest for each in check_evaluations(instance, "onnx_model", "parity")] == ["1"]
+    assert list(check_evaluations(instance, "onnx_model", "onnx_parity")) == []
+    run(instance, "onnx_model", result("onnx_parity", True, "1"))
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["1"]
 
 
 def test_a_history_of_several_pages_is_read_to_its_end_and_once(instance):
     for number in range(102):
         instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "parity", True, judged_metadata(f"{number}"))
+            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "onnx_parity", True, judged_metadata(f"{number}"))
         )
-    found = [int(each.digest) for each in check_evaluations(instance, "onnx_model", "parity")]
+    found = [int(each.digest) for each in check_evaluations(instance, "onnx_model", "onnx_parity")]
     assert sorted(found) == list(range(102))
 
 

@@ -56,7 +56,7 @@ def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeyp
     assert platform.materialize(*MODEL, checks=False).success
     by_hand = platform.materialize("local_endpoint")
     said = error_messages(by_hand)
-    for check in ("bridge_model:beats_baselines", "quantized_model:keeps_the_probabilities", "onnx_model:parity"):
+    for check in ("bridge_model:beats_baselines", "quantized_model:quantization_parity", "onnx_model:onnx_parity"):
         assert f"{check} outdated" in said
     assert "training_set:no_leakage passed" in said
     assert served(platform) == before
@@ -85,7 +85,7 @@ def test_checks_about_another_training_set_do_not_count(platform) -> None:
     manifest["stages"]["training_set"] = "0" * 64
     candidate.file("manifest.json").write_text(json.dumps(manifest))
     said = error_messages(platform.materialize("local_endpoint"))
-    assert "training_set:inputs_passed_their_checks outdated" in said
+    assert "training_set:input_checks_passed outdated" in said
     assert "training_set:no_leakage outdated" in said
 
 
@@ -98,8 +98,8 @@ def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch
     assert platform.materialize("bridge_features", partition="2015").success
     training = platform.materialize("training_set")
     checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
-    assert not checked["inputs_passed_their_checks"].passed
-    said = checked["inputs_passed_their_checks"].description or ""
+    assert not checked["input_checks_passed"].passed
+    said = checked["input_checks_passed"].description or ""
     assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
     assert "[2014]" not in said
 
@@ -110,7 +110,7 @@ def test_records_that_changed_on_the_disk_after_their_checks_close_the_gate(plat
     assert platform.materialize("bridge_features", partition="2015").success
     training = platform.materialize("training_set")
     checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
-    said = checked["inputs_passed_their_checks"].description or ""
+    said = checked["input_checks_passed"].description or ""
     assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
 
 
