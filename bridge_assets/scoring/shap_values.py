@@ -110,7 +110,8 @@ class Explainer:
         if max_difference > TOLERANCE:
             return empty, {
                 "explained": 0,
-                "skipped_reason": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers are "
+                "skipped_reason": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers "
+                f"are "
                 f"{max_difference:.6f} off",
             }
         explained = pl.DataFrame(

@@ -146,7 +146,7 @@ def test_every_derived_column_of_three_records():
         "YEAR_BUILT_027": [2000, 1999, None],
     }
     types = {name: pl.Int32 if name == "YEAR_BUILT_027" else pl.String for name in items}
-    table = pl.DataFrame(items, schema=types).select(derived.derived(2019))
+    table = pl.DataFrame(items, schema=types).select(derived.derived_columns(2019))
     assert dict(table.schema) == {
         "survey_year": pl.Int16, "structure_key": pl.String, "on_structure": pl.Boolean, "is_culvert": pl.Boolean,
         "condition": pl.Int8, "condition_class": pl.String, "inspection_date": pl.Date,
@@ -159,4 +159,4 @@ def test_every_derived_column_of_three_records():
         (2019, "66-7", False, False, 7, "Good", in_2020, True, -1, 20, 13.5, 144.5),
         (2019, "01-8", False, False, None, None, None, False, None, None, None, None),
     ]
-    assert {name for each in derived.derived(2019) for name in each.meta.root_names()} == set(derived.DECODED_ITEMS)
+    assert {name for each in derived.derived_columns(2019) for name in each.meta.root_names()} == set(derived.DECODED_ITEMS)
