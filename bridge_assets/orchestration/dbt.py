@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.settings import DataSettings, ModelSettings, project_folder
+from bridge_assets.settings import DataSettings, ModelSettings, dbt_project_folder, dbt_target_folder
 
 #: dbt runs in one place at a time: one process may write a DuckDB file.
 WAREHOUSE_POOL = "warehouse"
@@ -33,7 +33,8 @@ def _environment_executable(command: str) -> str:
 def _project() -> DbtProject:
     # dbt's own telemetry; dbt_project.yml says the same, but is read after the first event.
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
-    project = DbtProject(project_dir=project_folder() / "dbt_project")
+    target_folder = dbt_target_folder(DataSettings.load().home_folder)
+    project = DbtProject(project_dir=dbt_project_folder(), target_path=target_folder)
     if _is_manifest_stale(project.manifest_path, Path(project.project_dir)):
         # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead
         # of reading a stack trace.

@@ -7,7 +7,7 @@ value of the wrong type, is an error that names the file, the key and what was e
 
 from __future__ import annotations
 
-from bridge_assets.settings.base import CONFIG_FOLDER_VARIABLE, StrictModel, YamlSettings, config_folder, project_folder
+from bridge_assets.settings.base import StrictModel, YamlSettings
 from bridge_assets.settings.data import (
     FIRST_NBI_YEAR,
     LAST_DELIMITED_YEAR,
@@ -16,6 +16,17 @@ from bridge_assets.settings.data import (
     NationalFile,
     SampleSettings,
     SurveyYears,
+)
+from bridge_assets.settings.folders import (
+    CONFIG_FOLDER_VARIABLE,
+    config_file,
+    config_folder,
+    dbt_project_folder,
+    dbt_target_folder,
+    project_file,
+    project_folder,
+    shipped_project,
+    workspace_file,
 )
 from bridge_assets.settings.model import (
     DriftSettings,
@@ -50,6 +61,12 @@ __all__ = [
     "SurveyYears",
     "SurvivalSettings",
     "YamlSettings",
+    "config_file",
     "config_folder",
+    "dbt_project_folder",
+    "dbt_target_folder",
+    "project_file",
     "project_folder",
+    "shipped_project",
+    "workspace_file",
 ]

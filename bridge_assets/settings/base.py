@@ -14,24 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bridge_assets.errors import SettingsError
-
-#: Set to use another configuration folder than `configs/` beside the package or in the working directory.
-CONFIG_FOLDER_VARIABLE = "BRIDGE_ASSETS_CONFIGS"
-
-
-def project_folder() -> Path:
-    """The folder that relative paths of the configuration start from: the one that holds `configs/`."""
-    return config_folder().parent
-
-
-def config_folder() -> Path:
-    """The folder of the yaml files: `BRIDGE_ASSETS_CONFIGS`, else `configs/` here, else beside the package."""
-    if named := os.environ.get(CONFIG_FOLDER_VARIABLE):
-        return Path(named).absolute()
-    for folder in (Path.cwd(), Path(__file__).parents[2]):
-        if (folder / "configs" / "data_config.yaml").is_file():
-            return folder / "configs"
-    return Path.cwd() / "configs"
+from bridge_assets.settings.folders import config_folder
 
 
 class StrictModel(BaseModel):

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from bridge_assets.settings.base import StrictModel, YamlSettings, project_folder
+from bridge_assets.settings.base import StrictModel, YamlSettings
+from bridge_assets.settings.folders import project_folder
 
 FIRST_NBI_YEAR = 1992
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from bridge_assets.settings.base import YamlSettings, project_folder
+from bridge_assets.settings.base import YamlSettings
+from bridge_assets.settings.folders import project_folder
 
 
 class MlflowSettings(YamlSettings):

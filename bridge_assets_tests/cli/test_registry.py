@@ -16,32 +16,32 @@ def shell(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def shelf(candidates, tmp_path) -> FolderRegistry:
+def shelf(model_versions, tmp_path) -> FolderRegistry:
     registry = FolderRegistry(tmp_path / "shelf", NAME)
-    registry.set_alias("champion", registry.register(candidates[0]))
+    registry.set_alias("champion", registry.register(model_versions[0]))
     return registry
 
 
-def test_a_version_is_planned_pushed_and_promoted(shelf, candidates, tmp_path):
+def test_a_version_is_planned_pushed_and_promoted(shelf, model_versions, tmp_path):
     there = str(tmp_path / "there")
     planned = shell("plan", "--registry", shelf.address, "--to", there)
-    assert planned.output.startswith(f"copy {candidates[0].version} (champion): ")
+    assert planned.output.startswith(f"copy {model_versions[0].version} (champion): ")
     pushed = shell("push", "champion", "--registry", shelf.address, "--to", there, "--promote")
     assert pushed.exit_code == 0, pushed.output
     assert "every file compared. It is the champion there now." in pushed.output
-    assert open_registry(there, NAME).aliases()["champion"].version == candidates[0].version
+    assert open_registry(there, NAME).aliases()["champion"].version == model_versions[0].version
     assert "was there already" in shell("push", "champion", "--registry", shelf.address, "--to", there).output
 
 
-def test_without_an_address_this_side_is_the_platforms_own(shelf, candidates, project, empty_database):
+def test_without_an_address_this_side_is_the_platforms_own(shelf, model_versions, project, empty_database):
     (project / "var").mkdir()
     (project / "var" / "mlflow.db").write_bytes(empty_database.read_bytes())
     pulled = shell("pull", "champion", "--from", shelf.address)
     assert pulled.exit_code == 0, pulled.output
     [registered] = open_registry(f"sqlite:///{project / 'var' / 'mlflow.db'}", NAME).versions()
-    assert registered.version == candidates[0].version
+    assert registered.version == model_versions[0].version
     there = {path.name: path.read_bytes() for path in (project / "var" / "mlartifacts").rglob("*") if path.is_file()}
-    assert file_contents(candidates[0].folder).items() <= there.items()
+    assert file_contents(model_versions[0].folder).items() <= there.items()
 
 
 def test_what_is_refused_is_a_message_and_not_a_trace(shelf, tmp_path):

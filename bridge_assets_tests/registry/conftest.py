@@ -14,25 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.model_versions import NAME, make_version
+from support.registry_fixtures import empty_database, model_versions, project
 
-from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.registry.open_registry import open_registry
-from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DvcSettings
+from bridge_assets.settings import DvcSettings
 
-
-@pytest.fixture(scope="session")
-def model_versions(tmp_path_factory: pytest.TempPathFactory) -> list[ModelVersion]:
-    models = tmp_path_factory.mktemp("made") / "models"
-    return [make_version(models, seed) for seed in range(3)]
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without anything: making one takes seconds, copying it none."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    open_registry(f"sqlite:///{path}", NAME).versions()
-    return path
+__all__ = ["empty_database", "model_versions", "project"]
 
 
 @pytest.fixture
@@ -46,15 +32,6 @@ def database(empty_database: Path, tmp_path: Path) -> Callable[[str], str]:
         return f"sqlite:///{path}"
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without a configuration, whose home is its own."""
-    folder = tmp_path / "project"
-    (folder / "configs").mkdir(parents=True)
-    monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(folder / "configs"))
-    return folder
 
 
 @pytest.fixture(scope="session")

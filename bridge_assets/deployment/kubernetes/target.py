@@ -46,7 +46,7 @@ from bridge_assets.deployment.kubernetes.rollout import Rollout, stalled_since
 from bridge_assets.errors import DeploymentError, NotConfiguredError
 from bridge_assets.registry.model_version import get_version, latest_version
 from bridge_assets.runtime.file_lock import exclusive_lock
-from bridge_assets.settings import DataSettings, project_folder
+from bridge_assets.settings import DataSettings, project_file
 from bridge_assets.settings.environment import EnvironmentSettings
 from bridge_assets.storage import json_digest
 
@@ -133,7 +133,7 @@ class KubernetesEndpoint:
         settings = environment.kubernetes
         needed = {"image": settings.image, "artifacts": settings.artifacts}
         check_configured("kubernetes", needed, "k8s", "kubernetes")
-        documents = read_manifests(project_folder() / settings.manifests, settings.namespace)
+        documents = read_manifests(project_file(settings.manifests), settings.namespace)
         check_release(documents)
         release = Release(tuple(documents), settings.name, environment.owner, settings.namespace, settings.image)
         artifacts = Artifacts(f"{settings.artifacts.rstrip('/')}/{settings.name}")
@@ -141,7 +141,7 @@ class KubernetesEndpoint:
         if artifacts.is_path and not mounted:
             raise NotConfiguredError(
                 "the pods cannot read the bundle",
-                where=project_folder() / settings.manifests,
+                where=project_file(settings.manifests),
                 why=f"{environment_variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is "
                 f"mounted",
                 do="mount the volume at this very path, or name a bucket. Nothing was sent",

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from bridge_assets.settings import DataSettings, config_folder
+from bridge_assets.settings import DataSettings, config_file
 from bridge_assets.storage import atomic_write
 
 
@@ -15,7 +15,7 @@ def ensure_dagster_home(data: DataSettings) -> Path:
     if configured := os.environ.get("DAGSTER_HOME"):
         return Path(configured)
     home = data.home_folder / "dagster"
-    source = config_folder() / "dagster.yaml"
+    source = config_file("dagster.yaml")
     home.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         with atomic_write(home / "dagster.yaml") as temporary:

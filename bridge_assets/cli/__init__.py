@@ -1,0 +1,33 @@
+"""`bridge-assets`: the platform from a shell.
+
+Belongs here: one module per group of commands, and how an error is shown in a shell. Does not belong here: what the
+commands do. Their modules are imported inside the command, so that `--help` and `--version` answer at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from bridge_assets.cli import dvc, endpoint, project, registry, run, training
+from bridge_assets.cli.errors import UserErrorGroup
+
+
+@click.group(cls=UserErrorGroup)
+@click.version_option(package_name="bridge-assets")
+def main() -> None:
+    """Bridge Assets: from the National Bridge Inventory to gated endpoints, yearly scores and drift reports."""
+
+
+for command in (
+    project.init,
+    project.sample,
+    run.run,
+    run.dev,
+    endpoint.predict,
+    endpoint.serve,
+    endpoint.rollback,
+    training.search,
+    registry.registry,
+    dvc.dvc,
+):
+    main.add_command(command)

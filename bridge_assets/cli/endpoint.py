@@ -1,0 +1,64 @@
+"""`bridge-assets predict`, `serve` and `rollback`: the endpoints that answer predictions."""
+
+from __future__ import annotations
+
+import click
+
+from bridge_assets.errors import SourceError
+from bridge_assets.settings import DataSettings
+
+
+@click.command()
+@click.argument("structure_key")
+@click.option("--year", type=int, help="Survey year of the record; default: the latest year with features.")
+def predict(structure_key: str, year: int | None) -> None:
+    """Predict one bridge, such as 01-1234, with the model of the local endpoint."""
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.deployment.local import LocalEndpoint
+
+    data = DataSettings.load()
+    lake = Lake(data.lake)
+    served = LocalEndpoint(data.endpoint_folder).load_model()
+    feature_years = lake.available_years("bridge_features")
+    survey_year = year if year is not None else feature_years[-1] if feature_years else 0
+    features = lake.read_year("bridge_features", survey_year)
+    bridge = features.filter(features["structure_key"] == structure_key)
+    if bridge.is_empty():
+        raise SourceError(
+            f"there is no bridge {structure_key} with a condition rating in survey year {survey_year}",
+            where=lake.year_path("bridge_features", survey_year),
+            why=f"The table holds {features.height} bridges, such as {', '.join(features['structure_key'].head(3))}",
+            do="give a structure key: two-digit state code, a dash, the structure number without padding",
+        )
+    click.echo(
+        f"{structure_key}, survey year {survey_year}: condition {int(bridge['condition'][0])}, "
+        f"inspected {bridge['inspection_date'][0] or 'on an unknown date'}\n"
+        f"{served.task.describe_prediction(float(served.predict(bridge)[0]))} (model {served.version})"
+    )
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, help="0: any free port; the log names it.")
+def serve(host: str, port: int) -> None:
+    """Serve the local endpoint over HTTP; switches when another version is promoted."""
+    from bridge_assets.serve.server import serve_endpoint
+
+    serve_endpoint(DataSettings.load().endpoint_folder, host, port)
+
+
+@click.command()
+@click.argument(
+    "endpoint",
+    default="local",
+    type=click.Choice(["local", "sagemaker", "azureml", "vertexai", "kubernetes"]),
+)
+@click.option("--to", "version", help="A version that was deployed there before; default: the last healthy one.")
+def rollback(endpoint: str, version: str | None) -> None:
+    """Roll an endpoint back to the previous model version, after a canary."""
+    from bridge_assets.deployment.endpoints import open_endpoint
+    from bridge_assets.settings.environment import EnvironmentSettings
+
+    target = open_endpoint(endpoint, EnvironmentSettings.load(), DataSettings.load())
+    replaced_version, deployment = target.current(), target.rollback(version)
+    click.echo(f"The {endpoint} endpoint serves model {deployment.version} again, in place of {replaced_version}.")

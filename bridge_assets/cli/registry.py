@@ -1,0 +1,79 @@
+"""`bridge-assets registry`: copy model versions between registries."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bridge_assets.settings import DataSettings
+
+if TYPE_CHECKING:
+    from bridge_assets.registry.sync import RegistrySync, Transfer
+
+_REGISTRY_OPTION = click.option("--registry", "registry_address", help="This side's registry; default: the platform's.")
+_PROMOTE_OPTION = click.option(
+    "--promote", is_flag=True, help="Also make it the champion there; it must be the champion here."
+)
+
+
+@click.group()
+def registry() -> None:
+    """Copy model versions between registries: MLflow (sqlite:///file, http://host:port), a folder, or dvc:folder."""
+
+
+@registry.command("push")
+@click.argument("version")
+@click.option("--to", required=True, help="Address of the other registry.")
+@_REGISTRY_OPTION
+@_PROMOTE_OPTION
+def push(version: str, to: str, registry_address: str | None, promote: bool) -> None:
+    """Copy VERSION, a name or an alias such as champion, to another registry."""
+    click.echo(_transfer_message(_open_sync(registry_address).push(version, to, promote=promote)))
+
+
+@registry.command("pull")
+@click.argument("version")
+@click.option("--from", "source", required=True, help="Address of the other registry.")
+@_REGISTRY_OPTION
+@_PROMOTE_OPTION
+def pull(version: str, source: str, registry_address: str | None, promote: bool) -> None:
+    """Copy VERSION, a name or an alias such as champion, from another registry."""
+    click.echo(_transfer_message(_open_sync(registry_address).pull(version, source, promote=promote)))
+
+
+@registry.command("plan")
+@click.option("--to", help="Address of the registry to push to.")
+@click.option("--from", "source", help="Address of the registry to pull from.")
+@click.option("--version", help="A version or alias; default: every version.")
+@_REGISTRY_OPTION
+def plan(to: str | None, source: str | None, version: str | None, registry_address: str | None) -> None:
+    """Dry run: print what push or pull would do. Exits with 1 if a version conflicts."""
+    other = to or source
+    if other is None or (to and source):
+        raise click.UsageError("give either --to or --from")
+    steps = _open_sync(registry_address).plan(other, version=version, direction="push" if to else "pull")
+    for step in steps:
+        click.echo(step)
+    if not steps:
+        click.echo("There is no version to copy.")
+    sys.exit(1 if any(step.action == "conflict" for step in steps) else 0)
+
+
+def _open_sync(registry_address: str | None) -> RegistrySync:
+    from bridge_assets.registry.register import configured_registry
+    from bridge_assets.registry.sync import RegistrySync
+    from bridge_assets.settings import DvcSettings, MlflowSettings, ModelSettings
+
+    model = ModelSettings.load()
+    settings = DvcSettings.load() if model.registry == "dvc" else MlflowSettings.load()
+    return RegistrySync(
+        registry_address or configured_registry(settings, DataSettings.load().home_folder, model.name), name=model.name
+    )
+
+
+def _transfer_message(transfer: Transfer) -> str:
+    step, promoted = transfer.step, " It is the champion there now." if transfer.promoted else ""
+    outcome = "was there already" if step.action == "there" else f"was copied from {step.source}, every file compared"
+    return f"Model version {step.version} in {step.target}: {transfer.registered.uri}. It {outcome}.{promoted}"

@@ -1,0 +1,93 @@
+"""`bridge-assets run` and `dev`: run a job in this process, or open the Dagster UI."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bridge_assets.cli.project import ensure_sample
+from bridge_assets.errors import SourceError
+from bridge_assets.settings import DataSettings, workspace_file
+
+
+@click.command()
+@click.option("--job", default="full_pipeline", show_default=True, help="Or: inventory, latest_year, scoring.")
+@click.option("--years", help="A survey year or a range such as 2010-2020; default: every year of the source.")
+def run(job: str, years: str | None) -> None:
+    """Run a job over survey years, in this process, and print a summary."""
+    from bridge_assets.data.sources.local_copies import redact_url
+
+    data = DataSettings.load()
+    if data.uses_sample and (sample_message := ensure_sample(data)):
+        click.echo(sample_message)
+    shown_source = str(data.source_folder) if data.source_kind in ("folder", "sample") else redact_url(data.source)
+    source_years = _source_years(data, shown_source)
+    # Imported only now: the partitions are the survey years of the source, and the sample may have just been written.
+    from bridge_assets.definitions import defs
+    from bridge_assets.orchestration.partitions import SURVEY_YEARS
+    from bridge_assets.orchestration.runs.run_job import run_job
+    from bridge_assets.orchestration.runs.summary import run_summary
+
+    partition_years = [int(key) for key in SURVEY_YEARS.get_partition_keys()]
+    if excluded_years := [year for year in source_years if year not in partition_years]:
+        click.echo(f"Outside survey_years of data_config.yaml, left out: {', '.join(map(str, excluded_years))}")
+    first, last = _selected_years(years, source_years, partition_years)
+    click.echo(f"Running {job} over survey years {first} to {last} from {shown_source} ...")
+    terminal = sys.stdout
+    result = run_job(defs, job, (first, last), on_progress=lambda line: click.echo(line, file=terminal))
+    click.echo(run_summary(result, data))
+    sys.exit(0 if result.success else 1)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True)
+def dev(host: str, port: int) -> None:
+    """Open the Dagster UI, with its daemon, on this machine."""
+    from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
+
+    data = DataSettings.load()
+    if data.uses_sample:
+        ensure_sample(data)
+    ensure_dagster_home(data)
+    dagster = str(Path(sys.executable).parent / "dagster")
+    arguments = [dagster, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)]
+    os.execv(dagster, arguments)  # noqa: S606 # a shell would add nothing but quoting
+
+
+def _source_years(data: DataSettings, shown_source: str) -> list[int]:
+    """The survey years that the source offers, sorted; a remote folder is listed over the network."""
+    from bridge_assets.data.sources.acquire import known_years, remote_years
+
+    source_years = known_years(data) or (list(remote_years(data)) if data.source_kind == "remote" else [])
+    if not source_years:
+        raise SourceError(
+            "the source has no survey files",
+            where=shown_source,
+            why="No file in it has a survey year in its name or contents",
+            do="put files there with names such as NBI_2016.txt, or set source in configs/data_config.yaml",
+        )
+    return source_years
+
+
+def _selected_years(years: str | None, source_years: list[int], partition_years: list[int]) -> tuple[int, int]:
+    """First and last survey year to run: those given, else every one that the source and the settings allow."""
+    available_years = [year for year in source_years if year in partition_years] or partition_years
+    first, last = _parse_years(years) if years else (available_years[0], available_years[-1])
+    if unknown := [year for year in (first, last) if year not in partition_years]:
+        raise click.BadParameter(
+            f"{unknown[0]} is not a survey year of this source. Available: {partition_years[0]} to "
+            f"{partition_years[-1]}"
+        )
+    return first, last
+
+
+def _parse_years(years: str) -> tuple[int, int]:
+    first, _, last = years.partition("-")
+    try:
+        return int(first), int(last or first)
+    except ValueError:
+        raise click.BadParameter(f"{years!r} is not a survey year or a range such as 2010-2020") from None

@@ -1,0 +1,71 @@
+"""A new project folder: the configuration files that a user edits, as `bridge-assets init` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bridge_assets.errors import SettingsError
+from bridge_assets.settings.folders import shipped_project
+from bridge_assets.storage import write_text
+
+_GITIGNORE = """\
+# Everything that the platform makes; DVC's pointers to it are yours to commit.
+var/**
+!var/**/
+!var/**/*.dvc
+!var/**/.gitignore
+"""
+
+_README = """\
+# Bridge Assets
+
+`bridge-assets run` runs the whole asset graph over the survey years of the source; `bridge-assets dev` opens the
+Dagster UI on <http://127.0.0.1:3000>. Their outputs are in `var/`.
+
+| file | sets |
+|---|---|
+| `configs/data_config.yaml` | where survey files come from, where outputs are written |
+| `configs/model_config.yaml` | what is predicted, the forest, the limits of the gate |
+| `configs/environment.yaml` | where model versions are deployed besides this machine |
+| `configs/k8s/` | the manifests of the Kubernetes endpoint |
+| `configs/mlflow_config.yaml`, `configs/dvc_config.yaml` | the model registry; versions of data and models |
+| `configs/dagster.yaml` | Dagster's own storage and run queue |
+
+Every value can be overridden by an environment variable; each file says how. An unknown key is an error.
+"""
+
+
+def write_project(folder: Path) -> list[Path]:
+    """Write the configuration files, `workspace.yaml`, a `.gitignore` and a `README.md` into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+
+    Returns
+    -------
+    list of Path
+        The files written, relative to the folder.
+
+    Raises
+    ------
+    SettingsError
+        If one of the files exists already. Nothing is written then.
+    StorageError
+        If the folder cannot be written.
+    """
+    shipped = shipped_project()
+    sources = [*shipped.glob("configs/*.yaml"), *shipped.glob("configs/k8s/**/*.yaml"), shipped / "workspace.yaml"]
+    files = {path.relative_to(shipped): path.read_text(encoding="utf-8") for path in sorted(sources)}
+    files |= {Path(".gitignore"): _GITIGNORE, Path("README.md"): _README}
+    if existing := [path for path in files if (folder / path).exists()]:
+        raise SettingsError(
+            "the project was not written",
+            where=folder,
+            why=f"It would overwrite {', '.join(map(str, existing))}",
+            do="name a new or empty folder, or move these files away first",
+        )
+    for path, text in files.items():
+        write_text(text, folder / path)
+    return list(files)
