@@ -159,4 +159,6 @@ def test_every_derived_column_of_three_records():
         (2019, "66-7", False, False, 7, "Good", in_2020, True, -1, 20, 13.5, 144.5),
         (2019, "01-8", False, False, None, None, None, False, None, None, None, None),
     ]
-    assert {name for each in derived.derived_columns(2019) for name in each.meta.root_names()} == set(derived.DECODED_ITEMS)
+    assert {name for each in derived.derived_columns(2019) for name in each.meta.root_names()} == set(
+        derived.DECODED_ITEMS
+    )
