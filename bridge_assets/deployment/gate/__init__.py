@@ -1,1 +1,1 @@
-"""The gate: which checks a model version must have passed, about exactly its bytes, before an endpoint takes it."""
+"""The gate: the checks that a model version must pass, for exactly its bytes, before it is deployed to an endpoint."""

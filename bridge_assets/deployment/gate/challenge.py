@@ -1,6 +1,6 @@
-"""A challenger meets the champion: the champion fetched from the registry, the hold-out read from the lake.
+"""Compares a candidate with the champion: fetches the champion from the registry and reads the hold-out from the lake.
 
-Belongs here: where the two come from, and the gate's word for what came out. The comparison itself is in `champion`.
+Belongs here: where both come from, and the gate's decision on the result. The comparison itself is in `champion`.
 """
 
 from __future__ import annotations
@@ -34,26 +34,31 @@ def compare_with_champion(
     home: Path,
     settings: ModelSettings,
 ) -> Comparison:
-    """Hold a candidate against the champion in the registry.
+    """Compare a candidate with the champion in the registry.
 
     Parameters
     ----------
     candidate : ModelVersion
     lake : Lake
-        With the training set that the candidate was made from, and bridge_features.
+        With the training set that the candidate was trained on, and bridge_features.
     registry : MlflowSettings or DvcSettings
     home : Path
         The platform's home.
     settings : ModelSettings
+
+    Returns
+    -------
+    Comparison
+        As `champion.compare_versions` returns it.
 
     Raises
     ------
     RegistryError
         If the champion's files are damaged.
     SourceError
-        If training set or features are not those of the candidate any more.
+        If the training set or the features have changed since the candidate was trained.
     DeploymentError
-        As in `compare`.
+        As in `champion.compare_versions`.
     """
     current = register.find_by_alias(registry, home, settings.name, register.CHAMPION)
     if current is None:
@@ -63,10 +68,11 @@ def compare_with_champion(
     training_data = training_set.load_training_set(lake)
     if training_data.digest != candidate.stages.get("training_set"):
         raise SourceError(
-            f"model version {candidate.version} was made from another training set",
+            f"model version {candidate.version} was trained on another training set",
             where=lake.table_path(training_set.TABLE_NAME),
-            why="It was made anew since, so that there is no hold-out to compare on",
-            do="materialise bridge_model and what follows it again",
+            why="The training set has been rebuilt since, so its hold-out cannot be used for a comparison",
+            do="train the model again, with everything downstream",
+            stage="bridge_model",
         )
     with tempfile.TemporaryDirectory() as folder:
         champion = register.fetch_by_alias(
@@ -76,7 +82,7 @@ def compare_with_champion(
 
 
 def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: str) -> Decision:
-    """What the gate says of the comparison alone."""
+    """The gate's decision on the comparison alone."""
     message = "; ".join(comparison.problems) or comparison.message
     digest = candidate.stages.get(CHAMPION_REQUIREMENT.asset, "")
     evaluation = CheckEvaluation(
@@ -92,17 +98,17 @@ def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: s
 
 
 def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:
-    """The held-out inspections with their features as bridge_features holds them.
+    """The held-out inspections with their features in natural units, as bridge_features holds them.
 
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, next_survey_year, fall, in a regression change, then the features.
+        structure_key, survey_year, next_survey_year, fall, for a regression change, then the features.
 
     Raises
     ------
     SourceError
-        If a year's features were made anew since the training set.
+        If the features of a year have been rebuilt since the training set.
     """
     target_columns = ("fall", *task_of_table(training_data.table).extra_columns)
     held_out = holdout_rows(training_data.table).select(
@@ -115,8 +121,9 @@ def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:
             raise SourceError(
                 f"the features of {year} are not those of the training set",
                 where=lake.year_path("bridge_features", year),
-                why="They were made anew since",
-                do="materialise training_set and what follows it again",
+                why="They have been rebuilt since",
+                do="build the training set again, with everything downstream",
+                stage="training_set",
             )
     features = lake.scan_years("bridge_features").select("structure_key", "survey_year", *training_data.features)
     keys = ["structure_key", "survey_year"]

@@ -1,8 +1,9 @@
-"""Is a model version at least as good as the champion? Both are asked about the same held-out inspections.
+"""Is a model version at least as good as the champion? Both are evaluated on the same held-out inspections.
 
-The split holds out the same structures in every version, so the champion did not learn from the candidate's hold-out:
-both answer as an endpoint would, from features in natural units, each on its own scale. A champion that cannot be asked
-(other feature definitions, another target) is compared by what it showed when it was trained, if the settings want it.
+The split holds out the same structures in every version, so the champion was not trained on the candidate's hold-out.
+Both predict as an endpoint would, from features in natural units, each with its own normalization. A champion that
+cannot be evaluated there (other feature definitions, another target) is compared by the metrics recorded when it was
+trained, if the settings allow it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from bridge_assets.models.tasks.base import Task
+    from bridge_assets.models.tasks.base import AcceptanceMetric, Task
     from bridge_assets.settings import GateSettings, ModelSettings
 
-#: Files of a version that are not needed to ask it.
+#: Files of a version that predicting does not need.
 UNNEEDED_FILES = ("model.skops",)
 
-#: What two versions must share for their answers to mean the same.
+#: Provenance that two versions must share for their predictions to be comparable.
 _COMPARABLE_KEYS = ("features_digest", "target", "component", "horizon_months")
 
 _RESAMPLES = 200
@@ -40,24 +41,24 @@ _SETTING_HINT = "(champion_not_comparable in configs/model_config.yaml: recorded
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A candidate beside the champion.
+    """The result of comparing a candidate with the champion.
 
     Attributes
     ----------
     champion : str or None
-        Its version; None = there is none.
+        The champion's version; None = there is no champion.
     message : str
         What was compared, in one sentence.
     problems : tuple of str
-        Why the candidate is worse; empty = it is not.
+        Why the candidate is worse; empty = it is not worse.
     evaluated : bool
-        Whether both were asked about the same inspections.
+        Whether both were evaluated on the same inspections.
     inspections, falls : int
-        Those.
-    candidate_scores, champion_scores : ProbabilityMetrics or ChangeMetrics
-        None where they were not asked.
+        Number of these inspections, and of falls among them.
+    candidate_scores, champion_scores : ProbabilityMetrics or ChangeMetrics or None
+        None where they were not evaluated.
     score_gains : mapping of str to Interval
-        Figure -> 95 % interval of what the candidate gains over the champion, by resampling structures.
+        Metric -> 95 % bootstrap interval (resampling structures) of the candidate's gain over the champion.
     """
 
     champion: str | None
@@ -74,44 +75,42 @@ class Comparison:
         """Both versions side by side, as a Markdown table."""
         if not self.evaluated:
             return self.message
-        lines = ["|figure|candidate|champion|gain|95 % interval|", "|---|---:|---:|---:|---|"]
-        for figure in self.candidate_scores.COMPARED_METRICS:
-            candidate_score, champion_score = (
-                getattr(self.candidate_scores, figure),
-                getattr(self.champion_scores, figure),
-            )
-            if candidate_score is None or champion_score is None:
+        candidate, champion = self.candidate_scores, self.champion_scores
+        lines = ["|metric|candidate|champion|gain|95 % interval|", "|---|---:|---:|---:|---|"]
+        for metric in candidate.COMPARED_METRICS:
+            mine, other = getattr(candidate, metric), getattr(champion, metric)
+            if mine is None or other is None:
                 continue
-            gain = (
-                champion_score - candidate_score
-                if figure in self.candidate_scores.LOWER_IS_BETTER
-                else candidate_score - champion_score
-            )
-            gain_interval = self.score_gains.get(figure)
-            interval = f"{gain_interval.low:+.4f} to {gain_interval.high:+.4f}" if gain_interval else "-"
-            lines.append(f"|{figure}|{candidate_score:.4f}|{champion_score:.4f}|{gain:+.4f}|{interval}|")
+            gain = other - mine if metric in candidate.LOWER_IS_BETTER else mine - other
+            bounds = self.score_gains.get(metric)
+            interval = f"{bounds.low:+.4f} to {bounds.high:+.4f}" if bounds else "-"
+            lines.append(f"|{metric}|{mine:.4f}|{other:.4f}|{gain:+.4f}|{interval}|")
         return "\n".join([f"{self.inspections:,} held-out inspections, {self.falls:,} falls.", "", *lines])
 
 
 def compare_versions(
     candidate: ModelVersion, champion: ModelVersion | None, holdout: pl.DataFrame | None, settings: ModelSettings
 ) -> Comparison:
-    """Hold a candidate against the champion.
+    """Compare a candidate with the champion.
 
     Parameters
     ----------
     candidate, champion : ModelVersion
-        The champion as it was fetched from the registry; None = there is none yet.
+        The champion as fetched from the registry; None = there is no champion yet.
     holdout : pl.DataFrame, optional
-        As `challenge.unscaled_holdout` gives it; needed where there is a champion.
+        As `challenge.unscaled_holdout` returns it; required where there is a champion.
     settings : ModelSettings
-        `gate`: the most that may be lost (`Judged.max_loss_setting`) and `champion_not_comparable`; and
-        `split.holdout_structures`, where the champion's manifest does not name its own share.
+        `gate`: the largest allowed losses (`AcceptanceMetric.max_loss_setting`) and `champion_not_comparable`; and
+        `split.holdout_structures`, for a champion whose manifest does not record its own share.
+
+    Returns
+    -------
+    Comparison
 
     Raises
     ------
     DeploymentError
-        If one of them cannot be opened as an endpoint would open it.
+        If one of them cannot be loaded as an endpoint would load it.
     """
     gate = settings.gate
     if champion is None or holdout is None:
@@ -127,6 +126,13 @@ def compare_versions(
     if falls.all() or len(falls) < gate.holdout_inspections or falls.sum() < gate.holdout_falls:
         reason = f"only {len(falls):,} inspections with {int(falls.sum()):,} falls are held out from both"
         return _compare_recorded_scores(candidate, champion, gate, reason, task)
+    return _compare_predictions(candidate, champion, unseen, gate, task)
+
+
+def _compare_predictions(
+    candidate: ModelVersion, champion: ModelVersion, unseen: pl.DataFrame, gate: GateSettings, task: Task
+) -> Comparison:
+    """Compare both on inspections that neither was trained on."""
     answers = {"model": _predict(candidate, unseen), "champion": _predict(champion, unseen)}
     outcomes, structures = task.outcomes(unseen), unseen["structure_key"].to_list()
     candidate_scores, champion_scores = (task.compute_metrics(outcomes, answer) for answer in answers.values())
@@ -140,26 +146,23 @@ def compare_versions(
         metrics_type=task.weighted_metrics_type,
     )
     formatted_scores = [
-        tuple(
-            "-" if (value := judged.value(figures)) is None else judged.format_value(value)
-            for figures in (candidate_scores, champion_scores)
-        )
-        for judged in task.acceptance_metrics
+        (_format(metric, metric.value(candidate_scores)), _format(metric, metric.value(champion_scores)))
+        for metric in task.acceptance_metrics
+    ]
+    losses = [
+        _loss(metric.gain(metric.value(candidate_scores), metric.value(champion_scores)))
+        for metric in task.acceptance_metrics
     ]
     first, second = task.acceptance_metrics
-    losses = [
-        _loss(judged.gain(judged.value(candidate_scores), judged.value(champion_scores)))
-        for judged in task.acceptance_metrics
-    ]
+    (mine, other), (mine_second, other_second) = formatted_scores
     return Comparison(
         champion.version,
-        f"{first.name} {formatted_scores[0][0]} against the champion's {formatted_scores[0][1]}, {second.name} "
-        f"{formatted_scores[1][0]} against "
-        f"{formatted_scores[1][1]}, on {len(falls):,} inspections held out from both (champion {champion.version})",
+        f"{first.name} {mine} against the champion's {other}, {second.name} {mine_second} against {other_second}, "
+        f"on {unseen.height:,} inspections held out from both (champion {champion.version})",
         tuple(_loss_problems(task, losses, gate, "", champion.version, formatted_scores)),
         True,
-        len(falls),
-        int(falls.sum()),
+        unseen.height,
+        int(unseen["fall"].sum()),
         candidate_scores,
         champion_scores,
         gains.get("champion", {}),
@@ -167,22 +170,23 @@ def compare_versions(
 
 
 def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
-    """The comparison with a champion of which nothing is known but its place."""
+    """The comparison with a champion of which only the registry address is known."""
     message = f"the champion {uri} was not registered by this version of bridge_assets: its files are not listed"
     if gate.champion_not_comparable == "accept":
         return Comparison(uri, f"{message}. Accepted {_SETTING_HINT}")
-    return Comparison(uri, message, (f"{message}. Set it to accept, once, or move the alias {_SETTING_HINT}",))
+    remedy = "Set champion_not_comparable to accept for one run, or move the champion alias"
+    return Comparison(uri, message, (f"{message}. {remedy} {_SETTING_HINT}",))
 
 
 def _predict(version: ModelVersion, features: pl.DataFrame) -> np.ndarray:
-    """The answers that an endpoint of this version would give."""
+    """The predictions that an endpoint with this version would return, one per row."""
     with tempfile.TemporaryDirectory() as folder:
         served = pack(version, served_digests(version), Path(folder) / version.version).load_model()
         return served.predict(features).to_numpy().astype(float)
 
 
 def _held_out_from_both(holdout: pl.DataFrame, champions_share: float) -> pl.DataFrame:
-    """Without structures that a champion with a smaller hold-out trained on."""
+    """The hold-out without structures that a champion with a smaller hold-out was trained on."""
     if holdout.is_empty():
         return holdout
     years = holdout["survey_year"].to_list()
@@ -190,41 +194,35 @@ def _held_out_from_both(holdout: pl.DataFrame, champions_share: float) -> pl.Dat
 
 
 def _definition_differences(candidate: ModelVersion, champion: ModelVersion) -> str:
-    candidate_provenance, champion_provenance = candidate.manifest["made_from"], champion.manifest["made_from"]
+    """Which definitions of the two differ, as the reason not to compare their predictions; empty = none."""
+    mine, other = candidate.manifest["made_from"], champion.manifest["made_from"]
     differing = [
-        key
-        for key in _COMPARABLE_KEYS
-        if key in candidate_provenance
-        and key in champion_provenance
-        and candidate_provenance[key] != champion_provenance[key]
+        key.replace("_", " ") for key in _COMPARABLE_KEYS if key in mine and key in other and mine[key] != other[key]
     ]
-    differing += (
-        ["task"] if task_from_provenance(candidate_provenance) is not task_from_provenance(champion_provenance) else []
-    )
-    if not differing:
-        return ""
-    return "it was trained on another " + " and another ".join(key.replace("_", " ") for key in differing)
+    if task_from_provenance(mine) is not task_from_provenance(other):
+        differing.append("task")
+    return f"it was trained with another {' and another '.join(differing)}" if differing else ""
 
 
 def _compare_recorded_scores(
     candidate: ModelVersion, champion: ModelVersion, gate: GateSettings, why: str, task: Task
 ) -> Comparison:
-    message = f"the champion {champion.version} cannot be asked about these inspections: {why}"
+    message = f"the champion {champion.version} cannot be evaluated on these inspections: {why}"
     if gate.champion_not_comparable == "accept":
         return Comparison(champion.version, f"{message}. Accepted {_SETTING_HINT}")
     if gate.champion_not_comparable == "refuse":
         return Comparison(champion.version, message, (f"{message}. Refused {_SETTING_HINT}",))
     candidate_gains, champion_gains = _recorded_gains(candidate, task), _recorded_gains(champion, task)
     if not (candidate_gains and champion_gains):
-        unknown = f"{message}, and there are no recorded figures of both to compare {_SETTING_HINT}"
+        unknown = f"{message}, and recorded metrics are not available for both {_SETTING_HINT}"
         return Comparison(champion.version, message, (unknown,))
     gains = "; ".join(
-        f"{judged.name} {judged.format_value(gain, '+')}, the champion {judged.format_value(champions, '+')}"
-        for judged, gain, champions in zip(task.acceptance_metrics, candidate_gains, champion_gains, strict=True)
+        f"{metric.name} {metric.format_value(gain, '+')} (champion {metric.format_value(champions, '+')})"
+        for metric, gain, champions in zip(task.acceptance_metrics, candidate_gains, champion_gains, strict=True)
     )
-    message_with_gains = f"{message}. On its own hold-out each gains over its baselines: {gains}"
+    message_with_gains = f"{message}. Recorded gains over the baselines, each on its own hold-out: {gains}"
     losses = [champions - gain for gain, champions in zip(candidate_gains, champion_gains, strict=True)]
-    problems = _loss_problems(task, losses, gate, "by its recorded figures ", champion.version)
+    problems = _loss_problems(task, losses, gate, "by recorded metrics, ", champion.version)
     return Comparison(
         champion.version,
         message_with_gains,
@@ -233,17 +231,21 @@ def _compare_recorded_scores(
 
 
 def _recorded_gains(version: ModelVersion, task: Task) -> list[float]:
-    """Gain of each judged figure over its baseline, as recorded when it was trained; empty where one is not known."""
+    """Gain of each acceptance metric over its baseline, as recorded in training; empty where one is unknown."""
     try:
         figures: dict[str, Any] = json.loads(version.file("evaluation.json").read_text(encoding="utf-8"))["scores"]
         gains = [
-            judged.gain(judged.value(figures["model"]), judged.value(figures[judged.baseline]))
-            for judged in task.acceptance_metrics
+            metric.gain(metric.value(figures["model"]), metric.value(figures[metric.baseline]))
+            for metric in task.acceptance_metrics
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     known = [gain for gain in gains if gain is not None]
     return known if len(known) == len(gains) else []
+
+
+def _format(metric: AcceptanceMetric, value: float | None) -> str:
+    return "-" if value is None else metric.format_value(value)
 
 
 def _loss(gain: float | None) -> float | None:
@@ -252,36 +254,34 @@ def _loss(gain: float | None) -> float | None:
 
 def _loss_problems(
     task: Task,
-    lost: Sequence[float | None],
+    losses: Sequence[float | None],
     gate: GateSettings,
     prefix: str,
     champion: str,
     formatted_scores: Sequence[tuple[str, ...]] = (),
 ) -> list[str]:
-    """What is lost beyond the gate's limits, a sentence a figure.
+    """Each loss that exceeds the gate's limit, as one sentence.
 
     Parameters
     ----------
     task : Task
-    lost : sequence of float or None
-        Of each figure that is judged.
+    losses : sequence of float or None
+        One per acceptance metric; None = unknown.
     gate : GateSettings
     prefix : str
-        What the sentence begins with.
+        Put before each sentence.
     champion : str
+        The champion's version.
     formatted_scores : sequence of (str, str)
-        The candidate's and the champion's figure, where both were measured on the same inspections.
+        The candidate's and the champion's value, where both were evaluated on the same inspections.
     """
     problems = []
-    for place, judged in enumerate(task.acceptance_metrics):
-        loss, limit = lost[place], getattr(gate, judged.max_loss_setting)
+    for index, metric in enumerate(task.acceptance_metrics):
+        loss, limit = losses[index], getattr(gate, metric.max_loss_setting)
         if loss is not None and loss > limit:
-            figures = (
-                f" ({formatted_scores[place][0]} against {formatted_scores[place][1]})" if formatted_scores else ""
-            )
+            values = " ({} against {})".format(*formatted_scores[index]) if formatted_scores else ""
             problems.append(
-                f"{prefix}{judged.subject} is {judged.format_value(loss)} worse than that of champion "
-                f"{champion}{figures}; "
-                f"the most is {limit:g} ({judged.max_loss_setting})"
+                f"{prefix}{metric.subject} is {metric.format_value(loss)} worse than for champion {champion}{values}; "
+                f"at most {limit:g} is allowed ({metric.max_loss_setting})"
             )
     return problems

@@ -1,8 +1,9 @@
-"""The gate: may this model version be deployed?
+"""The gate's rule: may this model version be deployed?
 
-Every required check must have passed about exactly the bytes of this version, in whatever run it was evaluated. The
-gate decides from recorded evaluations it is given; it knows neither Dagster nor any endpoint. How evaluations are read
-belongs to `orchestration.evidence`, the checks themselves to `orchestration.checks`.
+Every required check must have passed for exactly the bytes of this version, in any run.
+
+Belongs here: the required checks, and the decision from recorded evaluations. Does not belong here: how evaluations are
+read from Dagster's event log (`orchestration.gate`), and the checks themselves (`orchestration.checks`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 from bridge_assets.errors import BridgeAssetsError
 
-#: An override takes a reason that somebody can understand later: a single letter is none.
+#: An override needs a reason that somebody can understand later; a single letter is not enough.
 MIN_REASON_LENGTH = 10
 
 State = Literal["passed", "failed", "outdated", "missing"]
@@ -21,7 +22,7 @@ State = Literal["passed", "failed", "outdated", "missing"]
 
 @dataclass(frozen=True)
 class Requirement:
-    """A check that a version must have passed; `asset` is the stage in its manifest whose digest the check judges."""
+    """A check that a version must pass; `asset` is the stage in its manifest whose digest the check evaluates."""
 
     asset: str
     check: str
@@ -30,7 +31,7 @@ class Requirement:
         return f"{self.asset}:{self.check}"
 
 
-#: Asked once more when a version is registered: the champion may be another one by then.
+#: Evaluated again when a version is registered, because the champion may have changed by then.
 CHAMPION_REQUIREMENT = Requirement("onnx_model", "not_worse_than_champion")
 
 REQUIRED_CHECKS = (
@@ -54,13 +55,13 @@ class CheckEvaluation:
         What was evaluated.
     passed : bool
     digest : str
-        Digest of what was judged.
+        Digest of the bytes that were evaluated.
     timestamp : float
         Time of the evaluation, Unix seconds.
     run_id : str
         The run it was evaluated in.
     message : str
-        What the check said.
+        The check's own description of its result.
     """
 
     asset: str
@@ -74,18 +75,18 @@ class CheckEvaluation:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the evaluations say of one requirement.
+    """The result of one requirement.
 
     Attributes
     ----------
     requirement : Requirement
     state : {"passed", "failed", "outdated", "missing"}
-        `outdated`: evaluated, but about other bytes than this version's. `missing`: never evaluated, or this version
-        has no such stage.
+        `outdated`: evaluated, but for other bytes than this version's. `missing`: never evaluated, or this version
+        does not have that stage.
     expected_digest : str or None
-        Digest of the stage in this version; None = the stage was never made.
+        Digest of the stage in this version; None = this version does not have the stage.
     evaluation : CheckEvaluation or None
-        The evaluation that decided; of an outdated check the newest one.
+        The evaluation that decided; for an outdated check, the newest one.
     """
 
     requirement: Requirement
@@ -95,66 +96,75 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """What the deciding evaluation said, on one line, and in which run."""
+        """The result of the deciding evaluation, on one line, and its run."""
         if self.evaluation is None:
             return ""
         return f"{' '.join(self.evaluation.message.split()) or 'no detail'} (run {self.evaluation.run_id[:8]})"
 
     @property
+    def reason(self) -> str:
+        """Why no evaluation counts for this version; empty where one does."""
+        asset = self.requirement.asset
+        if self.state in ("passed", "failed"):
+            return ""
+        if self.expected_digest is None:
+            return f"this version has no {asset}"
+        if self.evaluation is None:
+            return "never evaluated"
+        return (
+            f"evaluated for {asset} {self.evaluation.digest[:12]}, but this version's {asset} is "
+            f"{self.expected_digest[:12]}"
+        )
+
+    @property
     def next_step(self) -> str:
+        """What to do about it; empty where the check passed."""
         asset = self.requirement.asset
         if self.state == "passed":
             return ""
-        if self.expected_digest is None:
-            return f"this version has no {asset}: materialise {asset} together with its checks"
-        if self.evaluation is None:
-            return f"it was never evaluated: materialise {asset} together with its checks"
         if self.state == "failed":
-            return f"correct what it says, then materialise {asset} and what follows it, together with the checks"
-        return (
-            f"it judged {self.evaluation.digest[:12]}, this version's {asset} is {self.expected_digest[:12]}: "
-            f"materialise {asset} together with its checks"
-        )
+            return f"fix the cause, then run {asset} again with everything downstream and all checks"
+        return f"run {asset} again together with its checks"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's answer about one model version."""
+    """The gate's decision about one model version."""
 
     version: str
     findings: tuple[Finding, ...]
 
     @property
     def is_open(self) -> bool:
-        # A gate that asks for nothing lets nothing through.
+        # A gate without requirements stays closed.
         return bool(self.findings) and all(finding.state == "passed" for finding in self.findings)
 
     def explain(self) -> str:
-        """One line for the answer, then one a check: what stands in the way first."""
+        """One line for the decision, then one per check; checks that keep the gate closed come first."""
         ordered = sorted(self.findings, key=lambda finding: finding.state == "passed")
         closed = sum(finding.state != "passed" for finding in self.findings)
         lines = [
             f"the gate is {'open' if self.is_open else 'closed'} for model version {self.version}: "
-            + (f"{closed} of {len(ordered)} checks stand in the way" if closed else f"{len(ordered)} checks passed")
+            + (f"{closed} of {len(ordered)} required checks have not passed" if closed else "every check passed")
         ]
         for finding in ordered:
-            message = f": {finding.message}" if finding.evaluation else ""
+            details = "; ".join(filter(None, (finding.reason, finding.message)))
             next_step = f". What to do: {finding.next_step}" if finding.next_step else ""
-            lines.append(f"  {finding.requirement} {finding.state}{message}{next_step}")
+            lines.append(f"  {finding.requirement} {finding.state}{f': {details}' if details else ''}{next_step}")
         return "\n".join(lines)
 
     def markdown(self) -> str:
         """The findings as a Markdown table."""
-        lines = ["|check|state|what it said and what to do|", "|---|---|---|"]
+        lines = ["|check|state|result and next step|", "|---|---|---|"]
         for finding in self.findings:
-            message = ". ".join(filter(None, (finding.message, finding.next_step)))
+            message = ". ".join(filter(None, (finding.reason, finding.message, finding.next_step)))
             cells = (str(finding.requirement), finding.state, message)
             lines.append(f"|{'|'.join(cell.replace('|', chr(92) + '|') for cell in cells)}|")
         return "\n".join(lines)
 
 
 class GateClosedError(BridgeAssetsError, RuntimeError):
-    """A model version was not let through. Carries the decision."""
+    """The gate is closed for a model version. Carries the decision."""
 
     def __init__(self, decision: Decision, why: str = "") -> None:
         self.decision = decision
@@ -163,7 +173,7 @@ class GateClosedError(BridgeAssetsError, RuntimeError):
 
 @dataclass(frozen=True)
 class Override:
-    """A closed gate was passed on purpose, and why."""
+    """A closed gate was overridden on purpose, and why."""
 
     reason: str
 
@@ -174,22 +184,23 @@ def decide(
     evaluations: Iterable[CheckEvaluation],
     required: Iterable[Requirement] = REQUIRED_CHECKS,
 ) -> Decision:
-    """Decide about a model version.
+    """Decide whether a model version may be deployed.
 
     Parameters
     ----------
     version : str
         Its name.
-    stages : mapping
+    stages : mapping of str to str
         Its manifest: stage -> digest.
     evaluations : iterable of CheckEvaluation
-        Everything recorded about the required checks, in any order, from any run. Others are ignored.
+        All recorded evaluations, in any order, from any run. Those of checks that are not required are ignored.
     required : iterable of Requirement
 
     Returns
     -------
     Decision
-        Of each check the newest evaluation about this version's digest decides; of two at one moment, the failed one.
+        For each check the newest evaluation of this version's digest decides; of two with the same timestamp, the
+        failed one.
     """
     recorded: dict[Requirement, list[CheckEvaluation]] = {}
     for evaluation in evaluations:
@@ -201,17 +212,17 @@ def decide(
 
 
 def require_open_gate(decision: Decision, override_reason: str | None) -> Override | None:
-    """Pass when the gate is open, or when a reason is given for passing a closed one.
+    """Return when the gate is open, or when a reason is given to override a closed one.
 
     Returns
     -------
     Override or None
-        The override, for the record; None when the gate was open.
+        The override, to be recorded; None when the gate is open.
 
     Raises
     ------
     GateClosedError
-        If the gate is closed and there is no reason of at least ten characters.
+        If the gate is closed and no reason of at least ten characters is given.
     """
     if decision.is_open:
         return None
@@ -219,7 +230,7 @@ def require_open_gate(decision: Decision, override_reason: str | None) -> Overri
     if len(reason) >= MIN_REASON_LENGTH:
         return Override(reason)
     if override_reason:
-        too_short = f"{override_reason!r} is no reason to override (at least {MIN_REASON_LENGTH} characters); "
+        too_short = f"the override reason {override_reason!r} is too short (at least {MIN_REASON_LENGTH} characters); "
         raise GateClosedError(decision, too_short)
     raise GateClosedError(decision)
 

@@ -1,4 +1,4 @@
-"""Where the champion and the hold-out come from, and when there is nothing to compare on."""
+"""Where the champion and the hold-out come from, and when a comparison is impossible."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
-from support.model_versions import FEATURES, make_version
+from support.champion import make_inspections
+from support.model_versions import FEATURES
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.data.lake import Lake
@@ -30,35 +30,22 @@ from bridge_assets.storage import write_json
 SETTINGS = ModelSettings()
 REGISTRY = DvcSettings()
 
-#: What the training set was made from.
-MADE_FROM = {"raw_bridges": {"2018": "r18", "2020": "r20"}, "features_digest": "f" * 12}
+#: Provenance of the training set.
+RAW_DIGESTS = {"2018": "r18", "2020": "r20"}
+MADE_FROM = {"raw_bridges": RAW_DIGESTS, "features_digest": "f" * 12}
 
-#: The scale of the training set: natural units are twice its values, and seven.
+#: Normalization of the training set: natural units are twice the normalized value, plus seven.
 SCALE = Normalization(FEATURES, (0.0,) * 4, (7.0,) * 4, (2.0,) * 4)
 
 
-def natural_features() -> pl.DataFrame:
-    """Inspections with their features in natural units, and whether they fell."""
-    draw = np.random.default_rng(5)
-    rows = draw.normal(size=(6000, len(FEATURES))).astype(np.float32)
-    return pl.DataFrame(
-        {
-            "structure_key": [f"01-{number // 2:06d}" for number in range(len(rows))],
-            "survey_year": np.tile(np.array([2018, 2020], dtype=np.int16), len(rows) // 2),
-            "next_survey_year": np.tile(np.array([2020, 2022], dtype=np.int16), len(rows) // 2),
-            "fall": rows[:, 0] + draw.normal(size=len(rows)) > 0.5,
-        }
-    ).with_columns(pl.Series(name, rows[:, place]) for place, name in enumerate(FEATURES))
-
-
-def write_features(lake: Lake, year: int, table: pl.DataFrame, **note: str) -> None:
+def write_features(lake: Lake, year: int, table: pl.DataFrame, **provenance: str) -> None:
     lake.write(
         table.filter(pl.col("survey_year") == year).select("structure_key", "survey_year", *FEATURES),
         "bridge_features",
         year,
     )
-    made_from = {"raw_bridges": MADE_FROM["raw_bridges"][str(year)], "features_digest": MADE_FROM["features_digest"]}  # type: ignore[index]
-    lake.write_provenance("bridge_features", year, made_from | note)
+    made_from = {"raw_bridges": RAW_DIGESTS[str(year)], "features_digest": MADE_FROM["features_digest"]}
+    lake.write_provenance("bridge_features", year, made_from | provenance)
 
 
 def write_training_set(lake: Lake, table: pl.DataFrame, **made_from: Any) -> training_set.TrainingSet:
@@ -71,23 +58,17 @@ def write_training_set(lake: Lake, table: pl.DataFrame, **made_from: Any) -> tra
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """Features of two survey years, and the training set that was made from them."""
-    made, table = Lake(tmp_path / "lake"), natural_features()
+    made, table = Lake(tmp_path / "lake"), make_inspections()
     for year in (2018, 2020):
-        write_features(made, year, table[::-1])  # their order is another one than that of the training set
+        write_features(made, year, table[::-1])  # not in the order of the training set
     write_training_set(made, table)
     return made
 
 
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelVersion]:
-    folder = tmp_path_factory.mktemp("versions")
-    return {"good": make_version(folder, 1), "poor": make_version(folder, 1, skill=0.05)}
-
-
 @pytest.fixture
-def candidate(versions: dict[str, ModelVersion], lake: Lake, tmp_path: Path) -> ModelVersion:
-    """The poor version, as one that was made from the training set in the lake."""
-    return with_stages(versions["poor"], tmp_path, training_set=training_set.load_training_set(lake).digest)
+def candidate(poor: ModelVersion, lake: Lake, tmp_path: Path) -> ModelVersion:
+    """The poor version, as if trained on the training set in the lake."""
+    return with_stages(poor, tmp_path, training_set=training_set.load_training_set(lake).digest)
 
 
 def with_stages(version: ModelVersion, tmp_path: Path, **stages: str) -> ModelVersion:
@@ -105,61 +86,61 @@ def champion_in(home: Path, version: ModelVersion) -> FolderRegistry:
     return registry
 
 
-def test_without_a_champion_there_is_nothing_to_lose(candidate, versions, lake, tmp_path):
+def test_without_a_champion_there_is_nothing_to_lose(candidate, good, lake, tmp_path):
     assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS) == Comparison(
         None, "there is no champion yet"
     )
     registry = FolderRegistry(tmp_path / "models", SETTINGS.name)
-    registry.set_alias("challenger", registry.register(versions["good"]))
+    registry.set_alias("challenger", registry.register(good))
     assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS).champion is None
 
 
-def test_both_are_asked_about_the_held_out_inspections(candidate, versions, lake, tmp_path):
-    champion_in(tmp_path, versions["good"])
-    # The scikit-learn model is not needed to ask it, so it need not be fetched.
-    (tmp_path / "models" / versions["good"].version / "model.skops").unlink()
+def test_both_are_evaluated_on_the_held_out_inspections(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
+    # Predicting does not need the scikit-learn model, so it is not fetched.
+    (tmp_path / "models" / good.version / "model.skops").unlink()
     found = compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS)
-    assert (found.champion, found.evaluated) == (versions["good"].version, True)
+    assert (found.champion, found.evaluated) == (good.version, True)
     held_out = holdout_rows(training_set.load_training_set(lake).table)
     assert (found.inspections, found.falls) == (held_out.height, int(held_out["fall"].sum()))
     assert found.champion_scores.auc > found.candidate_scores.auc
     assert len(found.problems) == 2
 
 
-def test_the_settings_of_the_gate_reach_the_comparison(candidate, versions, lake, tmp_path):
-    champion_in(tmp_path, versions["good"])
+def test_the_settings_of_the_gate_reach_the_comparison(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
     lenient = ModelSettings(gate=GateSettings(champion_auc_loss=1, champion_brier_loss=1))
     assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, lenient).problems == ()
 
 
 @pytest.mark.parametrize(("decision", "problems"), [("recorded", 1), ("accept", 0)])
-def test_a_champion_whose_files_are_not_listed_is_unknown(candidate, versions, lake, tmp_path, decision, problems):
-    champion_in(tmp_path, versions["good"])
+def test_a_champion_whose_files_are_not_listed_is_unknown(candidate, good, lake, tmp_path, decision, problems):
+    champion_in(tmp_path, good)
     ledger = tmp_path / "models" / REGISTRY_FILE
     listed = json.loads(ledger.read_text())
-    listed["versions"][versions["good"].version]["files"] = {}
+    listed["versions"][good.version]["files"] = {}
     write_json(listed, ledger)
     settings = ModelSettings(gate=GateSettings(champion_not_comparable=decision))
     found = compare_with_champion(candidate, lake, REGISTRY, tmp_path, settings)
-    assert found.champion == str(tmp_path / "models" / versions["good"].version)
+    assert found.champion == str(tmp_path / "models" / good.version)
     assert "was not registered by this version of bridge_assets: its files are not listed" in found.message
     assert len(found.problems) == problems
 
 
-def test_a_candidate_of_another_training_set_cannot_be_compared(versions, lake, tmp_path):
-    champion_in(tmp_path, versions["good"])
+def test_a_candidate_of_another_training_set_cannot_be_compared(good, poor, lake, tmp_path):
+    champion_in(tmp_path, good)
     with pytest.raises(SourceError) as caught:
-        compare_with_champion(versions["poor"], lake, REGISTRY, tmp_path, SETTINGS)
+        compare_with_champion(poor, lake, REGISTRY, tmp_path, SETTINGS)
     assert str(caught.value) == (
-        f"{lake.table_path('training_set')}: model version {versions['poor'].version} was made from another training "
-        f"set. "
-        "It was made anew since, so that there is no hold-out to compare on. "
-        "What to do: materialise bridge_model and what follows it again."
+        f"{lake.table_path('training_set')}: model version {poor.version} was trained on another "
+        f"training set. "
+        "The training set has been rebuilt since, so its hold-out cannot be used for a comparison. "
+        "What to do: train the model again, with everything downstream."
     )
 
 
 def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake):
-    table = natural_features()
+    table = make_inspections()
     expected = holdout_rows(split_at(table, 2018, 2020, 0.3)).drop("split")
     found = unscaled_holdout(lake, training_set.load_training_set(lake))
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", *FEATURES]
@@ -168,28 +149,30 @@ def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake)
 
 
 def test_a_regression_brings_the_change_too(lake):
-    made = write_training_set(lake, natural_features().with_columns(change=pl.lit(-1.0)), task="regression")
+    made = write_training_set(lake, make_inspections().with_columns(change=pl.lit(-1.0)), task="regression")
     found = unscaled_holdout(lake, made)
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", "change", *FEATURES]
     assert found["change"].unique().to_list() == [-1.0]
 
 
 @pytest.mark.parametrize("year", [2018, 2020])
-@pytest.mark.parametrize("note", [{"raw_bridges": "anew"}, {"features_digest": "0" * 12}], ids=["records", "features"])
-def test_features_that_were_made_anew_are_not_those_of_the_training_set(lake, year, note):
-    write_features(lake, year, natural_features(), **note)
+@pytest.mark.parametrize(
+    "note", [{"raw_bridges": "rebuilt"}, {"features_digest": "0" * 12}], ids=["records", "features"]
+)
+def test_rebuilt_features_are_not_those_of_the_training_set(lake, year, note):
+    write_features(lake, year, make_inspections(), **note)
     with pytest.raises(SourceError) as caught:
         unscaled_holdout(lake, training_set.load_training_set(lake))
     assert str(caught.value) == (
         f"{lake.year_path('bridge_features', year)}: the features of {year} are not those of the training set. "
-        "They were made anew since. What to do: materialise training_set and what follows it again."
+        "They have been rebuilt since. What to do: build the training set again, with everything downstream."
     )
 
 
-def test_features_of_a_year_that_is_not_held_out_may_have_been_made_anew(lake):
-    table = natural_features()
+def test_features_of_a_year_without_held_out_inspections_may_be_rebuilt(lake):
+    table = make_inspections()
     made = write_training_set(lake, table.filter(pl.col("survey_year") == 2018))
-    write_features(lake, 2020, table, raw_bridges="anew")
+    write_features(lake, 2020, table, raw_bridges="rebuilt")
     assert unscaled_holdout(lake, made)["survey_year"].unique().to_list() == [2018]
 
 
@@ -197,14 +180,14 @@ def test_a_held_out_inspection_that_has_no_features_is_left_out(lake):
     made = training_set.load_training_set(lake)
     gone = holdout_rows(made.table).filter(pl.col("survey_year") == 2020)["structure_key"][0]
     before = unscaled_holdout(lake, made)
-    write_features(lake, 2020, natural_features().filter(pl.col("structure_key") != gone))
+    write_features(lake, 2020, make_inspections().filter(pl.col("structure_key") != gone))
     after = unscaled_holdout(lake, made)
     assert after.equals(before.filter((pl.col("structure_key") != gone) | (pl.col("survey_year") != 2020)))
     assert after.height == before.height - 1
 
 
 def test_a_structure_that_has_its_features_twice_is_an_error(lake):
-    table = natural_features()
+    table = make_inspections()
     write_features(lake, 2020, pl.concat([table, table]))
     with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
         unscaled_holdout(lake, training_set.load_training_set(lake))
@@ -218,22 +201,22 @@ def test_a_structure_that_has_its_features_twice_is_an_error(lake):
     ],
     ids=["not worse", "worse"],
 )
-def test_the_gate_judges_the_comparison_alone(versions, comparison, state, said):
+def test_the_gate_judges_the_comparison_alone(poor, comparison, state, said):
     started = time.time()
-    decision = champion_decision(versions["poor"], comparison, "run-1")
+    decision = champion_decision(poor, comparison, "run-1")
     [finding] = decision.findings
-    assert decision.version == versions["poor"].version
+    assert decision.version == poor.version
     assert decision.is_open is (state == "passed")
     assert (finding.requirement, finding.state) == (CHAMPION_REQUIREMENT, state)
-    assert finding.expected_digest == versions["poor"].stages["onnx_model"]
+    assert finding.expected_digest == poor.stages["onnx_model"]
     evaluation = finding.evaluation
     assert evaluation is not None
     assert (evaluation.message, evaluation.run_id) == (said, "run-1")
     assert started <= evaluation.timestamp <= time.time()
 
 
-def test_a_version_without_an_onnx_model_is_not_let_through(versions, tmp_path):
+def test_a_version_without_an_onnx_model_is_not_let_through(poor, tmp_path):
     [finding] = champion_decision(
-        with_stages(versions["poor"], tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
+        with_stages(poor, tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
     ).findings
     assert finding.state == "missing"

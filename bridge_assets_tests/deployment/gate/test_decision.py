@@ -1,4 +1,4 @@
-"""Nothing wrong gets through the gate."""
+"""The gate opens only for a version whose required checks all passed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STAGES = {
 }
 OTHER = "e" * 64
 
-# What was recorded about one check: (passed, about this version?, when). Beside it: what the gate must find.
+# Evaluations of one check as (passed, of this version?, when), and the state that the gate must report.
 HISTORIES = {
     "never evaluated": ([], "missing"),
     "passed": ([(True, True, 1)], "passed"),
@@ -90,7 +90,7 @@ def test_the_order_in_which_evaluations_are_given_does_not_matter(name):
             assert finding.state == state
 
 
-def test_a_stage_that_was_never_made_is_missing_whatever_was_recorded():
+def test_a_check_of_a_missing_stage_is_missing_whatever_was_recorded():
     for count in range(1, len(STAGES) + 1):
         for gone in combinations(STAGES, count):
             stages = {stage: digest for stage, digest in STAGES.items() if stage not in gone}
@@ -100,7 +100,7 @@ def test_a_stage_that_was_never_made_is_missing_whatever_was_recorded():
                 assert finding.state == ("missing" if finding.requirement.asset in gone else "passed")
 
 
-def test_an_evaluation_that_does_not_say_what_it_judged_is_about_nothing():
+def test_an_evaluation_without_a_digest_does_not_count():
     blank = [
         CheckEvaluation(recorded.asset, recorded.check, True, about, 9.0, "run")
         for recorded in all_passed()
@@ -118,7 +118,7 @@ def test_a_check_of_the_same_name_on_another_asset_does_not_count():
     assert {finding.state for finding in decide("v1", STAGES, moved).findings} == {"missing"}
 
 
-def test_a_gate_that_asks_for_nothing_is_closed():
+def test_a_gate_without_requirements_is_closed():
     assert not decide("v1", STAGES, all_passed(), required=()).is_open
 
 
@@ -134,14 +134,14 @@ def closed() -> Decision:
     )
 
 
-def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
+def test_a_closed_gate_names_each_check_its_state_its_result_and_the_next_step():
     with pytest.raises(GateClosedError) as caught:
         require_open_gate(closed(), None)
     assert caught.value.decision == closed()
     message = str(caught.value)
     assert (
-        f"gate is closed for model version v1: {len(REQUIRED_CHECKS) - 1} of {len(REQUIRED_CHECKS)} checks stand in "
-        f"the way" in message
+        f"gate is closed for model version v1: {len(REQUIRED_CHECKS) - 1} of {len(REQUIRED_CHECKS)} required checks "
+        f"have not passed" in message
     )
     lines = {line.split()[0]: line for line in message.splitlines()[1:]}
     passed = "training_set:input_checks_passed"
@@ -149,15 +149,18 @@ def test_a_closed_gate_names_each_check_its_state_what_it_said_and_what_to_do():
     assert "missing" in lines["training_set:no_leakage"]
     assert "failed: said at 3 (run run-3-of)" in lines["bridge_model:beats_baselines"]
     assert (
-        "it judged eeeeeeeeeeee, this version's quantized_model is cccccccccccc"
+        "evaluated for quantized_model eeeeeeeeeeee, but this version's quantized_model is cccccccccccc"
         in lines["quantized_model:quantization_parity"]
     )
     assert all("What to do: " in line for check, line in lines.items() if not check.endswith("input_checks_passed"))
 
 
-def test_a_stage_that_was_never_made_is_said_to_be_so():
+def test_a_missing_stage_is_named():
     decision = decide("v1", {"training_set": STAGES["training_set"]}, all_passed())
-    assert "onnx_model:onnx_parity missing. What to do: this version has no onnx_model" in decision.explain()
+    assert (
+        "onnx_model:onnx_parity missing: this version has no onnx_model. What to do: run onnx_model again"
+        in decision.explain()
+    )
 
 
 def test_the_table_of_findings_survives_text_from_a_check():
@@ -181,8 +184,8 @@ def test_a_closed_gate_stays_closed_without_a_reason(reason):
         require_open_gate(closed(), reason)
 
 
-def test_a_short_reason_is_answered_with_what_is_wrong_with_it():
-    with pytest.raises(GateClosedError, match="'urgent' is no reason to override"):
+def test_a_short_reason_is_rejected_with_the_required_length():
+    with pytest.raises(GateClosedError, match="the override reason 'urgent' is too short"):
         require_open_gate(closed(), "urgent")
 
 
@@ -199,20 +202,20 @@ def test_a_reason_of_ten_characters_is_one(length):
         with pytest.raises(GateClosedError) as caught:
             require_open_gate(closed(), reason)
         assert str(caught.value) == (
-            f"'crack in ' is no reason to override (at least 10 characters); {closed().explain()}"
+            f"the override reason 'crack in ' is too short (at least 10 characters); {closed().explain()}"
         )
     else:
         assert require_open_gate(closed(), f" {reason}\n") == Override(reason)
 
 
 @pytest.mark.parametrize("reason", [None, ""])
-def test_without_any_reason_only_the_findings_are_said(reason):
+def test_without_a_reason_only_the_findings_are_reported(reason):
     with pytest.raises(GateClosedError) as caught:
         require_open_gate(closed(), reason)
     assert str(caught.value) == closed().explain()
 
 
-def test_what_is_required_is_what_the_assets_check():
+def test_the_required_checks_are_those_of_the_assets():
     assert [str(each) for each in REQUIRED_CHECKS] == [
         "training_set:input_checks_passed",
         "training_set:no_leakage",
@@ -229,7 +232,7 @@ PARITY = Requirement("onnx_model", "onnx_parity")
 
 
 def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -> Finding:
-    """What the gate finds of one check."""
+    """The gate's finding for one check with these evaluations."""
     digest = STAGES["onnx_model"]
     recorded = [
         CheckEvaluation(
@@ -241,24 +244,27 @@ def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -
     return finding
 
 
-def test_each_state_says_what_to_do():
-    assert found((True, True, 1)).next_step == ""
-    assert (
-        found((False, True, 1)).next_step
-        == "correct what it says, then materialise onnx_model and what follows it, together with the checks"
+def test_each_state_has_its_reason_and_next_step():
+    passed, failed = found((True, True, 1)), found((False, True, 1))
+    assert (passed.reason, passed.next_step) == ("", "")
+    assert (failed.reason, failed.next_step) == (
+        "",
+        "fix the cause, then run onnx_model again with everything downstream and all checks",
     )
-    assert found().next_step == "it was never evaluated: materialise onnx_model together with its checks"
-    assert found((True, False, 1)).next_step == (
-        "it judged eeeeeeeeeeee, this version's onnx_model is dddddddddddd: "
-        "materialise onnx_model together with its checks"
+    run = "run onnx_model again together with its checks"
+    assert (found().reason, found().next_step) == ("never evaluated", run)
+    outdated = found((True, False, 1))
+    assert (outdated.reason, outdated.next_step) == (
+        "evaluated for onnx_model eeeeeeeeeeee, but this version's onnx_model is dddddddddddd",
+        run,
     )
     for made in ({}, {"onnx_model": ""}):
         never = found((True, True, 1), stages=made)
-        assert never.next_step == "this version has no onnx_model: materialise onnx_model together with its checks"
+        assert (never.reason, never.next_step) == ("this version has no onnx_model", run)
         assert (never.expected_digest, never.evaluation, never.message) == (None, None, "")
 
 
-def test_the_newest_evaluation_of_this_version_is_the_one_that_is_shown():
+def test_the_newest_evaluation_of_this_version_is_shown():
     assert found().expected_digest == STAGES["onnx_model"]
     assert found().message == ""
     shown = found((True, True, 1), (False, True, 3), (True, True, 2), (True, False, 4))
@@ -268,7 +274,7 @@ def test_the_newest_evaluation_of_this_version_is_the_one_that_is_shown():
     assert (outdated.message, outdated.expected_digest) == ("said (run 33333333)", STAGES["onnx_model"])
 
 
-def test_what_a_check_said_is_written_on_one_line():
+def test_the_result_of_a_check_is_written_on_one_line():
     assert found((True, True, 1), detail=" two\n lines ").message == "two lines (run 11111111)"
     assert found((True, True, 1), detail="").message == "no detail (run 11111111)"
 
@@ -282,31 +288,32 @@ def decision_of(*histories: tuple[bool, bool, int]) -> Decision:
     return Decision("v1", (found(*histories), Finding(CHAMPION_REQUIREMENT, "missing", STAGES["onnx_model"])))
 
 
+RUN = "run onnx_model again together with its checks"
+
+
 def test_the_findings_are_explained_line_by_line():
-    never = "it was never evaluated: materialise onnx_model together with its checks"
     assert decision_of((True, True, 1)).explain().splitlines() == [
-        "the gate is closed for model version v1: 1 of 2 checks stand in the way",
-        f"  onnx_model:not_worse_than_champion missing. What to do: {never}",
+        "the gate is closed for model version v1: 1 of 2 required checks have not passed",
+        f"  onnx_model:not_worse_than_champion missing: never evaluated. What to do: {RUN}",
         "  onnx_model:onnx_parity passed: said (run 11111111)",
     ]
     assert Decision("v1", (found((True, True, 1)),)).explain().splitlines() == [
-        "the gate is open for model version v1: 1 checks passed",
+        "the gate is open for model version v1: every check passed",
         "  onnx_model:onnx_parity passed: said (run 11111111)",
     ]
 
 
 def test_the_findings_are_a_table():
-    never = "it was never evaluated: materialise onnx_model together with its checks"
-    what = "correct what it says, then materialise onnx_model and what follows it, together with the checks"
+    next_step = "fix the cause, then run onnx_model again with everything downstream and all checks"
     assert decision_of((False, True, 1)).markdown().splitlines() == [
-        "|check|state|what it said and what to do|",
+        "|check|state|result and next step|",
         "|---|---|---|",
-        f"|onnx_model:onnx_parity|failed|said (run 11111111). {what}|",
-        f"|onnx_model:not_worse_than_champion|missing|{never}|",
+        f"|onnx_model:onnx_parity|failed|said (run 11111111). {next_step}|",
+        f"|onnx_model:not_worse_than_champion|missing|never evaluated. {RUN}|",
     ]
 
 
-def test_a_closed_gate_carries_its_decision_and_what_is_said_before_it():
+def test_a_closed_gate_carries_its_decision_and_its_introduction():
     raised = GateClosedError(decision_of(), "by hand; ")
     assert raised.decision == decision_of()
     assert str(raised) == f"by hand; {decision_of().explain()}"

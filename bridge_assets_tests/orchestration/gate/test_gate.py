@@ -157,7 +157,7 @@ def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(plat
     trained = platform.materialize(*MODEL)
     checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
     assert not checked["not_worse_than_champion"].passed
-    assert "worse than that of champion" in (checked["not_worse_than_champion"].description or "")
+    assert "worse than for champion" in (checked["not_worse_than_champion"].description or "")
     assert not trained.success  # registered_model was never reached
     by_hand = platform.materialize("registered_model")
     assert "onnx_model:not_worse_than_champion failed" in error_messages(by_hand)
