@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,20 @@ def digest(path: Path) -> str:
 
 
 def json_digest(value: Any) -> str:
-    """SHA-256 of a JSON-serialisable value, in hex; the order of keys does not matter."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    """SHA-256 of a value of JSON types and dates, in hex; the order of keys does not matter.
+
+    Raises
+    ------
+    TypeError
+        For anything else: how an object prints may change with the version of its library.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=_date_text).encode()).hexdigest()
+
+
+def _date_text(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"a digest cannot be made of {type(value).__name__}: only of JSON types and dates")
 
 
 def _failure_reason(error: OSError, path: Path) -> str:

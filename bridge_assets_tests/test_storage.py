@@ -161,3 +161,5 @@ def test_a_digest_is_the_sha_256(tmp_path: Path) -> None:
     assert digest(write_text("abc", tmp_path / "file")) == expected
     assert json_digest({"b": 1, "a": "é"}) == hashlib.sha256(json.dumps({"a": "é", "b": 1}).encode()).hexdigest()
     assert json_digest(date(2020, 1, 2)) == json_digest("2020-01-02")
+    with pytest.raises(TypeError, match="a digest cannot be made of object"):
+        json_digest({"a": [object()]})

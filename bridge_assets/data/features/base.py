@@ -20,7 +20,11 @@ class Feature:
     reason : str
         Why it should say something about deterioration.
     expression : pl.Expr
-        Makes it from a record with the columns of `HISTORY_COLUMNS` and `PEERS_FALL_RATE`; numeric or Boolean.
+        Computes it from a record with the columns of `HISTORY_COLUMNS` and `PEERS_FALL_RATE`; numeric or Boolean.
+    version : int
+        Raise it with every change of the expression that changes a value. Models are only used with features of the
+        versions that they were trained on (`build.features_digest`). The expression cannot serve for that: how polars
+        prints one changes between releases.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Feature:
     source: str
     reason: str
     expression: pl.Expr
+    version: int = 1
 
 
 def log10_plus_one(item: str) -> pl.Expr:

@@ -12,7 +12,7 @@ from bridge_assets.data.features.coast import coastline_text
 from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES, feature_expressions, record_columns
 from bridge_assets.data.features.history import HISTORY_COLUMNS
 from bridge_assets.data.features.normalization import Normalization
-from bridge_assets.data.features.peers import PEER_FACTORS, PRIOR_FALLS, peer_fall_rates, peer_groups
+from bridge_assets.data.features.peers import peer_fall_rates, peer_groups
 from bridge_assets.data.features.record import ENVIRONMENT, TRAFFIC
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.errors import SourceError
@@ -28,11 +28,13 @@ ID_COLUMNS = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001
 
 
 def features_digest() -> str:
-    """Digest of the feature definitions. A model is used with features of the same digest, or not at all."""
-    definitions = [(feature.name, feature.unit, str(feature.expression)) for feature in FEATURES]
-    # What an expression does not show: tables that it looks up, and how the rate of peers comes about.
-    groups = [str(each) for each in peer_groups(pl.col("state"), pl.col("material"))]
-    return json_digest([definitions, normals_text(), coastline_text(), groups, PEER_FACTORS, PRIOR_FALLS])[:12]
+    """Digest of the feature definitions: 12 hexadecimal digits. A model only accepts features of its own digest.
+
+    It covers names, units and versions, and the tables of climate and coast as they are. No expression enters it: how
+    polars prints one differs between releases.
+    """
+    definitions = [(feature.name, feature.unit, feature.version) for feature in FEATURES]
+    return json_digest([definitions, normals_text(), coastline_text()])[:12]
 
 
 def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:

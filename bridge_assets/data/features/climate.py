@@ -31,6 +31,10 @@ import polars as pl
 
 _TABLE = "climate_normals.csv"
 
+#: Version of every feature that is looked up here: raise it when a quantity of `state_climate` or a feature made from
+#: one is computed differently.
+CLIMATE_VERSION = 1
+
 #: States that nClimDiv leaves out, and the one whose climate they are given: the District of Columbia lies in Maryland.
 #: Hawaii and the territories have none.
 _PROXY_STATES = {"11": "24"}

@@ -15,6 +15,9 @@ import polars as pl
 
 _TABLE = "coastline.csv"
 
+#: Version of the features made from the distance: raise it when the distance is computed differently.
+COAST_VERSION = 1
+
 #: Farther than this counts as this, in km: a choice. Salt in the air falls off within the first kilometres.
 MAX_DISTANCE_KM = 100.0
 

@@ -25,6 +25,9 @@ HISTORY_COLUMNS = {
 #: What `peers` adds to a record.
 PEERS_FALL_RATE = "peers_fall_rate"
 
+#: Version of that feature: raise it when `peers` groups inspections or computes the rate differently.
+PEERS_VERSION = 1
+
 
 def years_since_date(date: str) -> pl.Expr:
     """Years from a date to the inspection."""
@@ -104,5 +107,6 @@ HISTORY = (
         "1, 43A, 58-60, 62 and earlier files",
         "How often others had fallen: as long in the same condition, of one material, in one state (`peers`)",
         pl.col(PEERS_FALL_RATE),
+        version=PEERS_VERSION,
     ),
 )

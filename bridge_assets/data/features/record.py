@@ -8,8 +8,8 @@ from __future__ import annotations
 import polars as pl
 
 from bridge_assets.data.features.base import Feature, has_code, log10_plus_one, non_negative, years_since
-from bridge_assets.data.features.climate import climate_of_state
-from bridge_assets.data.features.coast import coast_distance
+from bridge_assets.data.features.climate import CLIMATE_VERSION, climate_of_state
+from bridge_assets.data.features.coast import COAST_VERSION, coast_distance
 from bridge_assets.nbi.derived import rating
 
 _NORMALS = "NOAA normals 1991-2020"
@@ -63,12 +63,23 @@ ENVIRONMENT = (
         f"1; {_NORMALS}",
         "Corrosion goes faster where it is warm",
         climate_of_state("mean_temperature"),
+        version=CLIMATE_VERSION,
     ),
     Feature(
-        "january_temperature", "°C", f"1; {_NORMALS}", "How hard the winter is", climate_of_state("january_temperature")
+        "january_temperature",
+        "°C",
+        f"1; {_NORMALS}",
+        "How hard the winter is",
+        climate_of_state("january_temperature"),
+        version=CLIMATE_VERSION,
     ),
     Feature(
-        "precipitation", "mm/year", f"1; {_NORMALS}", "Water on the deck and below", climate_of_state("precipitation")
+        "precipitation",
+        "mm/year",
+        f"1; {_NORMALS}",
+        "Water on the deck and below",
+        climate_of_state("precipitation"),
+        version=CLIMATE_VERSION,
     ),
     Feature(
         "snowfall",
@@ -76,6 +87,7 @@ ENVIRONMENT = (
         f"1; {_NORMALS}",
         "Snow, as water, is why salt is spread; a proxy from monthly normals (`climate`)",
         climate_of_state("snowfall"),
+        version=CLIMATE_VERSION,
     ),
     Feature(
         "freeze_thaw",
@@ -83,6 +95,7 @@ ENVIRONMENT = (
         f"1; {_NORMALS}",
         "Months that freeze and thaw crack wet concrete; a proxy from monthly normals (`climate`)",
         climate_of_state("freeze_thaw"),
+        version=CLIMATE_VERSION,
     ),
     Feature(
         "salt_exposure",
@@ -90,6 +103,7 @@ ENVIRONMENT = (
         f"1, 29; {_NORMALS}",
         "Snowfall times traffic: a proxy of the salt that is spread, which no item tells",
         (climate_of_state("snowfall") * non_negative("ADT_029") + 1).log10(),
+        version=CLIMATE_VERSION,
     ),
     Feature(
         "log_coast_distance",
@@ -97,6 +111,7 @@ ENVIRONMENT = (
         "16, 17; coast of Natural Earth",
         "Salt in the air; 100 km or more count as 100 (`coast`)",
         (coast_distance() + 1).log10(),
+        version=COAST_VERSION,
     ),
 )
 
