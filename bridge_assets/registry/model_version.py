@@ -1,24 +1,34 @@
-"""A model version as a folder: what it was made from, what it consists of, and the digest of each piece.
+"""A model version as a folder: its files, their digests, and what it was made from.
 
     <models>/<version>/
-        manifest.json          version, digests by stage, what it was trained from
-        normalization.json     stage training_set
-        model.skops            stage bridge_model
-        evaluation.json        stage bridge_model: held-out metrics beside the baselines
-        model_card.json, .md   stage bridge_model: what it is, showed, is for, and is not
+        manifest.json          version, digest of each stage, provenance
+        normalization.json     stage bridge_model: the features' scale, fitted on the training split
+        model.skops            stage bridge_model: the scikit-learn forest
+        evaluation.json        stage bridge_model: held-out metrics, with those of the baselines
+        model_card.json, .md   stage bridge_model: purpose, data, metrics and limits
         calibration.png, importance.png, rolling_origin.png   stage bridge_model: plots
         forest.safetensors     stage quantized_model
         model.onnx             stage onnx_model
-        probe.json             canary rows and the answers they must get
+        probe.json             stage onnx_model: canary rows and the predictions expected for them
+    <models>/latest.json       the version trained last, for the command line only
 
-The version names the content: the same training set, settings and libraries give the same version, other ones another.
-A check says which digest it judged; the gate compares it with the digest in the manifest.
+The version is a digest of its inputs: the same training set, settings and libraries give the same version; any
+difference gives another. A check records the digest that it judged; the gate compares it with the one in the manifest.
+
+`latest.json` serves the command line and callers without Dagster. The assets never read it: a stage takes the version
+that its upstream stage passed on, so that two trainings at the same time cannot mix.
+
+Belongs here: the folder, the manifest and the digests. Does not belong here: registering a version
+(`registry.register`), and which version a stage works on (`orchestration.model_chain`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +39,14 @@ from bridge_assets.storage import digest, json_digest, write_json
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
-#: stage -> the file whose digest stands for it.
+#: Stage -> the file whose digest identifies it.
 STAGE_FILES = {
     "bridge_model": "model.skops",
     "quantized_model": "forest.safetensors",
     "onnx_model": "model.onnx",
 }
 
-#: What is made together with a stage and judged with it: its digests stand in the manifest under `files`.
+#: Stage -> files written and verified together with it; the manifest lists their digests under `files`.
 COMPANION_FILES = {
     "bridge_model": (
         "normalization.json",
@@ -51,9 +61,23 @@ COMPANION_FILES = {
 }
 
 
+#: Stage -> what to do where it is missing or damaged.
+_REMEDIES = {
+    "bridge_model": "train it again",
+    "quantized_model": "quantize the model version again",
+    "onnx_model": "export the model version to ONNX again",
+}
+
+
 @dataclass(frozen=True)
 class ModelVersion:
-    """One model version."""
+    """One model version.
+
+    Attributes
+    ----------
+    folder : Path
+        Its name is the version.
+    """
 
     folder: Path
 
@@ -66,7 +90,7 @@ class ModelVersion:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest as written.
+        """The content of manifest.json.
 
         Raises
         ------
@@ -76,47 +100,54 @@ class ModelVersion:
         path = self.folder / MANIFEST
         if not path.is_file():
             raise ModelVersionError(
-                f"model version {self.version}: {path} is not there. What to do: materialise bridge_model again"
+                f"model version {self.version} has no manifest",
+                where=path,
+                do="train it again",
+                stage="bridge_model",
             )
         return json.loads(path.read_text(encoding="utf-8"))
 
     @property
     def stages(self) -> dict[str, str]:
-        """stage -> digest, for the stages that have been made."""
+        """Stage -> digest, for the stages completed so far."""
         return dict(self.manifest["stages"])
 
     def record_stage(self, stage: str) -> str:
-        """Note the digests of a stage's file and its companions in the manifest; returns that of the stage's file.
+        """Write the digests of a stage's files into the manifest; returns that of the stage's main file.
 
-        Stages that were made from an earlier form of this one are struck out: they are not of this version any more.
+        Later stages are removed from the manifest if this stage's file has changed: they were made from the old one.
         """
-        manifest = self.manifest
         value = digest(self.file(STAGE_FILES[stage]))
-        if manifest["stages"].get(stage) != value:
-            later = list(STAGE_FILES)[list(STAGE_FILES).index(stage) + 1 :]
-            manifest["stages"] = {
-                key: stage_digest for key, stage_digest in manifest["stages"].items() if key not in later
-            }
-            manifest["stages"][stage] = value
         companion_digests = {
             name: digest(self.file(name)) for name in COMPANION_FILES.get(stage, ()) if self.file(name).is_file()
         }
-        manifest["files"] = {**manifest.get("files", {}), **companion_digests}
-        write_json(manifest, self.folder / MANIFEST)
+        with _exclusive_lock(self.folder):  # two runs may be making stages of the same version
+            manifest = self.manifest
+            if manifest["stages"].get(stage) != value:
+                later = list(STAGE_FILES)[list(STAGE_FILES).index(stage) + 1 :]
+                manifest["stages"] = {
+                    key: stage_digest for key, stage_digest in manifest["stages"].items() if key not in later
+                }
+                manifest["stages"][stage] = value
+            manifest["files"] = {**manifest.get("files", {}), **companion_digests}
+            write_json(manifest, self.folder / MANIFEST)
         return value
 
     def verify_stage(self, stage: str) -> Path:
-        """The file of a stage, after comparing its bytes, and those of every companion, with the manifest.
+        """The main file of a stage, after comparing its digest, and those of all companion files, with the manifest.
 
         Raises
         ------
         ModelVersionError
-            If the stage was never made, a file is gone, or its bytes changed.
+            If the stage is not complete, or a file is missing or has changed.
         """
         manifest, path = self.manifest, self.file(STAGE_FILES[stage])
         if stage not in manifest["stages"]:
             raise ModelVersionError(
-                f"model version {self.version} has no {stage}. What to do: materialise {stage} for this version"
+                f"model version {self.version} has no {stage}",
+                where=self.folder / MANIFEST,
+                do=_REMEDIES[stage],
+                stage=stage,
             )
         for name, expected in {**manifest.get("files", {}), path.name: manifest["stages"][stage]}.items():
             made_by = next((key for key, names in COMPANION_FILES.items() if name in names), stage)
@@ -126,16 +157,23 @@ class ModelVersion:
     def _verify_digest(self, name: str, expected: str, made_by: str) -> None:
         path = self.file(name)
         if not path.is_file():
-            what = f"{path} is gone"
+            problem, why = "is missing", ""
         elif (found := digest(path)) != expected:
-            what = f"{path} is not what was made: its SHA-256 is {found[:12]}, the manifest says {expected[:12]}"
+            problem = "has changed since it was written"
+            why = f"Its SHA-256 is {found[:12]}, the manifest says {expected[:12]}"
         else:
             return
-        raise ModelVersionError(f"model version {self.version}: {what}. What to do: materialise {made_by} again")
+        raise ModelVersionError(
+            f"{name} of model version {self.version} {problem}",
+            where=path,
+            why=why,
+            do=_REMEDIES[made_by],
+            stage=made_by,
+        )
 
 
 def compute_version(training_set: str, recipe: Mapping[str, Any]) -> str:
-    """The name of a version: 12 hex digits of the training set's digest and the recipe (settings, features,
+    """The name of a version: 12 hex digits that depend on the training set's digest and the recipe (settings, features,
     libraries).
     """
     return json_digest({"training_set": training_set, "recipe": dict(recipe)})[:12]
@@ -144,7 +182,7 @@ def compute_version(training_set: str, recipe: Mapping[str, Any]) -> str:
 def create_or_resume(
     models: Path, training_set: str, recipe: Mapping[str, Any], made_from: Mapping[str, Any]
 ) -> ModelVersion:
-    """Begin a version, or go on with it: its folder and manifest, and the pointer to the latest.
+    """Create a version's folder and manifest, or resume an existing one; points latest.json at it.
 
     Parameters
     ----------
@@ -153,9 +191,9 @@ def create_or_resume(
     training_set : str
         Digest of the training set.
     recipe : mapping
-        Everything else that decides the result.
+        Everything else that determines the result.
     made_from : mapping
-        Provenance for people: years, row counts, sources.
+        Provenance for readers: years, row counts, sources.
     """
     model_version = ModelVersion(models / compute_version(training_set, recipe))
     if not (model_version.folder / MANIFEST).is_file():
@@ -171,7 +209,7 @@ def create_or_resume(
 
 
 def latest_version(models: Path) -> ModelVersion:
-    """The version trained last, whatever its checks said.
+    """The version trained last, whether or not its checks passed: the default of the command line.
 
     Raises
     ------
@@ -181,21 +219,32 @@ def latest_version(models: Path) -> ModelVersion:
     path = models / LATEST
     if not path.is_file():
         raise ModelVersionError(
-            f"no model has been trained ({path} is not there). What to do: materialise bridge_model"
+            "no model has been trained yet", where=path, do="train one, for example with `bridge-assets run`"
         )
     return get_version(models, json.loads(path.read_text(encoding="utf-8"))["version"])
 
 
 def get_version(models: Path, version: str) -> ModelVersion:
-    """A version by its name.
+    """Look up a version by its name.
 
     Raises
     ------
     ModelVersionError
-        If there is none of that name; lists those there are.
+        If it does not exist; the message lists the available versions.
     """
     model_version = ModelVersion(models / version)
     if not (model_version.folder / MANIFEST).is_file():
         available = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{MANIFEST}"))) or "none"
-        raise ModelVersionError(f"there is no model version {version!r} in {models}. There are: {available}")
+        raise ModelVersionError(f"there is no model version {version!r} in {models}. Available: {available}")
     return model_version
+
+
+@contextmanager
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """Wait for, then hold, the lock on a folder; the system releases it when the process ends, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -192,7 +192,7 @@ def test_a_failed_registration_is_shown_as_failed_and_can_be_repeated(model, tra
 def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
     candidate = make_candidate(tmp_path / "models", model, training)
     candidate.file("model.onnx").write_bytes(b"something else")
-    with pytest.raises(ModelVersionError, match="is not what was made"):
+    with pytest.raises(ModelVersionError, match="has changed since it was written"):
         register_version(candidate, SETTINGS, tmp_path, "bridge_fall")
     begun = create_or_resume(tmp_path / "models", "b" * 64, {}, {})
     with pytest.raises(ModelVersionError, match="has no bridge_model"):

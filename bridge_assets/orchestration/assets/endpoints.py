@@ -13,8 +13,9 @@ from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
 from bridge_assets.orchestration.gate.check_history import gate_decision
 from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.registry.model_version import ModelVersion, get_version, latest_version
+from bridge_assets.registry.model_version import ModelVersion, get_version
 
 if TYPE_CHECKING:
     from bridge_assets.deployment.core.target import Deployment
@@ -25,7 +26,9 @@ class EndpointConfig(dg.Config):
 
     model_version: str = Field(
         default="",
-        description="A model version by name; empty = the one trained last. The gate is asked about it either way.",
+        description=(
+            "A model version by name; empty = the one registered in this run, else last. The gate decides either way."
+        ),
     )
     override_reason: str = Field(
         default="",
@@ -154,8 +157,10 @@ def _deploy_through_gate(
     """
     from bridge_assets.deployment.gate.decision import require_open_gate
 
-    models = platform.data.models_folder
-    model_version = get_version(models, config.model_version) if config.model_version else latest_version(models)
+    if config.model_version:
+        model_version = get_version(platform.data.models_folder, config.model_version)
+    else:
+        model_version = upstream_version(context, platform, "registered_model")
     decision = gate_decision(context.instance, model_version)
     override = require_open_gate(decision, config.override_reason)
     if override:

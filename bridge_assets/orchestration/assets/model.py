@@ -1,6 +1,8 @@
-"""One model version, stage by stage: trained, in float16, as ONNX, registered. Every stage writes into the version's
-folder.
+"""The assets that make a model version: bridge_model, quantized_model, onnx_model and registered_model. Each writes its
+files into the version's folder and passes the version on (`orchestration.model_chain`).
 """
+
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -11,18 +13,27 @@ from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
 from bridge_assets.orchestration.gate.check_history import gate_decision
 from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.registry.model_version import create_or_resume, latest_version
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from sklearn.ensemble import RandomForestClassifier
+
+    from bridge_assets.models.evaluation.record import Evaluation
+    from bridge_assets.models.training.training_set import TrainingSet
 
 
 class RegisterConfig(dg.Config):
-    """How to register."""
+    """Options of a registration."""
 
     override_reason: str = Field(
         default="",
         description=(
-            "Register although it is worse than the champion, and why: at least ten characters. The reason is kept "
-            "with the version and as a tag of the run. The endpoint asks for a reason of its own."
+            "Why to register this version although it is worse than the champion (at least ten characters). The reason "
+            "is stored with the version and as a tag of the run. Deploying it needs its own reason."
         ),
     )
 
@@ -33,60 +44,35 @@ class RegisterConfig(dg.Config):
     owners=display.MODEL_OWNERS,
     kinds={"scikitlearn"},
     description=(
-        "A random forest that gives the probability that a bridge's condition falls at its next inspection (or what "
-        "`target` and `task` in model_config.yaml ask for), judged on held-out structures in later years and at "
-        "earlier cut years, beside its baselines, with intervals, by group, with a model card. Its version names its "
-        "content: the same training set, settings and libraries give the same version."
+        "A random forest that predicts how likely a bridge's condition is to drop at its next inspection (or another "
+        "outcome, set by `target` and `task` in model_config.yaml). Evaluated on held-out structures in later years "
+        "and at earlier cut-off years, against baselines, with confidence intervals, by group, and with a model card. "
+        "The version is a digest of its inputs: the same training set, settings and libraries give the same version."
     ),
 )
 def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.features.definitions import FAMILIES
-    from bridge_assets.models.evaluation import evaluate, importance, model_card, plots, rolling_origin
-    from bridge_assets.models.forest.quantize import quantize_rf
-    from bridge_assets.models.metrics.groups import group_keys, groups_markdown
-    from bridge_assets.models.training import train_forest, training_set
-    from bridge_assets.storage import atomic_write
+    from bridge_assets.models.evaluation import model_card
+    from bridge_assets.models.training import train_forest
     from bridge_assets.storage import digest as digest_of_file
 
     settings = platform.model
     with user_errors_as_failures():
-        training_data = training_set.load_training_set(platform.lake)
+        training_data = upstream_training_set(context, platform)
         training_recipe = train_forest.training_recipe(training_data.features, settings.forest) | {
             "features_digest": training_data.made_from["features_digest"]
         }
         model_version = create_or_resume(
             platform.data.models_folder, training_data.digest, training_recipe, training_data.made_from
         )
-        training_data.normalization.save(model_version.file("normalization.json"))
         forest = train_forest.train_forest(training_data.table, training_data.features, settings.forest)
-        train_forest.save_model(forest, model_version.file("model.skops"))
         predictions = train_forest.holdout_predictions(forest, training_data.table, training_data.features)
-        evaluation = evaluate.evaluate(
-            training_data.table,
-            predictions,
-            oracle=_oracle_probabilities(platform, training_data),
-            features=training_data.features,
-            keys=group_keys(evaluate.holdout_rows(training_data.table), platform.lake),
-            rolling=rolling_origin.rolling_origin(
-                training_data.table, training_data.features, settings, context.log.info
-            ),
-            importance=importance.permutation_importance(
-                quantize_rf(forest),
-                training_data.table,
-                {family: [each.name for each in features] for family, features in FAMILIES.items()},
-                settings.evaluation,
-            ),
-            settings=settings.evaluation,
-        )
-        plots_png = {
-            "calibration.png": plots.calibration_plot_png(training_data.table, predictions),
-            "importance.png": plots.importance_plot_png(evaluation.importance),
-            "rolling_origin.png": plots.rolling_origin_plot_png(evaluation),
-        }
-        for name, picture in plots_png.items():
-            with atomic_write(model_version.file(name)) as temporary:
-                temporary.write_bytes(picture)
+        evaluation = _evaluate(context, platform, training_data, forest, predictions)
+        plots = _plots(training_data, predictions, evaluation)
+
+        training_data.normalization.save(model_version.file("normalization.json"))
+        train_forest.save_model(forest, model_version.file("model.skops"))
         evaluation.save(model_version.file("evaluation.json"))
+        _save_plots(plots, model_version)
         card = model_card.model_card(
             settings.name,
             model_version.version,
@@ -97,24 +83,15 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             model_digest=digest_of_file(model_version.file("model.skops")),
             is_sample=platform.data.uses_sample,
         )
-        text = model_card.save_card(card, model_version.folder)
+        card_text = model_card.save_card(card, model_version.folder)
         digest = model_version.record_stage("bridge_model")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(model_version.version),
         metadata={
             "model_version": model_version.version,
             "predicts": card["predicts"]["in_words"],
-            "held_out": dg.MetadataValue.md(evaluate.evaluation_markdown(evaluation)),
-            "intervals": dg.MetadataValue.md(evaluate.intervals_markdown(evaluation)),
-            "calibration": evaluation.calibration.summary if evaluation.calibration else "nothing was held out",
-            "rolling_origin": dg.MetadataValue.md(rolling_origin.rolling_markdown(evaluation.rolling)),
-            "rolling_origin_plot": display.image_metadata(plots_png["rolling_origin.png"]),
-            "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
-            "model_card": dg.MetadataValue.md(text),
-            "plot": display.image_metadata(plots_png["calibration.png"]),
-            "feature_importance": dg.MetadataValue.md(importance.importance_markdown(evaluation.importance)),
-            "feature_importance_plot": display.image_metadata(plots_png["importance.png"]),
-            **{name: value for name, value in evaluation.headline_metrics().items() if value is not None},
+            "model_card": dg.MetadataValue.md(card_text),
+            **_evaluation_metadata(evaluation, plots),
             "digest": digest,
             "folder": display.path_metadata(model_version.folder),
         },
@@ -127,16 +104,16 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     owners=display.MODEL_OWNERS,
     kinds={"numpy", "safetensors"},
     description=(
-        "The forest of bridge_model in float16: thresholds rounded down to float16's grid, on which the features lie, "
-        "so that every decision stays what it was; only the probabilities in the leaves are rounded."
+        "The random forest of bridge_model in float16. Features are already rounded to float16, and thresholds are "
+        "rounded down to it, so every split decides as before; only the probabilities in the leaves are rounded."
     ),
 )
-def quantized_model(platform: Platform) -> dg.MaterializeResult:
+def quantized_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.models.forest.quantize import quantize_rf
     from bridge_assets.models.training.skops_file import load_model
 
     with user_errors_as_failures():
-        model_version = latest_version(platform.data.models_folder)
+        model_version = upstream_version(context, platform, "bridge_model")
         source = model_version.verify_stage("bridge_model")
         forest = quantize_rf(load_model(source))
         path = forest.save(model_version.file("forest.safetensors"))
@@ -159,22 +136,21 @@ def quantized_model(platform: Platform) -> dg.MaterializeResult:
     owners=display.MODEL_OWNERS,
     kinds={"model", "onnx"},
     description=(
-        "The float16 forest as an ONNX graph: what every endpoint serves. Beside it a probe: rows and the answers "
-        "that an endpoint must give to them before it takes traffic."
+        "The float16 forest as an ONNX graph, which every endpoint serves. Comes with a probe: sample rows and the "
+        "predictions that an endpoint must return for them before it takes traffic."
     ),
 )
-def onnx_model(platform: Platform) -> dg.MaterializeResult:
+def onnx_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.forest.onnx_export import export_to_onnx
-    from bridge_assets.models.training import training_set
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
     from bridge_assets.runtime.probe import write_probe
 
     with user_errors_as_failures():
-        model_version = latest_version(platform.data.models_folder)
+        model_version = upstream_version(context, platform, "quantized_model")
         forest = Float16Forest.load(model_version.verify_stage("quantized_model"))
-        rows = training_set.load_training_set(platform.lake).table.select(forest.features).head(256).to_numpy()
+        rows = training_set_of(model_version, platform).table.select(forest.features).head(256).to_numpy()
         path = export_to_onnx(forest, rows, model_version.file("model.onnx"))
         normalization = Normalization.load(model_version.file("normalization.json"))
         write_probe(OnnxPredictor(path).predict, normalization, rows, model_version.file("probe.json"))
@@ -196,9 +172,9 @@ def onnx_model(platform: Platform) -> dg.MaterializeResult:
     owners=display.MODEL_OWNERS,
     kinds={"mlflow"},
     description=(
-        "The model version in the registry (MLflow or DVC), with its files, held-out figures, digests and what the "
-        "gate found, under the alias `challenger`; refused where it is worse than the champion on the same held-out "
-        "inspections. It becomes `champion` when the local endpoint takes it."
+        "The model version in the registry (MLflow or DVC) under the alias `challenger`, with its files, held-out "
+        "metrics, digests and gate results. Refused if it is worse than the champion on the same held-out "
+        "inspections. It becomes `champion` when the local endpoint serves it."
     ),
 )
 def registered_model(
@@ -210,7 +186,7 @@ def registered_model(
 
     home = platform.data.home_folder
     with user_errors_as_failures():
-        model_version = latest_version(platform.data.models_folder)
+        model_version = upstream_version(context, platform, "onnx_model")
         comparison = compare_with_champion(model_version, platform.lake, platform.registry, home, platform.model)
         override = require_open_gate(
             champion_decision(model_version, comparison, context.run.run_id), config.override_reason
@@ -246,9 +222,78 @@ def registered_model(
     )
 
 
-def _oracle_probabilities(platform: Platform, training_data):
-    """The sample's true fall probabilities, one a row of the table; None with real files and where something else is
-    foreseen.
+def _evaluate(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    training_data: "TrainingSet",
+    forest: "RandomForestClassifier",
+    predictions: "np.ndarray",
+) -> "Evaluation":
+    """The forest's held-out figures, against its baselines, by group and by cut-off year."""
+    from bridge_assets.data.features.definitions import FAMILIES
+    from bridge_assets.models.evaluation import evaluate, importance, rolling_origin
+    from bridge_assets.models.forest.quantize import quantize_rf
+    from bridge_assets.models.metrics.groups import group_keys
+
+    table, settings = training_data.table, platform.model
+    feature_names_by_family = {family: [each.name for each in features] for family, features in FAMILIES.items()}
+    return evaluate.evaluate(
+        table,
+        predictions,
+        oracle=_oracle_probabilities(platform, training_data),
+        features=training_data.features,
+        keys=group_keys(evaluate.holdout_rows(table), platform.lake),
+        rolling=rolling_origin.rolling_origin(table, training_data.features, settings, context.log.info),
+        importance=importance.permutation_importance(
+            quantize_rf(forest), table, feature_names_by_family, settings.evaluation
+        ),
+        settings=settings.evaluation,
+    )
+
+
+def _plots(training_data: "TrainingSet", predictions: "np.ndarray", evaluation: "Evaluation") -> dict[str, bytes]:
+    """File name -> PNG."""
+    from bridge_assets.models.evaluation import plots
+
+    return {
+        "calibration.png": plots.calibration_plot_png(training_data.table, predictions),
+        "importance.png": plots.importance_plot_png(evaluation.importance),
+        "rolling_origin.png": plots.rolling_origin_plot_png(evaluation),
+    }
+
+
+def _save_plots(plots: dict[str, bytes], model_version: ModelVersion) -> None:
+    from bridge_assets.storage import atomic_write
+
+    for name, png in plots.items():
+        with atomic_write(model_version.file(name)) as temporary:
+            temporary.write_bytes(png)
+
+
+def _evaluation_metadata(evaluation: "Evaluation", plots: dict[str, bytes]) -> dict[str, Any]:
+    """The evaluation as the UI shows it: tables, plots, and the headline figures that Dagster plots over time."""
+    from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
+    from bridge_assets.models.evaluation.importance import importance_markdown
+    from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
+    from bridge_assets.models.metrics.groups import groups_markdown
+
+    return {
+        "held_out": dg.MetadataValue.md(evaluation_markdown(evaluation)),
+        "intervals": dg.MetadataValue.md(intervals_markdown(evaluation)),
+        "calibration": evaluation.calibration.summary if evaluation.calibration else "nothing was held out",
+        "plot": display.image_metadata(plots["calibration.png"]),
+        "rolling_origin": dg.MetadataValue.md(rolling_markdown(evaluation.rolling)),
+        "rolling_origin_plot": display.image_metadata(plots["rolling_origin.png"]),
+        "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
+        "feature_importance": dg.MetadataValue.md(importance_markdown(evaluation.importance)),
+        "feature_importance_plot": display.image_metadata(plots["importance.png"]),
+        **{name: value for name, value in evaluation.headline_metrics().items() if value is not None},
+    }
+
+
+def _oracle_probabilities(platform: Platform, training_data: "TrainingSet") -> "pl.Series | None":
+    """The true fall probabilities of the generated sample, one per row of the table; None for real files, or where the
+    model predicts something else.
     """
     import polars as pl
 
@@ -269,7 +314,7 @@ def _oracle_probabilities(platform: Platform, training_data):
 
 
 def _source_description(platform: Platform) -> str:
-    """Where the survey files came from, in words: no path of this machine."""
+    """Where the survey files came from, in words, without any path of this machine."""
     from bridge_assets.data.sources.local_copies import redact_url
 
     data = platform.data

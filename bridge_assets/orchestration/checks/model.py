@@ -5,8 +5,8 @@ import dagster as dg
 from bridge_assets.orchestration.assets.warehouse import dbt_inventory_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
 from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
+from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.registry.model_version import latest_version
 
 
 def _check_result(problems: list[str], passed_message: str, digest: str, **metadata) -> dg.AssetCheckResult:
@@ -26,9 +26,8 @@ def _check_result(problems: list[str], passed_message: str, digest: str, **metad
     ),
 )
 def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.training import training_set
 
-    training_data = training_set.load_training_set(platform.lake)
+    training_data = upstream_training_set(context, platform)
     dbt_checks = [spec.key for spec in dbt_inventory_assets.check_specs]
     problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
     count = len(REQUIRED_RAW_CHECKS) * len(training_data.made_from["raw_bridges"]) + len(dbt_checks)
@@ -40,10 +39,10 @@ def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platfo
     blocking=True,
     description="There are inspections to train on and held-out ones, in both some that fell and some that did not.",
 )
-def enough_training_data(platform: Platform) -> dg.AssetCheckResult:
+def enough_training_data(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training import training_set
 
-    training_data = training_set.load_training_set(platform.lake)
+    training_data = upstream_training_set(context, platform)
     return _check_result(
         training_set.size_problems(training_data),
         f"{training_data.table.height:,} inspections with a known outcome",
@@ -59,11 +58,10 @@ def enough_training_data(platform: Platform) -> dg.AssetCheckResult:
         "is on both sides of the split; nothing trained on became known after the first held-out year."
     ),
 )
-def no_leakage(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.models.training import training_set
+def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training.leakage import leakage_problems
 
-    training_data = training_set.load_training_set(platform.lake)
+    training_data = upstream_training_set(context, platform)
     problems = leakage_problems(training_data.table, training_data.features)
     return _check_result(
         problems, f"{len(training_data.features)} features, none of them forbidden", training_data.digest
@@ -80,12 +78,12 @@ def no_leakage(platform: Platform) -> dg.AssetCheckResult:
         "95 % interval counts. Limits: `gate` in configs/model_config.yaml."
     ),
 )
-def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
+def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quality_problems
     from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
     from bridge_assets.models.evaluation.record import Evaluation
 
-    model_version = latest_version(platform.data.models_folder)
+    model_version = upstream_version(context, platform, "bridge_model")
     model_version.verify_stage("bridge_model")
     evaluation = Evaluation.load(model_version.file("evaluation.json"))
     problems = quality_problems(evaluation, platform.model.gate)
@@ -107,11 +105,11 @@ def beats_baselines(platform: Platform) -> dg.AssetCheckResult:
         "configs/model_config.yaml."
     ),
 )
-def is_calibrated(platform: Platform) -> dg.AssetCheckResult:
+def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import calibration_problems
     from bridge_assets.models.evaluation.record import Evaluation
 
-    model_version = latest_version(platform.data.models_folder)
+    model_version = upstream_version(context, platform, "bridge_model")
     model_version.verify_stage("bridge_model")
     evaluation = Evaluation.load(model_version.file("evaluation.json"))
     message = evaluation.calibration.summary if evaluation.calibration else ""
@@ -130,14 +128,13 @@ def is_calibrated(platform: Platform) -> dg.AssetCheckResult:
     blocking=True,
     description="In float16 no held-out answer moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
 )
-def quantization_parity(platform: Platform) -> dg.AssetCheckResult:
+def quantization_parity(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quantization_problems
     from bridge_assets.models.forest.float16_forest import Float16Forest
-    from bridge_assets.models.training import training_set
     from bridge_assets.models.training.skops_file import load_model
 
-    model_version = latest_version(platform.data.models_folder)
-    training_data = training_set.load_training_set(platform.lake)
+    model_version = upstream_version(context, platform, "quantized_model")
+    training_data = training_set_of(model_version, platform)
     forest = load_model(model_version.verify_stage("bridge_model"))
     quantized = Float16Forest.load(model_version.verify_stage("quantized_model"))
     problems, difference, loss = quantization_problems(
@@ -161,11 +158,11 @@ def quantization_parity(platform: Platform) -> dg.AssetCheckResult:
         "configs/model_config.yaml."
     ),
 )
-def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
+def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.deployment.gate.challenge import compare_with_champion
     from bridge_assets.errors import RegistryError
 
-    model_version = latest_version(platform.data.models_folder)
+    model_version = upstream_version(context, platform, "onnx_model")
     model_version.verify_stage("onnx_model")
     digest = model_version.stages["onnx_model"]
     try:
@@ -192,14 +189,13 @@ def not_worse_than_champion(platform: Platform) -> dg.AssetCheckResult:
         "that lie exactly on thresholds."
     ),
 )
-def onnx_parity(platform: Platform) -> dg.AssetCheckResult:
+def onnx_parity(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.forest.onnx_parity import onnx_problems
-    from bridge_assets.models.training import training_set
 
-    model_version = latest_version(platform.data.models_folder)
+    model_version = upstream_version(context, platform, "onnx_model")
     forest = Float16Forest.load(model_version.verify_stage("quantized_model"))
-    rows = training_set.load_training_set(platform.lake).table.select(forest.features).head(5000).to_numpy()
+    rows = training_set_of(model_version, platform).table.select(forest.features).head(5000).to_numpy()
     problems, difference = onnx_problems(
         forest, model_version.verify_stage("onnx_model"), rows, limit=platform.model.gate.onnx_difference
     )

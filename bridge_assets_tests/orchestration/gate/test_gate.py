@@ -43,11 +43,15 @@ def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) ->
     train_otherwise(monkeypatch)
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__AUC_GAIN", "0.9")
     assert not platform.materialize("bridge_model").success
-    by_hand = platform.materialize("local_endpoint")
+    failed = latest_version(platform.home / "models").version
+    by_hand = platform.materialize("local_endpoint", config={"model_version": failed})
     assert not by_hand.success
     assert "bridge_model:beats_baselines failed" in error_messages(by_hand)
     assert "(auc_gain)" in error_messages(by_hand)
     assert served(platform) == before
+    # It was never registered: what an endpoint takes by default is still the version before it.
+    assert platform.materialize("local_endpoint").success
+    assert served(platform) == before != failed
 
 
 def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeypatch) -> None:
@@ -76,7 +80,7 @@ def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> N
     path = latest_version(platform.home / "models").file("model.onnx")
     path.write_bytes(path.read_bytes() + b"\0")
     by_hand = platform.materialize("local_endpoint")
-    assert "is not what was made" in error_messages(by_hand)
+    assert "has changed since it was written" in error_messages(by_hand)
 
 
 def test_checks_about_another_training_set_do_not_count(platform) -> None:
@@ -143,9 +147,11 @@ def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatc
     assert "there is no model version 'abc'" in error_messages(unknown)
 
 
-def test_without_any_model_it_says_what_to_do(platform) -> None:
-    (platform.home / "models" / "latest.json").unlink()
-    assert "materialise bridge_model" in error_messages(platform.materialize("local_endpoint"))
+def test_without_any_model_it_says_what_to_do(platform, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))  # an event log without any run
+    said = error_messages(platform.materialize("local_endpoint"))
+    assert "No registered_model yet" in said
+    assert "materialise bridge_model" in said
 
 
 def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(platform, monkeypatch) -> None:

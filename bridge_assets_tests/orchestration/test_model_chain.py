@@ -1,0 +1,205 @@
+"""Which model version a stage works on: that of its own run, whatever other runs train meanwhile."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from bridge_assets.data.lake import Lake
+from bridge_assets.errors import ModelVersionError, SourceError
+from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
+from bridge_assets.registry.model_version import ModelVersion, create_or_resume, latest_version
+from bridge_assets.storage import write_json
+
+CHAIN = ("bridge_model", "quantized_model", "onnx_model", "registered_model")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Any:
+    """A platform as far as the chain needs one: the folder of model versions, and the lake."""
+    return SimpleNamespace(data=SimpleNamespace(models_folder=tmp_path / "models"), lake=Lake(tmp_path / "lake"))
+
+
+def train(place: Any, seed: int) -> ModelVersion:
+    return create_or_resume(place.data.models_folder, "a" * 64, {"seed": seed}, {})
+
+
+def run_chain(
+    instance: dg.DagsterInstance,
+    place: Any,
+    seed: int,
+    *selected: str,
+    between: dict[str, Callable[[], None]] | None = None,
+    **options: Any,
+) -> dict[str, str]:
+    """Run these assets of the chain in one run; asset -> the version that it worked on.
+
+    `between` is called before an asset's own work: what other runs do at that moment.
+    """
+    worked_on: dict[str, str] = {}
+
+    def stage(name: str, upstream: str | None) -> dg.AssetsDefinition:
+        @dg.asset(name=name, deps=[upstream] if upstream else [], check_specs=[dg.AssetCheckSpec("check", asset=name)])
+        def asset(context: dg.AssetExecutionContext):
+            (between or {}).get(name, lambda: None)()
+            version = upstream_version(context, place, upstream) if upstream else train(place, seed)
+            worked_on[name] = version.version
+            yield dg.MaterializeResult(metadata={"model_version": version.version})
+            judged = upstream_version(context, place, name)
+            worked_on[f"{name}:check"] = judged.version
+            yield dg.AssetCheckResult(passed=True, check_name="check")
+
+        return asset
+
+    assets = [stage(name, upstream) for name, upstream in zip(CHAIN, (None, *CHAIN), strict=False)]
+    result = dg.materialize(
+        assets, instance=instance, selection=dg.AssetSelection.assets(*(selected or CHAIN)), **options
+    )
+    assert result.success
+    return worked_on
+
+
+def test_a_run_passes_its_own_version_on_and_its_checks_judge_it(instance, place):
+    found = run_chain(instance, place, 1)
+    assert len(found) == 2 * len(CHAIN)
+    assert set(found.values()) == {train(place, 1).version}
+
+
+@pytest.mark.parametrize("stage", CHAIN[1:])
+def test_another_training_between_two_stages_changes_nothing(instance, place, stage):
+    """The other run goes all the way through, so that it is the latest of every stage and latest.json points at it."""
+    found = run_chain(instance, place, 1, between={stage: lambda: run_chain(instance, place, 2) and None})
+    assert latest_version(place.data.models_folder) == train(place, 2)
+    assert set(found.values()) == {train(place, 1).version}
+
+
+def test_two_runs_that_take_turns_never_mix(instance, place):
+    """Each waits before every stage until the other one is there too."""
+    barrier, found = threading.Barrier(2, timeout=60), {}
+
+    def run(seed: int) -> None:
+        found[seed] = run_chain(instance, place, seed, between=dict.fromkeys(CHAIN, lambda: barrier.wait() and None))
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {seed: set(versions.values()) for seed, versions in found.items()} == {
+        seed: {train(place, seed).version} for seed in (1, 2)
+    }
+
+
+def test_a_stage_in_a_run_of_its_own_takes_the_latest(instance, place):
+    run_chain(instance, place, 1)
+    run_chain(instance, place, 2)
+    train(place, 3)  # as a training does that was killed before it was recorded: it moves latest.json
+    found = run_chain(instance, place, 0, "quantized_model")
+    assert set(found.values()) == {train(place, 2).version}
+
+
+def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_to_what_it_took(instance, place):
+    run_chain(instance, place, 1)
+    found = run_chain(
+        instance,
+        place,
+        0,
+        "quantized_model",
+        "onnx_model",
+        between={"onnx_model": lambda: run_chain(instance, place, 2) and None},
+    )
+    assert set(found.values()) == {train(place, 1).version}
+
+
+def test_a_re_execution_goes_on_with_the_version_of_the_run_that_failed(instance, place):
+    """Re-executing from the failed step skips the training; what was trained since is another run's."""
+
+    def kill() -> None:
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run_chain(instance, place, 1, between={"onnx_model": kill})
+    [failed] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    first = dg.DagsterRun(
+        "chain", parent_run_id=failed.run_id, root_run_id=failed.run_id
+    )  # failed, too, before it materialized anything
+    instance.add_run(first)
+    run_chain(instance, place, 2)
+    for run in (first, dg.DagsterRun("chain", parent_run_id=first.run_id, root_run_id=failed.run_id)):
+        context: Any = SimpleNamespace(instance=instance, run=run)
+        assert upstream_version(context, place, "quantized_model") == train(place, 1)
+        assert upstream_version(context, place, "registered_model") == train(place, 2)  # that run never got there
+
+
+def test_without_a_materialization_it_says_what_to_materialise(instance, place):
+    train(place, 1)  # on the command line: the event log does not know it
+    with pytest.raises(ModelVersionError, match=r"No bridge_model yet\. What to do: materialise bridge_model\.$"):
+        run_chain(instance, place, 0, "quantized_model")
+    with pytest.raises(ModelVersionError, match=r"No onnx_model yet.*materialise bridge_model .*up to onnx_model"):
+        run_chain(instance, place, 0, "registered_model")
+
+
+def test_a_materialization_reported_by_hand_names_no_version_and_is_passed_over(instance, place):
+    run_chain(instance, place, 1)
+    for _ in range(101):  # more than a page
+        instance.report_runless_asset_event(dg.AssetMaterialization("bridge_model"))
+    assert set(run_chain(instance, place, 0, "quantized_model").values()) == {train(place, 1).version}
+
+
+def write_training_set(lake: Lake, rows: int) -> str:
+    """A training set in the lake, as far as it is read here; returns its digest."""
+    digest = lake.write(pl.DataFrame({"age": list(range(rows))}), "training_set")
+    scale = {"features": ["age"], "fill": [0.0], "center": [0.0], "scale": [1.0]}
+    write_json(
+        {"digest": digest, "made_from": {}, "normalization": scale},
+        lake.table_path("training_set").with_suffix(".json"),
+    )
+    return digest
+
+
+def test_a_training_set_that_was_replaced_after_it_was_materialized_is_refused(instance, place):
+    found = {}
+
+    @dg.asset
+    def training_set():
+        return dg.MaterializeResult(metadata={"digest": write_training_set(place.lake, 3)})
+
+    @dg.asset(deps=[training_set])
+    def bridge_model(context: dg.AssetExecutionContext):
+        found["before"] = upstream_training_set(context, place)
+        write_training_set(place.lake, 4)  # another run
+        upstream_training_set(context, place)
+
+    with pytest.raises(SourceError, match="the training set was replaced after it was materialized for this run"):
+        dg.materialize([training_set, bridge_model], instance=instance)
+    assert found["before"].table.height == 3
+    with pytest.raises(SourceError, match="was replaced"):  # nor in a run of its own
+        dg.materialize(
+            [training_set, bridge_model], instance=instance, selection=dg.AssetSelection.assets("bridge_model")
+        )
+
+
+def test_without_a_training_set_it_says_what_to_materialise(instance, place):
+    context: Any = SimpleNamespace(instance=instance, run=dg.DagsterRun("chain"))
+    with pytest.raises(SourceError, match=r"No training_set yet\. What to do: materialise training_set\.$"):
+        upstream_training_set(context, place)
+
+
+def test_rows_of_another_training_set_prove_nothing_about_a_version(place):
+    digest = write_training_set(place.lake, 3)
+    version = create_or_resume(place.data.models_folder, digest, {}, {})
+    assert training_set_of(version, place).digest == digest
+    write_training_set(place.lake, 4)
+    with pytest.raises(SourceError, match=f"model version {version.version} was trained on another training set"):
+        training_set_of(version, place)
