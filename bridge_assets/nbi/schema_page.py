@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from bridge_assets import markdown
+from bridge_assets.markdown import Markup
 from bridge_assets.nbi.coding_guide.codes import PATTERNS
 from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, LAYOUTS, years_of
@@ -89,13 +91,12 @@ def with_source_columns(sources: str) -> str:
 
 def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], below: str = "") -> str:
     lines = [f"## {title}", ""] + ([below, ""] if below else [])
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{row[0]}`", *row[1:])) + " |" for row in rows]
+    lines.append(markdown.table(head, ((markdown.code(name), *cells) for name, *cells in rows)))
     return "\n".join([*lines, ""])
 
 
 def _row(item: Item) -> tuple[str, ...]:
-    kind = item.kind.value + (r" \*" if item.derived_from_ratings else "")
+    kind = Markup(rf"{item.kind.value} \*") if item.derived_from_ratings else item.kind.value
     return (item.name, item.number, kind, item.unit, item.meaning, _codes_of(item), _years(years_of(item.name)))
 
 
@@ -104,7 +105,7 @@ def _codes_of(item: Item) -> str:
         return PATTERNS[item.name][1]
     if not item.codes:
         return ""
-    return f"[{len(item.codes)}](#{_anchor(_items_with_same_codes(item))})"
+    return Markup(f"[{len(item.codes)}](#{_anchor(_items_with_same_codes(item))})")
 
 
 def _items_with_same_codes(item: Item) -> list[Item]:
@@ -127,8 +128,8 @@ def _codes() -> Iterable[str]:
         if item.codes and item.name not in seen:
             items = _items_with_same_codes(item)
             seen.update(each.name for each in items)
-            rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in item.codes.items())
-            yield f"\n### {_title(items)}\n\n| code | meaning |\n|---|---|\n{rows}"
+            rows = ((markdown.code(code), meaning) for code, meaning in item.codes.items())
+            yield f"\n### {_title(items)}\n\n{markdown.table(('code', 'meaning'), rows)}"
 
 
 def _number(name: str) -> str:

@@ -6,11 +6,13 @@ this counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from bridge_assets import markdown
 from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
 from bridge_assets.nbi.coding_guide.code_check import code_problems
 from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS, ITEMS_BY_NAME
@@ -64,23 +66,27 @@ class ValidationReport:
 
     def __str__(self) -> str:
         return "\n".join(
-            [self._headline(), *self._section_lines("Problems", self.problems, ""), *self._warning_lines("")]
+            [
+                self._headline(),
+                *self._section_lines("Problems", self.problems, ""),
+                *self._section_lines("Warnings", self.warnings, ""),
+            ]
         )
 
     def to_markdown(self) -> str:
         """The report as a page: headline, problems, warnings, flags, and the columns with gaps."""
         lines = [
             f"**{self._headline()}**",
-            *self._section_lines("Problems", self.problems, "\n### "),
-            *self._warning_lines("\n### "),
+            *self._section_lines("Problems", map(markdown.escape, self.problems), "\n### "),
+            *self._section_lines("Warnings", map(markdown.escape, self.warnings), "\n### "),
         ]
         if self.flags:
-            lines += ["\n### Flags\n", "| flag | records | share |", "|---|---:|---:|"]
-            lines += [f"| {flag} | {count:,} | {count / self.records:.2%} |" for flag, count in self.flags.items()]
+            rows = [(flag, f"{count:,}", f"{count / self.records:.2%}") for flag, count in self.flags.items()]
+            lines += ["\n### Flags\n", markdown.table(("flag", "records", "share"), rows, align="lrr")]
         if self.missing:
-            lines += ["\n### Without a value\n", "| column | item | share |", "|---|---|---:|"]
             most_first = sorted(self.missing.items(), key=lambda gap: (-gap[1], gap[0]))
-            lines += [f"| {name} | {_item_number(name)} | {share:.2%} |" for name, share in most_first]
+            gaps = [(name, _item_number(name), f"{share:.2%}") for name, share in most_first]
+            lines += ["\n### Without a value\n", markdown.table(("column", "item", "share"), gaps, align="llr")]
         return "\n".join(lines) + "\n"
 
     def _headline(self) -> str:
@@ -88,13 +94,11 @@ class ValidationReport:
         answer = "This is bridge data" if self.valid else "This is not bridge data"
         return f"{answer}: {self.records:,} records" + (f" ({years})" if years else "")
 
-    def _warning_lines(self, heading: str) -> list[str]:
-        return self._section_lines("Warnings", self.warnings, heading)
-
     @staticmethod
-    def _section_lines(title: str, sentences: tuple[str, ...], heading: str) -> list[str]:
+    def _section_lines(title: str, sentences: Iterable[str], heading: str) -> list[str]:
         gap = "\n" if heading else ":"
-        return [f"{heading}{title}{gap}", *(f"- {sentence}" for sentence in sentences)] if sentences else []
+        lines = [f"- {sentence}" for sentence in sentences]
+        return [f"{heading}{title}{gap}", *lines] if lines else []
 
 
 def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bridge_assets import markdown
 from bridge_assets.nbi.schema import columns
 
 if TYPE_CHECKING:
@@ -21,15 +22,11 @@ MAX_CELL_LENGTH = 40
 
 
 def preview(table: pl.DataFrame, rows: int = 6, max_cell_length: int = MAX_CELL_LENGTH) -> dg.MarkdownMetadataValue:
-    """The first rows of a table, cells cut to `max_cell_length` characters. Text of the inventory is escaped: it is
-    data, not Markdown.
-    """
-    lines = ["|" + "|".join(table.columns) + "|", "|" + "---|" * table.width]
-    lines += [
-        "|" + "|".join(_markdown_cell(value, max_cell_length) for value in row) + "|"
-        for row in table.head(rows).iter_rows()
+    """The first rows of a table, cells cut to `max_cell_length` characters and floats to three decimals."""
+    cells = [
+        [f"{value:.3f}" if isinstance(value, float) else value for value in row] for row in table.head(rows).iter_rows()
     ]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md(markdown.table(table.columns, cells, max_length=max_cell_length))
 
 
 def image_metadata(png: bytes) -> dg.MarkdownMetadataValue:
@@ -49,24 +46,3 @@ def raw_bridges_schema() -> dg.TableSchema:
             for column in columns()
         ]
     )
-
-
-def _markdown_cell(value: object, max_cell_length: int) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    text = text if len(text) <= max_cell_length else text[: max_cell_length - 1] + "…"
-    for character, entity in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("|", "&#124;"),
-        ("`", "&#96;"),
-        ("[", "&#91;"),
-        ("!", "&#33;"),
-        ("*", "&#42;"),
-        ("_", "&#95;"),
-        ("\n", " "),
-    ):
-        text = text.replace(character, entity)
-    return text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bridge_assets import markdown
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings
 
@@ -52,32 +52,21 @@ def source_file_metadata(source: SurveySource) -> dict[str, dg.MetadataValue]:
 
 
 def _file_table(parts: tuple[SourceFile, ...]) -> dg.MetadataValue:
-    lines = ["| file | megabytes | SHA-256 | from | published | |", "|---|---|---|---|---|---|"]
-    for part in parts:
-        named = _cell(part.address)
-        cells = [
-            _cell(part.path.name),
+    rows = [
+        (
+            part.path.name,
             f"{part.bytes / 1e6:,.3f}",
             part.sha256[:12],
-            f"[{named}]({part.address})" if _is_link(part.address) else named,
-            _cell(part.last_modified),
+            markdown.link(part.address, part.address),
+            part.last_modified,
             "revised" if part.revised else "",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(text: str) -> str:
-    """Names come from outside: they are text, not Markdown."""
-    escaped = html.escape(text)
-    for character in "|`[]*_!":
-        escaped = escaped.replace(character, f"&#{ord(character)};")
-    return escaped
+        )
+        for part in parts
+    ]
+    return dg.MetadataValue.md(
+        markdown.table(("file", "megabytes", "SHA-256", "from", "published", ""), rows, align="lr")
+    )
 
 
 def _address_metadata(address: str) -> dg.MetadataValue:
-    return dg.MetadataValue.url(address) if _is_link(address) else dg.MetadataValue.text(address)
-
-
-def _is_link(address: str) -> bool:
-    return address.startswith(("http://", "https://")) and not set(address) & set(" |)(<>")
+    return dg.MetadataValue.url(address) if markdown.is_web_address(address) else dg.MetadataValue.text(address)

@@ -1,0 +1,100 @@
+"""Writes Markdown: `escape` for text of unknown origin, `table` for every table of the UI, the CLI and the docs.
+
+Bridge names, file names and error messages come from outside. They are text, so nothing in them may become a link, an
+image, HTML or a second column. Everything the platform shows as Markdown is written with these functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(r"[&<>|`\[\]*~\\]|_+")
+
+_ALIGNMENTS = {"l": "---", "r": "---:", "c": ":---:"}
+
+
+class Markup(str):
+    """Text that is Markdown already; `table` writes it as it is."""
+
+    __slots__ = ()
+
+
+def escape(text: object, max_length: int | None = None) -> Markup:
+    """Text as one line of Markdown that shows exactly that text.
+
+    An underscore inside a word stays, because Markdown does not read it as emphasis: `deck_area_m2` remains legible
+    where the source is printed. A bare web address may still become a link to what it says.
+
+    Parameters
+    ----------
+    text : object
+        Its `str` is written; None is empty. White space, line ends included, becomes single spaces.
+    max_length : int, optional
+        Longer text is cut to this many characters, the last of which is an ellipsis.
+    """
+    if isinstance(text, Markup):
+        return text
+    plain = "" if text is None else " ".join(str(text).split())
+    if max_length is not None and len(plain) > max_length:
+        plain = plain[: max_length - 1] + "…"
+    return Markup(_SPECIAL.sub(_entities, plain))
+
+
+def code(text: str) -> Markup:
+    """Text in the typeface of code; text that would end the code or the cell is only escaped."""
+    plain = " ".join(text.split())
+    return Markup(f"`{plain}`") if plain and not set(plain) & set("`|\\") else escape(plain)
+
+
+def link(text: str, address: str) -> Markup:
+    """A link to a web address; any other address gives the escaped text."""
+    return Markup(f"[{escape(text)}]({address})") if is_web_address(address) else escape(text)
+
+
+def is_web_address(address: str) -> bool:
+    """Whether an address can be linked: http or https, with nothing in it that would end the link."""
+    return address.startswith(("http://", "https://")) and not re.search(r"[\s|()<>\\]", address)
+
+
+def table(
+    header: Sequence[object], rows: Iterable[Sequence[object]], align: str = "", max_length: int | None = None
+) -> str:
+    """A Markdown table.
+
+    Parameters
+    ----------
+    header : sequence
+        Column headings.
+    rows : iterable of sequence
+        Cells, as many as headings in each row. They are escaped, except `Markup`.
+    align : str
+        One letter a column: `l`, `r` or `c`. Columns without a letter are left-aligned.
+    max_length : int, optional
+        Longest cell, in characters; see `escape`.
+
+    Raises
+    ------
+    ValueError
+        If a row has more or fewer cells than the header, or `align` more letters.
+    """
+    if len(align) > len(header):
+        raise ValueError(f"align={align!r} has {len(align)} letters for {len(header)} columns")
+    rules = [_ALIGNMENTS[letter] for letter in align.ljust(len(header), "l")]
+    lines = [_row([escape(heading) for heading in header]), f"|{'|'.join(rules)}|"]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row has {len(row)} cells and the header {len(header)}: {row!r:.200}")
+        lines.append(_row([escape(cell, max_length) for cell in row]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _entities(match: re.Match[str]) -> str:
+    found, (start, end) = match.group(), match.span()
+    if found[0] == "_" and match.string[start - 1 : start].isalnum() and match.string[end : end + 1].isalnum():
+        return found
+    return "".join(f"&#{ord(character)};" for character in found)
