@@ -42,7 +42,7 @@ def predict(structure_key: str, year: int | None) -> None:
 @click.option("--port", default=8080, show_default=True, help="0: any free port; the log names it.")
 def serve(host: str, port: int) -> None:
     """Serve the local endpoint over HTTP; switches when another version is promoted."""
-    from bridge_assets.serve.server import serve_endpoint
+    from bridge_assets.serve.endpoint_follower import serve_endpoint
 
     serve_endpoint(DataSettings.load().endpoint_folder, host, port)
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.errors import DeploymentError
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.endpoint_folder import CURRENT, EndpointFolder, version_of
-from bridge_assets.runtime.package import Package, content_digest, pack, served_digests
+from bridge_assets.runtime.package import Package, content_digest
 from bridge_assets.runtime.probe import CanaryReport
 
 if TYPE_CHECKING:
-    from bridge_assets.runtime.served_model import ServedModel
+    from bridge_assets.runtime.scoring_model import ScoringModel
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class LocalEndpoint:
         with self._folder.exclusive_lock(f"rolling back to {version or 'the previous version'}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
             name = self._rollback_package(version)
-            report = self._package(name).canary()
+            report = _canary(self._package(name))
             self._folder.rollback(name)
             return self._result(name, report, removed)
 
@@ -92,7 +93,7 @@ class LocalEndpoint:
         name = self._folder.previous()
         return name and version_of(name)
 
-    def load_model(self) -> ServedModel:
+    def load_model(self) -> ScoringModel:
         """The current version, its predictor and its scale from one package, bytes checked.
 
         Raises
@@ -100,7 +101,9 @@ class LocalEndpoint:
         DeploymentError
             If nothing is deployed or a file changed on the disk.
         """
-        return self._current_package().load_model()
+        from bridge_assets.runtime.scoring_model import load_scoring_model
+
+        return load_scoring_model(self._current_package())
 
     def canary(self) -> CanaryReport:
         """Send the probe to the current version.
@@ -112,7 +115,7 @@ class LocalEndpoint:
         DeploymentError
             If nothing is deployed or a file changed on the disk.
         """
-        return self._current_package().canary()
+        return _canary(self._current_package())
 
     @property
     def _folder(self) -> EndpointFolder:
@@ -135,10 +138,10 @@ class LocalEndpoint:
     def _install_package(self, model_version: ModelVersion, served: Mapping[str, str], name: str) -> CanaryReport:
         package = self._package(name)
         if package.matches_content(content_digest(served)):
-            return package.canary()
+            return _canary(package)
         temporary = self._folder.temporary_path(name)
         try:
-            report = pack(model_version, served, temporary).canary()
+            report = _canary(pack(model_version, served, temporary))
             self._folder.install(temporary, name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -168,3 +171,10 @@ class LocalEndpoint:
             canary=report,
             removed=tuple(removed),
         )
+
+
+def _canary(package: Package) -> CanaryReport:
+    """Check a package as scoring loads it, the forest too."""
+    from bridge_assets.runtime.scoring_model import canary
+
+    return canary(package)

@@ -1,21 +1,18 @@
-"""A model version as an endpoint serves it: predictor, scale and, for many rows, the forest."""
+"""A model version as an endpoint serves it: predictor and normalization."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge_assets.models.tasks.names import PREDICTION_COLUMNS
+
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from bridge_assets.data.features.normalization import Normalization
-    from bridge_assets.models.forest.float16_forest import Float16Forest
-    from bridge_assets.models.tasks.base import Task
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
-
-
-#: Rows from which on the forest's compiled loops are used: for fewer, loading them takes longer than the graph does.
-_COMPILED_MIN_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,6 @@ class ServedModel:
         First and last survey year it was trained on.
     normalization : Normalization
     predictor : OnnxPredictor
-    target : str
-        What is foreseen: `Task.target_name`.
-    forest : Float16Forest, optional
-        What the predictor's graph was exported from. It decides alike, and is asked for many rows.
     """
 
     version: str
@@ -42,25 +35,35 @@ class ServedModel:
     training_years: tuple[int, int]
     normalization: Normalization
     predictor: OnnxPredictor
-    target: str = "fall"
-    forest: Float16Forest | None = None
 
     @property
-    def task(self) -> Task:
-        return self.predictor.task
+    def prediction_column(self) -> str:
+        """Name of the predictions: `fall_probability`, or `expected_change` of a regression."""
+        return PREDICTION_COLUMNS[self.predictor.task_name]
 
     def predict(self, features: pl.DataFrame) -> pl.Series:
-        """What it says of features in natural units, as Float32: `fall_probability`, or `expected_change` in points."""
+        """Predict from features in natural units.
+
+        Parameters
+        ----------
+        features : pl.DataFrame
+            One row a bridge, at least the model's features; missing values are null or NaN.
+
+        Returns
+        -------
+        pl.Series
+            Float32, one value a row, named `prediction_column`: a probability, or a change in points.
+        """
         import polars as pl
 
         scaled = self.normalization.transform(features).select(self.normalization.features).to_numpy()
-        if self.forest is not None and len(scaled) >= _COMPILED_MIN_ROWS:
-            predictions = self.task.predict(self.forest, scaled)
-        else:
-            predictions = self.predictor.predict(scaled)
-        return pl.Series(self.task.prediction_column, predictions, dtype=pl.Float32)
+        return pl.Series(self.prediction_column, self._predict_scaled(scaled), dtype=pl.Float32)
 
     def fall_probability(self, features: pl.DataFrame) -> pl.Series:
-        """The same, for whoever can do with a probability alone: raises PredictorError for a regression."""
+        """`predict`, for a caller that needs a probability: raises PredictorError for a regression."""
         self.predictor.require_classification()
         return self.predict(features)
+
+    def _predict_scaled(self, scaled: np.ndarray) -> np.ndarray:
+        """Predict from rows of shape (n, n_features) on the model's scale."""
+        return self.predictor.predict(scaled)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.models.tasks.base import Task
-    from bridge_assets.runtime.served_model import ServedModel
+    from bridge_assets.runtime.scoring_model import ScoringModel
     from bridge_assets.settings import LookFirstSettings
 
 TABLE_NAME = "bridge_predictions"
@@ -42,7 +42,7 @@ def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
 def score_survey_year(
     lake: Lake,
     survey_year: int,
-    model: ServedModel,
+    model: ScoringModel,
     look_first: LookFirstSettings | None = None,
 ) -> pl.DataFrame:
     """Score every bridge of a survey year and write bridge_predictions, with its note.
@@ -55,7 +55,7 @@ def score_survey_year(
     lake : Lake
         With bridge_features of that year.
     survey_year : int
-    model : ServedModel
+    model : ScoringModel
     look_first : LookFirstSettings, optional
         What a fall is worth, and who gets reasons; default: those of model_config.yaml's defaults.
 

@@ -23,7 +23,7 @@ from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.access_log import log_event
 from bridge_assets.serve.app import make_app
-from bridge_assets.serve.loaded_model import EndpointFollower, LoadedModel
+from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
 #: Seconds that a server goes on taking requests after SIGTERM. Kubernetes sends it while it tells the others.
@@ -48,22 +48,27 @@ def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
         If it cannot be loaded, does not answer its probe, or the port is taken.
     """
     model = LoadedModel.load(Package(folder), slot)
-    _serve(AppState(lambda: model), host, port)
+    run_server(AppState(lambda: model), host, port)
 
 
-def serve_endpoint(root: Path, host: str, port: int) -> None:
-    """Serve what the folder of the local endpoint points to, and follow it.
+def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
+    """Run the app until the process is told to end.
+
+    Parameters
+    ----------
+    state : AppState
+    host : str
+    port : int
+        0 = any free one.
+    refresh : callable, optional
+        Called every `_POLL_SECONDS` in a thread; loads a new version and returns whether there was one.
 
     Raises
     ------
     DeploymentError
-        If nothing is deployed there, it cannot be loaded, or the port is taken.
+        If the port is taken.
     """
-    follower = EndpointFollower(root)
-    _serve(AppState(lambda: follower.current), host, port, follower.refresh)
 
-
-def _serve(state: AppState, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         task = asyncio.create_task(_poll_for_new_version(state, refresh)) if refresh else None

@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 from support.local_endpoint import FEATURES, assert_consistent, corrupt_byte, is_serving, leftovers, snapshot
 
+from bridge_assets.deployment.core.packing import served_digests
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import CanaryMismatch, DeploymentError
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.endpoint_folder import EndpointFolder, version_of
-from bridge_assets.runtime.package import PACKAGE_FILES, content_digest, served_digests
+from bridge_assets.runtime.package import PACKAGE_FILES, content_digest
 from bridge_assets.storage import digest
 
 # Deploying

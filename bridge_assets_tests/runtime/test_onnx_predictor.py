@@ -8,7 +8,7 @@ import pytest
 from bridge_assets.errors import FeatureError, PredictorError
 from bridge_assets.models.forest.onnx_export import export_to_onnx
 from bridge_assets.models.forest.quantize import quantize_rf
-from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
+from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION, TASKS
 from bridge_assets.models.training.train_forest import train_forest
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 
@@ -35,7 +35,7 @@ def test_it_knows_its_features_and_finds_them_by_name(served, training):
     assert predictor.features == FEATURES
     assert predictor.classes == (False, True)
     assert predictor.metadata["task"] == "classifier"
-    assert predictor.task is CLASSIFICATION
+    assert TASKS[predictor.task_name] is CLASSIFICATION
     rows = training.head(7)
     expected = predictor.predict_proba(rows.select(FEATURES).to_numpy())
     assert (predictor.predict_proba(rows) == expected).all()
@@ -65,21 +65,21 @@ def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_
 def test_a_regression_answers_in_points_and_gives_no_probability(regressor, grid_rows, tmp_path):
     forest = quantize_rf(regressor)
     predictor = OnnxPredictor(export_to_onnx(forest, grid_rows[:5], tmp_path / "regression.onnx"))
-    assert (predictor.task, predictor.classes) == (REGRESSION, ())
+    assert (TASKS[predictor.task_name], predictor.classes) == (REGRESSION, ())
     found = predictor.predict(grid_rows)
     assert found.dtype == np.float32
     assert np.abs(found - forest.predict(grid_rows)).max() < 1e-4
     assert predictor.predict(grid_rows[:0]).shape == (0,)
-    with pytest.raises(PredictorError, match=r"this model is a regression: .* What to do: ask for its answers"):
+    with pytest.raises(PredictorError, match=r"this model is a regression: .* What to do: call predict"):
         predictor.predict_proba(grid_rows)
 
 
 def test_a_file_that_cannot_be_used_is_refused(served, tmp_path):
-    with pytest.raises(PredictorError, match="is not there"):
+    with pytest.raises(PredictorError, match="there is no ONNX model"):
         OnnxPredictor(tmp_path / "absent.onnx")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(served.read_bytes()[:1000])
-    with pytest.raises(PredictorError, match="no model that ONNX Runtime can run"):
+    with pytest.raises(PredictorError, match="is not a model that ONNX Runtime can run"):
         OnnxPredictor(broken)
     model = onnx.load(served)
     del model.metadata_props[:]

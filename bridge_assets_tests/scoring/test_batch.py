@@ -18,7 +18,7 @@ from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.tasks.base import Task
 from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
-from bridge_assets.runtime.served_model import ServedModel
+from bridge_assets.runtime.scoring_model import ScoringModel
 from bridge_assets.scoring.batch import score_problems, score_survey_year
 from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.settings import LookFirstSettings
@@ -42,9 +42,9 @@ class _Predictor:
     features = FEATURES
 
     def __init__(self, task: Task = CLASSIFICATION) -> None:
-        self.task = task
+        self.task_name = task.name
 
-    def answers(self, rows: np.ndarray) -> np.ndarray:
+    def predict(self, rows: np.ndarray) -> np.ndarray:
         return rows[:, 1]
 
 
@@ -67,9 +67,9 @@ def lake(tmp_path) -> Lake:
 
 
 @pytest.fixture
-def model() -> ServedModel:
+def model() -> ScoringModel:
     normalization = Normalization(FEATURES, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0))
-    return ServedModel("v1", "f", (2010, 2018), normalization, _Predictor(), "fall of deck")  # type: ignore[arg-type]
+    return ScoringModel("v1", "f", (2010, 2018), normalization, _Predictor(), "fall of deck")  # type: ignore[arg-type]
 
 
 def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
@@ -194,7 +194,7 @@ def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_wh
 
 
 @pytest.fixture
-def served(tmp_path, lake) -> ServedModel:
+def served(tmp_path, lake) -> ScoringModel:
     """A model as it is served, its forest, and features for it."""
     candidate = make_version(tmp_path / "models", 1)
     drawn = np.random.default_rng(0).normal(size=(len(BRIDGES), len(OF_A_VERSION))).astype(np.float32)
@@ -204,7 +204,7 @@ def served(tmp_path, lake) -> ServedModel:
     normalization = Normalization.fit(features, OF_A_VERSION)
     predictor = OnnxPredictor(candidate.file("model.onnx"))
     forest = Float16Forest.load(candidate.file("forest.safetensors"))
-    return ServedModel(candidate.version, "f", (2010, 2018), normalization, predictor, forest=forest)
+    return ScoringModel(candidate.version, "f", (2010, 2018), normalization, predictor, forest=forest)
 
 
 def test_the_first_of_each_state_are_told_why(lake, served):

@@ -21,7 +21,7 @@ from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.probe import Probe
-from bridge_assets.serve.loaded_model import EndpointFollower
+from bridge_assets.serve.endpoint_follower import EndpointFollower
 
 COMMAND = [str(Path(sys.executable).parent / "bridge-assets"), "serve", "--port", "0"]
 

@@ -14,31 +14,25 @@ import hashlib
 import io
 import re
 import tarfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from bridge_assets.errors import DeploymentError, error_summary
-from bridge_assets.registry.model_version import MANIFEST, ModelVersion
-from bridge_assets.runtime.package import MODEL, NORMALIZATION, PROBE, content_digest, served_digests
+from bridge_assets.deployment.core.code_archive import code_archive
+from bridge_assets.deployment.core.packing import served_digests
+from bridge_assets.errors import DeploymentError
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.package import MANIFEST, MODEL, NORMALIZATION, PROBE, content_digest
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.storage import atomic_write, json_digest, to_json
 
 CODE = "code.zip"
 BUNDLE_FILES = (MODEL, NORMALIZATION, PROBE)
 
-#: What answering needs of this library. The rest makes models; it stays at home.
-_CODE_FOLDERS = ("data", "models", "nbi", "registry", "runtime", "serve", "settings")
-_CODE_FILES = ("__init__.py", "errors.py", "storage.py")
-
 #: A slot, whatever it is of.
 SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}(?:-[0-9a-f]{3})?")
-
-#: Timestamps of the archives: the earliest that zip can hold, so that equal content is equal bytes.
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -145,24 +139,3 @@ def bundle_of(model: ModelVersion | Path | str) -> Bundle:
     model_version = model if isinstance(model, ModelVersion) else ModelVersion(Path(model))
     served = served_digests(model_version)
     return Bundle(model_version, {name: served[name] for name in BUNDLE_FILES})
-
-
-@cache
-def code_archive() -> bytes:
-    """This library's modules that answer from a package, as a zip that Python imports from."""
-    root = Path(__file__).parents[2]
-    paths = [root / name for name in _CODE_FILES]
-    for folder in _CODE_FOLDERS:
-        paths += [path for path in (root / folder).rglob("*") if path.suffix in (".py", ".csv")]
-    buffer = io.BytesIO()
-    try:
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(paths):
-                info = zipfile.ZipInfo(str(path.relative_to(root.parent)), _ZIP_EPOCH)
-                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(info, path.read_bytes())
-    except OSError as error:
-        raise DeploymentError(
-            "the code of an endpoint cannot be packed", where=root, why=error_summary(error), do="install it again"
-        ) from error
-    return buffer.getvalue()

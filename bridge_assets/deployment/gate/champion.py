@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_intervals
 from bridge_assets.models.tasks.tasks import task_from_provenance
 from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.runtime.package import pack, served_digests
+from bridge_assets.runtime.scoring_model import load_scoring_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,7 @@ def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
 def _predict(version: ModelVersion, features: pl.DataFrame) -> np.ndarray:
     """The predictions that an endpoint with this version would return, one per row."""
     with tempfile.TemporaryDirectory() as folder:
-        served = pack(version, served_digests(version), Path(folder) / version.version).load_model()
+        served = load_scoring_model(pack(version, served_digests(version), Path(folder) / version.version))
         return served.predict(features).to_numpy().astype(float)
 
 

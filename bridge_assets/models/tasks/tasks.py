@@ -28,6 +28,7 @@ from bridge_assets.models.metrics.groups import (
 )
 from bridge_assets.models.metrics.probability import ProbabilityMetrics, probability_metrics
 from bridge_assets.models.tasks.base import AcceptanceMetric, Task
+from bridge_assets.models.tasks.names import PREDICTION_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 class _Classification(Task):
     name = "classification"
-    label_column, prediction_column, prediction_bounds = "fall", "fall_probability", (0.0, 1.0)
+    label_column, prediction_column, prediction_bounds = "fall", PREDICTION_COLUMNS["classification"], (0.0, 1.0)
     prediction_name, predictions_name, format_spec = "a probability", "probabilities", ".1%"
     intended_use = "Expected numbers of falls over many bridges: of a state, an owner, a survey year."
     out_of_scope_use = "A probability of failure, or a statement about safety: a fall is one point of a visual rating."
@@ -134,7 +135,8 @@ class _Classification(Task):
 
 class _Regression(Task):
     name = "regression"
-    label_column, prediction_column, prediction_bounds = "change", "expected_change", (-9.0, 9.0)  # ratings are 0 to 9
+    label_column, prediction_column = "change", PREDICTION_COLUMNS["regression"]
+    prediction_bounds = (-9.0, 9.0)  # ratings are 0 to 9
     prediction_name, predictions_name, format_spec = "an expected change", "expected changes", "+.3f"
     intended_use = "Expected change of the rating over many bridges: of a state, an owner, a survey year."
     out_of_scope_use = (

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.deployment.core.target import TargetState, deploy, resolve_history, rollback, version_of
 from bridge_assets.errors import CanaryMismatch, DeploymentError
-from bridge_assets.runtime.package import Package, pack, served_digests
+from bridge_assets.runtime.package import Package
 from bridge_assets.runtime.probe import Probe
 
 

@@ -16,8 +16,8 @@ import pytest
 from support.kubernetes_release import NAME, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.deployment.core.target import deploy
-from bridge_assets.runtime.package import pack, served_digests
 from bridge_assets.runtime.probe import Probe
 
 PER_SECOND = 50

@@ -1,0 +1,77 @@
+"""Serves the local endpoint: a newly deployed version answers as soon as it is loaded.
+
+Not shipped in a bundle (`deployment.core.code_archive`): a container serves one version for good.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bridge_assets.errors import DeploymentError
+from bridge_assets.runtime.endpoint_folder import EndpointFolder
+from bridge_assets.runtime.package import Package
+from bridge_assets.serve.loaded_model import LoadedModel
+from bridge_assets.serve.server import run_server
+from bridge_assets.serve.state import AppState
+
+
+class EndpointFollower:
+    """Follows the `current` link of a local endpoint. A new version answers once it is loaded completely.
+
+    Attributes
+    ----------
+    current : LoadedModel
+        A request takes it once and keeps it until it is answered.
+
+    Raises
+    ------
+    DeploymentError
+        If nothing is deployed, or what is deployed cannot be loaded.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = EndpointFolder(root)
+        name = self._folder.current()
+        if name is None:
+            raise DeploymentError(
+                "no model version is deployed",
+                where=root,
+                why="There is no current version",
+                do="deploy a version to the local endpoint",
+                stage="local_endpoint",
+            )
+        self.current = self._load(name)
+
+    def refresh(self) -> bool:
+        """Load the package that `current` points to, if it is another one than before; return whether it was.
+
+        If loading fails, the version that answered goes on answering and the error is raised.
+        """
+        name = self._folder.current()
+        if name is None or name == self.current.slot:
+            return False
+        self.current = self._load(name)
+        return True
+
+    def _load(self, name: str) -> LoadedModel:
+        return LoadedModel.load(Package(self._folder.package(name)), name)
+
+
+def serve_endpoint(root: Path, host: str, port: int) -> None:
+    """Serve the current version of the local endpoint, and follow it to the next one.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the endpoint.
+    host : str
+    port : int
+        0 = any free one.
+
+    Raises
+    ------
+    DeploymentError
+        If nothing is deployed, it cannot be loaded, or the port is taken.
+    """
+    follower = EndpointFollower(root)
+    run_server(AppState(lambda: follower.current), host, port, follower.refresh)

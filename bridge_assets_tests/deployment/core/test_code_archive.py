@@ -1,0 +1,120 @@
+"""What a bundle's code.zip holds: the modules that answer, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import bridge_assets
+from bridge_assets.deployment.core.code_archive import (
+    SERVER_MODULE,
+    SHIPPED_MODULES,
+    build_code_archive,
+    code_archive,
+)
+from bridge_assets.errors import DeploymentError
+
+CHECKOUT = Path(bridge_assets.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    """Module -> source, of everything in the archive."""
+    with zipfile.ZipFile(io.BytesIO(code_archive())) as archive:
+        return {
+            name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): archive.read(name).decode()
+            for name in archive.namelist()
+        }
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The code of this checkout, to be changed."""
+    shutil.copytree(
+        CHECKOUT / "bridge_assets", tmp_path / "bridge_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path
+
+
+def imported_names(source: str) -> set[str]:
+    """Names that a module imports, also inside functions; not those for type checking alone."""
+    names, nodes = set(), [ast.parse(source)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            nodes += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        nodes += ast.iter_child_nodes(node)
+    return {name for name in names if name.partition(".")[0] == "bridge_assets"}
+
+
+def import_closure(module: str, sources: dict[str, str]) -> set[str]:
+    """A module, the packages it is in, and everything of bridge_assets that these import."""
+    found: set[str] = set()
+    pending = [module]
+    while pending:
+        module = pending.pop()
+        if module in found:
+            continue
+        found.add(module)
+        parents = module.split(".")[:-1]
+        pending += [".".join(parents[: length + 1]) for length in range(len(parents))]
+        # `from a.b import c`: c is a module of the archive, or a name in the module a.b
+        pending += [
+            name if name in sources or name.rpartition(".")[0] not in sources else name.rpartition(".")[0]
+            for name in imported_names(sources[module])
+        ]
+    return found
+
+
+def test_the_archive_holds_exactly_what_the_server_imports(sources):
+    assert tuple(sorted(sources)) == SHIPPED_MODULES
+    assert import_closure(SERVER_MODULE, sources) == set(SHIPPED_MODULES)
+
+
+def test_the_archive_is_small(sources):
+    assert len(sources) <= 30
+    assert sum(source.count("\n") for source in sources.values()) <= 5_000
+
+
+def test_nothing_that_trains_registers_deploys_or_reports_is_shipped():
+    elsewhere = (
+        *("alerting", "cli", "dashboard", "deployment", "drift", "forecast", "jobs", "metrics", "nbi"),
+        *("orchestration", "registry", "reporting", "scoring", "settings"),
+        *("models.training", "models.evaluation", "models.metrics", "models.survival", "models.forest"),
+        *("data.sources", "data.ingest", "data.quality"),
+    )
+    for name in elsewhere:
+        assert not [module for module in SHIPPED_MODULES if f"{module}.".startswith(f"bridge_assets.{name}.")], name
+
+
+@pytest.mark.parametrize(
+    "path", ["deployment/sagemaker/target.py", "models/tasks/tasks.py", "runtime/endpoint_folder.py", "cli.py"]
+)
+def test_a_comment_in_another_module_does_not_change_the_code(copy, path):
+    file = copy / "bridge_assets" / path
+    file.write_text(f"{file.read_text()}# A comment.\n")
+    assert build_code_archive(copy) == code_archive()
+
+
+@pytest.mark.parametrize("path", ["runtime/onnx_predictor.py", "serve/app.py", "data/features/normalization.py"])
+def test_a_comment_in_a_shipped_module_changes_the_code(copy, path):
+    file = copy / "bridge_assets" / path
+    file.write_text(f"{file.read_text()}# A comment.\n")
+    assert build_code_archive(copy) != code_archive()
+
+
+def test_a_module_that_is_missing_is_an_error_that_names_it(copy):
+    (copy / "bridge_assets" / "serve" / "app.py").unlink()
+    with pytest.raises(DeploymentError, match=r"cannot be packed.*app\.py.*reinstall bridge-assets"):
+        build_code_archive(copy)
