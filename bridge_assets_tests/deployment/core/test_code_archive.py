@@ -99,7 +99,7 @@ def test_nothing_that_trains_registers_deploys_or_reports_is_shipped():
 
 
 @pytest.mark.parametrize(
-    "path", ["deployment/sagemaker/target.py", "models/tasks/tasks.py", "runtime/endpoint_folder.py", "cli.py"]
+    "path", ["deployment/sagemaker/target.py", "models/tasks/tasks.py", "runtime/endpoint_folder.py", "cli/endpoint.py"]
 )
 def test_a_comment_in_another_module_does_not_change_the_code(copy, path):
     file = copy / "bridge_assets" / path
