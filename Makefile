@@ -44,7 +44,7 @@ dev: setup
 	$(BIN)/bridge-assets dev
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
