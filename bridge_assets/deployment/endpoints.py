@@ -99,7 +99,7 @@ def open_target(kind: str, environment: EnvironmentSettings, lock_folder: Path) 
     NotConfiguredError
         If a setting or an extra is missing; names them.
     """
-    return getattr(import_module(f"bridge_assets.deployment.{kind}"), TARGETS[kind]).from_settings(
+    return getattr(import_module(f"bridge_assets.deployment.{kind}.target"), TARGETS[kind]).from_settings(
         environment, lock_folder
     )
 
