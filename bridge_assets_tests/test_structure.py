@@ -1,4 +1,4 @@
-"""The shape of the code: no circle of imports, folders that one can take in at a glance, tests where one looks for them.
+"""The shape of the code: no circle of imports, folders one can take in at a glance, tests where one looks for them.
 
 The layers themselves are held by import-linter (`make lint`).
 """
