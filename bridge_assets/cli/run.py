@@ -68,7 +68,8 @@ def _source_years(data: DataSettings, shown_source: str) -> list[int]:
             "the source has no survey files",
             where=shown_source,
             why="No file in it has a survey year in its name or contents",
-            do="put files there with names such as NBI_2016.txt, or set source in configs/data_config.yaml",
+            do="put files there with names such as NBI_2016.txt, or set source in configs/data_config.yaml or in "
+            "BRIDGE_ASSETS_DATA__SOURCE",
         )
     return source_years
 

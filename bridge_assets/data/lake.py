@@ -128,4 +128,10 @@ class Lake:
 
 def _missing_table_error(what: str, path: Path) -> SourceError:
     asset = what.partition("[")[0]
-    return SourceError(f"{what} has not been made", where=path, why="Nothing is there", do=f"materialise {asset} first")
+    return SourceError(
+        f"{what} has not been made",
+        where=path,
+        why="The file does not exist",
+        do=f"run the pipeline up to {asset} first",
+        stage=asset,
+    )

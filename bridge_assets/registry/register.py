@@ -105,8 +105,9 @@ def promote(
             registry.set_alias(alias, registered)
             return registered
     raise RegistryError(
-        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}. "
-        f"What to do: materialise registered_model for this version"
+        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}",
+        do="register this version first",
+        stage="registered_model",
     )
 
 

@@ -80,7 +80,7 @@ def test_records_of_an_earlier_version_say_what_to_do(platform) -> None:
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
     failed = platform.materialize("data_quality", partition="2018", checks=False)
     assert not failed.success
-    assert "materialise raw_bridges for 2018 again" in error_messages(failed)
+    assert "ingest the survey files of 2018 again. Materialise raw_bridges" in error_messages(failed)
 
 
 def test_the_rejects_of_all_years_are_in_the_warehouse(platform) -> None:

@@ -189,7 +189,8 @@ def version_model(version_folder: str | Path, settings: DvcSettings | None = Non
             "there is no model version to add to DVC",
             where=folder,
             why="The folder is not there or empty",
-            do="materialise bridge_model, or correct the path",
+            do="train a model, or correct the path",
+            stage="bridge_model",
         )
     return _add_and_push([folder], settings)[folder]
 

@@ -59,7 +59,8 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
                 f"the features of {year} are not those of its records",
                 where=lake.year_path("bridge_features", year),
                 why=why,
-                do=f"materialise bridge_features[{year}] again",
+                do=f"build the features of {year} again",
+                stage="bridge_features",
             )
     return provenance_by_year
 

@@ -87,7 +87,8 @@ def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any]
             f"the records of {survey_year} have no column flags",
             where=records,
             why="They were made before records were marked",
-            do=f"materialise raw_bridges for {survey_year} again",
+            do=f"ingest the survey files of {survey_year} again",
+            stage="raw_bridges",
         )
     rows = _row_counts(table)
     by_state = pl.concat(

@@ -43,5 +43,5 @@ def late_survey_year_message(survey_years: Iterable[int], today: datetime.date) 
     available = f"the latest one here is {latest}" if latest is not None else "none is here"
     return (
         f"survey year {due} is late: FHWA publishes it by {published:%d %B %Y}, and {available}. What to do: look at "
-        "https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm, get the file, and materialise nbi_files"
+        "https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm, put the file into the source"
     )

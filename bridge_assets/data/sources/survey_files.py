@@ -109,7 +109,8 @@ def source_files_from_provenance(provenance: Mapping[str, Any]) -> tuple[SourceF
             "the note of nbi_files is of another version",
             where=str(provenance.get("path", "nbi_files")),
             why="It does not list the parts of the survey year",
-            do="materialise nbi_files again",
+            do="take in the survey files again",
+            stage="nbi_files",
         ) from None
 
 
@@ -200,14 +201,16 @@ def verify_unchanged(path: Path, sha256: str) -> Path:
             "the file is gone",
             where=path,
             why="nbi_files saw it there",
-            do="put it back, or materialise nbi_files again",
+            do="put it back, or take in the survey files again",
+            stage="nbi_files",
         )
     if digest(path) != sha256:
         raise SourceError(
             "the file changed",
             where=path,
             why="Its SHA-256 is not the one nbi_files saw",
-            do="materialise nbi_files again",
+            do="take in the survey files again",
+            stage="nbi_files",
         )
     return path
 

@@ -1,6 +1,6 @@
 """The figures of each section of the condition report, as plain values.
 
-Each function answers None where its table is empty, and the page says what to materialise.
+Each function returns None if its table is empty; the page then says what to run.
 """
 
 from __future__ import annotations

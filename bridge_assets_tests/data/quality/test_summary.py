@@ -214,7 +214,7 @@ def test_records_from_before_they_were_marked_are_refused_with_what_to_do(tmp_pa
     lake = Lake(tmp_path / "lake")
     ingested(lake, 2018, write_nbi(tmp_path, 2018, [{}]))
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
-    with pytest.raises(SourceError, match=r"no column flags(.|\n)*materialise raw_bridges for 2018"):
+    with pytest.raises(SourceError, match=r"no column flags(.|\n)*ingest the survey files of 2018 again"):
         write_quality_summary(lake, 2018)
 
 

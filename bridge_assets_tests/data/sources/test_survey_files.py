@@ -136,7 +136,7 @@ def test_files_that_claim_the_same_records_are_named(tmp_path: Path, there: tupl
 
 
 def test_a_note_of_another_version_is_said() -> None:
-    with pytest.raises(SourceError, match=r"another version.*materialise nbi_files again"):
+    with pytest.raises(SourceError, match=r"another version.*take in the survey files again"):
         source_files_from_provenance({"path": "NBI_2016.txt", "sha256": "x"})
 
 

@@ -118,7 +118,7 @@ def test_features_of_other_definitions_are_refused(place):
 
 def test_features_of_other_records_are_not_learnt_from(place):
     place.lake.write(pl.DataFrame({"structure_key": ["another"]}), "raw_bridges", YEAR)
-    with pytest.raises(SourceError, match=rf"materialise bridge_features\[{YEAR}\] again"):
+    with pytest.raises(SourceError, match=rf"build the features of {YEAR} again"):
         fit_and_save(place.lake, place.models, SETTINGS)
 
 

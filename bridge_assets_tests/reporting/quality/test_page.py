@@ -193,7 +193,7 @@ def test_the_page_of_a_lake_names_source_and_layouts(
     page = Page(data_quality_html(lake, DataSettings.load()))
     assert "the generated sample inventory" in page.plain_text
     assert "1992 (2014 to 2015), 2016 (2016), 2017 (2017 to 2018)" in page.plain_text
-    with pytest.raises(SourceError, match="materialise data_quality first"):
+    with pytest.raises(SourceError, match="run the pipeline up to data_quality first"):
         data_quality_html(Lake(tmp_path / "empty"), DataSettings.load())
 
 
