@@ -6,6 +6,8 @@ A note is the provenance of a file: what it was made from, by digest. Consumers 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,31 @@ from bridge_assets.storage import digest, write_json, write_parquet
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class YearTable:
+    """One survey year of a table, read once: what a function takes that does not read the lake itself.
+
+    Attributes
+    ----------
+    name : str
+    survey_year : int
+    path : Path
+        Where it was read from, for error messages.
+    table : pl.DataFrame
+    digest : str
+        SHA-256 of the bytes that the table was read from.
+    provenance : dict
+        As written with the table. Its `digest` differs from `digest` if a run was killed between the two.
+    """
+
+    name: str
+    survey_year: int
+    path: Path
+    table: pl.DataFrame
+    digest: str
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +99,30 @@ class Lake:
     def read_year(self, name: str, survey_year: int) -> pl.DataFrame:
         """One survey year of a table. Raises SourceError if it has not been made."""
         return self._read(self.year_path(name, survey_year), f"{name}[{survey_year}]")
+
+    def load_year(self, name: str, survey_year: int) -> YearTable:
+        """One survey year of a table with its digest and provenance. Raises SourceError if one does not exist yet."""
+        import polars as pl
+
+        path = self.year_path(name, survey_year)
+        if not path.is_file():
+            raise _missing_table_error(f"{name}[{survey_year}]", path)
+        content = path.read_bytes()
+        table, value = pl.read_parquet(io.BytesIO(content)), hashlib.sha256(content).hexdigest()
+        return YearTable(name, survey_year, path, table, value, self.provenance(name, survey_year))
+
+    def find_year(self, name: str, survey_year: int) -> YearTable | None:
+        """As `load_year`; None if the table or its provenance does not exist yet."""
+        if not (self.year_path(name, survey_year).is_file() and self.has_provenance(name, survey_year)):
+            return None
+        return self.load_year(name, survey_year)
+
+    def write_year(
+        self, table: pl.DataFrame, name: str, survey_year: int, provenance: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write one survey year of a table, then its provenance with the `digest` and `rows` of the table added."""
+        value = self.write(table, name, survey_year)
+        return self.write_provenance(name, survey_year, {"digest": value, "rows": table.height, **provenance})
 
     def scan_year(self, name: str, survey_year: int) -> pl.LazyFrame:
         """One survey year of a table, of which only what is asked for will be read. Raises as `read_year`."""

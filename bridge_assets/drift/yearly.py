@@ -1,4 +1,8 @@
-"""Drift of a survey year against the years a model was trained on, from the tables in the lake."""
+"""Drift of a survey year against the years a model was trained on: tables in, a table out.
+
+Belongs here: which columns are compared, and the reference period. Does not belong here: the distances and thresholds
+(`drift.detection`), and reading or writing tables (the asset).
+"""
 
 from __future__ import annotations
 
@@ -9,68 +13,97 @@ from bridge_assets.drift.detection import drift_table, learn_thresholds
 from bridge_assets.models.tasks.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     import polars as pl
 
-    from bridge_assets.data.lake import Lake
     from bridge_assets.settings import DriftSettings
 
 
 @dataclass(frozen=True)
 class ReferencePeriod:
-    """The reference period: its rows, and how far apart its own years lie."""
+    """The years a model was trained on.
+
+    Attributes
+    ----------
+    table : pl.DataFrame
+        Their rows together, as from `compared_columns`.
+    thresholds : dict
+        Column -> distance above which it counts as drifted, learned from how far these years differ among themselves.
+    prediction_column : str
+        See `Task.prediction_column`.
+    """
 
     table: pl.DataFrame
     thresholds: dict[str, float]
     prediction_column: str = CLASSIFICATION.prediction_column
 
     @classmethod
-    def from_lake(
+    def from_years(
         cls,
-        lake: Lake,
-        years: tuple[int, int],
+        tables: Mapping[int, pl.DataFrame],
         settings: DriftSettings,
         prediction_column: str = CLASSIFICATION.prediction_column,
     ) -> Self:
-        """The features, and where they have been scored the answers (`Task.prediction_column`), of the reference years
-        (both ends included).
+        """Learn the thresholds from the tables (`compared_columns`) of the reference years."""
+        import polars as pl
+
+        thresholds = learn_thresholds(tables, _column_names(prediction_column), settings)
+        return cls(pl.concat(tables.values()), thresholds, prediction_column)
+
+    def compare(self, table: pl.DataFrame, survey_year: int, model_version: str) -> pl.DataFrame:
+        """Compare one survey year with the reference.
+
+        Parameters
+        ----------
+        table : pl.DataFrame
+            From `compared_columns`.
+        survey_year : int
+        model_version : str
+            The version that was trained on the reference years.
+
+        Returns
+        -------
+        pl.DataFrame
+            One row per column compared: survey_year (Int16), the columns of `drift_table`, model_version.
         """
         import polars as pl
 
-        columns = _compared_columns(prediction_column)
-        inside = [year for year in lake.available_years("bridge_features") if years[0] <= year <= years[1]]
-        by_year = {year: _load_year(lake, year, prediction_column) for year in inside}
-        thresholds = learn_thresholds(by_year, columns, settings)
-        return cls(pl.concat(by_year.values()), thresholds, prediction_column)
-
-    def write_report(self, lake: Lake, survey_year: int, model_version: str) -> pl.DataFrame:
-        """Compare one survey year with the reference and write its drift_report."""
-        import polars as pl
-
-        year = _load_year(lake, survey_year, self.prediction_column)
-        table = drift_table(self.table, year, _compared_columns(self.prediction_column), self.thresholds).select(
+        return drift_table(self.table, table, _column_names(self.prediction_column), self.thresholds).select(
             pl.lit(survey_year, dtype=pl.Int16).alias("survey_year"),
             pl.all(),
             pl.lit(model_version).alias("model_version"),
         )
-        lake.write(table, "drift_report", survey_year)
-        return table
 
 
-def _compared_columns(prediction_column: str) -> list[str]:
+def compared_columns(features: pl.DataFrame, scores: pl.DataFrame | None, prediction_column: str) -> pl.DataFrame:
+    """The columns of one survey year that drift compares: its features, and its predictions if it was scored.
+
+    Parameters
+    ----------
+    features : pl.DataFrame
+        bridge_features of the year.
+    scores : pl.DataFrame or None
+        bridge_predictions of the year; None if it was not scored.
+    prediction_column : str
+        See `Task.prediction_column`. Null for every bridge if the year was not scored, or by a model of another task.
+
+    Returns
+    -------
+    pl.DataFrame
+        structure_key, the features, the prediction; one row per row of `features`.
+    """
+    import polars as pl
+
+    columns = _column_names(prediction_column)
+    if scores is None or prediction_column not in scores.columns:
+        return features.select("structure_key", *columns[:-1], pl.lit(None, dtype=pl.Float32).alias(prediction_column))
+    predictions = scores.select("structure_key", prediction_column)
+    return features.join(predictions, on="structure_key", how="left").select("structure_key", *columns)
+
+
+def _column_names(prediction_column: str) -> list[str]:
     from bridge_assets.data.features.definitions import FEATURE_NAMES
 
     return [*FEATURE_NAMES, prediction_column]
-
-
-def _load_year(lake: Lake, survey_year: int, prediction_column: str) -> pl.DataFrame:
-    import polars as pl
-
-    features, columns = lake.read_year("bridge_features", survey_year), _compared_columns(prediction_column)
-    scored = survey_year in lake.available_years("bridge_predictions")
-    scores = lake.read_year("bridge_predictions", survey_year) if scored else pl.DataFrame()
-    if prediction_column not in scores.columns:  # not scored, or by a model of another task
-        return features.select("structure_key", *columns[:-1], pl.lit(None, dtype=pl.Float32).alias(prediction_column))
-    answers = scores.select("structure_key", prediction_column)
-    return features.join(answers, on="structure_key", how="left").select("structure_key", *columns)

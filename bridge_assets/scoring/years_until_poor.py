@@ -1,4 +1,4 @@
-"""Years until Poor beside a score: those of the same survey year and the same features, or why there are none."""
+"""Years until Poor for a table of scores: those computed from the same features, or why there are none."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from bridge_assets.models.survival.store import TABLE_NAME, years_until_poor_pro
 if TYPE_CHECKING:
     import polars as pl
 
-    from bridge_assets.data.lake import Lake
+    from bridge_assets.data.lake import YearTable
 
-#: Column of a prediction -> that of years_until_poor. Null years lie beyond the horizon; without a horizon there are
-#: none.
+#: Column of bridge_predictions -> column of years_until_poor. Years are null beyond the horizon; the horizon is null
+#: where no years were computed.
 YEARS_COLUMNS = {
     "years_until_poor": "expected_years",
     "years_until_poor_low": "low_years",
@@ -21,55 +21,44 @@ YEARS_COLUMNS = {
 }
 
 
-def load_years_until_poor(lake: Lake, survey_year: int, features: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Years until Poor of the bridges of a survey year. It is no error that there are none.
+def match_years_until_poor(years: YearTable | None, features: YearTable) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Years until Poor of the bridges that are scored. Missing or outdated years are not an error.
 
     Parameters
     ----------
-    lake : Lake
-    survey_year : int
-    features : pl.DataFrame
-        bridge_features of that year, as they are scored.
+    years : YearTable or None
+        years_until_poor of the same survey year; None if it does not exist yet.
+    features : YearTable
+        bridge_features of the survey year that is scored.
 
     Returns
     -------
-    years : pl.DataFrame
-        structure_key and `YEARS_COLUMNS` (Float32, the horizon Int16); no rows where there is nothing that belongs to
-        these features.
-    note : dict
-        `bridges`, `digest`, `model_version` and `interval` of the years, or `skipped_reason`.
+    table : pl.DataFrame
+        structure_key and `YEARS_COLUMNS` (years Float32, horizon Int16); no rows if the years do not belong to these
+        features.
+    provenance : dict
+        `bridges`, `digest`, `model_version` and `interval` of the years; or `bridges` (0) and `skipped_reason`.
     """
     import polars as pl
 
-    empty = pl.DataFrame(
-        schema={
-            "structure_key": pl.String,
-            **dict.fromkeys(YEARS_COLUMNS, pl.Float32),
-            "years_until_poor_horizon": pl.Int16,
-        }
-    )
-    if skipped_reason := _skipped_reason(lake, survey_year):
+    skipped_reason = _skipped_reason(years, features)
+    if years is None or skipped_reason:
+        schema: dict[str, Any] = {"structure_key": pl.String, **dict.fromkeys(YEARS_COLUMNS, pl.Float32)}
+        empty = pl.DataFrame(schema=schema | {"years_until_poor_horizon": pl.Int16})
         return empty, {"bridges": 0, "skipped_reason": skipped_reason}
-    years = lake.read_year(TABLE_NAME, survey_year)
-    if problems := years_until_poor_problems(years, features):
-        return empty, {
-            "bridges": 0,
-            "skipped_reason": f"the years of {survey_year} are not whole: {'; '.join(problems)}",
-        }
-    provenance = lake.provenance(TABLE_NAME, survey_year)
-    kept_provenance = {name: provenance[name] for name in ("digest", "model_version", "interval")}
-    return years.select("structure_key", **YEARS_COLUMNS), {"bridges": years.height, **kept_provenance}
+    origin = {name: years.provenance[name] for name in ("digest", "model_version", "interval")}
+    return years.table.select("structure_key", **YEARS_COLUMNS), {"bridges": years.table.height, **origin}
 
 
-def _skipped_reason(lake: Lake, survey_year: int) -> str:
-    if survey_year not in lake.available_years(TABLE_NAME) or not lake.has_provenance(TABLE_NAME, survey_year):
-        return f"{TABLE_NAME} of {survey_year} has not been made"
-    provenance = lake.provenance(TABLE_NAME, survey_year)
-    if provenance["digest"] != lake.digest(TABLE_NAME, survey_year):
-        return (
-            f"{TABLE_NAME} of {survey_year} and its provenance do not belong together: a run may have been killed "
-            "between them"
-        )
-    if provenance["bridge_features"] != lake.digest("bridge_features", survey_year):
-        return f"{TABLE_NAME} of {survey_year} was made from other features than those that are scored"
+def _skipped_reason(years: YearTable | None, features: YearTable) -> str:
+    """Why the years cannot be used for these features; empty if they can."""
+    year = features.survey_year
+    if years is None:
+        return f"{TABLE_NAME} of {year} does not exist yet"
+    if years.provenance["digest"] != years.digest:
+        return f"{TABLE_NAME} of {year} does not match its provenance: a run may have been killed while writing them"
+    if years.provenance["bridge_features"] != features.digest:
+        return f"{TABLE_NAME} of {year} was computed from other features than those being scored"
+    if problems := years_until_poor_problems(years.table, features.table):
+        return f"{TABLE_NAME} of {year} is incomplete: {'; '.join(problems)}"
     return ""

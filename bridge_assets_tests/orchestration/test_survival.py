@@ -24,7 +24,7 @@ def test_features_of_other_definitions_get_no_years_until_poor(platform) -> None
     note = platform.lake.provenance("bridge_features", YEARS[1])
     platform.lake.write_provenance("bridge_features", YEARS[1], {**note, "features_digest": "another"})
     said = error_messages(platform.materialize("years_until_poor", partition=str(YEARS[1])))
-    assert f"cannot be asked about the features of {YEARS[1]}" in said
+    assert f"cannot score the features of {YEARS[1]}" in said
 
 
 def test_a_warning_does_not_keep_the_years_from_being_made(platform, monkeypatch) -> None:
@@ -65,7 +65,7 @@ def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(plat
     }
     assert "are too few to learn" in metadata["deterioration_model"]["skipped_reason"]
     assert metadata["years_until_poor"]["skipped_reason"] == "no deterioration model has been fitted"
-    assert "has not been made" in metadata["bridge_predictions"]["years_until_poor_skipped_reason"]
+    assert "does not exist yet" in metadata["bridge_predictions"]["years_until_poor_skipped_reason"]
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     assert scores["years_until_poor_horizon"].null_count() == scores.height > 0
     warned = {each.check_name: each for each in made.get_asset_check_evaluations()}

@@ -72,12 +72,28 @@ def model() -> ScoringModel:
     return ScoringModel("v1", "f", (2010, 2018), normalization, _Predictor(), "fall of deck")  # type: ignore[arg-type]
 
 
+def score(
+    lake: Lake, survey_year: int, model: ScoringModel, look_first: LookFirstSettings | None = None
+) -> pl.DataFrame:
+    """Read, score and write a survey year, as the asset does."""
+    explained_years = (look_first or LookFirstSettings()).explained_years
+    scores, provenance = score_survey_year(
+        lake.load_year("bridge_features", survey_year),
+        model,
+        look_first,
+        years=lake.find_year("years_until_poor", survey_year),
+        is_explained=survey_year in lake.available_years("bridge_features")[-explained_years:],
+    )
+    lake.write_year(scores, "bridge_predictions", survey_year, provenance)
+    return scores
+
+
 def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
     return scores.filter(pl.col("structure_key").str.starts_with(state)).sort(rank)["structure_key"].to_list()
 
 
 def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
-    scores = score_survey_year(lake, 2020, model)
+    scores = score(lake, 2020, model)
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
     assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
     assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
@@ -88,7 +104,7 @@ def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
 
 
 def test_equal_weights_give_one_order(lake, model):
-    scores = score_survey_year(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
+    scores = score(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
 
 
@@ -96,7 +112,7 @@ def test_a_regression_is_ranked_by_what_is_lost(lake, model):
     table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
     lake.write(table, "bridge_features", 2020)
     losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
-    scores = score_survey_year(lake, 2020, losing)
+    scores = score(lake, 2020, losing)
     assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
     assert scores["fall_probability"].null_count() == scores.height
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
@@ -110,7 +126,7 @@ def test_a_regression_is_ranked_by_what_is_lost(lake, model):
 def test_features_of_other_definitions_are_refused(lake, model):
     lake.write_provenance("bridge_features", 2020, {**lake.provenance("bridge_features", 2020), "features_digest": "g"})
     with pytest.raises(SourceError, match="cannot score the features of 2020"):
-        score_survey_year(lake, 2020, model)
+        score(lake, 2020, model)
 
 
 def with_years(lake: Lake) -> pl.DataFrame:
@@ -148,7 +164,7 @@ YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "y
 
 def test_years_until_poor_stand_beside_the_score(lake, model):
     with_years(lake)
-    scores = score_survey_year(lake, 2020, model)
+    scores = score(lake, 2020, model)
     assert scores.filter(structure_key="19-A").select(YEARS).row(0) == (9.0, 3.0, None, 60)
     assert scores.filter(structure_key="19-D").select(YEARS).row(0) == (0.0, 0.0, 0.0, 60)
     note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
@@ -175,16 +191,16 @@ def _not_whole(lake: Lake) -> None:
 @pytest.mark.parametrize(
     ("spoil", "skipped_reason"),
     [
-        (_never_made, "has not been made"),
-        (_of_other_features, "was made from other features"),
-        (_killed_before_its_note, "do not belong together"),
+        (_never_made, "does not exist yet"),
+        (_of_other_features, "was computed from other features"),
+        (_killed_before_its_note, "does not match its provenance"),
         (_not_whole, "4 bridges have no years until Poor"),
     ],
 )
 def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, skipped_reason, lake, model):
     with_years(lake)
     spoil(lake)
-    scores = score_survey_year(lake, 2020, model)
+    scores = score(lake, 2020, model)
     assert scores.height == len(BRIDGES)
     assert all(scores[column].null_count() == scores.height for column in YEARS)
     assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
@@ -208,7 +224,7 @@ def served(tmp_path, lake) -> ScoringModel:
 
 
 def test_the_first_of_each_state_are_told_why(lake, served):
-    scores = score_survey_year(lake, 2020, served, LookFirstSettings(explained_per_state=2))
+    scores = score(lake, 2020, served, LookFirstSettings(explained_per_state=2))
     told = scores.filter(pl.col("reasons").is_not_null())
     assert told.height == 4
     assert told["look_first_rank"].max() == 2
@@ -226,23 +242,25 @@ def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, s
     lake.write_provenance(
         "bridge_features", 2021, {"digest": lake.write(table, "bridge_features", 2021), "features_digest": "f"}
     )
-    assert score_survey_year(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
-    assert "none of the last years" in lake.provenance("bridge_predictions", 2020)["explained"]["skipped_reason"]
-    assert score_survey_year(lake, 2021, served)["reasons"].null_count() == 0
-    both = score_survey_year(lake, 2020, served, LookFirstSettings(explained_years=2))
+    assert score(lake, 2020, served)["reasons"].null_count() == len(BRIDGES)
+    assert (
+        "not one of the last survey years" in lake.provenance("bridge_predictions", 2020)["explained"]["skipped_reason"]
+    )
+    assert score(lake, 2021, served)["reasons"].null_count() == 0
+    both = score(lake, 2020, served, LookFirstSettings(explained_years=2))
     assert both["reasons"].null_count() == 0
 
 
 def test_scores_of_a_year_are_judged(lake, model):
-    scores, features = score_survey_year(lake, 2020, model), lake.read_year("bridge_features", 2020)
+    scores, features = score(lake, 2020, model), lake.read_year("bridge_features", 2020)
     assert score_problems(scores, features) == []
-    assert "1 bridges without a score" in score_problems(scores.slice(1), features)
-    assert "1 bridges stand there twice" in score_problems(pl.concat([scores, scores.head(1)]), features)
+    assert "1 bridges have no score" in score_problems(scores.slice(1), features)
+    assert "1 duplicated bridges" in score_problems(pl.concat([scores, scores.head(1)]), features)
     beyond = scores.with_columns(fall_probability=pl.when(pl.col("structure_key") == "25-A").then(1.5).otherwise(0.1))
     assert score_problems(beyond, features) == ["1 scores outside 0 to 1"]
     same = scores.with_columns(look_first_rank=pl.lit(1, dtype=pl.Int32))
-    assert score_problems(same, features) == ["look_first_rank does not count the bridges of a state from 1"]
+    assert score_problems(same, features) == ["look_first_rank does not number the bridges of a state from 1"]
     last = pl.when(pl.col("look_first_rank") == 5).then(pl.lit([], dtype=reasons_dtype()))
     assert score_problems(scores.with_columns(reasons=last), features) == [
-        "in 1 states others have reasons than the first"
+        "in 1 states the bridges with reasons are not the first ones"
     ]

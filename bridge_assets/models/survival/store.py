@@ -25,7 +25,7 @@ from bridge_assets.storage import digest, json_digest, write_json
 if TYPE_CHECKING:
     import polars as pl
 
-    from bridge_assets.data.lake import Lake
+    from bridge_assets.data.lake import Lake, YearTable
     from bridge_assets.settings import ModelSettings, SurvivalSettings
 
 TABLE_NAME = "years_until_poor"
@@ -149,38 +149,47 @@ def latest_model(models: Path) -> SurvivalModelVersion:
 
 
 def score_years_until_poor(
-    lake: Lake, survey_year: int, survival_model: SurvivalModelVersion, settings: SurvivalSettings
-) -> pl.DataFrame:
-    """Years until Poor of every bridge of a survey year, if nothing is done; written with its note.
+    features: YearTable, survival_model: SurvivalModelVersion, settings: SurvivalSettings
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Years until Poor of every bridge of a survey year if no work is done.
+
+    Parameters
+    ----------
+    features : YearTable
+        bridge_features of that year.
+    survival_model : SurvivalModelVersion
+    settings : SurvivalSettings
 
     Returns
     -------
-    pl.DataFrame
+    scores : pl.DataFrame
         structure_key, survey_year, inspection_date, condition (Int8); then, counted from that inspection,
-        expected_years, low_years, median_years, high_years (Float32; 0 where Poor already, null where they lie beyond
-        the horizon), poor_within_2_years, _4_, _8_, poor_within_horizon (Float32); horizon_years (Int16),
-        model_version, features_digest. Sorted by structure key.
+        expected_years, low_years, median_years, high_years (Float32; 0 if Poor already, null beyond the horizon),
+        poor_within_2_years, _4_, _8_, poor_within_horizon (Float32); horizon_years (Int16), model_version,
+        features_digest. Sorted by structure key.
+    provenance : dict
+        Digests of the features and of the model, its version, and the interval.
 
     Raises
     ------
     SourceError
-        If the features have not been made, or by other definitions than those the model was fitted to.
+        If the features were computed by other definitions than those the model was fitted to.
     """
     import polars as pl
 
-    definitions_digest = lake.provenance("bridge_features", survey_year)["features_digest"]
+    definitions_digest = features.provenance["features_digest"]
     if definitions_digest != survival_model.model.features_digest:
         raise SourceError(
-            f"deterioration model {survival_model.version} cannot be asked about the features of {survey_year}",
-            where=lake.year_path("bridge_features", survey_year),
-            why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were made by "
+            f"deterioration model {survival_model.version} cannot score the features of {features.survey_year}",
+            where=features.path,
+            why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were computed by "
             f"{definitions_digest}",
-            do="materialise bridge_features again, or deterioration_model on the present definitions",
+            do="build the features again, or fit the deterioration model to the present definitions",
+            stage="bridge_features",
         )
-    features = lake.read_year("bridge_features", survey_year)
-    horizon = settings.horizon_years
-    predictions = years_until_poor(survival_model.model.poor_probability_by_year(features, horizon), settings.interval)
-    scores = features.select(
+    table, horizon = features.table, settings.horizon_years
+    predictions = years_until_poor(survival_model.model.poor_probability_by_year(table, horizon), settings.interval)
+    scores = table.select(
         "structure_key",
         "survey_year",
         "inspection_date",
@@ -190,20 +199,12 @@ def score_years_until_poor(
         pl.lit(survival_model.version).alias("model_version"),
         pl.lit(survival_model.model.features_digest).alias("features_digest"),
     ).sort("structure_key")
-    value = lake.write(scores, TABLE_NAME, survey_year)
-    lake.write_provenance(
-        TABLE_NAME,
-        survey_year,
-        {
-            "digest": value,
-            "bridge_features": lake.digest("bridge_features", survey_year),
-            "model": survival_model.digests[_MODEL],
-            "model_version": survival_model.version,
-            "interval": settings.interval,
-            "rows": scores.height,
-        },
-    )
-    return scores
+    return scores, {
+        "bridge_features": features.digest,
+        "model": survival_model.digests[_MODEL],
+        "model_version": survival_model.version,
+        "interval": settings.interval,
+    }
 
 
 def format_years(scores: pl.DataFrame) -> pl.DataFrame:

@@ -1,13 +1,20 @@
 """Whether a survey year still looks like the years the model was trained on."""
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
+from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.scoring import bridge_predictions
+from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dg.asset(
@@ -18,8 +25,8 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
-        "One feature in one survey year against the years the served model was trained on: the Kolmogorov-Smirnov "
-        "distance, and the threshold learned from how far those years lie from each other."
+        "One row per feature and survey year: the Kolmogorov-Smirnov distance from the years the served model was "
+        "trained on, and a threshold learned from how much those years differ among themselves."
     ),
 )
 def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -27,29 +34,42 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     from bridge_assets.drift.detection import drift_plot_png
     from bridge_assets.drift.yearly import ReferencePeriod
 
-    lake = platform.lake
+    lake, years = platform.lake, survey_years(context)
     with user_errors_as_failures():
         model = LocalEndpoint(platform.data.endpoint_folder).load_model()
-        reference = ReferencePeriod.from_lake(
-            lake, model.training_years, platform.model.drift, model.task.prediction_column
+        (first, last), column = model.training_years, model.task.prediction_column
+        reference_years = [year for year in lake.available_years("bridge_features") if first <= year <= last]
+        reference = ReferencePeriod.from_years(
+            _compared_tables(lake, reference_years, column), platform.model.drift, column
         )
-        years = survey_years(context)
-        for year in years:
-            table = reference.write_report(lake, year, model.version)
-            drifted = table.filter("drifted")
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": table.height,
-                    "drifted": drifted.height,
-                    "drifted_features": ", ".join(drifted["feature"]),
-                    "largest_distance": float(table.select("statistic").max().item() or 0),
-                },
-                asset_key="drift_report",
-                partition_key=str(year),
-            )
-        # A picture takes longer than the comparison: of a range of years the last one is drawn.
-        plot_png = drift_plot_png(lake.read_year("drift_report", years[-1]), years[-1])
-        context.add_asset_metadata({"plot": display.image_metadata(plot_png)}, "drift_report", str(years[-1]))
-    return dg.MaterializeResult(
-        metadata={"model_version": model.version, "reference_years": "{}-{}".format(*model.training_years)}
-    )
+        for year, table in _compared_tables(lake, years, column).items():
+            drift = reference.compare(table, year, model.version)
+            metadata = _partition_metadata(drift)
+            if year == years[-1]:  # a plot takes longer than the comparison: only the last year of a range gets one
+                metadata["plot"] = display.image_metadata(drift_plot_png(drift, year))
+            write_year(context, lake, drift, year, None, metadata)
+    return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": f"{first}-{last}"})
+
+
+def _compared_tables(lake: Lake, years: list[int], prediction_column: str) -> dict[int, "pl.DataFrame"]:
+    """Read the features and, where a year was scored, the predictions of survey years."""
+    from bridge_assets.drift.yearly import compared_columns
+
+    scored_years = lake.available_years("bridge_predictions")
+    return {
+        year: compared_columns(
+            lake.read_year("bridge_features", year),
+            lake.read_year("bridge_predictions", year) if year in scored_years else None,
+            prediction_column,
+        )
+        for year in years
+    }
+
+
+def _partition_metadata(drift: "pl.DataFrame") -> dict[str, Any]:
+    drifted = drift.filter("drifted")
+    return {
+        "drifted": drifted.height,
+        "drifted_features": ", ".join(drifted["feature"]),
+        "largest_distance": float(drift.select("statistic").max().item() or 0),
+    }

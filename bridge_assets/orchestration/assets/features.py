@@ -1,8 +1,9 @@
-"""From records to what a model learns from: bridge_features and training_set."""
+"""From records to training data: bridge_features and training_set."""
 
 import dagster as dg
 
 from bridge_assets.orchestration import groups
+from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
@@ -17,9 +18,9 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
-        "One bridge in one survey year: traffic, environment, structure, condition and past as numbers in natural "
-        "units. A function of that record, of the inspections up to it, and of what the files up to that year tell of "
-        "its peers; nothing of the future."
+        "One row per bridge and survey year: traffic, environment, structure, condition and history as numbers in "
+        "natural units. Computed from that record, the inspections up to it, and what the files up to that year show "
+        "about similar bridges; nothing from later years is used."
     ),
 )
 def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -32,25 +33,12 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
         history, outcomes = engineering.condition_history(transitions), peer_outcomes(transitions)
         for year in survey_years(context):
             features = engineering.build_bridge_features(lake.scan_year("raw_bridges", year), history, outcomes, year)
-            digest = lake.write(features, "bridge_features", year)
-            lake.write_provenance(
-                "bridge_features",
-                year,
-                {
-                    "digest": digest,
-                    "raw_bridges": lake.digest("raw_bridges", year),
-                    "features_digest": engineering.features_digest(),
-                    "rows": features.height,
-                },
-            )
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": features.height,
-                    "preview": display.preview(features.select(features.columns[:8])),
-                },
-                asset_key="bridge_features",
-                partition_key=str(year),
-            )
+            provenance = {
+                "raw_bridges": lake.digest("raw_bridges", year),
+                "features_digest": engineering.features_digest(),
+            }
+            preview = display.preview(features.select(features.columns[:8]))
+            write_year(context, lake, features, year, provenance, {"preview": preview})
     return dg.MaterializeResult(
         metadata={
             "features": len(engineering.FEATURE_NAMES),
@@ -66,9 +54,9 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
-        "One inspection whose next inspection is known, with the features of that day and whether the condition fell. "
-        "Split by structure and in time: no structure stands on both sides, and nothing trained on was known only "
-        "later."
+        "One row per inspection whose next inspection is known, with the features at that time and whether the "
+        "condition dropped. Split by structure and by time: no structure is in both the training and the held-out "
+        "part, and every outcome used for training was known before the held-out years."
     ),
 )
 def training_set(platform: Platform) -> dg.MaterializeResult:

@@ -1,4 +1,6 @@
-"""Scores by survey year: what the promoted model says of every bridge."""
+"""Scores by survey year: the predictions of the served model for every bridge."""
+
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -6,10 +8,16 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.endpoints import local_endpoint
 from bridge_assets.orchestration.assets.features import bridge_features
 from bridge_assets.orchestration.assets.survival import years_until_poor
+from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bridge_assets.models.tasks.base import Task
 
 
 @dg.asset(
@@ -20,39 +28,38 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.MODEL_OWNERS,
     kinds={"onnx", "parquet"},
     description=(
-        "One bridge in one survey year: the probability that its condition falls at its next inspection, its ranks in "
-        "its state by that and by what a fall would mean (look_first_rank, 1 = look first), years until Poor, and the "
-        "model version that says so. The first of each state in the last year also carry why: what the largest "
-        "contributions to the probability are."
+        "One row per bridge and survey year: the probability that its condition drops at its next inspection, its rank "
+        "in its state by that probability and by the consequence of a drop (look_first_rank, 1 = inspect first), years "
+        "until Poor, and the model version. In the last survey years the first bridges of each state also have "
+        "reasons: the features that contribute most to their probability."
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    import polars as pl
-
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.scoring.batch import TABLE_NAME, score_survey_year
+    from bridge_assets.scoring.batch import score_survey_year
 
-    lake = platform.lake
+    lake, look_first = platform.lake, platform.model.look_first
     with user_errors_as_failures():
         model = LocalEndpoint(platform.data.endpoint_folder).load_model()
+        explained_years = lake.available_years("bridge_features")[-look_first.explained_years :]
         for year in survey_years(context):
-            scores = score_survey_year(lake, year, model, platform.model.look_first)
-            provenance = lake.provenance(TABLE_NAME, year)
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": scores.height,
-                    **model.task.aggregate(scores[model.task.prediction_column]),
-                    **{f"reasons_{name}": value for name, value in provenance["explained"].items()},
-                    **{f"years_until_poor_{name}": value for name, value in provenance["years_until_poor"].items()},
-                    "preview": display.preview(
-                        scores.sort(
-                            "look_first_rank",
-                            model.task.severity(pl.col(model.task.prediction_column)),
-                            descending=[False, True],
-                        ).select(scores.columns[:7])
-                    ),
-                },
-                asset_key=TABLE_NAME,
-                partition_key=str(year),
+            features, years = lake.load_year("bridge_features", year), lake.find_year("years_until_poor", year)
+            scores, provenance = score_survey_year(
+                features, model, look_first, years=years, is_explained=year in explained_years
             )
+            write_year(context, lake, scores, year, provenance, _partition_metadata(scores, provenance, model.task))
     return dg.MaterializeResult(metadata={"model_version": model.version})
+
+
+def _partition_metadata(scores: "pl.DataFrame", provenance: dict[str, Any], task: "Task") -> dict[str, Any]:
+    import polars as pl
+
+    first = scores.sort(
+        "look_first_rank", task.severity(pl.col(task.prediction_column)), descending=[False, True]
+    ).select(scores.columns[:7])
+    return {
+        **task.aggregate(scores[task.prediction_column]),
+        **{f"reasons_{name}": value for name, value in provenance["explained"].items()},
+        **{f"years_until_poor_{name}": value for name, value in provenance["years_until_poor"].items()},
+        "preview": display.preview(first),
+    }

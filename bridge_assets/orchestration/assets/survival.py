@@ -1,27 +1,33 @@
-"""Beyond the next inspection: how conditions go on falling, and when each bridge becomes Poor if nothing is done."""
+"""How long until a bridge becomes Poor if no work is done: the deterioration model, and its years for every bridge."""
+
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.features import bridge_features, training_set
+from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
+if TYPE_CHECKING:
+    import polars as pl
 
-# What it is fitted to is read from the features and transitions. It depends on training_set for that one's checks: they
-# stop it where records failed theirs, or nothing can be learnt.
+
+# It reads only the features and transitions. It depends on training_set because of that asset's checks: they stop a run
+# whose records failed their checks, or hold too little to learn from.
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions", training_set],
     group_name=groups.MODEL,
     owners=display.MODEL_OWNERS,
     kinds={"scipy"},
     description=(
-        "How fast the condition of a bridge goes on falling if nothing is done: yearly rates by condition, time in it, "
-        "age and the other features, fitted to intervals between inspections of any length. Its figures are those of "
-        "the same recipe on held-out structures in later years, beside Kaplan-Meier tables. Too few falls to learn "
-        "from are no failure: the metadata says so, and what was fitted before stays."
+        "How fast a bridge deteriorates if no work is done: rates of losing a rating point per year by condition, time "
+        "in that condition, age and the other features, fitted to intervals of any length between inspections. Measured "
+        "on held-out structures in later years against Kaplan-Meier tables. If there are too few drops to learn from, "
+        "the asset succeeds, gives the reason in its metadata, and leaves the previous model in place."
     ),
 )
 def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -33,7 +39,7 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
     with user_errors_as_failures():
         try:
             survival_version = fit_and_save(platform.lake, platform.data.models_folder, platform.model)
-        except TrainingError as error:  # the predictions that come after carry no years then, and need none
+        except TrainingError as error:  # predictions do without years until Poor
             context.log.warning(str(error))
             return dg.MaterializeResult(metadata={"skipped_reason": str(error)})
     evaluation = survival_version.evaluation
@@ -60,19 +66,14 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
     owners=display.MODEL_OWNERS,
     kinds={"numba", "parquet"},
     description=(
-        "One bridge in one survey year: years from its inspection until its condition is Poor (4 or less) if nothing "
-        "is done, expected and with an interval, and the probability of Poor within 2, 4 and 8 years. Empty years lie "
-        "beyond the horizon; 0 is Poor already. Where no deterioration model could be fitted there are no rows."
+        "One row per bridge and survey year: expected years from its inspection until its condition is Poor (4 or "
+        "less) if no work is done, with an interval, and the probability of being Poor within 2, 4 and 8 years. Years "
+        "are empty beyond the horizon and 0 for a bridge that is already Poor. Has no rows if no deterioration model "
+        "could be fitted."
     ),
 )
 def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.survival.store import (
-        TABLE_NAME,
-        format_years,
-        has_model,
-        latest_model,
-        score_years_until_poor,
-    )
+    from bridge_assets.models.survival.store import has_model, latest_model, score_years_until_poor
 
     lake, settings = platform.lake, platform.model.survival
     with user_errors_as_failures():
@@ -80,21 +81,9 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
             return dg.MaterializeResult(metadata={"skipped_reason": "no deterioration model has been fitted"})
         survival_version = latest_model(platform.data.models_folder)
         for year in survey_years(context):
-            scores = score_years_until_poor(lake, year, survival_version, settings)
-            not_poor = scores.filter(scores["condition"] > 4)
-            soonest = not_poor.sort("poor_within_8_years", "structure_key", descending=[True, False])
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": scores.height,
-                    "already_poor": scores.height - soonest.height,
-                    "expected_poor_within_4_years": round(float(soonest["poor_within_4_years"].sum()), 1),
-                    "expected_poor_within_8_years": round(float(soonest["poor_within_8_years"].sum()), 1),
-                    "beyond_the_horizon": int(scores["median_years"].null_count()),
-                    "preview": display.preview(format_years(soonest).select(scores.columns[:11])),
-                },
-                asset_key=TABLE_NAME,
-                partition_key=str(year),
-            )
+            features = lake.load_year("bridge_features", year)
+            scores, provenance = score_years_until_poor(features, survival_version, settings)
+            write_year(context, lake, scores, year, provenance, _partition_metadata(scores))
     return dg.MaterializeResult(
         metadata={
             "model_version": survival_version.version,
@@ -102,3 +91,17 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
             "interval": settings.interval,
         }
     )
+
+
+def _partition_metadata(scores: "pl.DataFrame") -> dict[str, Any]:
+    from bridge_assets.models.survival.store import format_years
+
+    not_poor = scores.filter(scores["condition"] > 4)
+    soonest = not_poor.sort("poor_within_8_years", "structure_key", descending=[True, False])
+    return {
+        "already_poor": scores.height - soonest.height,
+        "expected_poor_within_4_years": round(float(soonest["poor_within_4_years"].sum()), 1),
+        "expected_poor_within_8_years": round(float(soonest["poor_within_8_years"].sum()), 1),
+        "beyond_the_horizon": int(scores["median_years"].null_count()),
+        "preview": display.preview(format_years(soonest).select(scores.columns[:11])),
+    }

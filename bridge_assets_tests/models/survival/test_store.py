@@ -65,6 +65,14 @@ def make_lake(folder: Path) -> Lake:
     return lake
 
 
+def score(place: Place) -> pl.DataFrame:
+    """Read, score and write a survey year, as the asset does."""
+    features = place.lake.load_year("bridge_features", YEAR)
+    scores, provenance = score_years_until_poor(features, place.kept, SETTINGS.survival)
+    place.lake.write_year(scores, "years_until_poor", YEAR, provenance)
+    return scores
+
+
 @pytest.fixture(scope="module")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("lives")
@@ -94,7 +102,7 @@ def test_the_same_records_and_settings_give_the_same_version_and_bytes(place):
 
 
 def test_scores_hold_every_bridge_and_their_provenance_and_are_the_same_again(place):
-    scores = score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
+    scores = score(place)
     features = place.lake.read_year("bridge_features", YEAR)
     assert scores["structure_key"].to_list() == features["structure_key"].to_list()
     assert years_until_poor_problems(scores, features) == []
@@ -102,15 +110,15 @@ def test_scores_hold_every_bridge_and_their_provenance_and_are_the_same_again(pl
     note = place.lake.provenance("years_until_poor", YEAR)
     assert note["digest"] == place.lake.digest("years_until_poor", YEAR)
     assert note["bridge_features"] == place.lake.digest("bridge_features", YEAR)
-    score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
+    score(place)
     assert place.lake.digest("years_until_poor", YEAR) == note["digest"]
 
 
 def test_features_of_other_definitions_are_refused(place):
     note = place.lake.provenance("bridge_features", YEAR)
     place.lake.write_provenance("bridge_features", YEAR, {**note, "features_digest": "another"})
-    with pytest.raises(SourceError, match=rf"cannot be asked about the features of {YEAR}.*made by another"):
-        score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
+    with pytest.raises(SourceError, match=rf"cannot score the features of {YEAR}.*computed by another"):
+        score(place)
     with pytest.raises(SourceError, match=rf"features of {YEAR} are not those of its records"):
         fit_and_save(place.lake, place.models, SETTINGS)
     assert not place.lake.has_provenance("years_until_poor", YEAR)
@@ -147,7 +155,7 @@ def test_years_are_read_as_a_person_reads_them():
 
 
 def test_what_is_wrong_with_scores_is_counted(place):
-    scores = score_years_until_poor(place.lake, YEAR, place.kept, SETTINGS.survival)
+    scores = score(place)
     features = place.lake.read_year("bridge_features", YEAR)
     assert years_until_poor_problems(scores.slice(2), features) == ["2 bridges have no years until Poor"]
     assert years_until_poor_problems(pl.concat([scores, scores.head(3)]), features) == ["3 bridges stand there twice"]
