@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     kinds={"scipy"},
     description=(
         "How fast a bridge deteriorates if no work is done: rates of losing a rating point per year by condition, time "
-        "in that condition, age and the other features, fitted to intervals of any length between inspections. Measured "
+        "in it, age and the other features, fitted to intervals of any length between inspections. Measured "
         "on held-out structures in later years against Kaplan-Meier tables. If there are too few drops to learn from, "
         "the asset succeeds, gives the reason in its metadata, and leaves the previous model in place."
     ),
