@@ -1,13 +1,14 @@
-# One verb a task. CI runs these very verbs.
+# One target for each task; CI runs the same targets.
 #
-#   make run     set up, generate the sample inventory, run the whole graph, say what was made
+#   make run     set up, generate the sample inventory, run the whole graph, print a summary
 #   make dev     set up, open the Dagster UI on http://127.0.0.1:3000
-#   make test    set up, pass the tests
-#   make lint types    style, layers and types         make format    rewrite to the style
-#   make bench   measure, as ratios                    make lock      resolve the lock anew
-#   make mutants do the tests of the core modules notice a wrong line? By hand: minutes a module; ARGS="--module gate"
-#   make schema  write docs/schema.md and the columns of the dbt sources from the declarations
-#   make clean   remove the environment and caches; what was made stays in var/
+#   make test    set up, run the tests
+#   make lint types    style, layers and types         make format    format the code
+#   make bench   run the benchmarks                    make lock      resolve requirements.lock again
+#   make wheel   build the wheel into dist/
+#   make mutants mutation tests of the core modules, minutes each; not in CI; ARGS="--module gate" runs one
+#   make schema  generate docs/schema.md and the columns of the dbt sources
+#   make clean   remove the environment and caches; outputs in var/ stay
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -19,12 +20,12 @@ UV_VERSION := 0.13.9
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: setup sample run dev test lint types format bench mutants schema lock clean
+.PHONY: setup sample run dev test lint types format bench mutants schema lock wheel clean
 
 setup: $(READY) $(MANIFEST)
 
-$(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v.major}.{v.minor}. Say which: make PYTHON=/path/to/python3.11")'
+$(READY): requirements.lock pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v.major}.{v.minor}. Name another: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock
@@ -70,6 +71,11 @@ schema: setup
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dvc --extra aws --extra azure --extra gcp --extra k8s --python-version 3.11 --universal --no-annotate --no-header --output-file requirements.lock
 
+# Without build/: setuptools would pack the modules of an earlier build that have been removed since.
+wheel: setup
+	rm -rf build
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+
 clean:
-	rm -rf $(VENV) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) build dist dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find bridge_assets bridge_assets_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""Every error that a person can act on, under one root.
+"""All errors that a person can act on, with one base class.
 
-Belongs here: the classes, and how their parts become a message. Does not belong here: errors of one module that never
-leave it, and how an error is shown (`orchestration.failures` for Dagster, `cli` for a shell).
+Belongs here: the classes, and how their parts become a message. Does not belong here: errors that never leave their
+module, and how an error is shown (`orchestration.failures` in Dagster, `cli.errors` in a shell).
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from pathlib import Path
 
 
 class BridgeAssetsError(Exception):
-    """Something that a person can put right. The message says what, where, why, and what to do.
+    """A problem that a person can fix. The message says what, where, why, and what to do.
 
     Parameters
     ----------
     what : str
-        What happened; the whole message where nothing else is given.
+        What happened; the whole message if nothing else is given.
     where : Path or str, optional
         File, folder, address, or line.
     why, do : str, optional
-        The cause, and what puts it right; both without a full stop.
+        The cause, and how to fix it; both without a full stop at the end.
     stage : str, optional
-        The stage of the platform that has to run again, such as `onnx_model`. The message does not name it: a caller
-        without Dagster has no asset to materialise; `orchestration.failures` adds it in Dagster.
+        The stage of the platform that has to run again, such as `onnx_model`. The message leaves it out, because a
+        caller without Dagster has no asset to materialise; `orchestration.failures` and `cli.errors` add it.
     """
 
     def __init__(
@@ -36,19 +36,19 @@ class BridgeAssetsError(Exception):
 
 
 class SourceError(BridgeAssetsError, ValueError):
-    """A source file or folder cannot be used at all. Single bad rows never raise: they become rejected records."""
+    """A source file or folder cannot be used at all. Bad rows never raise: they become rejected records."""
 
 
 class LayoutError(SourceError):
-    """The header row is none of the published layouts."""
+    """The header row matches none of the published layouts."""
 
 
 class SettingsError(BridgeAssetsError, ValueError):
-    """A configuration file or variable holds something that cannot be used."""
+    """A configuration file or environment variable has a wrong value."""
 
 
 class StorageError(BridgeAssetsError, OSError):
-    """An output could not be written. The message says where, why, and that the previous output is untouched."""
+    """An output could not be written. The previous output is untouched."""
 
 
 class ModelError(BridgeAssetsError, ValueError):
@@ -56,35 +56,35 @@ class ModelError(BridgeAssetsError, ValueError):
 
 
 class FeatureError(ModelError):
-    """Rows that a model cannot take: the wrong columns, or values that are missing."""
+    """Rows that a model cannot accept: wrong columns or missing values."""
 
 
 class FeatureRangeError(ModelError):
-    """A value has no neighbour on float16's grid: it is too large, infinite or missing."""
+    """A value cannot be rounded to float16: it is too large, infinite or missing."""
 
 
 class TrainingError(ModelError):
-    """There is nothing to train on, or it cannot be trained on."""
+    """There is no training data, or a model cannot be trained on it."""
 
 
 class ModelFileError(ModelError):
-    """A file is no saved forest, or holds something that is not part of one. Nothing of it was built."""
+    """A file is not a saved forest, or contains something else. No object of it was created."""
 
 
 class ForestFileError(ModelError):
-    """A file is not a float16 forest that this version can read, or its bytes changed."""
+    """A file is not a float16 forest that this version can read, or its bytes have changed."""
 
 
 class ExportError(ModelError):
-    """A model cannot be exported, or its export does not answer as it does. Nothing was written."""
+    """A model cannot be exported, or its export predicts something else. Nothing was written."""
 
 
 class PredictorError(ModelError):
-    """A file cannot be used to predict falls."""
+    """A model file cannot be used for predictions."""
 
 
 class ModelVersionError(ModelError):
-    """A model version is not there, or its files are not those of its manifest."""
+    """A model version does not exist, or its files differ from its manifest."""
 
 
 class RegistryError(ModelError):
@@ -92,19 +92,19 @@ class RegistryError(ModelError):
 
 
 class DeploymentError(BridgeAssetsError, RuntimeError):
-    """A deployment did not happen, or what is deployed cannot be used."""
+    """A deployment failed, or the deployed model cannot be used."""
 
 
 class CanaryMismatch(DeploymentError):
-    """An endpoint does not answer the probe as the artifact does."""
+    """An endpoint answers the probe differently from the artifact."""
 
 
 class OwnershipError(DeploymentError):
-    """The name is taken by something that does not carry our owner tag. It is never touched."""
+    """The name belongs to a resource without our owner tag, which is never touched."""
 
 
 class NotConfiguredError(DeploymentError):
-    """A target lacks a setting, an extra or credentials. Nothing was sent anywhere."""
+    """A target lacks a setting, an extra or credentials. Nothing was sent."""
 
 
 class SheetError(BridgeAssetsError, ValueError):
@@ -112,7 +112,7 @@ class SheetError(BridgeAssetsError, ValueError):
 
 
 class MissingExtraError(BridgeAssetsError, ImportError):
-    """A library that an optional extra brings is not installed."""
+    """A library of an optional extra is not installed."""
 
 
 class AlertError(BridgeAssetsError, RuntimeError):
@@ -120,5 +120,5 @@ class AlertError(BridgeAssetsError, RuntimeError):
 
 
 def error_summary(error: BaseException) -> str:
-    """An error's class and message, for the `why` of another."""
+    """An error's class and message on one line, for the `why` of another error."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

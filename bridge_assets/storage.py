@@ -1,6 +1,6 @@
-"""Writing so that a half-written output is never visible: write aside, flush, then rename.
+"""Atomic writes, so that a half-written output is never visible: write a temporary file, flush, rename.
 
-Every output of the platform goes through `atomic_write`; re-running writes the same bytes to the same place.
+Every output of the platform goes through `atomic_write`; running again writes the same bytes to the same place.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write a file to; rename it over `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`; it replaces `path` when the block ends without an error.
 
     Raises
     ------
     StorageError
-        If the disk is full or the folder cannot be written. `path` is then what it was before.
+        If the disk is full or the folder cannot be written. `path` is then unchanged.
     """
     temp_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -39,9 +39,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temp_path.replace(path)
     except OSError as error:
-        raise StorageError(f"{path} was not written: {_failure_reason(error, path)}") from error
+        raise _storage_error(error, path) from error
     finally:
-        with suppress(OSError):  # it was renamed, or what stands in the way of writing stands in that of removing, too
+        with suppress(OSError):  # renamed already, or it cannot be removed for the reason it could not be written
             temp_path.unlink()
 
 
@@ -52,7 +52,7 @@ def write_parquet(table: pl.DataFrame, path: Path) -> Path:
     with atomic_write(path) as temp_path:
         try:
             table.write_parquet(temp_path, compression="zstd", statistics=True)
-        except pl.exceptions.ComputeError as error:  # polars wraps some failures of the disk in its own error
+        except pl.exceptions.ComputeError as error:  # polars wraps some disk failures in its own error
             raise OSError(str(error)) from error
     return path
 
@@ -97,11 +97,11 @@ def _date_text(value: Any) -> str:
     raise TypeError(f"a digest cannot be made of {type(value).__name__}: only of JSON types and dates")
 
 
-def _failure_reason(error: OSError, path: Path) -> str:
+def _storage_error(error: OSError, path: Path) -> StorageError:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free / 1e6
-    message = error.strerror or str(error)
-    return (
-        f"{message} ({free:.0f} MB free in {folder}). The previous version, if there was one, is untouched. "
-        f"What to do: free some space or correct the permissions, then run again"
+    return StorageError(
+        f"{path} was not written: {error.strerror or error} ({free:.0f} MB free in {folder})",
+        why="The previous version, if there was one, is untouched",
+        do="free some space or correct the permissions, then run again",
     )

@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> Non
     assert before.startswith(f"{path} was not written: No space left on device (")
     assert after == (
         f"{tmp_path}). The previous version, if there was one, is untouched. "
-        "What to do: free some space or correct the permissions, then run again"
+        "What to do: free some space or correct the permissions, then run again."
     )
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]

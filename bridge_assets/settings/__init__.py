@@ -1,8 +1,11 @@
-"""Typed settings: `configs/*.yaml`, every value overridden by an environment variable.
+"""Typed settings: `configs/*.yaml`, where an environment variable can override every value.
 
-`source` of data_config.yaml is overridden by `BRIDGE_ASSETS_DATA__SOURCE`, `forest.trees` of model_config.yaml by
-`BRIDGE_ASSETS_MODEL__FOREST__TREES`: the file's name, then the keys, joined by two underscores. An unknown key, or a
-value of the wrong type, is an error that names the file, the key and what was expected.
+`BRIDGE_ASSETS_DATA__SOURCE` overrides `source` of data_config.yaml, `BRIDGE_ASSETS_MODEL__FOREST__TREES` overrides
+`forest.trees` of model_config.yaml: the file's name, then the keys, joined by two underscores. An unknown key or a
+value of the wrong type is an error that names the file, the key and the expected values.
+
+Belongs here: what the configuration files contain, and where they are found. Does not belong here: what is done with a
+value.
 """
 
 from __future__ import annotations

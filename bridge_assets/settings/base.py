@@ -1,4 +1,4 @@
-"""Settings from a YAML file under environment variables: reading, and what is said of a wrong value.
+"""Reading settings from a YAML file and environment variables, and the errors about wrong values.
 
 Belongs here: what every configuration file shares. Does not belong here: a setting.
 """
@@ -18,11 +18,19 @@ from bridge_assets.settings.folders import config_folder
 
 
 class StrictModel(BaseModel):
+    """A section of a configuration file: immutable, and unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class YamlSettings(BaseSettings):
-    """Environment over file over default."""
+    """A configuration file: environment variables take precedence over the file, the file over the defaults.
+
+    Attributes
+    ----------
+    file_name : str
+        Name of the file in the configuration folder.
+    """
 
     file_name: ClassVar[str]
 
@@ -39,12 +47,12 @@ class YamlSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read `configs/<file_name>` and the environment.
+        """Read the file and the environment variables.
 
         Raises
         ------
         SettingsError
-            Names the file or the variable, the key, what was found and what was expected.
+            If a value is wrong or a key unknown; names the file or the variable, the key, and what was expected.
         """
         path = config_folder() / cls.file_name
         values = _read_yaml(path)
@@ -56,8 +64,17 @@ class YamlSettings(BaseSettings):
 
     @classmethod
     def setting_location(cls, *keys: str) -> str:
-        """Where the value below these keys is decided, for whoever wants to change it: the environment variable that is
-        set, or the file and the line.
+        """Where to change a value.
+
+        Parameters
+        ----------
+        *keys : str
+            Path of the value in the file, such as `"forest", "trees"`.
+
+        Returns
+        -------
+        str
+            The environment variable if it is set, else the file and the line.
         """
         variable = cls.model_config.get("env_prefix", "") + "__".join(keys).upper()
         if variable in os.environ:
@@ -76,16 +93,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
+        raise SettingsError(f"this is not YAML: {' '.join(str(error).split())}", where=path) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise SettingsError(f"{path}: expected keys with values, found {type(values).__name__}")
+        raise SettingsError(f"expected keys with values, found {type(values).__name__}", where=path)
     return values
 
 
 def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
-    # pydantic-settings ignores a variable that matches no field: a misspelt one would do nothing, without a word.
+    # pydantic-settings silently ignores a variable that matches no field, so a misspelt one would have no effect.
     prefix = settings.model_config.get("env_prefix", "")
     for variable in sorted(os.environ):
         if not variable.upper().startswith(prefix):
@@ -94,9 +111,10 @@ def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
         for key in variable.upper().removeprefix(prefix).split("__"):
             fields = {name.upper(): field for name, field in model.model_fields.items()} if model else {}
             if key not in fields:
-                known = ", ".join(sorted(fields)) or "nothing below it"
+                known = ", ".join(sorted(fields)) or "a single value, without further keys"
                 raise SettingsError(
-                    f"environment variable {variable}: {key} is no key of {settings.file_name} there. Expected: {known}"
+                    f"unknown setting {key} in {settings.file_name}. Expected: {known}",
+                    where=f"environment variable {variable}",
                 )
             annotation = fields[key].annotation
             model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

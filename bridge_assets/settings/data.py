@@ -1,4 +1,4 @@
-"""`data_config.yaml`: where survey files come from and where everything made from them is kept."""
+"""`data_config.yaml`: where survey files come from and where outputs are written."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SurveyYears(StrictModel):
     first: int | None = Field(
         default=None,
         ge=FIRST_NBI_YEAR,
-        description="Empty = the first year in the source; 1992 for a remote folder, which is not listed at load.",
+        description="Empty = the first year in the source; 1992 for a remote folder, which is not listed at load time.",
     )
     last: int | None = Field(
         default=None,
         ge=FIRST_NBI_YEAR,
-        description="Empty = 2025, or the last year in the source; the last of the catalogue for `fhwa`.",
+        description="Empty = 2025, or a later last year in the source; for `fhwa` the last year of the catalogue.",
     )
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class SurveyYears(StrictModel):
 
 
 class SampleSettings(StrictModel):
-    """The generated inventory that stands in for real files."""
+    """The generated inventory, a substitute for real files."""
 
     structures: int = Field(default=6000, ge=50, le=50_000)
     first_year: int = Field(default=2006, ge=FIRST_NBI_YEAR)
@@ -55,7 +55,7 @@ class SampleSettings(StrictModel):
 
 
 def _split_words(value: Any) -> Any:
-    """`AL, MA` and `[AL, MA]` are the same, so that an environment variable needs no brackets."""
+    """Accept `AL, MA` as well as `[AL, MA]`, so that an environment variable needs no brackets."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
@@ -65,7 +65,7 @@ _State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
 class NationalFile(StrictModel):
-    """What is known of the national file of one survey year. Each value may be left out: it is then not compared."""
+    """Expected contents of the national file of one survey year. A value that is left out is not checked."""
 
     rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
     columns: int | None = Field(default=None, ge=1)
@@ -74,16 +74,16 @@ class NationalFile(StrictModel):
 
 
 class FhwaSettings(StrictModel):
-    """The catalogue of what FHWA publishes, for `source: fhwa`.
+    """What FHWA publishes, for `source: fhwa`.
 
-    `{year}` stands for 2016, `{yy}` for 16, `{state}` for AL in the addresses.
+    In the addresses `{year}` becomes 2016, `{yy}` 16 and `{state}` AL.
     """
 
     states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_split_words)] = Field(
-        default=(), description="Postal codes: state files are taken. Empty: national files are."
+        default=(), description="Postal codes of the state files to download. Empty = the national files."
     )
     accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_split_words)] = Field(
-        default=(), description="Revised files that may be used: the first 12 or more digits of their SHA-256."
+        default=(), description="Revised files to accept: the first 12 or more digits of their SHA-256."
     )
     state_address: str = "https://www.fhwa.dot.gov/bridge/nbi/{year}/delimited/{state}{yy}.txt"
     national_address: dict[int, str] = Field(
@@ -94,7 +94,7 @@ class FhwaSettings(StrictModel):
         description="First survey year -> the address from that year on.",
     )
     catalogue: dict[Annotated[int, Field(ge=FIRST_NBI_YEAR)], NationalFile] = Field(
-        default={}, description="The survey years there are. The years that ship stand in data_config.yaml."
+        default={}, description="The published survey years. data_config.yaml ships with those of 1992 to 2025."
     )
 
     @model_validator(mode="after")
@@ -103,14 +103,14 @@ class FhwaSettings(StrictModel):
             try:
                 address.format(year=2016, yy="16", state="AL")
             except (KeyError, IndexError, ValueError):
-                raise ValueError(f"{address}: only {{year}}, {{yy}} and {{state}} can stand in an address") from None
+                raise ValueError(f"{address}: an address may contain only {{year}}, {{yy}} and {{state}}") from None
             if not address.startswith(("https://", "http://")):
-                raise ValueError(f"{address}: an address begins with https://")
+                raise ValueError(f"{address}: an address begins with https:// or http://")
         return self
 
 
 class DataSettings(YamlSettings):
-    """`data_config.yaml`: where survey files come from and where everything made from them lies."""
+    """`data_config.yaml`: where survey files come from and where outputs are written."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_DATA__", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -121,7 +121,7 @@ class DataSettings(YamlSettings):
         default="sample",
         description="`sample`, `fhwa`, a folder of survey files, or the address of one (s3://, gs://, abfs://).",
     )
-    home: Path = Field(default=Path("var"), description="Folder of everything the platform makes.")
+    home: Path = Field(default=Path("var"), description="Folder for all outputs.")
     survey_years: SurveyYears = SurveyYears()
     sample: SampleSettings = SampleSettings()
     fhwa: FhwaSettings = FhwaSettings()
@@ -133,7 +133,7 @@ class DataSettings(YamlSettings):
 
     @property
     def source_kind(self) -> Literal["sample", "folder", "fhwa", "remote"]:
-        """What `source` is. A local folder that is called fhwa is written `./fhwa`."""
+        """The kind of `source`. Write a local folder named fhwa as `./fhwa`."""
         if self.source in ("sample", "fhwa"):
             return self.source  # type: ignore[return-value]
         return "remote" if "://" in self.source else "folder"
@@ -144,7 +144,7 @@ class DataSettings(YamlSettings):
 
     @property
     def source_folder(self) -> Path:
-        """The folder in which survey files lie; for `fhwa` and remote folders, the one that holds their copies."""
+        """The folder of the survey files; for `fhwa` and remote sources, the folder of their copies."""
         match self.source_kind:
             case "sample":
                 return self.sample_folder
@@ -155,7 +155,7 @@ class DataSettings(YamlSettings):
 
     @property
     def downloads_folder(self) -> Path:
-        """Copies of remote survey files. They are kept: a revised file never replaces one."""
+        """Copies of remote survey files. A revised file never replaces an earlier copy."""
         return self.home_folder / "downloads"
 
     @property
@@ -164,12 +164,12 @@ class DataSettings(YamlSettings):
 
     @property
     def oracle_file(self) -> Path:
-        """The sample's true fall probabilities; beside the source folder, since no source holds them."""
+        """The sample's true fall probabilities; outside the source folder, because real sources have none."""
         return self.home_folder / "sample_oracle.parquet"
 
     @property
     def lake(self) -> Path:
-        """Folder of the Parquet tables, one folder a table."""
+        """Folder of the Parquet tables; a yearly table is a folder with one file per survey year."""
         return self.home_folder / "lake"
 
     @property

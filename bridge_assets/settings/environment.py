@@ -1,6 +1,6 @@
-"""Where model versions are deployed: `environment.yaml`, typed. Nothing but this differs between laptop and production.
+"""`environment.yaml`: where model versions are deployed.
 
-Credentials never stand here: each provider's SDK reads its own environment variables.
+There are no credentials here: each provider's SDK reads its own environment variables.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from pydantic_settings import SettingsConfigDict
 
 from bridge_assets.settings.base import StrictModel, YamlSettings
 
-#: A name that every provider accepts: Azure ML wants 3 to 32 characters, all of them lower case and dashes.
+#: A name that every provider accepts; the strictest, Azure ML, takes 3 to 32 lower-case letters, digits and dashes.
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
 
 
 class TargetSettings(StrictModel):
-    """What every target has."""
+    """Settings that every target has."""
 
-    enabled: bool = Field(default=False, description="Part of full_pipeline and of the scheduled smoke checks.")
-    name: EndpointName = Field(default="bridge-fall", description="Of the endpoint.")
-    wait_minutes: float = Field(default=30, gt=0, description="Most that one step (create, update) may take.")
+    enabled: bool = Field(default=False, description="Include it in full_pipeline and in the scheduled smoke checks.")
+    name: EndpointName = Field(default="bridge-fall", description="Name of the endpoint.")
+    wait_minutes: float = Field(default=30, gt=0, description="Timeout of one step (create, update).")
 
 
 class SageMakerSettings(TargetSettings):
     """Amazon SageMaker. Credentials: the variables, profile or role that boto3 reads."""
 
     region: str = Field(default="", description="Empty = AWS_REGION or AWS_DEFAULT_REGION.")
-    role_arn: str = Field(default="", description="Role that SageMaker takes to read the artifact and the image.")
+    role_arn: str = Field(default="", description="Role that SageMaker assumes to read artifact and image.")
     image: str = Field(default="", description="Serving image in ECR, built from the Dockerfile.")
     bucket: str = Field(default="", description="s3://bucket/folder for artifacts, captured data and async answers.")
     mode: Literal["realtime", "serverless", "async"] = "realtime"
@@ -36,8 +36,12 @@ class SageMakerSettings(TargetSettings):
     instances: int = Field(default=2, ge=1)
     serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
     serverless_concurrency: int = Field(default=5, ge=1, le=200)
-    capture_percent: int = Field(default=0, ge=0, le=100, description="Requests kept in the bucket; 0 = none.")
-    rollback_alarms: tuple[str, ...] = Field(default=(), max_length=10, description="CloudWatch alarms by name.")
+    capture_percent: int = Field(
+        default=0, ge=0, le=100, description="Share of requests saved to the bucket; 0 = none."
+    )
+    rollback_alarms: tuple[str, ...] = Field(
+        default=(), max_length=10, description="Names of CloudWatch alarms that roll an update back."
+    )
 
 
 class AzureMLSettings(TargetSettings):
@@ -47,7 +51,7 @@ class AzureMLSettings(TargetSettings):
     resource_group: str = ""
     workspace: str = ""
     image: str = Field(default="", description="Serving image in a registry the workspace can read.")
-    compute_type: str = Field(default="Standard_DS3_v2", description="Virtual machine of the deployment.")
+    compute_type: str = Field(default="Standard_DS3_v2", description="Virtual machine size of the deployment.")
     instances: int = Field(default=1, ge=1)
 
 
@@ -70,7 +74,7 @@ class VertexAISettings(TargetSettings):
 class KubernetesSettings(TargetSettings):
     """A Kubernetes cluster. Credentials: the kubeconfig (KUBECONFIG), or the service account of the pod."""
 
-    context: str = Field(default="", description="Of the kubeconfig; empty = its current one, or in-cluster.")
+    context: str = Field(default="", description="Of the kubeconfig; empty = the current context, or in-cluster.")
     namespace: str = "default"
     manifests: str = Field(default="configs/k8s", description="Folder or file of the manifests.")
     image: str = Field(default="", description="Serving image that the nodes can pull.")
@@ -81,7 +85,7 @@ class KubernetesSettings(TargetSettings):
 
 
 class EnvironmentSettings(YamlSettings):
-    """`environment.yaml`."""
+    """`environment.yaml`: the owner tag, and one section for each target."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_ENVIRONMENT__", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -91,7 +95,7 @@ class EnvironmentSettings(YamlSettings):
     owner: str = Field(
         default="bridge-assets",
         pattern=r"^[a-z][a-z0-9-]{1,40}$",
-        description="Tag of everything that is created. What carries another one, or none, is never touched.",
+        description="Tag on every created resource. Resources with another tag, or none, are never touched.",
     )
     sagemaker: SageMakerSettings = SageMakerSettings()
     azureml: AzureMLSettings = AzureMLSettings()

@@ -1,4 +1,4 @@
-"""`mlflow_config.yaml` and `dvc_config.yaml`: where model versions are registered, and what DVC keeps."""
+"""`mlflow_config.yaml` and `dvc_config.yaml`: where model versions are registered, and what DVC versions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class MlflowSettings(YamlSettings):
     experiment: str = Field(default="bridge_assets")
 
     def uri(self, home: Path) -> str:
+        """The tracking URI; by default a SQLite file in the home folder."""
         return self.tracking_uri or f"sqlite:///{home / 'mlflow.db'}"
 
 
 class DvcSettings(YamlSettings):
-    """`dvc_config.yaml`: versions of survey files and models in DVC; off while `remote` is empty."""
+    """`dvc_config.yaml`: survey files and models under DVC; off while `remote` is empty."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_DVC__", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -36,9 +37,9 @@ class DvcSettings(YamlSettings):
     file_name: ClassVar[str] = "dvc_config.yaml"
 
     remote: str = Field(default="", description="A local folder or s3://bucket/folder. Empty = DVC is off.")
-    # DVC lowers the case of `core.remote`, so that another name would not be found.
+    # Lower case only: DVC lowers the case of `core.remote` and would not find another name.
     remote_name: str = Field(default="storage", pattern=r"^[a-z][a-z0-9_-]*$")
-    endpoint_url: str = Field(default="", description="Address of an S3 server that is not Amazon's.")
+    endpoint_url: str = Field(default="", description="Address of an S3 server other than Amazon's.")
     region: str = Field(default="", description="Empty = from the environment.")
     repository: Path = Field(default=Path(), description="Folder of the DVC repository.")
     cache_type: Literal["copy", "reflink,copy"] = "reflink,copy"

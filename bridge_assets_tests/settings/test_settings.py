@@ -69,7 +69,10 @@ def test_a_source_is_of_one_kind(configs: Path, source: str, kind: str, folder: 
         ("fhwa:\n  catalogue:\n    2016: {zip: abc}\n", ["fhwa.catalogue.2016.zip", "'abc'"]),
         ("fhwa:\n  states: [Alabama]\n", ["fhwa.states.0", "'Alabama'"]),
         ("fhwa:\n  accept_revised: [3f2a]\n", ["fhwa.accept_revised.0", "'3f2a'"]),
-        ("fhwa:\n  state_address: https://h/{st}.txt\n", ["only {year}, {yy} and {state}", "https://h/{st}.txt"]),
+        (
+            "fhwa:\n  state_address: https://h/{st}.txt\n",
+            ["an address may contain only {year}, {yy} and {state}", "https://h/{st}.txt"],
+        ),
         ("fhwa:\n  state_address: file:///{state}.txt\n", ["begins with https://"]),
         ("- a\n", ["expected keys with values, found list"]),
         ("a: [\n", ["this is not YAML"]),
@@ -99,7 +102,7 @@ def test_a_bad_environment_variable_is_named(configs: Path, monkeypatch: pytest.
 def test_a_regression_of_poor_is_refused_and_says_what_to_do(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (configs / "model_config.yaml").write_text("target: poor\ntask: regression\n")
     with pytest.raises(
-        SettingsError, match=r"model_config\.yaml: task: .*Poor is no number of points\. What to do: set "
+        SettingsError, match=r"model_config\.yaml: task: .*Poor is not a number of points\. What to do: set "
     ):
         ModelSettings.load()
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TARGET", "fall")
@@ -118,7 +121,7 @@ def test_the_place_of_a_value_is_found(configs: Path, monkeypatch: pytest.Monkey
 
 def test_a_misspelt_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TRES", "70")
-    with pytest.raises(SettingsError, match=r"TRES is no key of model_config\.yaml there\. Expected: .*TREES"):
+    with pytest.raises(SettingsError, match=r"TRES: unknown setting TRES in model_config\.yaml\. Expected: .*TREES"):
         ModelSettings.load()
 
 
