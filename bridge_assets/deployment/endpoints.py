@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.kept_bundles import open_kept_bundle
 from bridge_assets.deployment.core.target import Deployment, Target, deploy, rollback, version_of
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError, ModelVersionError
@@ -51,7 +52,7 @@ class RemoteEndpoint:
 
     def rollback(self, version: str | None = None) -> Deployment:
         """See `base.rollback`."""
-        return rollback(self.target, self._bundle, version)
+        return rollback(self.target, self._kept_bundle, version)
 
     def current(self) -> str | None:
         """The version that answers; None before the first deployment."""
@@ -76,12 +77,15 @@ class RemoteEndpoint:
                 why="Nothing of ours takes its traffic",
                 do=f"materialise {self.target.kind}_endpoint",
             )
-        probe = self._bundle(version).probe
+        probe = bundle_of(self._model_version(version)).probe
         return compare_answers(self.target.predict(probe, None), probe, self.target.address)
 
-    def _bundle(self, version: str) -> Bundle:
+    def _kept_bundle(self, slot: str) -> Bundle:
+        return open_kept_bundle(self._model_version(version_of(slot)), slot)
+
+    def _model_version(self, version: str) -> ModelVersion:
         try:
-            return bundle_of(get_version(self.models_folder, version))
+            return get_version(self.models_folder, version)
         except ModelVersionError as error:
             raise DeploymentError(
                 f"model version {version} is not on this machine",

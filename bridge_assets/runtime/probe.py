@@ -103,12 +103,35 @@ class Probe:
             If it is missing or not what `save` wrote.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from error
+        return cls.from_json(text, path)
+
+    @classmethod
+    def from_json(cls, text: str, where: Path) -> Self:
+        """Parse what `save` wrote.
+
+        Raises
+        ------
+        DeploymentError
+            If it is anything else; names `where` it was read from.
+        """
+        try:
+            values = json.loads(text)
             return cls(tuple(values["features"]), tuple(tuple(row) for row in values["rows"]), tuple(values["answers"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DeploymentError(
-                "the probe cannot be read", where=path, why=error_summary(error), do="materialise onnx_model again"
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise _unreadable(where, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DeploymentError:
+    return DeploymentError(
+        "the probe cannot be read",
+        where=path,
+        why=error_summary(error),
+        do="export the model version again",
+        stage="onnx_model",
+    )
 
 
 def write_probe(

@@ -1,10 +1,10 @@
-"""What is sent to an endpoint that is not this machine: a package, the code that answers from it, in one archive.
+"""What is sent to an endpoint elsewhere: a package and the code that answers from it, in one archive.
 
-    model.onnx, normalization.json, probe.json, manifest.json     the package (`package`)
-    code.zip                                                      this library's own modules, as they are now
+    model.onnx, normalization.json, probe.json, manifest.json     the package (`runtime.package`)
+    code.zip                                                      the modules that answer (`code_archive`)
 
-The features of a request are made and scaled by the code that the version was exported with; a container image brings
-Python and the libraries alone (`Dockerfile`). The same version and code give the same bytes.
+The code in the bundle prepares the features of a request and predicts from them; a container image brings Python and
+the libraries only (`Dockerfile`). The same version and code give the same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import io
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -31,25 +31,28 @@ from bridge_assets.storage import atomic_write, json_digest, to_json
 CODE = "code.zip"
 BUNDLE_FILES = (MODEL, NORMALIZATION, PROBE)
 
-#: A slot, whatever it is of.
+#: The name of any slot.
 SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}(?:-[0-9a-f]{3})?")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model version ready to be sent somewhere. Made by `bundle_of`, which compares every file with the manifest.
+    """A model version ready to be sent to an endpoint. Made by `bundle_of`, which verifies every file.
 
     Attributes
     ----------
     model_version : ModelVersion
     served : mapping of str to str
         File -> SHA-256, of the files in `BUNDLE_FILES`.
+    code : bytes
+        code.zip.
     runtime_config_digest : str
-        Digits that name the settings it is to run under (`with_runtime_config`); empty = no matter which.
+        Hex digits that name the settings it runs under (`with_runtime_config`); empty = not bound to any.
     """
 
     model_version: ModelVersion
     served: Mapping[str, str]
+    code: bytes = field(repr=False)
     runtime_config_digest: str = ""
 
     @property
@@ -58,23 +61,27 @@ class Bundle:
 
     @cached_property
     def slot(self) -> str:
-        """A name for this content under these terms: `m`, the version, a dash and 12 hex digits, and where there are
-        terms a dash and 3 digits more. At most 30 characters, of which the first is a letter: Azure ML allows 32, and
-        SageMaker 63 for an endpoint's name (at most 32), a dash and this.
+        """The name of this content under these settings: `m`, the version, a dash and 12 hex digits of the content's
+        digest, and where there are settings a dash and 3 digits more. At most 30 characters, the first a letter: Azure
+        ML allows 32, and SageMaker 63 for an endpoint's name (at most 32), a dash and this.
         """
-        content = content_digest({**self.served, CODE: hashlib.sha256(code_archive()).hexdigest()})
+        content = content_digest({**self.served, CODE: hashlib.sha256(self.code).hexdigest()})
         return f"m{self.version}-{content}" + (f"-{self.runtime_config_digest}" if self.runtime_config_digest else "")
 
     def with_runtime_config(self, runtime_config: Mapping[str, Any]) -> Self:
-        """The same content, to run under settings such as image and machine: other ones are another slot."""
-        return replace(self, runtime_config_digest=json_digest(dict(runtime_config))[:3] if runtime_config else "")
+        """The same content under settings such as image and machine; other settings are another slot."""
+        return self.with_digest(json_digest(dict(runtime_config))[:3] if runtime_config else "")
+
+    def with_digest(self, runtime_config_digest: str) -> Self:
+        """The same content under settings whose digest is known."""
+        return replace(self, runtime_config_digest=runtime_config_digest)
 
     @cached_property
     def probe(self) -> Probe:
         return Probe.load(self.model_version.file(PROBE))
 
     def files(self) -> dict[str, bytes]:
-        """Name -> content, of everything in the archive.
+        """File -> content, of everything in the archive.
 
         Raises
         ------
@@ -88,14 +95,15 @@ class Bundle:
                     f"{name} changed while it was being packed",
                     where=self.model_version.file(name),
                     why=f"Its SHA-256 is {found[:12]}, it was {self.served[name][:12]}",
-                    do="materialise onnx_model again",
+                    do="export the model version again",
+                    stage="onnx_model",
                 )
         manifest = {**self.model_version.manifest, "served": dict(self.served)}
-        return {**files, MANIFEST: to_json(manifest).encode(), CODE: code_archive()}
+        return {**files, MANIFEST: to_json(manifest).encode(), CODE: self.code}
 
     @cached_property
     def archive(self) -> bytes:
-        """The archive, gzipped tar: the same content gives the same bytes."""
+        """The archive, a gzipped tar: the same content gives the same bytes."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, content in sorted(self.files().items()):
@@ -124,7 +132,7 @@ class Bundle:
 
 
 def bundle_of(model: ModelVersion | Path | str) -> Bundle:
-    """The bundle of a model version, every byte of it compared with the manifest. Nothing is created.
+    """Bundle a model version with the installed code, after comparing its files with the manifest. Writes nothing.
 
     Parameters
     ----------
@@ -134,8 +142,8 @@ def bundle_of(model: ModelVersion | Path | str) -> Bundle:
     Raises
     ------
     DeploymentError
-        If there is no such version, a file is missing or its bytes are not those of the manifest.
+        If there is no such version, a file is missing, or its bytes are not those of the manifest.
     """
     model_version = model if isinstance(model, ModelVersion) else ModelVersion(Path(model))
     served = served_digests(model_version)
-    return Bundle(model_version, {name: served[name] for name in BUNDLE_FILES})
+    return Bundle(model_version, {name: served[name] for name in BUNDLE_FILES}, code_archive())

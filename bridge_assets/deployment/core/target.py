@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bridge_assets.deployment.core.kept_bundles import keep_bundle
 from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.runtime.probe import CanaryReport, Probe, compare_answers
 
@@ -147,6 +148,7 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
     bundle = bundle.with_runtime_config(target.runtime_config)
     with target.exclusive_lock(f"deploying model version {bundle.version}"):
         previous = target.state()
+        bundle = keep_bundle(bundle)  # before anything is created: a rollback to this slot needs it
         stale = previous.resources - {previous.current_slot, bundle.slot}
         if previous.current_slot == bundle.slot:
             return _result(target, bundle, previous.history, _retire(target, stale))
@@ -166,43 +168,45 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
         return _result(target, bundle, history, removed, report)
 
 
-def rollback(target: Target, bundle_of: Callable[[str], Bundle], version: str | None = None) -> Deployment:
-    """Go back to the previous healthy version, or to a named one that answered: it is placed and asked like any other.
+def rollback(target: Target, open_bundle: Callable[[str], Bundle], version: str | None = None) -> Deployment:
+    """Go back to the slot that answered before, or to the last slot of a named version that answered.
 
-    The gate is not asked again: it let through whatever answered.
+    The slot's kept bundle, model and code, is provisioned and tested like any other deployment. The gate is not asked
+    again: it passed whatever answered.
 
     Parameters
     ----------
     target : Target
-    bundle_of : callable
-        Version -> its bundle; raises where its files are not at hand.
+    open_bundle : callable
+        Slot -> its kept bundle (`open_kept_bundle`); raises DeploymentError if it is missing or damaged.
     version : str, optional
-        One of the trail. Default: the version that answered before, or, where that one cannot be deployed, the one
-        before it, and so on.
+        A version in the deployment history. Default: the slot before the current one, or, if that one cannot be
+        deployed, the one before it, and so on.
 
     Raises
     ------
     DeploymentError
-        If there is none, none of them could be deployed, or the named one never answered there. What answered goes on
+        If there is no such slot, its bundle is missing or damaged, or none could be deployed. The current slot goes on
         answering.
     """
     history = target.state().history
     deployed_versions = [version_of(slot) for slot in history]
     if version is not None:
-        if version not in deployed_versions:
+        slots = [slot for slot in history if version_of(slot) == version]
+        if not slots:
             raise DeploymentError(
                 f"there is no version {version!r} to go back to",
                 where=target.address,
                 why=f"These answered here: {', '.join(deployed_versions) or 'none'}",
                 do=f"name one of these, or deploy it: {target.kind}_endpoint asks the gate",
             )
-        return deploy(target, bundle_of(version))
+        return deploy(target, open_bundle(slots[-1]))
     failures: list[str] = []
-    for previous_version in reversed(deployed_versions[:-1]):
+    for slot in reversed(history[:-1]):
         try:
-            return deploy(target, bundle_of(previous_version))
+            return deploy(target, open_bundle(slot))
         except Exception as error:
-            failures.append(f"{previous_version}: {error_summary(error)}")
+            failures.append(f"{version_of(slot)}: {error_summary(error)}")
     raise DeploymentError(
         "there is no previous version to go back to" if not failures else "no previous version could be deployed",
         where=target.address,

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 from providers.azureml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureServer, azure_server
+from support.kept_bundles import opener
 from support.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.azureml.target import AzureMLEndpoint, deploy_model_azureml
@@ -136,9 +137,8 @@ def test_deploying_the_same_again_changes_nothing(azure, target, bundles, answer
 @pytest.mark.parametrize("store", ["Sas", "AccountKey", "None"])
 def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles, answering, store):
     azure.store.auth_mode = store
-    by_version = {bundle.version: bundle for bundle in bundles}
     deploy(target, bundles[1])
-    back = rollback(target, by_version.__getitem__)
+    back = rollback(target, opener(bundles))
     gone = bundles[1].slot
     assert back.version == bundles[0].version
     assert back.removed == (f"deployment {gone}", f"model bridge-fall, version {gone}")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support.kept_bundles import opener
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.packing import pack, served_digests
+from bridge_assets.deployment.core.code_archive import code_archive
+from bridge_assets.deployment.core.kept_bundles import kept_path, open_kept_bundle
 from bridge_assets.deployment.core.target import TargetState, deploy, resolve_history, rollback, version_of
-from bridge_assets.errors import CanaryMismatch, DeploymentError
+from bridge_assets.errors import CanaryMismatch, DeploymentError, StorageError
 from bridge_assets.runtime.package import Package
 from bridge_assets.runtime.probe import Probe
+from bridge_assets.storage import digest
 
 
 class Killed(BaseException):
@@ -57,7 +64,7 @@ class Shelf:
         self._call("place")
         if bundle.slot not in self.slots:
             folder = self.root / f"{len(list(self.root.iterdir()))}"  # type: ignore[operator]
-            self.slots[bundle.slot] = pack(bundle.model_version, served_digests(bundle.model_version), folder)
+            self.slots[bundle.slot] = Package(bundle.unpack(folder))
 
     def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
         self._call("ask")
@@ -161,30 +168,30 @@ def test_leftovers_of_killed_deployments_are_removed_and_named(shelf, bundles):
 
 
 def test_rollback_goes_to_the_healthy_version_before_and_forgets_what_came_after(shelf, bundles):
-    by_version = {bundle.version: bundle for bundle in bundles}
+    open_kept = opener(bundles)
     for bundle in bundles[:3]:
         deploy(shelf, bundle)
-    assert rollback(shelf, by_version.__getitem__).version == bundles[1].version
+    assert rollback(shelf, open_kept).version == bundles[1].version
     assert shelf.trail == (bundles[0].slot, bundles[1].slot)
     deploy(shelf, bundles[2])
-    assert rollback(shelf, by_version.__getitem__, bundles[0].version).previous is None
+    assert rollback(shelf, open_kept, bundles[0].version).previous is None
     for bundle in bundles[1:2]:
         deploy(shelf, bundle)
     deploy(shelf, bundles[2])
-    bundles[1].model_version.file("model.onnx").write_bytes(b"damaged")
-    assert rollback(shelf, by_version.__getitem__).version == bundles[0].version
+    kept_path(bundles[1].model_version, bundles[1].slot).write_bytes(b"damaged")
+    assert rollback(shelf, open_kept).version == bundles[0].version
     with pytest.raises(DeploymentError, match=f"no previous version.*Current is {bundles[0].version}"):
-        rollback(shelf, by_version.__getitem__)
+        rollback(shelf, open_kept)
     with pytest.raises(DeploymentError, match=rf"no version '{bundles[3].version}' to go back to.*asks the gate"):
-        rollback(shelf, by_version.__getitem__, bundles[3].version)
+        rollback(shelf, open_kept, bundles[3].version)
 
 
 def test_a_rollback_of_which_nothing_comes_names_every_reason(shelf, bundles):
     for bundle in bundles[:2]:
         deploy(shelf, bundle)
 
-    def gone(version: str) -> Bundle:
-        raise DeploymentError("its files are gone", where="models", why=f"No folder {version}", do="fetch it")
+    def gone(slot: str) -> Bundle:
+        raise DeploymentError("its files are gone", where="models", why=f"No folder {slot}", do="fetch it")
 
     with pytest.raises(DeploymentError, match=rf"no previous version could be deployed.*{bundles[0].version}: .*gone"):
         rollback(shelf, gone)
@@ -209,7 +216,7 @@ def test_the_same_version_under_other_settings_is_another_slot_with_a_canary_of_
     assert shelf.trail == (bundles[0].slot, bundles[1].with_runtime_config(shelf.runtime_config).slot)
     assert (again.previous, again.removed) == (bundles[0].version, (bundles[1].slot,))
     assert len(bundles[1].with_runtime_config(shelf.runtime_config).slot) == 30
-    assert rollback(shelf, {bundles[0].version: bundles[0]}.__getitem__).version == bundles[0].version
+    assert rollback(shelf, opener(bundles)).version == bundles[0].version
     assert shelf.trail == (bundles[0].with_runtime_config(shelf.runtime_config).slot,)
 
 
@@ -230,3 +237,123 @@ def stubborn(slot: str, retire):
         return retire(asked)
 
     return refuse
+
+
+# Kept bundles
+
+
+@pytest.fixture
+def code_of_a_newer_release(monkeypatch) -> bytes:
+    """Code that answers alike in an archive of other bytes: what an upgrade of bridge_assets installs."""
+    newer = io.BytesIO(code_archive())
+    with zipfile.ZipFile(newer, "a") as archive:
+        archive.comment = b"newer"
+    monkeypatch.setattr("bridge_assets.deployment.core.bundle.code_archive", newer.getvalue)
+    return newer.getvalue()
+
+
+@pytest.fixture
+def rolled_on(shelf, bundles, request) -> list[Bundle]:
+    """Two versions deployed, the second with the code of a newer release."""
+    deploy(shelf, bundles[0])
+    request.getfixturevalue("code_of_a_newer_release")
+    newer = [bundle_of(bundle.model_version) for bundle in bundles[:2]]
+    deploy(shelf, newer[1])
+    return newer
+
+
+def test_a_rollback_brings_back_the_code_that_answered_then(shelf, bundles, rolled_on):
+    first = bundles[0]
+    assert rolled_on[0].slot != first.slot
+    assert rollback(shelf, opener(bundles)).version == first.version
+    assert shelf.trail == (first.slot,)
+    assert (shelf.slots[first.slot].folder / "code.zip").read_bytes() == first.code == code_archive()
+    assert kept_path(first.model_version, first.slot).read_bytes() == first.archive
+
+
+def test_a_rollback_to_a_version_of_several_slots_takes_the_one_that_answered_last(shelf, bundles, rolled_on):
+    deploy(shelf, rolled_on[0])
+    deploy(shelf, rolled_on[1])
+    rollback(shelf, opener(bundles), bundles[0].version)
+    assert shelf.trail[-1] == rolled_on[0].slot
+    shelf.trail = (rolled_on[0].slot, bundles[0].slot, rolled_on[1].slot)
+    rollback(shelf, opener(bundles), bundles[0].version)
+    assert bundles[0].slot in shelf.slots
+
+
+def test_the_bundle_of_a_slot_is_written_once(shelf, bundles):
+    deploy(shelf, bundles[0])
+    path = kept_path(bundles[0].model_version, bundles[0].slot)
+    written = path.stat()
+    deploy(shelf, bundles[1])
+    shelf.runtime_config = {"machine": "larger"}
+    deploy(shelf, bundle_of(bundles[0].model_version))
+    assert [each.name for each in sorted(path.parent.iterdir())] == [path.name, f"{path.name}.sha256"]
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    assert (path.parent / f"{path.name}.sha256").read_text() == f"{digest(path)}  {path.name}\n"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def replaced_by_another(path: Path) -> None:
+    """Whole, with its digest, but of another content."""
+    other = next(each for each in path.parents[2].glob("*/bundles/*.tar.gz") if each != path)
+    path.write_bytes(other.read_bytes())
+    path.with_name(f"{path.name}.sha256").write_text(digest(path))
+
+
+def with_another_model(path: Path) -> None:
+    """An archive that is not what its own manifest says."""
+    buffer = io.BytesIO()
+    with tarfile.open(path) as old, tarfile.open(fileobj=buffer, mode="w:gz") as new:
+        for member in old:
+            content = b"another" if member.name == "model.onnx" else old.extractfile(member).read()  # type: ignore[union-attr]
+            member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
+    path.write_bytes(buffer.getvalue())
+    path.with_name(f"{path.name}.sha256").write_text(digest(path))
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (Path.unlink, "is missing"),
+        (lambda path: path.with_name(f"{path.name}.sha256").unlink(), "is missing"),
+        (cut, r"is damaged\. .*its SHA-256 is"),
+        (replaced_by_another, r"is damaged\. .*its content is slot"),
+        (with_another_model, r"is damaged\. .*not what its manifest says: model\.onnx"),
+    ],
+    ids=["gone", "digest gone", "cut", "another", "changed"],
+)
+def test_a_kept_bundle_that_cannot_be_used_is_an_error_and_changes_nothing(shelf, bundles, rolled_on, damage, why):
+    path = kept_path(bundles[0].model_version, bundles[0].slot)
+    damage(path)
+    trail, slots = shelf.trail, dict(shelf.slots)
+    expected = rf"{path}: the kept bundle of slot {bundles[0].slot} {why}.*What to do: copy it.*or deploy model version"
+    for version in (None, bundles[0].version):
+        with pytest.raises(DeploymentError, match=expected):
+            rollback(shelf, opener(bundles), version)
+    assert (shelf.trail, shelf.slots) == (trail, slots)
+
+
+def test_deploying_again_mends_a_kept_bundle(shelf, bundles):
+    deploy(shelf, bundles[0])
+    path = kept_path(bundles[0].model_version, bundles[0].slot)
+    whole = path.read_bytes()
+    cut(path)
+    deploy(shelf, bundle_of(bundles[0].model_version))
+    assert path.read_bytes() == whole
+
+
+def test_where_the_bundle_cannot_be_kept_nothing_is_deployed(shelf, bundles):
+    (bundles[0].model_version.folder / "bundles").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="was not written"):
+        deploy(shelf, bundles[0])
+    assert (shelf.trail, shelf.slots) == ((), {})
+
+
+def test_a_name_that_is_not_a_slot_opens_nothing(bundles):
+    with pytest.raises(DeploymentError, match="is not the name of a slot"):
+        open_kept_bundle(bundles[0].model_version, "m../../x-y")

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.kept_bundles import opener
 from support.kubernetes_release import NAME, ReleaseFixture, release_fixture
 from support.local_endpoint import corrupt_byte
 
@@ -154,7 +155,7 @@ def test_rollback_goes_back_and_what_left_the_trail_is_removed(here, bundles):
     for bundle in bundles[:3]:
         deploy(target, bundle)
     assert here.archives() == sorted(bundle.slot for bundle in bundles[:3])
-    back = rollback(target, {bundle.version: bundle for bundle in bundles}.__getitem__)
+    back = rollback(target, opener(bundles))
     assert (back.version, back.previous) == (bundles[1].version, bundles[0].version)
     assert kinds(back.removed) == ["archive", "ConfigMap"]
     assert all(bundles[2].slot in name for name in back.removed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from providers.sagemaker_server import BUCKET, REGION
+from support.kept_bundles import opener
 from support.sagemaker_endpoint import FOLDER, SETTINGS, assert_only_deployed, is_serving, resource_name, resource_names
 
 from bridge_assets.deployment.core.bundle import bundle_of
@@ -78,7 +79,7 @@ def test_a_rollback_places_the_version_before_and_what_came_after_is_removed(aws
     target = make_endpoint(rollback_alarms=("errors",))
     for bundle in bundles[:3]:
         deploy(target, bundle)
-    back = rollback(target, {bundle.version: bundle for bundle in bundles}.__getitem__)
+    back = rollback(target, opener(bundles))
     assert (back.version, back.previous) == (bundles[1].version, bundles[0].version)
     assert back.removed == resource_names(bundles[2])
     assert_only_deployed(aws, bundles[0], bundles[1])

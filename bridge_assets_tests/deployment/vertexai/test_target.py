@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kept_bundles import opener
 from support.server_process import serving
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
@@ -198,11 +199,10 @@ def test_deploying_what_answers_changes_nothing(endpoint, vertex, bundles):
 
 
 def test_a_rollback_deploys_what_is_still_registered(endpoint, vertex, bundles):
-    by_version = {bundle.version: bundle for bundle in bundles}
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     vertex.faults.reset()
-    back = rollback(endpoint, by_version.__getitem__)
+    back = rollback(endpoint, opener(bundles))
     assert back.version == bundles[0].version
     assert answers_alone(vertex, bundles[0])
     assert not {"UploadModel", "storage.upload"} & {*vertex.faults.changes}

@@ -1,0 +1,160 @@
+"""Bundles kept with their model version, so that a rollback brings back the code that answered then.
+
+    <model version>/bundles/<slot>.tar.gz          the archive as it was first deployed; the slot without the digits of
+                                                   the runtime config
+    <model version>/bundles/<slot>.tar.gz.sha256   its digest, as `sha256sum --check` reads it
+
+Belongs here: writing, opening and verifying kept bundles. Does not belong here: what a bundle holds (`bundle`), and
+when it is sent (`target`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from bridge_assets.deployment.core.bundle import BUNDLE_FILES, CODE, SLOT, Bundle
+from bridge_assets.errors import DeploymentError, error_summary
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.runtime.package import MANIFEST, PROBE
+from bridge_assets.runtime.probe import Probe
+from bridge_assets.storage import write_text
+
+FOLDER = "bundles"
+
+
+@dataclass(frozen=True)
+class KeptBundle(Bundle):
+    """A bundle read from its kept archive: its bytes do not depend on the installed code or the version's files.
+
+    Attributes
+    ----------
+    contents : mapping of str to bytes
+        File -> content, of everything in the archive.
+    packed : bytes
+        The archive itself.
+    """
+
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    packed: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def probe(self) -> Probe:
+        path = kept_path(self.model_version, self.slot)
+        return Probe.from_json(self.contents[PROBE].decode(), path)
+
+    def files(self) -> dict[str, bytes]:
+        return dict(self.contents)
+
+    @cached_property
+    def archive(self) -> bytes:
+        return self.packed
+
+
+def kept_path(model_version: ModelVersion, slot: str) -> Path:
+    """Where the bundle of a slot is kept; the digits of the runtime config do not matter."""
+    return model_version.folder / FOLDER / f"{'-'.join(slot.split('-')[:2])}.tar.gz"
+
+
+def keep_bundle(bundle: Bundle) -> Bundle:
+    """Keep a bundle with its model version and return the kept one.
+
+    A whole kept bundle of the same slot is used as it is; a damaged or incomplete one is written again.
+
+    Raises
+    ------
+    DeploymentError
+        If a file of the version changed since the bundle was made.
+    StorageError
+        If it cannot be written.
+    """
+    if isinstance(bundle, KeptBundle):
+        return bundle
+    path = kept_path(bundle.model_version, bundle.slot)
+    try:
+        kept = open_kept_bundle(bundle.model_version, bundle.slot)
+    except DeploymentError:
+        # The digest first: an archive that is in place always has one. Every deployment writes the same bytes.
+        write_text(f"{bundle.digest}  {path.name}\n", _digest_path(path))
+        bundle.write(path)
+        kept = open_kept_bundle(bundle.model_version, bundle.slot)
+    return kept.with_digest(bundle.runtime_config_digest)
+
+
+def open_kept_bundle(model_version: ModelVersion, slot: str) -> KeptBundle:
+    """Open the kept bundle of a slot, every digest and the slot's name compared with its content.
+
+    Parameters
+    ----------
+    model_version : ModelVersion
+    slot : str
+        With or without the digits of the runtime config. The bundle is returned without them.
+
+    Raises
+    ------
+    DeploymentError
+        If it is missing, damaged, or not the bundle of this slot.
+    """
+    path = kept_path(model_version, slot)
+    do = (
+        f"copy it with its .sha256 file from the machine that deployed it, or deploy model version "
+        f"{model_version.version} as a new deployment, which bundles it with the installed code"
+    )
+    if not SLOT.fullmatch(slot):
+        raise DeploymentError(f"{slot!r} is not the name of a slot", where=path.parent, do=do)
+    try:
+        packed = path.read_bytes()
+        recorded = _digest_path(path).read_text(encoding="ascii").partition(" ")[0].strip()
+    except (OSError, ValueError) as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise DeploymentError(
+            f"the kept bundle of slot {slot} {what}", where=path, why=error_summary(error), do=do
+        ) from error
+    try:
+        if (found := hashlib.sha256(packed).hexdigest()) != recorded:
+            raise ValueError(f"its SHA-256 is {found[:12]}, recorded is {recorded[:12]}")
+        contents = _read_archive(packed)
+        served = _verified_digests(contents)
+        kept = KeptBundle(model_version, served, contents[CODE], contents=contents, packed=packed)
+        if kept_path(model_version, kept.slot) != path:
+            raise ValueError(f"its content is slot {kept.slot}")
+    except (ValueError, KeyError, TypeError, EOFError, OSError, tarfile.TarError, zlib.error) as error:
+        raise DeploymentError(
+            f"the kept bundle of slot {slot} is damaged", where=path, why=error_summary(error), do=do
+        ) from error
+    return kept
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _read_archive(packed: bytes) -> dict[str, bytes]:
+    """File -> content. Raises ValueError if the archive holds other files than a bundle does."""
+    contents: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is None or member.name in contents:
+                raise ValueError(f"{member.name!r} is not a file, or is there twice")
+            contents[member.name] = content.read()
+    if (names := set(contents)) != (expected := {*BUNDLE_FILES, MANIFEST, CODE}):
+        raise ValueError(f"missing or unexpected files: {', '.join(sorted(names ^ expected))}")
+    return contents
+
+
+def _verified_digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """File -> SHA-256 of `BUNDLE_FILES`. Raises ValueError if one differs from the bundle's own manifest."""
+    recorded = json.loads(contents[MANIFEST])["served"]
+    served = {name: hashlib.sha256(contents[name]).hexdigest() for name in BUNDLE_FILES}
+    if changed := [name for name in BUNDLE_FILES if served[name] != recorded.get(name)]:
+        raise ValueError(f"not what its manifest says: {', '.join(changed)}")
+    return served
