@@ -1,12 +1,15 @@
-"""Four small model versions, and an endpoint."""
+"""Four small model versions, an endpoint, and the code of a newer release."""
 
 from __future__ import annotations
 
+import io
 import shutil
+import zipfile
 
 import pytest
 from support.local_endpoint import make_model_version
 
+from bridge_assets.deployment.core.code_archive import code_archive
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.registry.model_version import ModelVersion
 
@@ -27,3 +30,13 @@ def model_versions(shared_versions, tmp_path) -> list[ModelVersion]:
 @pytest.fixture
 def endpoint(tmp_path) -> LocalEndpoint:
     return LocalEndpoint(tmp_path / "endpoint")
+
+
+@pytest.fixture
+def code_of_a_newer_release(monkeypatch) -> bytes:
+    """Code that answers alike in an archive of other bytes: what an upgrade of bridge_assets installs."""
+    newer = io.BytesIO(code_archive())
+    with zipfile.ZipFile(newer, "a") as archive:
+        archive.comment = b"newer"
+    monkeypatch.setattr("bridge_assets.deployment.core.bundle.code_archive", newer.getvalue)
+    return newer.getvalue()

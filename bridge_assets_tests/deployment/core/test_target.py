@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -240,16 +239,6 @@ def stubborn(slot: str, retire):
 
 
 # Kept bundles
-
-
-@pytest.fixture
-def code_of_a_newer_release(monkeypatch) -> bytes:
-    """Code that answers alike in an archive of other bytes: what an upgrade of bridge_assets installs."""
-    newer = io.BytesIO(code_archive())
-    with zipfile.ZipFile(newer, "a") as archive:
-        archive.comment = b"newer"
-    monkeypatch.setattr("bridge_assets.deployment.core.bundle.code_archive", newer.getvalue)
-    return newer.getvalue()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from support.sagemaker_endpoint import FOLDER, SETTINGS, assert_only_deployed, i
 from bridge_assets.deployment.core.bundle import bundle_of
 from bridge_assets.deployment.core.tags import OWNER_TAG
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
+from bridge_assets.deployment.endpoints import RemoteEndpoint
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint, deploy_model_sagemaker
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError
 from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSettings
@@ -86,6 +87,20 @@ def test_a_rollback_places_the_version_before_and_what_came_after_is_removed(aws
     assert is_serving(target, bundles[1])
     # The alarms that a bad version has set off must not bring it back.
     assert "AutoRollbackConfiguration" not in aws.endpoint_states["bridge-fall"].update["DeploymentConfig"]
+
+
+def test_after_an_upgrade_a_rollback_brings_back_the_very_slot(aws, target, model_versions, request):
+    remote = RemoteEndpoint(target, model_versions[0].folder.parent)
+    remote.deploy(model_versions[0])
+    slot = target.state().current_slot
+    archive = aws.state()["objects"][f"{FOLDER}/{slot}.tar.gz"][0]
+    request.getfixturevalue("code_of_a_newer_release")
+    remote.deploy(model_versions[1])
+    target.retire(slot)  # what a shorter history would have removed
+    assert remote.rollback().version == model_versions[0].version
+    assert target.state().current_slot == slot
+    assert aws.state()["objects"][f"{FOLDER}/{slot}.tar.gz"][0] == archive
+    assert bundle_of(model_versions[0]).with_runtime_config(target.runtime_config).slot != slot
 
 
 def test_a_place_made_with_other_settings_is_made_anew(aws, make_endpoint, bundles):
