@@ -27,11 +27,11 @@ def run(job: str, years: str | None) -> None:
     source_years = _source_years(data, shown_source)
     # Imported only now: the partitions are the survey years of the source, and the sample may have just been written.
     from bridge_assets.definitions import defs
-    from bridge_assets.orchestration.partitions import SURVEY_YEARS
+    from bridge_assets.orchestration.partitions import survey_year_partitions
     from bridge_assets.orchestration.runs.run_job import run_job
     from bridge_assets.orchestration.runs.summary import run_summary
 
-    partition_years = [int(key) for key in SURVEY_YEARS.get_partition_keys()]
+    partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
     if excluded_years := [year for year in source_years if year not in partition_years]:
         click.echo(f"Outside survey_years of data_config.yaml, left out: {', '.join(map(str, excluded_years))}")
     first, last = _selected_years(years, source_years, partition_years)

@@ -1,8 +1,11 @@
-"""Everything under the roof, put together once."""
+"""The definitions, assembled once. This is the only place that reads settings, the source folder or the dbt project
+while the code location loads: importing the modules under `orchestration` reads nothing.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -16,39 +19,70 @@ from bridge_assets.orchestration.assets import (
     reporting,
     scoring,
     survival,
-    warehouse,
 )
+from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks import endpoints as endpoints_checks
 from bridge_assets.orchestration.checks import inventory as inventory_checks
 from bridge_assets.orchestration.checks import model as model_checks
 from bridge_assets.orchestration.checks import quality as quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
-from bridge_assets.orchestration.checks import survival as lifetimes_checks
+from bridge_assets.orchestration.checks import survival as survival_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
+from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
+from bridge_assets.orchestration.tags import with_job_tags
 
-#: `in_process` (default: every step of a run in one process, nothing imported twice) or `multiprocess`.
+#: `in_process` (default: every step of a run in one process, each library imported once) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, quality, warehouse, features, model, endpoints, scoring, survival, drift, reporting]
-CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, lifetimes_checks, endpoints_checks]
+ASSET_MODULES = [inventory, quality, features, model, endpoints, scoring, survival, drift, reporting]
+CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, survival_checks, endpoints_checks]
 
 
-def build_definitions() -> dg.Definitions:
-    """Assemble assets, checks, jobs, the schedule, the sensor and the resources."""
+def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Assemble assets, checks, jobs, schedules, the sensor and the resources.
+
+    Parameters
+    ----------
+    resources : mapping, optional
+        Resources to use in place of the platform's own, by name: `platform` (a `Platform`) or `dbt`. Partitions, the
+        dbt project and the endpoints that are enabled follow the settings of `platform`.
+
+    Raises
+    ------
+    SettingsError
+        If a configuration file or variable cannot be used.
+    """
+    platform = (resources or {}).get("platform", Platform())
+    if not isinstance(platform, Platform):
+        raise TypeError(f"resource platform: expected a Platform, found {type(platform).__name__}")
+    warehouse = warehouse_assets(platform.data.home_folder)
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=_with_settings(
+            [*dg.load_assets_from_modules(ASSET_MODULES), warehouse.inventory, warehouse.reporting], platform
+        ),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, *ROLLBACK_JOBS],
         schedules=[weekly_scoring, smoke_checks],
         sensors=[new_survey_file],
-        resources={"platform": Platform(), "dbt": dbt_resource()},
+        resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},
         executor=_executor(),
     )
+
+
+def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition]:
+    """The assets with the partitions and tags that follow from the settings."""
+    partitions, environment = survey_year_partitions(platform.data), platform.environment
+
+    def with_settings(spec: dg.AssetSpec) -> dg.AssetSpec:
+        spec = with_job_tags(spec, environment)
+        return spec.replace_attributes(partitions_def=partitions) if spec.partitions_def else spec
+
+    return [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
 
 
 def _executor() -> dg.ExecutorDefinition:

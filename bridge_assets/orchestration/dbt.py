@@ -1,5 +1,7 @@
-"""The dbt project as Dagster sees it. In a module of its own, so that `dagster-dbt project prepare-and-package` finds
-it.
+"""The dbt project as Dagster sees it: where it is, how it is prepared and called, and how its models become assets.
+
+`dagster-dbt project prepare-and-package --file bridge_assets/orchestration/dbt.py` finds the project here under the
+name `DBT_PROJECT`, which is computed when it is accessed: importing this module reads nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +32,30 @@ def _environment_executable(command: str) -> str:
     return str(executable) if executable.exists() else command
 
 
-def _project() -> DbtProject:
-    # dbt's own telemetry; dbt_project.yml says the same, but is read after the first event.
+def __getattr__(name: str) -> DbtProject:
+    if name == "DBT_PROJECT":
+        return prepared_dbt_project(DataSettings.load().home_folder)
+    raise AttributeError(f"module {__name__} has no attribute {name}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "DBT_PROJECT"])
+
+
+def prepared_dbt_project(home: Path) -> DbtProject:
+    """The dbt project, with a manifest that is newer than its models, macros and tests.
+
+    Parameters
+    ----------
+    home : Path
+        `home_folder` of the data settings; an installed package keeps the manifest there.
+    """
+    # dbt's own telemetry; dbt_project.yml turns it off too, but is read after the first event.
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
-    target_folder = dbt_target_folder(DataSettings.load().home_folder)
-    project = DbtProject(project_dir=dbt_project_folder(), target_path=target_folder)
+    project = DbtProject(project_dir=dbt_project_folder(), target_path=dbt_target_folder(home))
     if _is_manifest_stale(project.manifest_path, Path(project.project_dir)):
-        # `make setup` builds the manifest. Who comes without it, or has edited a model since, waits for it once instead
-        # of reading a stack trace.
+        # `make setup` builds the manifest. Without it, or after an edit, loading waits for dbt to parse once instead of
+        # failing with a stack trace.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         project.preparer.prepare(project)
     return project
@@ -50,11 +68,8 @@ def _is_manifest_stale(manifest: Path, project: Path) -> bool:
     return any(path.stat().st_mtime > manifest.stat().st_mtime for path in (project / "dbt_project.yml", *sources))
 
 
-DBT_PROJECT = _project()
-
-
-def dbt_resource() -> DbtCliResource:
-    return DbtCliResource(project_dir=DBT_PROJECT, dbt_executable=_environment_executable("dbt"))
+def dbt_resource(project: DbtProject) -> DbtCliResource:
+    return DbtCliResource(project_dir=project, dbt_executable=_environment_executable("dbt"))
 
 
 def set_dbt_environment(data: DataSettings) -> None:

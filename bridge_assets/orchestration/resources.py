@@ -1,10 +1,11 @@
-"""What assets need from outside: the settings and the lake. Nothing here touches the network or the disk when it
-loads.
-"""
+"""What assets need from outside: the settings and the lake. Creating the resource reads nothing."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
+from pydantic import Field
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
@@ -12,23 +13,31 @@ from bridge_assets.settings.environment import EnvironmentSettings
 
 
 class Platform(dg.ConfigurableResource):
-    """The typed settings (`configs/*.yaml` under environment variables), read anew in every run."""
+    """The typed settings: `configs/*.yaml`, overridden by environment variables, read again on every access."""
+
+    config_folder: str = Field(
+        default="",
+        description=(
+            "Folder of the configuration files; their relative paths start from the folder that holds it. "
+            "Empty = the folder that BRIDGE_ASSETS_CONFIGS names, else configs/."
+        ),
+    )
 
     @property
     def data(self) -> DataSettings:
-        return DataSettings.load()
+        return DataSettings.load(self._config_folder)
 
     @property
     def model(self) -> ModelSettings:
-        return ModelSettings.load()
+        return ModelSettings.load(self._config_folder)
 
     @property
     def mlflow(self) -> MlflowSettings:
-        return MlflowSettings.load()
+        return MlflowSettings.load(self._config_folder)
 
     @property
     def dvc(self) -> DvcSettings:
-        return DvcSettings.load()
+        return DvcSettings.load(self._config_folder)
 
     @property
     def registry(self) -> MlflowSettings | DvcSettings:
@@ -37,8 +46,12 @@ class Platform(dg.ConfigurableResource):
 
     @property
     def environment(self) -> EnvironmentSettings:
-        return EnvironmentSettings.load()
+        return EnvironmentSettings.load(self._config_folder)
 
     @property
     def lake(self) -> Lake:
         return Lake(self.data.lake)
+
+    @property
+    def _config_folder(self) -> Path | None:
+        return Path(self.config_folder).absolute() if self.config_folder else None

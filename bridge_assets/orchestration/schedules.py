@@ -2,12 +2,11 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.jobs.pipelines import SCORING, SMOKE_CHECKS
 from bridge_assets.orchestration.resources import Platform
 
 
 @dg.schedule(
-    job=SCORING,
+    job_name="scoring",
     cron_schedule="0 5 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
@@ -26,7 +25,7 @@ def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) ->
 
 
 @dg.schedule(
-    job=SMOKE_CHECKS,
+    job_name="smoke_checks",
     cron_schedule="20 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -7,19 +7,15 @@ import time
 
 import dagster as dg
 
-from bridge_assets.orchestration.jobs.pipelines import LATEST_YEAR
-from bridge_assets.orchestration.partitions import SURVEY_YEARS
+from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.resources import Platform
-
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
 
 #: FHWA publishes once a year: its server is asked once a day, in seconds.
 FHWA_POLL_SECONDS = 24 * 3600
 
 
 @dg.sensor(
-    job=LATEST_YEAR,
+    job_name="latest_year",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
@@ -44,7 +40,7 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
         new_files, problems = detect_changes(data, platform.lake)
     except SourceError as error:
         return dg.SkipReason(str(error))
-    known = SURVEY_YEARS.get_partition_keys()
+    known = _loaded_partition_keys(context)
     problems += [
         f"{', '.join(arrival.file_names)}: survey year {year} has no partition; see survey_years in data_config.yaml, "
         f"or "
@@ -66,3 +62,10 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
             else dg.RunRequest(run_key=f"{years[0]}:{content}", partition_key=str(years[0]))
         ]
     )
+
+
+def _loaded_partition_keys(context: dg.SensorEvaluationContext) -> list[str]:
+    """The partitions as the code location loaded them: a run can be requested for no others."""
+    assert context.repository_def is not None
+    partitions = context.repository_def.asset_graph.get(dg.AssetKey("nbi_files")).partitions_def
+    return list(partitions.get_partition_keys()) if partitions else []

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bridge_assets.errors import SettingsError
-from bridge_assets.settings.folders import config_folder
+from bridge_assets.settings.folders import config_folder, project_folder
 
 
 class StrictModel(BaseModel):
@@ -33,6 +33,12 @@ class YamlSettings(BaseSettings):
     """
 
     file_name: ClassVar[str]
+    _config_folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def project_folder(self) -> Path:
+        """The folder that relative paths of these settings start from."""
+        return self._config_folder.parent if self._config_folder else project_folder()
 
     @classmethod
     def settings_customise_sources(
@@ -46,21 +52,28 @@ class YamlSettings(BaseSettings):
         return env_settings, init_settings
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls, folder: Path | None = None) -> Self:
         """Read the file and the environment variables.
+
+        Parameters
+        ----------
+        folder : Path, optional
+            Another folder of configuration files than `config_folder()`.
 
         Raises
         ------
         SettingsError
             If a value is wrong or a key unknown; names the file or the variable, the key, and what was expected.
         """
-        path = config_folder() / cls.file_name
+        path = (folder or config_folder()) / cls.file_name
         values = _read_yaml(path)
         _refuse_unknown_variables(cls)
         try:
-            return cls(**values)
+            settings = cls(**values)
         except ValidationError as error:
             raise SettingsError(_explain(error, path, cls)) from None
+        settings._config_folder = folder
+        return settings
 
     @classmethod
     def setting_location(cls, *keys: str) -> str:

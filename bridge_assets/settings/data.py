@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from bridge_assets.settings.base import StrictModel, YamlSettings
-from bridge_assets.settings.folders import project_folder
 
 FIRST_NBI_YEAR = 1992
 
@@ -140,7 +139,7 @@ class DataSettings(YamlSettings):
 
     @cached_property
     def home_folder(self) -> Path:
-        return (project_folder() / self.home).absolute()
+        return (self.project_folder / self.home).absolute()
 
     @property
     def source_folder(self) -> Path:
@@ -149,7 +148,7 @@ class DataSettings(YamlSettings):
             case "sample":
                 return self.sample_folder
             case "folder":
-                return (project_folder() / self.source).absolute()
+                return (self.project_folder / self.source).absolute()
             case _:
                 return self.downloads_folder
 

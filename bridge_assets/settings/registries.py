@@ -9,7 +9,6 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from bridge_assets.settings.base import YamlSettings
-from bridge_assets.settings.folders import project_folder
 
 
 class MlflowSettings(YamlSettings):
@@ -52,4 +51,4 @@ class DvcSettings(YamlSettings):
 
     @property
     def repository_folder(self) -> Path:
-        return (project_folder() / self.repository).absolute()
+        return (self.project_folder / self.repository).absolute()

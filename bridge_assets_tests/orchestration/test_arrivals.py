@@ -10,14 +10,15 @@ import pytest
 from support.nbi_files import write_nbi
 
 from bridge_assets.definitions import defs
+from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.schedules import weekly_scoring
-from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START, new_survey_file
+from bridge_assets.orchestration.sensors import new_survey_file
 
 
 def tick() -> Any:
     with dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}
+        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, definitions=defs
     ) as context:
         return new_survey_file(context)
 

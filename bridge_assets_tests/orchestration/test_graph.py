@@ -112,3 +112,40 @@ def test_the_core_needs_no_cloud_sdk_and_loading_imports_nothing_heavy() -> None
     code = f"import sys, bridge_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+TRAINING = {
+    "training_set",
+    "bridge_model",
+    "quantized_model",
+    "onnx_model",
+    "registered_model",
+    "deterioration_model",
+}
+REMOTE_ENDPOINTS = {"sagemaker_endpoint", "azureml_endpoint", "vertexai_endpoint", "kubernetes_endpoint"}
+SCORES_AND_REPORTS = {
+    "bridge_predictions",
+    "years_until_poor",
+    "drift_report",
+    "mart_condition_by_year",
+    "mart_bridge_outlook",
+    "condition_report",
+    "looker_sheet",
+}
+FEATURES_AND_LATER = {"bridge_features", "local_endpoint"} | TRAINING | REMOTE_ENDPOINTS | SCORES_AND_REPORTS
+ALL_ASSETS = {node.key.to_user_string() for node in NODES}
+
+
+@pytest.mark.parametrize(
+    ("job", "assets"),
+    [
+        ("full_pipeline", ALL_ASSETS - REMOTE_ENDPOINTS),
+        ("inventory", ALL_ASSETS - FEATURES_AND_LATER),
+        ("latest_year", ALL_ASSETS - TRAINING - REMOTE_ENDPOINTS - {"local_endpoint"}),
+        ("scoring", SCORES_AND_REPORTS),
+        ("smoke_checks", set()),
+    ],
+)
+def test_jobs_select_by_tag_what_their_descriptions_promise(job: str, assets: set[str]) -> None:
+    selected = defs.resolve_job_def(job).asset_layer.executable_asset_keys
+    assert {key.to_user_string() for key in selected} == assets

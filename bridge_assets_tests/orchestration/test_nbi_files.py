@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from support.download_server import DownloadServer
 from support.nbi_files import nbi_text, write_nbi
-from support.small_platform import error_messages
+from support.small_platform import defs, error_messages
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration.assets.inventory import load_records, nbi_files
@@ -54,7 +54,7 @@ def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 def tick(cursor: str | None = None) -> tuple[Any, str | None]:
     with dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, cursor=cursor
+        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, cursor=cursor, definitions=defs
     ) as context:
         return new_survey_file(context), context.cursor
 

@@ -15,6 +15,7 @@ from bridge_assets.orchestration.gate.check_history import gate_decision
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.orchestration.tags import TARGET
 from bridge_assets.registry.model_version import ModelVersion, get_version
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _remote_endpoint_asset(provider: Provider) -> dg.AssetsDefinition:
         owners=display.MODEL_OWNERS,
         kinds={"model", "onnx", provider.kind},
         pool=provider.asset,
+        tags={TARGET: provider.key},
         description=(
             f"The model version that answers predictions on {provider.title}, as the section `{provider.key}` of "
             f"configs/environment.yaml says. The gate is asked about exactly this version. "

@@ -1,64 +1,96 @@
-"""The dbt models, in two steps: what training needs, and what reports on the scores.
+"""The dbt models, in two steps: those that training needs, and those that report on the scores.
 
 After each step its tables are written to the lake as Parquet: dbt alone writes DuckDB, everyone else reads Parquet.
 """
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, dbt_assets
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 
 from bridge_assets.orchestration.dbt import (
-    DBT_PROJECT,
     INVENTORY_SELECTION,
     REPORTING_SELECTION,
     WAREHOUSE_POOL,
     BridgeDbtTranslator,
     dbt_arguments,
+    prepared_dbt_project,
     set_dbt_environment,
 )
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.resources import Platform
 
-
-@dbt_assets(
-    manifest=DBT_PROJECT.manifest_path,
-    select=INVENTORY_SELECTION,
-    dagster_dbt_translator=BridgeDbtTranslator(),
-    name="dbt_inventory",
-    pool=WAREHOUSE_POOL,
+#: Tables that are written to the lake after each step.
+INVENTORY_TABLES = (
+    "int_inspections",
+    "fct_condition_transitions",
+    "fct_component_rises",
+    "dim_structures",
+    "duplicate_records",
+    "structure_number_variants",
+    "renumbering_breaks",
+    "renumbered_structures",
 )
-def dbt_inventory_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
-    exported_tables = ["int_inspections", "fct_condition_transitions", "fct_component_rises", "dim_structures"]
-    exported_tables += ["duplicate_records", "structure_number_variants", "renumbering_breaks", "renumbered_structures"]
-    yield from _build_and_export(context, dbt, platform, exported_tables)
+REPORTING_TABLES = ("mart_condition_by_year", "mart_bridge_outlook")
 
 
-@dbt_assets(
-    manifest=DBT_PROJECT.manifest_path,
-    select=REPORTING_SELECTION,
-    dagster_dbt_translator=BridgeDbtTranslator(),
-    name="dbt_reporting",
-    pool=WAREHOUSE_POOL,
-)
-def dbt_reporting_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
-    yield from _build_and_export(context, dbt, platform, ["mart_condition_by_year", "mart_bridge_outlook"])
+class WarehouseAssets(NamedTuple):
+    """The dbt project and its two steps."""
+
+    project: DbtProject
+    inventory: dg.AssetsDefinition
+    reporting: dg.AssetsDefinition
+
+
+@cache
+def warehouse_assets(home: Path) -> WarehouseAssets:
+    """The dbt models as assets. Reads the manifest, and runs `dbt parse` first if it is missing or stale.
+
+    Parameters
+    ----------
+    home : Path
+        `home_folder` of the data settings; see `prepared_dbt_project`.
+    """
+    project = prepared_dbt_project(home)
+    return WarehouseAssets(
+        project,
+        _dbt_step(project, "dbt_inventory", INVENTORY_SELECTION, INVENTORY_TABLES),
+        _dbt_step(project, "dbt_reporting", REPORTING_SELECTION, REPORTING_TABLES),
+    )
+
+
+def _dbt_step(project: DbtProject, name: str, selection: str, tables: tuple[str, ...]) -> dg.AssetsDefinition:
+    @dbt_assets(
+        manifest=project.manifest_path,
+        select=selection,
+        dagster_dbt_translator=BridgeDbtTranslator(),
+        name=name,
+        pool=WAREHOUSE_POOL,
+    )
+    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
+        yield from _build_and_export(context, dbt, platform, tables)
+
+    return step
 
 
 def _build_and_export(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform, exported_tables: list[str]
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform, exported_tables: tuple[str, ...]
 ) -> Iterator[DbtDagsterEventType]:
-    """Run `dbt build`, then write tables to the lake; only then are they reported as made.
+    """Run `dbt build`, then write tables to the lake; only after that are they reported as materialised.
 
-    When dbt or a test fails, what was made is reported, the failure raised, and the lake stays as it was.
+    If dbt or a test fails, the models that were built are reported, the failure is raised, and the lake keeps its
+    previous tables.
     """
     from bridge_assets.data.warehouse_export import export_tables
 
     data = platform.data
     set_dbt_environment(data)
-    # One target folder for both steps and every run: dbt parses what changed, and nothing piles up.
+    # One target folder for both steps and every run: dbt parses only what changed, and no folders pile up.
     invocation = dbt.cli(dbt_arguments(platform.model), context=context, target_path=data.home_folder / "dbt")
     events: list[DbtDagsterEventType] = []
     try:
@@ -71,7 +103,7 @@ def _build_and_export(
     yield from (_with_preview(event, exported_tables, platform) for event in events)
 
 
-def _with_preview(event: DbtDagsterEventType, exported: list[str], platform: Platform) -> DbtDagsterEventType:
+def _with_preview(event: DbtDagsterEventType, exported: tuple[str, ...], platform: Platform) -> DbtDagsterEventType:
     if not isinstance(event, dg.Output) or event.output_name not in exported:
         return event
     table = platform.lake.read(event.output_name)

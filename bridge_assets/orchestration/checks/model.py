@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.assets.warehouse import dbt_inventory_assets
+from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
 from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
 from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
@@ -28,7 +28,7 @@ def _check_result(problems: list[str], passed_message: str, digest: str, **metad
 def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
 
     training_data = upstream_training_set(context, platform)
-    dbt_checks = [spec.key for spec in dbt_inventory_assets.check_specs]
+    dbt_checks = [spec.key for spec in warehouse_assets(platform.data.home_folder).inventory.check_specs]
     problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
     count = len(REQUIRED_RAW_CHECKS) * len(training_data.made_from["raw_bridges"]) + len(dbt_checks)
     return _check_result(problems, f"{count} evaluations passed", training_data.digest)

@@ -2,27 +2,32 @@
 
 ================  ===============================================================================================
 full_pipeline     Everything: from the files to the gated endpoint, the scores and the reports.
-inventory         The data alone: files, records, their quality, inspections and transitions. No model is needed.
-smoke_checks      Asks every enabled endpoint for its canary. Makes nothing.
+inventory         The data alone: files, records, their quality, inspections and transitions. Needs no model.
 latest_year       What one survey year needs, without training: its records, features, scores, drift, the reports.
+scoring           The scores of a survey year that already has features, drift, and the reports.
+smoke_checks      Sends the canary to every enabled endpoint. Materialises nothing.
 ================  ===============================================================================================
 
-Each but `smoke_checks` takes a survey year or a range of them and runs it as one run. The jobs that go back to an
-earlier model version stand in `rollback`.
+Each but `smoke_checks` takes a survey year or a range of them and runs it as one run. Assets are selected by the tags
+of `orchestration.tags`: a new asset becomes part of a job by its group and stage. The jobs that return to an earlier
+model version are in `rollback`.
 """
 
 from __future__ import annotations
 
 import dagster as dg
 
-from bridge_assets.orchestration import groups
-from bridge_assets.orchestration.assets.endpoints import PROVIDERS
-from bridge_assets.settings.environment import EnvironmentSettings
+from bridge_assets.orchestration import tags
 
-#: Read when the code location loads: a target that is enabled later is part of the jobs after a reload.
-_ENVIRONMENT = EnvironmentSettings.load()
-_DISABLED_ENDPOINTS = [provider.asset for provider in PROVIDERS if not getattr(_ENVIRONMENT, provider.key).enabled]
-_ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.assets(*_DISABLED_ENDPOINTS)
+_ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.tag(tags.ENABLED, "false")
+
+
+def _stages(*stages: str) -> dg.AssetSelection:
+    first, *others = [dg.AssetSelection.tag(tags.STAGE, stage) for stage in stages]
+    for other in others:
+        first = first | other
+    return first
+
 
 FULL_PIPELINE = dg.define_asset_job(
     "full_pipeline",
@@ -32,47 +37,28 @@ FULL_PIPELINE = dg.define_asset_job(
 
 INVENTORY = dg.define_asset_job(
     "inventory",
-    selection=dg.AssetSelection.groups(groups.INVENTORY, groups.WAREHOUSE),
-    description="The files of survey years, their records, what is wrong with them, inspections and transitions.",
-)
-
-#: Neither trains nor deploys: new inspections are scored by the model that was promoted.
-_SCORING_ASSETS = _ENABLED_ASSETS - dg.AssetSelection.assets(
-    "training_set",
-    "bridge_model",
-    "quantized_model",
-    "onnx_model",
-    "registered_model",
-    "local_endpoint",
-    *(provider.asset for provider in PROVIDERS),
-    "deterioration_model",
+    selection=_stages(tags.DATA),
+    description="The files of survey years, their records, data quality, inspections and transitions.",
 )
 
 LATEST_YEAR = dg.define_asset_job(
     "latest_year",
-    selection=_SCORING_ASSETS,
+    # Neither trains nor deploys: new inspections are scored by the model that was promoted.
+    selection=_ENABLED_ASSETS - _stages(tags.TRAINING, tags.DEPLOYMENT),
     description="The records, features, scores, drift and reports of a survey year, by the model that is being served.",
 )
 
 SCORING = dg.define_asset_job(
     "scoring",
-    selection=dg.AssetSelection.assets(
-        "bridge_predictions",
-        "years_until_poor",
-        "drift_report",
-        "mart_condition_by_year",
-        "mart_bridge_outlook",
-        "condition_report",
-        "looker_sheet",
-    ),
-    description="Score a survey year anew with the model that is being served, and report.",
+    selection=_stages(tags.SCORING, tags.REPORTING),
+    description="Score a survey year again with the model that is being served, and report.",
 )
+
+_ENABLED_ENDPOINTS = _stages(tags.DEPLOYMENT) & _ENABLED_ASSETS
 
 SMOKE_CHECKS = dg.define_asset_job(
     "smoke_checks",
-    selection=dg.AssetSelection.checks_for_assets(
-        "local_endpoint", *(provider.asset for provider in PROVIDERS if provider.asset not in _DISABLED_ENDPOINTS)
-    ),
+    selection=_ENABLED_ENDPOINTS - _ENABLED_ENDPOINTS.without_checks(),  # their checks alone
     description="Send the canary to every endpoint that is enabled in configs/environment.yaml, and to the local one.",
 )
 

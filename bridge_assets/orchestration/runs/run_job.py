@@ -13,9 +13,9 @@ from typing import Any
 
 import dagster as dg
 
+from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 from bridge_assets.orchestration.runs.liveness import run_liveness_lock
-from bridge_assets.orchestration.sensors import RANGE_END, RANGE_START
 from bridge_assets.settings import DataSettings
 
 
