@@ -1,8 +1,8 @@
 """The flags that a record can have, each declared once: name, items, meaning, why, expression.
 
 Belongs here: contradictions within a record, with the Coding Guide, or with the survey year, that a bridge engineer
-would want to see before using the record. Does not belong here: rows that are no records (`records`), numbers that are
-no numbers (column `unparsed`), values that are merely missing, and comparisons between years (dbt).
+would want to see before using the record. Does not belong here: rejected rows (`delimited.records`), numbers that could
+not be parsed (column `unparsed`), values that are merely missing, and comparisons between years (dbt).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bridge_assets.nbi.coding_guide.code_check import UNKNOWN_CODE_FLAG
 from bridge_assets.nbi.coding_guide.state_extents import MARGIN_DEGREES, STATE_BOUNDS
 from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
 
-#: The oldest bridge in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, is of 1697.
+#: The oldest bridge still in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, was built in 1697.
 EARLIEST_YEAR_BUILT = 1697
 
 #: Vehicles a day. The busiest road of the US, I-405 in Los Angeles, carries below 400,000 (FHWA, Highway Statistics).
@@ -35,7 +35,7 @@ ROUNDING_TOLERANCE = 0.1001
 #: Metres. A bridge of the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
 MIN_NBIS_LENGTH_M = 6.1
 
-#: A column for the expressions alone: item 1 as a number, from the structure key, where it has two digits.
+#: Helper column of the expressions: item 1 as a number, taken from the structure key where it has two digits.
 STATE_NUMBER = "state_number"
 
 _RATING_CODES = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))
@@ -48,17 +48,18 @@ class Flag:
     Attributes
     ----------
     name : str
-        What stands in the column `flags`.
+        As written in the column `flags`.
     items : tuple of str
-        The items that contradict each other, or the one that contradicts the guide. Empty: any coded item.
+        The items that contradict each other, or the one that contradicts the Coding Guide. Empty: any coded item.
     meaning : str
+        What is wrong, in a sentence.
     rationale : str
-        Why an engineer wants to know.
+        Why it matters to an engineer.
     expression : callable, optional
-        Survey year -> Boolean expression over the record and derived columns; null counts as no. None for the flags of
-        codes, which are found otherwise (`code_check`).
+        Survey year -> Boolean expression over the record and derived columns; null counts as False. None for the
+        flags of codes, which `code_check` finds.
     prefilter : pl.Expr, optional
-        Rows that can have the flag, cheap to find where the expression is dear: it sees only these.
+        Cheap test for the rows that can have the flag; an expensive `expression` is evaluated on these alone.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Flag:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the expressions look at."""
+        """The columns that the expressions read."""
         expressions = [each for each in (self.expression and self.expression(2000), self.prefilter) if each is not None]
         return tuple(dict.fromkeys(name for each in expressions for name in each.meta.root_names()))
 
@@ -80,7 +81,7 @@ def _has_rating(item: str) -> pl.Expr:
 
 
 def _has_value(item: str, placeholder_characters: str = "0 ") -> pl.Expr:
-    """Not blank, and not only of the characters that fill an unknown value."""
+    """Whether the item is filled in: neither blank nor made of placeholder characters alone."""
     return pl.col(item).is_not_null() & (pl.col(item).cast(pl.String).str.strip_chars(placeholder_characters) != "")
 
 
@@ -128,42 +129,42 @@ _ON_STRUCTURE = pl.col("on_structure")
 _FLAGS = (
     Flag(
         "coordinate_impossible", _POSITION,
-        "Item 16 or 17 is filled but names no position, such as seconds of 60 or more",
-        "The bridge cannot be found on a map",
+        "Item 16 or 17 is filled in but is not a valid position, for example 60 or more seconds",
+        "The bridge cannot be located on a map",
         _impossible_position,
         prefilter=pl.col("latitude").is_null() | pl.col("longitude").is_null(),
     ),
     Flag(
         "coordinate_out_of_state", (*_POSITION, "STATE_CODE_001"),
-        f"The position lies more than {MARGIN_DEGREES} degrees outside the extent of its state",
-        "Whatever is joined by place (climate, traffic, floods) is that of another place",
+        f"The position is more than {MARGIN_DEGREES} degrees outside the bridge's state",
+        "Data joined by location (climate, traffic, floods) would describe another place",
         _out_of_state,
     ),
     Flag(
         "inspection_date_impossible", _DATE,
-        "Item 90 is filled but is no month and year",
-        "It is not known how old the condition is",
+        "Item 90 is filled in but is not a valid month and year",
+        "The age of the condition ratings is unknown",
         lambda _: _NO_DATE & _has_value("DATE_OF_INSPECT_090"),
         prefilter=_NO_DATE,
     ),
     Flag(
         "no_inspection_date", _DATE,
-        "A condition is rated, and item 90 is blank or 0",
-        "It is not known how old the condition is",
+        "The bridge has condition ratings, but item 90 is blank or 0",
+        "The age of the condition ratings is unknown",
         lambda _: _ON_STRUCTURE & pl.col("condition").is_not_null() & ~_has_value("DATE_OF_INSPECT_090"),
         prefilter=_NO_DATE,
     ),
     Flag(
         "inspection_in_future", _DATE,
-        "Item 90 lies after the survey year",
-        "The inspection had not happened when the file was made: a wrong date or a planned one",
+        "Item 90 is later than the survey year",
+        "The inspection had not taken place when the file was published: a wrong date or a planned inspection",
         lambda _: pl.col("inspected_in_future"),
     ),
     Flag(
         "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
-        f"Item 90 lies over {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says neither "
-        f"closed nor new",
-        "No interval allowed is as long: the condition may have changed since",
+        f"Item 90 is more than {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 does not say "
+        f"that the bridge is closed or new",
+        "Longer than any inspection interval that is allowed: the condition may have changed since",
         lambda year: (
             (pl.col("inspection_date") < pl.date(year - MAX_INSPECTION_INTERVAL_MONTHS // 12, 1, 1))
             & ~pl.col("OPEN_CLOSED_POSTED_041").is_in(("K", "G")).fill_null(False)
@@ -171,38 +172,38 @@ _FLAGS = (
     ),
     Flag(
         "year_built_impossible", ("YEAR_BUILT_027",),
-        f"Item 27 is before {EARLIEST_YEAR_BUILT}, the year of the oldest bridge in use; 0 included",
-        "The guide asks for an estimate where the year is unknown; age is a main cause of deterioration",
+        f"Item 27 is 0 or earlier than {EARLIEST_YEAR_BUILT}, when the oldest bridge still in use was built",
+        "The Coding Guide requires an estimate if the year is unknown; age is a main driver of deterioration",
         lambda _: pl.col("YEAR_BUILT_027") < EARLIEST_YEAR_BUILT,
     ),
     Flag(
         "built_after_survey", ("YEAR_BUILT_027",),
-        "Item 27 lies after the survey year",
-        "A planned bridge or a wrong year: its age is negative",
+        "Item 27 is later than the survey year",
+        "A planned bridge or a wrong year: the age would be negative",
         lambda year: pl.col("YEAR_BUILT_027") > year,
     ),
     Flag(
         "built_after_inspection", ("YEAR_BUILT_027", *_DATE),
-        "Item 27 lies after the year of the inspection",
-        "The condition is that of the bridge before it, or one of the two is wrong",
+        "Item 27 is later than the year of the inspection",
+        "The ratings belong to the previous bridge, or one of the two dates is wrong",
         lambda _: pl.col("YEAR_BUILT_027") > pl.col("inspection_date").dt.year(),
     ),
     Flag(
         "reconstructed_before_built", ("YEAR_RECONSTRUCTED_106", "YEAR_BUILT_027"),
-        "Item 106 is filled and lies before item 27",
-        "One of the two is wrong, and with it the age",
+        "Item 106 is filled in and earlier than item 27",
+        "One of the two years is wrong, and so may be the age",
         lambda _: pl.col("YEAR_RECONSTRUCTED_106").is_between(1, pl.col("YEAR_BUILT_027") - 1),
     ),
     Flag(
         "reconstructed_after_survey", ("YEAR_RECONSTRUCTED_106",),
-        "Item 106 lies after the survey year",
+        "Item 106 is later than the survey year",
         "A planned reconstruction or a wrong year",
         lambda year: pl.col("YEAR_RECONSTRUCTED_106") > year,
     ),
     Flag(
         "adt_impossible", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
-        f"Item 29 is negative, above {MAX_ADT:,} a day, or above {MAX_ADT_PER_LANE:,} a day and lane",
-        "No road carries it: a digit too many",
+        f"Item 29 is negative, above {MAX_ADT:,} vehicles per day, or above {MAX_ADT_PER_LANE:,} per day and lane",
+        "No road carries that much traffic: probably one digit too many",
         lambda _: (
             (pl.col("ADT_029") < 0)
             | (pl.col("ADT_029") > MAX_ADT)
@@ -215,26 +216,26 @@ _FLAGS = (
     ),
     Flag(
         "traffic_without_lanes", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
-        "Record type 1 with traffic in item 29 and no lane in item 28A",
-        "Traffic a lane, a cause of deck wear, cannot be said",
+        "Record type 1 with traffic in item 29 but no lanes in item 28A",
+        "Traffic per lane, a cause of deck wear, cannot be computed",
         lambda _: _ON_STRUCTURE & (pl.col("TRAFFIC_LANES_ON_028A") == 0) & (pl.col("ADT_029") > 0),
     ),
     Flag(
         "truck_share_impossible", ("PERCENT_ADT_TRUCK_109",),
         "Item 109 is negative or above 100 %",
-        "A share",
+        "A share of traffic must be between 0 and 100 %",
         lambda _: ~pl.col("PERCENT_ADT_TRUCK_109").is_between(0, 100),
     ),
     Flag(
         "length_missing", ("STRUCTURE_LEN_MT_049",),
-        "Record type 1 whose item 49 is blank or not above 0",
-        "It counts for nothing in shares by deck area",
+        "Record type 1 with item 49 blank, 0 or negative",
+        "The bridge has no weight in figures by deck area",
         lambda _: _ON_STRUCTURE & ~(pl.col("STRUCTURE_LEN_MT_049") > 0).fill_null(False),
     ),
     Flag(
         "shorter_than_a_bridge", ("STRUCTURE_LEN_MT_049", "BRIDGE_LEN_IND_112"),
-        f"Item 112 says that the NBIS length is met, and item 49 is below {MIN_NBIS_LENGTH_M} m",
-        "It does not belong in the national figures, or its length is wrong",
+        f"Item 112 says that the bridge meets the NBIS length, but item 49 is below {MIN_NBIS_LENGTH_M} m",
+        "Either the bridge does not count in the national figures, or its length is wrong",
         lambda _: (
             _ON_STRUCTURE
             & (pl.col("BRIDGE_LEN_IND_112") == "Y")
@@ -243,14 +244,14 @@ _FLAGS = (
     ),
     Flag(
         "span_longer_than_structure", ("MAX_SPAN_LEN_MT_048", "STRUCTURE_LEN_MT_049"),
-        "Item 48 is above item 49",
-        "One of the two is wrong, often by a unit",
+        "The maximum span (item 48) is longer than the whole structure (item 49)",
+        "One of the two lengths is wrong, often a mistake of units",
         lambda _: pl.col("MAX_SPAN_LEN_MT_048") > pl.col("STRUCTURE_LEN_MT_049") + ROUNDING_TOLERANCE,
     ),
     Flag(
         "deck_width_zero", ("DECK_WIDTH_MT_052", "DECK_COND_058"),
-        "Item 52 is blank or 0 though item 58 rates a deck and item 43B is not a culvert",
-        "The deck area would be 0; a width of 0 is for culverts under fill",
+        "Item 52 is blank or 0, although item 58 rates a deck and item 43B is not a culvert",
+        "The deck area would be 0; a width of 0 is only valid for culverts under fill",
         lambda _: (
             _has_rating("DECK_COND_058") & ~pl.col("is_culvert") & (pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0)
         ),
@@ -258,8 +259,8 @@ _FLAGS = (
     ),
     Flag(
         "roadway_wider_than_deck", ("ROADWAY_WIDTH_MT_051", "DECK_WIDTH_MT_052"),
-        "Item 51, curb to curb, is above item 52, out to out",
-        "One of the two is wrong, and with it the deck area",
+        "The roadway (item 51, curb to curb) is wider than the deck (item 52, out to out)",
+        "One of the two widths is wrong, and so may be the deck area",
         lambda _: (
             (pl.col("DECK_WIDTH_MT_052") > 0)
             & (pl.col("ROADWAY_WIDTH_MT_051") > pl.col("DECK_WIDTH_MT_052") + ROUNDING_TOLERANCE)
@@ -267,40 +268,40 @@ _FLAGS = (
     ),
     Flag(
         "no_condition", (*_COMPONENT_ITEMS, "CULVERT_COND_062"),
-        "Record type 1 of NBIS length (item 112) without a rating in items 58, 59, 60 and 62",
-        "It is in no condition class",
+        "Record type 1 of NBIS length (item 112) with no rating in items 58, 59, 60 and 62",
+        "The bridge cannot be classified as Good, Fair or Poor",
         lambda _: _ON_STRUCTURE & (pl.col("BRIDGE_LEN_IND_112") == "Y") & pl.col("condition").is_null(),
     ),
     Flag(
         "culvert_and_deck_rated", ("CULVERT_COND_062", *_COMPONENT_ITEMS),
-        "Item 62 is rated, and one of items 58, 59 and 60 is rated too",
-        "A culvert has no deck, superstructure or substructure: the lowest of all is taken",
+        "Item 62 (culvert) is rated, and so is at least one of items 58, 59 and 60",
+        "A culvert has no deck, superstructure or substructure; the lowest of all four ratings is used",
         lambda _: _CULVERT_RATED & _COMPONENTS_RATED,
         prefilter=_CULVERT_APPLIES & _COMPONENTS_APPLY,
     ),
     Flag(
         "culvert_type_disagrees", ("STRUCTURE_TYPE_043B", "CULVERT_COND_062", *_COMPONENT_ITEMS),
-        "Item 62 is rated and item 43B is not 19; or 43B is 19 and only items 58 to 60 are rated",
-        "It is not known which ratings hold, nor which kind of structure to compare with",
+        "Item 62 is rated but item 43B is not 19 (culvert), or 43B is 19 and only items 58 to 60 are rated",
+        "Unclear which ratings are valid and which type of structure to compare it with",
         lambda _: pl.when(pl.col("is_culvert")).then(_COMPONENTS_RATED & ~_CULVERT_RATED).otherwise(_CULVERT_RATED),
         prefilter=_CULVERT_APPLIES ^ pl.col("is_culvert"),
     ),
     Flag(
         "class_disagrees", ("BRIDGE_CONDITION",),
-        "The published class is not the one that follows from items 58, 59, 60 and 62 (23 CFR 490.409)",
-        "The national figures and ours differ in this bridge",
+        "The published condition class does not follow from items 58, 59, 60 and 62 (23 CFR 490.409)",
+        "The published figures and ours disagree about this bridge",
         _class_disagrees,
     ),
     Flag(
         "lowest_disagrees", ("LOWEST_RATING",),
         "The published lowest rating is not the lowest of items 58, 59, 60 and 62",
-        "The national figures and ours differ in this bridge",
+        "The published figures and ours disagree about this bridge",
         lambda _: pl.col("LOWEST_RATING").cast(pl.String).cast(pl.Int8, strict=False) != pl.col("condition"),
     ),
     Flag(
         "open_though_rated_closed", ("OPEN_CLOSED_POSTED_041", *_COMPONENT_ITEMS, "CULVERT_COND_062"),
-        "The condition is 1 or 0, which the guide calls closed, and item 41 says open or posted (A, B, P, R)",
-        "Look at it first: either the bridge or the record is in danger",
+        "The condition is 1 or 0, which means closed, but item 41 says open or posted (A, B, P, R)",
+        "Inspect it first: either the bridge is unsafe or the record is wrong",
         lambda _: (
             _ON_STRUCTURE & (pl.col("condition") <= 1) & pl.col("OPEN_CLOSED_POSTED_041").is_in(("A", "B", "P", "R"))
         ),
@@ -308,8 +309,8 @@ _FLAGS = (
     ),
     Flag(
         "open_though_posting_required", ("OPEN_CLOSED_POSTED_041", "POSTING_EVAL_070"),
-        "Item 70 (0 to 4) says that legal loads exceed its capacity, and item 41 that it is open without restriction",
-        "Item 41 should be B, P or more: legal trucks may overload it",
+        "Item 70 (0 to 4) says that legal loads exceed the capacity, but item 41 says open without restriction",
+        "Item 41 should say that the bridge is posted or closed: legal trucks may overload it",
         lambda _: (
             _ON_STRUCTURE
             & (pl.col("OPEN_CLOSED_POSTED_041") == "A")
@@ -319,8 +320,8 @@ _FLAGS = (
     ),
     Flag(
         "operating_below_inventory", ("OPERATING_RATING_064", "INVENTORY_RATING_066"),
-        "Item 64 is below item 66, by the same method (items 63 and 65)",
-        "The load allowed now and then cannot be less than the load allowed for ever: they are often exchanged",
+        "Operating rating (item 64) below inventory rating (item 66), by the same method (items 63 and 65)",
+        "The occasional load cannot be lower than the everyday load: the two are often swapped",
         lambda _: (
             (pl.col("OPR_RATING_METH_063") == pl.col("INV_RATING_METH_065"))
             & (pl.col("OPERATING_RATING_064") < pl.col("INVENTORY_RATING_066") - ROUNDING_TOLERANCE)
@@ -328,8 +329,8 @@ _FLAGS = (
     ),
     Flag(
         "scour_not_applicable_over_water", ("SCOUR_CRITICAL_113", "SERVICE_UND_042B"),
-        "Item 42B says that water flows under it (5 to 8), and item 113 that it is not over a waterway",
-        "Scour, the most frequent cause of collapse, was not considered",
+        "Item 42B says that the bridge crosses water (5 to 8), but item 113 says that it does not",
+        "Scour, the most frequent cause of bridge collapse, was not assessed",
         lambda _: (
             _ON_STRUCTURE
             & (pl.col("SCOUR_CRITICAL_113") == "N")
@@ -339,15 +340,15 @@ _FLAGS = (
     ),
     Flag(
         "lowercase_code", (),
-        "A coded item holds a code of its own in lower case, such as n for N",
-        "Read as its capital; a reader that compares letters would lose it",
+        "A coded item has one of its codes in lower case, such as n for N",
+        "We read it as upper case; software that compares letters exactly would miss it",
     ),
     Flag(
         UNKNOWN_CODE_FLAG, (),
-        f"A coded item holds a value that is none of its codes; written {UNKNOWN_CODE_FLAG}:ITEM, once for each item",
-        "A code of an older guide, of a state, or a slip",
+        f"A coded item has a value outside its code list; written {UNKNOWN_CODE_FLAG}:ITEM, once per item",
+        "A code of an older guide, a state's own code, or a typing error",
     ),
 )  # fmt: skip
 
-#: Name -> flag, in the order in which they stand in the column.
+#: Name -> flag, in the order in which the column `flags` lists them.
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in _FLAGS}

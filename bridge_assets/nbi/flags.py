@@ -1,7 +1,7 @@
-"""Marking records: what is wrong with a record that is kept.
+"""Flags records whose values contradict each other or the Coding Guide.
 
-A flagged value stays as it was published; the column `flags` names what is wrong. Belongs here: making that column, and
-counting it. Does not belong here: which flags there are (`flag_rules`), and which values are codes (`code_check`).
+A flagged value stays as published; the column `flags` names what is wrong. Belongs here: computing that column and
+counting flags. Does not belong here: which flags there are (`flag_rules`), and which values are codes (`code_check`).
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAGS", "REQUIRED_COLUMNS", "SEPARATOR", "Flag", "flag_counts", "flag_records"]
 
-#: Between the names in the column `flags`.
+#: Separates the names in the column `flags`.
 SEPARATOR = "; "
 
 _RULES = [(flag, flag.expression) for flag in FLAGS.values() if flag.expression is not None]
 
-#: The columns, items and derived, that `flags` needs of its table where the codes are checked in another.
+#: The item and derived columns that `flag_records` reads when codes are checked in a table of their own.
 REQUIRED_COLUMNS = tuple(
     sorted({"structure_key", *(name for flag, _ in _RULES for name in flag.columns)} - {STATE_NUMBER})
 )
 
-#: Rows that can have a flag whose expression is dear.
+#: Rows that can have a flag with an expensive expression.
 _PREFILTER = pl.any_horizontal(flag.prefilter for flag, _ in _RULES if flag.prefilter is not None).fill_null(False)
 
 
 def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table | None = None) -> pl.Series:
-    """Name what is wrong with each record.
+    """Flag each record.
 
     Parameters
     ----------
@@ -45,18 +45,17 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
     survey_year : int
         The year of their file.
     codes : pl.DataFrame or pa.Table, optional
-        The same rows, where the coded items stand in a form that is cheaper to check: the Arrow table of a batch, with
-        a dictionary for each. `table` needs then `REQUIRED_COLUMNS` only.
+        The same rows with the coded items in a form that is cheaper to check: the Arrow table of a batch, dictionary
+        encoded. `table` then needs only `REQUIRED_COLUMNS`.
 
     Returns
     -------
     pl.Series
         `flags` (String): names joined by `; ` in the order of `FLAGS`, such as
-        `inspection_in_future; unknown_code:OWNER_022`; null where there is nothing to say.
+        `inspection_in_future; unknown_code:OWNER_022`; null for a record without flags.
     """
-    enums = [
-        name for name in REQUIRED_COLUMNS if isinstance(table.schema[name], pl.Enum)
-    ]  # each has categories of its own
+    # Each Enum has categories of its own, so the expressions compare text.
+    enums = [name for name in REQUIRED_COLUMNS if isinstance(table.schema[name], pl.Enum)]
     state = pl.col("structure_key").str.head(2).cast(pl.UInt8, strict=False).alias(STATE_NUMBER)
     inputs = table.select(pl.col(REQUIRED_COLUMNS), state).with_columns(pl.col(enums).cast(pl.String))
     masks = _masks(inputs, survey_year)
@@ -75,7 +74,7 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
 
 @cache
 def _expressions(survey_year: int) -> tuple[list[pl.Expr], list[pl.Expr]]:
-    """The expressions that all rows are asked, and those that the suspects are asked."""
+    """The expressions evaluated on all rows, and those evaluated on prefiltered rows."""
     unfiltered, prefiltered = [], []
     for flag, expression in _RULES:
         target = unfiltered if flag.prefilter is None else prefiltered
@@ -84,7 +83,7 @@ def _expressions(survey_year: int) -> tuple[list[pl.Expr], list[pl.Expr]]:
 
 
 def _masks(table: pl.DataFrame, survey_year: int) -> list[pl.Series]:
-    """A Boolean column for each flag with an expression that some row has, in order."""
+    """A Boolean column for each flag that at least one row has, in order of `FLAGS`."""
     unfiltered, prefiltered = _expressions(survey_year)
     results = table.select(*unfiltered, _PREFILTER.alias(""))
     prefiltered_rows = results.drop_in_place("").arg_true()
@@ -97,7 +96,7 @@ def _masks(table: pl.DataFrame, survey_year: int) -> list[pl.Series]:
 
 
 def flag_counts(column: pl.Series) -> dict[str, int]:
-    """Records by flag, in the order of `FLAGS`; `unknown_code` by item. Flags that no record has are not in it."""
+    """Records by flag, in the order of `FLAGS`; `unknown_code` by item. Flags with no record are left out."""
     distinct = column.drop_nulls().value_counts()
     counts: Counter[str] = Counter()
     for text, height in distinct.iter_rows():

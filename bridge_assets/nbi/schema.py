@@ -1,4 +1,4 @@
-"""The columns of raw_bridges, declared once: what the UI, dbt and `docs/schema.md` show of them.
+"""The columns of raw_bridges, declared once for the UI, dbt and `docs/schema.md`.
 
 Belongs here: putting items and derived columns into one list. Does not belong here: what an item is (`items`), its
 codes (`codes`), and the types in which the columns are stored (`records`, `data.bridges`).
@@ -21,7 +21,7 @@ class Column:
     ----------
     name : str
     kind : str
-        How it is read: code, text, integer, decimal; for a derived column what it is, such as date or deg.
+        code, text, integer or decimal; for a derived column its type or unit, such as date or deg.
     unit : str
         SI unit, or "" where it has none.
     description : str
@@ -38,7 +38,7 @@ class Column:
 
 
 def description_of(item: Item) -> str:
-    """Item number, meaning, codes and years in a line or two, for everyone who shows the schema.
+    """Item number, meaning, codes and years in a line or two.
 
     Up to twelve codes are listed, the years only where some files lack the item.
     """
@@ -56,6 +56,6 @@ def columns() -> tuple[Column, ...]:
         Column("file", "text", "", "Name of the source file"),
         Column("line_number", "integer", "", "Line in that file, the header being line 1"),
         *(Column(item.name, item.kind.value, item.unit, description_of(item), item) for item in ITEMS),
-        Column("unparsed", "text", "", "Numbers that were no numbers, as ITEM='text'"),
+        Column("unparsed", "text", "", "Numbers that could not be parsed, as ITEM='text'"),
         *(Column(name, kind, "", meaning) for name, (kind, meaning) in DERIVED_COLUMNS.items()),
     )

@@ -1,7 +1,7 @@
-"""Writes the schema where people read it: `docs/schema.md` and the columns of raw_bridges in dbt's sources.
+"""Generates `docs/schema.md` and the column list of raw_bridges in dbt's sources.yml.
 
-`python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` brings both up to date; a test
-says when they are not. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
+`python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` updates both; a test fails when they
+are out of date. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, LAYOUTS, year
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.schema import columns
 
-#: Between these lines of sources.yml stand the generated columns.
+#: The generated columns are between these lines of sources.yml.
 BEGIN, END = "      # begin: columns written by bridge_assets.nbi.schema_page", "      # end: columns"
 
 _HEAD = """<!-- Written by bridge_assets.nbi.schema_page: edit bridge_assets/nbi/, not this page. -->
 
 # The columns of raw_bridges
 
-One row of raw_bridges is one row of a survey year's file. Items carry the column headings that FHWA publishes, in upper
-case; what we compute is in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, `N` is not
-missing. The codes and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of
-the Nation's Bridges (FHWA-PD-96-001) with its errata of 2022, shortened.
+One row of raw_bridges is one row of a survey year's file. Items keep FHWA's column headings, in upper case; columns that
+we compute are in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, and `N` is not missing. Codes
+and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of the Nation's Bridges
+(FHWA-PD-96-001) with its errata of 2022, abridged.
 
-A `*` behind the kind marks a function of the condition ratings: it may not be a feature of the model.
+A `*` after the kind marks a column that FHWA derives from the condition ratings: it must not be a model feature.
 """
 
 
@@ -46,14 +46,14 @@ def render_page() -> str:
         parts.append(_table(title, ("column", "item", "kind", "unit", "meaning", "codes", "years"), map(_row, items)))
     ours = [each for each in columns() if each.item is None]
     parts.append(
-        _table("Columns of ours", ("column", "what", "meaning"), ((c.name, c.kind, c.description) for c in ours))
+        _table("Derived columns", ("column", "what", "meaning"), ((c.name, c.kind, c.description) for c in ours))
     )
     parts.append(
         _table(
             "Flags",
             ("flag", "items", "meaning", "why"),
             ((flag.name, ", ".join(map(_number, flag.items)), flag.meaning, flag.rationale) for flag in FLAGS.values()),
-            "The column `flags` names what is wrong with a record, joined by `; `. The record keeps its values.",
+            "The column `flags` lists what is wrong with a record, joined by `; `. The values stay as published.",
         )
     )
     parts.append(
@@ -61,7 +61,7 @@ def render_page() -> str:
             "Layouts",
             ("layout", "columns", "survey years"),
             ((layout.name, str(len(layout.columns)), _years(layout.years)) for layout in LAYOUTS),
-            "Renamed over the years, and one column here: "
+            "Renamed over the years; each pair is one column here: "
             + ", ".join(f"{old} is {new}" for old, new in COLUMN_ALIASES.items())
             + ".",
         )

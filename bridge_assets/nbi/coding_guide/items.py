@@ -236,10 +236,10 @@ DERIVED_COLUMNS: dict[str, tuple[str, str]] = {
     "condition": ("0-9", "Lowest of items 58, 59, 60 and 62"),
     "condition_class": ("text", "Good (7 or more), Fair (5, 6) or Poor (4 or less), 23 CFR 490.409"),
     "inspection_date": ("date", "Item 90 as the first day of its month"),
-    "inspected_in_future": ("boolean", "Item 90 lies after the survey year"),
+    "inspected_in_future": ("boolean", "Item 90 is later than the survey year"),
     "days_since_inspection": ("day", "From the inspection date to the end of the survey year; negative after it"),
     "age": ("year", "From item 27 to the survey year; null where item 27 is unknown or later"),
     "latitude": ("deg", "Item 16 in decimal degrees north"),
     "longitude": ("deg", "Item 17 in decimal degrees east, negative in the west"),
-    "flags": ("text", "What contradicts itself or the Coding Guide, joined by '; ': `bridge_assets.nbi.flags`"),
+    "flags": ("text", "What is inconsistent within the record or with the Coding Guide, joined by '; '"),
 }
