@@ -162,8 +162,8 @@ _FLAGS = (
     ),
     Flag(
         "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
-        f"Item 90 is more than {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 does not say "
-        f"that the bridge is closed or new",
+        f"Item 90 is more than {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says "
+        f"neither closed nor new",
         "Longer than any inspection interval that is allowed: the condition may have changed since",
         lambda year: (
             (pl.col("inspection_date") < pl.date(year - MAX_INSPECTION_INTERVAL_MONTHS // 12, 1, 1))

@@ -1,7 +1,7 @@
 """Generates `docs/schema.md` and the column list of raw_bridges in dbt's sources.yml.
 
-`python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` updates both; a test fails when they
-are out of date. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
+`python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` updates both; a test fails when
+they are out of date. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _HEAD = """<!-- Written by bridge_assets.nbi.schema_page: edit bridge_assets/nbi
 
 # The columns of raw_bridges
 
-One row of raw_bridges is one row of a survey year's file. Items keep FHWA's column headings, in upper case; columns that
-we compute are in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, and `N` is not missing. Codes
-and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of the Nation's Bridges
-(FHWA-PD-96-001) with its errata of 2022, abridged.
+One row of raw_bridges is one row of a survey year's file. Items keep FHWA's column headings, in upper case; columns
+that we compute are in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, and `N` is not
+missing. Codes and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of the
+Nation's Bridges (FHWA-PD-96-001) with its errata of 2022, abridged.
 
 A `*` after the kind marks a column that FHWA derives from the condition ratings: it must not be a model feature.
 """

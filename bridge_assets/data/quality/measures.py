@@ -1,4 +1,4 @@
-"""What is counted of the data quality of a survey year: the measures, the rules, and which items must have a value.
+"""The data quality measures of a survey year, the rules for duplicates, and the items that must have a value.
 
 Belongs here: declarations, each once. Does not belong here: the counting (`quality`) and which flags there are
 (`nbi.flag_rules`).
@@ -32,7 +32,7 @@ SUMMARY_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One way to count: what it says, what `name_values` then holds, and of what the count is a share."""
+    """A count: its meaning, the values of the column `name`, and the denominator of its share."""
 
     meaning: str
     name_values: str
@@ -46,15 +46,13 @@ MEASURES = {
     "flag": Measure(
         "Records that contradict themselves, the Coding Guide or the survey year", "flag, or any", "loaded"
     ),
-    "unparsed": Measure("Records whose item should be a number and is none", "item, or any", "loaded"),
-    "missing": Measure(
-        "Records of record type 1 without a value; items of the file's layout only", "item", "on_structure"
-    ),
+    "unparsed": Measure("Records with a numeric item that could not be parsed", "item, or any", "loaded"),
+    "missing": Measure("Records of type 1 without a value; items of the file's layout only", "item", "on_structure"),
     "duplicate": Measure(
-        "Records of record type 1 for which another record of their structure stands", "rule", "on_structure"
+        "Records of type 1 set aside because another record of the same structure counts", "rule", "on_structure"
     ),
     "padding_variant": Measure(
-        "Records of record type 1 whose structure is written in several ways in the same year", "rule", "on_structure"
+        "Records of type 1 whose structure number is written in several ways in the same year", "rule", "on_structure"
     ),
 }
 
@@ -62,23 +60,23 @@ MEASURES = {
 DUPLICATE_RULES = {
     "later_inspection": (
         "duplicate",
-        "Another record of the structure has a later inspection date (item 90); that one stands for it",
+        "Another record of the structure has a later inspection date (item 90); that one counts",
     ),
     "earlier_line": (
         "duplicate",
-        "Another record has the same inspection date and an earlier line; that one stands for it",
+        "Another record has the same inspection date and an earlier line; that one counts",
     ),
     "file_name": (
         "duplicate",
-        "Another record has the same inspection date and line, in a file whose name comes first; that one counts",
+        "Another record has the same inspection date and line, in a file whose name sorts first; that one counts",
     ),
     "leading_zeros": (
         "padding_variant",
-        "Item 8 is written with different leading zeros in one year; without them it is one structure",
+        "Item 8 is written with different leading zeros within one year; it is the same structure",
     ),
 }
 
-#: Items that the Coding Guide lets be blank, or that nobody codes any more: without a value there is nothing missing.
+#: Items that the Coding Guide allows to be blank, or that are no longer coded: a blank is not missing.
 OPTIONAL_ITEMS = frozenset(
     {
         "CRITICAL_FACILITY_006B", "LRS_INV_ROUTE_013A", "SUBROUTE_NO_013B", "WORK_PROPOSED_075A", "WORK_DONE_BY_075B",
@@ -89,5 +87,5 @@ OPTIONAL_ITEMS = frozenset(
     }
 )  # fmt: skip
 
-#: Items whose absence is a gap: those of the Coding Guide that it does not let be blank.
+#: Items of the Coding Guide that must have a value.
 REQUIRED_ITEMS = tuple(item.name for item in ITEMS if item.number and item.name not in OPTIONAL_ITEMS)

@@ -34,7 +34,7 @@ class InvalidCodes:
     Attributes
     ----------
     unknown : dict of str to pl.Series
-        Item -> rows, Boolean, whose value is none of its codes. Items without such a row are not in it.
+        Item -> rows, Boolean, with a value outside its code list. Items without such a row are left out.
     lowercase : dict of str to pl.Series
         Item -> rows whose value is one of its codes in lower case.
     """
@@ -69,7 +69,7 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
     Returns
     -------
     list of str
-        Such as `item 22 (OWNER_022) holds 3 values that are none of its codes: '99' (2), 'XX' (1)`.
+        Such as `item 22 (OWNER_022) holds 3 values outside its code list: '99' (2), 'XX' (1)`.
     """
     problems = []
     for name, rows in find_invalid_codes(table).unknown.items():
@@ -78,7 +78,7 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
         most_frequent = sorted(invalid_values.value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
         shown = ", ".join(f"{value[:20]!r} ({count})" for value, count in most_frequent[:4])
         more = f" and {len(most_frequent) - 4} others" if len(most_frequent) > 4 else ""
-        problems.append(f"{number} holds {len(invalid_values)} values that are none of its codes: {shown}{more}")
+        problems.append(f"{number} holds {len(invalid_values)} values outside its code list: {shown}{more}")
     return problems
 
 

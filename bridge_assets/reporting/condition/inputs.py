@@ -1,4 +1,4 @@
-"""The condition report out of the lake: which tables it is made from, and what it says of their origin."""
+"""Reads the condition report's inputs from the lake, with their provenance."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from bridge_assets.settings import DataSettings
 
 
-#: What this page has no words for.
+#: Shown in place of probabilities when the served model is a regression.
 _REGRESSION_NOTICE = (
-    "The model that is served foresees by how many points ratings change, not the probability of a fall: its answers "
-    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its figures on its model card."
+    "The served model predicts by how many points ratings change, not the probability of a fall. Its predictions "
+    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its metrics on its model card."
 )
 
 
 def condition_report_html(lake: Lake, data: DataSettings) -> str:
-    """The condition report of everything that has been made, with the quality of the model that is served.
+    """The condition report of all materialised survey years, with the metrics of the served model.
 
     Raises
     ------
     SourceError
-        If the reporting tables have not been made.
+        If the reporting tables do not exist yet.
     ModelVersionError
         If the folder of the served model version is gone.
     """

@@ -89,7 +89,7 @@ class ConditionReport:
         One row a survey year and state, and one with state_code `all` a survey year. survey_year, state_code (two
         digits), structures, good, fair, poor (counts), share_good, share_fair, share_poor (0-1 of the structures),
         good_area_share, fair_area_share, poor_area_share (0-1 of the deck area, nullable), inspections_compared (those
-        with an earlier one to be compared with), falls (counts), fall_rate (falls / inspections_compared, nullable),
+        with a previous inspection to compare with), falls (counts), fall_rate (falls / inspections_compared, nullable),
         mean_fall_probability (nullable).
     outlook : pl.DataFrame
         One row a structure and scored survey year. structure_key, survey_year, state_code, county_code,
@@ -170,6 +170,6 @@ def render_condition_report(report: ConditionReport) -> str:
         quality=sections.model_quality(report.evaluation),
         drift=sections.drift_summary(report.drift),
         ingestion=sections.data_quality(report.ingestion, report.rejections),
-        silent=report.no_probability_reason,
+        no_probability_reason=report.no_probability_reason,
         provenance=dict(report.provenance),
     )

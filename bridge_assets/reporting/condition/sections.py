@@ -1,6 +1,6 @@
 """The figures of each section of the condition report, as plain values.
 
-Each function returns None if its table is empty; the page then says what to run.
+Each function returns None for an empty table; the page then says what to run.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ Metrics: TypeAlias = Mapping[str, float | None]
 ALL_STATES = "all"
 ORACLE = "oracle"
 
-#: Bridges in the list to be looked at first, of all states together: each state gives its first few.
+#: Bridges in the list to inspect first, over all states; each state contributes its first few.
 LOOK_FIRST_ROWS = 25
 
-#: Reasons that are shown of a bridge, of those that its prediction carries.
+#: Reasons shown per bridge.
 MAX_REASONS_SHOWN = 3
 
-#: Forecasts that not every evaluation holds: left out where they are not there.
+#: Forecasts that an evaluation may lack; they are then left out.
 OPTIONAL_FORECASTS = ("logistic_regression", "gradient_boosting", ORACLE)
 
 #: asset -> what it holds. The small print of each section names one of these.
 SOURCES = {
     "mart_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
-    "mart_bridge_outlook": "Every structure of a scored survey year: its probability, ranks, why, and years until Poor",
+    "mart_bridge_outlook": "Every structure of a scored survey year: probability, ranks, reasons and years until Poor",
     "bridge_model": "The evaluation of the model on held-out inspections",
     "drift_report": "Distance of each feature to the training years",
     "raw_bridges": "Rows read and loaded of each survey file",
     "rejected_records": "Rows that were not loaded, with line number and reason",
 }
 
-#: forecast of the evaluation -> what a person calls it, and how it is made.
+#: forecast of the evaluation -> its name for readers, and how it is made.
 FORECAST_LABELS = {
-    "persistence": ("Persistence", "every bridge keeps its rating"),
-    "base_rate": ("Base rate", "every bridge has the average probability"),
-    "rating_table": ("Rating table", "the share that fell at the same rating and time in it"),
-    "logistic_regression": ("Logistic regression", "of the same features, linear"),
-    "gradient_boosting": ("Gradient boosting", "of the same features, trees one after the other"),
-    "model": ("Model", "a random forest of the bridge features"),
+    "persistence": ("No change", "every bridge keeps its current rating"),
+    "base_rate": ("Base rate", "every bridge gets the average probability"),
+    "rating_table": ("Rating table", "share that fell among bridges with the same rating for as long"),
+    "logistic_regression": ("Logistic regression", "linear model on the same features"),
+    "gradient_boosting": ("Gradient boosting", "boosted trees on the same features"),
+    "model": ("Model", "random forest on the bridge features"),
     "oracle": ("Oracle", "the true probability, which only the sample knows: no model can do better"),
 }
 
-#: metric -> name, what it says, whether a higher value is the better one.
+#: metric -> name, meaning, whether higher is better.
 METRICS = {
-    "auc": ("AUC", "chance that a bridge that falls is ranked above one that does not", True),
-    "average_precision": ("Average precision", "precision over all places of the ranking", True),
+    "auc": ("AUC", "chance that a deteriorating bridge is ranked above one that is not", True),
+    "average_precision": ("Average precision", "precision averaged over the ranking", True),
     "brier": ("Brier score", "mean squared error of the probability", False),
-    "worst_10": ("Falls in the top tenth", "share of the falls among the tenth ranked highest", True),
+    "worst_10": ("Falls in the top tenth", "share of falls among the 10 % of bridges ranked highest", True),
 }
 
 
 def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The latest survey year in a few figures, with the change against the year before it in the table."""
+    """The latest survey year in a few figures, with the change against the previous year of the table."""
     totals = _totals(condition_by_year)
     if not totals:
         return None
@@ -109,13 +109,13 @@ def trend(condition_by_year: pl.DataFrame) -> Row | None:
 
 
 def by_state(condition_by_year: pl.DataFrame, year: int | None) -> list[Row]:
-    """The states of the survey year, the one with most Poor structures (by share) first."""
+    """The states of the survey year, largest share of Poor structures first."""
     rows = [row for row in _rows(condition_by_year) if row["survey_year"] == year and row["state_code"] != ALL_STATES]
     return sorted(rows, key=lambda row: (-(row["share_poor"] or 0.0), row["state_code"]))
 
 
 def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The first bridges of each state in the survey year, or in the last one scored before it, the first ones first."""
+    """The bridges to inspect first in each state, for the survey year or else the last scored one, in order of rank."""
     import polars as pl
 
     from bridge_assets.models.dataset.targets import describe_target_name
@@ -131,7 +131,7 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
     first = scored.filter(pl.col("look_first_rank") <= rows_per_state).sort(
         "look_first_rank", "fall_probability", "structure_key", descending=[False, True, False]
     )
-    # Bars are drawn against the highest probability of the list: it is an order, and most probabilities are small.
+    # Bars are scaled to the highest probability of the list: most probabilities are small.
     scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
     return {
         "survey_year": scored_year,
@@ -165,7 +165,7 @@ def _look_first_row(row: Row, scale: float) -> Row:
 
 
 def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
-    """The model beside its baselines, with the best value of each metric marked, and whether it wins."""
+    """The model and its baselines, the best value of each metric marked, and whether the model ranks better."""
     if not evaluation:
         return None
     rows = []
@@ -195,7 +195,7 @@ def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
 
 
 def drift_summary(drift: pl.DataFrame) -> Row | None:
-    """The features that drifted in the latest year compared, and how many did in each year."""
+    """The features that drifted in the latest year compared, and how many drifted in each year."""
     import polars as pl
 
     if drift.is_empty():
@@ -238,7 +238,7 @@ def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | Non
 
 
 def _rows(table: pl.DataFrame) -> list[Row]:
-    # NaN becomes None once, here, so that everything after it knows one kind of missing.
+    # NaN becomes None here, so that everything after it handles one kind of missing value.
     import polars.selectors as cs
 
     return table.with_columns(cs.float().fill_nan(None)).to_dicts()

@@ -22,22 +22,22 @@ Row: TypeAlias = dict[str, Any]
 #: Lines shown of each reason, and characters of each line: a record of the widest layout has about 700.
 MAX_LINES, MAX_LINE_CHARACTERS = 6, 900
 
-#: A state with fewer records says little by its shares: it stands at the end of the list.
+#: States with fewer records come last: their shares say little.
 MIN_STATE_RECORDS = 100
 
 #: asset -> what it holds. The small print of each section names one of these.
 SOURCES = {
-    "data_quality": "Every count of this page, tidy: survey year, state, measure, name, records, of, share",
+    "data_quality": "Every count on this page, one per row: survey year, state, measure, name, records, of, share",
     "raw_bridges": "The records, with the columns flags and unparsed, and file and line number of each",
     "rejected_records": "Rows that were not loaded, by survey year, with file, line number, reason and text",
-    "rejects": "The same of all survey years, as one table of the warehouse (dbt)",
+    "rejects": "Rejected rows of all survey years in one warehouse table (dbt)",
     "duplicate_records": "The records that share a structure key in a survey year (dbt)",
-    "structure_number_variants": "Structures whose number is written in several ways, over all years (dbt)",
+    "structure_number_variants": "Structures whose number is written in several ways over the years (dbt)",
 }
 
 
 class QualitySummary:
-    """The summaries, by what a section asks for: totals of all years, and the states of the latest one."""
+    """Lookups into the summaries: national totals of all years, and the states of the latest year."""
 
     def __init__(self, summary: pl.DataFrame) -> None:
         import polars as pl
@@ -54,7 +54,7 @@ class QualitySummary:
 
     @cached_property
     def names_by_measure(self) -> dict[str, list[str]]:
-        """Names of each measure that occur in some year, in no order."""
+        """Names of each measure that occur in some year, unordered."""
         found: dict[str, dict[str, None]] = {}
         for (measure, name, _), row in self.national.items():
             if row["records"]:
@@ -65,14 +65,14 @@ class QualitySummary:
         return self.national.get((measure, name, year or self.latest), {}).get("records", 0)
 
     def share(self, measure: str, name: str, year: int | None = None) -> float | None:
-        """None where the year does not say it: its layout has not the item."""
+        """None where the layout of that year lacks the item."""
         found = self.national.get((measure, name, year or self.latest))
         if found is not None:
             return found["share"]
         return None if measure == "missing" else 0.0
 
     def duplicates(self, year: int) -> int:
-        """Records for which another one of their structure stands."""
+        """Records set aside because another record of the same structure counts."""
         return sum(
             self.records(measure, rule, year)
             for rule, (measure, _) in DUPLICATE_RULES.items()
@@ -80,7 +80,7 @@ class QualitySummary:
         )
 
     def yearly_row(self, measure: str, name: str, draw: Callable[..., Sparkline]) -> Row:
-        """A row of a table over the years: records and share of the latest year, the strip, the year of most."""
+        """A row of a table over the years: records and share of the latest year, the sparkline, the peak year."""
         shares = [self.share(measure, name, year) for year in self.years]
         most = max(self.years, key=lambda year: (self.share(measure, name, year) or 0.0, year))
         return {
@@ -95,7 +95,7 @@ class QualitySummary:
 
 
 def overview(figures: QualitySummary) -> Row:
-    """What a person asks first: is every row there, and how many records are marked."""
+    """Whether every row is accounted for, and how many records have a flag."""
     rows = [
         {
             "survey_year": year,
@@ -118,7 +118,7 @@ def overview(figures: QualitySummary) -> Row:
 
 
 def jumped_shares(figures: QualitySummary) -> Row:
-    """What jumped in the latest survey year against the median of those before it."""
+    """Shares that jumped in the latest survey year, compared with the median of earlier years."""
     found = detect_jumps(figures.summary, figures.latest).to_dicts()
     return {
         "rows": [{**row, "says": describe_count(row["measure"], row["name"])} for row in found],
@@ -268,7 +268,7 @@ def describe_count(measure: str, name: str) -> str:
     """What a count is about, in words."""
     flag, _, item = name.partition(":")
     if measure == "flag":
-        return f"{describe_item(item)}: values that are none of its codes" if item else FLAGS[flag].meaning
+        return f"{describe_item(item)}: values outside its code list" if item else FLAGS[flag].meaning
     return REJECTION_REASONS.get(name, "") if measure == "rejected" else describe_item(name)
 
 

@@ -87,7 +87,7 @@ def test_what_is_odd_is_a_warning_and_counted(tmp_path: Path) -> None:
     assert report.valid
     assert report.duplicates == 2
     said = "\n".join(report.warnings)
-    assert "item 22 (OWNER_022) holds 1 values that are none of its codes: '99' (1)" in said
+    assert "item 22 (OWNER_022) holds 1 values outside its code list: '99' (1)" in said
     assert "2 records on a structure share survey year and structure key" in said
     assert "1 records hold a number that was no number" in said
     assert "Warnings:" in str(report)
@@ -184,7 +184,7 @@ def test_every_warning_is_said_with_its_count(table: pd.DataFrame) -> None:
     assert report.flags == {"unknown_code:OWNER_022": 2}
     assert report.missing["unparsed"] == report.missing["flags"] == 0.5
     assert list(report.warnings) == [
-        "item 22 (OWNER_022) holds 2 values that are none of its codes: '99' (2)",
+        "item 22 (OWNER_022) holds 2 values outside its code list: '99' (2)",
         "2 records hold a number that was no number; `unparsed` has its text",
         "2 flags: unknown_code:OWNER_022 2",
     ]

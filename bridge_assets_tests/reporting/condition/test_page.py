@@ -210,7 +210,7 @@ def test_headline_tells_the_latest_year_and_the_change(page: Page) -> None:
         and "40.0 % of deck area" in page.plain_text
         and "5.7 % of deck area" in page.plain_text
     )
-    assert "660" in page.plain_text and "11.0 % of 6,000 inspections with an earlier one" in page.plain_text
+    assert "660" in page.plain_text and "11.0 % of 6,000 inspections with a previous inspection" in page.plain_text
 
 
 def test_expected_falls_are_the_sum_of_the_probabilities_of_the_latest_year(page: Page) -> None:
@@ -250,15 +250,18 @@ def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionRep
 
 def test_years_until_poor_stand_in_words_and_a_dash_where_there_are_none(page: Page) -> None:
     assert [row[-1] for row in looked_at(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
-    assert "Years until Poor are counted from the inspection if nothing is done" in page.plain_text
+    assert "Years until Poor are counted from the inspection and assume no repair" in page.plain_text
 
 
 def test_the_largest_reasons_stand_in_points_and_are_escaped(report: ConditionReport, page: Page) -> None:
     assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in looked_at(page)[0][1]
     assert "skew" not in page.plain_text
-    assert "compared with the mean of all scored bridges (30.8 %)" in page.plain_text
+    assert "relative to the mean of all scored bridges (30.8 %)" in page.plain_text
     untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_dtype()))
-    assert "what moved the model" not in Page(render_condition_report(replace(report, outlook=untold))).plain_text
+    assert (
+        "explain the model's prediction"
+        not in Page(render_condition_report(replace(report, outlook=untold))).plain_text
+    )
 
 
 def test_another_target_is_said_as_what_it_is(report: ConditionReport) -> None:
@@ -287,14 +290,14 @@ def test_states_stand_with_name_and_code_the_worst_first(page: Page) -> None:
 
 def test_a_model_that_loses_to_a_baseline_is_told_so(report: ConditionReport, page: Page) -> None:
     assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %"]
-    assert "ranks the bridges that fall better than the rating table does: AUC 0.711 against 0.613" in page.plain_text
+    assert "ranks deteriorating bridges better than the rating table: AUC 0.711 against 0.613" in page.plain_text
     assert report.evaluation is not None
     worse = {
         **report.evaluation,
         "model": {"auc": 0.6, "average_precision": None, "brier": float("nan"), "worst_10": 0.17},
     }
     lost = Page(render_condition_report(replace(report, evaluation=worse)))
-    assert "does not rank the bridges that fall better" in lost.plain_text
+    assert "does not rank deteriorating bridges better" in lost.plain_text
     assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %"]
 
 
@@ -321,10 +324,10 @@ def test_drift_names_the_features_of_the_latest_year(page: Page) -> None:
 def test_data_quality_adds_up_and_explains_reasons(report: ConditionReport, page: Page) -> None:
     assert "24,699 rows read = 24,690 loaded + 9 rejected" in page.plain_text
     assert page.row("field_count")[1] == "8" and "a truncated row" in page.row("field_count")[0]
-    assert "Rows read are not loaded + rejected" not in page.plain_text
+    assert "Rows read do not equal loaded + rejected" not in page.plain_text
     wrong = report.ingestion.with_columns(loaded=pl.lit(12_345), rejected=pl.lit(4))
     assert (
-        "Rows read are not loaded + rejected in 2024"
+        "Rows read do not equal loaded + rejected in 2024"
         in Page(render_condition_report(replace(report, ingestion=wrong))).plain_text
     )
 
@@ -361,7 +364,7 @@ def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport)
     one = report.condition_by_year.filter(pl.col("survey_year") == 2024)
     words = Page(render_condition_report(ConditionReport(condition_by_year=one))).plain_text
     assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
-    assert "No inspection of this year has an earlier one to be compared with" in words
+    assert "No inspection of this year has a previous inspection to compare with" in words
     assert "No falls yet" in words
 
 

@@ -131,7 +131,7 @@ def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
     lost = (pl.col("name") == "read") & (pl.col("survey_year") == 2016)
     summary = summary.with_columns(pl.when(lost).then(pl.col("records") + 1).otherwise("records").alias("records"))
     page = Page(render_quality_page(QualityReport(summary, lake.read_years("rejected_records"))))
-    assert "Rows read are not loaded + rejected in 2016." in page.plain_text
+    assert "Rows read do not equal loaded + rejected in 2016." in page.plain_text
 
 
 def test_what_jumped_is_named_with_where_and_what_it_was_before(page: Page) -> None:
@@ -167,7 +167,7 @@ def test_a_single_year_without_rejections_says_so(lake: Lake) -> None:
     page = Page(rendered(lake, 2015))
     assert "Survey year 2015" in page.plain_text
     assert "No row was rejected." in page.plain_text
-    assert "A median needs 3 earlier survey years; there are 0." in page.plain_text
+    assert "The comparison needs 3 earlier survey years; there are 0." in page.plain_text
     assert "The survey year does not hold a structure twice" in page.plain_text
 
 
