@@ -130,7 +130,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     years = f"{evaluation.first_year}" + (
         f" to {evaluation.last_year}" if evaluation.last_year != evaluation.first_year else ""
     )
-    columns = type(evaluation.scores["model"]).TABLE
+    columns = type(evaluation.scores["model"]).TABLE_COLUMNS
     lines = [
         f"{evaluation.inspections:,} held-out inspections of {years}, of which {evaluation.falls:,} fell "
         f"({evaluation.falls / evaluation.inspections:.1%}); trained on {evaluation.train_inspections:,} inspections.",
@@ -139,7 +139,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"|---|{'---:|' * len(columns)}",
     ]
     for name, figures in evaluation.scores.items():
-        cells = [_cell(getattr(figures, column.figure), column.form) for column in columns]
+        cells = [_cell(getattr(figures, column.metric), column.format_spec) for column in columns]
         lines.append(f"| {FORECAST_LABELS[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -165,7 +165,7 @@ def intervals_markdown(evaluation: Evaluation) -> str:
     head = [f"gain over {FORECAST_LABELS[name].removesuffix(' (sample only)')}" for name in baselines]
     lines = [f"| figure | model (95 % interval) | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
     for column in type(model).INTERVAL_COLUMNS:
-        figure, form = column.figure, column.form
+        figure, form = column.metric, column.format_spec
         interval = evaluation.interval("model", figure)
         if interval is None:
             continue

@@ -225,7 +225,7 @@ def _calibration_table(evaluation: Evaluation) -> list[str]:
     if evaluation.calibration is None:
         return []
     task = TASKS[evaluation.task]
-    expected, observed, form = (*task.group_metrics_type.HEAD[:2], task.format_spec)
+    expected, observed, form = (*task.group_metrics_type.COLUMN_HEADINGS[:2], task.format_spec)
     rows = [
         f"| {each.inspections:,} | {each.falls:,} | {each.expected:{form}} | {each.observed:{form}} "
         f"({each.observed_low:{form}} to {each.observed_high:{form}}) |"

@@ -120,7 +120,7 @@ def rolling_markdown(cuts: Sequence[RollingOriginCut]) -> str:
     """The cuts as a Markdown table."""
     if not cuts:
         return "No earlier cut year was evaluated."
-    columns = type(cuts[0].scores["model"]).CUTS
+    columns = type(cuts[0].scores["model"]).CUT_COLUMNS
     lines = [
         f"A forest of {cuts[0].trees} trees for each cut, trained on what was known before it, on other structures.",
         "",
@@ -129,7 +129,7 @@ def rolling_markdown(cuts: Sequence[RollingOriginCut]) -> str:
     ]
     for cut in cuts:
         years = str(cut.first_year) if cut.first_year == cut.last_year else f"{cut.first_year} to {cut.last_year}"
-        cells = [(getattr(cut.scores[column.of], column.figure), column.form) for column in columns]
+        cells = [(getattr(cut.scores[column.forecast], column.metric), column.format_spec) for column in columns]
         figures = " | ".join("-" if value is None else format(value, form) for value, form in cells)
         lines.append(f"| {years} | {cut.train_inspections:,} | {cut.inspections:,} | {cut.falls:,} | {figures} |")
     return "\n".join(lines)

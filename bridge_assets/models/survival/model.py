@@ -146,7 +146,15 @@ class DeteriorationModel:
         return TransitionRates(
             **{
                 name: np.array(getattr(self, name), dtype=np.float64)
-                for name in ("level", "slope", "unseen", "entry", "rise", "drop", "lift")
+                for name in (
+                    "log_rate",
+                    "duration_slope",
+                    "unobserved_onset_effect",
+                    "after_fall_effect",
+                    "improvement_rate",
+                    "fall_transition_shares",
+                    "improvement_transition_shares",
+                )
             },
             duration_slope_change=self.duration_slope_change,
             max_duration_years=self.max_duration_years,
@@ -174,7 +182,7 @@ class DeteriorationModel:
                 raise ValueError(f"its format is {values['format']}, this version reads {_FORMAT}")
             known: dict[str, Any] = {field.name: _to_tuples(values[field.name]) for field in fields(cls)}
             known["normalization"] = Normalization(**known["normalization"])
-            for name in ("lasting", "present"):
+            for name in ("static_terms", "condition_terms"):
                 known[name] = tuple((HingeTerm(**term), float(weight)) for term, weight in values[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(
