@@ -1,7 +1,7 @@
-"""How a model version comes to answer predictions: the gate it must pass, and the endpoints that take it.
+"""Deploying a model version: the gate it must pass, and the endpoints that serve it.
 
-Belongs here: whether a version may be deployed (`gate`), what every endpoint is given and how it proves itself
-(`base`, `package`), and one file a target with what differs there (`local`, on its `folder`). Does not belong here:
-how a version is made (`models`), how answers are asked for (`cli`, `serve`), and where the recorded evaluations of
-checks are read (`orchestration.evidence`).
+Belongs here: whether a version may be deployed (`gate`), what every endpoint gets and how it is tested (`core`), and a
+folder for each cloud with what differs there; `local` is the endpoint on this machine. Does not belong here: how a
+version is trained (`models`), what answers a request (`runtime`, `serve`), and where recorded check evaluations are
+read (`orchestration`).
 """

@@ -1,7 +1,7 @@
-"""Endpoints by their kind, as assets, jobs and the command line use them: deploy, roll back, ask the canary.
+"""Endpoints by kind, as assets, jobs and the command line use them: deploy, roll back, send the canary.
 
-Belongs here: which kinds there are, and finding the files of a version for them. Does not belong here: what a
-deployment is (`base`), and what differs between targets (their own files).
+Belongs here: which kinds there are, and finding a version's files and kept bundles for them. Does not belong here: the
+steps of a deployment (`core.target`), and what differs between targets (their own modules).
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class RemoteEndpoint:
-    """A target and the folder of model versions that go there.
+    """A target and the folder of the model versions that are deployed to it.
 
     Attributes
     ----------
     target : Target
     models_folder : Path
-        Where a version that is rolled back to, or asked about, is found by name.
+        Where versions and their kept bundles are found by name.
     """
 
     target: Target
     models_folder: Path
 
     def deploy(self, model_version: ModelVersion) -> Deployment:
-        """See `base.deploy`; the artifact is compared with its manifest before anything is sent."""
+        """`core.target.deploy`, after comparing the artifact with its manifest."""
         return deploy(self.target, bundle_of(model_version))
 
     def rollback(self, version: str | None = None) -> Deployment:
-        """See `base.rollback`."""
+        """`core.target.rollback`, with the kept bundle of the slot that answered."""
         return rollback(self.target, self._kept_bundle, version)
 
     def current(self) -> str | None:
@@ -60,22 +60,23 @@ class RemoteEndpoint:
         return slot and version_of(slot)
 
     def canary(self) -> CanaryReport:
-        """Send the probe of the version that answers to the front door.
+        """Send the probe of the current version to the public address.
 
         Raises
         ------
         CanaryMismatch
             If it does not answer as its artifact did.
         DeploymentError
-            If nothing is deployed, or the version's files are not at hand.
+            If nothing is deployed, or the version's files are not on this machine.
         """
         version = self.current()
         if version is None:
             raise DeploymentError(
                 "no model version is deployed",
                 where=self.target.address,
-                why="Nothing of ours takes its traffic",
-                do=f"materialise {self.target.kind}_endpoint",
+                why="No slot takes its traffic",
+                do="deploy a version",
+                stage=f"{self.target.kind}_endpoint",
             )
         probe = bundle_of(self._model_version(version)).probe
         return compare_answers(self.target.predict(probe, None), probe, self.target.address)

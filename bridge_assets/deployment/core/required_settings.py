@@ -1,6 +1,6 @@
-"""Whether a target has the settings and the libraries that it cannot do without.
+"""Checks that a target has its required settings and libraries.
 
-Does not belong here: what only one provider knows of its settings.
+Does not belong here: checks of settings that only one provider has.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ def check_configured(
     *libraries: str,
     alternatives: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse a target that lacks a setting or a library.
+    """Raise an error if a target lacks a setting or a library.
 
     Parameters
     ----------
     section : str
         Of environment.yaml.
     required : mapping of str to object
-        The settings that must be given, by their names, and what was given.
+        Required setting -> its value.
     extra : str
-        Brings the libraries.
+        The optional extra that installs the libraries.
     libraries : str
-        As they are imported.
+        Import names.
     alternatives : mapping of str to str
-        A provider's own environment variable that is taken where a setting is not given, by the setting's name.
+        Setting -> the provider's own environment variable, which is used if the setting is empty.
 
     Raises
     ------
     NotConfiguredError
-        Names what is missing and how to give it.
+        Names what is missing and how to set it.
     """
     alternative_hints = {name: f" (or {other})" for name, other in (alternatives or {}).items()}
     unset = [
@@ -68,5 +68,5 @@ def check_configured(
 def _is_installed(library: str) -> bool:
     try:
         return find_spec(library) is not None
-    except ModuleNotFoundError:  # of a namespace that is not there
+    except ModuleNotFoundError:  # the parent of a dotted name is missing
         return False

@@ -1,6 +1,6 @@
-"""How a target remembers what is ours: an owner tag, and the trail of slots that answered, newest first.
+"""Tags of a deployed endpoint: its owner, and the slots that answered, newest first.
 
-Keys and values keep to what every provider takes: lower case, digits and dashes, at most 63 characters.
+Keys and values use only what every provider accepts: lower case, digits and dashes, at most 63 characters.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ def deployment_tags(owner: str, history: tuple[str, ...] = ()) -> dict[str, str]
 
 
 def history_from_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """The trail that `deployment_tags` wrote, oldest first."""
+    """The deployment history that `deployment_tags` wrote, oldest slot first."""
     slots = [tags.get(_SLOT_TAG.format(number), "") for number in range(HISTORY_LIMIT)]
     return tuple(slot for slot in reversed(slots) if slot)
 
 
 def check_owner(tags: Mapping[str, str], owner: str, what: str, where: str) -> None:
-    """Refuse to go on with something that is somebody else's.
+    """Raise an error if a resource belongs to another owner.
 
     Parameters
     ----------
     tags : mapping
-        Of the resource that was found under our name.
+        Tags of the resource that was found under our name.
     owner : str
         `owner` of environment.yaml.
     what : str
@@ -42,6 +42,7 @@ def check_owner(tags: Mapping[str, str], owner: str, what: str, where: str) -> N
     Raises
     ------
     OwnershipError
+        If the owner tag is missing or another one.
     """
     if (found := tags.get(OWNER_TAG)) != owner:
         raise OwnershipError(

@@ -1,11 +1,12 @@
-"""One idea of a deployment, on any target.
+"""Deployment and rollback, the same steps on every remote target.
 
-A version is packaged (`bundle`), placed beside what runs, and sent a canary (`probe`): a fixed batch must come back
-equal to the artifact's own answers. Only then does the traffic move to it, the front door is asked once more, and what
-ran before is retired. On any failure what ran goes on running, and what was placed is taken away. Doing it again after
-a kill at any point ends in the same state.
+A version is bundled (`bundle`), the bundle is kept with the version (`kept_bundles`), provisioned next to the current
+slot, and sent a canary (`runtime.probe`): a fixed batch must return the answers that the artifact gave when it was
+exported. Only then is the traffic switched, the canary is sent again to the public address, and the previous slot is
+retired. On any failure the current slot goes on running and the new one is removed. Repeating a deployment that was
+killed at any point ends in the same state.
 
-A target's file (`local` and its siblings) holds only what differs: how to place, ask, shift and retire there.
+A target's own module holds only what differs: how to provision, predict, switch the traffic and retire there.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
 
     from bridge_assets.deployment.core.bundle import Bundle
 
-#: Slots that a target remembers having answered, the current one among them.
+#: Length of a deployment history, the current slot included.
 HISTORY_LIMIT = 4
 
 
 @dataclass(frozen=True)
 class TargetState:
-    """What is ours at a target.
+    """What we have deployed at a target.
 
     Attributes
     ----------
     history : tuple of str
-        Slots that took the traffic, in order; the last one takes it now. Empty before the first deployment.
+        Slots that took the traffic, oldest first; the last one takes it now. Empty before the first deployment.
     resources : frozenset of str
-        Slots that exist there and cost something while they do, whole or not: whatever a retirement would remove.
+        Slots that exist there, complete or not, and cost something while they do: whatever `retire` would remove.
     """
 
     history: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class TargetState:
 
 
 class Target(Protocol):
-    """Somewhere a model version can be deployed. A slot is one version in place there (`Bundle.slot`)."""
+    """Somewhere a model version can be deployed. A slot is one bundle deployed there (`Bundle.slot`)."""
 
     @property
     def kind(self) -> str:
@@ -58,54 +59,54 @@ class Target(Protocol):
 
     @property
     def address(self) -> str:
-        """The front door: where predictions are asked for."""
+        """The public address, where clients send requests."""
         ...
 
     @property
     def console_url(self) -> str:
-        """Where a person looks at it: a page of the provider's console, or nothing."""
+        """Page of the provider's console, or an empty string."""
         ...
 
     @property
     def cost(self) -> str:
-        """What standing there costs, in words, from the settings."""
+        """What keeping it deployed costs, in words, from the settings."""
         ...
 
     @property
     def runtime_config(self) -> Mapping[str, Any]:
-        """The settings that a slot runs under: image, machine, how many. Other ones are another slot."""
+        """The settings that a slot runs under: image, machine, replicas. Other settings are another slot."""
         ...
 
     def exclusive_lock(self, action: str) -> AbstractContextManager[None]:
-        """Hold the target: no other deployment meanwhile. Raises DeploymentError where one is under way."""
+        """Lock the target against other deployments. Raises DeploymentError if one is in progress."""
         ...
 
     def state(self) -> TargetState:
-        """What is ours there. Raises OwnershipError where the name is somebody else's."""
+        """What we have deployed there. Raises OwnershipError if the name belongs to another owner."""
         ...
 
     def provision(self, bundle: Bundle) -> None:
-        """Put a slot beside what runs, without traffic; return when it could answer. What is there and whole is kept,
-        what is there and broken is made anew.
+        """Create a slot next to the current one, without traffic; return when it is ready to answer. A complete slot
+        is reused, a broken one is created again.
         """
         ...
 
     def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
-        """Probabilities of the probe's rows from a slot; None = from the front door."""
+        """Predictions for the probe's rows from a slot; None = from the public address. Shape (n,)."""
         ...
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
-        """Give all the traffic to the last slot of the trail, and keep the trail."""
+        """Send all the traffic to the last slot of the history, and store the history."""
         ...
 
     def retire(self, slot: str) -> Iterable[str]:
-        """Remove everything of a slot that costs something; name what was removed. Of what is gone, nothing."""
+        """Remove everything of a slot that costs something; return the names of what was removed, if anything."""
         ...
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What stands after a deployment or a rollback.
+    """Result of a deployment or a rollback.
 
     Attributes
     ----------
@@ -118,9 +119,9 @@ class Deployment:
     previous : str or None
         The version that a rollback would go to.
     canary : CanaryReport
-        Of the front door.
+        From the public address.
     removed : tuple of str
-        What was cleaned away: what ran before, leftovers of killed runs.
+        What was removed: the previous slot, leftovers of killed runs.
     """
 
     target: str
@@ -132,18 +133,19 @@ class Deployment:
 
 
 def deploy(target: Target, bundle: Bundle) -> Deployment:
-    """Take a model version. The caller has asked the gate.
+    """Deploy a bundle. The caller has checked the gate.
 
-    Deploying what is current, under the settings it runs under, changes nothing, but sends the canary again and removes
-    what is left over.
+    Deploying the current slot again changes nothing there, but sends the canary again and removes leftovers.
 
     Raises
     ------
     DeploymentError
-        If it did not happen: what answered before goes on answering. Or if only what ran before could not be removed,
-        which the message says.
+        If it failed: the current slot goes on answering. Or if only the previous slot could not be removed, which the
+        message says.
+    StorageError
+        If the bundle could not be kept with its model version. Nothing was changed at the target.
     CanaryMismatch
-        If the slot, or the front door after the shift, does not answer the probe as the artifact did.
+        If the slot, or the public address after the switch, does not answer the probe as the artifact did.
     """
     bundle = bundle.with_runtime_config(target.runtime_config)
     with target.exclusive_lock(f"deploying model version {bundle.version}"):
@@ -222,10 +224,10 @@ def version_of(slot: str) -> str:
 
 
 def resolve_history(current: str | None, stored: Iterable[str]) -> tuple[str, ...]:
-    """The trail, from the slot that takes the traffic and the trail a target has kept.
+    """The deployment history, from the slot that takes the traffic and the history that a target has stored.
 
-    The two are rarely written in one step. What was kept after the last mention of the current slot has not happened,
-    or was rolled back.
+    The two are rarely written in one step: slots stored after the current one never took the traffic, or were rolled
+    back.
     """
     history = tuple(stored)
     if current is None:
@@ -234,8 +236,8 @@ def resolve_history(current: str | None, stored: Iterable[str]) -> tuple[str, ..
 
 
 def _append_to_history(history: tuple[str, ...], slot: str) -> tuple[str, ...]:
-    """The trail once a slot answers: going back to a version that answered forgets what came after it, and of one
-    version the slot that answered last stands there.
+    """The history once a slot answers. Going back to an earlier version drops the later ones, and of each version
+    only the slot that answered last is kept.
     """
     versions = [version_of(each) for each in history]
     if version_of(slot) in versions:
@@ -257,7 +259,7 @@ def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
 
 
 def _clean_stale(target: Target, stale: Iterable[str]) -> list[str]:
-    """Retire what killed deployments left. What cannot be removed now keeps no version out: `_remove_old_slots` tries
+    """Retire what killed deployments left behind. A failure does not stop the deployment: `_remove_old_slots` tries
     again.
     """
     try:
@@ -271,7 +273,7 @@ def _remove_old_slots(target: Target, bundle: Bundle) -> list[str]:
         return _retire(target, target.state().resources - {bundle.slot})
     except Exception as error:
         raise DeploymentError(
-            f"model version {bundle.version} answers, but what ran before it was not removed",
+            f"model version {bundle.version} answers, but the previous slot was not removed",
             where=target.address,
             why=error_summary(error),
             do="deploy it again, which removes what is left: until then it may cost something",
@@ -279,12 +281,12 @@ def _remove_old_slots(target: Target, bundle: Bundle) -> list[str]:
 
 
 def _undo(target: Target, previous: TargetState, slot: str, error: BaseException) -> None:
-    """Bring back what answered and take the slot away. What fails here is noted on the error, which goes on."""
+    """Switch back to the previous slot and remove the new one. A failure here is added to the error as a note."""
     try:
         if target.state().current_slot == slot and previous.current_slot is not None:
             target.switch_traffic(previous.history)
         _retire(target, [slot])
     except Exception as failure:
         error.add_note(
-            f"Taking it back did not end either ({error_summary(failure)}): deploy again, which removes what is left."
+            f"Undoing it failed, too ({error_summary(failure)}): deploy again, which removes what is left."
         )
