@@ -1,6 +1,7 @@
-"""The endpoint on this machine: a folder (`folder`) whose `current` package answers.
+"""The endpoint on this machine: a folder (`runtime.endpoint_folder`) whose `current` package answers.
 
-Readers take no lock: they follow `current` once and find a whole package, the old or the new.
+Readers take no lock: they follow `current` once and find a complete package, the old or the new one. The code that
+answers is the installed one; packages hold no code.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class LocalEndpoint:
     Attributes
     ----------
     root : Path
-        Folder of the endpoint; made by the first deployment.
+        Folder of the endpoint; created by the first deployment.
     packages_kept : int
-        Packages that stay on the disk, the current and the previous one among them: at least 2.
+        Packages that stay on the disk, including the current and the previous one: at least 2.
     lock_timeout : float
         Seconds to wait for another deployment to end.
     """
@@ -43,19 +44,21 @@ class LocalEndpoint:
 
     def __post_init__(self) -> None:
         if self.packages_kept < 2:
-            raise ValueError(f"keep must be at least 2, the current and the previous version, not {self.packages_kept}")
+            raise ValueError(
+                f"packages_kept must be at least 2, the current and the previous version, not {self.packages_kept}"
+            )
 
     def deploy(self, model_version: ModelVersion) -> Deployment:
-        """Take a model version: copy it beside what runs, send the copy a canary, swap. The caller asks the gate.
+        """Deploy a model version: copy it, send the copy a canary, switch to it. The caller has checked the gate.
 
-        Deploying what is current changes nothing, but sends the canary again, and mends a copy whose bytes changed.
+        Deploying the current version again changes nothing, but sends the canary and repairs a damaged copy.
 
         Raises
         ------
         DeploymentError
-            If the artifact is not what its manifest says, the disk is full, or another deployment does not end.
+            If the artifact is not what its manifest says, the disk is full, or another deployment does not finish.
         CanaryMismatch
-            If the copy does not answer the probe as the artifact did. In every case `current` is what it was.
+            If the copy does not answer the probe as the artifact did. After any error `current` is unchanged.
         """
         served = served_digests(model_version)  # before anything is created
         name = f"{model_version.version}-{content_digest(served)}"
@@ -67,14 +70,14 @@ class LocalEndpoint:
             return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
     def rollback(self, version: str | None = None) -> Deployment:
-        """Go back to the previous version, or to a named one that is still on the disk. The canary is sent first.
+        """Go back to the previous version, or to a named one still on the disk, after sending it the canary.
 
         Raises
         ------
         DeploymentError
             If there is no such version, or its files are damaged.
         CanaryMismatch
-            If it does not answer the probe. In every case `current` is what it was.
+            If it does not answer the probe. After any error `current` is unchanged.
         """
         with self._folder.exclusive_lock(f"rolling back to {version or 'the previous version'}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
@@ -89,12 +92,12 @@ class LocalEndpoint:
         return name and version_of(name)
 
     def previous(self) -> str | None:
-        """The version that `rollback` would go to."""
+        """The version that `rollback` would go back to."""
         name = self._folder.previous()
         return name and version_of(name)
 
     def load_model(self) -> ScoringModel:
-        """The current version, its predictor and its scale from one package, bytes checked.
+        """Load the current version for scoring, every file compared with its digest.
 
         Raises
         ------
@@ -131,7 +134,8 @@ class LocalEndpoint:
                 "no model version is deployed",
                 where=self.root,
                 why="There is no current version",
-                do="materialise local_endpoint",
+                do="deploy a version to the local endpoint",
+                stage="local_endpoint",
             )
         return self._package(name)
 

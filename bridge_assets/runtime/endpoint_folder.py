@@ -1,12 +1,12 @@
-"""The folder of an endpoint on this machine: packages side by side, and a link to the one that answers.
+"""The folder of the local endpoint: its packages, and a link to the current one.
 
     <root>/current                           link to the package that answers
-    <root>/versions/<version>-<content>/     packages; the content tells two forms of one version apart
-    <root>/history.json                      what `current` pointed to, in order
-    <root>/.lock, <root>/.*.tmp              one writer at a time; what a killed one left, swept by the next
+    <root>/versions/<version>-<content>/     packages; the content distinguishes two exports of one version
+    <root>/history.json                      what `current` pointed to, oldest first
+    <root>/.lock, <root>/.*.tmp              lock of the writer; leftovers of a killed one, removed by the next
 
-Belongs here: what lies where, and changing it in single steps. Does not belong here: when to (`local`), and what a
-package is (`package`).
+Belongs here: the layout of the folder and atomic changes to it. Does not belong here: when it changes
+(`deployment.local`), and what a package is (`package`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def version_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class EndpointFolder:
-    """Packages by name. Whoever changes something holds `exclusive_lock`."""
+    """Packages by name. Hold `exclusive_lock` while changing anything."""
 
     root: Path
 
@@ -49,7 +49,7 @@ class EndpointFolder:
         Raises
         ------
         DeploymentError
-            If `current` is something else than a link to a package.
+            If `current` is not a link to a package.
         """
         link = self.root / CURRENT
         do = "move it away and deploy a version"
@@ -59,11 +59,11 @@ class EndpointFolder:
             return None
         except OSError as error:
             raise DeploymentError(
-                "this is no link of an endpoint", where=link, why=error_summary(error), do=do
+                "this is not the link of an endpoint", where=link, why=error_summary(error), do=do
             ) from error
         if target.parent != Path(VERSIONS):
             why = f"It points to {target}, not into {VERSIONS}"
-            raise DeploymentError("this is no link of an endpoint", where=link, why=why, do=do)
+            raise DeploymentError("this is not the link of an endpoint", where=link, why=why, do=do)
         return target.name
 
     def previous(self) -> str | None:
@@ -75,7 +75,7 @@ class EndpointFolder:
         return {path.name for path in (self.root / VERSIONS).glob("*") if path.is_dir()}
 
     def packages_newest_first(self) -> list[str]:
-        """Packages on the disk: what answers, what answered before, what was rolled back, what never got to answer."""
+        """Packages on the disk: the current one, earlier ones, those rolled back, and those that never answered."""
         existing = self.on_disk()
         order = [*reversed(self.active_history()), *reversed(self.history()), *sorted(existing)]
         return [name for name in dict.fromkeys(order) if name in existing]
@@ -93,14 +93,14 @@ class EndpointFolder:
                 "the history of deployments cannot be read",
                 where=path,
                 why=error_summary(error),
-                do="remove the file: the current version goes on answering, only what was before it is forgotten",
+                do="remove the file: the current version goes on answering, only the earlier ones are forgotten",
             ) from error
         return history
 
     def active_history(self) -> list[str]:
-        """What answered up to now, in order, the current package last."""
-        # The history is written before the link is swapped. So what stands after the last mention of the current one
-        # has not happened (a kill in between) or was rolled back: either way it is not before the current one.
+        """Packages that answered, oldest first, the current one last."""
+        # The history is written before the link is swapped. Entries after the last mention of the current package
+        # never answered (killed in between) or were rolled back: either way they were not before the current one.
         current, history = self.current(), self.history()
         if current is None:
             return []
@@ -109,10 +109,10 @@ class EndpointFolder:
         return history[: len(history) - history[::-1].index(current)]
 
     def install(self, temporary: Path, name: str) -> None:
-        """Put a finished package in its place."""
+        """Move a finished package to its place."""
         folder = self.package(name)
         if folder.is_dir():
-            # A damaged copy, perhaps the one that answers: mended file by file, so that `current` never hangs.
+            # A damaged copy, perhaps the current one: replaced file by file, so that `current` never dangles.
             for path in sorted(temporary.iterdir()):
                 path.replace(folder / path.name)
             fsync(folder)
@@ -122,12 +122,12 @@ class EndpointFolder:
             fsync(folder.parent)
 
     def promote(self, name: str) -> None:
-        """Let a package answer from now on."""
+        """Make a package the current one."""
         write_json([*self.active_history(), name][-_HISTORY_LIMIT:], self.root / HISTORY)
         self._switch_link(name)
 
     def rollback(self, name: str) -> None:
-        """Let a package answer again; what was before it then is before it now."""
+        """Make an earlier package the current one; the one before it then is the previous one again."""
         if name in self.history():
             self._switch_link(name)
         else:
@@ -140,20 +140,20 @@ class EndpointFolder:
         fsync(self.root)
 
     def prune(self, keep: int) -> list[str]:
-        """Remove packages beyond the newest; name what was removed."""
+        """Remove all but the newest packages; return the names of those removed."""
         retired = self.packages_newest_first()[keep:]
         for name in retired:
             temporary = self.temporary_path(name)
-            self.package(name).rename(temporary)  # a package is there or gone, never half
+            self.package(name).rename(temporary)  # so that a package is never half removed
             shutil.rmtree(temporary, ignore_errors=True)
         return retired
 
     def temporary_path(self, name: str) -> Path:
-        """A place to make something that nobody looks at."""
+        """A path for something unfinished, which readers ignore."""
         return self.root / f".{name}.{secrets.token_hex(4)}.tmp"
 
     def remove_leftovers(self) -> list[str]:
-        """Remove what killed runs left; name what was removed."""
+        """Remove leftovers of killed runs; return their names."""
         leftovers = sorted(self.root.glob(".*.tmp"))
         for path in leftovers:
             if path.is_dir() and not path.is_symlink():
@@ -164,19 +164,19 @@ class EndpointFolder:
 
     @contextmanager
     def exclusive_lock(self, action: str, timeout: float) -> Iterator[None]:
-        """Hold the folder for writing.
+        """Lock the folder for writing.
 
         Parameters
         ----------
         action : str
-            What for, for the message.
+            What it is held for, for the error message.
         timeout : float
             Seconds to wait for another writer.
 
         Raises
         ------
         DeploymentError
-            If another writer does not end in that time, or the disk refuses something inside the block.
+            If another writer does not finish in that time, or the disk fails inside the block.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -186,6 +186,6 @@ class EndpointFolder:
             raise DeploymentError(
                 f"{action} failed",
                 where=self.root,
-                why=f"{error}. What answered before goes on answering",
+                why=f"{error}. The current version goes on answering",
                 do="free some space or correct the permissions, then run again",
             ) from error

@@ -1,7 +1,7 @@
-"""The canary: a fixed batch that an endpoint must answer as the artifact itself did.
+"""The canary: a fixed batch of rows that an endpoint must answer as the exported artifact did.
 
-Its rows are in natural units, with values missing here and there: what comes back is right only where features, scale
-and model are those of one version.
+The rows are in natural units, with some values missing: the answers are right only if features, normalization and model
+are of the same version.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Most a canary's probability may differ from the artifact's own answer. Probabilities are float32 sums over some
-#: hundred trees; another order of summation (threads, another processor) moves them by about 1e-7, another model by far
-#: more.
+#: Largest difference allowed between a canary's answer and the artifact's own. Probabilities are float32 sums over some
+#: hundred trees; another order of summation (threads, another processor) changes them by about 1e-7, another model by
+#: far more.
 CANARY_TOLERANCE = 1e-6
 
-#: Every so many rows of a probe, each feature in turn is left out: an endpoint must fill it as training did.
+#: In one of so many rows of a probe a value is left out, each feature in turn: an endpoint must fill it as training
+#: did.
 _MISSING_VALUE_STEP = 8
 
 
 @dataclass(frozen=True)
 class CanaryReport:
-    """A canary that came back right.
+    """Result of a canary that was answered correctly.
 
     Attributes
     ----------
     rows : int
         Rows sent.
     largest_difference : float
-        From the artifact's own answers, in probability.
+        From the artifact's own answers: in probability, or in points.
     """
 
     rows: int
@@ -48,7 +49,7 @@ class CanaryReport:
 
 @dataclass(frozen=True)
 class Probe:
-    """The canary's rows and the answers they must get.
+    """The canary's rows and the expected answers.
 
     Attributes
     ----------
@@ -57,12 +58,12 @@ class Probe:
     rows : tuple of tuple of (float or None)
         In natural units, as in bridge_features; None = missing.
     answers : tuple of float
-        One a row, a probability of a fall or an expected change: what the artifact itself said when it was exported.
+        One a row, a probability of a fall or an expected change: the artifact's own answers when it was exported.
 
     Raises
     ------
     ValueError
-        If there are no rows, shapes do not fit, or a number is not finite.
+        If there are no rows, the shapes do not match, or a number is not finite.
     """
 
     features: tuple[str, ...]
@@ -87,7 +88,7 @@ class Probe:
         return pl.DataFrame(list(self.rows), schema=dict.fromkeys(self.features, pl.Float32), orient="row")
 
     def request_rows(self) -> list[dict[str, float | None]]:
-        """The rows as requests carry them: feature -> value."""
+        """The rows as in a request: feature -> value; missing values are None."""
         return [dict(zip(self.features, row, strict=True)) for row in self.rows]
 
     def save(self, path: Path) -> Path:
@@ -137,17 +138,17 @@ def _unreadable(path: Path, error: Exception) -> DeploymentError:
 def write_probe(
     predict: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
 ) -> Path:
-    """Ask the artifact itself about some rows and keep what it says as the probe.
+    """Let the exported artifact answer some rows, and save rows and answers as the probe.
 
     Parameters
     ----------
     predict : callable
-        Of the artifact as exported: rows of shape (n, f) on the model's scale -> answers of shape (n,).
+        Of the exported artifact: rows of shape (n, f) on the model's scale -> answers of shape (n,).
     normalization : Normalization
         Of the same model version.
     rows : np.ndarray, shape (n, f)
-        On the model's scale; a few hundred are enough. They are taken back to natural units, and one value in every
-        eighth row is left out.
+        On the model's scale; a few hundred are enough. They are converted back to natural units, and one value in
+        every eighth row is left out.
     path : Path
         Where `probe.json` is written, atomically.
 
@@ -170,7 +171,7 @@ def write_probe(
 
 
 def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | str) -> CanaryReport:
-    """Compare what came back with what must come back.
+    """Compare an endpoint's answers to the probe with the expected ones.
 
     Parameters
     ----------
@@ -183,23 +184,25 @@ def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: 
     Raises
     ------
     CanaryMismatch
-        If the shape is another, an answer is not a number, or one differs by more than `CANARY_TOLERANCE`.
+        If the shape differs, an answer is not a number, or one differs by more than `CANARY_TOLERANCE`.
     """
     import numpy as np
 
     expected = np.asarray(probe.answers)
     found = np.asarray(answers, dtype=np.float64)
-    do = "materialise onnx_model again, so that model and probe come from one export, and deploy it"
+    do = "export the model version again, so that model and probe come from one export, and deploy it"
     if found.shape != expected.shape:
         why = f"The probe has {len(expected)} rows, the answer has the shape {found.shape}"
-        raise CanaryMismatch("the canary did not come back whole", where=where, why=why, do=do)
+        raise CanaryMismatch(
+            "the canary got an answer of another shape", where=where, why=why, do=do, stage="onnx_model"
+        )
     differences = np.abs(found - expected)
-    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: an answer that is not a number is wrong too
+    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: NaN is wrong, too
     if wrong.any():
         first = int(wrong.argmax())
         why = (
             f"{int(wrong.sum())} of {len(expected)} answers are not the artifact's own; row {first}: "
             f"{found[first]:.6g} instead of {expected[first]:.6g} (tolerance {CANARY_TOLERANCE:g})"
         )
-        raise CanaryMismatch("the canary came back wrong", where=where, why=why, do=do)
+        raise CanaryMismatch("the canary got wrong answers", where=where, why=why, do=do, stage="onnx_model")
     return CanaryReport(rows=len(expected), largest_difference=float(differences.max()))

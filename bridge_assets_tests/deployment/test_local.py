@@ -110,7 +110,9 @@ def test_the_folder_can_be_moved(endpoint, model_versions, tmp_path):
 
 def test_nothing_deployed_is_said_so(endpoint):
     for ask in (endpoint.load_model, endpoint.canary):
-        with pytest.raises(DeploymentError, match=r"no model version is deployed.*materialise local_endpoint"):
+        with pytest.raises(
+            DeploymentError, match=r"no model version is deployed.*deploy a version to the local endpoint"
+        ):
             ask()
     with pytest.raises(DeploymentError, match="no previous version to go back to"):
         endpoint.rollback()
@@ -127,7 +129,9 @@ def test_a_damaged_artifact_is_refused_before_anything_is_created(endpoint, mode
         manifest = model_versions[0].manifest
         del manifest["stages"]["onnx_model"]
         model_versions[0].file("manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DeploymentError, match=r"cannot be deployed.*What to do: materialise onnx_model"):
+    with pytest.raises(
+        DeploymentError, match=r"cannot be deployed.*What to do: export the model version to ONNX again"
+    ):
         endpoint.deploy(model_versions[0])
     assert not endpoint.root.exists()
 
@@ -218,7 +222,7 @@ def test_served_bytes_that_changed_are_noticed_and_mended_by_deploying_again(end
 def test_a_link_that_is_not_ours_is_left_alone(endpoint, model_versions, tmp_path):
     endpoint.root.mkdir()
     (endpoint.root / "current").symlink_to(tmp_path)
-    with pytest.raises(DeploymentError, match="this is no link of an endpoint"):
+    with pytest.raises(DeploymentError, match="this is not the link of an endpoint"):
         endpoint.deploy(model_versions[0])
     assert (endpoint.root / "current").readlink() == tmp_path
 

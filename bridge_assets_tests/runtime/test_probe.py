@@ -14,8 +14,8 @@ from bridge_assets.runtime.probe import Probe, compare_answers, write_probe
     ("answers", "said"),
     [
         ([0.1, float("nan")], "instead of 0.2"),
-        ([0.1], "did not come back whole"),
-        ([[0.1], [0.2]], "not come back whole"),
+        ([0.1], "an answer of another shape"),
+        ([[0.1], [0.2]], "an answer of another shape"),
     ],
 )
 def test_a_canary_takes_nothing_for_an_answer(answers, said):

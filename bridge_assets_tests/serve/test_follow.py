@@ -160,7 +160,7 @@ def test_what_cannot_be_loaded_leaves_the_old_version_answering_until_it_is_mend
 
 
 def test_a_follower_keeps_what_it_has_and_says_when_there_is_another(endpoint, versions):
-    with pytest.raises(DeploymentError, match=r"no model version is deployed.*materialise local_endpoint"):
+    with pytest.raises(DeploymentError, match=r"no model version is deployed.*deploy a version to the local endpoint"):
         EndpointFollower(endpoint.root)
     endpoint.deploy(versions[0])
     follower = EndpointFollower(endpoint.root)

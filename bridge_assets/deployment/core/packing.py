@@ -36,9 +36,9 @@ def served_digests(model_version: ModelVersion) -> dict[str, str]:
     except ModelVersionError as error:
         raise DeploymentError(
             f"model version {model_version.version} cannot be deployed",
-            where=model_version.folder,
-            why=str(error).partition(" What to do: ")[0].removesuffix("."),
-            do=error.do or str(error).partition(" What to do: ")[2] or "export the model version again",
+            where=error.where or model_version.folder,
+            why=f"{error.what}. {error.why}" if error.why else error.what,
+            do=error.do or "export the model version again",
             stage=error.stage or "onnx_model",
         ) from error
     except OSError as error:

@@ -287,6 +287,4 @@ def _undo(target: Target, previous: TargetState, slot: str, error: BaseException
             target.switch_traffic(previous.history)
         _retire(target, [slot])
     except Exception as failure:
-        error.add_note(
-            f"Undoing it failed, too ({error_summary(failure)}): deploy again, which removes what is left."
-        )
+        error.add_note(f"Undoing it failed, too ({error_summary(failure)}): deploy again, which removes what is left.")

@@ -223,7 +223,7 @@ def test_what_cannot_be_removed_yet_keeps_no_version_out_but_is_said(shelf, bund
     deploy(shelf, bundles[0])
     shelf.provision(bundles[2])
     retire, shelf.retire = shelf.retire, stubborn(bundles[2].slot, shelf.retire)  # type: ignore[method-assign]
-    with pytest.raises(DeploymentError, match=f"{bundles[1].version} answers, but what ran before it was not removed"):
+    with pytest.raises(DeploymentError, match=f"{bundles[1].version} answers, but the previous slot was not removed"):
         deploy(shelf, bundles[1])
     shelf.retire = retire  # type: ignore[method-assign]
     assert bundles[2].slot in deploy(shelf, bundles[1]).removed

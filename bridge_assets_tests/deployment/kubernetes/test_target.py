@@ -92,7 +92,7 @@ def test_edited_manifests_are_a_deployment_of_the_same_version_with_a_way_back(h
     here.edit("deployment.yaml", more)
     target = here.target()
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
-    with pytest.raises(DeploymentError, match="canary came back wrong"):
+    with pytest.raises(DeploymentError, match="canary got wrong answers"):
         deploy(target, bundles[0])
     assert before.state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
     here.cluster.pods.archive_override = lambda labels: None
@@ -170,7 +170,7 @@ def test_an_archive_that_was_damaged_is_mended_by_deploying_and_never_gone_back_
     archive = next(here.artifacts.rglob("*.tar.gz"))
     corrupt_byte(archive)
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
-    with pytest.raises(DeploymentError, match="canary came back wrong") as caught:
+    with pytest.raises(DeploymentError, match="canary got wrong answers") as caught:
         deploy(target, bundles[1])
     assert "this archive is not what was sent" in caught.value.__notes__[0]
     here.cluster.pods.archive_override = lambda labels: None

@@ -91,7 +91,7 @@ def test_credentials_that_expire_on_the_way_leave_what_the_next_deployment_ends(
     aws.inject_fault("*", *["expired"] * 20)
     with pytest.raises(DeploymentError, match="ExpiredToken") as expired:
         deploy(target, bundles[1])
-    assert "Taking it back did not end either" in expired.value.__notes__[0]
+    assert "Undoing it failed, too" in expired.value.__notes__[0]
     assert aws.serving_config("bridge-fall") == resource_name(bundles[0])
     aws.faults.clear()
     assert deploy(target, bundles[2]).removed == resource_names(bundles[1])
