@@ -11,12 +11,12 @@ from bridge_assets.settings import DataSettings
 
 @click.group()
 def dvc() -> None:
-    """Version survey files and models with DVC, as set in configs/dvc_config.yaml."""
+    """Put survey files and models under DVC. Settings: configs/dvc_config.yaml."""
 
 
 @dvc.command("version")
 def version() -> None:
-    """Add the current survey files and the latest model version to DVC, and push them."""
+    """Add and push the current files. These are the survey files and the latest model version."""
     from bridge_assets.data.dvc.versions import version_model, version_raw_files
     from bridge_assets.registry.model_version import LATEST, latest_version
     from bridge_assets.settings import DvcSettings
@@ -33,7 +33,7 @@ def version() -> None:
 
 @dvc.command("pull")
 def pull() -> None:
-    """Restore the files that the .dvc files record; exits with DVC's own code."""
+    """Restore the files recorded in .dvc files. Exits with DVC's own code."""
     from bridge_assets.data.dvc.versions import dvc_pull
 
     sys.exit(dvc_pull())

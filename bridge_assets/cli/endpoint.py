@@ -12,7 +12,7 @@ from bridge_assets.settings import DataSettings
 @click.argument("structure_key")
 @click.option("--year", type=int, help="Survey year of the record; default: the latest year with features.")
 def predict(structure_key: str, year: int | None) -> None:
-    """Predict one bridge, such as 01-1234, with the model of the local endpoint."""
+    """Predict one bridge, such as 01-1234. The model is that of the local endpoint."""
     from bridge_assets.data.lake import Lake
     from bridge_assets.deployment.local import LocalEndpoint
 
@@ -41,7 +41,7 @@ def predict(structure_key: str, year: int | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, help="0: any free port; the log names it.")
 def serve(host: str, port: int) -> None:
-    """Serve the local endpoint over HTTP; switches when another version is promoted."""
+    """Serve the local endpoint over HTTP. Switches when another version is promoted."""
     from bridge_assets.serve.endpoint_follower import serve_endpoint
 
     serve_endpoint(DataSettings.load().endpoint_folder, host, port)
@@ -55,7 +55,7 @@ def serve(host: str, port: int) -> None:
 )
 @click.option("--to", "version", help="A version that was deployed there before; default: the last healthy one.")
 def rollback(endpoint: str, version: str | None) -> None:
-    """Roll an endpoint back to the previous model version, after a canary."""
+    """Roll an endpoint back. The previous model version takes the traffic after a canary."""
     from bridge_assets.deployment.endpoints import open_endpoint
     from bridge_assets.settings.environment import EnvironmentSettings
 

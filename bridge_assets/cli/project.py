@@ -12,7 +12,7 @@ from bridge_assets.settings import DataSettings
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def init(folder: Path) -> None:
-    """Write the configuration files into FOLDER, to edit; overwrites nothing."""
+    """Write the configuration files to FOLDER. Edit them there; existing files are never overwritten."""
     from bridge_assets.settings.new_project import write_project
 
     written = write_project(folder)

@@ -20,7 +20,10 @@ _PROMOTE_OPTION = click.option(
 
 @click.group()
 def registry() -> None:
-    """Copy model versions between registries: MLflow (sqlite:///file, http://host:port), a folder, or dvc:folder."""
+    """Copy model versions between registries.
+
+    A registry is MLflow (sqlite:///file, http://host:port), a folder, or dvc:folder.
+    """
 
 
 @registry.command("push")
@@ -29,7 +32,7 @@ def registry() -> None:
 @_REGISTRY_OPTION
 @_PROMOTE_OPTION
 def push(version: str, to: str, registry_address: str | None, promote: bool) -> None:
-    """Copy VERSION, a name or an alias such as champion, to another registry."""
+    """Copy VERSION to another registry. VERSION is a name or an alias such as champion."""
     click.echo(_transfer_message(_open_sync(registry_address).push(version, to, promote=promote)))
 
 
@@ -39,7 +42,7 @@ def push(version: str, to: str, registry_address: str | None, promote: bool) -> 
 @_REGISTRY_OPTION
 @_PROMOTE_OPTION
 def pull(version: str, source: str, registry_address: str | None, promote: bool) -> None:
-    """Copy VERSION, a name or an alias such as champion, from another registry."""
+    """Copy VERSION from another registry. VERSION is a name or an alias such as champion."""
     click.echo(_transfer_message(_open_sync(registry_address).pull(version, source, promote=promote)))
 
 

@@ -17,7 +17,7 @@ from bridge_assets.settings import DataSettings, workspace_file
 @click.option("--job", default="full_pipeline", show_default=True, help="Or: inventory, latest_year, scoring.")
 @click.option("--years", help="A survey year or a range such as 2010-2020; default: every year of the source.")
 def run(job: str, years: str | None) -> None:
-    """Run a job over survey years, in this process, and print a summary."""
+    """Run a job and print a summary. It runs in this process."""
     from bridge_assets.data.sources.local_copies import redact_url
 
     data = DataSettings.load()
@@ -27,10 +27,12 @@ def run(job: str, years: str | None) -> None:
     source_years = _source_years(data, shown_source)
     # Imported only now: the partitions are the survey years of the source, and the sample may have just been written.
     from bridge_assets.definitions import defs
+    from bridge_assets.orchestration.jobs.pipelines import JOBS
     from bridge_assets.orchestration.partitions import survey_year_partitions
     from bridge_assets.orchestration.runs.run_job import run_job
     from bridge_assets.orchestration.runs.summary import run_summary
 
+    _check_job(job, [each.name for each in JOBS])
     partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
     if excluded_years := [year for year in source_years if year not in partition_years]:
         click.echo(f"Outside survey_years of data_config.yaml, left out: {', '.join(map(str, excluded_years))}")
@@ -56,6 +58,11 @@ def dev(host: str, port: int) -> None:
     dagster = str(Path(sys.executable).parent / "dagster")
     arguments = [dagster, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)]
     os.execv(dagster, arguments)  # noqa: S606 # a shell would add nothing but quoting
+
+
+def _check_job(job: str, known: list[str]) -> None:
+    if job not in known:
+        raise click.BadParameter(f"{job!r} is not a job. Available: {', '.join(known)}", param_hint="--job")
 
 
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:

@@ -1,0 +1,47 @@
+"""The options of `bridge-assets run`. What it runs is tested in `orchestration/runs`."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from bridge_assets.cli.run import _check_job, _selected_years
+
+
+@pytest.mark.parametrize(
+    ("years", "selected"),
+    [
+        (None, (2010, 2012)),
+        ("2011", (2011, 2011)),
+        ("2010-2011", (2010, 2011)),
+        ("2012-2013", (2012, 2013)),
+        ("2010-", (2010, 2010)),
+    ],
+)
+def test_years_are_those_given_or_those_of_the_source(years, selected) -> None:
+    # 2009 is outside survey_years; 2013 has a partition, and no file yet.
+    assert _selected_years(years, [2009, 2010, 2012], [2010, 2011, 2012, 2013]) == selected
+
+
+def test_without_a_usable_file_every_partition_is_run() -> None:
+    assert _selected_years(None, [2009], [2010, 2011]) == (2010, 2011)
+
+
+@pytest.mark.parametrize(
+    ("years", "message"),
+    [
+        ("2009", "2009 is not a survey year of this source. Available: 2010 to 2011"),
+        ("2010-2015", "2015 is not a survey year of this source. Available: 2010 to 2011"),
+        ("last", "'last' is not a survey year or a range such as 2010-2020"),
+    ],
+)
+def test_a_wrong_year_is_named(years, message) -> None:
+    with pytest.raises(click.BadParameter) as error:
+        _selected_years(years, [2010], [2010, 2011])
+    assert error.value.message == message
+
+
+def test_an_unknown_job_is_refused_with_the_known_ones() -> None:
+    _check_job("inventory", ["inventory", "scoring"])
+    with pytest.raises(click.BadParameter, match=r"'inventry' is not a job\. Available: inventory, scoring"):
+        _check_job("inventry", ["inventory", "scoring"])
