@@ -47,5 +47,5 @@ def _output_lines(result: RunResult, data: DataSettings) -> list[str]:
         lines.append(f"  Sheet:   {result.materializations['looker_sheet']['sheet']}")
     if "bridge_predictions" in result.materializations:
         lines.append(f"  Scores:  {data.lake / 'bridge_predictions'}/<year>.parquet")
-    lines.append("  Open:    make dev, then http://127.0.0.1:3000 shows this run, every asset and every check")
+    lines.append("  Open:    bridge-assets dev (or make dev); http://127.0.0.1:3000 shows this run and its assets")
     return lines
