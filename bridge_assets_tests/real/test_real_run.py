@@ -33,7 +33,7 @@ def test_the_real_panel_runs_to_the_gate_and_is_not_promoted(real_data: Path, tm
     ran = run(tmp_path, source, "run")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "bridge_model:beats_baselines" in ran.stdout
-    assert "held-out inspections prove nothing; the least is 500" in ran.stdout
+    assert "held-out inspections; at least 500 are required" in ran.stdout
     assert "The local endpoint was not promoted" in ran.stdout
     assert "| rating table |" in ran.stdout
     assert not (tmp_path / "endpoints").exists()

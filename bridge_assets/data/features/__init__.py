@@ -1,5 +1,5 @@
-"""What a model knows of a bridge: features, defined once and computed alike for records, batches and requests.
+"""Features: what a model knows about a bridge, defined once and computed alike for training, batches and requests.
 
-Belongs here: a feature, its source and its version. Does not belong here: which of them a model is trained on
+Belongs here: a feature, its source and its version. Does not belong here: which features a model is trained on
 (`models.training`).
 """

@@ -1,4 +1,4 @@
-"""What a feature is, and the expressions that several of them need."""
+"""The Feature class, and expressions that several features share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Feature:
     name : str
     unit : str
     source : str
-        The NBI items it is made from, and the tables.
+        The NBI items and tables that it is computed from.
     reason : str
-        Why it should say something about deterioration.
+        Why it should help to predict deterioration.
     expression : pl.Expr
         Computes it from a record with the columns of `HISTORY_COLUMNS` and `PEERS_FALL_RATE`; numeric or Boolean.
     version : int
@@ -36,22 +36,22 @@ class Feature:
 
 
 def log10_plus_one(item: str) -> pl.Expr:
-    """Logarithm of 1 more than an item, so that 0 has one too."""
+    """log10 of an item plus 1, so that 0 is allowed."""
     return (non_negative(item) + 1).log10()
 
 
 def non_negative(item: str) -> pl.Expr:
-    """An item, null where it is negative."""
+    """An item, or null where it is negative."""
     return pl.when(pl.col(item) >= 0).then(pl.col(item))
 
 
 def has_code(item: str, *codes: str) -> pl.Expr:
-    """Whether an item has one of some codes, written without leading zeros."""
-    # `1` and `01` are one code; no item that is asked here has more than two digits.
+    """Whether an item has one of the given codes, which are written without leading zeros."""
+    # `1` and `01` are the same code; no item used here has more than two digits.
     return pl.col(item).is_in([form for code in codes for form in dict.fromkeys((code, code.zfill(2)))])
 
 
 def years_since(year: pl.Expr) -> pl.Expr:
-    """Years from a year to the survey year; null where it is no year, or a later one."""
+    """Years from a year to the survey year; null where the year is not valid or is after the survey year."""
     age = pl.col("survey_year").cast(pl.Int32) - year
     return pl.when((year > 1600) & (age >= 0)).then(age)

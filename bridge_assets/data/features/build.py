@@ -1,4 +1,4 @@
-"""Features for training, for a batch and for a single request: one code, and the promised functions on pandas."""
+"""Features for training, batch scoring and single requests, all by the same code, and the public pandas functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
 
-#: What identifies a row of build_bridge_features, beside its features.
+#: Columns that identify a row of build_bridge_features.
 ID_COLUMNS = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
 
 
@@ -38,12 +38,12 @@ def features_digest() -> str:
 
 
 def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
-    """The notes of build_bridge_features by survey year, all of them made from the records and definitions of now.
+    """The provenance of bridge_features by survey year, after checking that all of it is up to date.
 
     Raises
     ------
     SourceError
-        If a year's features were made from other records than those that lie there now, or by other definitions.
+        If a year's features were made from records that have since changed, or by other definitions.
     """
     provenance_by_year = {
         year: lake.provenance("bridge_features", year) for year in lake.available_years("bridge_features")
@@ -51,12 +51,12 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
     for year, provenance in provenance_by_year.items():
         why = None
         if provenance["raw_bridges"] != lake.digest("raw_bridges", year):
-            why = "raw_bridges of that year was made anew since"
+            why = f"raw_bridges of {year} has changed since"
         elif provenance["features_digest"] != features_digest():
-            why = "They were made by other definitions than the present ones"
+            why = "The feature definitions have changed since"
         if why:
             raise SourceError(
-                f"the features of {year} are not those of its records",
+                f"the features of {year} are out of date",
                 where=lake.year_path("bridge_features", year),
                 why=why,
                 do=f"build the features of {year} again",
@@ -66,42 +66,41 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
 
 
 def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
-    """What `build_bridge_features` needs of the structures' past, in order and no more of it, for any number of survey
-    years.
+    """The columns of the structures' history that `build_bridge_features` needs, sorted, for all survey years.
 
     Parameters
     ----------
     transitions : pl.LazyFrame
-        fct_condition_transitions: one row an inspection, of which only what was known on its day is taken.
+        fct_condition_transitions: one row per inspection. Only columns that were known on its day are taken.
     """
     history_columns = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
     history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *history_columns).collect()
     key, year = pl.col("structure_key"), pl.col("survey_year")
     out_of_order = (key < key.shift()) | ((key == key.shift()) & (year < year.shift()))
-    # The warehouse writes it in this order: looking costs a tenth of sorting.
+    # The warehouse already writes this order: checking it costs a tenth of sorting.
     return history.sort("structure_key", "survey_year") if history.select(out_of_order.any()).item() else history
 
 
 def build_bridge_features(
     records: pl.LazyFrame, history: pl.DataFrame, outcomes: pl.DataFrame, survey_year: int
 ) -> pl.DataFrame:
-    """The features of every bridge of one survey year, or of one record of it.
+    """The features of every bridge of one survey year, or of any selection of its records.
 
     Parameters
     ----------
     records : pl.LazyFrame
-        raw_bridges of that year, or some of it: a row does not depend on the others.
+        raw_bridges of that year, or part of it: no row depends on another.
     history : pl.DataFrame
-        `condition_history` of the inspections, of any years; later ones are not looked at.
+        `condition_history` of the inspections of any years; later ones are ignored.
     outcomes : pl.DataFrame
-        `peers.peer_outcomes`, of any years; what became known later is not looked at.
+        `peers.peer_outcomes` of any years; those that became known later are ignored.
     survey_year : int
 
     Returns
     -------
     pl.DataFrame
-        One row a structure with a condition: `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, sorted by structure key.
-        History is that of the structure's latest inspection in the files up to this year; null where there is none.
+        One row per structure with a condition: `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, sorted by structure key.
+        History is that of the structure's latest inspection in the files up to this year, or null without one.
     """
     is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
     latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
@@ -109,9 +108,9 @@ def build_bridge_features(
     bridges = (
         one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(input_columns).collect()
     )
-    # Joined by themselves: the columns of the record need not move.
+    # The history is joined to the keys alone, so that the columns of the record are not copied.
     past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
-    # A date after the survey year has not happened: it is no evidence, here as in int_inspections.
+    # An inspection date after the survey year cannot be right, so it is ignored, as in int_inspections.
     past_inspection_date = (
         pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
     )
@@ -127,14 +126,14 @@ def build_bridge_features(
 
 
 def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:
-    """Inspections whose next inspection is known, with the features of the survey year that first showed them.
+    """Inspections with a known outcome, with the features of the survey year that first reported them.
 
     Parameters
     ----------
     features : pl.LazyFrame
         build_bridge_features of all years.
     transitions : pl.LazyFrame
-        fct_condition_transitions; censored inspections are left out: what is not known is no evidence.
+        fct_condition_transitions; censored inspections (outcome not known) are left out.
 
     Returns
     -------
@@ -176,9 +175,9 @@ def normalize(df: pd.DataFrame, normalization: Normalization | None = None) -> p
     Parameters
     ----------
     df : pd.DataFrame
-        A table with feature columns; other columns stay as they are.
+        A table with feature columns; other columns are unchanged.
     normalization : Normalization, optional
-        That of a model version. Without it, one is fitted on this very table: right for exploring, wrong for scoring.
+        That of a model version. Without it, one is fitted to this table: fine for exploring, wrong for scoring.
     """
     table = pl.from_pandas(df)
     if normalization is None:
@@ -192,6 +191,6 @@ def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFr
 
 
 def features_markdown() -> str:
-    """The definitions of all features as a Markdown table, one row each."""
+    """All feature definitions as a Markdown table, one row per feature."""
     rows = [f"|{feature.name}|{feature.unit}|{feature.source}|{feature.reason}|" for feature in FEATURES]
     return "\n".join(["|feature|unit|NBI items and tables|why|", "|---|---|---|---|", *rows])

@@ -1,17 +1,17 @@
-"""The climate of a state: NOAA's normals of 1991 to 2020, and what is worked out from them.
+"""The climate of a state: NOAA's normals of 1991 to 2020, and quantities derived from them.
 
-`climate_normals.csv` holds the mean temperature and the precipitation of each month; its head says where they come
-from. A state is coarse: its mountains and its coast have one climate here. Two quantities are proxies, since there are
-no statewide normals of them:
+`climate_normals.csv` holds the mean temperature and the precipitation of each month; its header names the source. A
+state is coarse: its mountains and its coast share one climate here. Two quantities are proxies, since NOAA publishes no
+statewide normals for them:
 
 snowfall
     Precipitation that falls as snow, by the mean temperature of the month: all of it up to -10 degrees Celsius, none
-    from 3.3 on, a straight line between (McCabe and Markstrom, 2007 [1]_). Over the states it goes with the mean of
-    NOAA's station normals of snowfall (1981 to 2010) at a rank correlation of 0.89.
+    from 3.3 on, linear in between (McCabe and Markstrom, 2007 [1]_). Over the states its rank correlation with the mean
+    of NOAA's station normals of snowfall (1981 to 2010) is 0.89.
 freeze_thaw
-    Months of freezing and thawing: a month counts whole where its mean temperature lies between -2 and 0 degrees
-    Celsius, not at all below -13 and above 11, in part between: where days of freezing and thawing are most frequent
-    and where there are hardly any (Schmidlin, Dethier and Eggleston, 1987 [2]_).
+    Months of freezing and thawing: a month counts fully where its mean temperature is between -2 and 0 degrees Celsius,
+    where freeze-thaw days are most frequent; not at all below -13 and above 11, where there are hardly any; linear in
+    between (Schmidlin, Dethier and Eggleston, 1987 [2]_).
 
 References
 ----------
@@ -35,8 +35,8 @@ _TABLE = "climate_normals.csv"
 #: one is computed differently.
 CLIMATE_VERSION = 1
 
-#: States that nClimDiv leaves out, and the one whose climate they are given: the District of Columbia lies in Maryland.
-#: Hawaii and the territories have none.
+#: States missing from nClimDiv, and the state whose climate is used for them: the District of Columbia takes that of
+#: Maryland. Hawaii and the territories have no climate.
 _PROXY_STATES = {"11": "24"}
 
 _ALL_SNOW_BELOW, _NO_SNOW_ABOVE = -10.0, 3.3
@@ -44,7 +44,7 @@ _TOO_COLD, _COLD, _MILD, _TOO_MILD = -13.0, -2.0, 0.0, 11.0
 
 
 def normals_text() -> str:
-    """The table as it lies in the package."""
+    """The text of the table in this package."""
     return files("bridge_assets.data.features").joinpath(_TABLE).read_text(encoding="utf-8")
 
 
@@ -56,7 +56,7 @@ def state_climate() -> dict[str, dict[str, float]]:
     -------
     dict
         mean_temperature and january_temperature in degrees Celsius; precipitation and snowfall in mm of water a year;
-        freeze_thaw in months a year. States without normals are left out.
+        freeze_thaw in months a year. States without normals are not in it.
     """
     by_quantity: dict[str, dict[str, float]] = {
         name: {} for name in ("mean_temperature", "january_temperature", "precipitation", "snowfall", "freeze_thaw")
@@ -85,7 +85,7 @@ def state_climate() -> dict[str, dict[str, float]]:
 
 
 def climate_of_state(quantity: str) -> pl.Expr:
-    """A quantity of `state_climate` by the state code of a record; null where there are no normals."""
+    """A quantity of `state_climate`, looked up by the state code of a record; null for a state without normals."""
     by_state = state_climate()[quantity]
     return pl.col("STATE_CODE_001").replace_strict(
         list(by_state), list(by_state.values()), default=None, return_dtype=pl.Float64
@@ -93,5 +93,5 @@ def climate_of_state(quantity: str) -> pl.Expr:
 
 
 def _linear_ramp(value: float, low: float, high: float) -> float:
-    """How far between two bounds: 0 up to the lower, 1 from the upper on."""
+    """0 up to the lower bound, 1 from the upper bound on, linear in between."""
     return min(1.0, max(0.0, (value - low) / (high - low)))

@@ -1,8 +1,8 @@
-"""How far a bridge stands from the sea.
+"""Distance of a bridge from the sea.
 
-`coastline.csv` holds the coast as lines of points; its head says where they come from. They lie within some 2 km of the
-coast as Natural Earth draws it at 1:50 million, so a distance of a few km says that the sea is near, not how near. The
-Great Lakes are no sea.
+`coastline.csv` holds the coast as lines of points; its header names the source. The points are within some 2 km of the
+coast that Natural Earth draws at 1:50 million, so a distance of a few km means that the sea is near, not how near. The
+Great Lakes do not count as sea.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _TABLE = "coastline.csv"
 #: Version of the features made from the distance: raise it when the distance is computed differently.
 COAST_VERSION = 1
 
-#: Farther than this counts as this, in km: a choice. Salt in the air falls off within the first kilometres.
+#: Larger distances count as this, in km: a choice. Salt in the air falls off within the first kilometres.
 MAX_DISTANCE_KM = 100.0
 
-#: Points along the lines are at most so far apart, in km.
+#: Largest spacing of points along a line, in km.
 _POINT_SPACING_KM = 3.0
 
-#: Places measured together: with the coast of one cell they fit into a processor's cache.
+#: Locations computed together: with the coast of one cell they fit into a processor's cache.
 _CHUNK_ROWS = 256
 
 #: Cells of one degree by one degree on the Earth.
@@ -35,12 +35,12 @@ _KM_PER_DEGREE = 111.195
 
 
 def coastline_text() -> str:
-    """The table as it lies in the package."""
+    """The text of the table in this package."""
     return files("bridge_assets.data.features").joinpath(_TABLE).read_text(encoding="utf-8")
 
 
 def coast_distance() -> pl.Expr:
-    """Distance of a record to the sea in km, at most `MAX_DISTANCE_KM`; null where its place is not known."""
+    """Distance of a record from the sea in km, at most `MAX_DISTANCE_KM`; null where its location is not known."""
     return pl.struct("latitude", "longitude").map_batches(
         _coast_distance_batch, return_dtype=pl.Float64, is_elementwise=True
     )
@@ -52,12 +52,12 @@ def coast_distance_km(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray
     Parameters
     ----------
     latitude, longitude : np.ndarray of shape (n,)
-        Degrees, within 90 and 180 on either side; NaN where not known.
+        Degrees; NaN where not known. Beyond 90 and 180 either way counts as not known.
 
     Returns
     -------
     np.ndarray
-        Shape (n,), km, at most `MAX_DISTANCE_KM`; NaN where the place is not known.
+        Shape (n,), km, at most `MAX_DISTANCE_KM`; NaN where the location is not known.
     """
     by_cell = _coast_points_by_cell()
     known = (np.abs(latitude) < 90) & (np.abs(longitude) < 180)
@@ -70,7 +70,7 @@ def coast_distance_km(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray
         # In a plane around the middle of the cell: within a degree or two the Earth is flat enough.
         middle = np.array([cell // 360 - 89.5, cell % 360 - 179.5])
         points = _project_to_km(by_cell[cell], middle)
-        # |a - b|^2 = |a|^2 + (-2 a.b + |b|^2): what stands in brackets is one product of matrices.
+        # |a - b|^2 = |a|^2 + (-2 a.b + |b|^2): the part in brackets is one product of matrices.
         point_terms = np.vstack([-2 * points.T, (points**2).sum(axis=1)])
         for chunk in np.array_split(rows, len(rows) // _CHUNK_ROWS + 1):
             places = _project_to_km(np.column_stack([latitude[chunk], longitude[chunk]]), middle)
@@ -86,12 +86,12 @@ def _coast_distance_batch(places: pl.Series) -> pl.Series:
 
 
 def _cell(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Number of the cell, one degree by one, in which a place lies."""
+    """Number of the one-degree cell that a location is in."""
     return ((np.floor(latitude) + 90) * 360 + np.floor(longitude) + 180).astype(np.int64)
 
 
 def _project_to_km(places: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Degrees as km north and east of a place; both (n, 2). Float32 is right to some 100 m here."""
+    """Degrees as km north and east of `middle`; both (n, 2). Float32 is accurate to some 100 m here."""
     north, east = (places - middle).T
     east = ((east + 180) % 360 - 180) * np.cos(np.radians(middle[0]))
     return (np.column_stack([north, east]) * _KM_PER_DEGREE).astype(np.float32)
@@ -106,8 +106,8 @@ def _group_by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.nd
 
 @cache
 def _coast_points_by_cell() -> dict[int, np.ndarray]:
-    """Cell -> points of the coast, (m, 2), that may lie within `MAX_DISTANCE_KM` of a place in it; other cells have
-    none.
+    """Cell -> points of the coast, (m, 2), that may be within `MAX_DISTANCE_KM` of a location in that cell. Cells too
+    far from any coast are not in it.
     """
     table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
     line, points = table["line"].to_numpy(), table.select("latitude", "longitude").to_numpy()

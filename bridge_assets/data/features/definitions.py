@@ -1,8 +1,8 @@
-"""The features of a bridge, declared once: name, unit, sources, reason, and the expression that makes it.
+"""All features of a bridge, each declared once: name, unit, sources, reason, version and the expression.
 
-Every feature is a function of one record, of the structure's inspections up to it, and of what the files up to that
-year tell of its peers (`peers`); nothing of the future and no column that FHWA computes from the ratings. Missing stays
-missing here (null); `normalization` fills it.
+A feature depends on one record, on the structure's inspections up to that record, and on how its peers did in the files
+up to that year (`peers`). Nothing from the future is used, and no column that FHWA computes from the ratings. Missing
+values stay null here; `normalization` fills them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bridge_assets.data.features.base import Feature
 from bridge_assets.data.features.history import CONDITION, HISTORY, HISTORY_COLUMNS, PEERS_FALL_RATE
 from bridge_assets.data.features.record import ENVIRONMENT, STRUCTURE, TRAFFIC
 
-#: Features that go together, by what they are about.
+#: Features by subject.
 FAMILIES: dict[str, tuple[Feature, ...]] = {
     "traffic": TRAFFIC,
     "environment": ENVIRONMENT,
@@ -26,7 +26,7 @@ FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 
 def feature_expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
-    """The features as Float32 columns under their names; what is not finite is null."""
+    """The features as Float32 columns under their names; values that are not finite become null."""
     columns = [feature.expression.cast(pl.Float32).alias(feature.name) for feature in features]
     return [
         pl.when(column.is_finite()).then(column).alias(feature.name)
@@ -35,7 +35,7 @@ def feature_expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
 
 
 def record_columns() -> tuple[str, ...]:
-    """The columns of a record that the features are made from, in alphabetical order."""
+    """The columns of a record that the features use, in alphabetical order."""
     root_columns = {name for feature in FEATURES for name in feature.expression.meta.root_names()}
     return tuple(sorted(root_columns - {*HISTORY_COLUMNS, PEERS_FALL_RATE}))
 

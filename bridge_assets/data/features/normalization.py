@@ -1,7 +1,7 @@
-"""The scale that the model sees: filled, standardised, and on float16's grid.
+"""Normalisation of features: missing values filled, standardised, and rounded to float16's grid.
 
-Fitted on the training inspections alone and kept with the model version, so that a prediction is scaled as its model
-was.
+It is fitted on the training inspections only and kept with the model version, so that a prediction uses the scale that
+its model was trained on.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """One value a feature.
+    """Fill value, centre and scale of each feature.
 
     Attributes
     ----------
     features : tuple of str
         Names, in the order of the model's input.
     fill : tuple of float
-        What stands for a missing value: the training median; 0 where a feature was never seen.
+        Replaces a missing value: the training median, or 0 for a feature without any value.
     center, scale : tuple of float
         Training mean and standard deviation after filling; a constant feature has scale 1.
     """
@@ -41,7 +41,7 @@ class Normalization:
 
     @classmethod
     def fit(cls, table: pl.DataFrame, features: Sequence[str]) -> Self:
-        """Learn fill, centre and scale from the rows of a table."""
+        """Compute fill, centre and scale from the rows of a table."""
         fill = [float(table[name].median() or 0.0) for name in features]  # type: ignore[arg-type] # numeric by construction
         filled = table.select(pl.col(name).fill_null(value) for name, value in zip(features, fill, strict=True))
         center = [float(filled[name].mean() or 0.0) for name in features]  # type: ignore[arg-type]
@@ -51,9 +51,9 @@ class Normalization:
         )
 
     def transform(self, table: pl.DataFrame) -> pl.DataFrame:
-        """The features of a table on the model's scale, in its order; other columns stay as they are.
+        """A table with its features on the model's scale; other columns are unchanged.
 
-        Float32 throughout and rounded to float16's grid: a threshold in float16 then decides as the original did.
+        Values are Float32, rounded to float16's grid: thresholds in float16 then decide as the original ones did.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Normalization:
         )
 
     def inverse_transform(self, scaled: np.ndarray) -> np.ndarray:
-        """Rows on the model's scale (n, f) in natural units, as float32 holds them."""
+        """Rows on the model's scale, shape (n, f), back in natural units, as float32."""
         import numpy as np
 
         natural = np.asarray(scaled, dtype=np.float64) * self.scale + self.center
@@ -82,6 +82,6 @@ class Normalization:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises OSError or KeyError if the file is not one that `save` wrote."""
+        """Read what `save` wrote; raises OSError or KeyError for any other file."""
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(*(tuple(values[key]) for key in ("features", "fill", "center", "scale")))

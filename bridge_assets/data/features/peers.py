@@ -1,10 +1,10 @@
-"""How often the condition of a structure's peers fell, as far as the files of that year told.
+"""How often the condition of similar bridges (peers) fell, as known from the files up to a survey year.
 
-For a survey year, the inspections count whose next inspection stands in the files up to that year: nothing that was
-found later. The rate is worked out from the share of all that fell, one factor after another: what fell in a group over
-what was expected of it so far, drawn towards 1 where little is known of the group. Cells of a few inspections each, one
-condition of one material in one state, say less: on inner folds of the sample inventory they gave 0.001 of AUC, the
-product of factors 0.006.
+For a survey year, an inspection counts if its next inspection is in the files up to that year; nothing found later is
+used. The rate starts from the share of all inspections that fell and is multiplied by one factor per kind of group:
+falls in the group divided by the falls expected so far, shrunk towards 1 where the group is small. Rates by small cells
+(one condition of one material in one state) are worth less: on inner folds of the sample inventory they added 0.001 of
+AUC, the product of factors 0.006.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import polars as pl
 
 from bridge_assets.data.features.history import PEERS_FALL_RATE, YEARS_IN_CONDITION
 
-#: Peers, in the order in which they are looked at: those in the same condition, of the same material (simple and
-#: continuous spans together; culverts apart), in the same state, and as long in that condition.
+#: Groups of peers, in the order in which their factors are applied: the same condition, the same material (simple and
+#: continuous spans together, culverts apart), the same state, the same number of years in the condition.
 PEER_FACTORS: tuple[tuple[str, ...], ...] = (("condition",), ("material", "is_culvert"), ("state",), ("years",))
 
-#: A group counts as if it held so many more falls, all of them expected: a choice.
+#: Shrinkage: each group counts as if it had this many more falls, all of them expected. A choice.
 PRIOR_FALLS = 10
 
-#: Classes of years in the condition begin here. Inspections are about 24 months apart (23 CFR 650.311), so that the
-#: first ones hold one inspection each, early or late.
+#: Lower bounds of the classes of years in the condition. Inspections are about 24 months apart (23 CFR 650.311), so
+#: each of the first classes holds one inspection, early or late.
 DURATION_CLASS_STARTS = (1, 3, 5, 9)
 
 _CONTINUOUS_TO_SIMPLE = {"2": "1", "4": "3", "6": "5"}
 
 
 def peer_groups(state: pl.Expr, material: pl.Expr) -> list[pl.Expr]:
-    """The columns of `PEER_FACTORS`, out of inspections or out of records with their history.
+    """The columns of `PEER_FACTORS`, computed from inspections or from records with their history.
 
     Parameters
     ----------
@@ -44,18 +44,18 @@ def peer_groups(state: pl.Expr, material: pl.Expr) -> list[pl.Expr]:
         material.str.strip_chars_start("0").replace(_CONTINUOUS_TO_SIMPLE).alias("material"),
         pl.col("is_culvert"),
         state.alias("state"),
-        # Where the beginning is not on file, the years are a least: classes of their own.
+        # Where the start is not on file, the years are a lower bound: these get classes of their own.
         pl.when(pl.col("entry_seen")).then(years).otherwise(-1 - years).cast(pl.Int8).alias("years"),
     ]
 
 
 def peer_outcomes(transitions: pl.LazyFrame) -> pl.DataFrame:
-    """What is known of all groups of peers, and since when.
+    """Inspections and falls of every group of peers, by the survey year in which they became known.
 
     Parameters
     ----------
     transitions : pl.LazyFrame
-        fct_condition_transitions. An inspection counts as soon as there is a next one, however late.
+        fct_condition_transitions. An inspection counts as soon as there is a next one, however much later.
 
     Returns
     -------
@@ -87,7 +87,7 @@ class PeerRates:
     overall : float or None
         Share of all inspections that fell; None where no outcome was known.
     ratios : tuple of pl.DataFrame
-        One a factor: its columns, and `ratio`.
+        One table per factor: its columns, and `ratio`.
     """
 
     overall: float | None
@@ -99,7 +99,7 @@ class PeerRates:
         Parameters
         ----------
         table : pl.DataFrame
-            With the columns of the factors. A group that was never seen is as all others.
+            With the columns of the factors. An unseen group gets the ratio 1.
         """
         rate = pl.lit(self.overall, dtype=pl.Float64)
         for number, ratio in enumerate(self.ratios):
@@ -114,15 +114,15 @@ class PeerRates:
 def peer_fall_rates(
     outcomes: pl.DataFrame, survey_year: int, factors: Sequence[tuple[str, ...]] = PEER_FACTORS
 ) -> PeerRates:
-    """The rates of all groups as the files up to one survey year tell them.
+    """The rates of all groups as known from the files up to one survey year.
 
     Parameters
     ----------
     outcomes : pl.DataFrame
-        As `peer_outcomes` gives them, of any years; what became known later is not looked at.
+        `peer_outcomes` of any years; those that became known later are ignored.
     survey_year : int
     factors : sequence of tuple of str
-        Columns of `with_outcomes` that make a group, one factor each.
+        Columns of `peer_outcomes` that make up a group, one factor each.
     """
     known = outcomes.filter(pl.col("known_in") <= survey_year)
     if known.is_empty():
@@ -132,7 +132,7 @@ def peer_fall_rates(
     ratios = []
     for factor in factors:
         shrunk_ratio = (pl.col("falls").sum() + PRIOR_FALLS) / (pl.col("expected").sum() + PRIOR_FALLS)
-        # In one order: sums of floating-point numbers depend on theirs.
+        # Keep the order: floating-point sums depend on it.
         ratio = known.group_by(factor, maintain_order=True).agg(shrunk_ratio.alias("ratio"))
         known = known.join(ratio, on=factor, how="left", nulls_equal=True, maintain_order="left").select(
             *known.columns[:-1], pl.col("expected") * pl.col("ratio")

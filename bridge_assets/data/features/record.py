@@ -1,6 +1,6 @@
-"""Features that one record tells: traffic, environment and structure.
+"""Features computed from one record alone: traffic, environment and structure.
 
-Climate and coast come from tables in this package, by the place of the record.
+Climate and distance to the coast are looked up in tables in this package by the location of the record.
 """
 
 from __future__ import annotations
@@ -20,33 +20,31 @@ _RECONSTRUCTED = pl.when(pl.col("YEAR_RECONSTRUCTED_106") > 0).then(pl.col("YEAR
 
 TRAFFIC = (
     Feature("log_adt", "log10(1/day)", "29", "Load cycles and de-icing follow traffic", log10_plus_one("ADT_029")),
-    Feature("log_trucks", "log10(1/day)", "29, 109", "Heavy axles do the damage", (_TRUCKS + 1).log10()),
-    Feature(
-        "log_adt_per_lane", "log10(1/day)", "29, 28A", "Wear of one lane", (pl.col("ADT_029") / _LANES + 1).log10()
-    ),
+    Feature("log_trucks", "log10(1/day)", "29, 109", "Heavy axles cause most of the damage", (_TRUCKS + 1).log10()),
+    Feature("log_adt_per_lane", "log10(1/day)", "29, 28A", "Wear per lane", (pl.col("ADT_029") / _LANES + 1).log10()),
     Feature(
         "traffic_growth",
         "log10 ratio",
         "29, 114",
-        "Expected change of the load",
+        "Expected change in load",
         log10_plus_one("FUTURE_ADT_114") - log10_plus_one("ADT_029"),
     ),
     Feature(
         "log_detour",
         "log10(km)",
         "19",
-        "Bridges without a detour are kept in repair",
+        "Bridges with a long detour are kept in repair",
         log10_plus_one("DETOUR_KILOS_019"),
     ),
     Feature(
         "log_detour_traffic",
         "log10(km/day)",
         "19, 29",
-        "Detour times traffic: what it costs its users when it is closed, so it is kept in repair",
+        "Detour times traffic: the cost of a closure to road users, which makes repairs a priority",
         (non_negative("ADT_029").cast(pl.Float64) * non_negative("DETOUR_KILOS_019") + 1).log10(),
     ),
     Feature(
-        "on_nhs", "0/1", "104", "The National Highway System has its own funds", has_code("HIGHWAY_SYSTEM_104", "1")
+        "on_nhs", "0/1", "104", "The National Highway System has its own funding", has_code("HIGHWAY_SYSTEM_104", "1")
     ),
 )
 
@@ -55,13 +53,13 @@ ENVIRONMENT = (
     Feature("longitude", "deg", "17", "Climate and coast", pl.col("longitude")),
     Feature("over_water", "0/1", "42B", "Scour and moisture", has_code("SERVICE_UND_042B", "5", "6", "7", "8", "9")),
     Feature("scour", "code 0-9", "113", "Low codes are scour critical", rating("SCOUR_CRITICAL_113")),
-    Feature("channel", "rating 0-9", "61", "State of the channel", rating("CHANNEL_COND_061")),
-    Feature("waterway", "rating 0-9", "71", "Chance of overtopping", rating("WATERWAY_EVAL_071")),
+    Feature("channel", "rating 0-9", "61", "Condition of the channel", rating("CHANNEL_COND_061")),
+    Feature("waterway", "rating 0-9", "71", "Risk of overtopping", rating("WATERWAY_EVAL_071")),
     Feature(
         "mean_temperature",
         "°C",
         f"1; {_NORMALS}",
-        "Corrosion goes faster where it is warm",
+        "Corrosion is faster in a warm climate",
         climate_of_state("mean_temperature"),
         version=CLIMATE_VERSION,
     ),
@@ -69,7 +67,7 @@ ENVIRONMENT = (
         "january_temperature",
         "°C",
         f"1; {_NORMALS}",
-        "How hard the winter is",
+        "Severity of the winter",
         climate_of_state("january_temperature"),
         version=CLIMATE_VERSION,
     ),
@@ -77,7 +75,7 @@ ENVIRONMENT = (
         "precipitation",
         "mm/year",
         f"1; {_NORMALS}",
-        "Water on the deck and below",
+        "Water on the deck and under the bridge",
         climate_of_state("precipitation"),
         version=CLIMATE_VERSION,
     ),
@@ -85,7 +83,7 @@ ENVIRONMENT = (
         "snowfall",
         "mm/year",
         f"1; {_NORMALS}",
-        "Snow, as water, is why salt is spread; a proxy from monthly normals (`climate`)",
+        "Snowfall as water: where it snows, salt is spread; a proxy from monthly normals (`climate`)",
         climate_of_state("snowfall"),
         version=CLIMATE_VERSION,
     ),
@@ -93,7 +91,7 @@ ENVIRONMENT = (
         "freeze_thaw",
         "month",
         f"1; {_NORMALS}",
-        "Months that freeze and thaw crack wet concrete; a proxy from monthly normals (`climate`)",
+        "Freezing and thawing cracks wet concrete; a proxy from monthly normals (`climate`)",
         climate_of_state("freeze_thaw"),
         version=CLIMATE_VERSION,
     ),
@@ -101,7 +99,7 @@ ENVIRONMENT = (
         "salt_exposure",
         "log10(mm/year x 1/day)",
         f"1, 29; {_NORMALS}",
-        "Snowfall times traffic: a proxy of the salt that is spread, which no item tells",
+        "Snowfall times traffic: a proxy for the salt that is spread, which no NBI item records",
         (climate_of_state("snowfall") * non_negative("ADT_029") + 1).log10(),
         version=CLIMATE_VERSION,
     ),
@@ -109,19 +107,19 @@ ENVIRONMENT = (
         "log_coast_distance",
         "log10(km)",
         "16, 17; coast of Natural Earth",
-        "Salt in the air; 100 km or more count as 100 (`coast`)",
+        "Salt in the air; distances over 100 km count as 100 km (`coast`)",
         (coast_distance() + 1).log10(),
         version=COAST_VERSION,
     ),
 )
 
 STRUCTURE = (
-    Feature("age", "year", "27", "Time in the weather", years_since(pl.col("YEAR_BUILT_027"))),
+    Feature("age", "year", "27", "Years of exposure to the weather", years_since(pl.col("YEAR_BUILT_027"))),
     Feature(
         "age_since_work",
         "year",
         "27, 106",
-        "Time since it was built or reconstructed",
+        "Years since it was built or last reconstructed",
         years_since(pl.max_horizontal(pl.col("YEAR_BUILT_027"), _RECONSTRUCTED)),
     ),
     Feature("reconstructed", "0/1", "106", "Has been reconstructed", _RECONSTRUCTED.is_not_null()),
@@ -134,27 +132,29 @@ STRUCTURE = (
     Feature("slab", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "1")),
     Feature("stringer", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "2")),
     Feature("truss", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "9", "10")),
-    Feature("log_length", "log10(m)", "49", "More to go wrong", log10_plus_one("STRUCTURE_LEN_MT_049")),
+    Feature(
+        "log_length", "log10(m)", "49", "A longer bridge has more that can fail", log10_plus_one("STRUCTURE_LEN_MT_049")
+    ),
     Feature("log_max_span", "log10(m)", "48", "Longer spans move more", log10_plus_one("MAX_SPAN_LEN_MT_048")),
     Feature(
         "log_spans",
         "log10",
         "45, 46",
-        "Joints",
+        "More spans have more joints",
         (pl.col("MAIN_UNIT_SPANS_045") + pl.col("APPR_SPANS_046").fill_null(0) + 1).log10(),
     ),
     Feature(
         "skew",
         "deg",
         "34",
-        "Uneven bearing",
+        "Uneven load on the bearings",
         pl.when(pl.col("DEGREES_SKEW_034") <= 90).then(pl.col("DEGREES_SKEW_034")),
     ),
     Feature(
         "deck_protected",
         "0/1",
         "108C",
-        "Keeps chloride from the steel",
+        "Keeps chlorides away from the reinforcement",
         has_code("DECK_PROTECTION_108C", "1", "2", "3", "4", "5", "6", "7", "8"),
     ),
     Feature(
@@ -168,5 +168,7 @@ STRUCTURE = (
         "Reserve of strength",
         pl.when(pl.col("INVENTORY_RATING_066") < 99).then(pl.col("INVENTORY_RATING_066")),
     ),
-    Feature("state_owned", "0/1", "22", "State agencies maintain otherwise than counties", has_code("OWNER_022", "1")),
+    Feature(
+        "state_owned", "0/1", "22", "State agencies maintain differently from counties", has_code("OWNER_022", "1")
+    ),
 )

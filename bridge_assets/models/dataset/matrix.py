@@ -1,4 +1,4 @@
-"""The model's input: rows of features as one float32 matrix, or an error that says what is wrong with them."""
+"""The model's input: checks rows of features and turns them into one float32 matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def feature_matrix(X: Any, features: Sequence[str]) -> np.ndarray:
     Parameters
     ----------
     X : array of shape (n, len(features)), or a pandas or polars DataFrame
-        An array is taken to be in the order of `features`; a table's columns are found by name, others are left out.
+        An array must be in the order of `features`; the columns of a table are found by name, others are ignored.
     features : sequence of str
 
     Returns
@@ -28,7 +28,7 @@ def feature_matrix(X: Any, features: Sequence[str]) -> np.ndarray:
     Raises
     ------
     FeatureError
-        If a column is missing, the number of columns is another one, or a value is missing or infinite.
+        If a column is missing, the number of columns is wrong, or a value is missing or infinite.
     """
     import numpy as np
 
@@ -48,14 +48,14 @@ def feature_matrix(X: Any, features: Sequence[str]) -> np.ndarray:
     if not finite.all():
         row, column = (int(index) for index in np.argwhere(~finite)[0])
         raise FeatureError(
-            f"row {row}: feature {features[column]} is {matrix[row, column]}. What to do: normalise the features "
-            f"first, which fills what is missing"
+            f"row {row}: feature {features[column]} is {matrix[row, column]}",
+            do="normalise the features first, which fills missing values",
         )
     return np.ascontiguousarray(matrix)
 
 
 def feature_names(model: Any) -> tuple[str, ...]:
-    """The features of a fitted scikit-learn model in its order; feature_0, feature_1, ... if it has no names."""
+    """The features of a fitted scikit-learn model, in order; feature_0, feature_1, ... if it has no names."""
     named = getattr(model, "feature_names_in_", None)
     return (
         tuple(f"feature_{index}" for index in range(model.n_features_in_)) if named is None else tuple(map(str, named))
@@ -63,13 +63,13 @@ def feature_names(model: Any) -> tuple[str, ...]:
 
 
 def fall_probability_column(probabilities: np.ndarray, classes: Sequence[Any]) -> np.ndarray:
-    """The probability of a fall out of those of all classes.
+    """Pick the probability of a fall from the class probabilities.
 
     Parameters
     ----------
     probabilities : np.ndarray of shape (n, len(classes))
     classes : sequence
-        A fall is the class True (or 1). A model that never saw one gives 0 to every row.
+        A fall is the class True (or 1). Without that class (no fall in training), the result is 0 for every row.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is trained on and what is held out."""
+"""The split: which inspections are trained on and which are held out, by structure and by time."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Hold out inspections by structure and by time.
 
-    The cut comes before the last `holdout_years` survey years that have an outcome. Held out are inspections after the
-    cut of the held-out structures; trained on are inspections of the other structures whose outcome was known by the
-    cut. The rest is unused: it would tell the model of the held-out years, or of the held-out structures.
+    The cut is before the last `holdout_years` survey years with known outcomes. Held out are the inspections of held-out
+    structures after the cut. Inspections of the other structures are trained on if their outcome was known by the cut.
+    The rest is unused: it would leak the held-out years or the held-out structures.
 
-    A structure is held out if its key's SHA-256, read as a fraction of its range, is below `holdout_structures`: the
-    same structures on every machine and in every year, whatever else is in the table.
+    A structure is held out if the SHA-256 of its key, as a fraction between 0 and 1, is below `holdout_structures`:
+    the same structures on every machine and in every year, whatever else is in the table.
 
     Parameters
     ----------
     table : pl.DataFrame
-        One row an inspection: `structure_key`, `survey_year`, `next_survey_year`, `fall` (null where not known).
+        One row per inspection: `structure_key`, `survey_year`, `next_survey_year`, `fall` (null where not known).
     settings : SplitSettings
 
     Returns
@@ -44,20 +44,20 @@ def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFr
 def split_at(
     table: pl.DataFrame, cut: int, last: int, holdout_structures: float, *, offset: float = 0.0, salt: str = ""
 ) -> pl.DataFrame:
-    """Hold out the inspections of survey years `cut` to `last` of the held-out structures; see `split_inspections`.
+    """Hold out the inspections of held-out structures in survey years `cut` to `last`; see `split_inspections`.
 
     Parameters
     ----------
     table : pl.DataFrame
         As for `split_inspections`; a column `split` is replaced.
     cut, last : int
-        First and last survey year that is held out. Trained on is what was known before `cut`.
+        First and last held-out survey year. Training uses outcomes known before `cut`.
     holdout_structures : float
         Share of the structures.
     offset : float
-        Turns the circle of fractions: with a share of 1/k, the offsets 0, 1/k, 2/k ... hold out every structure once.
+        Rotates which structures are held out: with a share of 1/k, the offsets 0, 1/k, 2/k ... hold out each one once.
     salt : str
-        Another salt orders the structures anew.
+        Another salt gives another random order of the structures.
 
     Returns
     -------
@@ -81,14 +81,14 @@ def split_at(
 
 
 def train_rows(training: pl.DataFrame) -> pl.DataFrame:
-    """The training inspections, in their order."""
+    """The training inspections, in table order."""
     import polars as pl
 
     return training.filter(pl.col("split") == "train")
 
 
 def holdout_rows(training: pl.DataFrame) -> pl.DataFrame:
-    """The held-out inspections, in their order: what every probability here belongs to."""
+    """The held-out inspections, in table order: predictions for the held-out split are in this order too."""
     import polars as pl
 
     return training.filter(pl.col("split") == "holdout")

@@ -1,4 +1,4 @@
-"""What the model is asked to foresee: the outcome of an inspection by `target` and `component` of model_config.yaml.
+"""The target: what the model predicts about an inspection, by `target` and `component` in model_config.yaml.
 
 ===========  ==========================================================================================
 fall         The rating is at least one point lower at the next inspection.
@@ -6,12 +6,11 @@ poor         The rating is 4 or less at the next inspection (Poor: 23 CFR 490.40
 ===========  ==========================================================================================
 
 The rating is the condition (the lowest of items 58, 59, 60 and 62) or that of one component. An outcome is known where
-the next inspection lies within the horizon and rates what this one rated; the rest is no evidence.
+the next inspection is within the horizon and both inspections have the rating; other inspections are not used.
 
-The training table keeps the outcome in the column `fall`, whichever target it is of. A regression (`task`) learns the
-column `change` beside it: the next rating minus this one, in points, so that a negative one is worse. Rises count as
-they are: work done is part of what the next inspection finds. What would come if nothing were done is another question
-(`survival`).
+The training table has the outcome in the column `fall` for either target. A regression (`task`) is trained on the
+additional column `change`: the next rating minus this one, in points; negative means worse. Rises are kept as they are:
+repairs are part of what the next inspection finds. Deterioration without repairs is modelled in `survival`.
 """
 
 from __future__ import annotations
@@ -37,36 +36,36 @@ RATING_COLUMNS = {
 #: Highest rating that is Poor (23 CFR 490.409).
 POOR_MAX = 4
 
-#: What a regression foresees of a fall, as predictions carry it.
+#: Name of a regression's target in predictions.
 CHANGE = "change"
 
 _DAYS_PER_YEAR = 365.25
 
 
 def describe_target(target: str, component: str) -> str:
-    """The target in words: "the condition falls", "the deck is Poor" ..."""
+    """The target in words: "the condition is at least one point lower", "the deck rating is 4 or less" ..."""
     happens = {"fall": "is at least one point lower", "poor": f"is {POOR_MAX} or less", CHANGE: "changes"}
     return f"{rating_name(component)} {happens[target]}"
 
 
 def rating_name(component: str) -> str:
-    """Whose rating, in words: "the condition", "the deck rating" ..."""
+    """The rating in words: "the condition", "the deck rating" ..."""
     return "the condition" if component == "condition" else f"the {component} rating"
 
 
 def target_name(target: str, component: str) -> str:
-    """The target in a word or two, as predictions carry it: `fall`, `poor`, `fall of deck` ..."""
+    """Short name of the target in predictions: `fall`, `poor`, `fall of deck` ..."""
     return target if component == "condition" else f"{target} of {component}"
 
 
 def describe_target_name(name: str) -> str:
-    """What `describe_target` says, of the name that predictions carry."""
+    """`describe_target` for a name from `target_name`."""
     target, _, component = name.partition(" of ")
     return describe_target(target, component or "condition")
 
 
 def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:
-    """Every inspection with the outcome that the settings ask for.
+    """Every inspection with the outcome for the target in the settings.
 
     Parameters
     ----------
@@ -79,15 +78,15 @@ def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, s
     Returns
     -------
     pl.LazyFrame
-        The transitions' rows with `fall` (Boolean; null = not known) replaced by the outcome, and `rating` (Float32, of
-        what is foreseen), `years_in_rating` (Float32, years since the inspection that first saw it, of the condition
-        itself from the first one that saw a change) and `is_now` (Boolean: what "same rating as now" says); for a
-        regression also `change` (Float32, points; null as `fall` is). A structure without the component has no outcome.
+        The rows of `transitions` with `fall` (Boolean; null = not known) replaced by the outcome, and added columns:
+        `rating` (Float32, present rating), `years_in_rating` (Float32, years since the inspection that first found it),
+        `is_now` (Boolean: the prediction of "No change") and, for a regression, `change` (Float32, points; null where
+        `fall` is). A structure without the component has no outcome.
 
     Raises
     ------
     TrainingError
-        If the inspections hold no such component rating.
+        If the inspections have no rating of the component.
     """
     if settings.component == "condition":
         rated = transitions.with_columns(
@@ -117,12 +116,12 @@ def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, s
 
 
 def _component_ratings(inspections: pl.LazyFrame | None, component: str) -> pl.LazyFrame:
-    """Rating of a component at each inspection and at the next one, and the years that it has had it."""
+    """Rating of a component at each inspection and at the next one, and years since it took that rating."""
     column = RATING_COLUMNS[component]
     if inspections is None or column not in inspections.collect_schema():
         raise TrainingError(
-            f"int_inspections has no column {column}, so that nothing can be learnt about the {component}. What to do: "
-            f"build the dbt project again, or set component: condition in configs/model_config.yaml"
+            f"int_inspections has no column {column}, which component: {component} needs",
+            do="build the dbt project again, or set component: condition in configs/model_config.yaml",
         )
     rating = pl.col("rating")
     changed = rating.ne_missing(rating.shift(1)).over("structure_key", order_by="inspection_date")

@@ -1,4 +1,4 @@
-"""Is a model good enough? What the gate's checks ask of a model on held-out inspections, and of its float16 form."""
+"""Acceptance: is a model good enough for the gate? Quality, calibration, and the cost of float16, on held-out data."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
-    """Why a model is not good enough; an empty list lets it pass.
+    """Why a model is not good enough; an empty list means that it passes.
 
-    Each problem gives the figure, the limit, and in brackets the key of `gate` in model_config.yaml. Where a gain has
-    an interval, its lower end is held against the limit: a gain that chance alone may have given is none.
+    Each problem gives the value, the limit, and in brackets the key under `gate` in model_config.yaml. Where a gain has
+    an interval, its lower end is compared with the limit: a gain that may be due to chance does not count.
     """
     problems = []
     if evaluation.inspections < gate.holdout_inspections:
         problems.append(
-            f"{evaluation.inspections:,} held-out inspections prove nothing; the least is {gate.holdout_inspections:,} "
+            f"Only {evaluation.inspections:,} held-out inspections; at least {gate.holdout_inspections:,} are required "
             f"(holdout_inspections)"
         )
     if evaluation.falls < gate.holdout_falls:
         problems.append(
-            f"{evaluation.falls:,} held-out falls prove nothing; the least is {gate.holdout_falls:,} (holdout_falls)"
+            f"Only {evaluation.falls:,} held-out falls; at least {gate.holdout_falls:,} are required (holdout_falls)"
         )
     for metric in TASKS[evaluation.task].acceptance_metrics:
         model_value, baseline_value = (metric.value(evaluation.scores[name]) for name in ("model", metric.baseline))
@@ -46,27 +46,26 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
             problems.append(
                 f"{metric.name} {metric.format_value(model_value)} is a gain of {metric.format_value(gain, '+')} over "
                 f"{metric.baseline_label} {metric.format_value(baseline_value)}{_interval_text(interval, metric)}; "
-                f"the least is "
-                f"{metric.format_value(min_gain, '+')} ({metric.min_gain_setting})"
+                f"at least {metric.format_value(min_gain, '+')} is required ({metric.min_gain_setting})"
             )
     return problems
 
 
 def calibration_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
-    """Why the answers cannot be taken at their word; an empty list lets them pass.
+    """Why the predictions are not well calibrated; an empty list means that they pass.
 
-    What is held against `gate.calibration_error` is the error beyond that which perfect answers have on as many
-    inspections (`calibration.Reliability.excess`).
+    Compared with `gate.calibration_error` is the excess error: what remains after subtracting the error that perfect
+    predictions would have on as many inspections (`calibration.Reliability.excess`).
     """
-    answers = TASKS[evaluation.task].predictions_name
+    predictions = TASKS[evaluation.task].predictions_name
     if evaluation.calibration is None:
-        return [f"the {answers} cannot be judged: there is no held-out inspection"]
+        return [f"the calibration of the {predictions} cannot be measured: there are no held-out inspections"]
     found = evaluation.calibration
     if found.excess <= gate.calibration_error:
         return []
     return [
-        f"the {answers} do not come true: {found.summary}. The error exceeds that of perfect {answers} by "
-        f"{found.excess:.4f}; the most is {gate.calibration_error:g} (calibration_error)"
+        f"the {predictions} are not calibrated: {found.summary}. The error exceeds that of perfect {predictions} by "
+        f"{found.excess:.4f}; at most {gate.calibration_error:g} is allowed (calibration_error)"
     ]
 
 
@@ -87,34 +86,34 @@ def quantization_problems(
     features: Sequence[str],
     gate: GateSettings,
 ) -> tuple[list[str], float, float]:
-    """What float16 costs on the held-out inspections, held against the gate.
+    """Measure what float16 costs on the held-out inspections and compare it with the gate's limits.
 
     Parameters
     ----------
     forest, quantized
-        The same forest before and after.
+        The same forest before and after quantization.
     training : pl.DataFrame
         With `split`, `fall` and the features on the model's scale.
     features : sequence of str
-        What `forest` was trained on; `quantized` must take the same.
+        The features of `forest`; `quantized` must have the same.
     gate : GateSettings
 
     Returns
     -------
     problems : list of str
-        Empty = passes.
+        Empty if it passes.
     difference : float
-        The most that an answer moves.
+        Largest change of a prediction.
     loss : float
-        AUC of the falls lost; 0 where it cannot be measured, since nothing ranks differently there.
+        Loss of AUC for falls; 0 where AUC cannot be measured.
     """
     import numpy as np
 
     if quantized.features != tuple(features):
-        return ["the float16 forest takes other features than the forest it is compared with"], 1.0, 1.0
+        return ["the float16 forest has other features than the forest it is compared with"], 1.0, 1.0
     holdout = holdout_rows(training)
     if holdout.is_empty():
-        return ["there is no held-out inspection to measure the loss on"], 0.0, 0.0
+        return ["there are no held-out inspections to measure the loss on"], 0.0, 0.0
     task = task_of_table(training)
     exact_predictions = holdout_predictions(forest, training, features)
     float16_predictions = task.predict(quantized, holdout).astype(float)
@@ -127,11 +126,12 @@ def quantization_problems(
     problems = []
     if difference > gate.quantization_difference:
         problems.append(
-            f"{task.prediction_name} moves by {difference:.6f} in float16; the most is "
-            f"{gate.quantization_difference:g} (quantization_difference)"
+            f"{task.prediction_name} changes by up to {difference:.6f} in float16; at most "
+            f"{gate.quantization_difference:g} is allowed (quantization_difference)"
         )
     if loss > gate.quantization_auc_loss:
         problems.append(
-            f"AUC falls by {loss:.6f} in float16; the most is {gate.quantization_auc_loss:g} (quantization_auc_loss)"
+            f"AUC drops by {loss:.6f} in float16; at most {gate.quantization_auc_loss:g} is allowed "
+            f"(quantization_auc_loss)"
         )
     return problems, difference, loss

@@ -1,8 +1,8 @@
-"""What a model is held against: forecasts that need no model, and two that learn from the same rows and features.
+"""Baselines: three simple forecasts, and two other models trained on the same rows and features.
 
-Each gives one answer for every held-out inspection (a probability, or in a regression an expected change in points)
-and learns from the training inspections alone. The two that learn have usual settings, written down here, and are not
-tuned: they say what the forest is worth beside other methods.
+Each gives one prediction for every held-out inspection (a probability, or for a regression an expected change in
+points) and uses only the training inspections. The two models have common settings, written down here, and are not
+tuned: they show what the forest adds over other methods.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-#: The rating table's classes of years in condition begin here. Inspections are about 24 months apart (23 CFR 650.311),
-#: so the first three hold one inspection each.
+#: Lower bounds of the rating table's classes of years in condition. Inspections are about 24 months apart (23 CFR
+#: 650.311), so each of the first three classes holds one inspection.
 DURATION_CLASS_STARTS = (0, 2, 4, 6, 10)
 
-#: A cell of the rating table counts as if it held this many more inspections that fell at its condition's rate, and a
-#: condition likewise at the rate of all: a cell of three inspections says little about the next one.
+#: Shrinkage: a cell of the rating table counts as if it had this many more inspections, falling at the rate of its
+#: condition; and a condition likewise, at the overall rate. A cell of three inspections says little about the next one.
 PRIOR_INSPECTIONS = 20
 
 
 def baseline_forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> dict[str, np.ndarray | None]:
-    """All of them, by name (`evaluation.FORECAST_LABELS`); None where one has nothing to learn from.
+    """All baselines by name (`record.FORECAST_LABELS`); None where one has nothing to train on.
 
     Parameters
     ----------
     training : pl.DataFrame
-        As for each of them.
+        With the columns that each baseline needs.
     features : sequence of str
-        What those that learn are given: the model's features. Empty = they are left out.
+        The model's features, for the two trained models. Empty = without them.
     """
     task = task_of_table(training)
     found = {
@@ -51,7 +51,7 @@ def baseline_forecasts(training: pl.DataFrame, features: Sequence[str] = ()) -> 
 
 
 def base_rate(training: pl.DataFrame) -> np.ndarray | None:
-    """The share of training inspections that fell, or their mean change, for everyone; None without any."""
+    """The share of training inspections that fell, or their mean change, for every row; None without any."""
     import numpy as np
 
     train = train_rows(training)
@@ -61,7 +61,7 @@ def base_rate(training: pl.DataFrame) -> np.ndarray | None:
 
 
 def no_change(training: pl.DataFrame) -> np.ndarray:
-    """ "Same rating as now": nothing changes; where the target is Poor (column `is_now`), what is Poor stays Poor."""
+    """ "No change": every rating stays. For the target Poor (column `is_now`), a Poor bridge stays Poor."""
     import numpy as np
 
     holdout = holdout_rows(training)
@@ -71,8 +71,8 @@ def no_change(training: pl.DataFrame) -> np.ndarray:
 
 
 def rating_table(training: pl.DataFrame) -> np.ndarray | None:
-    """The share that fell, or the mean change, by condition and years in condition, drawn towards that of the condition
-    where data are thin.
+    """The share that fell, or the mean change, by condition and years in condition, shrunk towards that of the
+    condition where data are sparse.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def rating_table(training: pl.DataFrame) -> np.ndarray | None:
     Raises
     ------
     ModelError
-        If `rating` holds something that is no rating.
+        If `rating` has a value that is not a rating.
     """
     import polars as pl
 
@@ -97,7 +97,7 @@ def rating_table(training: pl.DataFrame) -> np.ndarray | None:
     if train.is_empty():
         return None
     years = pl.col("years_in_rating")
-    # A sum takes null for 0: years that are not known have class 0, known ones 1 or more.
+    # A sum counts null as 0: unknown years get class 0, known ones 1 or more.
     class_of_years = pl.sum_horizontal((years >= start).cast(pl.Int8) for start in DURATION_CLASS_STARTS).alias(
         "class_of_years"
     )
@@ -127,7 +127,7 @@ def rating_table(training: pl.DataFrame) -> np.ndarray | None:
 
 
 def linear(training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
-    """Logistic regression, or ridge regression of the change, on the features as they are scaled, lightly penalised
+    """Logistic regression, or ridge regression of the change, on the scaled features, with a light penalty
     (scikit-learn's C = 1, alpha = 1).
 
     Parameters
@@ -145,11 +145,11 @@ def linear(training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None
 
 
 def gradient_boosting(training: pl.DataFrame, features: Sequence[str], seed: int = 0) -> np.ndarray | None:
-    """Gradient-boosted trees (scikit-learn's histogram gradient boosting): 200 small ones, slowly learnt.
+    """Gradient-boosted trees (scikit-learn's histogram gradient boosting): 200 small trees with a low learning rate.
 
-    Parameters and what is returned: as for `linear`.
+    Parameters and result are those of `linear`.
     """
-    # Early stopping would hold out random rows, and with them inspections of structures that are learnt from.
+    # Early stopping would validate on random rows, some of them of structures that are also trained on.
     model = task_of_table(training).make_boosted_trees(
         max_iter=200,
         learning_rate=0.05,
@@ -169,8 +169,8 @@ def _fit_and_predict(model: Any, training: pl.DataFrame, features: Sequence[str]
     task, train, holdout = task_of_table(training), train_rows(training), holdout_rows(training)
     if train["fall"].n_unique() < 2:
         return None
-    # One thread: as fast as several on tables of this size, many times faster where other processes want the
-    # processors too, and the same sums in the same order on every machine.
+    # One thread: as fast as several on tables of this size, many times faster on a busy machine, and the same sums in
+    # the same order everywhere.
     with threadpool_limits(limits=1):
         model.fit(feature_matrix(train, features), task.outcomes(train))
     if holdout.is_empty():
@@ -185,6 +185,6 @@ def _check_unscaled(training: pl.DataFrame) -> None:
     strange = training.filter((rating < 0) | (rating > 9) | (rating != rating.round()))
     if not strange.is_empty():
         raise ModelError(
-            f"column rating holds {strange['rating'][0]}, which is no condition rating (0 to 9). What to do: keep the "
-            f"condition in natural units there; the normalised feature has a column of its own"
+            f"column rating has the value {strange['rating'][0]}, which is not a condition rating (0 to 9)",
+            do="keep the condition in natural units there; the normalised feature has its own column",
         )

@@ -1,9 +1,7 @@
-"""A model on held-out inspections, beside what it is held against.
+"""Evaluate a model and its baselines on the held-out inspections, and print the results as tables.
 
-Belongs here: making the figures of one evaluation, and the tables for people. Each kind of figure has a module of its
-own: `scores`, `resampling`, `calibration`, `groups`, `rolling_origin`; how they are kept is in `evaluation`. The
-forecasts that the model is held against are in `baselines`, the gate's judgement in `quality`, leaks in `leakage`,
-pictures in `plots`.
+Belongs here: computing one evaluation, and its Markdown tables. Does not belong here: the metrics (`models.metrics`),
+the stored form (`record`), the baselines (`baselines`), the gate's limits (`acceptance`), plots (`plots`).
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ def evaluate(
     importance: PermutationImportance | None = None,
     settings: EvaluationSettings | None = None,
 ) -> Evaluation:
-    """Measure a model, and what it is held against, on the same held-out inspections.
+    """Measure a model and its baselines on the same held-out inspections.
 
     Parameters
     ----------
@@ -55,20 +53,20 @@ def evaluate(
     oracle : pl.Series, optional
         The true probability of a fall for every row of `training`, where it is known (the sample inventory).
     features : sequence of str
-        What the baselines that learn are given: the model's features. Empty = they are left out.
+        The model's features, for the baselines that are trained. Empty = without those baselines.
     keys : pl.DataFrame, optional
-        `groups.group_keys` of the held-out inspections; without them there are no figures by group.
+        `groups.group_keys` of the held-out inspections; without them there are no metrics by group.
     rolling : sequence of RollingOriginCut
-        `rolling_origin.rolling_origin`, to be kept with the rest.
+        Result of `rolling_origin.rolling_origin`, stored with the rest.
     importance : PermutationImportance, optional
-        `importance.permutation_importance`, to be kept with the rest.
+        Result of `importance.permutation_importance`, stored with the rest.
     settings : EvaluationSettings, optional
-        Default: those of model_config.yaml's defaults.
+        Default: the defaults of model_config.yaml.
 
     Raises
     ------
     ModelError
-        If there are not as many answers as held-out inspections, or the oracle does not know one of them.
+        If the number of predictions is not that of the held-out inspections, or the oracle lacks one of them.
     """
     import numpy as np
 
@@ -78,16 +76,13 @@ def evaluate(
     task, holdout, train = task_of_table(training), holdout_rows(training), train_rows(training)
     if len(predictions) != holdout.height:
         raise ModelError(
-            f"expected {holdout.height} answers, one for each held-out inspection, found {len(predictions)}"
+            f"expected {holdout.height} predictions, one for each held-out inspection, found {len(predictions)}"
         )
     outcomes, falls = task.outcomes(holdout), holdout["fall"].to_numpy().astype(bool)
     predictions = np.asarray(predictions, dtype=float)
     forecasts = {**baseline_forecasts(training, features), "model": predictions}
     if oracle is not None:
-        known = oracle.filter(training["split"] == "holdout")
-        if known.null_count():
-            raise ModelError(f"the oracle knows nothing of {known.null_count()} of {len(known)} held-out inspections")
-        forecasts["oracle"] = known.to_numpy()
+        forecasts["oracle"] = _holdout_oracle(training, oracle)
     structures = holdout["structure_key"].to_list()
     available = {name: predicted for name, predicted in forecasts.items() if predicted is not None}
     truth = available.get("oracle")
@@ -123,8 +118,15 @@ def evaluate(
     )
 
 
+def _holdout_oracle(training: pl.DataFrame, oracle: pl.Series) -> np.ndarray:
+    known = oracle.filter(training["split"] == "holdout")
+    if known.null_count():
+        raise ModelError(f"the oracle has no probability for {known.null_count()} of {len(known)} held-out inspections")
+    return known.to_numpy()
+
+
 def evaluation_markdown(evaluation: Evaluation) -> str:
-    """The forecasts side by side, as a Markdown table under one line that says what they were measured on."""
+    """The metrics of all forecasts as a Markdown table, under a line that describes the held-out inspections."""
     if not evaluation.inspections:
         return "No held-out inspections."
     years = f"{evaluation.first_year}" + (
@@ -145,21 +147,21 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 
 
 def oracle_gap_text(evaluation: Evaluation) -> str:
-    """How far the model stays below the oracle, in a sentence; empty where there is none."""
+    """How far the model is below the oracle, in a sentence; empty without an oracle."""
     figures = evaluation.headline_metrics()
     below, expected = figures.get("auc_gap_to_oracle"), figures.get("expected_auc_gap_to_oracle")
     if below is None or expected is None:
         return ""
     return (
-        f"AUC {below:.3f} below the oracle's on what happened, and {expected:.3f} below it over everything that might "
-        f"have happened to the same bridges."
+        f"AUC is {below:.3f} below the oracle's on the actual outcomes, and {expected:.3f} below it averaged over all "
+        f"outcomes that were possible for the same bridges."
     )
 
 
 def intervals_markdown(evaluation: Evaluation) -> str:
-    """The model's figures with their 95 % intervals, and what it gains over each forecast, as a Markdown table."""
+    """The model's metrics with 95 % intervals, and its gain over each baseline, as a Markdown table."""
     if not evaluation.intervals.get("model"):
-        return "No intervals: there is nothing to resample."
+        return "No intervals: there are no held-out inspections to resample."
     model = evaluation.scores["model"]
     baselines = [name for name in evaluation.gains if name not in ("base_rate", "average_change")]
     head = [f"gain over {FORECAST_LABELS[name].removesuffix(' (sample only)')}" for name in baselines]

@@ -1,9 +1,9 @@
-"""What a model goes by: the AUC it loses on held-out inspections when a feature tells it nothing any more.
+"""Permutation importance: the AUC that a model loses on held-out inspections when a feature is permuted.
 
-A feature is permuted among the inspections (Breiman, Machine Learning 45, 2001), so that it keeps its values and loses
-what it says. Features that say the same hide each other: where one is permuted, the model still has the other. So whole
-families are permuted as well, all features of one from the same other inspection. It says what this model goes by, not
-what makes bridges deteriorate. The AUC of a regression is that of the falls in the order of its expected changes.
+Permuting a feature among the inspections (Breiman, Machine Learning 45, 2001) keeps its values and removes its
+information. Correlated features hide each other: when one is permuted, the model still has the other. So whole families
+are permuted as well, all features of a family taken from the same other inspection. The result shows what this model
+relies on, not what causes deterioration. For a regression, AUC is that of ranking falls by expected change.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.settings import EvaluationSettings
 
-#: Features that the tables and pictures for people show; the rest stands in the figures.
+#: Features shown in tables and plots; evaluation.json has all of them.
 MAX_FEATURES_SHOWN = 15
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureImportance:
-    """What one feature, or one family of them, is worth to the model.
+    """Importance of one feature or one family of features.
 
     Attributes
     ----------
     auc_loss : float
-        Mean over the repeats of the AUC lost; around 0 = the model does without.
+        AUC lost, mean over the repeats; around 0 = the model does not need it.
     std : float
         Standard deviation over the repeats.
     """
@@ -51,11 +51,11 @@ class PermutationImportance:
     Attributes
     ----------
     auc : float
-        Of the inspections used, nothing permuted.
+        AUC on the inspections used, with nothing permuted.
     inspections, holdout_inspections : int
-        Used, and held out: of many, some are drawn.
+        Number used and number held out: a large hold-out is sampled.
     repeats : int
-        Permutations of each.
+        Number of permutations of each feature and family.
     features, families : mapping of str to FeatureImportance
         The most important first.
     """
@@ -69,7 +69,7 @@ class PermutationImportance:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """From plain values, as `dataclasses.asdict` gives them; JSON has put the names in alphabetical order."""
+        """Restore from the values of `dataclasses.asdict`. JSON sorts names alphabetically; this restores the order."""
         kinds = {
             kind: _sort_by_importance({name: FeatureImportance(**loss) for name, loss in values[kind].items()})
             for kind in ("features", "families")
@@ -88,18 +88,18 @@ def permutation_importance(
     Parameters
     ----------
     forest : Float16Forest
-        The float16 form: it decides as the forest it was made from and answers ten times as fast.
+        The float16 forest: it makes the same decisions as the original and predicts ten times as fast.
     training : pl.DataFrame
         With `split`, `fall` and the features on the model's scale.
     families : mapping of str to sequence of str
-        Family -> names of its features; those that the model does not have are left out.
+        Family -> names of its features; features that the model does not have are ignored.
     settings : EvaluationSettings
-        Repeats, seed, and how many inspections are used at most.
+        Repeats, seed, and the largest number of inspections used.
 
     Returns
     -------
-    Importance or None
-        None where AUC cannot be measured: nothing held out, or one outcome only.
+    PermutationImportance or None
+        None where AUC cannot be measured (nothing held out, or only one outcome) or there are no repeats.
     """
     import numpy as np
     from sklearn.inspection import permutation_importance as permuted
@@ -123,8 +123,8 @@ def permutation_importance(
     }
     columns_by_family = {name: columns for name, columns in columns_by_family.items() if columns}
     groups = [*([column] for column in column_index.values()), *columns_by_family.values()]
-    # scikit-learn permutes columns. Here a column is a group of features and holds the inspection that they are taken
-    # from: to permute it is to permute the group.
+    # scikit-learn permutes columns. Here a column stands for a group of features and holds the index of the inspection
+    # that they are taken from, so permuting the column permutes the group.
     origins = np.tile(np.arange(len(falls))[:, None], len(groups))
     found = permuted(
         _group_estimator(severity, feature_matrix(sample, forest.features), groups),
@@ -149,22 +149,22 @@ def permutation_importance(
 
 
 def importance_summary(importance: PermutationImportance) -> str:
-    """What was done, in a sentence."""
+    """How the importance was measured, and how to read it."""
     drawn = (
         "" if importance.inspections == importance.holdout_inspections else f" of {importance.holdout_inspections:,}"
     )
     return (
         f"AUC lost on {importance.inspections:,}{drawn} held-out inspections (AUC {importance.auc:.3f}) when a "
         f"feature, or a whole family, is permuted among them: mean and spread of {importance.repeats} permutations. It "
-        f"says what the model goes by, not what makes bridges deteriorate; features that say the same hide each other, "
-        f"which families do not."
+        f"shows what the model relies on, not what makes bridges deteriorate. Correlated features hide each other's "
+        f"importance; whole families do so less."
     )
 
 
 def importance_markdown(importance: PermutationImportance | None) -> str:
-    """The families and the most important features as a Markdown table, under what was done."""
+    """The families and the most important features as a Markdown table, under `importance_summary`."""
     if importance is None:
-        return "Not worked out: there is no held-out inspection to rank."
+        return "Not computed: there are no held-out inspections to rank."
     rest = len(importance.features) - MAX_FEATURES_SHOWN
     return "\n".join(
         [
@@ -179,7 +179,7 @@ def importance_markdown(importance: PermutationImportance | None) -> str:
                     *list(importance.features.items())[:MAX_FEATURES_SHOWN],
                 ]
             ),
-            *(["", f"{rest} more features lose less; all stand in evaluation.json."] if rest > 0 else []),
+            *(["", f"{rest} more features lose less; evaluation.json has all of them."] if rest > 0 else []),
         ]
     )
 
@@ -187,7 +187,7 @@ def importance_markdown(importance: PermutationImportance | None) -> str:
 def _group_estimator(
     severity: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, groups: Sequence[Sequence[int]]
 ) -> Any:
-    """The forest's order as an estimator of scikit-learn that is asked with the origins of groups of features."""
+    """The forest as a scikit-learn estimator whose input is the origin (row index) of each group of features."""
     import numpy as np
     from sklearn.base import BaseEstimator
 
@@ -195,7 +195,7 @@ def _group_estimator(
 
     class Grouped(BaseEstimator):
         def fit(self, X: Any, y: Any) -> Self:
-            return self  # it is; scikit-learn wants to see the method
+            return self  # already fitted; scikit-learn requires the method
 
         def predict(self, origins: np.ndarray) -> np.ndarray:
             matrix = rows.copy()

@@ -1,7 +1,7 @@
-"""The model card: what a model version is, what it was made from, what it showed, what it is for and what it is not.
+"""The model card of a version: its data, its evaluation, its intended use and its limitations.
 
-Kept with the version as Markdown for people and JSON for programs; both say the same. After Mitchell et al., "Model
-cards for model reporting", FAT* 2019.
+It is saved with the version as Markdown for people and as JSON for programs, with the same content. It follows Mitchell
+et al., "Model cards for model reporting", FAT* 2019.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ CARD_JSON, CARD_MARKDOWN = "model_card.json", "model_card.md"
 SPLITS = ("train", "holdout", "unused")
 
 INTENDED_USE = (
-    "Putting the bridges of a state in the order in which somebody should look at them before their next inspection.",
+    "Ranking the bridges of a state by how soon an engineer should look at them before their next inspection.",
 )
 
 OUT_OF_SCOPE = (
     "Lengthening the interval between inspections, closing or posting a bridge, or any decision about one bridge "
     "without an engineer.",
-    "Comparing states: agencies rate differently, and the model learns their habits with the rest.",
+    "Comparing states: agencies rate differently, and the model learns those differences too.",
 )
 
 LIMITATIONS = (
-    "Ratings are judgements: two inspectors often differ by a point, so that some falls and some that are missing are "
-    "noise. No model can foresee those.",
-    "Inspections with no next inspection within the horizon are left out of training and test. Structures that were "
-    "demolished, replaced or renumbered may be among them, and are not like the rest.",
-    "A repair that nobody recorded looks like a bridge that does not deteriorate.",
-    "It knows the survey years it was trained on. drift_report says how far a scored year lies from them.",
+    "Ratings are judgements: two inspectors often differ by a point, so some recorded falls, and some falls that were "
+    "not recorded, are noise. No model can predict those.",
+    "Inspections without a next inspection within the horizon are not used in training or evaluation. They may include "
+    "structures that were demolished, replaced or renumbered, which differ from the rest.",
+    "An unrecorded repair looks like a bridge that does not deteriorate.",
+    "The model only knows the survey years it was trained on. drift_report shows how much a scored year differs from "
+    "them.",
 )
 
 SAMPLE_LIMITATION = (
-    "Made from the sample inventory, whose effects are stronger than in nature: the figures say that the machinery "
-    "works, not how well real bridges can be foretold."
+    "Trained on the sample inventory, whose effects are stronger than in reality: the metrics show that the platform "
+    "works, not how well it predicts real bridges."
 )
 
 
@@ -61,7 +62,7 @@ def model_card(
     model_digest: str,
     is_sample: bool,
 ) -> dict[str, Any]:
-    """The card as plain values.
+    """Build the card as JSON values.
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ def model_card(
     recipe : mapping
         `train.training_recipe`: settings and libraries.
     training_set : TrainingSet
-    evaluation : CheckEvaluation
+    evaluation : Evaluation
     source : str
-        Where the survey files came from, in words; no path of a machine.
+        Description of where the survey files came from, without any path of a machine.
     model_digest : str
         SHA-256 of the model's file.
     is_sample : bool
@@ -122,7 +123,7 @@ def model_card(
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
-    """The card for people. Takes what `model_card` gives, or its JSON."""
+    """The card as Markdown, from the result of `model_card` or its JSON."""
     evaluation = Evaluation.from_dict(card["evaluation"])
     model, predicts, data = card["model"], card["predicts"], card["data"]
     forest = ", ".join(f"{key} {value}" for key, value in sorted(model["forest"].items()))
@@ -130,7 +131,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     lines = [
         f"# Model card: {model['name']} {model['version']}",
         "",
-        f"Foresees {predicts['in_words']}, within {predicts['horizon_months']} months. A {model['kind']}: {forest}.",
+        f"Predicts {predicts['in_words']}, within {predicts['horizon_months']} months. A {model['kind']}: {forest}.",
         "",
         "## Intended use",
         *(f"- {each}" for each in card["intended_use"]),
@@ -140,8 +141,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
         "## Data",
         f"Source: {data['source']}. Survey years {min(years)} to {max(years)} ({len(years)} files); trained on "
-        f"inspections of {data['training_years'][0]} to {data['training_years'][1]}, held out "
-        f"{data['held_out_years'][0]} to {data['held_out_years'][1]}. Held-out structures are never trained on.",
+        f"inspections of {data['training_years'][0]} to {data['training_years'][1]}, evaluated on held-out inspections "
+        f"of {data['held_out_years'][0]} to {data['held_out_years'][1]}. Held-out structures are never trained on.",
         "",
         "| split | inspections | structures | falls |",
         "|---|---:|---:|---:|",
@@ -150,7 +151,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
             for split, counts in ((split, data["inspections"][split]) for split in SPLITS)
         ),
         "",
-        "## What it showed",
+        "## Evaluation",
         evaluation_markdown(evaluation),
         "",
         "95 % intervals by resampling whole structures:",
@@ -159,19 +160,19 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
         *([oracle_gap_text(evaluation), ""] if oracle_gap_text(evaluation) else []),
         "## Calibration",
-        (evaluation.calibration.summary + ".") if evaluation.calibration else "No held-out inspection to judge it on.",
+        (evaluation.calibration.summary + ".") if evaluation.calibration else "No held-out inspections to measure it.",
         "",
         *_calibration_table(evaluation),
         "## Earlier cut years",
         rolling_markdown(evaluation.rolling),
         "",
         "## By group",
-        groups_markdown(evaluation.groups) if evaluation.groups else "Not worked out.",
+        groups_markdown(evaluation.groups) if evaluation.groups else "Not computed.",
         "",
-        "## What it goes by",
+        "## Feature importance",
         importance_markdown(evaluation.importance),
         "",
-        "## Limits",
+        "## Limitations",
         *(f"- {each}" for each in card["limits"]),
         "",
         "## Features",
@@ -188,7 +189,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
 
 
 def save_card(card: Mapping[str, Any], folder: Path) -> str:
-    """Write both forms into a version's folder, the same bytes each time; returns the Markdown."""
+    """Write the Markdown and the JSON into a version's folder, the same bytes each time; returns the Markdown."""
     text = card_markdown(card)
     write_json(dict(card), folder / CARD_JSON)
     write_text(text, folder / CARD_MARKDOWN)
@@ -213,11 +214,10 @@ def _group_limitations(evaluation: Evaluation) -> list[str]:
     if off:
         found.append(
             f"Of {len(evaluation.groups)} groups, {len(off)} {TASKS[evaluation.task].miscalibrated_text} than the "
-            f"model says, "
-            f"beyond what a 95 % interval allows (one in twenty does by chance): {', '.join(off)}."
+            f"model predicts, outside the 95 % interval (one in twenty is by chance): {', '.join(off)}."
         )
     if small:
-        found.append(f"Too few held-out inspections or falls to rank by: {', '.join(small)}.")
+        found.append(f"Too few held-out inspections or falls to measure the ranking: {', '.join(small)}.")
     return found
 
 

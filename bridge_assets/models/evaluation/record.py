@@ -1,4 +1,4 @@
-"""The figures of one evaluation: how they are kept, and how they come back from JSON."""
+"""The results of one evaluation, and how they are saved to and loaded from JSON."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from bridge_assets.models.metrics.groups import ChangeGroupMetrics, FallGroupMetrics
     from bridge_assets.models.tasks.base import Task
 
-#: Forecasts in the order they are printed, and what people call them.
+#: Names of the forecasts as shown to people, in the order of the tables.
 FORECAST_LABELS = {
     "base_rate": "base rate",
     "average_change": "average change",
-    "persistence": "same rating as now",
+    "persistence": "No change",
     "rating_table": "rating table",
     "logistic_regression": "logistic regression",
     "ridge": "ridge regression",
@@ -37,12 +37,12 @@ FORECAST_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model showed on held-out inspections.
+    """The results of a model and its baselines on held-out inspections.
 
     Attributes
     ----------
     inspections, falls : int
-        Held out.
+        Number of held-out inspections and falls.
     base_rate : float or None
         Share of the held-out inspections that fell.
     first_year, last_year : int or None
@@ -53,17 +53,18 @@ class Evaluation:
     intervals : mapping of str to mapping of str to Interval
         forecast -> figure -> 95 % interval, by resampling structures.
     gains : mapping of str to mapping of str to Interval
-        forecast -> figure -> 95 % interval of what the model gains over it; above 0 is in the model's favour.
+        forecast -> figure -> 95 % interval of the model's gain over it; above 0 is in the model's favour.
     expected_auc : mapping of str to float or None
-        forecast -> AUC over all outcomes that the oracle allows (`scores.expected_auc`); empty without an oracle.
+        forecast -> AUC averaged over all outcomes by the oracle's probabilities (`probability.expected_auc`); empty
+        without an oracle.
     calibration : Reliability, ChangeReliability or None
     groups : sequence of FallGroupMetrics or ChangeGroupMetrics
     rolling : sequence of RollingOriginCut
         The same kind of model at earlier cut years.
     importance : PermutationImportance or None
-        What the model goes by.
+        Permutation importance of the features.
     task : str
-        What the model is set to do: `tasks.TASKS`.
+        Name of the task: a key of `tasks.TASKS`.
     """
 
     inspections: int
@@ -90,7 +91,7 @@ class Evaluation:
         return self.gains.get(baseline, {}).get(metric)
 
     def headline_metrics(self) -> dict[str, int | float | None]:
-        """The figures that say most, by name; None where there is nothing to measure."""
+        """The main metrics by name; None where there is nothing to measure."""
         figures: dict[str, int | float | None] = {
             "held_out_inspections": self.inspections,
             "held_out_falls": self.falls,
@@ -112,14 +113,14 @@ class Evaluation:
         return figures
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, None where there is nothing to measure; what `from_dict` takes."""
+        """JSON values for `from_dict`; None where there is nothing to measure."""
         values = asdict(self)
         del values["task"]
         return values | TASKS[self.task].provenance
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises KeyError or TypeError if the values are not those of `to_dict`."""
+        """Restore from the values of `to_dict`; raises KeyError or TypeError for any others."""
         task = task_from_provenance(values)
         found = {
             name: task.metrics_type(**values["scores"][name]) for name in FORECAST_LABELS if name in values["scores"]
@@ -154,12 +155,12 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises OSError, KeyError or TypeError if the file is not one that `save` wrote."""
+        """Read what `save` wrote; raises OSError, KeyError or TypeError for any other file."""
         return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _intervals(values: Mapping[str, Any], task: Task) -> dict[str, dict[str, Interval]]:
-    # JSON sorts keys; forecasts and figures come back in the order they are printed.
+    # JSON sorts keys; this restores the order of the tables.
     return {
         name: {
             figure: Interval(**values[name][figure])

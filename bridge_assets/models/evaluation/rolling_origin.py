@@ -1,11 +1,10 @@
-"""Rolling origin: would the model have worked in earlier years, too?
+"""Rolling origin: would the model have worked in earlier years too?
 
-For each of several cut years a forest is trained on what was known by then, and asked about the inspections of the
-following years. Held out are the same structures as in the final hold-out, so that no forest here or there has learnt
-from one of them.
+For each of several cut years, a forest is trained on what was known by then and evaluated on the inspections of the
+following years. The held-out structures are those of the final hold-out, so no forest is ever trained on one of them.
 
-What is not repeated for each cut is the scale of the features (median, mean, standard deviation): it is that of the
-final training inspections and knows no outcome.
+The scale of the features (median, mean, standard deviation) is not fitted again for each cut: it is that of the final
+training inspections, and uses no outcomes.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RollingOriginCut:
-    """A forest trained on what was known before a survey year, and what it showed from then on.
+    """A forest trained on what was known before a survey year, and its results from that year on.
 
     Attributes
     ----------
     first_year, last_year : int
-        Survey years tested on; nothing of the first or later was known to the forest.
+        Survey years of the evaluation; the forest knew nothing from the first of them on.
     train_inspections, train_falls, inspections, falls : int
     trees : int
-        Of the forest; fewer than in the final one, to bound the cost.
+        Number of trees; fewer than in the final forest, to limit the cost.
     scores : dict of str to ProbabilityMetrics or ChangeMetrics
-        base_rate (in a regression persistence), rating_table and model; without figures where there was nothing to
+        base_rate (for a regression: persistence), rating_table and model; without values where there was nothing to
         train on.
     """
 
@@ -51,7 +50,7 @@ class RollingOriginCut:
 
 
 def cut_years(training: pl.DataFrame, settings: SplitSettings) -> list[tuple[int, int]]:
-    """First and last survey year of each earlier test, the earliest first; they neither overlap nor reach into the
+    """First and last survey year of each earlier evaluation, earliest first. They do not overlap each other or the
     final hold-out.
     """
     holdout = holdout_rows(training)
@@ -69,16 +68,16 @@ def rolling_origin(
     settings: ModelSettings,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[RollingOriginCut]:
-    """Train and test at each earlier cut year.
+    """Train and evaluate at each earlier cut year.
 
     Parameters
     ----------
     training : pl.DataFrame
-        The training table with all its rows: those that the final split does not use are tested on here.
+        The training table with all its rows: rows that the final split does not use are evaluated here.
     features : sequence of str
     settings : ModelSettings
     progress : callable
-        Told what was done, a line a cut.
+        Called with one line of text per cut.
     """
     task = task_of_table(training)
     forest = settings.forest.model_copy(update={"trees": min(settings.forest.trees, settings.split.rolling_trees)})
@@ -89,7 +88,8 @@ def rolling_origin(
         metric = task.acceptance_metrics[0]
         figure = metric.value(found[-1].scores["model"])
         progress(
-            f"cut {cut}: {found[-1].train_inspections:,} inspections trained on, {found[-1].inspections:,} tested, "
+            f"cut {cut}: trained on {found[-1].train_inspections:,} inspections, evaluated on "
+            f"{found[-1].inspections:,}, "
             f"{metric.name} {'-' if figure is None else format(figure, '.3f')}"
         )
     return found
@@ -122,7 +122,8 @@ def rolling_markdown(cuts: Sequence[RollingOriginCut]) -> str:
         return "No earlier cut year was evaluated."
     columns = type(cuts[0].scores["model"]).CUT_COLUMNS
     lines = [
-        f"A forest of {cuts[0].trees} trees for each cut, trained on what was known before it, on other structures.",
+        f"One forest of {cuts[0].trees} trees per cut, trained on what was known before it, without the held-out "
+        f"structures.",
         "",
         f"| tested on | trained on | inspections | fell | {' | '.join(column.heading for column in columns)} |",
         f"|---|---:|---:|---:|{'---:|' * len(columns)}",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from bridge_assets.models.forest.llvm_intrinsics import (
+from bridge_assets.models.forest.walks import (
     KEY_PADDING,
     LANES,
     WALKS,
@@ -166,7 +166,7 @@ def _add_leaf(values, outputs, leaf, sums, row):
 
 @njit(forceinline=True)
 def _keys_of_block(rows, bits):
-    """Keys of the rows, then of as many more, all zero, as make them a multiple of `WAYS`."""
+    """Keys of the rows, then of as many more, all zero, as make them a multiple of `WALKS`."""
     whole = (len(rows) + WALKS - 1) // WALKS * WALKS
     keys = np.zeros(whole * rows.shape[1] + KEY_PADDING, dtype=np.int16)
     _row_keys(rows.ravel(), bits.ravel(), keys)

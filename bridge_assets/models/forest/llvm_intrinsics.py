@@ -1,42 +1,36 @@
-"""Steps of many ways at once, as vector instructions that numba has no words for.
+"""Walks and sums as vector instructions: the only module that uses private interfaces of numba and llvmlite.
 
-numba hands loops to LLVM, which makes vector instructions of them only where it can prove that no store touches a later
-load; here it cannot. So what is meant is said here in LLVM's own language, and LLVM makes of it what the processor has.
+numba hands loops to LLVM, which turns them into vector instructions only where it can prove that no store touches a
+later load; here it cannot. So the instructions are written in LLVM's own language, and LLVM picks what the processor
+has.
 
-There are two walks. A processor that loads from eight addresses with one instruction (AVX-512, of 2017) goes 64 ways at
-once; measured, scoring takes less than two thirds of the time. Others would take longer that way, so they go eight ways
-at once in plain numba. Both reach the same leaves.
+A processor that loads from eight addresses with one instruction (AVX-512, since 2017) takes 64 walks at once; measured,
+scoring takes less than two thirds of the time. Other processors would take longer that way, so they walk in plain numba
+(`plain_walk`, which also says what a node is). Both reach the same leaves.
 
-A node is an int64: from below the left child (32 bits; the right one stands behind it, and a leaf is its own left
-child), the feature (16 bits), the key of the threshold (16 bits). Where a way stands is a uint64.
-
-Belongs here: instructions, and on what processor which are used. Does not belong here: in what order trees and rows are
-taken (`traversal`). numba's cache does not see a change of this file: delete `bridge_assets/models/__pycache__`.
+Belongs here: instructions. Does not belong here: on which processor which are used (`walks`), in what order trees and
+rows are taken (`kernels`). numba's cache does not notice a change of this file: delete the `__pycache__` of this folder
+after one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-#: 64-bit numbers in a vector of AVX-512. Here every vector has as many.
-LANES = 8
+from bridge_assets.models.forest.plain_walk import FEATURE, FEATURE_AT, KEY_AT, LANES, LEFT
 
-#: Vectors that are gone with at once. Measured: with 4 a walk takes a third longer, with 6 a twentieth.
+#: Vectors that a walk advances at once. Measured: with 4 a walk takes a third longer, with 6 a twentieth.
 VECTORS_PER_WALK = 8
 
-#: Keys that may be read behind the last one: eight bytes are loaded to use two.
-KEY_PADDING = 3
-
-#: Nodes that may be read behind the last root.
-NODE_PADDING = LANES
+#: Walks taken at once.
+WALKS = LANES * VECTORS_PER_WALK
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -45,12 +39,10 @@ _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
 #: Measured: a tenth of the time.
 _TOP_LEVELS = 3
 
-_LEFT, _FEATURE, _FEATURE_AT, _KEY_AT = 0xFFFFFFFF, 0xFFFF, 32, 48
-
-
-#: Whether numba compiles for such a processor: this one, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say.
+#: Whether numba compiles for a processor with AVX-512: this one, or the one that NUMBA_CPU_NAME and
+#: NUMBA_CPU_FEATURES name.
 _TARGET: Any = cpu_target.target_context
-_AVX512 = "+avx512f" in _TARGET.codegen().magic_tuple()[2]
+HAS_AVX512 = "+avx512f" in _TARGET.codegen().magic_tuple()[2]
 
 
 def _vector(of: Any, lanes: int = LANES) -> Any:
@@ -123,30 +115,30 @@ def _build_gather_walk(top_levels: int) -> Any:
             root, top = _splat(builder, first), _load(builder, nodes, _I64, first)
             places = [ir.Constant(_I64, LANES * vector) for vector in range(VECTORS_PER_WALK)]
             of_rows = [_load(builder, rows, _I64, place) for place in places]
-            walks = [builder.add(_load(builder, starts, _I64, place), root) for place in places]
+            positions = [builder.add(_load(builder, starts, _I64, place), root) for place in places]
 
-            def next_way(node: Any, row: Any) -> Any:
+            def next_position(node: Any, row: Any) -> Any:
                 feature = builder.and_(
-                    builder.lshr(node, _constant_vector(_I64, _FEATURE_AT)), _constant_vector(_I64, _FEATURE)
+                    builder.lshr(node, _constant_vector(_I64, FEATURE_AT)), _constant_vector(_I64, FEATURE)
                 )
                 key = builder.shl(
-                    _gather(builder, keys, _I16, builder.add(row, feature)), _constant_vector(_I64, _KEY_AT)
+                    _gather(builder, keys, _I16, builder.add(row, feature)), _constant_vector(_I64, KEY_AT)
                 )
                 # The threshold stands on top of the node; what is below it does not make a smaller key larger.
-                left = builder.and_(node, _constant_vector(_I64, _LEFT))
+                left = builder.and_(node, _constant_vector(_I64, LEFT))
                 right = builder.add(left, _constant_vector(_I64, 1))
                 return builder.select(builder.icmp_signed(">", key, node), right, left)
 
             for _ in range(top_levels):
-                tops = [_permute(builder, top, builder.sub(way, root)) for way in walks]
-                walks = [next_way(node, row) for node, row in zip(tops, of_rows, strict=True)]
-            walk_slots = [cgutils.alloca_once_value(builder, way) for way in walks]
+                tops = [_permute(builder, top, builder.sub(position, root)) for position in positions]
+                positions = [next_position(node, row) for node, row in zip(tops, of_rows, strict=True)]
+            position_slots = [cgutils.alloca_once_value(builder, position) for position in positions]
             with cgutils.for_range(builder, builder.sub(depth, ir.Constant(_I64, top_levels))):
-                for way, row in zip(walk_slots, of_rows, strict=True):
-                    node = _gather(builder, nodes, _I64, builder.load(way, typ=_vector(_I64)))
-                    builder.store(next_way(node, row), way)
-            for way, place in zip(walk_slots, places, strict=True):
-                _store(builder, builder.load(way, typ=_vector(_I64)), reached, _I64, place)
+                for slot, row in zip(position_slots, of_rows, strict=True):
+                    node = _gather(builder, nodes, _I64, builder.load(slot, typ=_vector(_I64)))
+                    builder.store(next_position(node, row), slot)
+            for slot, place in zip(position_slots, places, strict=True):
+                _store(builder, builder.load(slot, typ=_vector(_I64)), reached, _I64, place)
             return context.get_dummy_value()
 
         return types.void(nodes, root, starts, keys, rows, types.intp, reached), generate
@@ -154,37 +146,14 @@ def _build_gather_walk(top_levels: int) -> Any:
     return walk
 
 
-@njit(forceinline=True)
-def _step(nodes, way, keys, row):
-    node = nodes[way]
-    key = np.int64(keys[row + ((np.uint64(node) >> np.uint64(_FEATURE_AT)) & np.uint64(_FEATURE))])
-    return np.uint64(node & np.int64(_LEFT)) + np.uint64((key << np.int64(_KEY_AT)) > node)
-
-
-@njit(forceinline=True)
-def _scalar_walk(nodes, root, starts, keys, rows, depth, reached):
-    a, b, c, d = root + starts[0], root + starts[1], root + starts[2], root + starts[3]
-    e, f, g, h = root + starts[4], root + starts[5], root + starts[6], root + starts[7]
-    for _ in range(depth):
-        a, b = _step(nodes, a, keys, rows[0]), _step(nodes, b, keys, rows[1])
-        c, d = _step(nodes, c, keys, rows[2]), _step(nodes, d, keys, rows[3])
-        e, f = _step(nodes, e, keys, rows[4]), _step(nodes, f, keys, rows[5])
-        g, h = _step(nodes, g, keys, rows[6]), _step(nodes, h, keys, rows[7])
-    reached[0], reached[1], reached[2], reached[3] = a, b, c, d
-    reached[4], reached[5], reached[6], reached[7] = e, f, g, h
-
-
-#: Ways that are gone at once, and how: rows through one tree, one row through trees from their roots. Both go from the
-#: nodes `root + starts`, each with its row of keys, `depth` steps, and write the nodes that are reached.
-WALKS = LANES * VECTORS_PER_WALK if _AVX512 else LANES
-walk_rows = _build_gather_walk(_TOP_LEVELS) if _AVX512 else _scalar_walk
-walk_trees = _build_gather_walk(0) if _AVX512 else _scalar_walk
+#: The walks of `plain_walk.walk`, `WALKS` at once: rows through one tree, and one row through trees from their roots.
+walk_rows, walk_trees = _build_gather_walk(_TOP_LEVELS), _build_gather_walk(0)
 
 
 def _float16_to_float64(builder: Any, halves: Any) -> Any:
     """float64 of the bits of float16."""
     lanes = halves.type.count
-    if _AVX512:
+    if HAS_AVX512:
         return builder.fpext(builder.bitcast(halves, _vector(ir.HalfType(), lanes)), _vector(_DOUBLE, lanes))
     # By hand, since where a processor can't, LLVM calls a function that numba lacks: float32 has exponent and fraction
     # 13 bits further left, and its exponent is biased by 112 more. All of it is exact.

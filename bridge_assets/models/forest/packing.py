@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge_assets.models.forest.llvm_intrinsics import LANES, NODE_PADDING, WALKS
+from bridge_assets.models.forest.walks import LANES, NODE_PADDING, WALKS
 
 if TYPE_CHECKING:
     from bridge_assets.models.forest.nodes import UnpackedNodes
@@ -34,7 +34,7 @@ class PackedForest:
         `NODE_DTYPE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
         threshold.
     roots, depths : np.ndarray of uint64 and int64
-        One a tree, with single leaves added until their number is a multiple of `WAYS`.
+        One a tree, with single leaves added until their number is a multiple of `WALKS`.
     values : np.ndarray of uint16, shape (n_nodes, padded n_outputs)
         The bits of float16 at a leaf, 0 elsewhere: two outputs, or a multiple of eight; added that many at a time.
     n_trees, n_outputs, n_features : int

@@ -1,4 +1,4 @@
-"""What a task is: everything in which models may differ by what they are set to do. The two there are: `tasks`."""
+"""The interface of a task: everything that differs between classification and regression (both in `tasks`)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceMetric:
-    """A figure that decides whether a model is good enough.
+    """A metric that decides whether a model is good enough.
 
     Attributes
     ----------
     metric : str
-        Field of the scores.
+        Field of the metrics (`Task.metrics_type`).
     name : str
-        What people call it.
+        Name shown to people.
     digits : int
-        After the point, where it is written.
+        Decimals shown.
     baseline : str
-        The forecast that the model must gain on; `baseline_label` is what people call that.
+        The forecast that the model must beat; `baseline_label` is its name in a sentence.
     min_gain_setting, max_loss_setting : str
-        Keys of `gate` in model_config.yaml: the least gain over it, the most lost against a champion.
+        Keys of `gate` in model_config.yaml: smallest gain over the baseline, largest loss against a champion.
     unavailable_message : str
-        What is said where it cannot be measured.
+        The problem that is reported when it cannot be measured.
     lower_is_better : bool
     """
 
@@ -47,17 +47,17 @@ class AcceptanceMetric:
 
     @property
     def subject(self) -> str:
-        """The name at the beginning of a sentence: abbreviations take no article."""
+        """The name as subject of a sentence: abbreviations take no article."""
         return self.name if self.name.isupper() else f"the {self.name}"
 
     def gain(self, model_value: float | None, baseline_value: float | None) -> float | None:
-        """What `model_value` is better than `baseline_value`; None where one of them is not known."""
+        """How much better `model_value` is than `baseline_value`; None where one of them is not known."""
         if model_value is None or baseline_value is None:
             return None
         return baseline_value - model_value if self.lower_is_better else model_value - baseline_value
 
     def value(self, metrics: Any) -> float | None:
-        """The figure out of scores, or out of their JSON."""
+        """The value from metrics, or from their JSON."""
         return metrics[self.metric] if isinstance(metrics, Mapping) else getattr(metrics, self.metric)
 
     def format_value(self, value: float, sign: str = "") -> str:
@@ -69,95 +69,95 @@ class Task(ABC):
 
     name: ClassVar[str]
 
-    #: Column of the training table that is learnt, and column of bridge_predictions that the answers stand in.
+    #: Column of the training table with the label, and column of bridge_predictions with the predictions.
     label_column: ClassVar[str]
     prediction_column: ClassVar[str]
 
-    #: What people call an answer, and answers, and how one is written: a format of Python.
+    #: Name of one prediction and of several, as shown to people, and the Python format of one.
     prediction_name: ClassVar[str]
     predictions_name: ClassVar[str]
     format_spec: ClassVar[str]
 
-    #: Of the picture of calibration: what was said, and what happened.
+    #: Axes of the calibration plot: predicted and observed.
     calibration_axis_labels: ClassVar[tuple[str, str]]
 
-    #: On the model card: a use, what is no use, limits, and what a group did that the model is wrong about.
+    #: Texts of the model card: intended use, out of scope, limitations, and what miscalibrated groups did.
     intended_use: ClassVar[str]
     out_of_scope_use: ClassVar[str]
     limitations: ClassVar[tuple[str, ...]] = ()
     miscalibrated_text: ClassVar[str]
 
-    #: Columns that its training table has beside those that every one has.
+    #: Columns that only the training table of this task has.
     extra_columns: ClassVar[tuple[str, ...]] = ()
 
-    #: Least and greatest answer there can be.
+    #: Smallest and largest possible prediction.
     prediction_bounds: ClassVar[tuple[float, float]]
 
-    #: Forecasts of `evaluation.FORECAST_LABELS` that earlier cut years are held against: they need no model.
+    #: Baselines of `record.FORECAST_LABELS` for earlier cut years: those that need no model.
     simple_baselines: ClassVar[tuple[str, ...]]
 
-    #: What the average and the linear model are called there.
+    #: Names of the average and the linear model there.
     average_baseline: ClassVar[str]
     linear_baseline: ClassVar[str]
 
-    #: What the model's gain is measured over, the figures that decide, and those that say most: what they are called
-    #: -> forecast, figure.
+    #: Baselines that the model's gain is measured over, the metrics that decide at the gate, and the headline metrics:
+    #: name -> (forecast, metric).
     compared_baselines: ClassVar[tuple[str, ...]]
     acceptance_metrics: ClassVar[tuple[AcceptanceMetric, AcceptanceMetric]]
     headline_metrics: ClassVar[Mapping[str, tuple[str, str]]]
 
-    #: How figures are made ...
+    #: How metrics are computed ...
     weighted_metrics_type: ClassVar[type[WeightedMetrics]]
     compute_metrics: ClassVar[Callable[..., Any]]
     compute_reliability: ClassVar[Callable[..., Any]]
     compute_group_metrics: ClassVar[Callable[..., Any]]
 
-    #: ... and what they are, to come back from JSON.
+    #: ... and their types, to load them from JSON.
     metrics_type: ClassVar[type]
     reliability_type: ClassVar[type]
     group_metrics_type: ClassVar[type]
 
     @abstractmethod
     def outcomes(self, rows: pl.DataFrame) -> np.ndarray:
-        """What the inspections of a training table found: what is learnt, and what answers are held against."""
+        """The outcomes of a training table's rows: labels in training, truth in evaluation; shape (n,)."""
 
     @abstractmethod
     def make_forest(self, **settings: Any) -> Any:
-        """scikit-learn's random forest for it, not fitted."""
+        """scikit-learn's random forest for this task, not fitted."""
 
     @abstractmethod
     def make_linear_model(self) -> Any:
-        """scikit-learn's linear model for it, not fitted."""
+        """scikit-learn's linear model for this task, not fitted."""
 
     @abstractmethod
     def make_boosted_trees(self, **settings: Any) -> Any:
-        """scikit-learn's histogram gradient boosting for it, not fitted."""
+        """scikit-learn's histogram gradient boosting for this task, not fitted."""
 
     @abstractmethod
     def predict(self, model: Any, X: Any) -> np.ndarray:
-        """What a fitted model of scikit-learn, or a float16 forest, says of rows: shape (n,)."""
+        """Predictions of a fitted scikit-learn model or a float16 forest: shape (n,)."""
 
     @abstractmethod
     def severity(self, predictions: Any) -> Any:
-        """Answers, or an expression of them, turned so that the highest is to be looked at first."""
+        """Predictions (or an expression of them) as a severity: the highest should be looked at first."""
 
     @abstractmethod
     def describe_target(self, target: str, component: str) -> str:
-        """What is foreseen at the next inspection, in words."""
+        """What is predicted about the next inspection, in words."""
 
     @abstractmethod
     def target_name(self, target: str, component: str) -> str:
-        """What is foreseen in a word or two, as predictions carry it."""
+        """Short name of the target in predictions."""
 
     @abstractmethod
     def aggregate(self, predictions: pl.Series) -> dict[str, float]:
-        """What the answers about many bridges come to, by name."""
+        """Totals and means of the predictions for many bridges, by name."""
 
     @abstractmethod
     def describe_prediction(self, prediction: float) -> str:
-        """An answer about one bridge, for people."""
+        """One bridge's prediction as text for people."""
 
     @property
     @abstractmethod
     def provenance(self) -> dict[str, str]:
-        """What is written down where something is made for this task."""
+        """What is recorded in the provenance of anything made for this task."""

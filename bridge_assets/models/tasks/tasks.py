@@ -1,12 +1,13 @@
-"""The two tasks, and whose a thing is.
+"""The two tasks, and which task a table or a stored result belongs to.
 
 ===============  ========================================================================================
-classification   The probability of a fall, or of what else `target` asks for: 0 to 1.
+classification   The probability of a fall, or of the other outcome that `target` selects: 0 to 1.
 regression       The expected change of the rating at the next inspection: points, negative = worse.
 ===============  ========================================================================================
 
-Training, evaluation, gate and scoring are the same for both: they ask the task. A table says itself whose it is
-(`task_of_table`), and so does what was made from it (`task_from_provenance`). Nobody else decides by a task's name.
+Training, evaluation, gate and scoring are the same code for both: differences are methods of the task. A table shows
+its task by its columns (`task_of_table`), a stored result by its provenance (`task_from_provenance`). No other code
+branches on the name of a task.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ class _Classification(Task):
             baseline_label="the rating table's",
             min_gain_setting="auc_gain",
             max_loss_setting="champion_auc_loss",
-            unavailable_message="the ranking cannot be judged: AUC needs training inspections, held-out falls and "
-            "bridges that did "
-            "not fall",
+            unavailable_message="the ranking cannot be measured: AUC needs training inspections, and held-out "
+            "inspections with and without a fall",
         ),
         AcceptanceMetric(
             metric="brier",
@@ -70,7 +70,7 @@ class _Classification(Task):
             baseline_label="the base rate's",
             min_gain_setting="brier_gain",
             max_loss_setting="champion_brier_loss",
-            unavailable_message="the probabilities cannot be judged: the Brier score needs training and held-out "
+            unavailable_message="the probabilities cannot be measured: the Brier score needs training and held-out "
             "inspections",
             lower_is_better=True,
         ),
@@ -91,7 +91,7 @@ class _Classification(Task):
 
     @property
     def provenance(self) -> dict[str, str]:
-        return {}  # what was made before there was another task says nothing either
+        return {}  # results from before there was a second task have no entry either
 
     def outcomes(self, rows: pl.DataFrame) -> np.ndarray:
         return rows["fall"].to_numpy().astype(bool)
@@ -140,14 +140,14 @@ class _Regression(Task):
     prediction_name, predictions_name, format_spec = "an expected change", "expected changes", "+.3f"
     intended_use = "Expected change of the rating over many bridges: of a state, an owner, a survey year."
     out_of_scope_use = (
-        "A rate of deterioration, or a statement about safety: work done is part of the change, and a point is one of "
-        "a visual rating."
+        "A rate of deterioration, or a statement about safety: repairs are part of the change, and a point is one "
+        "point of a visual rating."
     )
     limitations = (
-        'Nine ratings in ten stay, so that "same rating as now" has the smallest mean absolute error almost by '
-        "definition. An expected change is a mean: RMSE judges it.",
+        'Nine ratings in ten do not change, so "No change" has the smallest mean absolute error almost by definition. '
+        "An expected change is a mean, so RMSE is the right measure.",
     )
-    miscalibrated_text = "changed otherwise"
+    miscalibrated_text = "changed by more or less"
     calibration_axis_labels = "Expected change in points", "Mean change in points"
     extra_columns = ("change",)
     simple_baselines, average_baseline, linear_baseline = ("persistence", "rating_table"), "average_change", "ridge"
@@ -161,7 +161,7 @@ class _Regression(Task):
             baseline_label="no change's",
             min_gain_setting="rmse_gain",
             max_loss_setting="champion_rmse_loss",
-            unavailable_message="the expected changes cannot be judged: RMSE needs held-out inspections",
+            unavailable_message="the expected changes cannot be measured: RMSE needs held-out inspections",
             lower_is_better=True,
         ),
         AcceptanceMetric(
@@ -172,9 +172,8 @@ class _Regression(Task):
             baseline_label="the rating table's",
             min_gain_setting="spearman_gain",
             max_loss_setting="champion_spearman_loss",
-            unavailable_message="the ranking cannot be judged: a rank correlation needs training inspections, and "
-            "held-out ones of "
-            "which some changed",
+            unavailable_message="the ranking cannot be measured: a rank correlation needs training inspections, and "
+            "held-out inspections of which some changed",
         ),
     )
     headline_metrics = {  # noqa: RUF012 # never changed
@@ -243,17 +242,17 @@ def _mean(answers: pl.Series) -> float:
 
 CLASSIFICATION, REGRESSION = _Classification(), _Regression()
 
-#: By what `task` in model_config.yaml calls them.
+#: The tasks by their name in model_config.yaml (`task`).
 TASKS: Mapping[str, Task] = {task.name: task for task in (CLASSIFICATION, REGRESSION)}
 
 
 def task_of_table(table: pl.DataFrame) -> Task:
-    """The task that a training table, or a table of predictions, is of."""
+    """The task of a training table or a table of predictions."""
     return (
         REGRESSION if {REGRESSION.label_column, REGRESSION.prediction_column} & set(table.columns) else CLASSIFICATION
     )
 
 
 def task_from_provenance(made_from: Mapping[str, Any]) -> Task:
-    """The task that something was made for, by its record (`Task.provenance`)."""
+    """The task of a stored result, by its provenance (`Task.provenance`)."""
     return TASKS[made_from.get("task", CLASSIFICATION.name)]

@@ -103,7 +103,9 @@ def search_forest(
             )
         )
         settings_text = ", ".join(f"{name} {value}" for name, value in changed.items())
-        figures = ", ".join(f"{each.name} {_format_metric(trials[-1].mean(each.metric), each)}" for each in metrics)
+        figures = ", ".join(
+            f"{each.name} {_format_metric(trials[-1].mean_metric(each.metric), each)}" for each in metrics
+        )
         progress(f"{place:>3} of {len(combinations)}: {settings_text}: {figures}")
     return sorted(trials, key=lambda trial: _sort_key(trial, metrics[0]))
 

@@ -1,4 +1,4 @@
-"""The forest: trained on the training inspections, asked about the held-out ones."""
+"""Train a random forest on the training inspections and predict the held-out ones."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     training : pl.DataFrame
         With `split`, `fall` and the features, normalised and on float16's grid; for a regression also `change`.
     features : sequence of str
-        In the order the model keeps.
+        In the order of the model's input.
     settings : ForestSettings
 
     Returns
     -------
     RandomForestClassifier
-        Or a RandomForestRegressor, where `change` is there. The same to the bit for the same input, however many
-        processors there are.
+        Or a RandomForestRegressor, where the table has `change`. The same input gives the same forest to the bit, on
+        any number of processors.
 
     Raises
     ------
     TrainingError
-        If there is no training inspection, or a feature is not on float16's grid.
+        If there are no training inspections, or a feature is not on float16's grid.
     FeatureError
         If a feature is not in the table or has missing values.
     """
@@ -50,9 +50,9 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     task, train = task_of_table(training), train_rows(training)
     if train.is_empty():
         raise TrainingError(
-            f"none of {training.height:,} inspections is one to train on. What to do: load more survey years, or "
-            f"lower split.holdout_years in configs/model_config.yaml; an outcome must be known before the "
-            f"first held-out year"
+            f"none of {training.height:,} inspections can be used for training",
+            why="Only inspections whose outcome was known before the first held-out year are used",
+            do="load more survey years, or lower split.holdout_years in configs/model_config.yaml",
         )
     matrix = feature_matrix(train, features)
     _check_float16_grid(matrix, features)
@@ -65,22 +65,21 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
         random_state=settings.seed,
     )
     forest.fit(pd.DataFrame(matrix, columns=list(features)), task.outcomes(train))
-    # Several workers add up the trees' answers in the order they finish, which moves the last bit from run to
-    # run.
+    # Several workers add up the trees' predictions in the order they finish, so the last bit differs from run to run.
     return forest.set_params(n_jobs=None)
 
 
 def holdout_predictions(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
-    """What a model says of the held-out inspections, in their order: probabilities of a fall, or expected changes.
+    """Predictions for the held-out inspections, in their order: probabilities of a fall, or expected changes.
 
     Parameters
     ----------
     model : RandomForestClassifier
-        As `train_forest` gives it.
+        From `train_forest`.
     training : pl.DataFrame
         With `split` and the features, normalised.
     features : sequence of str
-        What it was trained on, in that order.
+        The model's features, in the order of training.
 
     Returns
     -------
@@ -102,7 +101,7 @@ def holdout_predictions(model: RandomForestClassifier, training: pl.DataFrame, f
 
 
 def training_recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
-    """Everything beside the training set that decides what forest comes out; see `candidate.version_of`."""
+    """Everything besides the training set that determines the forest; see `registry.model_version.compute_version`."""
     libraries = {name: version(name) for name in ("scikit-learn", "numpy")}
     return {"features": list(features), "forest": settings.model_dump(), "libraries": libraries}
 
@@ -110,15 +109,15 @@ def training_recipe(features: Sequence[str], settings: ForestSettings) -> dict[s
 def train_from_parquet(
     path: Path, model_path: Path, settings: ModelSettings, features: Sequence[str] | None = None
 ) -> Path:
-    """Load features, split, normalise, train, and save the model: the way through without Dagster.
+    """Load features, split, normalise, train and save the model, without Dagster.
 
     Parameters
     ----------
     path : Path
-        Inspections with their outcome and features as `data.feature_engineering.training_inspections` gives them; for a
-        regression with `change` (`targets.with_outcomes`).
+        Inspections with outcome and features from `data.feature_engineering.training_inspections`; for a regression
+        also with `change` (`targets.with_outcomes`).
     model_path : Path
-        Where the model goes; the normalisation goes beside it as `normalization.json`.
+        File of the model. The normalisation is saved in the same folder as `normalization.json`.
     settings : ModelSettings
     features : sequence of str, optional
         The model's features; default: all of `data.features.FEATURE_NAMES`.
@@ -131,7 +130,7 @@ def train_from_parquet(
     Raises
     ------
     TrainingError, FeatureError
-        If there is nothing to train on, a feature is not in the table, or the table is not of the task that is set.
+        If there is nothing to train on, a feature is missing, or the table does not fit the task in the settings.
     StorageError
         If an output cannot be written.
     """
@@ -146,8 +145,9 @@ def train_from_parquet(
         raise FeatureError(f"{path} lacks {len(missing)} features: {', '.join(missing)}")
     if task_of_table(table) is not TASKS[settings.task]:
         raise TrainingError(
-            f"{path} is of a {task_of_table(table).name}: a regression has the column change. What to do: set task in "
-            f"configs/model_config.yaml to it, or make the table anew"
+            f"{path} is a table for {task_of_table(table).name}, but the task is {settings.task}",
+            why="A table for regression has the column change, one for classification does not",
+            do=f"set task to {task_of_table(table).name} in configs/model_config.yaml, or build the table again",
         )
     normalization = Normalization.fit(train_rows(table), features)
     model = train_forest(normalization.transform(table), features, settings.forest)
@@ -164,6 +164,7 @@ def _check_float16_grid(matrix: np.ndarray, features: Sequence[str]) -> None:
     if off_grid.any():
         row, column = (int(index) for index in np.argwhere(off_grid)[0])
         raise TrainingError(
-            f"feature {features[column]}: {matrix[row, column]!r} is not on float16's grid, so the float16 forest "
-            f"would decide otherwise. What to do: apply the normalisation, or quantization.to_float16_grid, first"
+            f"feature {features[column]}: {matrix[row, column]!r} is not on float16's grid",
+            why="The float16 forest would decide differently from this one",
+            do="apply the normalisation, or quantization.to_float16_grid, first",
         )

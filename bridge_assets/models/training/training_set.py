@@ -1,4 +1,4 @@
-"""The training set: inspections with known outcomes, split, on the model's scale, with its provenance beside it."""
+"""The training set: inspections with known outcomes, split and normalised, and a file with its provenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE_NAME = "training_set"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A training set as it lies in the lake.
+    """A training set as stored in the lake.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TrainingSet:
         return self.normalization.features
 
     def split_markdown(self) -> str:
-        """Inspections, structures, survey years and share of falls by split, as a Markdown table."""
+        """Inspections, structures, survey years and share of falls per split, as a Markdown table."""
         import polars as pl
 
         lines = ["|split|inspections|structures|survey years|falls|share|", "|---|---|---|---|---|---|"]
@@ -63,13 +63,13 @@ class TrainingSet:
 
 
 def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
-    """Make the training set from bridge_features and fct_condition_transitions and write it to the lake.
+    """Build the training set from bridge_features and fct_condition_transitions and write it to the lake.
 
     Raises
     ------
     SourceError
-        If one of them has not been made, or if a year's features were made from other records than those that lie there
-        now or by other definitions than these.
+        If one of them is missing, or if the features of a year are out of date: its records or the feature definitions
+        have changed since.
     """
     import polars as pl
 
@@ -121,12 +121,12 @@ def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
 
 
 def load_training_set(lake: Lake) -> TrainingSet:
-    """The training set in the lake, its bytes compared with its note.
+    """Load the training set from the lake and check its bytes against its provenance.
 
     Raises
     ------
     SourceError
-        If it has not been made, or a run was killed between its table and its note.
+        If there is none, or a run was killed after it wrote the table and before it wrote the provenance.
     """
     from bridge_assets.data.features.normalization import Normalization
 
@@ -135,23 +135,24 @@ def load_training_set(lake: Lake) -> TrainingSet:
     provenance = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "normalization": {}}
     if provenance["digest"] != digest(lake.table_path(TABLE_NAME)):
         raise SourceError(
-            "the training set and its note do not belong together",
+            "the provenance does not match the training set",
             where=path,
-            why="A run may have been killed between the two",
-            do="materialise training_set again",
+            why="A run may have been killed after it wrote one of the two",
+            do="build the training set again",
+            stage="training_set",
         )
     normalization = Normalization(**{key: tuple(values) for key, values in provenance["normalization"].items()})
     return TrainingSet(table, provenance["digest"], provenance["made_from"], normalization)
 
 
 def size_problems(training_set: TrainingSet) -> list[str]:
-    """Why a training set holds too little to learn anything from, one sentence each; empty where it does not."""
+    """Why a training set is too small to train on, one sentence per reason; empty if it is large enough."""
     import polars as pl
 
     if training_set.table.is_empty():
         years, months = training_set.made_from["survey_years"], training_set.made_from["horizon_months"]
         return [
-            f"no inspection has a known outcome: survey years {years} show no structure at two inspections within "
+            f"no inspection has a known outcome: in survey years {years}, no structure was inspected twice within "
             f"{months} months. What to do: add more survey years to the source"
         ]
     problems = []
@@ -159,8 +160,9 @@ def size_problems(training_set: TrainingSet) -> list[str]:
         part = training_set.table.filter(pl.col("split") == split)
         if part["fall"].n_unique() < 2:
             problems.append(
-                f"{split} holds {part.height} inspections, of which {int(part['fall'].sum())} fell: both outcomes are "
-                f"needed. What to do: add more survey years, or lower split.holdout_years in configs/model_config.yaml"
+                f"{int(part['fall'].sum())} of the {part.height} inspections in the {split} split fell, but both "
+                f"outcomes are needed. What to do: add more survey years, or lower split.holdout_years in "
+                f"configs/model_config.yaml"
             )
     return problems
 

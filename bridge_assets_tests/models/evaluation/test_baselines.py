@@ -61,7 +61,7 @@ def test_without_training_inspections_there_is_no_forecast(training):
 
 
 def test_a_normalised_rating_is_refused(training):
-    with pytest.raises(ModelError, match=r"column rating holds -?\d\.\d+, which is no condition rating"):
+    with pytest.raises(ModelError, match=r"column rating has the value -?\d\.\d+, which is not a condition rating"):
         rating_table(training.with_columns(rating=pl.col("condition")))
 
 

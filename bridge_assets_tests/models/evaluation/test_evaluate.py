@@ -70,11 +70,11 @@ def test_a_good_model_passes(evaluation):
 def test_each_limit_is_named_with_its_figure(evaluation):
     strict = GateSettings(holdout_inspections=10_000, holdout_falls=5_000, auc_gain=0.4, brier_gain=0.2)
     problems = quality_problems(evaluation, strict)
-    assert problems[0].startswith(f"{evaluation.inspections:,} held-out inspections prove nothing; the least is 10,000")
-    assert problems[1].startswith(f"{evaluation.falls:,} held-out falls prove nothing; the least is 5,000")
+    assert problems[0].startswith(f"Only {evaluation.inspections:,} held-out inspections; at least 10,000 are required")
+    assert problems[1].startswith(f"Only {evaluation.falls:,} held-out falls; at least 5,000 are required")
     assert "over the rating table's" in problems[2]
-    assert problems[2].endswith("the least is +0.4000 (auc_gain)")
-    assert problems[3].endswith("the least is +0.20000 (brier_gain)")
+    assert problems[2].endswith("at least +0.4000 is required (auc_gain)")
+    assert problems[3].endswith("at least +0.20000 is required (brier_gain)")
 
 
 def test_every_figure_has_an_interval_around_it(evaluation):
@@ -97,7 +97,7 @@ def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_out
     )
     assert 0 < figures["expected_auc_gap_to_oracle"] < 0.1
     assert list(evaluation.expected_auc) == list(evaluation.scores)
-    assert f"{figures['expected_auc_gap_to_oracle']:.3f} below it over everything" in oracle_gap_text(evaluation)
+    assert f"{figures['expected_auc_gap_to_oracle']:.3f} below it averaged over all" in oracle_gap_text(evaluation)
     assert oracle_gap_text(replace(evaluation, expected_auc={})) == ""
 
 
@@ -109,7 +109,7 @@ def test_a_gain_that_chance_may_have_given_is_none(evaluation):
     low = Interval(-0.01, 0.2)
     unsure = replace(evaluation, gains={**evaluation.gains, "rating_table": {"auc": low}})
     [problem] = quality_problems(unsure, GATE)
-    assert "(95 % interval -0.0100 to +0.2000); the least is +0.0000 (auc_gain)" in problem
+    assert "(95 % interval -0.0100 to +0.2000); at least +0.0000 is required (auc_gain)" in problem
     assert quality_problems(evaluate_nothing(unsure), GATE) == []
 
 
@@ -117,11 +117,11 @@ def test_probabilities_that_do_not_come_true_are_a_problem(evaluation, training)
     assert calibration_problems(evaluation, GATE) == []
     doubled = evaluate(training, np.full(holdout_rows(training).height, 2 * evaluation.base_rate))
     [problem] = calibration_problems(doubled, GATE)
-    assert "the probabilities do not come true: expected calibration error" in problem
-    assert "the most is 0.02 (calibration_error)" in problem
+    assert "the probabilities are not calibrated: expected calibration error" in problem
+    assert "at most 0.02 is allowed (calibration_error)" in problem
     nothing = replace(evaluation, calibration=None)
     assert calibration_problems(nothing, GATE) == [
-        "the probabilities cannot be judged: there is no held-out inspection"
+        "the calibration of the probabilities cannot be measured: there are no held-out inspections"
     ]
 
 
@@ -161,7 +161,7 @@ def test_as_many_probabilities_as_held_out_inspections_are_asked_for(training):
 def test_an_oracle_that_does_not_know_an_inspection_is_refused(training):
     count = holdout_rows(training).height
     partly = training["truth"].scatter(training["split"].to_list().index("holdout"), None)
-    with pytest.raises(ModelError, match=f"knows nothing of 1 of {count} held-out inspections"):
+    with pytest.raises(ModelError, match=f"has no probability for 1 of {count} held-out inspections"):
         evaluate(training, np.zeros(count), oracle=partly)
 
 
@@ -170,7 +170,7 @@ def test_the_table_for_people_has_a_row_a_forecast(evaluation):
     assert f"{evaluation.inspections:,} held-out inspections of 2018 to 2021" in lines[0]
     assert [line.split(" | ")[0] for line in lines[4:]] == [
         "| base rate",
-        "| same rating as now",
+        "| No change",
         "| rating table",
         "| logistic regression",
         "| gradient boosting",
@@ -196,17 +196,17 @@ def test_a_forest_that_is_not_the_same_is_found(model, training, forest_settings
 
     other = train_forest(training, FEATURES, forest_settings.model_copy(update={"trees": 3, "depth": 2, "leaf": 200}))
     problems, difference, loss = quantization_problems(model, quantize_rf(other), training, FEATURES, GATE)
-    assert "a probability moves by" in problems[0]
-    assert "the most is 0.001 (quantization_difference)" in problems[0]
+    assert "a probability changes by up to" in problems[0]
+    assert "at most 0.001 is allowed (quantization_difference)" in problems[0]
     assert difference > 0.001
     assert loss > 0.0005
-    assert "AUC falls by" in problems[1]
+    assert "AUC drops by" in problems[1]
 
 
 def test_without_held_out_inspections_float16_is_not_let_through(model, training):
     train = train_rows(training)
     assert quantization_problems(model, quantize_rf(model), train, FEATURES, GATE) == (
-        ["there is no held-out inspection to measure the loss on"],
+        ["there are no held-out inspections to measure the loss on"],
         0.0,
         0.0,
     )

@@ -75,7 +75,7 @@ def test_of_many_inspections_some_are_drawn_and_it_is_said(model, training):
 @pytest.mark.parametrize("rows", [pl.col("split") == "train", (pl.col("split") == "train") | ~pl.col("fall")])
 def test_where_nothing_can_be_ranked_there_is_none(rows, model, training):
     assert permutation_importance(quantize_rf(model), training.filter(rows), FAMILIES, SETTINGS) is None
-    assert "Not worked out" in importance_markdown(None)
+    assert "Not computed" in importance_markdown(None)
 
 
 def test_no_repeats_are_no_importance(model, training):

@@ -68,17 +68,17 @@ def test_it_says_everything_that_a_reader_asks(card):
         "# Model card: bridge_fall 0123456789ab",
         "the deck rating is at least one point lower, within 48 months",
         "Source: the generated sample inventory.",
-        "trained on inspections of 2008 to 2015, held out 2018 to 2021",
+        "trained on inspections of 2008 to 2015, evaluated on held-out inspections of 2018 to 2021",
         "| gradient boosting |",
         "| oracle (sample only) |",
         "gain over rating table",
         "expected calibration error",
-        "## What it goes by",
+        "## Feature importance",
         "| all of traffic | +0.",
         "| years_in_condition | +0.",
         "| state | Alabama (01) |",
         "A probability of failure",
-        "the figures say that the machinery works",
+        "the metrics show that the platform works",
         "| log_adt | log10(1/day) | 29 |",
         f"- training_set: `{'a' * 64}`",
         f"- raw_bridges 2009: `{'9' * 64}`",
@@ -102,5 +102,5 @@ def test_a_model_with_nothing_held_out_has_a_card_too(card, training):
     nothing = evaluate(training.filter(pl.col("split") == "train"), np.empty(0), features=FEATURES)
     text = card_markdown({**card, "evaluation": nothing.to_dict()})
     assert "No held-out inspections." in text
-    assert "No held-out inspection to judge it on." in text
-    assert "Not worked out: there is no held-out inspection to rank." in text
+    assert "No held-out inspections to measure it." in text
+    assert "Not computed: there are no held-out inspections to rank." in text

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+import bridge_assets
 from bridge_assets.errors import FeatureError
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.kernels import BLOCK_ROWS, MIN_BLOCK_WORK, row_keys
-from bridge_assets.models.forest.llvm_intrinsics import LANES, WALKS
 from bridge_assets.models.forest.onnx_parity import random_rows, threshold_rows
 from bridge_assets.models.forest.packing import threshold_keys
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
+from bridge_assets.models.forest.walks import LANES, WALKS
 
 #: The most rows that are taken one by one, each through many trees at a time.
 FEW = WALKS - 1
@@ -261,11 +263,44 @@ def test_values_on_the_grid_keep_their_order_as_keys(grid_rows):
     assert (np.diff(row_keys(values)) > 0).all()
 
 
+#: How another process is made to take the plain walk: its processor, what is run first, and what must then hold.
+PLAIN_RUNS = {
+    "without AVX-512": ({"NUMBA_CPU_NAME": "generic"}, "", "walks.WALKS == walks.LANES"),
+    "without private interfaces": (
+        {},
+        "sys.modules['bridge_assets.models.forest.llvm_intrinsics'] = None",
+        "(walks.WALKS, walks.add_two) == (walks.LANES, plain_walk.add_two)",
+    ),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(WALKS == LANES, reason="without AVX-512 all tests here go that way already")
-def test_a_processor_without_avx512_goes_another_way_to_the_same_answers(tmp_path):
-    environment = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
+@pytest.mark.parametrize("run", PLAIN_RUNS)
+def test_the_plain_walk_gives_the_same_answers(run, tmp_path):
+    """The other tests here, once more, in a process that cannot take the vector instructions."""
+    variables, first, condition = PLAIN_RUNS[run]
+    if run == "without AVX-512" and WALKS == LANES:
+        pytest.skip("this processor has no AVX-512: all tests here take that walk already")
+    code = f"""
+import sys
+{first}
+from bridge_assets.models.forest import plain_walk, walks
+assert {condition}
+import pytest
+sys.exit(pytest.main(["-p", "no:cacheprovider", "-k", "not plain_walk_gives", {__file__!r}]))
+"""
+    environment = {**os.environ, **variables, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert ran.returncode == 0, ran.stdout
-    assert "1 skipped" in ran.stdout, "it went the way of AVX-512"
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_only_one_module_uses_private_interfaces_of_numba():
+    package = Path(bridge_assets.__file__).parent
+    private = ("numba.core", "numba.np", "numba.extending", "llvmlite")
+    users = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if any(f"{how} {name}" in path.read_text(encoding="utf-8") for how in ("from", "import") for name in private)
+    ]
+    assert users == ["models/forest/llvm_intrinsics.py"]

@@ -94,7 +94,7 @@ def test_tables_speak_of_points(evaluation):
     assert "| forecast | MAE | RMSE | R² over no change | rank correlation |" in table
     assert table.count("\n| ") == 7
     assert "| RMSE in points (gain = lower) |" in intervals_markdown(evaluation)
-    assert "gain over same rating as now" in intervals_markdown(evaluation)
+    assert "gain over No change" in intervals_markdown(evaluation)
     assert "| RMSE of no change | RMSE |" in rolling_markdown(evaluation.rolling)
     assert "| expected change | mean change (95 %) |" in groups_markdown(evaluation.groups)
 
@@ -112,7 +112,7 @@ def test_a_good_model_passes_and_each_limit_is_named(evaluation):
     rmse, rank = quality_problems(evaluation, strict)
     assert rmse.startswith("RMSE 0.")
     assert "over no change's 0." in rmse
-    assert "the least is +0.5000 (rmse_gain)" in rmse
+    assert "at least +0.5000 is required (rmse_gain)" in rmse
     assert "(spearman_gain)" in rank
 
 
@@ -120,18 +120,18 @@ def test_losses_that_do_not_come_are_found_out(changing):
     table = changing.with_columns(change=pl.lit(0.0), fall=pl.lit(False))
     wrong = evaluate(table, np.full(holdout_rows(table).height, -0.5), settings=EvaluationSettings(resamples=20))
     [problem] = calibration_problems(wrong, GATE)
-    assert problem.startswith("the expected changes do not come true: expected calibration error 0.5000 points: more")
-    assert "the most is 0.05 (calibration_error)" in problem
+    assert problem.startswith("the expected changes are not calibrated: expected calibration error 0.5000 points: more")
+    assert "at most 0.05 is allowed (calibration_error)" in problem
 
 
 def test_nothing_held_out_is_said(changing):
     nothing = evaluate(train_rows(changing), np.empty(0), settings=EvaluationSettings(resamples=3))
     assert [problem.partition(":")[0] for problem in quality_problems(nothing, GATE)][-2:] == [
-        "the expected changes cannot be judged",
-        "the ranking cannot be judged",
+        "the expected changes cannot be measured",
+        "the ranking cannot be measured",
     ]
     assert calibration_problems(nothing, GATE) == [
-        "the expected changes cannot be judged: there is no held-out inspection"
+        "the calibration of the expected changes cannot be measured: there are no held-out inspections"
     ]
 
 
@@ -142,7 +142,7 @@ def test_float16_moves_no_expectation_beyond_the_limit(forest, changing):
     assert abs(loss) < 0.0005
     tight = GATE.model_copy(update={"quantization_difference": 0.0})
     [problem], _, _ = quantization_problems(forest, quantize_rf(forest), changing, FEATURES, tight)
-    assert problem.startswith("an expected change moves by ")
+    assert problem.startswith("an expected change changes by up to ")
 
 
 def test_the_search_goes_by_rmse(changing):

@@ -103,7 +103,7 @@ def test_where_nothing_is_better_nothing_is_to_be_changed(home):
 
 @pytest.mark.parametrize(
     ("tried", "says"),
-    [("leaves=3", "'leaves' is no setting of the forest: trees, depth"), ("leaf=few", "leaf=few: Input should be")],
+    [("leaves=3", "'leaves' is not a setting of the forest: trees, depth"), ("leaf=few", "leaf=few: Input should be")],
 )
 def test_a_setting_that_is_none_is_refused(tried, says):
     said = shell("--try", tried)

@@ -20,15 +20,19 @@ def test_both_outcomes_on_both_sides_are_enough() -> None:
 
 def test_no_known_outcome_names_the_years_and_the_horizon() -> None:
     [problem] = size_problems(made([], []))
-    assert "survey years [2019] show no structure at two inspections within 48 months" in problem
+    assert "in survey years [2019], no structure was inspected twice within 48 months" in problem
 
 
 @pytest.mark.parametrize(
     ("splits", "falls", "says"),
     [
-        (["unused"], [True], ["train holds 0 inspections", "holdout holds 0 inspections"]),
-        (["train", "train", "holdout"], [True, False, False], ["holdout holds 1 inspections, of which 0 fell"]),
-        (["train", "holdout", "holdout"], [True, False, True], ["train holds 1 inspections, of which 1 fell"]),
+        (
+            ["unused"],
+            [True],
+            ["0 of the 0 inspections in the train split", "0 of the 0 inspections in the holdout split"],
+        ),
+        (["train", "train", "holdout"], [True, False, False], ["0 of the 1 inspections in the holdout split fell"]),
+        (["train", "holdout", "holdout"], [True, False, True], ["1 of the 1 inspections in the train split fell"]),
     ],
 )
 def test_a_side_with_one_outcome_is_named(splits: list[str], falls: list[bool], says: list[str]) -> None:

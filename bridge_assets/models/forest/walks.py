@@ -1,0 +1,31 @@
+"""How this process walks down trees: with vector instructions where it can, in plain numba otherwise.
+
+Both reach the same leaves and give the same sums. The choice depends on the processor, and on whether the private
+interfaces that `llvm_intrinsics` uses are there in the numba and llvmlite that are installed.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from bridge_assets.models.forest import plain_walk
+from bridge_assets.models.forest.plain_walk import KEY_PADDING, LANES, NODE_PADDING
+
+try:
+    from bridge_assets.models.forest import llvm_intrinsics
+except (ImportError, AttributeError) as error:
+    logging.getLogger(__name__).warning(
+        "forests are scored in plain numba, which is slower: the installed numba or llvmlite lacks an interface that "
+        "the vector instructions need (%s). Install the versions that pyproject.toml allows",
+        error,
+    )
+    WALKS, walk_rows, walk_trees = plain_walk.WALKS, plain_walk.walk, plain_walk.walk
+    add_two, add_eight = plain_walk.add_two, plain_walk.add_eight
+else:
+    add_two, add_eight = llvm_intrinsics.add_two, llvm_intrinsics.add_eight
+    if llvm_intrinsics.HAS_AVX512:
+        WALKS, walk_rows, walk_trees = llvm_intrinsics.WALKS, llvm_intrinsics.walk_rows, llvm_intrinsics.walk_trees
+    else:
+        WALKS, walk_rows, walk_trees = plain_walk.WALKS, plain_walk.walk, plain_walk.walk
+
+__all__ = ["KEY_PADDING", "LANES", "NODE_PADDING", "WALKS", "add_eight", "add_two", "walk_rows", "walk_trees"]
