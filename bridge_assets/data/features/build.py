@@ -16,6 +16,7 @@ from bridge_assets.data.features.peers import peer_fall_rates, peer_groups
 from bridge_assets.data.features.record import ENVIRONMENT, TRAFFIC
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.errors import SourceError
+from bridge_assets.markdown import Markup, table
 from bridge_assets.storage import json_digest
 
 if TYPE_CHECKING:
@@ -192,5 +193,5 @@ def _with_features(df: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFr
 
 def features_markdown() -> str:
     """All feature definitions as a Markdown table, one row per feature."""
-    rows = [f"|{feature.name}|{feature.unit}|{feature.source}|{feature.reason}|" for feature in FEATURES]
-    return "\n".join(["|feature|unit|NBI items and tables|why|", "|---|---|---|---|", *rows])
+    rows = [(feature.name, feature.unit, feature.source, Markup(feature.reason)) for feature in FEATURES]
+    return table(("feature", "unit", "NBI items and tables", "why"), rows)

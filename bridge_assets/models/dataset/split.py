@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Hold out inspections by structure and by time.
 
-    The cut is before the last `holdout_years` survey years with known outcomes. Held out are the inspections of held-out
-    structures after the cut. Inspections of the other structures are trained on if their outcome was known by the cut.
-    The rest is unused: it would leak the held-out years or the held-out structures.
+    The cut is before the last `holdout_years` survey years with known outcomes. Held out are the inspections after the
+    cut of the held-out structures. Inspections of the other structures are trained on if their outcome was known by
+    the cut. The rest is unused: it would leak the held-out years or the held-out structures.
 
     A structure is held out if the SHA-256 of its key, as a fraction between 0 and 1, is below `holdout_structures`:
     the same structures on every machine and in every year, whatever else is in the table.

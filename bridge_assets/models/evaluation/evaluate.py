@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge_assets.errors import ModelError
+from bridge_assets.markdown import table
 from bridge_assets.models.dataset.split import holdout_rows, train_rows
 from bridge_assets.models.evaluation.acceptance import calibration_problems, quality_problems, quantization_problems
 from bridge_assets.models.evaluation.baselines import baseline_forecasts as baseline_forecasts
@@ -137,13 +138,13 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"{evaluation.inspections:,} held-out inspections of {years}, of which {evaluation.falls:,} fell "
         f"({evaluation.falls / evaluation.inspections:.1%}); trained on {evaluation.train_inspections:,} inspections.",
         "",
-        f"| forecast | {' | '.join(column.heading for column in columns)} |",
-        f"|---|{'---:|' * len(columns)}",
     ]
-    for name, figures in evaluation.scores.items():
-        cells = [_cell(getattr(figures, column.metric), column.format_spec) for column in columns]
-        lines.append(f"| {FORECAST_LABELS[name]} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        (FORECAST_LABELS[name], *(_cell(getattr(metrics, column.metric), column.format_spec) for column in columns))
+        for name, metrics in evaluation.scores.items()
+    ]
+    header = ("forecast", *(column.heading for column in columns))
+    return "\n".join([*lines, table(header, rows, "l" + "r" * len(columns))])
 
 
 def oracle_gap_text(evaluation: Evaluation) -> str:
@@ -164,8 +165,8 @@ def intervals_markdown(evaluation: Evaluation) -> str:
         return "No intervals: there are no held-out inspections to resample."
     model = evaluation.scores["model"]
     baselines = [name for name in evaluation.gains if name not in ("base_rate", "average_change")]
-    head = [f"gain over {FORECAST_LABELS[name].removesuffix(' (sample only)')}" for name in baselines]
-    lines = [f"| figure | model (95 % interval) | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
+    headings = [f"gain over {FORECAST_LABELS[name].removesuffix(' (sample only)')}" for name in baselines]
+    rows = []
     for column in type(model).INTERVAL_COLUMNS:
         figure, form = column.metric, column.format_spec
         interval = evaluation.interval("model", figure)
@@ -173,11 +174,9 @@ def intervals_markdown(evaluation: Evaluation) -> str:
             continue
         gains = [evaluation.gain(each, figure) for each in baselines]
         cells = ["-" if gain is None else f"{gain.low:+{form}} to {gain.high:+{form}}" for gain in gains]
-        value = _cell(getattr(model, figure), form)
-        lines.append(
-            f"| {column.heading} | {value} ({interval.low:{form}} to {interval.high:{form}}) | {' | '.join(cells)} |"
-        )
-    return "\n".join(lines)
+        value = f"{_cell(getattr(model, figure), form)} ({interval.low:{form}} to {interval.high:{form}})"
+        rows.append((column.heading, value, *cells))
+    return table(("metric", "model (95 % interval)", *headings), rows)
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from bridge_assets.markdown import table
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.metrics.probability import roc_auc
@@ -166,19 +167,16 @@ def importance_markdown(importance: PermutationImportance | None) -> str:
     if importance is None:
         return "Not computed: there are no held-out inspections to rank."
     rest = len(importance.features) - MAX_FEATURES_SHOWN
+    losses = [
+        *((f"all of {family}", loss) for family, loss in importance.families.items()),
+        *list(importance.features.items())[:MAX_FEATURES_SHOWN],
+    ]
+    rows = [(name, f"{loss.auc_loss:+.4f}", f"{loss.std:.4f}") for name, loss in losses]
     return "\n".join(
         [
             importance_summary(importance),
             "",
-            "| permuted | AUC lost | spread |",
-            "|---|---:|---:|",
-            *(
-                f"| {name} | {loss.auc_loss:+.4f} | {loss.std:.4f} |"
-                for name, loss in [
-                    *((f"all of {family}", loss) for family, loss in importance.families.items()),
-                    *list(importance.features.items())[:MAX_FEATURES_SHOWN],
-                ]
-            ),
+            table(("permuted", "AUC lost", "spread"), rows, "lrr"),
             *(["", f"{rest} more features lose less; evaluation.json has all of them."] if rest > 0 else []),
         ]
     )

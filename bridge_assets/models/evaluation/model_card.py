@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.markdown import Markup, table
 from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown, oracle_gap_text
 from bridge_assets.models.evaluation.importance import importance_markdown
 from bridge_assets.models.evaluation.record import Evaluation
@@ -144,12 +145,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         f"inspections of {data['training_years'][0]} to {data['training_years'][1]}, evaluated on held-out inspections "
         f"of {data['held_out_years'][0]} to {data['held_out_years'][1]}. Held-out structures are never trained on.",
         "",
-        "| split | inspections | structures | falls |",
-        "|---|---:|---:|---:|",
-        *(
-            f"| {split} | {counts['inspections']:,} | {counts['structures']:,} | {counts['falls']:,} |"
-            for split, counts in ((split, data["inspections"][split]) for split in SPLITS)
-        ),
+        _split_table(data["inspections"]),
         "",
         "## Evaluation",
         evaluation_markdown(evaluation),
@@ -176,9 +172,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         *(f"- {each}" for each in card["limits"]),
         "",
         "## Features",
-        "| feature | unit | NBI items | why |",
-        "|---|---|---|---|",
-        *(f"| {each['name']} | {each['unit']} | {each['source']} | {each['reason']} |" for each in card["features"]),
+        _feature_table(card["features"]),
         "",
         "## Provenance (SHA-256)",
         *(f"- {name}: `{value}`" for name, value in sorted(card["provenance"].items()) if isinstance(value, str)),
@@ -194,6 +188,18 @@ def save_card(card: Mapping[str, Any], folder: Path) -> str:
     write_json(dict(card), folder / CARD_JSON)
     write_text(text, folder / CARD_MARKDOWN)
     return text
+
+
+def _split_table(counts: Mapping[str, Mapping[str, int]]) -> str:
+    fields = ("inspections", "structures", "falls")
+    rows = [(split, *(f"{counts[split][each]:,}" for each in fields)) for split in SPLITS]
+    return table(("split", *fields), rows, "lrrr")
+
+
+def _feature_table(features: Sequence[Mapping[str, str]]) -> str:
+    # Reasons are written as Markdown, in this package.
+    rows = [(each["name"], each["unit"], each["source"], Markup(each["reason"])) for each in features]
+    return table(("feature", "unit", "NBI items", "why"), rows)
 
 
 def _split_counts(training_set: TrainingSet, split: str) -> dict[str, int]:
@@ -227,11 +233,15 @@ def _calibration_table(evaluation: Evaluation) -> list[str]:
     task = TASKS[evaluation.task]
     expected, observed, form = (*task.group_metrics_type.COLUMN_HEADINGS[:2], task.format_spec)
     rows = [
-        f"| {each.inspections:,} | {each.falls:,} | {each.expected:{form}} | {each.observed:{form}} "
-        f"({each.observed_low:{form}} to {each.observed_high:{form}}) |"
+        (
+            f"{each.inspections:,}",
+            f"{each.falls:,}",
+            f"{each.expected:{form}}",
+            f"{each.observed:{form}} ({each.observed_low:{form}} to {each.observed_high:{form}})",
+        )
         for each in evaluation.calibration.bins
     ]
-    return [f"| inspections | fell | {expected} | {observed} |", "|---:|---:|---:|---|", *rows, ""]
+    return [table(("inspections", "fell", expected, observed), rows, "rrr"), ""]
 
 
 def _feature_rows(names: Sequence[str]) -> list[dict[str, str]]:

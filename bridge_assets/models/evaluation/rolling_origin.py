@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.markdown import table
 from bridge_assets.models.dataset.split import holdout_rows, split_at, train_rows
 from bridge_assets.models.evaluation.baselines import baseline_forecasts
 from bridge_assets.models.tasks.tasks import task_of_table
@@ -121,16 +122,15 @@ def rolling_markdown(cuts: Sequence[RollingOriginCut]) -> str:
     if not cuts:
         return "No earlier cut year was evaluated."
     columns = type(cuts[0].scores["model"]).CUT_COLUMNS
-    lines = [
+    introduction = (
         f"One forest of {cuts[0].trees} trees per cut, trained on what was known before it, without the held-out "
-        f"structures.",
-        "",
-        f"| tested on | trained on | inspections | fell | {' | '.join(column.heading for column in columns)} |",
-        f"|---|---:|---:|---:|{'---:|' * len(columns)}",
-    ]
+        f"structures."
+    )
+    rows = []
     for cut in cuts:
         years = str(cut.first_year) if cut.first_year == cut.last_year else f"{cut.first_year} to {cut.last_year}"
         cells = [(getattr(cut.scores[column.forecast], column.metric), column.format_spec) for column in columns]
-        figures = " | ".join("-" if value is None else format(value, form) for value, form in cells)
-        lines.append(f"| {years} | {cut.train_inspections:,} | {cut.inspections:,} | {cut.falls:,} | {figures} |")
-    return "\n".join(lines)
+        figures = ["-" if value is None else format(value, form) for value, form in cells]
+        rows.append((years, f"{cut.train_inspections:,}", f"{cut.inspections:,}", f"{cut.falls:,}", *figures))
+    header = ("evaluated on", "trained on", "inspections", "fell", *(column.heading for column in columns))
+    return f"{introduction}\n\n{table(header, rows, 'lrrr' + 'r' * len(columns))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from bridge_assets.markdown import Markup, table
 from bridge_assets.models.metrics.change import change_metrics
 from bridge_assets.models.metrics.change_calibration import mean_interval
 from bridge_assets.models.metrics.probability import roc_auc, wilson_interval
@@ -271,17 +272,13 @@ def code_meaning(by: str, code: str) -> str:
 def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMetrics]) -> str:
     """The groups as a Markdown table, those that are too small with their counts and why."""
     kind = type(groups[0]) if groups else FallGroupMetrics
-    lines = [
-        f"| by | group | inspections | fell | {' | '.join(kind.COLUMN_HEADINGS)} |",
-        "|---|---|---:|---:|---:|---|---:|---:|",
-    ]
+    rows = []
     for group in groups:
         name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
-        lines.append(
-            f"| {group.grouping} | {name} | {group.inspections:,} | {group.falls:,} | "
-            f"{' | '.join(group.table_cells())} |"
-        )
-    return "\n".join([*lines, "", f"\\* {kind.FOOTNOTE}"])
+        cells = [Markup(cell) for cell in group.table_cells()]  # a group outside its interval has an escaped asterisk
+        rows.append((group.grouping, name, f"{group.inspections:,}", f"{group.falls:,}", *cells))
+    header = ("by", "group", "inspections", "fell", *kind.COLUMN_HEADINGS)
+    return f"{table(header, rows, 'llrrrlrr')}\n\n\\* {kind.FOOTNOTE}"
 
 
 def change_group_metrics(

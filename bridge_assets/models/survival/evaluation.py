@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.errors import TrainingError
+from bridge_assets.markdown import table
 from bridge_assets.models.survival.kaplan_meier import kaplan_meier_by_condition, kaplan_meier_table
 from bridge_assets.models.survival.metrics import brier_score, concordance, kaplan_meier
 from bridge_assets.models.survival.model import HORIZONS_YEARS
@@ -219,26 +220,26 @@ def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings
 
 
 def survival_markdown(evaluation: SurvivalEvaluation) -> str:
-    """The forecasts side by side, as a Markdown table under one line that says what they were measured on."""
+    """The metrics of all forecasts as a Markdown table, under a line that describes the held-out structures."""
     if not evaluation.scores:
         return f"Nothing could be measured: {evaluation.skipped_reason}."
-    lines = [
+    introduction = (
         f"{evaluation.structures:,} held-out structures from {evaluation.cut} on, of which {evaluation.poor:,} became "
-        f"Poor (followed for {evaluation.median_followed:.1f} years, median); fitted to {evaluation.train_intervals:,} "
-        f"intervals. Work ends follow-up: these are probabilities if nothing is done.",
-        "",
-        "| forecast | concordance (Uno) | (Harrell) |"
-        + "".join(f" Brier {years} years | Poor: said / observed |" for years in HORIZONS_YEARS),
-        "|---|---:|---:|" + "---:|---:|" * len(HORIZONS_YEARS),
-    ]
+        f"Poor (median follow-up {evaluation.median_followed:.1f} years); fitted to {evaluation.train_intervals:,} "
+        f"intervals. Repairs end the follow-up: these are probabilities without repairs."
+    )
+    header = ["forecast", "concordance (Uno)", "(Harrell)"]
+    for years in HORIZONS_YEARS:
+        header += [f"Brier {years} years", "Poor: predicted / observed"]
+    rows = []
     for name, found in evaluation.scores.items():
         cells = [_cell(found.uno, ".3f"), _cell(found.harrell, ".3f")]
         for years in HORIZONS_YEARS:
             overall = found.overall[years]
             calibration = f"{overall.predicted:.1%} / {overall.observed:.1%}" if overall else "-"
             cells += [_cell(found.brier[years], ".4f"), calibration]
-        lines.append(f"| {FORECAST_LABELS[name]} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append((FORECAST_LABELS[name], *cells))
+    return f"{introduction}\n\n{table(header, rows, 'l' + 'r' * (len(header) - 1))}"
 
 
 def _compute_metrics(years: np.ndarray, poor: np.ndarray, probability: np.ndarray) -> SurvivalMetrics:

@@ -13,6 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import TrainingError
+from bridge_assets.markdown import table
 from bridge_assets.models.dataset.split import holdout_rows, split_at, train_rows
 from bridge_assets.models.tasks.tasks import task_of_table
 
@@ -127,10 +128,7 @@ def search_markdown(
         The settings that were tried: the grid's.
     """
     figures = [each.name for each in metrics]
-    lines = [
-        f"| {' | '.join(names)} | {' | '.join(figures)} | {figures[0]} of each inner split | |",
-        f"|{'---:|' * (len(names) + len(figures))}---|---|",
-    ]
+    rows = []
     for trial in trials:
         cells = [
             *(str(getattr(trial.settings, name)) for name in names),
@@ -138,8 +136,9 @@ def search_markdown(
             ", ".join(_format_metric(metrics[0].value(each), metrics[0]) for each in trial.scores),
             "now" if trial.settings == base else "",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    header = (*names, *figures, f"{figures[0]} of each inner split", "")
+    return table(header, rows, "r" * (len(names) + len(figures)))
 
 
 def config_changes(base: ForestSettings, better: ForestSettings) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import SourceError
+from bridge_assets.markdown import table
 from bridge_assets.storage import digest, write_json
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ class TrainingSet:
         """Inspections, structures, survey years and share of falls per split, as a Markdown table."""
         import polars as pl
 
-        lines = ["|split|inspections|structures|survey years|falls|share|", "|---|---|---|---|---|---|"]
+        rows = []
         for split in ("train", "holdout", "unused"):
             part = self.table.filter(pl.col("split") == split)
             falls = int(part["fall"].sum())
             years = f"{part['survey_year'].min()}-{part['survey_year'].max()}" if part.height else ""
             share = f"{falls / part.height:.1%}" if part.height else ""
             structures = part["structure_key"].n_unique()
-            lines.append(f"|{split}|{part.height:,}|{structures:,}|{years}|{falls:,}|{share}|")
-        return "\n".join(lines)
+            rows.append((split, f"{part.height:,}", f"{structures:,}", years, f"{falls:,}", share))
+        return table(("split", "inspections", "structures", "survey years", "falls", "share"), rows)
 
 
 def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:

@@ -139,7 +139,7 @@ def test_a_model_worse_than_the_rating_table_does_not_pass(training):
         (pl.col("split") == "holdout", "AUC needs training inspections"),
         (pl.col("split") == "unused", "0 held-out falls"),
         ((pl.col("split") == "train") | ~pl.col("fall"), "0 held-out falls"),
-        ((pl.col("split") == "train") | pl.col("fall"), "bridges that did not fall"),
+        ((pl.col("split") == "train") | pl.col("fall"), "with and without a fall"),
     ],
     ids=["nothing held out", "nothing trained on", "nothing at all", "no fall held out", "nothing but falls held out"],
 )

@@ -56,7 +56,7 @@ def test_each_cut_ranks_falls_and_says_so(cuts, said):
     assert len(said) == 3
     assert said[0].startswith("cut 2012: ")
     table = rolling_markdown(cuts)
-    assert "A forest of 10 trees for each cut" in table
+    assert "One forest of 10 trees per cut" in table
     assert table.count("| 20") == 3
 
 

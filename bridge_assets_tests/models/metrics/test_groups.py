@@ -76,13 +76,13 @@ def test_the_largest_group_comes_first_and_each_inspection_is_in_one(figures):
 
 def test_a_group_that_the_model_is_wrong_about_is_marked(figures):
     iowa, massachusetts, california, new_york = figures[2]
-    assert massachusetts.is_off
+    assert massachusetts.is_miscalibrated
     assert massachusetts.expected < massachusetts.observed_low
-    assert not iowa.is_off
+    assert not iowa.is_miscalibrated
     assert iowa.auc > 0.5
     assert california.skipped_reason == "fewer than 10 falls"
     assert (california.auc, california.brier is None) == (None, False)
-    assert (new_york.auc, new_york.brier, new_york.is_off) == (None, None, False)
+    assert (new_york.auc, new_york.brier, new_york.is_miscalibrated) == (None, None, False)
     table = groups_markdown(figures[2])
     assert "| state | Massachusetts (25) | 300 |" in table
     assert "fewer than 100 inspections" in table
