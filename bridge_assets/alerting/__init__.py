@@ -1,1 +1,1 @@
-"""Telling people what happened. Nothing is sent anywhere until somebody configures where to."""
+"""Alerts to people. Nothing is sent until a destination is configured."""

@@ -1,4 +1,4 @@
-"""A message to a Slack channel, by an incoming webhook (https://api.slack.com/messaging/webhooks)."""
+"""Sends messages to a Slack channel by an incoming webhook (https://api.slack.com/messaging/webhooks)."""
 
 from __future__ import annotations
 
@@ -6,30 +6,33 @@ import os
 
 from bridge_assets.errors import AlertError
 
-#: The address of the webhook is a credential: it comes from the environment alone. Unset = no alert is sent.
+#: The webhook's address is a credential, so it is read from the environment only. Unset = no alert is sent.
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 
-#: Slack cuts a text beyond this (https://api.slack.com/changelog/2018-04-truncating-really-long-messages).
+#: Slack truncates longer texts (https://api.slack.com/changelog/2018-04-truncating-really-long-messages). Characters.
 _MAX_TEXT_LENGTH = 40_000
 
 _MAX_RETRIES, _TIMEOUT_SECONDS = 4, 10
+
+_CHECK_WEBHOOK = f"check {WEBHOOK_VARIABLE}"
 
 
 def send_slack_alert(msg: str, webhook_url: str) -> None:
     """Send a message.
 
+    Throttled requests (429) wait as long as Slack demands, and server errors are retried.
+
     Parameters
     ----------
     msg : str
-        Plain text: what Slack would take for a link or a mention (`<`, `>`, `&`) is escaped, as its documentation asks.
+        Plain text; `<`, `>` and `&`, which Slack would read as links and mentions, are escaped.
     webhook_url : str
         The incoming webhook.
 
     Raises
     ------
     AlertError
-        If Slack cannot be reached or refuses the message. Throttling (429) is waited for as long as Slack asks, and a
-        failure of its servers is tried again.
+        If Slack cannot be reached or refuses the message. The address is not part of the error.
     """
     import requests
     from requests.adapters import HTTPAdapter
@@ -50,14 +53,14 @@ def send_slack_alert(msg: str, webhook_url: str) -> None:
         try:
             answer = session.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
         except requests.RequestException as error:
-            raise AlertError(f"Slack cannot be reached: {type(error).__name__}. Check {WEBHOOK_VARIABLE}") from None
+            raise AlertError("Slack cannot be reached", why=type(error).__name__, do=_CHECK_WEBHOOK) from None
     if not answer.ok:
         message = " ".join(answer.text.split())[:200]
-        raise AlertError(f"Slack refused the message: {answer.status_code} {message}. Check {WEBHOOK_VARIABLE}")
+        raise AlertError("Slack refused the message", why=f"{answer.status_code} {message}", do=_CHECK_WEBHOOK)
 
 
 def alert(msg: str) -> bool:
-    """Send a message where `SLACK_WEBHOOK_URL` is set; returns whether it was sent. Raises AlertError as above."""
+    """Send a message if `SLACK_WEBHOOK_URL` is set; returns whether it was sent. Raises AlertError as above."""
     webhook = os.environ.get(WEBHOOK_VARIABLE, "")
     if webhook:
         send_slack_alert(msg, webhook)

@@ -1,1 +1,1 @@
-"""Between registries: a version is pushed and pulled whole. What one registry is stands in `models`."""
+"""Model versions on disk, in registries (MLflow, folders, DVC), and copied between registries."""

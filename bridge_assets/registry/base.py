@@ -1,8 +1,8 @@
-"""What a registry is to the platform: versions, each with the digest of every file, and aliases that point at them.
+"""The interface of a registry: versions with the digest of every file, and aliases that point at them.
 
-Belongs here: the words that MLflow (`mlflow_registry`) and folders (`folder_registry`) share, and fetching a version
-with its bytes compared. What comes out of a registry was written by somebody else: names are checked before they
-become paths, files before they are used.
+Belongs here: what MLflow (`mlflow_registry`) and folders (`folder_registry`) have in common, and downloading a version
+with every digest checked. A registry may have been written by somebody else: names are checked before they become
+paths, and files before they are used.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from bridge_assets.storage import atomic_write, digest, json_digest
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
-#: Notes that belong to a version wherever it lies: what the gate found, and why it was overridden.
+#: Tags that are copied with a version to another registry: the gate's findings, and why it was overridden.
 PORTABLE_TAG_PREFIXES = ("gate.", "override_reason")
+
+#: What to do about a version whose files in the registry are damaged or missing.
+RESTORE_HINT = "restore the version there, or register it again from the machine that trained it"
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,7 +37,7 @@ class RegisteredVersion:
     Attributes
     ----------
     name : str
-        Of the registered model.
+        Name of the registered model.
     version_number : int
         The registry's own count, from 1.
     run_id : str
@@ -42,11 +45,11 @@ class RegisteredVersion:
     uri : str
         `models:/<name>/<version_number>`, or the folder of the version.
     version : str
-        The model version: 12 hex digits of what it was made from.
+        The model version: 12 hex digits, a digest of its recipe and data.
     files : mapping of str to str
-        Name -> SHA-256, of every file of the version.
+        File name -> SHA-256, for every file of the version.
     tags : mapping of str to str
-        What was said of it: `gate.<asset>.<check>` -> state, `override_reason`.
+        `gate.<asset>.<check>` -> state, `override_reason`.
     """
 
     name: str
@@ -59,7 +62,7 @@ class RegisteredVersion:
 
     @property
     def content_digest(self) -> str:
-        """12 hex digits of the files: tells two forms of one version apart."""
+        """12 hex digits over all files: distinguishes two copies of one version with different bytes."""
         return content_digest(self.files)
 
     @property
@@ -68,16 +71,16 @@ class RegisteredVersion:
 
 
 class Registry(Protocol):
-    """Somewhere versions of one model are kept."""
+    """A place that stores versions of one model."""
 
     @property
     def name(self) -> str:
-        """Of the registered model."""
+        """Name of the registered model."""
         ...
 
     @property
     def address(self) -> str:
-        """As it may be shown: without credentials."""
+        """The address without credentials, for messages."""
         ...
 
     def versions(self) -> list[RegisteredVersion]:
@@ -85,68 +88,68 @@ class Registry(Protocol):
         ...
 
     def aliases(self) -> dict[str, RegisteredVersion]:
-        """What each alias points at."""
+        """The version that each alias points at."""
         ...
 
     def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
-        """Keep a version; one that is there already is found, and its notes are renewed.
+        """Store a version; an identical one that is already registered is found, and its tags are updated.
 
-        It can be seen when every file has been read back and is what it should be. What a killed call left is gone on
-        with. Raises RegistryError if a file did not arrive.
+        The version becomes visible once every file has been read back and its digest matches. Resumes what an
+        interrupted call left behind. Raises RegistryError if a file did not arrive intact.
         """
         ...
 
     def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
-        """Let an alias point at a version; it leaves the one it pointed at before."""
+        """Point an alias at a version, instead of the version it pointed at before."""
         ...
 
     def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
-        """Write one file's bytes, as they lie there, to a path; the caller compares them."""
+        """Copy one file to a path, unchecked: the caller compares its digest."""
         ...
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of every file of a version; a dot begins what is still being written."""
+    """File name -> SHA-256 of every file of a version; names that begin with a dot are still being written."""
     return {
         path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")
     }
 
 
 def content_digest(files: Mapping[str, str]) -> str:
-    """12 hex digits of a version's digests."""
+    """12 hex digits over the digests of a version's files."""
     return json_digest(dict(files))[:12]
 
 
 def validate_files(values: object, where: str) -> dict[str, str]:
-    """Names and digests as a registry gives them.
+    """Check the file names and digests that a registry returned.
 
     Raises
     ------
     RegistryError
-        If a name could lead out of a folder, or a digest is none.
+        If a name could lead out of its folder, or a digest is not a SHA-256.
     """
     if not isinstance(values, dict) or not all(
         isinstance(name, str) and _SAFE_NAME.fullmatch(name) and isinstance(value, str) and _SHA256.fullmatch(value)
         for name, value in values.items()
     ):
-        raise RegistryError(f"{where}: the list of its files is not one that this project wrote")
+        raise RegistryError("the list of files was not written by bridge_assets", where=where)
     return dict(values)
 
 
 def validate_version(version: str, where: str) -> str:
-    """A version's name as a registry gives it. Raises RegistryError if it could lead out of a folder."""
+    """Check the version name that a registry returned. Raises RegistryError if it could lead out of its folder."""
     if not _SAFE_NAME.fullmatch(version):
-        raise RegistryError(f"{where}: {version!r} is no name of a model version")
+        raise RegistryError(f"{version!r} is not a valid name of a model version", where=where)
     return version
 
 
 def find_version(registry: Registry, version: str) -> RegisteredVersion:
-    """A version by its name, or by an alias that points at it; of several forms of one version the newest.
+    """Find a version by its name or by an alias; the newest one where it is registered more than once.
 
     Raises
     ------
     RegistryError
-        If there is none; lists those there are.
+        If there is none; lists the known versions and aliases.
     """
     if found := find_alias(registry, version):
         return found
@@ -156,43 +159,46 @@ def find_version(registry: Registry, version: str) -> RegisteredVersion:
             return registered
     known = ", ".join(dict.fromkeys([*registry.aliases(), *(each.version for each in versions)])) or "none"
     raise RegistryError(
-        f"{registry.address} has no version or alias {version!r} of {registry.name}. There are: {known}"
+        f"there is no version or alias {version!r} of {registry.name}",
+        where=registry.address,
+        why=f"Known: {known}",
+        do="use one of these",
     )
 
 
 def find_alias(registry: Registry, alias: str) -> RegisteredVersion | None:
-    """The version an alias points at, or None where it points at none."""
+    """The version that an alias points at; None if the alias does not exist."""
     return registry.aliases().get(alias)
 
 
 def download_version(
     registry: Registry, registered: RegisteredVersion, folder: Path, exclude: Collection[str] = ()
 ) -> ModelVersion:
-    """Bring a version's files into `<folder>/<version>`, each compared with its digest.
+    """Download a version's files into `<folder>/<version>` and check each digest.
 
-    Files that are there and right are left alone, so that an interrupted fetch is gone on with.
+    Intact files from an interrupted download are kept and not downloaded again.
 
     Parameters
     ----------
     registry : Registry
     registered : RegisteredVersion
-        As the registry gave it.
+        As the registry returned it.
     folder : Path
     exclude : collection of str
-        Files that are not needed.
+        Names of files that are not needed.
 
     Returns
     -------
     ModelVersion
-        Its manifest names the version, and every stage whose file was fetched has the manifest's digest.
+        Its manifest names this version, and every downloaded stage has the manifest's digest.
 
     Raises
     ------
     RegistryError
-        If a file's bytes are not those that were registered, or the manifest is not of this version. What is in the
-        folder is then incomplete.
+        If a file's digest is not the registered one, or the manifest belongs to another version. The folder is then
+        incomplete.
     StorageError
-        If it cannot be written.
+        If the folder cannot be written.
     """
     model_version = ModelVersion(folder / validate_version(registered.version, registered.uri))
     for name, expected in registered.files.items():
@@ -203,9 +209,10 @@ def download_version(
             registry.download_file(registered, name, temp_path)
             if (found := digest(temp_path)) != expected:
                 raise RegistryError(
-                    f"{registry.address}: {name} of model version {registered.version} is damaged: its SHA-256 is "
-                    f"{found[:12]}, registered was {expected[:12]}. Nothing was taken over. What to do: restore the "
-                    f"file there, or register the version again from where it was made"
+                    f"{name} of model version {registered.version} is damaged",
+                    where=registry.address,
+                    why=f"Its SHA-256 is {found[:12]}, but {expected[:12]} was registered. The file was discarded",
+                    do=RESTORE_HINT,
                 )
     _compare_with_manifest(model_version, registered, exclude)
     return model_version
@@ -218,13 +225,14 @@ def _compare_with_manifest(
         manifest = model_version.manifest
         if manifest["version"] != registered.version:
             raise RegistryError(
-                f"{registered.uri} is registered as model version {registered.version}, but its manifest is of "
-                f"{manifest['version']}. Nothing was taken over"
+                f"it is registered as model version {registered.version}, but its manifest is of {manifest['version']}",
+                where=registered.uri,
+                do=RESTORE_HINT,
             )
         for stage, file in STAGE_FILES.items():
             if file not in exclude:
                 model_version.verify_stage(stage)
     except (ModelVersionError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise RegistryError(
-            f"{registered.uri}: the files do not belong to one model version: {error}. Nothing was taken over"
+            "the files do not belong to one model version", where=registered.uri, why=str(error), do=RESTORE_HINT
         ) from error

@@ -1,10 +1,10 @@
-"""The registry in a folder, of one model; with DVC the versions are tracked and lie in its remote, too.
+"""The registry of one model in a folder; with DVC, the versions are also tracked and pushed to the remote.
 
     <folder>/registry.json     every version with the digest of each file, and the aliases
-    <folder>/<version>/        its files as they stand
-    <folder>/<version>.dvc     DVC's pointer to it; it and registry.json are yours to commit
+    <folder>/<version>/        the files of a version
+    <folder>/<version>.dvc     DVC's pointer to them; commit it together with registry.json
 
-A version is there when registry.json lists it; that is written last, in one step.
+A version exists once registry.json lists it. That file is written last and atomically.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import RegistryError, StorageError
-from bridge_assets.registry.base import RegisteredVersion, file_digests, validate_files, validate_version
+from bridge_assets.registry.base import RESTORE_HINT, RegisteredVersion, file_digests, validate_files, validate_version
 from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
 from bridge_assets.storage import atomic_write, digest, write_json
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REGISTRY_FILE = "registry.json"
 
-#: What gives the answers: a version in this very folder may get another card, but not another model.
+#: The file that makes the predictions: a version in this folder may get a new model card, but not a new model.
 _SERVED_FILE = STAGE_FILES["onnx_model"]
 
 
@@ -38,10 +38,10 @@ class FolderRegistry:
     ----------
     folder : Path
     name : str
-        Of the registered model.
+        Name of the registered model.
     dvc : DvcSettings, optional
-        Track each version with DVC and push it; one that is not in the folder is pulled. The folder must lie in the
-        repository that they describe.
+        Track each version with DVC and push it; a version missing from the folder is pulled. The folder must be inside
+        the repository that these settings describe.
     """
 
     def __init__(self, folder: Path, name: str, dvc: DvcSettings | None = None) -> None:
@@ -62,7 +62,7 @@ class FolderRegistry:
         )
 
     def aliases(self) -> dict[str, RegisteredVersion]:
-        """What each alias points at."""
+        """The version that each alias points at."""
         ledger = self._read_registry()
         return {
             alias: self._to_registered_version(version, ledger["versions"][version])
@@ -71,9 +71,9 @@ class FolderRegistry:
         }
 
     def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
-        """See `registered.Registry.register`; another form of a version that is listed or lies there is refused.
+        """See `base.Registry.register`. Refuses a version that exists with other bytes, listed or not.
 
-        A version that was made in this folder is listed anew where only what is beside its model changed.
+        A version that was trained in this folder is listed again if only files other than its model changed.
         """
         files = file_digests(model_version.folder)
         version = validate_version(model_version.version, str(model_version.folder))
@@ -86,7 +86,7 @@ class FolderRegistry:
                 in_place = model_version.folder.absolute() == self.folder / version
                 if not (in_place and files.get(_SERVED_FILE) == existing_files.get(_SERVED_FILE)):
                     raise self._content_mismatch_error(
-                        version, files, existing_files, "It is registered with other bytes"
+                        version, files, existing_files, "It is already registered with other bytes"
                     )
                 entry = {**entry, "files": files} | self._track_with_dvc(version)
             entry["notes"] = {**entry["notes"], **(tags or {})}
@@ -94,13 +94,13 @@ class FolderRegistry:
         return self._to_registered_version(version, entry)
 
     def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
-        """See `registered.Registry.set_alias`."""
+        """See `base.Registry.set_alias`."""
         with self._exclusive_lock():
             if self._read_registry()["aliases"].get(alias) != registered.version:
                 self._update("aliases", alias, registered.version)
 
     def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
-        """See `registered.Registry.download_file`. With DVC, a version that is not in the folder is pulled first."""
+        """See `base.Registry.download_file`. With DVC, a version missing from the folder is pulled first."""
         place = self.folder / registered.version
         if self._dvc and not (place / file).is_file():
             from bridge_assets.data.dvc.versions import restore
@@ -110,8 +110,7 @@ class FolderRegistry:
             shutil.copyfile(place / file, destination)
         except FileNotFoundError:
             raise RegistryError(
-                f"{self.address}: {file} of model version {registered.version} is gone. Nothing was taken over. "
-                f"What to do: restore it there, or register the version again from where it was made"
+                f"{file} of model version {registered.version} is missing", where=self.address, do=RESTORE_HINT
             ) from None
 
     def _copy_files(self, model_version: ModelVersion, files: Mapping[str, str]) -> None:
@@ -119,10 +118,10 @@ class FolderRegistry:
         if model_version.folder.absolute() == place:
             return
         existing_files = file_digests(place) if place.is_dir() else {}
-        # What a killed call left is whole files of this content: each is written aside and renamed.
+        # An interrupted call leaves only complete files of this content, because each is renamed when it is complete.
         if not existing_files.items() <= files.items():
             raise self._content_mismatch_error(
-                model_version.version, files, existing_files, "A folder of that name lies there, not registered"
+                model_version.version, files, existing_files, "A folder of that name exists, but is not registered"
             )
         for leftover in place.glob(".*.tmp"):
             leftover.unlink()
@@ -133,8 +132,10 @@ class FolderRegistry:
                 shutil.copyfile(model_version.file(name), temp_path)
                 if (found := digest(temp_path)) != expected:
                     raise RegistryError(
-                        f"{place / name} did not arrive as it is: its SHA-256 is {found[:12]}, it should be "
-                        f"{expected[:12]}. Nothing was registered. What to do: see to the disk, then try again"
+                        "the file was changed while it was copied",
+                        where=place / name,
+                        why=f"Its SHA-256 is {found[:12]} instead of {expected[:12]}. Nothing was registered",
+                        do="check the disk, then try again",
                     )
 
     def _track_with_dvc(self, version: str) -> dict[str, Any]:
@@ -155,12 +156,16 @@ class FolderRegistry:
             return {"name": self.name, "versions": {}, "aliases": {}}
         except (ValueError, KeyError, TypeError) as error:
             raise RegistryError(
-                f"{path} cannot be read as a registry: {' '.join(str(error).split())}. What to do: restore it from "
-                f"version control; the versions beside it are what they were"
+                "it cannot be read as a registry",
+                where=path,
+                why=" ".join(str(error).split()),
+                do="restore it from version control; the folders of the versions are unchanged",
             ) from error
         if name != self.name:
             raise RegistryError(
-                f"{path} holds versions of {name}, not of {self.name}. What to do: give each model a folder of its own"
+                f"it holds versions of {name}, not of {self.name}",
+                where=path,
+                do="use a separate folder for each model",
             )
         return ledger
 
@@ -178,7 +183,12 @@ class FolderRegistry:
             number, tags = int(entry["number"]), {str(key): str(value) for key, value in entry["notes"].items()}
             files, md5 = entry["files"], entry.get("dvc_md5")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RegistryError(f"{where}: what it says of {version!r} cannot be read: {error}") from error
+            raise RegistryError(
+                f"the entry of version {version!r} cannot be read",
+                where=where,
+                why=str(error),
+                do="restore the file from version control",
+            ) from error
         place = self.folder / validate_version(version, where)
         tags |= {"dvc_md5": str(md5)} if md5 else {}
         return RegisteredVersion(self.name, number, "", str(place), version, validate_files(files, where), tags)
@@ -190,8 +200,10 @@ class FolderRegistry:
             name for name in {*local_files, *existing_files} if local_files.get(name) != existing_files.get(name)
         )
         return RegistryError(
-            f"{self.address}: model version {version} was not stored. {why}: {', '.join(differing)}. "
-            f"What to do: move the folder and its line in {REGISTRY_FILE} away if they are not wanted any more"
+            f"model version {version} was not stored",
+            where=self.address,
+            why=f"{why}: {', '.join(differing)}",
+            do=f"if the existing version is no longer needed, remove its folder and its entry in {REGISTRY_FILE}",
         )
 
     @contextmanager
@@ -204,4 +216,9 @@ class FolderRegistry:
         except StorageError:
             raise
         except OSError as error:
-            raise StorageError(f"{self.folder} cannot be written: {error}") from error
+            raise StorageError(
+                "the registry cannot be written",
+                where=self.folder,
+                why=str(error),
+                do="make the folder writable, then try again",
+            ) from error

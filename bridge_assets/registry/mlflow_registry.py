@@ -1,7 +1,7 @@
-"""The registry in MLflow: one run a version, its files as plain artifacts, an alias that says what it is for.
+"""The registry in MLflow: one run per version, its files as plain artifacts, and aliases such as `champion`.
 
-No MLflow flavour writes anything: those write pickles. What is registered is the folder of the version as it stands,
-and beside it an `MLmodel` that tells MLflow how to load the ONNX file, and its signature.
+No MLflow flavour is used for writing, because flavours write pickles. The folder of the version is registered as it is,
+with an additional `MLmodel` file that holds the signature and tells MLflow how to load the ONNX file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bridge_assets.errors import RegistryError
 from bridge_assets.registry import mlflow_run
 from bridge_assets.registry.base import (
     PORTABLE_TAG_PREFIXES,
+    RESTORE_HINT,
     RegisteredVersion,
     content_digest,
     file_digests,
@@ -36,16 +37,16 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import MlflowSettings
 
-#: Tag of a registered version that names the model version; `bridge_assets_<stage or file>` holds the digest of each
-#: stage and of each file beside it, `FILES_TAG` those of all files, as JSON.
+#: Tag of a registered version that names the model version. `bridge_assets_<stage or file>` holds the digest of a stage
+#: or of a file that belongs to it; `FILES_TAG` holds the digests of all files as JSON.
 VERSION_TAG = "bridge_assets_version"
 FILES_TAG = "bridge_assets_files"
 CONTENT_TAG = "bridge_assets_content"
 
-#: Folder of the artifacts, inside the platform's home.
+#: Folder of the artifacts in the platform's home.
 ARTIFACTS = "mlartifacts"
 
-#: User and password in an address.
+#: User name and password in an address.
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 #: MLflow's own limit on the description of a version.
@@ -59,9 +60,9 @@ class MlflowRegistry:
     ----------
     settings : MlflowSettings
     home : Path
-        Where the artifacts of a database lie: `<home>/mlartifacts`. A server decides for itself.
+        A database keeps its artifacts in `<home>/mlartifacts`; a server has its own place for them.
     name : str
-        Of the registered model.
+        Name of the registered model.
     """
 
     def __init__(self, settings: MlflowSettings, home: Path, name: str) -> None:
@@ -70,7 +71,7 @@ class MlflowRegistry:
 
     @property
     def address(self) -> str:
-        """As it may be shown: without credentials."""
+        """The address without credentials, for messages."""
         return redact_url(self._settings.uri(self._home))
 
     @cached_property
@@ -90,7 +91,7 @@ class MlflowRegistry:
         ]
 
     def aliases(self) -> dict[str, RegisteredVersion]:
-        """What each alias points at; one by a version that is not of this project has no files."""
+        """The version that each alias points at; a version that bridge_assets did not register has no files."""
         from mlflow.exceptions import MlflowException
 
         with self._translate_errors():
@@ -104,7 +105,7 @@ class MlflowRegistry:
         return {alias: self._to_registered_version(versions[number]) for alias, number in aliases.items()}
 
     def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
-        """See `registered.Registry.register`."""
+        """See `base.Registry.register`."""
         files = file_digests(model_version.folder)
         with self._translate_errors():
             registered = self._find(model_version.version, files)
@@ -113,7 +114,7 @@ class MlflowRegistry:
                 with self._active_run(experiment, model_version, content_digest(files)) as run_id:
                     mlflow_run.log_model_version(self.client, run_id, model_version)
                     self._upload(run_id, model_version, files)
-                    # Somebody else may have registered it in the meantime.
+                    # Another process may have registered it in the meantime.
                     registered = self._find(model_version.version, files) or self._create(run_id, model_version, files)
             for key, value in (tags or {}).items():
                 if registered.tags.get(key) != value:
@@ -121,26 +122,25 @@ class MlflowRegistry:
         return self._reload(registered) if tags else registered
 
     def set_alias(self, alias: str, registered: RegisteredVersion) -> None:
-        """See `registered.Registry.set_alias`."""
+        """See `base.Registry.set_alias`."""
         current = self.aliases().get(alias)
         if current is None or current.version_number != registered.version_number:
             with self._translate_errors():
                 self.client.set_registered_model_alias(self.name, alias, str(registered.version_number))
 
     def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
-        """See `registered.Registry.download_file`."""
+        """See `base.Registry.download_file`."""
         with self._translate_errors():
             if file not in {entry.path for entry in self.client.list_artifacts(registered.run_id)}:
                 raise RegistryError(
-                    f"{self.address}: {file} of model version {registered.version} is gone. Nothing was taken over. "
-                    f"What to do: restore it there, or register the version again from where it was made"
+                    f"{file} of model version {registered.version} is missing", where=self.address, do=RESTORE_HINT
                 )
             self._download(registered.run_id, file, destination)
 
     def _experiment_id(self) -> str:
         settings, client = self._settings, self.client
         found = client.get_experiment_by_name(settings.experiment)
-        if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server decides where its artifacts lie
+        if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server has its own place for artifacts
             return found.experiment_id if found else client.create_experiment(settings.experiment)
         folder = (self._home / ARTIFACTS).resolve()
         if found is None:
@@ -149,15 +149,16 @@ class MlflowRegistry:
         if location.scheme not in ("", "file") or not Path(unquote(location.path)).resolve().is_relative_to(folder):
             raise RegistryError(
                 f"MLflow experiment {settings.experiment} keeps its artifacts in {found.artifact_location}, not in "
-                f"{folder}. Why: it was made elsewhere, or the home folder was moved. What to do: give another name as "
-                f"`experiment` in configs/mlflow_config.yaml, or move the folder back"
+                f"{folder}",
+                why="The experiment was created elsewhere, or the home folder was moved",
+                do="set another `experiment` in configs/mlflow_config.yaml, or move the home folder back",
             )
         return found.experiment_id
 
     @contextmanager
     def _active_run(self, experiment: str, model_version: ModelVersion, content: str) -> Iterator[str]:
-        """A run that ends as what happened in it: FINISHED, FAILED, or KILLED where somebody stopped it. One that was
-        killed while it uploaded this very content is gone on with.
+        """An MLflow run that ends as FINISHED, FAILED, or KILLED if it was stopped. Resumes a run that was killed while
+        it uploaded the same content.
         """
         tags = {VERSION_TAG: model_version.version, CONTENT_TAG: content}
         same = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
@@ -179,7 +180,7 @@ class MlflowRegistry:
             self.client.set_terminated(run_id, status)
 
     def _upload(self, run_id: str, model_version: ModelVersion, files: Mapping[str, str]) -> None:
-        """Upload what is not there yet, and read back everything."""
+        """Upload the files that are missing or damaged, and read every upload back."""
         uploaded = {entry.path for entry in self.client.list_artifacts(run_id)}
         for name, expected in files.items():
             if name in uploaded and self._remote_digest(run_id, name) == expected:
@@ -187,9 +188,10 @@ class MlflowRegistry:
             self.client.log_artifact(run_id, str(model_version.file(name)))
             if (found := self._remote_digest(run_id, name)) != expected:
                 raise RegistryError(
-                    f"{self.address}: {name} of model version {model_version.version} did not arrive as it is: its "
-                    f"SHA-256 is {found[:12]} there, {expected[:12]} here. Nothing was registered. What to do: see to "
-                    f"the disk or the network between here and there, then register or push it again"
+                    f"{name} of model version {model_version.version} was changed on its way to the registry",
+                    where=self.address,
+                    why=f"Its SHA-256 is {found[:12]} there and {expected[:12]} here. Nothing was registered",
+                    do="check the registry's disk and the network, then register or push the version again",
                 )
 
     def _remote_digest(self, run_id: str, name: str) -> str:
@@ -252,16 +254,17 @@ class MlflowRegistry:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """MLflow's own errors, with the registry they came from and what to do."""
+        """Raise MLflow's own errors as RegistryError, with the registry and the remedy."""
         from mlflow.exceptions import MlflowException
 
         try:
             yield
         except MlflowException as error:
             message = _CREDENTIALS.sub("//", " ".join(str(error).split()))
-            # Not `from error`: its message holds the address as it was given, with a password if there is one.
+            # Not `from error`: its message contains the address with its password.
             raise RegistryError(
-                f"{self.address}: MLflow says: {message[:500]}. What to do: see that the registry runs, that the "
-                f"address "
-                f"is right, and that what lies in it is whole; then try again"
+                "the MLflow registry did not accept the request",
+                where=self.address,
+                why=f"MLflow says: {message[:500].rstrip('.')}",
+                do="check that the registry runs, that its address is right and its files are intact, then try again",
             ) from None

@@ -1,6 +1,6 @@
-"""What an MLflow run says of a model version: parameters, held-out figures, the data it was trained on, its signature.
+"""What an MLflow run records about a model version: parameters, held-out metrics, training data, signature.
 
-Everything is written the same way each time, so that a registration that was interrupted can be gone on with.
+Everything is written the same way each time, so that an interrupted registration can be resumed.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _EVALUATION = "evaluation.json"
 _MODEL = "model.onnx"
 
-#: MLflow's limits on one call: parameters, metrics, the digest of a data set.
+#: MLflow's limits: parameters per call, metrics per call, characters of a data set's digest.
 _MAX_PARAMS, _MAX_METRICS, _DATASET_DIGEST = 100, 1000, 36
 
 
 def import_mlflow() -> Any:
-    """MLflow, imported with its reporting of usage switched off and its chatter about database migrations silent."""
+    """Import MLflow with telemetry switched off and without its log lines about database migrations."""
     for variable, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # Seven by default, each wait twice the one before: minutes until a wrong address is noticed.
+        # The default of seven, with doubling waits, takes minutes to report a wrong address.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     }.items():
         os.environ.setdefault(variable, value)
@@ -44,7 +44,7 @@ def import_mlflow() -> Any:
 
 
 def log_model_version(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
-    """Log everything about a version but its files."""
+    """Log everything about a version except its files."""
     from mlflow.entities import Metric, Param
 
     manifest = model_version.manifest
@@ -90,7 +90,7 @@ def _log_training_set(client: MlflowClient, run_id: str, model_version: ModelVer
 
 
 def _log_signature(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
-    """An `MLmodel` beside the ONNX file: what MLflow shows as the signature, and loads the file by."""
+    """Log an `MLmodel` file, from which MLflow shows the signature and loads the ONNX file."""
     import numpy as np
     import onnx
     from mlflow.models import Model, ModelSignature
@@ -103,13 +103,13 @@ def _log_signature(client: MlflowClient, run_id: str, model_version: ModelVersio
         for value in values:
             tensor = value.type.tensor_type
             kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-            # MLflow knows text as str; ONNX's helper says object.
+            # MLflow's type for text is str; ONNX's helper returns object.
             kind = np.dtype(str) if kind == np.dtype(object) else kind
             specs.append(TensorSpec(kind, tuple(each.dim_value or -1 for each in tensor.shape.dim), value.name))
         return Schema(specs)
 
     model = Model(
-        # The same version gives the same file: no time, no random identifier.
+        # No time and no random identifier, so that the same version gives the same file.
         utc_time_created=" ",
         model_uuid=model_version.stages.get("onnx_model", "")[:32],
         flavors={
@@ -130,7 +130,7 @@ def _chunks(values: list, size: int) -> Iterator[list]:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots; other values as they are."""
+    """Flatten nested mappings into one, with keys joined by dots."""
     flat = {}
     for key, value in values.items():
         name = f"{prefix}.{key}" if prefix else str(key)

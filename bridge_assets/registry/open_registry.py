@@ -1,8 +1,8 @@
-"""A registry is an address.
+"""Opens the registry at an address.
 
 | address | registry |
 |---|---|
-| `sqlite:///var/mlflow.db` | an MLflow database; its artifacts lie beside it, in `mlartifacts` |
+| `sqlite:///var/mlflow.db` | an MLflow database; its artifacts are in `mlartifacts` in the same folder |
 | `http://host:5000`, `https://...` | an MLflow server |
 | `postgresql://...`, `mysql://...` | an MLflow database on a server |
 | `dvc:var/models` | a folder in the DVC repository of configs/dvc_config.yaml; versions are tracked and pushed |
@@ -22,12 +22,12 @@ from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, pr
 
 
 class RegistryNotFoundError(RegistryError):
-    """There is no registry at an address that is read from."""
+    """There is no registry at an address that is to be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyRegistry:
-    """A registry that would be made: it holds nothing yet."""
+    """A registry that does not exist yet and would be created."""
 
     name: str
     address: str
@@ -44,23 +44,25 @@ _DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg2", "mysql", "mysql+pymysq
 
 
 def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, must_exist: bool = False) -> Registry:
-    """The registry at an address.
+    """Open the registry at an address.
 
     Parameters
     ----------
     address : str
-        As in the table above. Relative folders start at the project's folder, as those of the configuration do.
+        As in the table above. Relative folders are relative to the project's folder, as in the configuration.
     name : str
-        Of the registered model.
+        Name of the registered model.
     dvc : DvcSettings, optional
         For `dvc:`; default: configs/dvc_config.yaml.
     must_exist : bool
-        Whether it is read from: a database or folder that is not there is then a mistake, and is not made.
+        Do not create a missing database or folder, but raise: for a registry that is to be read.
 
     Raises
     ------
     RegistryError
-        If the address is none of these; RegistryNotFoundError if the registry must exist and does not.
+        If the address has none of these forms.
+    RegistryNotFoundError
+        If the registry must exist and does not.
     """
     scheme = urlsplit(address).scheme if "://" in address else ""
     if scheme == "sqlite":
@@ -69,12 +71,12 @@ def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, mu
             raise _not_found_error(address, path)
         return _open_mlflow(f"sqlite:///{path}", path.parent, name)
     if scheme in (*_HTTP_SCHEMES, *_DATABASE_SCHEMES):
-        # Artifacts of a database lie in the platform's home; a server keeps them itself.
+        # A database keeps its artifacts in the platform's home; a server keeps them itself.
         return _open_mlflow(address, DataSettings.load().home_folder, name)
     if scheme:
         raise RegistryError(
-            f"{redact_url(address)} is no address of a registry. Expected: sqlite:///file, http(s)://host:port, "
-            f"postgresql://..., dvc:folder or a folder"
+            f"{redact_url(address)} is not the address of a registry",
+            do="use sqlite:///file, http(s)://host:port, postgresql://..., dvc:folder or a folder",
         )
     from bridge_assets.registry.folder_registry import FolderRegistry
 
@@ -94,11 +96,11 @@ def _open_mlflow(address: str, home: Path, name: str) -> Registry:
 def _sqlite_path(address: str) -> Path:
     path = unquote(urlsplit(address).path).removeprefix("/")
     if not path:
-        raise RegistryError(f"{address} names no file. Expected: sqlite:///folder/mlflow.db")
+        raise RegistryError(f"{address} does not name a file", do="use an address like sqlite:///folder/mlflow.db")
     return (project_folder() / path).absolute()
 
 
 def _not_found_error(address: str, path: Path) -> RegistryNotFoundError:
     return RegistryNotFoundError(
-        f"there is no registry at {redact_url(address)}: {path} is not there. What to do: correct the address"
+        f"there is no registry at {redact_url(address)}", why=f"{path} does not exist", do="correct the address"
     )

@@ -1,6 +1,6 @@
-"""Model versions in the registry: registered as `challenger`, staged as `champion`, found and fetched again.
+"""Register model versions as `challenger`, promote them to `champion`, find and download them.
 
-The registry is MLflow or DVC (`registry` in configs/model_config.yaml): the settings that are passed decide.
+The registry is MLflow or DVC (`registry` in configs/model_config.yaml), depending on the settings passed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def configured_registry(settings: MlflowSettings | DvcSettings, home: Path, name
     settings : MlflowSettings or DvcSettings
         With DVC, the registry is the folder of model versions in `home`, each tracked by DVC.
     home : Path
-        The platform's home; with SQLite, MLflow's database and artifacts lie in it.
+        The platform's home; with SQLite, it holds MLflow's database and artifacts.
     name : str
-        Of the registered model.
+        Name of the registered model.
     """
     if isinstance(settings, DvcSettings):
         from bridge_assets.registry.folder_registry import FolderRegistry
@@ -50,8 +50,8 @@ def register_version(
 ) -> RegisteredVersion:
     """Register a complete model version, with every file in its folder, and point an alias at it.
 
-    Registering the same version again finds it, renews its notes and sees to the alias. A version of which a file was
-    made anew with other bytes is another one to MLflow; a folder refuses it.
+    Registering the same version again updates its tags and the alias. If a file was rebuilt with other bytes, MLflow
+    gets another entry for the version, and a folder refuses it.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def register_version(
     home : Path
         The platform's home.
     name : str
-        Of the registered model.
+        Name of the registered model.
     alias : str
     tags : mapping of str to str, optional
-        What is said of the version: `gate.<asset>.<check>` -> state.
+        `gate.<asset>.<check>` -> state.
 
     Returns
     -------
@@ -75,9 +75,9 @@ def register_version(
     ModelVersionError
         If a stage is missing or its bytes changed. Nothing is registered then.
     RegistryError
-        If the experiment keeps its artifacts somewhere else than in `home`, or a file did not arrive as it is.
+        If the experiment keeps its artifacts outside `home`, or a file did not arrive intact.
     DvcError
-        If the version did not arrive in DVC's remote.
+        If the version could not be pushed to DVC's remote.
     """
     for stage in STAGE_FILES:
         model_version.verify_stage(stage)
@@ -90,12 +90,12 @@ def register_version(
 def promote(
     model_version: ModelVersion, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
 ) -> RegisteredVersion:
-    """Point an alias at a registered candidate; it leaves the version it pointed at before.
+    """Point an alias at a registered version, instead of the version it pointed at before.
 
     Raises
     ------
     RegistryError
-        If the candidate, as its manifest stands now, is not registered.
+        If the version, with the digests in its manifest, is not registered.
     """
     registry = configured_registry(settings, home, name)
     declared = {STAGE_FILES[stage]: value for stage, value in model_version.stages.items() if stage in STAGE_FILES}
@@ -114,7 +114,7 @@ def promote(
 def find_by_alias(
     settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str
 ) -> RegisteredVersion | None:
-    """The version an alias points at, or None where it points at none."""
+    """The version that an alias points at; None if the alias does not exist."""
     return registries.find_alias(configured_registry(settings, home, name), alias)
 
 
@@ -126,12 +126,12 @@ def fetch_by_alias(
     folder: Path,
     exclude: Collection[str] = (),
 ) -> ModelVersion | None:
-    """Bring the version that an alias points at into a folder, every file compared with its registered digest.
+    """Download the version that an alias points at, and compare every file with its registered digest.
 
     Returns
     -------
-    Candidate or None
-        None where the alias points at nothing.
+    ModelVersion or None
+        None if the alias does not exist.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Versions pushed and pulled between two registries, whole and verified.
+"""Push and pull complete, verified versions between two registries.
 
-A version is fetched into a staging folder, every file compared with its registered digest, stored in the other registry
-and read back there. Files that arrived before an interruption are not moved again. The same version with other bytes on
-the other side is refused. Aliases stay where they are, unless the champion is asked to follow.
+A version is downloaded into a staging folder, every file is compared with its registered digest, stored in the other
+registry and read back there. Files that arrived before an interruption are not transferred again. A version that the
+other registry holds with other bytes is refused. Aliases are not copied, except `champion` with `promote`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Action = Literal["copy", "resume", "there", "conflict"]
 
 
 class RegistryConflictError(RegistryError):
-    """The other registry holds this version with other bytes. Nothing was changed."""
+    """The other registry has this version with other bytes. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class SyncStep:
     ----------
     version : str
     action : {"copy", "resume", "there", "conflict"}
-        `resume`: some files have been fetched before. `there`: nothing to do. `conflict`: refused.
+        `resume`: an earlier transfer was interrupted. `there`: nothing to do. `conflict`: refused.
     source, target : str
         Addresses, without credentials.
     files : tuple of str
-        Those that are fetched; of a conflict, those that differ.
+        Files that are transferred; for a conflict, files that differ.
     aliases : tuple of str
-        What points at it in the source.
+        Aliases that point at the version in the source.
     """
 
     version: str
@@ -69,16 +69,16 @@ class SyncStep:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A version that stands in the other registry now.
+    """A completed transfer.
 
     Attributes
     ----------
     step : SyncStep
         What was done.
     registered : RegisteredVersion
-        As the other registry holds it.
+        The version in the other registry.
     promoted : bool
-        Whether it was made the champion there.
+        Whether it became the champion there.
     """
 
     step: SyncStep
@@ -91,12 +91,12 @@ class RegistrySync:
 
     Parameters
     ----------
-    registry : str or VertexModelRegistry
-        An address: `sqlite:///file`, `http(s)://host:port`, a folder, or `dvc:folder` (see `registry.addresses`).
+    registry : str or Registry
+        An address: `sqlite:///file`, `http(s)://host:port`, a folder, or `dvc:folder` (see `open_registry`).
     name : str, optional
-        Of the registered model; default: `name` in configs/model_config.yaml.
+        Name of the registered model; default: `name` in configs/model_config.yaml.
     staging : Path, optional
-        Where versions lie on their way; default: `registry_sync` in the platform's home.
+        Folder for versions in transfer; default: `registry_sync` in the platform's home.
     dvc : DvcSettings, optional
         For `dvc:`; default: configs/dvc_config.yaml.
 
@@ -127,34 +127,34 @@ class RegistrySync:
         ----------
         version : str
             Its name, or an alias that points at it.
-        to : str or VertexModelRegistry
+        to : str or Registry
         promote : bool
             Make it the champion there; it must be the champion here.
 
         Raises
         ------
         RegistryConflictError
-            If the other registry holds the version with other bytes.
+            If the other registry has the version with other bytes.
         RegistryError
-            If there is no such version, a file is damaged on either side, or promotion is asked for what is no
-            champion. The other registry then shows what it showed before.
+            If there is no such version, a file is damaged on either side, or a version that is not the champion is to
+            be promoted. The other registry is then unchanged.
         DvcError, StorageError
-            If DVC or the disk refuses.
+            If DVC fails or the disk cannot be written.
         """
         return self._transfer(version, self._open(self._registry, must_exist=True), self._open(to), promote)
 
     def pull(self, version: str, source: str | Registry, *, promote: bool = False) -> Transfer:
-        """Copy a version from another registry to this one; otherwise as `push`."""
+        """Copy a version from another registry to this one; parameters and errors as for `push`."""
         return self._transfer(version, self._open(source, must_exist=True), self._open(self._registry), promote)
 
     def plan(
         self, other: str | Registry, *, version: str | None = None, direction: Literal["push", "pull"] = "push"
     ) -> list[SyncStep]:
-        """What `push` to, or `pull` from, another registry would do. Nothing is moved, and no file is read.
+        """What `push` to, or `pull` from, another registry would do. Nothing is transferred, and no file is read.
 
         Parameters
         ----------
-        other : str or VertexModelRegistry
+        other : str or Registry
         version : str, optional
             A version or alias; default: every version of the source, oldest first.
         direction : {"push", "pull"}
@@ -168,7 +168,7 @@ class RegistrySync:
         source = self._open(source_address, must_exist=True)
         try:
             target = self._open(target_address, must_exist=True)
-        except RegistryNotFoundError:  # it would be made
+        except RegistryNotFoundError:  # it would be created
             target = EmptyRegistry(self._name, redact_url(str(target_address)))
         if version is not None:
             return [self._plan_step(find_version(source, version), source, target)]
@@ -179,17 +179,19 @@ class RegistrySync:
         registered = find_version(source, version)
         if promote and find_alias(source, CHAMPION) != registered:
             raise RegistryError(
-                f"{source.address}: model version {registered.version} is not the {CHAMPION} there, so it cannot "
-                f"become the {CHAMPION} of {target.address}. What to do: push it without promoting it"
+                f"model version {registered.version} is not the {CHAMPION} there",
+                where=source.address,
+                why=f"Only the {CHAMPION} of one registry can become the {CHAMPION} of the other ({target.address})",
+                do="copy it without promoting it",
             )
         with self._locked_staging(registered) as staging:
             step = self._plan_step(registered, source, target)
             if step.action == "conflict":
                 raise RegistryConflictError(
-                    f"{target.address} holds model version {registered.version} with other bytes than "
-                    f"{source.address}: {', '.join(step.files)}. Nothing was changed. Why: a stage was made anew with "
-                    f"other libraries, or one side was tampered with. What to do: find out which is right, remove the "
-                    f"other, then try again"
+                    f"{target.address} has model version {registered.version} with other bytes than "
+                    f"{source.address}: {', '.join(step.files)}",
+                    why="A stage was rebuilt with other libraries, or a file was tampered with. Nothing was changed",
+                    do="find out which copy is right, remove the other one, then try again",
                 )
             stored = self._find_identical(registered, target)
             if stored is None:
@@ -240,7 +242,7 @@ class RegistrySync:
 
     @contextmanager
     def _locked_staging(self, registered: RegisteredVersion) -> Iterator[Path]:
-        """The staging folder of a version; a second sync of the same one waits for the first."""
+        """The staging folder of a version; a second sync of the same version waits for the first."""
         folder = self._staging_folder(registered)
         self._staging.mkdir(parents=True, exist_ok=True)
         with (self._staging / f".{folder.name}.lock").open("a") as lock:

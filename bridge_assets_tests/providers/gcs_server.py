@@ -35,7 +35,7 @@ class GcsServer:
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.generations = 0
         self.upload_sessions: dict[str, tuple[str, dict, bytearray]] = {}
-        handler = type("Handler", (_Handler,), {"server_of": self})
+        handler = type("Handler", (_Handler,), {"gcs": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"

@@ -82,9 +82,17 @@ class SageMaker(FaultyService):
         """An empty account with an empty bucket."""
         self.reset_faults()
         fresh = SageMaker()
-        for name in ("lives", "broken_rules", "looks", "stuck", "alarmed", "refuses_to_start", "instead"):
+        for name in (
+            "endpoint_states",
+            "violations",
+            "polls_until_done",
+            "stuck_endpoints",
+            "alarms_firing",
+            "failing_configs",
+            "config_overrides",
+            "pending_async_outputs",
+        ):
             setattr(self, name, getattr(fresh, name))
-        self.pending_async_outputs = {}
         self._backend.reset()
         if BUCKET in _s3().buckets:
             _s3().buckets[BUCKET].keys.clear()

@@ -21,7 +21,7 @@ def test_a_version_made_in_the_folder_may_get_another_card_but_not_another_model
     assert second.files["model_card.md"] != first.files["model_card.md"]
     candidate.file("model.onnx").write_bytes(b"another model")
     candidate.record_stage("onnx_model")
-    with pytest.raises(RegistryError, match=r"It is registered with other bytes: manifest\.json, model\.onnx"):
+    with pytest.raises(RegistryError, match=r"It is already registered with other bytes: manifest\.json, model\.onnx"):
         registry.register(candidate)
     assert registry.versions() == [second]
 
@@ -30,7 +30,7 @@ def test_a_registry_that_cannot_be_read_says_so_and_is_left_alone(tmp_path):
     candidate, registry = make_version(tmp_path, 1), FolderRegistry(tmp_path, NAME)
     for content in ("{", "[]", '{"versions": []}', json.dumps({"versions": {}, "aliases": {}})):
         (tmp_path / REGISTRY_FILE).write_text(content)
-        with pytest.raises(RegistryError, match="cannot be read as a registry"):
+        with pytest.raises(RegistryError, match="it cannot be read as a registry"):
             registry.register(candidate)
         assert (tmp_path / REGISTRY_FILE).read_text() == content
     for entry in ({}, {"number": 1, "notes": [], "files": {}}, []):

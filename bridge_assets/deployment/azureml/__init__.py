@@ -1,4 +1,4 @@
-"""Azure Machine Learning as a target: the promised `deploy_model_azureml`, and what it takes."""
+"""Deployment to Azure Machine Learning; `deploy_model_azureml` is the public function."""
 
 from bridge_assets.deployment.azureml.target import deploy_model_azureml
 

@@ -1,7 +1,6 @@
-"""Calls about one managed online endpoint and the deployments in it.
+"""Operations on one managed online endpoint and its deployments.
 
-Belongs here: single steps, each of them waited for, and what they find. Does not belong here: which of them make a
-deployment of a version (`azureml`).
+Belongs here: single steps, each waited for. Does not belong here: the order of the steps of a deployment (`target`).
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ if TYPE_CHECKING:
     import numpy as np
     from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
-#: Where the served app listens in its container, and what it is asked there.
+#: Port and routes of the app in its container.
 _PORT, _HEALTH, _SCORE = 8080, "/health", "/score"
 
 _BUSY = frozenset(("Creating", "Updating", "Deleting", "Scaling"))
 
-#: Tag of what a deployment was made from beside its slot; with another one it is made anew.
+#: Tag with the digest of a deployment's compute settings; a deployment with another digest is created again.
 _CONFIG_DIGEST_TAG = "bridge-assets-made-from"
 
-#: Lines of a container's log that an error shows: enough for the last words of a process.
+#: Lines of a container's log in an error message: enough for a traceback.
 _LOG_LINES = 20
 
 
 class Prediction(NamedTuple):
-    """What the served app said: the version that answered, and a probability a row."""
+    """The response of the app: its model version, and one probability per row."""
 
     version: str
     probabilities: np.ndarray
@@ -43,18 +42,18 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class EndpointState:
-    """What stands.
+    """The state of an endpoint.
 
     Attributes
     ----------
     traffic : mapping of str to int
-        Deployment -> its share in percent, above 0.
+        Deployment -> its share of the traffic in percent, above 0.
     tags : mapping
-        Of the endpoint.
+        Tags of the endpoint.
     deployments : mapping of str to OnlineDeployment
-        Ours and others.
+        All deployments, of any owner.
     endpoint : OnlineEndpoint or None
-        None = there is none.
+        None = the endpoint does not exist.
     """
 
     traffic: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +63,7 @@ class EndpointState:
 
     @property
     def current_deployment(self) -> str | None:
-        """The deployment with most of the traffic."""
+        """The deployment with the largest share of the traffic."""
         return max(self.traffic, key=self.traffic.__getitem__, default=None)
 
     @property
@@ -81,9 +80,9 @@ class Endpoint:
     workspace : Workspace
     name : str
     owner : str
-        Tag of what is made; what carries another one is never touched.
+        Tag of every resource; resources with another owner are never touched.
     compute : mapping of str to (str or int)
-        What a deployment runs on: `image`, `compute_type`, `instances`.
+        `image`, `compute_type` and `instances` of a deployment.
     """
 
     workspace: Workspace
@@ -94,7 +93,7 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """The scoring URI, once it is known; before, where the endpoint is to be."""
+        """The scoring URI or, before it is known, the resource id of the endpoint."""
         return self._scoring_uri[-1] if self._scoring_uri else f"{self.workspace.id}/onlineEndpoints/{self.name}"
 
     def state(self) -> EndpointState:
@@ -123,8 +122,8 @@ class Endpoint:
         return EndpointState(traffic, endpoint.tags or {}, deployments, endpoint)
 
     def operations_in_progress(self) -> list[str]:
-        """What is being changed now. A step of ours takes no longer than `patience.operation`: a deployment that has
-        been in the making for longer is what a killed run left.
+        """Operations in progress. One of ours takes at most `wait_policy.operation_seconds`; a deployment that has been
+        in progress for longer was left by an interrupted run.
         """
         client, longest_step = self.workspace.client, timedelta(seconds=self.workspace.wait_policy.operation_seconds)
         endpoint = self.workspace.get_or_none(lambda: client.online_endpoints.get(self.name))
@@ -142,7 +141,7 @@ class Endpoint:
         return (entity.tags or {}).get(OWNER_TAG) == self.owner
 
     def ensure_exists(self, found: EndpointState) -> None:
-        """See to it that there is an endpoint. One that could not be finished is taken back."""
+        """Create the endpoint if it does not exist. One that could not be created completely is removed."""
         from azure.ai.ml.entities import ManagedOnlineEndpoint
         from azure.core.exceptions import HttpResponseError
 
@@ -152,7 +151,7 @@ class Endpoint:
             name=self.name, auth_mode="key", tags=deployment_tags(self.owner)
         )
         try:
-            self._update(desired, f"making the endpoint {self.name}")
+            self._update(desired, f"creating the endpoint {self.name}")
         except BaseException as error:
             if found.endpoint is None:
                 self._delete_after_failure(error)
@@ -161,17 +160,17 @@ class Endpoint:
                     f"the endpoint {self.name} is not ours",
                     where=self.address,
                     why=error_reason(error),
-                    do="choose another name in configs/environment.yaml. Nothing there was touched",
+                    do="choose another name in configs/environment.yaml. The endpoint was not touched",
                 ) from error
             raise
 
     def delete(self) -> None:
-        """Remove it with everything in it."""
+        """Remove the endpoint with all its deployments."""
         self.workspace.wait(self.workspace.client.online_endpoints.begin_delete(self.name), f"deleting {self.name}")
 
     def set_traffic(self, found: EndpointState, history: tuple[str, ...]) -> None:
-        """Give all the traffic to the last slot of a trail, or to nobody, and keep the trail; other tags stay."""
-        assert found.endpoint is not None  # `ensure_exists` made it
+        """Give all the traffic to the last slot of a history (none if it is empty), and store the history as tags."""
+        assert found.endpoint is not None  # `ensure_exists` created it
         own_tags = deployment_tags(self.owner, found.history)
         others = {name: value for name, value in found.tags.items() if name not in own_tags}
         found.endpoint.tags = {**others, **deployment_tags(self.owner, history)}
@@ -179,7 +178,7 @@ class Endpoint:
         self._update(found.endpoint, "moving the traffic")
 
     def is_up_to_date(self, existing: OnlineDeployment) -> bool:
-        """Whether a deployment stands as this one would make it."""
+        """Whether an existing deployment succeeded and has the current compute settings."""
         self._check_owner(existing, f"deployment {existing.name}")
         return (
             _provisioning_state(existing) == "Succeeded"
@@ -187,12 +186,12 @@ class Endpoint:
         )
 
     def create_deployment(self, bundle: Bundle, model: str) -> None:
-        """Start a deployment, without traffic, and wait until its container is healthy.
+        """Create a deployment without traffic, and wait until its container is healthy.
 
         Raises
         ------
         DeploymentError
-            If it is not, with the last lines of its log.
+            If it does not become healthy, with the last lines of its log.
         """
         from azure.ai.ml.entities import Environment, ManagedOnlineDeployment
         from azure.core.exceptions import HttpResponseError
@@ -222,19 +221,19 @@ class Endpoint:
             raise DeploymentError(
                 f"slot {bundle.slot} did not start",
                 where=self.address,
-                why=f"{message}. Its container said: {self._last_log_lines(bundle.slot)}",
-                do="mend what the reason names (the page of the endpoint shows the whole log), then deploy again",
+                why=f"{message}. Log of its container: {self._last_log_lines(bundle.slot)}",
+                do="fix the cause (the endpoint's page shows the whole log), then deploy again",
             ) from error
 
     def delete_deployment(self, existing: OnlineDeployment) -> None:
-        """Remove a deployment. Azure refuses while it has traffic."""
+        """Remove a deployment. Azure refuses this while the deployment has traffic."""
         from azure.core.exceptions import ResourceExistsError
 
         self._check_owner(existing, f"deployment {existing.name}")
         client, slot = self.workspace.client.online_deployments, str(existing.name)
         try:
             poller = client.begin_delete(slot, self.name)
-        except ResourceExistsError:  # 409: something else goes on with it
+        except ResourceExistsError:  # 409: another operation on it is in progress
             remaining = self.workspace.poll_until(
                 lambda: self.workspace.get_or_none(lambda: client.get(slot, self.name)),
                 lambda left: left is None or _provisioning_state(left) not in _BUSY,
@@ -246,10 +245,10 @@ class Endpoint:
         self.workspace.wait(poller, f"deleting deployment {slot}")
 
     def predict(self, instances: list[dict[str, float | None]], slot: str | None, version: str) -> Prediction:
-        """Ask a slot, or (None) the front door, which may hear late of a change of traffic: it is asked until that
-        version answers, at most `patience.settle`.
+        """Get predictions from a slot or, with None, from the endpoint. A change of traffic may take effect late, so
+        requests are repeated until that version responds, for at most `wait_policy.traffic_seconds`.
         """
-        key = self.workspace.client.online_endpoints.get_keys(self.name).primary_key  # pyright: ignore[reportAttributeAccessIssue] # `ensure_exists` asked for keys, not tokens
+        key = self.workspace.client.online_endpoints.get_keys(self.name).primary_key  # pyright: ignore[reportAttributeAccessIssue] # `ensure_exists` chose keys, not tokens
         headers = {"Authorization": f"Bearer {key}", **({"azureml-model-deployment": slot} if slot else {})}
         return self.workspace.poll_until(
             lambda: self._parse_response(self.workspace.post(self.address, {"instances": instances}, headers)),
@@ -275,7 +274,7 @@ class Endpoint:
                 self.delete()
         except Exception as failure:
             error.add_note(
-                f"The endpoint {self.name} was not taken back ({error_reason(failure)}). By itself it costs nothing."
+                f"The endpoint {self.name} was not removed ({error_reason(failure)}). It costs nothing while empty."
             )
 
     def _last_log_lines(self, slot: str) -> str:
@@ -284,8 +283,8 @@ class Endpoint:
         try:
             log = self.workspace.client.online_deployments.get_logs(slot, self.name, lines=_LOG_LINES)
         except AzureError as error:
-            return f"nothing that can be read ({error_reason(error)})"
-        return " / ".join(log.rstrip(". \n").splitlines()) or "nothing"
+            return f"not available ({error_reason(error)})"
+        return " / ".join(log.rstrip(". \n").splitlines()) or "empty"
 
     def _parse_response(self, text: str) -> Prediction:
         import numpy as np
@@ -295,19 +294,19 @@ class Endpoint:
             return Prediction(str(response["model_version"]), np.asarray(response["predictions"], dtype=np.float64))
         except (ValueError, KeyError, TypeError) as error:
             raise DeploymentError(
-                "the answer is not that of the served app",
+                "the response contains no predictions",
                 where=self.address,
-                why=f"{error_summary(error)}; it begins with {text[:100]!r}",
-                do=f"see that {self.compute['image']} is built from the Dockerfile, then deploy again",
+                why=f"{error_summary(error)}; the response begins with {text[:100]!r}",
+                do=f"check that {self.compute['image']} is built from the Dockerfile, then deploy again",
             ) from error
 
 
 def _provisioning_state(entity: OnlineEndpoint | OnlineDeployment) -> str:
-    """As plain text: the SDK gives text or an enum."""
+    """The provisioning state as a capitalized string; the SDK returns a string or an enum."""
     return str.capitalize(entity.provisioning_state or "")
 
 
 def _last_modified(deployment: OnlineDeployment) -> datetime:
-    """When Azure last heard of it; now, where it does not say."""
+    """When the deployment was last modified; now, if Azure does not report it."""
     context = deployment.creation_context
     return (context and (context.last_modified_at or context.created_at)) or datetime.now(UTC)

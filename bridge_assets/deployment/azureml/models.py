@@ -1,7 +1,7 @@
-"""Archives of bundles as registered models of a workspace: one model an endpoint, one version of it a slot.
+"""Archives of bundles as registered models of a workspace: one model per endpoint, one version of it per slot.
 
-A version is a record; its archive lies in the workspace's own blob store, where the SDK puts it. Both cost next to
-nothing, and a deployment cannot do without them.
+The SDK stores a version's archive in the workspace's blob store. Both cost next to nothing, and every deployment needs
+them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class RegisteredModels:
     ----------
     workspace : Workspace
     name : str
-        Of the model: that of its endpoint.
+        Name of the model, the same as the endpoint's.
     owner : str
-        Tag of what is made; what carries another one is never touched.
+        Tag of every resource; resources with another owner are never touched.
     """
 
     workspace: Workspace
@@ -45,19 +45,19 @@ class RegisteredModels:
     owner: str
 
     def slots(self) -> frozenset[str]:
-        """Versions that are ours."""
+        """Slots with a version of ours."""
         models = self.workspace.get_or_none(lambda: list(self.workspace.client.models.list(name=self.name))) or ()
         return frozenset(str(model.version) for model in models if (model.tags or {}).get(OWNER_TAG) == self.owner)
 
     def find(self, slot: str) -> Model | None:
-        """A version. Raises OwnershipError."""
+        """The version of a slot, or None. Raises OwnershipError if it belongs to somebody else."""
         model = self.workspace.get_or_none(lambda: self.workspace.client.models.get(self.name, version=slot))
         if model:
             check_owner(model.tags or {}, self.owner, f"model {self.name}, version {slot},", self.workspace.id)
         return model
 
     def register(self, slot: str, archive: bytes) -> Model:
-        """Upload an archive and register it. The same bytes go to the same place, and only once."""
+        """Upload an archive and register it. The same bytes are uploaded only once."""
         from azure.ai.ml.entities import Model
 
         with tempfile.TemporaryDirectory() as folder:
@@ -67,8 +67,8 @@ class RegisteredModels:
             return self.workspace.client.models.create_or_update(model)
 
     def remove(self, slot: str) -> Iterator[str]:
-        """Remove a version and its archive; names it. One that cannot be removed now stays until the next deployment:
-        that is no reason to call this one failed.
+        """Remove a version and its archive; yields its name. If that fails, it is logged and left for the next
+        deployment, because the current deployment has succeeded.
         """
         from azure.core.exceptions import AzureError
 
@@ -77,7 +77,7 @@ class RegisteredModels:
             if (model := self.find(slot)) is None:
                 return
             self._remove_archive(str(model.path))
-            # The SDK has no public call for it. Archiving is no removal: the name stays taken.
+            # The SDK has no public call for this. Archiving does not free the name.
             client._model_versions_operation.delete(self.workspace.resource_group, self.workspace.name, self.name, slot)
         except AzureError as error:
             _log.warning("Model %s, version %s, was not removed: %s", self.name, slot, error_reason(error))
@@ -91,7 +91,7 @@ class RegisteredModels:
 
         match = re.search(r"/datastores/([^/]+)/paths/(.+)$", path)
         store = self.workspace.client.datastores.get(match[1], include_secrets=True) if match else None
-        if match is None or not isinstance(store, AzureBlobDatastore):  # nothing that `register` made
+        if match is None or not isinstance(store, AzureBlobDatastore):  # not created by `register`
             return
         credential: Any = self.workspace.credential
         match store.credentials:

@@ -1,11 +1,11 @@
 """A managed online endpoint of Azure Machine Learning.
 
-    online endpoint <name>              the front door; its tags hold the owner and the trail
-    deployment <slot>                   a slot, asked by name (header azureml-model-deployment) or by the traffic
-    model <name>, version <slot>        the bundle's archive, in the workspace's own store
+    online endpoint <name>              receives the requests; its tags hold the owner and the deployment history
+    deployment <slot>                   a slot, addressed by name (header azureml-model-deployment) or by the traffic
+    model <name>, version <slot>        the bundle's archive, in the workspace's own blob store
     environment (anonymous)             the image and its routes; Azure ML names it by its content
 
-Traffic and trail are written in one request.
+Traffic and history are written in one request.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AzureMLEndpoint:
-    """See `base.Target`.
+    """A managed online endpoint. See `core.target.Target`.
 
     Attributes
     ----------
@@ -96,29 +96,29 @@ class AzureMLEndpoint:
     @property
     def cost(self) -> str:
         machines = f"{self.settings.instances} x {self.settings.compute_type}"
-        return f"{machines}, billed while they stand, asked or not; twice that while a new version takes over"
+        return f"{machines}, billed while deployed, also when idle; twice that during a deployment"
 
     @contextmanager
     def exclusive_lock(self, action: str) -> Iterator[None]:
         with exclusive_lock(
             self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, timeout=0
         ):
-            with translate_errors("asking what is under way", self.address):
+            with translate_errors("listing operations in progress", self.address):
                 operations = self._endpoint.operations_in_progress()
             fail_if_in_progress(operations, action, self.address)
             yield
 
     def state(self) -> TargetState:
-        with translate_errors("looking at the endpoint", self.address):
+        with translate_errors("reading the endpoint", self.address):
             found = self._endpoint.state()
             history = resolve_history(found.current_deployment, found.history)
             owned = {name for name, each in found.deployments.items() if self._endpoint.owns(each)}
             return TargetState(history, frozenset(owned | (self._models.slots() - {*history})))
 
     def provision(self, bundle: Bundle) -> None:
-        with translate_errors(f"placing slot {bundle.slot}", self.address):
+        with translate_errors(f"creating slot {bundle.slot}", self.address):
             found = self._endpoint.state()
-            # Before anything is made: whose things are, and whether the bundle still holds what it was made of.
+            # Ownership and the bundle's files are checked before anything is created.
             existing, model = found.deployments.get(bundle.slot), self._models.find(bundle.slot)
             archive = bundle.archive
             if existing:
@@ -130,12 +130,12 @@ class AzureMLEndpoint:
             self._endpoint.create_deployment(bundle, str(model.id))
 
     def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
-        with translate_errors("asking the endpoint", self.address):
+        with translate_errors("requesting predictions", self.address):
             current = self._endpoint.state().current_deployment
             return self._endpoint.predict(probe.request_rows(), slot, version_of(slot or current or "")).probabilities
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
-        with translate_errors(f"giving the traffic to slot {history[-1]}", self.address):
+        with translate_errors(f"switching the traffic to slot {history[-1]}", self.address):
             self._endpoint.set_traffic(self._endpoint.state(), history)
 
     def retire(self, slot: str) -> Iterable[str]:
@@ -144,7 +144,7 @@ class AzureMLEndpoint:
             found = self._endpoint.state()
             history = () if found.current_deployment == slot else found.history
             if existing := found.deployments.get(slot):
-                if found.current_deployment == slot:  # a first deployment is taken back: nobody answered before it
+                if found.current_deployment == slot:  # a first deployment is undone: there is no previous slot
                     self._endpoint.set_traffic(found, history)
                 self._endpoint.delete_deployment(existing)
                 removed.append(f"deployment {slot}")
@@ -153,14 +153,14 @@ class AzureMLEndpoint:
         return removed
 
     def delete(self) -> tuple[str, ...]:
-        """Remove the endpoint with all its deployments, and their registered archives; names them.
+        """Remove the endpoint with all its deployments and registered archives; returns their names.
 
         Raises
         ------
         OwnershipError
-            If the endpoint, or a deployment in it, is somebody else's.
+            If the endpoint, or a deployment in it, belongs to somebody else.
         DeploymentError
-            If it did not happen.
+            If something could not be removed.
         """
         removed = []
         with self.exclusive_lock("deleting the endpoint"), translate_errors("deleting the endpoint", self.address):
@@ -186,23 +186,23 @@ class AzureMLEndpoint:
 
 
 def deploy_model_azureml(model: ModelVersion | Bundle | Path | str, name: str, compute_type: str) -> Deployment:
-    """Deploy a model version to a managed online endpoint. The caller has asked the gate.
+    """Deploy a model version to a managed online endpoint. The caller is responsible for checking the gate.
 
     Parameters
     ----------
     model : ModelVersion, Bundle, or Path or str
         A model version, its bundle, or its folder.
     name : str
-        Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
+        Name of the endpoint: 3 to 32 lower-case letters, digits and dashes.
     compute_type : str
-        Virtual machine, such as `Standard_DS3_v2`. Everything else stands in `configs/environment.yaml`.
+        Virtual machine, such as `Standard_DS3_v2`. Everything else comes from `configs/environment.yaml`.
 
     Raises
     ------
     NotConfiguredError
         If a setting or the extra is missing. Nothing was sent.
     DeploymentError
-        If it did not happen: what answered before goes on answering.
+        If the deployment failed. The previous version keeps serving.
     """
     environment = EnvironmentSettings.load()
     settings = {**environment.azureml.model_dump(), "name": name, "compute_type": compute_type}

@@ -1,7 +1,6 @@
-"""Calls to a workspace of Azure Machine Learning: as whom, what is tried again, how long is waited, what an error says.
+"""Calls to a workspace of Azure Machine Learning: credentials, retries, waiting, and the meaning of errors.
 
-Belongs here: what does not depend on what is asked for. Does not belong here: endpoints (`azure_endpoint`) and models
-(`azure_models`).
+Does not belong here: endpoints (`endpoint`) and models (`models`).
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ _SIGN_IN_HINT = (
 
 @dataclass(frozen=True)
 class WaitPolicy:
-    """How long is waited, in seconds.
+    """How long to wait, in seconds.
 
     Attributes
     ----------
     operation_seconds : float
-        For one step, such as starting a deployment.
+        For one operation, such as creating a deployment.
     poll_seconds : float
-        Between two looks at what goes on; Azure may ask for more.
+        Between two polls of an operation; Azure may demand a longer pause.
     backoff_factor : float
-        Factor of azure-core's RetryPolicy: the second try comes after twice that, the third after four times. What
-        was throttled waits as long as Azure says.
+        Factor of azure-core's RetryPolicy: the second try follows after twice that, the third after four times.
+        Throttled requests wait as long as Azure demands.
     traffic_seconds : float
-        For a change of traffic to reach the front door.
+        For a change of traffic to reach the endpoint.
     """
 
     operation_seconds: float
@@ -53,9 +52,7 @@ class WaitPolicy:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace, and how it is reached: the cloud that AZUREML_CURRENT_CLOUD names, as whom DefaultAzureCredential
-    finds.
-    """
+    """A workspace in the cloud that AZUREML_CURRENT_CLOUD names, with the credentials of DefaultAzureCredential."""
 
     subscription: str
     resource_group: str
@@ -78,7 +75,7 @@ class Workspace:
     @cached_property
     def client(self) -> MLClient:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the SDK says of its own schemas while it is imported
+            warnings.simplefilter("ignore")  # the SDK warns about its own schemas at import
             from azure.ai.ml import MLClient
 
         return MLClient(
@@ -93,7 +90,7 @@ class Workspace:
         )
 
     def get_or_none(self, call: Callable[[], T]) -> T | None:
-        """What a call finds; None where there is nothing by that name."""
+        """The result of a call; None if the resource does not exist."""
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
@@ -107,7 +104,7 @@ class Workspace:
         Raises
         ------
         DeploymentError
-            If it does not end in `wait_policy.operation`.
+            If it does not end within `wait_policy.operation_seconds`.
         azure.core.exceptions.HttpResponseError
             If it failed.
         """
@@ -116,21 +113,21 @@ class Workspace:
             raise DeploymentError(
                 f"{action} did not end in {self.wait_policy.operation_seconds / 60:g} minutes",
                 where=self.id,
-                why="Azure still says that it is in progress",
-                do="see the endpoint's page in Azure ML studio, or set wait_minutes higher; run again",
+                why="Azure reports that it is still in progress",
+                do="look at the endpoint's page in Azure ML studio or increase wait_minutes, then run again",
             )
         return poller.result()
 
     def poll_until(self, fetch: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
-        """Look until it is enough, at most so many seconds; gives what was seen last."""
+        """Fetch until a condition holds or the time is over; returns what was fetched last."""
         deadline = time.monotonic() + seconds
         while not done(latest := fetch()) and time.monotonic() < deadline:
             time.sleep(self.wait_policy.poll_seconds)
         return latest
 
     def post(self, url: str, body: Any, headers: Mapping[str, str]) -> str:
-        """Ask an endpoint. Not by `online_endpoints.invoke`: the deployment that one request names there goes along
-        with every later request of the process (azure-ai-ml 1.35 keeps it in a constant), past the front door.
+        """Send a request to an endpoint. Does not use `online_endpoints.invoke`, which sends a deployment named in one
+        request with every later request of the process (azure-ai-ml 1.35 keeps it in a constant).
         """
         from azure.core import PipelineClient
         from azure.core.pipeline.policies import RetryPolicy
@@ -139,20 +136,20 @@ class Workspace:
         retrying = RetryPolicy(retry_backoff_factor=self.wait_policy.backoff_factor)
         with PipelineClient(url, policies=[retrying]) as client:
             request = HttpRequest("POST", url, json=body, headers=dict(headers))
-            response = client.send_request(request, retry_on_methods=["POST"])  # asking twice changes nothing
+            response = client.send_request(request, retry_on_methods=["POST"])  # predicting twice is harmless
             response.raise_for_status()
             return response.text()
 
 
 def error_reason(error: BaseException) -> str:
-    """An error in one line, without a full stop. What Azure says, its SDK says twice."""
+    """An error in one line, without a full stop, and without the SDK's repetition of Azure's message."""
     message = str(error).partition("\nCode: ")[0]
     return f"{type(error).__name__}: {' '.join(message.split())}".rstrip(".")
 
 
 @contextmanager
 def translate_errors(action: str, where: str) -> Iterator[None]:
-    """Say what an error of Azure's libraries means here."""
+    """Raise errors of Azure's libraries as DeploymentError with a remedy."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
     try:
@@ -167,7 +164,7 @@ def translate_errors(action: str, where: str) -> Iterator[None]:
                 "Scientist on the workspace and Storage Blob Data Contributor on its storage account"
             )
         elif status == 429:
-            do = "run again later, or ask for a higher quota of the subscription in this region"
+            do = "run again later, or request a higher quota for the subscription in this region"
         else:
-            do = "mend what the reason names, then deploy again, which goes on from what stands"
+            do = "fix the cause, then deploy again, which resumes from the current state"
         raise DeploymentError(f"{action} failed", where=where, why=error_reason(error), do=do) from error

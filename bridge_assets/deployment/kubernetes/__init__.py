@@ -1,4 +1,4 @@
-"""Kubernetes as a target: the promised `deploy_model_kubernetes`, and what it takes."""
+"""Deployment to a Kubernetes cluster; `deploy_model_kubernetes` is the public function."""
 
 from bridge_assets.deployment.kubernetes.target import deploy_model_kubernetes
 

@@ -1,4 +1,4 @@
-"""Where pods find their bundles: a bucket, a web folder that takes PUT, or a path that pods and this machine see."""
+"""Storage for bundles that pods can read: a bucket, a web folder that accepts PUT, or a path mounted in the pods."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Artifacts:
         return "://" not in self.folder
 
     def upload(self, slot: str, bundle: Bundle) -> None:
-        """Write the archive of a slot, unless it is there and whole, and read it again.
+        """Write the archive of a slot unless an intact copy exists, and read it back.
 
         Raises
         ------
         DeploymentError
-            If it cannot be written, or does not come back as it was sent.
+            If it cannot be written, or is read back with other bytes.
         """
         address = self.archive_url(slot)
         if self._digest(address) == bundle.digest:
@@ -58,19 +58,19 @@ class Artifacts:
         Raises
         ------
         DeploymentError
-            If it is gone or its bytes are others.
+            If it is missing or has other bytes.
         """
         address = self.archive_url(slot)
         if (found := self._digest(address)) != sha256:
             raise DeploymentError(
-                "this archive is not what was sent",
+                "the archive is missing or was changed after it was uploaded",
                 where=address,
-                why=f"Its SHA-256 is {found[:12]}, it must be {sha256[:12]}" if found else "It is not there",
-                do="deploy the version again: its model folder holds the original",
+                why=f"Its SHA-256 is {found[:12]} instead of {sha256[:12]}" if found else "There is no such file",
+                do="deploy the version again, which uploads the archive from its model folder",
             )
 
     def remove(self, slot: str) -> bool:
-        """Remove an archive; whether it was there. A web folder keeps it."""
+        """Remove an archive and return whether it existed. A web folder keeps its files."""
         address = self.archive_url(slot)
         with _translate_errors(address):
             files, path = _file_system(address)
@@ -80,7 +80,7 @@ class Artifacts:
             return True
 
     def _digest(self, address: str) -> str:
-        """SHA-256 of what lies there; nothing where nothing does."""
+        """SHA-256 of the file; empty if there is none."""
         with _translate_errors(address):
             files, path = _file_system(address)
             try:
@@ -103,11 +103,11 @@ def _translate_errors(address: str) -> Iterator[None]:
         raise
     except ImportError as error:
         extra = EXTRAS.get(address.partition("://")[0], ("", ""))[1]
-        do = f"pip install 'bridge-assets[{extra}]'" if extra else "install the library that fsspec asks for"
+        do = f"pip install 'bridge-assets[{extra}]'" if extra else "install the library that fsspec names"
         raise NotConfiguredError("a library is missing", where=address, why=error_summary(error), do=do) from error
-    except Exception as error:  # each storage has errors of its own
+    except Exception as error:  # each storage raises errors of its own
         raise DeploymentError(
-            "the archive's place cannot be used",
+            "the storage for archives cannot be used",
             where=address,
             why=error_summary(error),
             do="correct kubernetes.artifacts in environment.yaml, or the credentials for it, then run again",

@@ -1,6 +1,7 @@
-"""Do the manifests of a release fit together? What schemas cannot say, and a cluster says late or never: a selector
-that finds no pod, a port that nobody opens, a volume that is not there, a name that no cluster takes, a request above
-its limit, an update that takes capacity away.
+"""Checks that the manifests of a release fit together.
+
+Finds what a schema cannot express and a cluster reports late or never: a selector that matches no pod, a port that no
+container opens, a missing volume, an invalid name, a request above its limit, an update that removes capacity.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from bridge_assets.deployment.kubernetes.manifests import Manifest
 from bridge_assets.errors import DeploymentError
 
-#: RFC 1123 and 1035 labels, and what Kubernetes takes for the name of a port.
+#: Names by RFC 1123 and RFC 1035, and Kubernetes' rule for names of ports.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
@@ -26,16 +27,16 @@ def check_release(documents: list[Manifest]) -> None:
     Raises
     ------
     DeploymentError
-        Names the file, the document and everything in it that does not fit.
+        Names the file, the document and every problem in it.
     """
     for document in documents:
         try:
             problems = list(_document_problems(document, documents))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            problems = [f"it is not built as a {document.kind} is ({type(error).__name__}: {error})"]
+            problems = [f"it does not have the structure of a {document.kind} ({type(error).__name__}: {error})"]
         if problems:
             raise DeploymentError(
-                f"{document.kind} {document.name} does not fit",
+                f"{document.kind} {document.name} is not valid",
                 where=document.where,
                 why="; ".join(problems),
                 do="correct the manifest. Nothing was sent",
@@ -43,9 +44,9 @@ def check_release(documents: list[Manifest]) -> None:
     for kind in ("Deployment", "Service"):
         if (found := sum(document.kind == kind for document in documents)) != 1:
             raise DeploymentError(
-                f"a release has one {kind}",
+                f"a release needs exactly one {kind}",
                 where=documents[0].file.parent,
-                why=f"Here are {found}",
+                why=f"These manifests have {found}",
                 do="correct the manifests. Nothing was sent",
             )
 
@@ -53,7 +54,7 @@ def check_release(documents: list[Manifest]) -> None:
 def _document_problems(document: Manifest, documents: list[Manifest]) -> Iterator[str]:
     pattern = _SERVICE_NAME if document.kind == "Service" else _NAME
     if not pattern.fullmatch(document.name):
-        yield f"{document.name!r} is no name: small letters, digits and dashes, at most 63"
+        yield f"{document.name!r} is not a valid name (at most 63 lower-case letters, digits and dashes)"
     if any(other is not document and _same_object(other, document) for other in documents[: documents.index(document)]):
         yield "an earlier document has the same kind and name"
     spec = document.body.get("spec", {})
@@ -75,7 +76,7 @@ def _document_problems(document: Manifest, documents: list[Manifest]) -> Iterato
         if target["kind"] != "Deployment" or target["name"] not in deployments:
             yield f"scaleTargetRef names {target['kind']} {target['name']}, which is not in these manifests"
         if not 1 <= spec.get("minReplicas", 1) <= spec["maxReplicas"]:
-            yield f"minReplicas {spec.get('minReplicas', 1)} to maxReplicas {spec['maxReplicas']} is no range"
+            yield f"minReplicas {spec.get('minReplicas', 1)} to maxReplicas {spec['maxReplicas']} is not a range"
 
 
 def _deployment_problems(spec: dict[str, Any], documents: list[Manifest]) -> Iterator[str]:
@@ -83,9 +84,9 @@ def _deployment_problems(spec: dict[str, Any], documents: list[Manifest]) -> Ite
     yield from _selector_problems(spec["selector"]["matchLabels"], spec, "selector")
     update = spec["strategy"].get("rollingUpdate", {}) if "strategy" in spec else {}
     if update.get("maxUnavailable") != 0 or update.get("maxSurge") in (0, "0%"):
-        yield "strategy must be a rollingUpdate with maxUnavailable 0 and maxSurge above 0, to keep the capacity"
+        yield "strategy must be a rollingUpdate with maxUnavailable 0 and maxSurge above 0, to keep full capacity"
     if "replicas" in spec and any(other.kind == "HorizontalPodAutoscaler" for other in documents):
-        yield "replicas is decided by the HorizontalPodAutoscaler: leave it out here"
+        yield "replicas must be left out, because the HorizontalPodAutoscaler sets it"
     containers, volumes = pod["containers"], [volume["name"] for volume in pod.get("volumes", [])]
     for name in _duplicates([container["name"] for container in containers]):
         yield f"two containers are called {name}"
@@ -98,12 +99,12 @@ def _deployment_problems(spec: dict[str, Any], documents: list[Manifest]) -> Ite
 
 def _container_problems(container: dict[str, Any], volumes: list[str]) -> Iterator[str]:
     if not _NAME.fullmatch(container["name"]):
-        yield "this is no name: small letters, digits and dashes, at most 63"
+        yield "this is not a valid name (at most 63 lower-case letters, digits and dashes)"
     ports = container.get("ports", [])
     for port in ports:
         yield from _port_problems(port["containerPort"], "containerPort")
         if "name" in port and not _PORT_NAME.fullmatch(port["name"]):
-            yield f"{port['name']!r} is no name of a port: at most 15 small letters, digits and dashes"
+            yield f"{port['name']!r} is not a valid port name (at most 15 lower-case letters, digits and dashes)"
     for name in _duplicates([port["name"] for port in ports if "name" in port]):
         yield f"two ports are called {name}"
     for probe in _PROBE_FIELDS:
@@ -111,12 +112,12 @@ def _container_problems(container: dict[str, Any], volumes: list[str]) -> Iterat
             yield from _closed_port_problems(http_get["port"], ports, probe)
     for variable in container.get("env", []):
         if not (isinstance(variable["name"], str) and isinstance(variable.get("value", ""), str)):
-            yield f"env {variable['name']}: name and value must be text: quote them"
+            yield f"env {variable['name']}: name and value must be strings (put them in quotes)"
     mounts = container.get("volumeMounts", [])
     for name in sorted({mount["name"] for mount in mounts} - set(volumes)):
         yield f"volumeMounts: there is no volume {name}"
     for path in _duplicates([mount["mountPath"].rstrip("/") for mount in mounts]):
-        yield f"volumeMounts: two at {path}"
+        yield f"volumeMounts: two volumes are mounted at {path}"
     yield from _resource_problems(container.get("resources", {}))
 
 
@@ -125,7 +126,7 @@ def _resource_problems(resources: dict[str, Any]) -> Iterator[str]:
 
     for section in ("requests", "limits"):
         if missing := {"cpu", "memory"} - resources.get(section, {}).keys():
-            yield f"resources.{section} says nothing of {' and '.join(sorted(missing))}"
+            yield f"resources.{section} does not set {' and '.join(sorted(missing))}"
     requests, limits = (
         {key: str(value) for key, value in resources.get(of, {}).items()} for of in ("requests", "limits")
     )
@@ -147,7 +148,7 @@ def _service_port_problems(ports: list[dict[str, Any]], deployment: dict[str, An
 
 def _port_problems(number: Any, field_name: str) -> Iterator[str]:
     if not (isinstance(number, int) and 0 < number < 1 << 16):
-        yield f"{field_name} {number} is no port: 1 to 65535"
+        yield f"{field_name} {number} is not a port (1 to 65535)"
 
 
 def _closed_port_problems(port: Any, ports: list[dict[str, Any]], field_name: str) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _closed_port_problems(port: Any, ports: list[dict[str, Any]], field_name: st
 def _selector_problems(selector: dict[str, str], deployment: dict[str, Any], field_name: str) -> Iterator[str]:
     labels = deployment["template"]["metadata"]["labels"]
     if mismatched := [f"{key}={value}" for key, value in selector.items() if labels.get(key) != value]:
-        yield f"{field_name} finds no pod: their labels are not {', '.join(mismatched)}"
+        yield f"{field_name} matches no pod: the pods do not have the label {', '.join(mismatched)}"
 
 
 def _duplicates(names: list[str]) -> list[str]:

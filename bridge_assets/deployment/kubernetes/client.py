@@ -1,8 +1,8 @@
-"""The API server of a cluster, as far as a deployment needs it: plain JSON objects in and out.
+"""Requests to a cluster's API server, with plain JSON objects.
 
-Belongs here: credentials, and requests with their retries. Does not belong here: what is asked for (`kubernetes` and
-its siblings), and what a refusal means (`kubernetes_errors`). It goes through `ApiClient.call_api` of the kubernetes
-client, whose typed models would drop every field that they do not know yet.
+Belongs here: credentials, requests and retries. Does not belong here: which objects are requested (`objects` and its
+siblings), and what an error status means (`errors`). Uses `ApiClient.call_api` of the kubernetes client, because its
+typed models drop fields that they do not know yet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from urllib3 import BaseHTTPResponse, Retry
 
-#: Kinds of a release -> their API and its name for them, in the order in which they are applied.
+#: Kinds of objects in a release -> API version and plural name, in the order in which they are applied.
 RELEASE_KINDS = {
     "ServiceAccount": ("v1", "serviceaccounts"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
@@ -32,17 +32,17 @@ RELEASE_KINDS = {
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
 }
 
-#: Further kinds that a deployment itself writes or reads.
+#: Other kinds that a deployment reads or writes.
 _OTHER_KINDS = {
     "ConfigMap": ("v1", "configmaps"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "Pod": ("v1", "pods"),
 }
 
-#: Seconds to connect, and between two pieces of an answer: a choice.
+#: Seconds to connect, and between two chunks of a response. A choice.
 _TIMEOUT = (5, 30)
 
-#: Longest that an answer 429 or 503 may make us wait, in seconds: a choice.
+#: Longest Retry-After that is obeyed, in seconds. A choice.
 _MAX_RETRY_AFTER_SECONDS = 60
 
 _APPLY_CONTENT_TYPE = "application/apply-patch+yaml"
@@ -55,13 +55,13 @@ class Cluster:
     Attributes
     ----------
     context : str
-        Of the kubeconfig; empty = its current one, or, without a kubeconfig, the cluster that this process runs in.
+        Context of the kubeconfig; empty = the current one or, without a kubeconfig, the cluster of this process.
     namespace : str
     retries : int
-        Times that a request is sent again after 429, a server's error or a cut connection. Every request here may be
-        sent twice: an apply changes nothing the second time, and a deleted object is gone.
+        Retries after 429, a server error or a broken connection. Every request here may be sent twice: a second apply
+        changes nothing, and a deleted object stays deleted.
     backoff : float
-        Seconds before the second retry; doubled each time. `Retry-After` goes before it.
+        Seconds before the second retry, doubled each time. `Retry-After` takes precedence.
     """
 
     context: str
@@ -74,7 +74,7 @@ class Cluster:
         return f"cluster {self.context or 'of the current context'}, namespace {self.namespace}"
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """An object; None where there is none."""
+        """An object, or None if it does not exist."""
         return self._request_object("GET", kind, name)
 
     def list(self, kind: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -90,68 +90,68 @@ class Cluster:
         dry_run: bool = False,
         field_manager: str = "bridge-assets",
     ) -> None:
-        """Server-side apply: the object has these fields afterwards, and no more those that we once gave it.
+        """Server-side apply: set the manifest's fields, and remove fields that an earlier apply of ours set.
 
         Parameters
         ----------
         manifest : mapping
         force : bool
-            Take over fields that somebody else set.
+            Take over fields that another manager owns.
         dry_run : bool
-            Let the server check everything, and change nothing.
+            Only let the server validate; change nothing.
         field_manager : str
-            Who applies, in the server's books of which field is whose.
+            Name under which the server records the ownership of these fields.
 
         Raises
         ------
         ConflictError
-            If somebody else set a field to another value, and not `force`.
+            If another manager set a field to another value, and not `force`.
         DeploymentError
-            If the server refuses the document.
+            If the server rejects the document.
         """
         query = [("fieldManager", field_manager), ("force", str(force).lower()), ("fieldValidation", "Strict")]
         query += [("dryRun", "All")] * dry_run
         self._request_object("PATCH", manifest["kind"], manifest["metadata"]["name"], query=query, body=manifest)
 
     def create(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Make an object. Raises Conflict where there is one of that name."""
+        """Create an object. Raises ConflictError if the name exists."""
         return self._request_object("POST", document["kind"], body=document) or {}
 
     def replace(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Write an object as a whole. Raises Conflict where it changed since its `resourceVersion` was read."""
+        """Replace a whole object. Raises ConflictError if it changed since its `resourceVersion` was read."""
         name = document["metadata"]["name"]
         written = self._request_object("PUT", document["kind"], name, body=document)
         if written is None:
             raise ConflictError(
-                f"{document['kind']} {name} is gone", where=self.where, why="It was there", do="run again"
+                f"{document['kind']} {name} was deleted in the meantime", where=self.where, do="run again"
             )
         return written
 
     def delete(self, kind: str, name: str, resource_version: str | None = None) -> bool:
-        """Remove an object and what its controller made; whether it was there."""
+        """Delete an object and its dependents; returns whether it existed."""
         options: dict[str, Any] = {"propagationPolicy": "Background"}
         if resource_version:
             options["preconditions"] = {"resourceVersion": resource_version}
         return self._request_object("DELETE", kind, name, body=options) is not None
 
     def post_to_service(self, service: str, port: str, path: str, body: Mapping[str, Any]) -> Any:
-        """Send JSON to a Service, through the API server: no route into the cluster is needed.
+        """Send JSON to a Service through the API server's proxy, so that no route into the cluster is needed.
 
         Raises
         ------
         DeploymentError
-            If no pod answers, or it answers with an error.
+            If no pod responds, or responds with an error.
         """
         url = f"{self._url('v1', 'services', f'{service}:{port}')}/proxy{path}"
         return self._request_json("POST", url, f"create services/proxy {service}", body=body)
 
     def log(self, pod: str, lines: int, *, previous: bool) -> str:
-        """The last lines of a pod's log; nothing where there is none."""
+        """The last lines of a pod's log; empty if there is none."""
         url = f"{self._url('v1', 'pods', pod)}/log"
         query = [("tailLines", str(lines)), ("previous", str(previous).lower())]
         try:
             return self._request_text("GET", url, f"get pods/log {pod}", query) or ""
-        except DeploymentError:  # a container that never started has none
+        except DeploymentError:  # a container that never started has no log
             return ""
 
     def _request_object(
@@ -174,10 +174,10 @@ class Cluster:
             return None if text is None else json.loads(text)
         except ValueError as error:
             raise DeploymentError(
-                f"the answer to `{what}` is no JSON",
+                f"the response to `{what}` is not JSON",
                 where=self.where,
                 why=f"{error_summary(error)}: {text!r:.200}",
-                do="look at what answers there",
+                do="check that the address is that of a Kubernetes API server",
             ) from error
 
     def _request_text(
@@ -208,10 +208,10 @@ class Cluster:
             raise to_deployment_error(error, what, self.where, self.retries + 1) from error
         except HTTPError as error:
             raise DeploymentError(
-                f"`{what}` did not come through",
+                f"`{what}` did not reach the cluster",
                 where=f"{self._client.configuration.host}, {self.where}",
                 why=error_summary(error),
-                do="see whether the cluster can be reached, then run again",
+                do="check the connection to the cluster, then run again",
             ) from error
 
     @cached_property
@@ -223,7 +223,7 @@ class Cluster:
         configuration = Configuration()
         configuration.retries = _retry_policy(self.retries, self.backoff)  # pyright: ignore[reportAttributeAccessIssue]
         try:
-            # Named, because the client looks at KUBECONFIG once only, when it is imported.
+            # Passed explicitly, because the client reads KUBECONFIG only once, when it is imported.
             load_kube_config(os.environ.get("KUBECONFIG"), self.context or None, configuration)
         except (ConfigException, OSError, YAMLError) as error:
             try:
@@ -232,7 +232,7 @@ class Cluster:
                 load_incluster_config(configuration)
             except (ConfigException, OSError, YAMLError) as other:
                 raise NotConfiguredError(
-                    "there are no credentials for a cluster",
+                    "no credentials for a cluster were found",
                     where=self.where,
                     why=error_summary(error) + ("" if other is error else f"; {error_summary(other)}"),
                     do="set KUBECONFIG to a file with this context, or run inside the cluster",

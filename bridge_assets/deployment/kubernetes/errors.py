@@ -1,4 +1,4 @@
-"""What a refusal of a cluster's API server means, and what to do about it."""
+"""Turns errors of a cluster's API server into DeploymentErrors with a cause and a remedy."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
 
 
 class ConflictError(DeploymentError):
-    """Somebody else changed the object, or owns a field of it.
+    """The object was changed concurrently, or another manager owns a field of it.
 
     Attributes
     ----------
     fields : mapping of str to str
-        Path of each such field -> what the server says of its owner.
+        Path of each such field -> the server's message about its owner.
     """
 
     fields: Mapping[str, str] = MappingProxyType({})
 
 
 def to_deployment_error(error: ApiException, what: str, where: str, attempts: int) -> DeploymentError:
-    """The error that a person is told.
+    """The DeploymentError for an API error.
 
     Parameters
     ----------
     error : ApiException
     what : str
-        What was asked for, as RBAC calls it: `patch deployments bridge-fall`.
+        The request in the words of RBAC, such as `patch deployments bridge-fall`.
     where : str
     attempts : int
-        Times that it was asked for, where asking again could help.
+        How often a retryable request was sent.
     """
     status, config = _status(error), os.environ.get("KUBECONFIG") or "~/.kube/config"
     message = " ".join(str(status.get("message") or error.reason).split())
     if error.status == 409:
         return _conflict_error(what, where, message, (status.get("details") or {}).get("causes") or [])
-    do = "correct what it says, then run again"
+    do = "fix the cause, then run again"
     if error.status == 401:
-        do = f"log in to the cluster again: KUBECONFIG ({config}) holds credentials that have expired or are wrong"
+        do = f"log in to the cluster again: the credentials in KUBECONFIG ({config}) are invalid or have expired"
     elif error.status == 403:
         do = (
-            f"let the user of KUBECONFIG ({config}) `{what}` in this namespace: "
-            "configs/k8s/deployer/rbac.yaml holds all that a deployment needs"
+            f"allow the user of KUBECONFIG ({config}) to `{what}` in this namespace; "
+            "configs/k8s/deployer/rbac.yaml lists every permission that a deployment needs"
         )
     elif error.status == 429 or (error.status or 0) >= 500:
-        do = f"run again later: it was tried {attempts} times"
+        do = f"run again later (the request was sent {attempts} times)"
     why = f"{error.status} {error.reason}: {message}"
     return DeploymentError(f"the cluster refused `{what}`", where=where, why=why, do=do)
 
@@ -60,17 +60,17 @@ def _conflict_error(what: str, where: str, message: str, causes: list[dict[str, 
     fields = {cause["field"]: str(cause.get("message")) for cause in causes if cause.get("field")}
     listed = ", ".join(f"{field} ({owner})" for field, owner in fields.items())
     conflict = ConflictError(
-        f"`{what}` is in conflict with somebody else's change",
+        f"`{what}` conflicts with another change",
         where=where,
-        why=f"Somebody else owns {listed}" if fields else message,
-        do="take these fields out of the manifests, or let the other one give them up" if fields else "run again",
+        why=f"Another manager owns {listed}" if fields else message,
+        do="remove these fields from the manifests, or from the other manager" if fields else "run again",
     )
     conflict.fields = fields
     return conflict
 
 
 def _status(error: ApiException) -> dict[str, Any]:
-    """The `Status` object of an error; a proxied app's own JSON error does as well."""
+    """The `Status` object of an error, or the JSON error of a proxied app."""
     try:
         status = json.loads(error.body or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""One deployment at a time, whatever machine it runs on: a Lease in the cluster, beside the lock file on this one."""
+"""A Lease in the cluster that allows one deployment at a time, also from different machines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bridge_assets.deployment.kubernetes.errors import ConflictError
 from bridge_assets.deployment.kubernetes.release import Release
 from bridge_assets.errors import DeploymentError
 
-#: Seconds after which a lease that nobody renews is free. A choice: longer than any one request with its retries, short
-#: enough to wait for after a crash of another machine. Clocks may differ by a good part of it.
+#: Seconds after which a lease that is not renewed expires. A choice: longer than any request with its retries, and
+#: short enough to wait for after another machine crashed. Tolerates clocks that differ by much of it.
 LEASE_SECONDS = 120
 
 
@@ -33,9 +33,9 @@ class Lease:
     cluster : Cluster
     name : str
     release : Release
-        Whose it is.
+        The release that owns it.
     lock : Path
-        The lock file that the caller holds: a holder with the same file on this machine is dead.
+        The lock file that the caller holds. A lease holder with the same file on this machine must therefore be dead.
     """
 
     cluster: Cluster
@@ -47,7 +47,7 @@ class Lease:
 
     @property
     def _holder_prefix(self) -> str:
-        boot = ""  # hosts may share a name, and a path; no two share this
+        boot = ""  # unique per host, unlike host names and paths
         with suppress(OSError):
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         return f"{socket.gethostname()}/{sha256(f'{boot}{self.lock.absolute()}'.encode()).hexdigest()[:8]}/"
@@ -58,9 +58,9 @@ class Lease:
         Raises
         ------
         DeploymentError
-            If another holder neither gives it back nor stops renewing it in `timeout` seconds.
+            If another holder still has it after `timeout` seconds.
         OwnershipError
-            If somebody else's Lease has this name.
+            If a Lease of this name does not belong to us.
         """
         deadline = time.monotonic() + timeout
         while not self._try_acquire():
@@ -69,18 +69,19 @@ class Lease:
                 raise DeploymentError(
                     f"{action} was refused",
                     where=f"{self.cluster.where}, lease {self.name}",
-                    why=f"Another deployment ({spec.get('holderIdentity')}, since {spec.get('acquireTime')}) holds it",
-                    do=f"wait for it to end. If it has died, the lease is free after {LEASE_SECONDS} s",
+                    why=f"Another deployment is in progress ({spec.get('holderIdentity')}, since "
+                    f"{spec.get('acquireTime')})",
+                    do=f"wait until it has ended; if it crashed, its lease expires after {LEASE_SECONDS} s",
                 )
             time.sleep(poll)
 
     def renew(self) -> None:
-        """Say that the holder lives; at most once in a third of the lease's time.
+        """Renew the lease, at most once per third of its duration.
 
         Raises
         ------
         DeploymentError
-            If somebody else took the lease meanwhile.
+            If another deployment took the lease in the meantime.
         """
         if time.monotonic() - self._renewed_at < LEASE_SECONDS / 3:
             return
@@ -91,12 +92,12 @@ class Lease:
             raise DeploymentError(
                 "another deployment took over",
                 where=f"{self.cluster.where}, lease {self.name}",
-                why=f"The lease was not renewed for {LEASE_SECONDS} s, or somebody changed it",
-                do="wait for the other one to end, then deploy again",
+                why=f"The lease was not renewed for {LEASE_SECONDS} s, or was changed by hand",
+                do="wait until the other deployment has ended, then deploy again",
             ) from error
 
     def release_lease(self) -> None:
-        """Give it back. What is no longer ours is left alone, and what cannot be given back runs out by itself."""
+        """Delete the lease if it is still ours. If that fails, it expires."""
         with suppress(DeploymentError):
             self.cluster.delete("Lease", self.name, self._lease_object["metadata"]["resourceVersion"])
 
@@ -122,7 +123,7 @@ class Lease:
                 return False
             self._write({**live, "spec": spec})
             return True
-        except ConflictError:  # somebody was faster; or our own request arrived, and its answer did not
+        except ConflictError:  # another holder was faster, or our own request succeeded and its response was lost
             self._lease_object = self.cluster.get("Lease", self.name) or {"spec": {}}
             return self._lease_object["spec"].get("holderIdentity") == spec["holderIdentity"]
 
@@ -142,5 +143,5 @@ _API_VERSION = "coordination.k8s.io/v1"
 
 
 def _now() -> str:
-    """The time as Kubernetes writes a MicroTime."""
+    """The current time in Kubernetes' MicroTime format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

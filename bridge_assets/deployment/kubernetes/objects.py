@@ -1,4 +1,4 @@
-"""The objects of a release as they stand in the cluster: whose they are, which slot they are of, and how it stood."""
+"""The objects of a release in the cluster: owner, slot, and the saved manifests of each slot."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from bridge_assets.deployment.kubernetes.release import (
 )
 from bridge_assets.errors import DeploymentError, OwnershipError
 
-#: Who owns `replicas` between us and an autoscaler, and what that one is called in the server's books.
+#: Field manager that holds `replicas` until an autoscaler sets it, and the autoscaler's name in a conflict message.
 _REPLICAS_MANAGER, _AUTOSCALER_MANAGER = "bridge-assets-replicas", '"kube-controller-manager"'
 
 
 @dataclass(frozen=True)
 class ReleaseObjects:
-    """What carries the labels of a release.
+    """The objects with the labels of a release.
 
     Attributes
     ----------
     cluster : Cluster
     release : Release
     before_change : callable
-        Called before anything is changed.
+        Called before every change.
     """
 
     cluster: Cluster
@@ -42,12 +42,12 @@ class ReleaseObjects:
     before_change: Callable[[], None]
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """An object by its name, if there is one.
+        """An object by its name, or None.
 
         Raises
         ------
         OwnershipError
-            If it is somebody else's, or another release's.
+            If it belongs to somebody else or to another release.
         """
         found = self.cluster.get(kind, name)
         if found:
@@ -55,10 +55,10 @@ class ReleaseObjects:
             check_owner(labels, self.release.owner, what, self.cluster.where)
             if labels.get(INSTANCE_LABEL) != self.release.name:
                 raise OwnershipError(
-                    f"{what} is another release's",
+                    f"{what} belongs to another release",
                     where=self.cluster.where,
                     why=f"Its label {INSTANCE_LABEL} is {labels.get(INSTANCE_LABEL)}, not {self.release.name}",
-                    do="give the object another name in the manifests. Nothing there was touched",
+                    do="rename the object in the manifests. It was not touched",
                 )
         return found
 
@@ -71,9 +71,9 @@ class ReleaseObjects:
         ]
 
     def apply(self, body: dict[str, Any], *, force: bool = False, dry_run: bool = False) -> None:
-        """Apply an object that is ours or not there yet. Raises OwnershipError, and as `Cluster.apply`.
+        """Apply an object that is ours or does not exist yet. Raises OwnershipError, and errors as `Cluster.apply`.
 
-        `replicas` that an autoscaler set give way: where the manifests name them, they hold no autoscaler any more.
+        Overrides `replicas` that an autoscaler set: manifests that set them no longer have an autoscaler.
         """
         self.before_change()
         self.get(body["kind"], body["metadata"]["name"])
@@ -88,7 +88,7 @@ class ReleaseObjects:
             self.cluster.apply(body, force=True, dry_run=dry_run)
 
     def remove(self, objects: Iterable[dict[str, Any]]) -> list[str]:
-        """Delete objects that `list_all` gave; name those that were there."""
+        """Delete objects that `list_all` returned; returns the names of those that still existed."""
         return [
             f"{found['kind']} {found['metadata']['name']}"
             for found in objects
@@ -96,18 +96,18 @@ class ReleaseObjects:
         ]
 
     def apply_deployment(self, body: dict[str, Any], history: tuple[str, ...]) -> None:
-        """Apply the release's Deployment, with the slots that answered up to now."""
+        """Apply the release's Deployment, with the deployment history as annotations."""
         metadata, spec = body["metadata"], body["spec"]
         live = self.get("Deployment", metadata["name"])
         if live and "replicas" not in spec:
-            # An apply that leaves a field out takes it away from an object that has it from us: `replicas` would fall
-            # to 1 when the manifests leave them to an autoscaler from now on. So another manager takes them first.
+            # An apply without a field removes it if we set it before: when the manifests start to leave `replicas` to
+            # an autoscaler, it would drop to 1. So another field manager takes it over first.
             replicas_patch = {
                 "apiVersion": body["apiVersion"],
                 "kind": "Deployment",
                 "metadata": {"name": metadata["name"]},
             }
-            with suppress(ConflictError):  # the autoscaler decided meanwhile, so they are its own
+            with suppress(ConflictError):  # the autoscaler has set it in the meantime and owns it
                 self.cluster.apply(
                     {**replicas_patch, "spec": {"replicas": live["spec"]["replicas"]}}, field_manager=_REPLICAS_MANAGER
                 )
@@ -115,19 +115,19 @@ class ReleaseObjects:
         self.apply({**body, "metadata": {**metadata, "annotations": annotations}})
 
     def save_manifests(self, slot: str, manifests: list[dict[str, Any]]) -> None:
-        """Keep how a slot stands, in the cluster itself, so that going back to it applies exactly that."""
+        """Save the manifests of a slot in the cluster, so that a rollback applies exactly these."""
         labels = self.release.labels(**{ROLE_LABEL: SAVED_MANIFESTS, SLOT_LABEL: slot})
         metadata = {"name": self._config_map_name(slot), "namespace": self.release.namespace, "labels": labels}
         data = {"manifests.json": json.dumps(manifests, sort_keys=True)}
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}, force=True)
 
     def load_manifests(self, slot: str) -> tuple[list[dict[str, Any]], str]:
-        """What was kept of a slot, and the SHA-256 of its archive.
+        """The saved manifests of a slot, and the SHA-256 of its archive.
 
         Raises
         ------
         DeploymentError
-            If nothing was, or it was changed.
+            If there are none, or they were changed.
         """
         try:
             bodies = json.loads((self.get("ConfigMap", self._config_map_name(slot)) or {})["data"]["manifests.json"])
@@ -137,10 +137,10 @@ class ReleaseObjects:
             ]
         except (KeyError, TypeError, ValueError, StopIteration) as error:
             raise DeploymentError(
-                f"it is not known how {slot} stood there",
+                f"the saved manifests of {slot} cannot be read",
                 where=f"{self.cluster.where}, ConfigMap {self._config_map_name(slot)}",
-                why="It is gone, or was changed",
-                do="deploy a version: it takes the place of whatever stands there",
+                why="The ConfigMap was deleted or changed",
+                do="deploy a version, which replaces the current one",
             ) from error
 
     def _config_map_name(self, slot: str) -> str:
@@ -148,7 +148,7 @@ class ReleaseObjects:
 
 
 def history_of_deployment(live: dict[str, Any] | None) -> tuple[str, ...]:
-    """Slots that took all the traffic, the last one now; during a rollout, the one before it."""
+    """Slots that received all the traffic, the current one last. Unchanged while a rollout is in progress."""
     return history_from_tags(live["metadata"].get("annotations", {})) if live else ()
 
 

@@ -1,5 +1,6 @@
-"""What a deployment fills into the manifests before it sends them: a name, labels and selectors of our own, the image,
-and where the bundle is. By edits of the parsed documents, never of the text.
+"""Fills in the manifests before they are sent: name, labels, selectors, image, and where the bundle is.
+
+Edits the parsed documents, never the text.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from bridge_assets.deployment.kubernetes.manifests import Manifest, manifest_err
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 ROLE_LABEL, SLOT_LABEL = "bridge-assets-role", "bridge-assets-slot"
 
-#: Roles: what takes the traffic, what is asked before it does, and what a release consisted of.
+#: Roles: objects that receive the traffic, objects of the canary, and the saved manifests of a slot.
 LIVE, CANARY, SAVED_MANIFESTS = "live", "canary", "record"
 
-#: Annotation of the Deployment: deploy this model version, not the one trained last.
+#: Annotation of the Deployment: deploy this model version instead of the latest one.
 VERSION_ANNOTATION = "bridge-assets/version"
 
 PACKAGE_VARIABLE, PACKAGE_SHA256_VARIABLE, PACKAGE_SLOT_VARIABLE = (
@@ -32,14 +33,14 @@ PACKAGE_VARIABLE, PACKAGE_SHA256_VARIABLE, PACKAGE_SLOT_VARIABLE = (
 
 @dataclass(frozen=True)
 class Release:
-    """Manifests under the name of a release.
+    """The manifests of a release, with its name.
 
     Attributes
     ----------
     documents : tuple of Manifest
-        Checked (`kubernetes_checks`): one Deployment and one Service among them.
+        Checked by `checks.check_release`, with exactly one Deployment and one Service.
     name, owner, namespace, image : str
-        Of environment.yaml.
+        From environment.yaml.
     """
 
     documents: tuple[Manifest, ...]
@@ -50,7 +51,7 @@ class Release:
 
     @property
     def version(self) -> str | None:
-        """The model version that the manifests name, if they name one."""
+        """The model version that the manifests name, or None."""
         return _first_of_kind(self.objects, "Deployment")["metadata"].get("annotations", {}).get(VERSION_ANNOTATION)
 
     @property
@@ -65,19 +66,19 @@ class Release:
 
     @property
     def pod_range(self) -> tuple[int, int]:
-        """Fewest and most pods that stand."""
+        """Minimum and maximum number of pods."""
         fixed = int(_first_of_kind(self.objects, "Deployment")["spec"].get("replicas", 1))
         autoscalers = [body["spec"] for body in self.objects if body["kind"] == "HorizontalPodAutoscaler"]
         return (autoscalers[0].get("minReplicas", 1), autoscalers[0]["maxReplicas"]) if autoscalers else (fixed, fixed)
 
     @property
     def pod_resources(self) -> str:
-        """What the server of a pod is promised, in words."""
+        """The resource requests of the server in a pod, in words."""
         wanted = self._pod_spec["containers"][0]["resources"]["requests"]
         return f"{wanted['cpu']} CPU and {wanted['memory']} of memory"
 
     def has_mount(self, path: str) -> bool:
-        """Whether a path is one of the server's, as far as the manifest says."""
+        """Whether the server's container mounts a volume at or above a path."""
         mounts = [mount["mountPath"].rstrip("/") for mount in self._pod_spec["containers"][0].get("volumeMounts", [])]
         return any(f"{path}/".startswith(f"{mount}/") for mount in mounts)
 
@@ -86,7 +87,7 @@ class Release:
         return _first_of_kind(self.objects, "Deployment")["spec"]["template"]["spec"]
 
     def labels(self, **more: str) -> dict[str, str]:
-        """What finds the objects of this release."""
+        """Labels that select the objects of this release."""
         return {OWNER_TAG: self.owner, INSTANCE_LABEL: self.name, **more}
 
     @cached_property
@@ -107,10 +108,8 @@ class Release:
             try:
                 _FILL_BY_KIND.get(body["kind"], _fill_nothing)(body.get("spec", {}), self, names)
             except (KeyError, TypeError, AttributeError) as error:
-                why = f"It is not built as a {document.kind} is ({type(error).__name__}: {error})"
-                raise manifest_error(
-                    document.where, f"{document.kind} {document.name} is not understood", why
-                ) from error
+                why = f"It does not have the structure of a {document.kind} ({type(error).__name__}: {error})"
+                raise manifest_error(document.where, f"{document.kind} {document.name} is not valid", why) from error
         return sorted(bodies, key=lambda body: list(RELEASE_KINDS).index(body["kind"]))
 
     def manifests_for_slot(self, slot: str, variables: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -135,15 +134,15 @@ class Release:
 
 
 def canary_manifests(bodies: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Copies for the canary of a slot: one pod, its Service, and the rules it stands under. No selector of the release
-    finds it, and none of its own finds the release.
+    """Manifests for the canary of a slot: one pod, its Service and its network policies. Selectors of the release do
+    not match the canary, and vice versa.
 
     Parameters
     ----------
     bodies : iterable of dict
-        As `Release.manifests_for_slot` gives them.
+        As `Release.manifests_for_slot` returns them.
     name : str
-        Of the canary; its Deployment and its Service bear it.
+        Name of the canary's Deployment and Service.
     """
     copies = []
     for body in deepcopy([body for body in bodies if body["kind"] in ("NetworkPolicy", "Service", "Deployment")]):

@@ -1,4 +1,4 @@
-"""Waiting until the pods are what the Deployment wants, and saying why they are not."""
+"""Waits for a Deployment's rollout, and explains one that does not finish."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge_assets.deployment.kubernetes.client import Cluster
 from bridge_assets.deployment.kubernetes.release import SLOT_LABEL
 from bridge_assets.errors import DeploymentError
 
-#: Last lines of a pod's log that stand in an error.
+#: Number of last lines of a pod's log in an error message.
 _LOG_LINES = 3
 
 _ENDED_PHASES = ("Succeeded", "Failed")
@@ -19,15 +19,15 @@ _ENDED_PHASES = ("Succeeded", "Failed")
 
 @dataclass(frozen=True)
 class Rollout:
-    """The waiting for a Deployment.
+    """Waits for the rollout of a Deployment.
 
     Attributes
     ----------
     cluster : Cluster
     timeout_seconds, poll_seconds : float
-        Most that it may take, and between two looks.
+        Longest wait, and pause between two polls.
     on_poll : callable
-        Called at every look.
+        Called at every poll.
     """
 
     cluster: Cluster
@@ -36,24 +36,24 @@ class Rollout:
     on_poll: Callable[[], None]
 
     def wait(self, name: str, labels: Mapping[str, str], slot: str, *, min_pods: int, previous_stall: str) -> None:
-        """Wait until every pod of a Deployment is of a slot and ready, and those of other slots have ended.
+        """Wait until every pod of a Deployment belongs to a slot and is ready, and all other pods have ended.
 
         Parameters
         ----------
         name : str
-            Of the Deployment.
+            Name of the Deployment.
         labels : mapping
-            Of its pods.
+            Labels of its pods.
         slot : str
         min_pods : int
-            Pods that must stand, however many the Deployment wants just now.
+            Minimum number of ready pods, even if the Deployment currently requests fewer.
         previous_stall : str
-            What `previous_stall` said before the change: an old complaint is not about this one.
+            Result of `stalled_since` before the change, so that an earlier stall is not taken for a new one.
 
         Raises
         ------
         DeploymentError
-            If it does not come to that in time, or the cluster gave it up; says what the pods complain of.
+            If it does not finish in time, or the cluster gave up; includes the problems of the pods.
         """
         deadline = time.monotonic() + self.timeout_seconds
         while True:
@@ -63,31 +63,29 @@ class Rollout:
                 return
             given_up = stalled_since(live) not in ("", previous_stall)
             if given_up or time.monotonic() >= deadline:
-                waited = (
-                    "the cluster gave it up (progressDeadlineSeconds)" if given_up else f"{self.timeout_seconds:g} s"
-                )
+                waited = "the cluster gave up (progressDeadlineSeconds)" if given_up else f"{self.timeout_seconds:g} s"
                 raise DeploymentError(
-                    f"the rollout of {name} did not end",
+                    f"the rollout of {name} did not finish",
                     where=self.cluster.where,
                     why=f"After {waited}: {missing}. {self._pod_problems({**labels, SLOT_LABEL: slot})}",
-                    do="mend what the pods complain of, then deploy again",
+                    do="fix the problems of the pods, then deploy again",
                 )
             self.on_poll()
             time.sleep(self.poll_seconds)
 
     def _old_pods(self, labels: Mapping[str, str], slot: str) -> str:
-        """Pods that end still take requests for a while: the Service forgets them late."""
+        """Terminating pods of other slots. They still receive requests until the Service drops them."""
         pods = [
             pod for pod in self.cluster.list("Pod", labels) if pod.get("status", {}).get("phase") not in _ENDED_PHASES
         ]
         others = sum(pod["metadata"].get("labels", {}).get(SLOT_LABEL) != slot for pod in pods)
-        return f"{others} pods of what ran before have not ended" if others else ""
+        return f"{others} pods of the previous version have not ended" if others else ""
 
     def _pod_problems(self, labels: Mapping[str, str]) -> str:
         problems = {
             pod["metadata"]["name"]: ", ".join(self._problems_of_pod(pod)) for pod in self.cluster.list("Pod", labels)
         }
-        return "; ".join(f"{name}: {text}" for name, text in problems.items() if text) or "The pods complain of nothing"
+        return "; ".join(f"{name}: {text}" for name, text in problems.items() if text) or "The pods report no problem"
 
     def _problems_of_pod(self, pod: dict[str, Any]) -> Iterator[str]:
         status = pod.get("status", {})
@@ -101,7 +99,7 @@ class Rollout:
             if waiting:
                 yield f"{waiting.get('reason')} {waiting.get('message', '')}".strip()
             elif not container.get("ready"):
-                yield "it runs, and is not ready"
+                yield "it is running, but not ready"
             if ended:
                 yield f"it ended with {ended.get('reason')}, exit code {ended.get('exitCode')}"
             if ended or not (waiting or container.get("ready")):
@@ -111,7 +109,7 @@ class Rollout:
 
 
 def stalled_since(live: Mapping[str, Any] | None) -> str:
-    """When the cluster gave up on a Deployment's rollout; nothing if it did not."""
+    """When the cluster gave up on a Deployment's rollout; empty if it did not."""
     for condition in (live or {}).get("status", {}).get("conditions", []):
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return condition.get("lastUpdateTime") or "unknown"
@@ -119,16 +117,16 @@ def stalled_since(live: Mapping[str, Any] | None) -> str:
 
 
 def _not_ready_reason(live: Mapping[str, Any], min_pods: int) -> str:
-    """What a Deployment lacks to be as it is wanted; nothing if it is."""
+    """Why a Deployment is not ready yet; empty if it is."""
     if not live:
-        return "it is gone"
+        return "the Deployment was deleted"
     status = live.get("status", {})
     if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
-        return "the cluster's controllers have not seen the change"
+        return "the cluster has not processed the change yet"
     wanted, updated = live["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
     ready, old = status.get("availableReplicas", 0), status.get("replicas", 0) - updated
     if wanted < min_pods:
-        return f"{wanted} pods are wanted so far, not {min_pods}"
+        return f"{wanted} pods are requested, fewer than {min_pods}"
     if updated < wanted or ready < wanted or old > 0:
-        return f"{updated} of {wanted} pods are made, {ready} are ready, {max(old, 0)} are of what ran before"
+        return f"{updated} of {wanted} pods are created, {ready} are ready, {max(old, 0)} are of the previous version"
     return ""

@@ -1,13 +1,13 @@
-"""The endpoint in a Kubernetes cluster: the manifests in `configs/k8s`, applied on the server's side.
+"""The endpoint in a Kubernetes cluster: the manifests in `configs/k8s`, by server-side apply.
 
-    <name>                     Deployment, Service and whatever else the manifests hold; every object has an owner label
-                               and the label of the slot it was last applied for
-    <name>-canary-<8 digits>   one pod, its Service and rules, while a version is asked before it gets the traffic
-    <name>-<slot>              ConfigMap: the manifests as they were applied for a slot of the trail. Going back to the
-                               slot applies exactly these.
+    <name>                     Deployment, Service and the other objects in the manifests; each has an owner label and
+                               the label of the slot it was last applied for
+    <name>-canary-<8 digits>   one pod, its Service and network policies, to test a version before it gets the traffic
+    <name>-<slot>              ConfigMap: the manifests as they were applied for a slot in the deployment history; a
+                               rollback to the slot applies exactly these
     <name>-deploy              Lease: one deployment at a time
 
-The manifests are the terms of a slot: editing them and deploying again is a deployment, with a canary and a way back.
+The manifests are part of a slot: deploying edited manifests is a new deployment, with a canary and a rollback.
 """
 
 from __future__ import annotations
@@ -62,18 +62,17 @@ def deploy_model_kubernetes(yaml_path: str | Path) -> Deployment:
     Parameters
     ----------
     yaml_path : str or Path
-        File or folder of manifests, such as `configs/k8s`. Where the Deployment has the annotation
-        `bridge-assets/version`, that version is deployed; else the one trained last. The caller has asked the gate.
+        File or folder of manifests, such as `configs/k8s`. The Deployment's annotation `bridge-assets/version` names
+        the model version; default: the latest. The caller is responsible for checking the gate.
 
     Returns
     -------
     Deployment
-        What stands afterwards.
 
     Raises
     ------
     DeploymentError
-        If it did not happen. What answered before goes on answering.
+        If the deployment failed. The previous version keeps serving.
     NotConfiguredError
         If a setting, the extra or the credentials are missing. Nothing was sent.
     ModelVersionError
@@ -90,7 +89,7 @@ def deploy_model_kubernetes(yaml_path: str | Path) -> Deployment:
 
 @dataclass
 class KubernetesEndpoint:
-    """A release in a namespace. See `base.Target`.
+    """A release in a namespace. See `core.target.Target`.
 
     Attributes
     ----------
@@ -100,9 +99,9 @@ class KubernetesEndpoint:
     lock_folder : Path
         Folder of the lock file.
     rollout_timeout : float
-        Most seconds that one rollout may take.
+        Longest duration of one rollout, in seconds.
     poll_seconds : float
-        Seconds between two looks.
+        Pause between two polls.
     lock_timeout : float
         Seconds to wait for another deployment to end.
     """
@@ -121,14 +120,14 @@ class KubernetesEndpoint:
 
     @classmethod
     def from_settings(cls, environment: EnvironmentSettings, lock_folder: Path) -> Self:
-        """The endpoint as settings and manifests describe it. Nothing is sent.
+        """The endpoint that settings and manifests describe. Nothing is sent.
 
         Raises
         ------
         NotConfiguredError
             If a setting or the extra is missing.
         DeploymentError
-            If a manifest is not understood, or they do not fit together.
+            If a manifest is not valid, or the manifests do not fit together.
         """
         settings = environment.kubernetes
         needed = {"image": settings.image, "artifacts": settings.artifacts}
@@ -142,9 +141,8 @@ class KubernetesEndpoint:
             raise NotConfiguredError(
                 "the pods cannot read the bundle",
                 where=project_file(settings.manifests),
-                why=f"{environment_variable('kubernetes', 'artifacts')} is {settings.artifacts}, where no volume is "
-                f"mounted",
-                do="mount the volume at this very path, or name a bucket. Nothing was sent",
+                why=f"No volume is mounted at {settings.artifacts} ({environment_variable('kubernetes', 'artifacts')})",
+                do="mount the volume at exactly this path, or use a bucket. Nothing was sent",
             )
         cluster = Cluster(settings.context, settings.namespace)
         return cls(cluster, release, artifacts, lock_folder, rollout_timeout=60 * settings.wait_minutes)
@@ -196,14 +194,14 @@ class KubernetesEndpoint:
         }
         manifests = self.release.manifests_for_slot(slot, package_variables)
         canary = canary_manifests(manifests, self._canary_name(slot))
-        for body in (*manifests, *canary):  # the server checks everything before anything is made
+        for body in (*manifests, *canary):  # the server validates everything before anything is created
             self._objects.apply(body, dry_run=True)
-        # The record first and, when it is retired, last: whatever there is of a slot, its record leads to it.
+        # Saved first and, at retirement, removed last, so that no object of a slot is left without its record.
         self._objects.save_manifests(slot, manifests)
         self.artifacts.upload(slot, bundle)
         for body in manifests:
             if body["kind"] == "ServiceAccount" and not self._objects.get("ServiceAccount", body["metadata"]["name"]):
-                self._objects.apply(body)  # there is none yet, and no pod starts without
+                self._objects.apply(body)  # no pod starts without its account
         stalled = stalled_since(self._objects.get("Deployment", self._canary_name(slot)))
         for body in canary:
             self._objects.apply(body, force=True)
@@ -220,10 +218,10 @@ class KubernetesEndpoint:
             return np.array(answer["predictions"], dtype=np.float64)
         except (TypeError, KeyError, ValueError) as error:
             raise DeploymentError(
-                "the answer holds no predictions",
+                "the response contains no predictions",
                 where=f"{self.cluster.where}, Service {service}",
-                why=f"It is {json.dumps(answer):.200}",
-                do="see whether the image serves this version's bundle",
+                why=f"The response is {json.dumps(answer):.200}",
+                do="check that the image is built from the Dockerfile",
             ) from error
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
@@ -231,7 +229,7 @@ class KubernetesEndpoint:
         manifests, sha256 = self._objects.load_manifests(slot)
         self.artifacts.check(slot, sha256)
         deployment = next(body for body in manifests if body["kind"] == "Deployment")
-        for body in manifests:  # the trail is kept as it was until the pods of this slot are all there is
+        for body in manifests:  # the history changes only when all pods belong to this slot
             if body is deployment:
                 self._objects.apply_deployment(body, history_of_deployment(live))
             else:
@@ -248,8 +246,8 @@ class KubernetesEndpoint:
         removed: list[str] = []
         live = [found for found in self._objects.list_all() if role_of(found) == LIVE]
         if any(slot_of(found) == slot for found in live):
-            # Either the manifests of what answers do not hold these objects any more, or a rollout to this slot was cut
-            # off, or a first one did not work.
+            # The current manifests no longer have these objects, or a rollout to this slot was interrupted, or the
+            # first deployment failed.
             history = self._history()
             if remaining_history := history[:-1] if history[-1:] == (slot,) else history:
                 self.switch_traffic(remaining_history)

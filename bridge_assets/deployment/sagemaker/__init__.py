@@ -1,4 +1,4 @@
-"""Amazon SageMaker as a target: the promised `deploy_model_sagemaker`, and what it takes."""
+"""Deployment to Amazon SageMaker; `deploy_model_sagemaker` is the public function."""
 
 from bridge_assets.deployment.sagemaker.target import deploy_model_sagemaker
 

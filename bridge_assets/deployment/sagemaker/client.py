@@ -1,6 +1,6 @@
-"""Requests to AWS on boto3: sent again where that helps, every refusal explained; and objects in S3 that are ours.
+"""Requests to AWS by boto3, with retries and explained errors; and objects of ours in S3.
 
-Belongs here: what is the same for every service. Does not belong here: SageMaker's resources (`sagemaker_requests`).
+Belongs here: what is the same for every AWS service. Does not belong here: SageMaker's resources (`resources`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 from bridge_assets.deployment.core.tags import OWNER_TAG, check_owner
 from bridge_assets.errors import DeploymentError, error_summary
 
-#: Longest that a Retry-After is heeded, in seconds: a choice, far below the time-out of a deployment's step.
+#: Longest Retry-After that is obeyed, in seconds. A choice, far below the time-out of one step of a deployment.
 MAX_RETRY_AFTER_SECONDS = 60.0
 
 _CREDENTIALS_HINT = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where they are temporary), "
-    "or AWS_PROFILE; renew what has expired"
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary credentials), "
+    "or AWS_PROFILE; renew expired credentials"
 )
 
-#: Code of an error -> what to do about it. Codes: AWS's common errors, and those of S3 and SageMaker.
+#: Error code -> remedy. AWS's common errors, and those of S3 and SageMaker.
 _REMEDIES = {
     **dict.fromkeys(
         (
@@ -35,11 +35,11 @@ _REMEDIES = {
     ),
     **dict.fromkeys(
         ("AccessDenied", "AccessDeniedException", "403"),
-        "allow it to the identity behind AWS_ACCESS_KEY_ID or AWS_PROFILE, or use another one",
+        "grant this permission to the identity behind AWS_ACCESS_KEY_ID or AWS_PROFILE, or use another identity",
     ),
     **dict.fromkeys(
         ("ThrottlingException", "Throttling", "SlowDown", "429", "500", "503", "InternalFailure", "ServiceUnavailable"),
-        "run again in some minutes",
+        "run again in a few minutes",
     ),
     "ResourceLimitExceeded": "ask AWS for a higher quota, or choose another instance type or fewer instances",
     "NoSuchBucket": "create the bucket, or correct its name in configs/environment.yaml",
@@ -49,11 +49,11 @@ _NOT_FOUND_CODES = ("404", "NoSuchKey", "ResourceNotFound")
 
 
 class NotFoundError(DeploymentError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class ConflictError(DeploymentError):
-    """The name is taken, or the thing is in the middle of a change: only another look tells what stands."""
+    """The name exists, or the resource is being changed; its state must be read again."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class AwsClient:
     ----------
     region : str
     max_attempts : int
-        Most times that one request is sent: 5xx, throttling and cut connections are worth another try.
+        How often one request is sent at most: 5xx, throttling and broken connections are retried.
     """
 
     region: str
@@ -80,20 +80,20 @@ class AwsClient:
 
         Raises
         ------
-        Missing, Conflicting
+        NotFoundError, ConflictError
         DeploymentError
-            In every other case in which it is not answered; says what to do.
+            For every other error; with a remedy.
         """
         return self._translate_errors(operation, lambda: getattr(self.client(service), operation)(**parameters))
 
     def read_stream(self, service: str, operation: str, **parameters: Any) -> bytes:
-        """The body of an answer that is a stream. Raises as `call`."""
+        """The body of a streamed response. Raises as `call`."""
         return self._translate_errors(
             operation, lambda: getattr(self.client(service), operation)(**parameters)["Body"].read()
         )
 
     def paginate(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The answers to a request that lists something. Raises as `call`."""
+        """The pages of a list operation. Raises as `call`."""
         pages = iter(self.client(service).get_paginator(operation).paginate(**parameters))
         while (page := self._translate_errors(operation, lambda: next(pages, None))) is not None:
             yield page
@@ -106,7 +106,7 @@ class AwsClient:
     def _new_client(self, service: str) -> Any:
         from botocore.config import Config
 
-        # SageMaker waits 60 seconds for a container's answer; giving up before it would ask the question twice.
+        # SageMaker waits 60 seconds for a container's response; a shorter time-out would send the request twice.
         retries = {"mode": "standard", "total_max_attempts": self.max_attempts}
         client = self._session.client(service, config=Config(retries=retries, connect_timeout=10, read_timeout=70))
         name = client.meta.service_model.service_id.hyphenize()
@@ -120,9 +120,9 @@ class AwsClient:
         return boto3.Session(region_name=self.region)
 
     def _retry_delay(self, response: Any, attempts: int, **_: Any) -> float | None:
-        """Seconds until the next try; None leaves it to botocore."""
-        # botocore's standard mode knows throttling by its error codes alone: it neither tries a bare 429 again (a
-        # proxy's, or a serverless endpoint's that is still starting), nor reads Retry-After.
+        """Seconds until the next try; None leaves the decision to botocore."""
+        # botocore's standard mode detects throttling by error code only: it does not retry a plain 429 (from a proxy,
+        # or a serverless endpoint that is still starting), and does not read Retry-After.
         if response is None or attempts >= self.max_attempts or response[0].status_code not in (429, 503):
             return None
         retry_after = response[0].headers.get("Retry-After", "")
@@ -140,22 +140,22 @@ class AwsClient:
         except BotoCoreError as error:
             lacking = any(word in type(error).__name__ for word in ("Credential", "Token", "Profile"))
             raise DeploymentError(
-                f"{operation} did not get through",
+                f"{operation} could not be sent",
                 where=self.where,
                 why=error_summary(error),
-                do=_CREDENTIALS_HINT if lacking else "look at the network and the region, then run again",
+                do=_CREDENTIALS_HINT if lacking else "check the network and the region, then run again",
             ) from error
 
     def _to_error(self, operation: str, error: Mapping[str, str]) -> DeploymentError:
         code, message = error.get("Code", ""), " ".join(error.get("Message", "").split())
-        # SageMaker tells by its words alone that something is not there, taken, or in the middle of a change.
+        # SageMaker reports missing, existing and changing resources only in the message, not by a code.
         if code in _NOT_FOUND_CODES or message.startswith("Could not find"):
             refusal = NotFoundError
         elif message.startswith(("Cannot create already existing", "Cannot update in-progress")):
             refusal = ConflictError
         else:
             refusal = DeploymentError
-        remedy = _REMEDIES.get(code, "correct what the message says, then run again")
+        remedy = _REMEDIES.get(code, "fix the cause, then run again")
         return refusal(f"{operation} was refused", where=self.where, why=f"{code}: {message}".rstrip("."), do=remedy)
 
 
@@ -167,12 +167,12 @@ class S3Objects:
     owner: str
 
     def put(self, url: str, content: bytes) -> None:
-        """Upload an object, unless it is there with the same checksum.
+        """Upload an object unless it exists with the same checksum.
 
         Raises
         ------
         OwnershipError
-            If somebody else's is there.
+            If the existing object belongs to somebody else.
         """
         checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
         found = self._head(url)
@@ -180,7 +180,7 @@ class S3Objects:
             check_owner(found["Metadata"], self.owner, "the object", url)
             if found.get("ChecksumSHA256") == checksum:
                 return
-        # S3 compares the checksum with what arrived before it keeps anything.
+        # S3 verifies the checksum before it stores the object.
         sums = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum}
         self.aws.call(
             "s3", "put_object", **_bucket_and_key(url), Body=content, **sums, Metadata={OWNER_TAG: self.owner}
@@ -193,7 +193,7 @@ class S3Objects:
             return None
 
     def remove(self, url: str) -> bool:
-        """Remove an object of ours; whether there was one."""
+        """Remove an object of ours; returns whether there was one."""
         found = self._head(url)
         if found is None or found["Metadata"].get(OWNER_TAG) != self.owner:
             return False
@@ -201,11 +201,11 @@ class S3Objects:
         return True
 
     def delete(self, url: str) -> None:
-        """Remove an object, or nothing: one that carries no tag, since SageMaker wrote it for us."""
+        """Delete an object if it exists, whoever owns it: SageMaker writes objects for us without our tag."""
         self.aws.call("s3", "delete_object", **_bucket_and_key(url))
 
     def list_folder(self, folder: str) -> Iterator[str]:
-        """URLs of the objects right below a folder."""
+        """URLs of the objects directly in a folder."""
         location = _bucket_and_key(f"{folder}/")
         for page in self.aws.paginate(
             "s3", "list_objects_v2", Bucket=location["Bucket"], Prefix=location["Key"], Delimiter="/"

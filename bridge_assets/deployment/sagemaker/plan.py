@@ -1,7 +1,6 @@
-"""What SageMaker is asked to make of a version, from the settings alone: model, configuration, and how to update.
+"""Names and request bodies for SageMaker, from the settings alone: model, endpoint configuration, update policy.
 
-Belongs here: names and request bodies. Does not belong here: sending them (`sagemaker_records`, `sagemaker_endpoints`)
-and when (`sagemaker`).
+Does not belong here: sending them (`resources`, `endpoints`) and the steps of a deployment (`target`).
 """
 
 from __future__ import annotations
@@ -16,48 +15,48 @@ from bridge_assets.errors import NotConfiguredError
 from bridge_assets.settings.environment import SageMakerSettings
 from bridge_assets.storage import json_digest
 
-#: The same in every configuration: a blue/green update asks for it.
+#: The same in every configuration, as a blue/green update requires.
 VARIANT = "AllTraffic"
 
-#: While alarms watch: how long one instance of the new fleet takes its share of the traffic, and how long the old fleet
-#: stays after all of it has moved. A choice: five periods of an alarm that looks once a minute.
+#: With alarms, in seconds: how long one instance of the new fleet takes its share of the traffic, and how long the old
+#: fleet stays after all traffic has moved. A choice: five periods of an alarm that is evaluated once a minute.
 BAKE_SECONDS = 300
 
-#: What UpdateEndpoint takes for MaximumExecutionTimeoutInSeconds.
+#: Allowed range of UpdateEndpoint's MaximumExecutionTimeoutInSeconds.
 _MIN_EXECUTION_SECONDS, _MAX_EXECUTION_SECONDS = 600, 28_800
 
 
 @dataclass(frozen=True)
 class EndpointPlan:
-    """Names and bodies for the endpoint of some settings.
+    """Names and request bodies for one endpoint.
 
     Attributes
     ----------
     settings : SageMakerSettings
-        Complete: see `check`.
+        Complete: see `check_settings`.
     """
 
     settings: SageMakerSettings
 
     @property
     def folder(self) -> str:
-        """Where everything lies that is kept in S3."""
+        """Folder in S3 of everything that belongs to the endpoint."""
         return f"{self.settings.bucket.rstrip('/')}/{self.settings.name}"
 
     @property
     def async_inputs(self) -> str:
-        """Where an asynchronous endpoint is asked."""
+        """Folder in S3 of the requests to an asynchronous endpoint."""
         return f"{self.folder}/asked"
 
     def archive_url(self, slot: str) -> str:
         return f"{self.folder}/{slot}.tar.gz"
 
     def resource_name(self, slot: str) -> str:
-        """Of the model, the configuration and the canary's endpoint of a slot: at most 32 + 1 + 30 of 63 characters."""
+        """Name of a slot's model, configuration and canary endpoint: at most 32 + 1 + 30 of 63 allowed characters."""
         return f"{self.settings.name}-{slot}"
 
     def slot_of_name(self, name: str) -> str | None:
-        """The slot in such a name; None in any other."""
+        """The slot in a name that `resource_name` made; None for any other name."""
         found = re.fullmatch(rf"{re.escape(self.settings.name)}-({SLOT.pattern})", name)
         return found and found[1]
 
@@ -66,7 +65,7 @@ class EndpointPlan:
         return found and found[1]
 
     def config_digest(self, slot: str) -> str:
-        """12 hex digits that are others wherever one of a slot's resources is to be another."""
+        """12 hex digits over the request bodies of a slot, to detect resources made from other settings."""
         return json_digest([self.model(slot), self.config(slot)])[:12]
 
     def model(self, slot: str) -> dict[str, Any]:
@@ -74,7 +73,7 @@ class EndpointPlan:
         container = {
             "Image": self.settings.image,
             "ModelDataUrl": self.archive_url(slot),  # unpacked to /opt/ml/model
-            "Environment": {"BRIDGE_ASSETS_SLOT": slot},  # the container refuses any other content
+            "Environment": {"BRIDGE_ASSETS_SLOT": slot},  # the container rejects any other content
         }
         return {"ExecutionRoleArn": self.settings.role_arn, "PrimaryContainer": container}
 
@@ -102,21 +101,21 @@ class EndpointPlan:
         return config
 
     def update_config(self, use_alarms: bool) -> dict[str, Any]:
-        """How UpdateEndpoint is to move the traffic.
+        """How UpdateEndpoint moves the traffic.
 
         Parameters
         ----------
         use_alarms : bool
-            Whether alarms may take it back. Not on the way back from a bad version: the alarms that it set off would
-            bring it back again.
+            Whether alarms may roll the update back. Not for a rollback from a bad version: the alarms that it raised
+            would restore it.
         """
         if self.settings.mode == "serverless":
-            return {}  # takes no DeploymentConfig; it moves all at once
+            return {}  # does not support DeploymentConfig; all traffic moves at once
         seconds = self.settings.wait_minutes * 60
         alarms = self.settings.rollback_alarms if use_alarms else ()
         bake = int(min(BAKE_SECONDS, seconds / 4)) if alarms else 0
         routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": bake}
-        if alarms and self.settings.instances > 1:  # a canary may be half of the fleet, not more
+        if alarms and self.settings.instances > 1:  # a canary may be at most half of the fleet
             routing |= {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1}}
         policy = {
             "TrafficRoutingConfiguration": routing,
@@ -130,7 +129,7 @@ class EndpointPlan:
 
 
 def check_settings(settings: SageMakerSettings) -> None:
-    """Refuse settings of which nothing can be made.
+    """Refuse settings that cannot be deployed.
 
     Raises
     ------
@@ -142,14 +141,13 @@ def check_settings(settings: SageMakerSettings) -> None:
     check_configured("sagemaker", needed, "aws", "boto3")
     if not re.fullmatch(r"s3://[^/]+(/.*)?", settings.bucket):
         why = f"{environment_variable('sagemaker', 'bucket')} is {settings.bucket!r}"
-        raise NotConfiguredError("this is no place in S3", where=where, why=why, do="set it to s3://bucket/folder")
+        raise NotConfiguredError("the bucket is not an S3 URL", where=where, why=why, do="set it to s3://bucket/folder")
     if settings.mode == "serverless":
         for name in ("capture_percent", "rollback_alarms"):
             if getattr(settings, name):
                 raise NotConfiguredError(
-                    f"a serverless endpoint takes no {name}",
+                    f"a serverless endpoint does not support {name}",
                     where=where,
-                    why=f"only realtime and async endpoints have that, and {environment_variable('sagemaker', name)} "
-                    f"is set",
-                    do=f"leave it out, or set {environment_variable('sagemaker', 'mode')} to realtime",
+                    why=f"Only realtime and async endpoints do, but {environment_variable('sagemaker', name)} is set",
+                    do=f"unset it, or set {environment_variable('sagemaker', 'mode')} to realtime",
                 )

@@ -1,8 +1,7 @@
-"""Models, endpoint configurations and endpoints of SageMaker: made, tagged, listed and removed alike; `Kind` is what
-differs.
+"""Creates, tags, lists and removes SageMaker models, endpoint configurations and endpoints.
 
-Belongs here: single requests about what is ours. Does not belong here: what an endpoint does in its own time
-(`sagemaker_endpoints`), and which requests make a deployment (`sagemaker`).
+Belongs here: single requests about resources of ours. Does not belong here: waiting for endpoints (`endpoints`), and
+the steps of a deployment (`target`).
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import Any, NamedTuple
 from bridge_assets.deployment.core.tags import OWNER_TAG, check_owner
 from bridge_assets.deployment.sagemaker.client import AwsClient, ConflictError, NotFoundError
 
-#: Tag of what a resource was made from: another digest, and it is made anew.
+#: Tag with the digest of a resource's settings; a resource with another digest is created again.
 CONFIG_DIGEST_TAG = "bridge-assets-made-from"
 
 
 class ResourceKind(NamedTuple):
-    """What SageMaker calls a resource: in its operations, in their parameters, and in words."""
+    """SageMaker's names for a kind of resource: in operations, in their parameters, and in words."""
 
     operation: str
     parameter: str
@@ -33,14 +32,14 @@ ENDPOINT = ResourceKind("endpoint", "Endpoint", "endpoint")
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource as it stands.
+    """A resource as SageMaker describes it.
 
     Attributes
     ----------
     kind : ResourceKind
     name : str
     description : mapping
-        What its Describe operation says.
+        Response of its Describe operation.
     tags : mapping of str to str
     """
 
@@ -53,7 +52,7 @@ class Resource:
     def config_digest(self) -> str | None:
         return self.tags.get(CONFIG_DIGEST_TAG)
 
-    # Of endpoints only
+    # For endpoints only
 
     @property
     def status(self) -> str:
@@ -61,22 +60,22 @@ class Resource:
 
     @property
     def is_busy(self) -> bool:
-        """Creating, Updating, SystemUpdating, RollingBack, Deleting: SageMaker lets nobody change or remove it."""
+        """Creating, Updating, SystemUpdating, RollingBack or Deleting: it cannot be changed or removed."""
         return self.status.endswith("ing") or self.status == "RollingBack"
 
     @property
     def is_serving(self) -> bool:
-        """Whether it takes requests. During an update the configuration before it goes on answering."""
+        """Whether it accepts requests. During an update it serves the previous configuration."""
         return self.status not in ("Creating", "Failed", "OutOfService", "Deleting")
 
     @property
     def current_config(self) -> str:
-        """The configuration that answers, or is the first to answer."""
+        """The configuration that it serves, or will be the first to serve."""
         return self.description["EndpointConfigName"]
 
     @property
     def configs_in_use(self) -> set[str]:
-        """Every configuration in use: two while an update runs."""
+        """Every configuration in use: two during an update."""
         return {
             self.current_config,
             self.description.get("PendingDeploymentSummary", {}).get("EndpointConfigName", self.current_config),
@@ -89,7 +88,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class ResourceClient:
-    """SageMaker in one region, on behalf of one owner: what does not carry the owner's tag is never changed."""
+    """SageMaker in one region, on behalf of one owner. Resources without the owner's tag are never changed."""
 
     aws: AwsClient
     owner: str
@@ -100,7 +99,7 @@ class ResourceClient:
         Raises
         ------
         OwnershipError
-            If it is somebody else's.
+            If it belongs to somebody else.
         """
         found = self._describe(kind, name)
         if found:
@@ -108,12 +107,12 @@ class ResourceClient:
         return found
 
     def find_owned(self, kind: ResourceKind, name: str) -> Resource | None:
-        """A resource of ours and its tags; somebody else's is as good as none."""
+        """A resource of ours and its tags; None if it does not exist or belongs to somebody else."""
         found = self._describe(kind, name)
         return found if found and found.tags.get(OWNER_TAG) == self.owner else None
 
     def describe_again(self, endpoint: Resource) -> Resource | None:
-        """Another look at an endpoint; its tags are those that were found."""
+        """Describe an endpoint again, without reading its tags again."""
         try:
             description = self.aws.call("sagemaker", "describe_endpoint", EndpointName=endpoint.name)
         except NotFoundError:
@@ -121,7 +120,7 @@ class ResourceClient:
         return replace(endpoint, description=description)
 
     def list_names(self, kind: ResourceKind, containing: str) -> Iterator[tuple[str, str]]:
-        """Names and ARNs of the resources of a kind, whoever's they are."""
+        """Names and ARNs of the resources of a kind, of any owner."""
         for page in self.aws.paginate("sagemaker", f"list_{kind.operation}s", NameContains=containing):
             for each in page[f"{kind.parameter}s"]:
                 yield each[f"{kind.parameter}Name"], each[f"{kind.parameter}Arn"]
@@ -133,7 +132,7 @@ class ResourceClient:
             return False
 
     def create(self, kind: ResourceKind, name: str, tags: Mapping[str, str], **request: Any) -> None:
-        """Create a resource. One that an earlier try of the request made, before its line was cut, is as good."""
+        """Create a resource, or accept the one that an earlier try created whose response was lost."""
         body = {f"{kind.parameter}Name": name, **request, "Tags": _tag_list({OWNER_TAG: self.owner, **tags})}
         try:
             self.aws.call("sagemaker", f"create_{kind.operation}", **body)
@@ -145,7 +144,7 @@ class ResourceClient:
     def ensure_exists(
         self, found: Resource | None, kind: ResourceKind, name: str, config_digest: str, **request: Any
     ) -> None:
-        """Have a record: what was found is kept where it was made from the same, else made anew."""
+        """Keep the existing resource if it was made from the same settings; otherwise create it (again)."""
         if found and found.config_digest != config_digest:
             self.remove(found)
             found = None
@@ -153,13 +152,13 @@ class ResourceClient:
             self.create(kind, name, {CONFIG_DIGEST_TAG: config_digest}, **request)
 
     def remove(self, found: Resource) -> None:
-        """Ask for the removal of a resource. Of an endpoint that takes a while."""
+        """Request the removal of a resource. An endpoint takes a while to disappear."""
         kind = found.kind
         try:
             self.aws.call("sagemaker", f"delete_{kind.operation}", **{f"{kind.parameter}Name": found.name})
         except NotFoundError:
             return
-        except ConflictError:  # an earlier try of the request, before its line was cut, may have been heard
+        except ConflictError:  # an earlier try, whose response was lost, may have succeeded
             latest = self.describe_again(found)
             if latest is not None and latest.status != "Deleting":
                 raise

@@ -1,11 +1,11 @@
 """The endpoint on Amazon SageMaker.
 
-A slot is a model, an endpoint configuration and the archive in S3; they cost next to nothing and stay while the slot is
-in the trail. For its canary a slot gets an endpoint of its own: SageMaker sends no request to a configuration that no
-endpoint runs, and serverless and asynchronous endpoints take no second variant. The traffic moves by pointing the
-endpoint at the slot's configuration, which SageMaker does blue/green.
+A slot is a model, an endpoint configuration and an archive in S3. They cost next to nothing and are kept while the slot
+is in the deployment history. For its canary a slot gets an endpoint of its own, because SageMaker cannot invoke a
+configuration without an endpoint, and serverless and asynchronous endpoints do not support a second variant. To move
+the traffic, the endpoint is pointed at the slot's configuration, which SageMaker does blue/green.
 
-On boto3, not on the sagemaker SDK: importing that takes 7 to 26 s and brings mlflow, for the same requests.
+Uses boto3 instead of the sagemaker SDK, whose import takes 7 to 26 s and brings mlflow, for the same requests.
 """
 
 from __future__ import annotations
@@ -48,22 +48,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SageMakerEndpoint:
-    """A real-time, serverless or asynchronous endpoint. Made by `from_settings`.
+    """A real-time, serverless or asynchronous endpoint. Created by `from_settings`.
 
     Attributes
     ----------
     settings : SageMakerSettings
         Complete: with region, role, image and bucket.
     owner : str
-        Tag of everything that is made.
+        Tag of every resource.
     lock_folder : Path
         Folder of the lock file.
     aws : AwsClient
-        The region.
     poll_seconds : float
-        Between two looks at something that SageMaker is doing.
+        Pause between two polls of a running operation.
     lock_timeout : float
-        To wait for another deployment from this machine.
+        Seconds to wait for another deployment from this machine.
     """
 
     settings: SageMakerSettings
@@ -76,7 +75,7 @@ class SageMakerEndpoint:
 
     @classmethod
     def from_settings(cls, environment: EnvironmentSettings, locks: Path) -> Self:
-        """The endpoint as `environment.yaml` describes it. Nothing is sent.
+        """The endpoint that `environment.yaml` describes. Nothing is sent.
 
         Raises
         ------
@@ -101,7 +100,7 @@ class SageMakerEndpoint:
 
     @property
     def runtime_config(self) -> Mapping[str, Any]:
-        # Alarms are no part of it: they watch the next update, whatever it is.
+        # Without the alarms: they watch the next update of any slot.
         return self.settings.model_dump(exclude={"enabled", "name", "wait_minutes", "rollback_alarms"})
 
     @property
@@ -109,16 +108,16 @@ class SageMakerEndpoint:
         settings = self.settings
         if settings.mode == "serverless":
             memory = f"{settings.serverless_memory_mb} MB serverless"
-            return f"{memory}, billed by the millisecond of answering, not while nobody asks"
+            return f"{memory}, billed per millisecond of prediction, free while idle"
         fleet = f"{settings.instances} x {settings.instance_type}"
-        return f"{fleet}, billed by the second while they stand; twice that while a new version takes over"
+        return f"{fleet}, billed per second while deployed; twice that during a deployment"
 
     @contextmanager
     def exclusive_lock(self, action: str) -> Iterator[None]:
         with exclusive_lock(
             self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, self.lock_timeout
         ):
-            # Another machine's deployment, or an update that a killed one left: what stands is known once it is over.
+            # A deployment from another machine, or an update that an interrupted one left, must end first.
             self._endpoints.find_idle(self.settings.name)
             yield
 
@@ -151,12 +150,12 @@ class SageMakerEndpoint:
         )
 
     def invoke(self, rows: Sequence[Mapping[str, float | None]]) -> np.ndarray:
-        """Ask the endpoint.
+        """Get predictions from the endpoint.
 
         Parameters
         ----------
         rows : sequence of mapping
-            Feature -> value in natural units; None, or no such key, where it is missing.
+            Feature -> value in natural units; None or no key for a missing value.
 
         Returns
         -------
@@ -166,17 +165,17 @@ class SageMakerEndpoint:
         Raises
         ------
         DeploymentError
-            If it does not answer; says why.
+            If the endpoint does not respond, with the reason.
         """
         return self._predict(self.settings.name, rows)
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
         name, endpoint = self._plan.resource_name(history[-1]), self._endpoints.wait_until_idle(self._live_endpoint())
-        # The canary is over. Its endpoint goes before the traffic moves: no kill leaves it behind, and an account's
-        # quota of instances must hold two fleets, not three.
+        # The canary's endpoint is removed before the traffic moves, so that an interruption cannot leave it behind, and
+        # the account's quota of instances must hold only two fleets, not three.
         self._endpoints.remove(self._endpoints.find_idle(name))
         if endpoint and endpoint.status == "Failed":
-            self._endpoints.remove(endpoint)  # nothing else can be done with it
+            self._endpoints.remove(endpoint)  # a failed endpoint cannot be updated
             endpoint = None
         tags = deployment_tags(self.owner, history)
         if endpoint is None:
@@ -185,8 +184,8 @@ class SageMakerEndpoint:
             use_alarms = history[-1] not in self._history(endpoint)
             self._endpoints.update(self.settings.name, name, **self._plan.update_config(use_alarms))
         endpoint = self._endpoints.wait_in_service(self.settings.name, name)
-        # After the traffic: cut here, `resolve_history` still says what stands. Slots that are no more get an empty
-        # value, since adding and deleting tags would be two requests.
+        # After the traffic: if interrupted here, `resolve_history` still finds the current slot. Tags of dropped slots
+        # get an empty value, because adding and deleting tags would be two requests.
         if history_from_tags(endpoint.tags) != history:
             self._resources.tag(endpoint, {**deployment_tags(self.owner, ("",) * HISTORY_LIMIT), **tags})
 
@@ -195,8 +194,8 @@ class SageMakerEndpoint:
         history = self._history(endpoint)
         if endpoint and name in endpoint.configs_in_use:
             if endpoint.is_busy or len(history) > 1:
-                return []  # it answers, or is about to
-            # All that the endpoint ever answered with, and it is wrong.
+                return []  # it is serving, or about to serve
+            # The slot is the only one that the endpoint ever served, and it is wrong.
             removed, history = self._endpoints.remove(endpoint), ()
         removed += self._endpoints.remove(self._resources.find_owned(ENDPOINT, name))
         if slot in history:
@@ -209,19 +208,19 @@ class SageMakerEndpoint:
         return [*removed, archive] if self._endpoints.objects.remove(archive) else removed
 
     def delete(self) -> tuple[str, ...]:
-        """Remove the endpoint and everything of ours that belongs to it; name what was removed. What SageMaker wrote
-        stays: captured requests, and answers of an asynchronous endpoint that nobody fetched.
+        """Remove the endpoint and every resource of ours that belongs to it; returns their names. Files that SageMaker
+        wrote are kept: captured requests, and unread responses of an asynchronous endpoint.
 
         Raises
         ------
         DeploymentError
-            If something cannot be removed. Deleting again goes on from there.
+            If something cannot be removed. Deleting again resumes from there.
         """
         with self.exclusive_lock("deleting the endpoint"):
             removed = self._endpoints.remove(self._live_endpoint())
             for slot in sorted(self.state().resources):
                 removed += self.retire(slot)
-            async_inputs = self._endpoints.objects.list_folder(self._plan.async_inputs)  # of killed askers
+            async_inputs = self._endpoints.objects.list_folder(self._plan.async_inputs)  # of interrupted requests
             return (*removed, *filter(self._endpoints.objects.remove, async_inputs))
 
     @cached_property
@@ -240,10 +239,10 @@ class SageMakerEndpoint:
         endpoint = self._resources.find(ENDPOINT, self.settings.name)
         if endpoint and self._plan.slot_of_name(endpoint.current_config) is None:
             raise OwnershipError(
-                f"the endpoint {endpoint.name} runs something else",
+                f"the endpoint {endpoint.name} was not deployed by bridge_assets",
                 where=self.address,
-                why=f"Its configuration is {endpoint.current_config}, which no deployment made",
-                do="choose another name in configs/environment.yaml, or remove the endpoint. Nothing there was touched",
+                why=f"Its configuration is {endpoint.current_config}",
+                do="choose another name in configs/environment.yaml, or remove the endpoint. It was not touched",
             )
         return endpoint
 
@@ -253,7 +252,7 @@ class SageMakerEndpoint:
         return resolve_history(self._plan.slot_of_name(endpoint.current_config), history_from_tags(endpoint.tags))
 
     def _slots(self, kind: ResourceKind, known: Sequence[str]) -> Iterator[str]:
-        """Slots that have a resource of ours, beside those that are known."""
+        """Slots with a resource of ours, except those already known."""
         for name, arn in self._resources.list_names(kind, containing=f"{self.settings.name}-m"):
             slot = self._plan.slot_of_name(name)
             if slot and slot not in known and self._resources.is_owned(arn):
@@ -271,33 +270,33 @@ class SageMakerEndpoint:
             return np.asarray(json.loads(answer)["predictions"], dtype=np.float64)
         except (ValueError, KeyError, TypeError) as error:
             raise DeploymentError(
-                "this is no answer of ours",
+                "the response contains no predictions",
                 where=f"endpoint {endpoint}",
                 why=error_summary(error),
-                do="see that the image is the one of the Dockerfile",
+                do="check that the image is built from the Dockerfile",
             ) from error
 
 
 def deploy_model_sagemaker(model: ModelVersion | Bundle | Path | str, name: str, instance_type: str) -> Deployment:
-    """Deploy a model version to SageMaker. Region, role, image, bucket and mode stand in `configs/environment.yaml`.
+    """Deploy a model version to SageMaker. Region, role, image, bucket and mode come from `configs/environment.yaml`.
 
-    Whether the version may be deployed is not asked here: that is what the asset `sagemaker_endpoint` does.
+    The caller is responsible for checking the gate.
 
     Parameters
     ----------
     model : ModelVersion, Bundle, or Path or str
         A model version, its bundle, or its folder.
     name : str
-        Of the endpoint: 3 to 32 lower-case letters, digits and dashes.
+        Name of the endpoint: 3 to 32 lower-case letters, digits and dashes.
     instance_type : str
-        Such as `ml.m5.large`; a serverless endpoint has none.
+        Such as `ml.m5.large`; not used for a serverless endpoint.
 
     Raises
     ------
     NotConfiguredError
         If a setting or the extra is missing.
     DeploymentError
-        If it did not happen: what answered before goes on answering.
+        If the deployment failed. The previous version keeps serving.
     """
     environment = EnvironmentSettings.load()
     settings = {**environment.sagemaker.model_dump(), "name": name, "instance_type": instance_type}

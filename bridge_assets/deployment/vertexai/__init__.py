@@ -1,4 +1,4 @@
-"""Google Vertex AI as a target: the promised `deploy_model_vertexai`, and what it takes."""
+"""Deployment to Google Vertex AI; `deploy_model_vertexai` is the public function."""
 
 from bridge_assets.deployment.vertexai.target import deploy_model_vertexai
 

@@ -1,7 +1,7 @@
-"""Calls to Google Cloud: as whom, how often a call is tried, and waiting for long-running operations.
+"""Calls to Google Cloud: credentials, retries, and waiting for long-running operations.
 
-Belongs here: what Vertex AI and Cloud Storage have in common. Does not belong here: what is asked of them
-(`vertex_endpoints`, `vertex_records`), and what an error means (`google_errors`).
+Belongs here: what Vertex AI and Cloud Storage have in common. Does not belong here: endpoints (`endpoints`), models and
+archives (`model_registry`), and the meaning of errors (`errors`).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 @dataclass(frozen=True)
 class WaitPolicy:
-    """How long is waited, in seconds.
+    """How long to wait, in seconds.
 
     Attributes
     ----------
     operation_seconds : float
-        For one step, such as deploying a model: it is given up and cancelled then.
+        For one operation, such as deploying a model; then it is cancelled.
     request_seconds : float
-        For the answer to one call.
+        For the response to one call.
     retry_seconds : float
-        A call that was throttled or not answered is tried again for so long.
+        How long a throttled or unanswered call is retried.
     backoff_seconds : tuple of float
-        The first and the longest pause between two tries; the service may ask for a longer one.
+        The first and the longest pause between two tries; the service may demand a longer one.
     poll_seconds : float
-        Between two looks at an operation.
+        Between two polls of an operation.
     cancel_seconds : float
-        For an operation to end that was cancelled.
+        For a cancelled operation to end.
     traffic_seconds : float
-        For a change of traffic to reach the front door.
+        For a change of traffic to reach the endpoint.
     """
 
     operation_seconds: float
@@ -59,7 +59,7 @@ class WaitPolicy:
 
 @dataclass(frozen=True)
 class GoogleCloud:
-    """A project in a location, and how it is reached.
+    """A project in a location, and how to connect to it.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class GoogleCloud:
     credentials : Credentials, optional
         Default: application default credentials.
     root_certificates : bytes, optional
-        PEM of the authorities that Vertex AI's certificate may be signed by. Default: gRPC's own.
+        PEM of the certificate authorities trusted for Vertex AI. Default: gRPC's own.
     """
 
     project: str
@@ -89,7 +89,7 @@ class GoogleCloud:
     def parent(self) -> str:
         return f"projects/{self.project}/locations/{self.location}"
 
-    # The gapic clients, not `aiplatform.Model` and `Endpoint`: there ids, time-outs and retries can be said.
+    # The gapic clients instead of `aiplatform.Model` and `Endpoint`, because they accept ids, time-outs and retries.
 
     @cached_property
     def endpoints(self) -> EndpointServiceClient:
@@ -137,19 +137,19 @@ class GoogleCloud:
             return google.auth.default(scopes=SCOPES)[0]
         except DefaultCredentialsError as error:
             raise NotConfiguredError(
-                "there are no Google credentials", where=self.host, why=error_summary(error), do=SIGN_IN_HINT
+                "no Google credentials were found", where=self.host, why=error_summary(error), do=SIGN_IN_HINT
             ) from error
 
     def call(self, method: Callable[..., T], request: Any) -> T:
-        """Call a method that may be called twice: one that reads, or sets what it is told."""
+        """Call an idempotent method, with retries."""
         return self.with_retries(lambda: self.call_once(method, request))
 
     def call_once(self, method: Callable[..., T], request: Any) -> T:
-        """Call a method a single time; what surrounds it is tried again (`with_retries`)."""
+        """Call a method without retries; the caller retries with `with_retries`."""
         return method(request=request, retry=None, timeout=self.wait_policy.request_seconds)
 
     def get_or_none(self, method: Callable[..., T], request: Any) -> T | None:
-        """What a method that reads finds; None where there is nothing by that name."""
+        """The result of a reading method; None if the resource does not exist."""
         from google.api_core.exceptions import NotFound
 
         try:
@@ -158,13 +158,13 @@ class GoogleCloud:
             return None
 
     def list_all(self, method: Callable[..., Iterable[T]], request: Any) -> list[T]:
-        """All pages of a list; nothing where what it would be a list of is not there."""
+        """All pages of a list; empty if the parent does not exist."""
         return self.get_or_none(lambda **how: list(method(**how)), request) or []
 
     def with_retries(self, steps: Callable[[], T]) -> T:
-        """Do something, and do it again after an answer that may pass: throttled, unavailable, lost.
+        """Run steps, and retry them after a transient error: throttled, unavailable, response lost.
 
-        Steps that make something must look whether it is there first: a lost answer may have been a yes.
+        Steps that create something must check first whether it exists, because a lost response may have been a success.
         """
         from google.api_core import retry
 
@@ -180,7 +180,7 @@ class GoogleCloud:
         return answer
 
     def pending_operations(self, resource: str) -> list[str]:
-        """Operations on a resource that have not ended."""
+        """Operations in progress on a resource."""
         from google.api_core.exceptions import NotFound
 
         names, page = [], ""
@@ -195,12 +195,12 @@ class GoogleCloud:
                 return names
 
     def wait_for(self, operations: Iterable[str], action: str) -> None:
-        """Wait for operations, together at most `wait_policy.operation`.
+        """Wait for operations, together at most `wait_policy.operation_seconds`.
 
         Raises
         ------
         DeploymentError
-            If one does not end. It goes on: `cancel` it.
+            If one does not end. It continues until it is cancelled (`cancel`).
         google.api_core.exceptions.GoogleAPICallError
             If one failed.
         """
@@ -214,14 +214,14 @@ class GoogleCloud:
                         f"{action} did not end in {self.wait_policy.operation_seconds / 60:g} minutes",
                         where=self.host,
                         why=f"Operation {name.rpartition('/')[2]} is still in progress",
-                        do="read the logs of the container in the console, or set wait_minutes higher; run again",
+                        do="read the logs of the container in the console or increase wait_minutes, then run again",
                     )
                 time.sleep(self.wait_policy.poll_seconds)
             if operation.error.code:
                 raise from_grpc_status(operation.error.code, operation.error.message)
 
     def cancel(self, operations: Iterable[str]) -> None:
-        """Cancel operations and wait until they have ended, one way or the other.
+        """Cancel operations and wait until they have ended, cancelled or not.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class GoogleCloud:
         from google.api_core.exceptions import ClientError, MethodNotImplemented
 
         for name in operations:
-            with suppress(ClientError, MethodNotImplemented):  # it has ended meanwhile, or will have to end by itself
+            with suppress(ClientError, MethodNotImplemented):  # it has ended already, or cannot be cancelled
                 self.call(self.endpoints.cancel_operation, {"name": name})
             deadline = time.monotonic() + self.wait_policy.cancel_seconds
             while not self.call(self.endpoints.get_operation, {"name": name}).done:
@@ -239,7 +239,7 @@ class GoogleCloud:
                     raise DeploymentError(
                         "an operation cannot be cancelled",
                         where=self.host,
-                        why=f"{name} is still in progress {self.wait_policy.cancel_seconds:g} s after that",
-                        do="wait for it to end, then deploy again, which removes what it made",
+                        why=f"{name} is still in progress {self.wait_policy.cancel_seconds:g} s later",
+                        do="wait until it has ended, then deploy again, which removes leftovers",
                     )
                 time.sleep(self.wait_policy.poll_seconds)

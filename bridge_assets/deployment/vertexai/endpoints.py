@@ -1,7 +1,7 @@
-"""Endpoints of Vertex AI and what is deployed there, each step made so that it may be done again.
+"""Vertex AI endpoints and the models deployed there; every step can be repeated safely.
 
-An answer can be lost after the service took a request. So every step looks first, at the operations under way and at
-what stands, and does only what is still to be done.
+A response can be lost after the service accepted the request. So every step first reads the operations in progress and
+the current state, and then does only what is still missing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from bridge_assets.errors import DeploymentError, OwnershipError
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Endpoint
 
-#: Label of everything that belongs to one endpoint: what a list is filtered by.
+#: Label of everything that belongs to one endpoint, used to filter lists.
 NAME_LABEL = "bridge-assets-name"
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The endpoint of a name, the front door, and the ones that slots have of their own while they are asked.
+    """The endpoint that receives the requests, and the staging endpoints of slots during their canary.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Endpoints:
         return f"{self.cloud.parent}/endpoints/{endpoint_id}"
 
     def staging_id(self, slot: str) -> str:
-        """Id of the endpoint that a slot has of its own."""
+        """Id of a slot's staging endpoint."""
         return f"{self.name}-{slot}"
 
     @property
@@ -49,28 +49,28 @@ class Endpoints:
         return {**deployment_tags(self.owner), NAME_LABEL: self.name}
 
     def get(self, endpoint_id: str) -> Endpoint | None:
-        """An endpoint, or None. Raises OwnershipError where it is somebody else's."""
+        """An endpoint, or None. Raises OwnershipError if it belongs to somebody else."""
         endpoint = self.cloud.get_or_none(self.cloud.endpoints.get_endpoint, {"name": self.resource_name(endpoint_id)})
         if endpoint is not None:
             check_owner(endpoint.labels, self.owner, f"the endpoint {endpoint_id}", self.cloud.parent)
         return endpoint
 
     def staged_slots(self) -> set[str]:
-        """Slots that have an endpoint of their own."""
+        """Slots that have a staging endpoint."""
         owner_filter = f'labels.{OWNER_TAG}="{self.owner}" AND labels.{NAME_LABEL}="{self.name}"'
         request = {"parent": self.cloud.parent, "filter": owner_filter}
         listed = self.cloud.list_all(self.cloud.endpoints.list_endpoints, request)
-        # The service names a project by its number: only the last part of a name is as it was given.
+        # Resource names contain the project's number instead of its id, so only their last part can be compared.
         slots = {each.name.rpartition("/")[2].removeprefix(self.staging_id("")) for each in listed}
         return {slot for slot in slots if SLOT.fullmatch(slot)}
 
     def history(self) -> tuple[str, ...]:
-        """Slots that took the traffic of the front door.
+        """Slots that received the traffic of the endpoint, the current one last.
 
         Raises
         ------
         OwnershipError
-            If the endpoint, or what takes its traffic, is somebody else's.
+            If the endpoint, or the deployed model with its traffic, belongs to somebody else.
         """
         endpoint = self.get(self.name)
         if endpoint is None or not endpoint.traffic_split:
@@ -79,21 +79,21 @@ class Endpoints:
         current = next((each.display_name for each in endpoint.deployed_models if each.id == deployed_id), "")
         if not SLOT.fullmatch(current):
             raise OwnershipError(
-                f"what takes the traffic of endpoint {self.name} was not deployed by this library",
+                f"the model that serves endpoint {self.name} was not deployed by bridge_assets",
                 where=self.resource_name(self.name),
-                why=f"Deployed model {deployed_id} is called {current!r}, which is no slot",
-                do="undeploy it, or choose another name in configs/environment.yaml. Nothing there was touched",
+                why=f"The name of deployed model {deployed_id}, {current!r}, is not a slot",
+                do="undeploy it, or choose another name in configs/environment.yaml. It was not touched",
             )
         return resolve_history(current, history_from_tags(endpoint.labels))
 
     def deployed_slots(self) -> set[str]:
-        """Slots that are deployed at the front door."""
+        """Slots that are deployed at the endpoint."""
         endpoint = self.get(self.name)
         names = {each.display_name for each in endpoint.deployed_models} if endpoint is not None else set()
         return {name for name in names if SLOT.fullmatch(name)}
 
     def pending_operations(self, slots: set[str]) -> list[str]:
-        """Operations under way at the front door and at the endpoints of slots."""
+        """Operations in progress at the endpoint and at the staging endpoints of slots."""
         ids = [self.name, *map(self.staging_id, sorted(slots))]
         return [
             operation
@@ -102,7 +102,7 @@ class Endpoints:
         ]
 
     def ensure_exists(self, endpoint_id: str) -> None:
-        """Create an endpoint, where there is none. An endpoint alone costs nothing."""
+        """Create an endpoint if it does not exist. An empty endpoint costs nothing."""
         request = {
             "parent": self.cloud.parent,
             "endpoint_id": endpoint_id,
@@ -117,7 +117,7 @@ class Endpoints:
         self.cloud.with_retries(steps)
 
     def delete(self, endpoint_id: str) -> list[str]:
-        """Delete an endpoint and the slots that are deployed there; its name, where there was one. The service refuses
+        """Delete an endpoint and the slots deployed there; returns its name if it existed. The service refuses this
         while something else is deployed there.
         """
         path, removed = self.resource_name(endpoint_id), []
@@ -139,8 +139,8 @@ class Endpoints:
     def deploy(
         self, slot: str, versions: set[str], deployed_model: dict[str, Any], min_replicas: int, max_replicas: int
     ) -> None:
-        """Deploy a slot at the front door, without traffic, and on its own endpoint; at the same time, since each takes
-        minutes. What is deployed there from one of `versions` (their ids) is kept.
+        """Deploy a slot at the endpoint, without traffic, and at its staging endpoint; in parallel, since each takes
+        minutes. A deployment from one of `versions` (ids) is kept.
         """
         action = f"deploying slot {slot}"
 
@@ -162,7 +162,7 @@ class Endpoints:
             return [self.cloud.call_once(self.cloud.endpoints.deploy_model, request).operation.name]
 
         def steps() -> None:
-            # No split leaves the split as it is; "0" is what is being deployed.
+            # An empty split leaves the traffic unchanged; "0" is the model being deployed.
             operations = start_deployment(self.name, (min_replicas, max_replicas), {}) + start_deployment(
                 self.staging_id(slot), (1, 1), {"0": 100}
             )
@@ -180,7 +180,7 @@ class Endpoints:
                 return
             request: dict[str, Any] = {"endpoint": path, "deployed_model_id": deployed_id}
             split = dict(endpoint.traffic_split)
-            if split.pop(deployed_id, 0) and split:  # somebody split the traffic by hand
+            if split.pop(deployed_id, 0) and split:  # the traffic was split by hand
                 request["traffic_split"] = {max(split, key=lambda id_: split[id_]): 100}
             operation = self.cloud.call_once(self.cloud.endpoints.undeploy_model, request)
             self.cloud.wait_for([operation.operation.name], f"undeploying from endpoint {endpoint_id}")
@@ -188,8 +188,8 @@ class Endpoints:
         self.cloud.with_retries(steps)
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
-        """All traffic of the front door to the last slot of the trail: split and labels in one call, which fails if
-        the endpoint changed since it was read (etag).
+        """Give all traffic of the endpoint to the last slot of the history: split and labels in one call, which fails
+        if the endpoint changed since it was read (etag).
         """
         path = self.resource_name(self.name)
 
@@ -197,7 +197,7 @@ class Endpoints:
             endpoint = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": path})
             deployed = next((each.id for each in endpoint.deployed_models if each.display_name == history[-1]), None)
             if deployed is None:
-                why = "It was removed meanwhile"
+                why = "It was removed in the meantime"
                 raise DeploymentError(f"slot {history[-1]} is not deployed", where=path, why=why, do="deploy it again")
             others = {key: value for key, value in endpoint.labels.items() if not key.startswith("bridge-assets-")}
             changed = {
@@ -212,7 +212,7 @@ class Endpoints:
         self.cloud.with_retries(steps)
 
     def remove_slot(self, slot: str) -> list[str]:
-        """Remove what a slot costs, also where it is only half there; names of what was removed."""
+        """Remove the billed resources of a slot, also if incomplete; returns the names of what was removed."""
         self.cloud.cancel(self.pending_operations({slot}))
         removed = self.delete(self.staging_id(slot))
         endpoint = self.get(self.name)

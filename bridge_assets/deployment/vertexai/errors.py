@@ -1,4 +1,4 @@
-"""What an error of Google's libraries means: whether it may pass, how long to wait, what to do about it."""
+"""The meaning of errors of Google's libraries: whether they are transient, how long to wait, and the remedy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from contextlib import contextmanager
 from bridge_assets.errors import DeploymentError, error_summary
 
 SIGN_IN_HINT = (
-    "let GOOGLE_APPLICATION_CREDENTIALS name a valid key or workload identity file, or run "
+    "set GOOGLE_APPLICATION_CREDENTIALS to a valid key or workload identity file, or run "
     "gcloud auth application-default login"
 )
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same call may succeed a little later."""
+    """Whether the same call may succeed a moment later."""
     from google.api_core import exceptions
     from google.auth.exceptions import TransportError
     from requests import ConnectionError, Timeout
 
     if isinstance(error, exceptions.MethodNotImplemented) or _is_credentials_error(error):
         return False
-    # AlreadyExists: an operation of ours, whose answer was lost, has made it meanwhile. Aborted: another change came in
-    # between.
+    # AlreadyExists: an operation of ours, whose response was lost, has created it. Aborted: another change interfered.
     transient = (exceptions.TooManyRequests, exceptions.ServerError, exceptions.AlreadyExists, exceptions.Aborted)
     return isinstance(error, (*transient, TransportError, ConnectionError, Timeout))
 
@@ -31,7 +30,7 @@ def _is_credentials_error(error: Exception) -> bool:
     from google.api_core.exceptions import Unauthorized
     from google.auth.exceptions import GoogleAuthError, TransportError
 
-    # gRPC calls credentials that cannot be renewed UNAVAILABLE.
+    # gRPC reports credentials that cannot be renewed as UNAVAILABLE.
     return (
         isinstance(error, Unauthorized)
         or (isinstance(error, GoogleAuthError) and not isinstance(error, TransportError))
@@ -40,7 +39,7 @@ def _is_credentials_error(error: Exception) -> bool:
 
 
 def retry_after_seconds(error: Exception) -> float:
-    """Seconds that the service asked to wait: RetryInfo over gRPC, Retry-After over HTTP."""
+    """Seconds that the service demands to wait: RetryInfo over gRPC, Retry-After over HTTP; 0 if none."""
     from google.rpc.error_details_pb2 import RetryInfo
 
     for detail in getattr(error, "details", None) or ():
@@ -52,7 +51,7 @@ def retry_after_seconds(error: Exception) -> float:
 
 @contextmanager
 def translate_errors(action: str, where: str) -> Iterator[None]:
-    """Say what an error of Google's libraries means here."""
+    """Raise errors of Google's libraries as DeploymentError with a remedy."""
     from google.api_core.exceptions import Forbidden, GoogleAPIError, RetryError, TooManyRequests
     from google.auth.exceptions import GoogleAuthError
     from requests import RequestException
@@ -65,11 +64,11 @@ def translate_errors(action: str, where: str) -> Iterator[None]:
             do = f"renew the credentials: {SIGN_IN_HINT}"
         elif isinstance(cause, Forbidden):
             do = (
-                "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles roles/aiplatform.user, and "
+                "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles roles/aiplatform.user on the project and "
                 "roles/storage.objectUser on the bucket"
             )
         elif isinstance(cause, TooManyRequests):
-            do = "run again later, or ask for a higher quota of the project in this location"
+            do = "run again later, or request a higher quota for the project in this location"
         else:
-            do = "mend what the reason names, then deploy again, which goes on from what stands"
+            do = "fix the cause, then deploy again, which resumes from the current state"
         raise DeploymentError(f"{action} failed", where=where, why=error_summary(cause), do=do) from error

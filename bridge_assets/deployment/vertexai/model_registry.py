@@ -1,6 +1,6 @@
-"""What is kept of a slot and needs no machine: a version in Vertex AI's model registry, an archive in a bucket.
+"""The stored parts of a slot, which need no machine: a version in Vertex AI's model registry, an archive in a bucket.
 
-Both stay for a rollback while the slot is in the trail.
+Both are kept for a rollback while the slot is in the deployment history.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Model
     from google.cloud.storage import Blob, Bucket
 
-#: The name that a container looks for (`serve.container`) in the folder that AIP_STORAGE_URI names.
+#: The file name that a container expects (`serve.container`) in the folder that AIP_STORAGE_URI names.
 ARCHIVE = "bundle.tar.gz"
 
-#: Where the container listens and what it is asked; Vertex AI tells it by AIP_HTTP_PORT, AIP_PREDICT_ROUTE and
-#: AIP_HEALTH_ROUTE.
+#: Port and routes of the container; Vertex AI passes them as AIP_HTTP_PORT, AIP_PREDICT_ROUTE and AIP_HEALTH_ROUTE.
 _PORT, _PREDICT, _HEALTH = 8080, "/predict", "/health"
 
 
@@ -34,7 +33,7 @@ class Archives:
     ----------
     cloud : GoogleCloud
     owner : str
-        In the metadata of each object. What carries another one, or none, is never touched.
+        In the metadata of each object. Objects with another owner, or none, are never touched.
     uri : str
         gs://bucket/folder.
     """
@@ -50,7 +49,7 @@ class Archives:
         return f"{self.folder(slot)}/{ARCHIVE}"
 
     def slots(self) -> set[str]:
-        """Slots that have an archive of ours."""
+        """Slots with an archive of ours."""
         prefix = self._object_name(self.folder(""))
         listed = self.cloud.with_retries(lambda: list(self._bucket.list_blobs(prefix=prefix, **self._request_options)))
         owned_names = [
@@ -60,19 +59,19 @@ class Archives:
         return {slot for slot in slots if SLOT.fullmatch(slot)}
 
     def upload(self, slot: str, archive: bytes, digest: str) -> None:
-        """Upload an archive, unless these very bytes lie there.
+        """Upload an archive unless an identical one exists.
 
         Parameters
         ----------
         slot : str
         archive : bytes
         digest : str
-            Its SHA-256, which the metadata shows to people. What is compared is the CRC32C that the service computed.
+            Its SHA-256, shown in the metadata. The comparison uses the CRC32C that the service computed.
 
         Raises
         ------
         OwnershipError
-            If there is an object of that name that is somebody else's.
+            If an object of that name belongs to somebody else.
         """
         import google_crc32c
 
@@ -88,12 +87,12 @@ class Archives:
         self.cloud.with_retries(upload)
 
     def remove(self, slot: str) -> list[str]:
-        """Remove the archive of a slot; its name, where there was one."""
+        """Remove the archive of a slot; returns its name if it existed."""
         from google.api_core.exceptions import NotFound
 
         if (blob := self._get_blob(slot)) is None:
             return []
-        with suppress(NotFound):  # gone at the first try, whose answer was lost
+        with suppress(NotFound):  # the first try succeeded, but its response was lost
             self.cloud.with_retries(lambda: blob.delete(**self._request_options))
         return [self.archive_uri(slot)]
 
@@ -127,9 +126,9 @@ class VertexModelRegistry:
     cloud : GoogleCloud
     owner : str
     name : str
-        Of the model.
+        Name of the model.
     archives : Archives
-        A version belongs to the slot whose folder there it was uploaded from.
+        A version belongs to the slot from whose folder it was uploaded.
     """
 
     cloud: GoogleCloud
@@ -142,11 +141,11 @@ class VertexModelRegistry:
         return f"{self.cloud.parent}/models/{self.name}"
 
     def slots(self) -> set[str]:
-        """Slots that have a version. Raises OwnershipError where the model is somebody else's."""
+        """Slots that have a version. Raises OwnershipError if the model belongs to somebody else."""
         return {slot for version in self._versions() if (slot := self._slot_of(version))}
 
     def register(self, bundle: Bundle, image: str, labels: dict[str, str]) -> set[str]:
-        """Register a bundle with an image, where it is not; ids of the versions that are just that."""
+        """Register a bundle with an image unless it is registered; returns the ids of the matching versions."""
         variables = {"BRIDGE_ASSETS_PACKAGE_SHA256": bundle.digest, "BRIDGE_ASSETS_SLOT": bundle.slot}
         model = {
             "display_name": self.name,
@@ -184,12 +183,12 @@ class VertexModelRegistry:
         return self.cloud.with_retries(steps)
 
     def make_default(self, slot: str) -> None:
-        """Let the alias `default` name the version of a slot."""
+        """Point the alias `default` at the version of a slot."""
         for version in [each for each in self._versions() if self._slot_of(each) == slot][:1]:
             self._make_default(version)
 
     def remove(self, slot: str) -> list[str]:
-        """Delete the versions of a slot; their names. With the last version goes the model."""
+        """Delete the versions of a slot, and with the last version the model; returns their names."""
         self.cloud.cancel(self.cloud.pending_operations(self.resource_name))
         removed = []
         for version in self._versions():
@@ -199,7 +198,7 @@ class VertexModelRegistry:
         return removed
 
     def _versions(self) -> list[Model]:
-        """All versions, the newest first."""
+        """All versions, newest first."""
         request = {"name": self.resource_name}
         if (model := self.cloud.get_or_none(self.cloud.models.get_model, request)) is None:
             return []
@@ -208,7 +207,7 @@ class VertexModelRegistry:
         return sorted(listed, key=lambda each: int(each.version_id), reverse=True)
 
     def _slot_of(self, version: Model) -> str | None:
-        """None where somebody else added the version."""
+        """The slot of a version; None if somebody else added the version."""
         slot = version.artifact_uri.removeprefix(self.archives.folder(""))
         return slot if SLOT.fullmatch(slot) else None
 
@@ -228,7 +227,7 @@ class VertexModelRegistry:
             if not versions:
                 operation = self.cloud.call_once(self.cloud.models.delete_model, {"name": self.resource_name})
             else:
-                if "default" in version.version_aliases:  # a model is never without one
+                if "default" in version.version_aliases:  # a model must always have a default version
                     self._make_default(next(iter(versions.values())))
                 request = {"name": f"{self.resource_name}@{version_id}"}
                 operation = self.cloud.call_once(self.cloud.models.delete_model_version, request)

@@ -1,14 +1,14 @@
 """An endpoint of Google Vertex AI.
 
-    endpoint <name>            the front door; a slot is a deployed model there, its display name is the slot
-    endpoint <name>-<slot>     stands only while that slot is being asked its canary, on a machine of its own
-    model <name>               the registry; a slot is a version there, with the slot as alias
+    endpoint <name>            receives the requests; a slot is a deployed model there, with the slot as display name
+    endpoint <name>-<slot>     staging endpoint, on a machine of its own, only while the slot's canary runs
+    model <name>               in the model registry; a slot is a version of it, with the slot as alias
     gs://.../<name>/<slot>/    the bundle
 
-A request names an endpoint, never a deployed model, so that what has no traffic cannot be asked. That is why a slot is
-deployed twice: at the front door without traffic, and on an endpoint of its own, which is asked. (Sharing a machine
-between both, a DeploymentResourcePool, is not offered to custom containers; a rolling deployment moves the traffic
-without asking; `invoke`, which would reach a deployed model by itself, is a preview and takes `predict` away.)
+A request names an endpoint, never a deployed model, so a model without traffic cannot be tested. That is why a slot is
+deployed twice: at the endpoint without traffic, and at a staging endpoint for its canary. (Custom containers cannot
+share a machine between both in a DeploymentResourcePool; a rolling deployment moves the traffic without a canary;
+`invoke`, which can address a deployed model, is a preview and disables `predict`.)
 """
 
 from __future__ import annotations
@@ -41,22 +41,23 @@ if TYPE_CHECKING:
 
 
 def deploy_model_vertexai(model: ModelVersion | Path | str | Bundle, name: str, machine_type: str) -> Deployment:
-    """Deploy a model version on Vertex AI. The caller has asked the gate.
+    """Deploy a model version to Vertex AI. The caller is responsible for checking the gate.
 
     Parameters
     ----------
     model : ModelVersion, Path or str, or Bundle
         A model version, its folder, or its bundle.
     name : str
-        Of the endpoint.
+        Name of the endpoint.
     machine_type : str
-        `n1-standard-2`. Everything else stands in `environment.yaml`.
+        Such as `n1-standard-2`. Everything else comes from `configs/environment.yaml`.
 
     Raises
     ------
+    NotConfiguredError
+        If a setting, the extra or credentials are missing. Nothing was sent.
     DeploymentError
-        See `base.deploy`. NotConfiguredError, before anything is sent, where a setting, the extra or credentials are
-        missing.
+        If the deployment failed. The previous version keeps serving.
     """
     environment = EnvironmentSettings.load()
     settings = {**environment.vertexai.model_dump(), "name": name, "machine_type": machine_type}
@@ -67,7 +68,7 @@ def deploy_model_vertexai(model: ModelVersion | Path | str | Bundle, name: str, 
 
 @dataclass(frozen=True)
 class VertexAIEndpoint:
-    """See `base.Target`.
+    """An endpoint of Vertex AI. See `core.target.Target`.
 
     Attributes
     ----------
@@ -103,7 +104,7 @@ class VertexAIEndpoint:
         check_configured("vertexai", needed, "gcp", *libraries, alternatives={"project": "GOOGLE_CLOUD_PROJECT"})
         if not settings.bucket.startswith("gs://"):
             raise NotConfiguredError(
-                "this is no place in Cloud Storage",
+                "the bucket is not a Cloud Storage URL",
                 where=f"{SETTINGS_FILE}, vertexai",
                 why=f"{environment_variable('vertexai', 'bucket')} is {settings.bucket!r}",
                 do="set it to gs://bucket/folder",
@@ -132,20 +133,20 @@ class VertexAIEndpoint:
         min_replicas, max_replicas = self.settings.min_replicas, self.settings.max_replicas
         replicas = f"{min_replicas}" if min_replicas == max_replicas else f"{min_replicas} to {max_replicas}"
         machines = f"{replicas} x {self.settings.machine_type}"
-        return f"{machines}, billed while they stand; as many again and one more while a version is being deployed"
+        return f"{machines}, billed while deployed; twice that and one more during a deployment"
 
     @contextmanager
     def exclusive_lock(self, action: str) -> Iterator[None]:
         with exclusive_lock(
             self.lock_folder / f"{self.kind}-{self.settings.name}.lock", action, self.address, self.lock_timeout
         ):
-            with translate_errors("asking what is under way", self.address):
+            with translate_errors("listing operations in progress", self.address):
                 operations = self._endpoints.pending_operations(self._endpoints.staged_slots())
             fail_if_in_progress(operations, action, self.address)
             yield
 
     def state(self) -> TargetState:
-        with translate_errors("asking what stands", self.address):
+        with translate_errors("reading the endpoint", self.address):
             history = self._endpoints.history()
             registered_slots = self._registry.slots() | self._archives.slots()
             resources = self._endpoints.deployed_slots() | self._endpoints.staged_slots()
@@ -158,8 +159,8 @@ class VertexAIEndpoint:
             "service_account": settings.service_account,
             "dedicated_resources": {"machine_spec": {"machine_type": settings.machine_type}},
         }
-        with translate_errors(f"placing slot {bundle.slot}", self.address):
-            endpoints.get(endpoints.staging_id(bundle.slot))  # somebody else's is seen before anything is made
+        with translate_errors(f"creating slot {bundle.slot}", self.address):
+            endpoints.get(endpoints.staging_id(bundle.slot))  # checks its owner before anything is created
             self._archives.upload(bundle.slot, bundle.archive, bundle.digest)
             versions = self._registry.register(bundle, settings.image, endpoints.labels)
             endpoints.ensure_exists(settings.name)
@@ -179,12 +180,12 @@ class VertexAIEndpoint:
         try:
             return np.asarray(answers, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            do = "look at what is deployed there: it is no image of this library"
-            raise DeploymentError("the answer is not one number a row", where=path, why=str(error), do=do) from error
+            do = "check that the image is built from the Dockerfile"
+            raise DeploymentError("the response contains no predictions", where=path, why=str(error), do=do) from error
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
-        with translate_errors(f"giving the traffic to slot {history[-1]}", self.address):
-            # These first: once the slot answers, nobody looks for what else was to be done.
+        with translate_errors(f"switching the traffic to slot {history[-1]}", self.address):
+            # These first: once the slot has the traffic, a repeated deployment does not look for unfinished steps.
             self._endpoints.delete(self._endpoints.staging_id(history[-1]))
             self._registry.make_default(history[-1])
             self._endpoints.switch_traffic(history)
@@ -197,23 +198,23 @@ class VertexAIEndpoint:
             return removed if slot in history else removed + self._delete_records(slot)
 
     def delete(self) -> list[str]:
-        """Remove the endpoint, the versions of its model and their archives; name what was removed.
+        """Remove the endpoint, the versions of its model and their archives; returns their names.
 
         Raises
         ------
         OwnershipError
-            If the name is somebody else's: nothing was touched.
+            If the name belongs to somebody else. Nothing was touched.
         """
         with self.exclusive_lock("deleting the endpoint"):
             state, removed = self.state(), []
             with translate_errors("deleting the endpoint", self.address):
-                # Last what takes the traffic: it can be undeployed only when nothing else is left to take it.
+                # The slot with the traffic last: it can be undeployed only when no other slot is deployed.
                 for slot in sorted(state.resources | {*state.history}, key=lambda slot: slot == state.current_slot):
                     removed += self._endpoints.remove_slot(slot) + self._delete_records(slot)
                 return removed + self._endpoints.delete(self.settings.name)
 
     def _predict_when_switched(self, request: PredictRequest) -> list[Any]:
-        """Predictions of what the endpoint's split names: a change of it takes a moment to reach the front door."""
+        """Predictions of a model that the traffic split names: a change of the split takes effect with a delay."""
         deadline = time.monotonic() + self.cloud.wait_policy.traffic_seconds
         while True:
             split = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": request.endpoint}).traffic_split
@@ -224,7 +225,7 @@ class VertexAIEndpoint:
                 raise DeploymentError(
                     "the traffic does not follow the split",
                     where=request.endpoint,
-                    why=f"Deployed model {answer.deployed_model_id} answers, the split is {dict(split)}",
+                    why=f"Deployed model {answer.deployed_model_id} responds, but the split is {dict(split)}",
                     do="deploy again",
                 )
             time.sleep(self.cloud.wait_policy.poll_seconds)

@@ -236,7 +236,7 @@ def test_throttling_and_errors_that_pass_are_tried_again(azure, target, bundles,
 
 def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bundles, answering):
     azure.inject_fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
-    with pytest.raises(DeploymentError, match=r"placing slot .* failed.*ServiceUnavailable"):
+    with pytest.raises(DeploymentError, match=r"creating slot .* failed.*ServiceUnavailable"):
         deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:1])
 
@@ -325,7 +325,7 @@ def test_leftovers_of_a_killed_deployment_are_removed_by_that_of_another_version
     ("spoil", "said"),
     [
         (lambda azure, patch: setattr(azure, "sign_in_error", "AADSTS7000222: The secret is expired."), "7000222"),
-        (lambda azure, patch: azure.fault("GET", ENDPOINT, 401, "ExpiredAuthenticationToken", 9), "ExpiredAuth"),
+        (lambda azure, patch: azure.inject_fault("GET", ENDPOINT, 401, "ExpiredAuthenticationToken", 9), "ExpiredAuth"),
         (lambda azure, patch: patch.delenv("AZURE_CLIENT_SECRET"), "EnvironmentCredential"),
     ],
     ids=["expired", "refused", "missing"],

@@ -164,18 +164,22 @@ def server_of(body: Body) -> Body:
 
 
 WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
-    # Schemas pass these five, and a cluster says them late or never.
-    "selector": ("service.yaml", lambda b: b["spec"]["selector"].update(app="x"), "selector finds no pod.*app=x"),
+    # Schemas accept these five, and a cluster reports them late or never.
+    "selector": ("service.yaml", lambda b: b["spec"]["selector"].update(app="x"), "selector matches no pod.*app=x"),
     "port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(targetPort=9090), "9090 is not opened"),
     "volume": ("deployment.yaml", lambda b: pod_of(b).pop("volumes"), "there is no volume tmp"),
-    "name": ("deployment.yaml", lambda b: server_of(b).update(name="The_Server"), "'The_Server': this is no name"),
+    "name": (
+        "deployment.yaml",
+        lambda b: server_of(b).update(name="The_Server"),
+        "'The_Server': this is not a valid name",
+    ),
     "limit": (
         "deployment.yaml",
         lambda b: server_of(b)["resources"]["requests"].update(memory="1Gi"),
         r"request of memory \(1Gi\) is above its limit \(512Mi\)",
     ),
     # And these.
-    "number of a port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(port=80800), "80800 is no port"),
+    "number of a port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(port=80800), "80800 is not a port"),
     "port of a probe": (
         "deployment.yaml",
         lambda b: server_of(b)["readinessProbe"]["httpGet"].update(port="web"),
@@ -184,36 +188,40 @@ WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
     "selector of the pods": (
         "deployment.yaml",
         lambda b: b["spec"]["template"]["metadata"].update(labels={"app": "x"}),
-        "selector finds no pod",
+        "selector matches no pod",
     ),
     "selector of the budget": (
         "disruption-budget.yaml",
         lambda b: b["spec"]["selector"]["matchLabels"].update(tier="web"),
-        "selector finds no pod.*tier=web",
+        "selector matches no pod.*tier=web",
     ),
     "who is scaled": (
         "autoscaler.yaml",
         lambda b: b["spec"]["scaleTargetRef"].update(name="other"),
         "names Deployment other, which is not in these manifests",
     ),
-    "range": ("autoscaler.yaml", lambda b: b["spec"].update(minReplicas=9), "9 to maxReplicas 6 is no range"),
-    "replicas": ("deployment.yaml", lambda b: b["spec"].update(replicas=3), "decided by the HorizontalPodAutoscaler"),
+    "range": ("autoscaler.yaml", lambda b: b["spec"].update(minReplicas=9), "9 to maxReplicas 6 is not a range"),
+    "replicas": ("deployment.yaml", lambda b: b["spec"].update(replicas=3), "the HorizontalPodAutoscaler sets it"),
     "update": (
         "deployment.yaml",
         lambda b: b["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
         "maxUnavailable 0",
     ),
     "recreate": ("deployment.yaml", lambda b: b["spec"].update(strategy={"type": "Recreate"}), "maxUnavailable 0"),
-    "no limits": ("deployment.yaml", lambda b: server_of(b)["resources"].pop("limits"), "limits says nothing of cpu"),
-    "value that is no text": (
+    "no limits": ("deployment.yaml", lambda b: server_of(b)["resources"].pop("limits"), "limits does not set cpu"),
+    "value that is not a string": (
         "deployment.yaml",
         lambda b: server_of(b)["env"][0].update(value=10),
-        "env BRIDGE_ASSETS_CLOSING_SECONDS: name and value must be text",
+        "env BRIDGE_ASSETS_CLOSING_SECONDS: name and value must be strings",
     ),
     "no ports": ("service.yaml", lambda b: b["spec"].update(ports=[]), "it has no ports"),
-    "shape": ("deployment.yaml", lambda b: b["spec"].update(template=[]), "not built as a Deployment"),
-    "missing": ("deployment.yaml", lambda b: b["spec"].pop("selector"), "not built as a Deployment.*selector"),
-    "object's name": ("service.yaml", lambda b: b["metadata"].update(name="9to5"), "'9to5' is no name"),
+    "shape": ("deployment.yaml", lambda b: b["spec"].update(template=[]), "not have the structure of a Deployment"),
+    "missing": (
+        "deployment.yaml",
+        lambda b: b["spec"].pop("selector"),
+        "not have the structure of a Deployment.*selector",
+    ),
+    "object's name": ("service.yaml", lambda b: b["metadata"].update(name="9to5"), "'9to5' is not a valid name"),
 }
 
 
@@ -241,15 +249,15 @@ OBJECT = "apiVersion: v1\nkind: {}\nmetadata: {{name: x{}}}\nspec: {{}}\n"
     [
         ("a: [", "document 1: this is not YAML"),
         (f"---\n{OBJECT.format('Service', '')}---\na: b: c\n", "document 2: this is not YAML"),
-        (OBJECT.format("Service", "").replace("kind", "apiVersion"), "the key 'apiVersion' is there twice"),
-        ("- a\n- b\n", "document 1: this is no Kubernetes object"),
-        ("kind: Service\n", "document 1: this is no Kubernetes object"),
+        (OBJECT.format("Service", "").replace("kind", "apiVersion"), "the key 'apiVersion' appears twice"),
+        ("- a\n- b\n", "document 1: this is not a Kubernetes object"),
+        ("kind: Service\n", "document 1: this is not a Kubernetes object"),
         ("!!python/object/apply:os.system ['true']", "document 1: this is not YAML"),
-        (f"---\n---\n{OBJECT.format('Secret', '')}", "document 2: Secret is no part of a release"),
-        (OBJECT.format("Deployment", ""), "Deployment of v1 is not known.*apps/v1"),
+        (f"---\n---\n{OBJECT.format('Secret', '')}", "document 2: a release cannot have a Secret"),
+        (OBJECT.format("Deployment", ""), "Deployment of v1 is not supported.*apps/v1"),
         (OBJECT.format("Service", ", namespace: other"), "another namespace.*Its namespace is other"),
-        (OBJECT.format("Service", ", labels: {a: 1}"), "metadata.labels is not understood"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: 7}\n", "metadata.name is 7, not text"),
+        (OBJECT.format("Service", ", labels: {a: 1}"), "metadata.labels is not valid"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: 7}\n", "metadata.name is 7, not a string"),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\n", "this Service has no spec"),
         ("", "there are no manifests"),
         ("\x00", "this is not YAML"),
@@ -280,5 +288,5 @@ def test_one_file_may_hold_them_all(tmp_path):
     with pytest.raises(DeploymentError, match=r"all\.yaml, document 7: .*an earlier document has the same kind"):
         check_release(read_manifests(file, "default"))
     file.write_text((SHIPPED_MANIFESTS / "service.yaml").read_text())
-    with pytest.raises(DeploymentError, match=r"a release has one Deployment.*Here are 0"):
+    with pytest.raises(DeploymentError, match=r"a release needs exactly one Deployment.*These manifests have 0"):
         check_release(read_manifests(file, "default"))

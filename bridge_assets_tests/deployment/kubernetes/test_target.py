@@ -172,7 +172,7 @@ def test_an_archive_that_was_damaged_is_mended_by_deploying_and_never_gone_back_
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
     with pytest.raises(DeploymentError, match="canary got wrong answers") as caught:
         deploy(target, bundles[1])
-    assert "this archive is not what was sent" in caught.value.__notes__[0]
+    assert "the archive is missing or was changed after it was uploaded" in caught.value.__notes__[0]
     here.cluster.pods.archive_override = lambda labels: None
     deploy(target, bundles[0])
     assert archive.read_bytes() == bundles[0].archive
@@ -223,7 +223,7 @@ def test_missing_settings_are_said_in_one_line(here, monkeypatch):
 
 
 def test_a_path_that_the_pods_do_not_see_is_refused(here):
-    with pytest.raises(NotConfiguredError, match="no volume is mounted"):
+    with pytest.raises(NotConfiguredError, match="No volume is mounted"):
         here.target(artifacts="/elsewhere")
 
 
@@ -233,7 +233,7 @@ def test_without_credentials_nothing_is_sent(here, bundles, monkeypatch, config)
     if config is not None:
         path.write_text(config)
     monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(NotConfiguredError, match=r"no credentials for a cluster.*set KUBECONFIG"):
+    with pytest.raises(NotConfiguredError, match=r"no credentials for a cluster were found.*set KUBECONFIG"):
         deploy(here.target(), bundles[0])
     assert here.cluster.requests == []
 
@@ -259,11 +259,11 @@ def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
     assert not target.artifacts.is_path
     target.artifacts.upload("m1-2-3", bundles[0])
     target.artifacts.check("m1-2-3", bundles[0].digest)
-    with pytest.raises(DeploymentError, match="not what was sent"):
+    with pytest.raises(DeploymentError, match="is missing or was changed after it was uploaded"):
         target.artifacts.check("m1-2-3", bundles[1].digest)
     assert target.artifacts.remove("m1-2-3")
     assert not target.artifacts.remove("m1-2-3")
-    with pytest.raises(DeploymentError, match="It is not there"):
+    with pytest.raises(DeploymentError, match="There is no such file"):
         target.artifacts.check("m1-2-3", bundles[0].digest)
     with pytest.raises(DeploymentError, match=r"artifacts in environment\.yaml"):
         here.target(artifacts="s3://no-such-bucket").artifacts.upload("m1-2-3", bundles[0])
@@ -313,7 +313,7 @@ def test_another_release_of_ours_is_not_touched_either(here, bundles):
     here.edit("deployment.yaml", lambda body: body["spec"]["template"]["spec"].update(serviceAccountName="shared"))
     deploy(here.target(), bundles[0])
     before = here.cluster.store.snapshot()
-    with pytest.raises(OwnershipError, match="the ServiceAccount shared is another release's"):
+    with pytest.raises(OwnershipError, match="the ServiceAccount shared belongs to another release"):
         deploy(here.target(name="other"), bundles[1])
     assert here.cluster.store.snapshot() == before
 
@@ -344,7 +344,7 @@ def held_by(here: ReleaseFixture, holder: str, renewed: str) -> None:
 def test_a_deployment_from_another_machine_is_waited_for_then_refused(here, bundles):
     held_by(here, "elsewhere/12345678/9", "2126-01-01T00:00:00.000000Z")
     before = here.cluster.store.snapshot()
-    with pytest.raises(DeploymentError, match=r"was refused.*elsewhere/12345678/9, since 2126.*free after 120 s"):
+    with pytest.raises(DeploymentError, match=r"was refused.*elsewhere/12345678/9, since 2126.*expires after 120 s"):
         deploy(here.target(), bundles[0])
     assert here.cluster.store.snapshot() == before
 

@@ -68,7 +68,7 @@ def test_whoever_is_told_when_to_come_again_waits_for_as_long(aws, target, bundl
         (
             "s3:PUT",
             "denied",
-            r"put_object was refused\. AccessDenied.*allow it to the identity behind AWS_ACCESS_KEY_ID",
+            r"put_object was refused\. AccessDenied.*grant this permission to the identity behind AWS_ACCESS_KEY_ID",
         ),
         ("CreateModel", "denied", r"create_model was refused\. AccessDenied.*or AWS_PROFILE"),
         ("CreateEndpoint", "no quota", r"ResourceLimitExceeded.*higher quota"),
@@ -210,7 +210,7 @@ def test_whatever_request_is_the_last_to_be_heard_again_is_the_end(aws, target, 
         aws.recover()
         if versions > 1:
             assert aws.serving_config("bridge-fall") in (resource_name(bundles[0]), resource_name(new))
-            assert np.isfinite(target.invoke(new.probe.instances())).all()
+            assert np.isfinite(target.invoke(new.probe.request_rows())).all()
         deploy(target, new)
         assert_only_deployed(aws, *bundles[:versions])
         assert is_serving(target, new)
@@ -287,6 +287,6 @@ def test_an_endpoint_that_runs_what_no_deployment_made_is_left_alone(aws, target
     deploy(target, bundles[0])
     aws.endpoint_states["bridge-fall"].config = "handmade"
     before = aws.state()
-    with pytest.raises(OwnershipError, match="Its configuration is handmade"):
+    with pytest.raises(OwnershipError, match=r"was not deployed by bridge_assets.*Its configuration is handmade"):
         deploy(target, bundles[1])
     assert aws.state() == before

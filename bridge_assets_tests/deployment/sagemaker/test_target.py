@@ -130,7 +130,7 @@ def test_a_serverless_endpoint(aws, make_endpoint, bundles):
     [variant] = aws.state()["configs"][resource_name(bundles[1])][0]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     assert "DeploymentConfig" not in aws.endpoint_states["bridge-fall"].update
-    assert target.cost == "2048 MB serverless, billed by the millisecond of answering, not while nobody asks"
+    assert target.cost == "2048 MB serverless, billed per millisecond of prediction, free while idle"
 
 
 def test_an_asynchronous_endpoint_answers_through_the_bucket_and_leaves_nothing_there(aws, make_endpoint, bundles):
@@ -138,11 +138,11 @@ def test_an_asynchronous_endpoint_answers_through_the_bucket_and_leaves_nothing_
     bundles = [bundle.with_runtime_config(target.runtime_config) for bundle in bundles]
     assert deploy(target, bundles[0]).address.endswith("/endpoints/bridge-fall/async-invocations")
     assert is_serving(target, bundles[0])
-    with pytest.raises(DeploymentError, match=r"did not answer.*colour"):
+    with pytest.raises(DeploymentError, match=r"did not respond.*colour"):
         target.invoke([{"colour": 1.0}])
     assert_only_deployed(aws, bundles[0])
     aws.pending_async_outputs = Lost()
-    with pytest.raises(DeploymentError, match=r"did not answer\. After 0.006 s nothing is at s3://"):
+    with pytest.raises(DeploymentError, match=r"did not respond\. After 0.006 s there is no response at s3://"):
         make_endpoint(mode="async", wait_minutes=0.0001).invoke([{"age": 1.0}])
     assert_only_deployed(aws, bundles[0])
     question = f"s3://{BUCKET}/{FOLDER}/asked/of-a-killed-one.json"
@@ -174,9 +174,7 @@ def test_alarms_take_an_update_back_and_the_old_version_goes_on_answering(aws, m
     target = make_endpoint(rollback_alarms=("errors", "latency"))
     deploy(target, bundles[0])
     aws.alarms_firing = True
-    with pytest.raises(
-        DeploymentError, match=r"took the update of .* back\. It answers with .* again: One or more alarms"
-    ):
+    with pytest.raises(DeploymentError, match=r"rolled back the update of .*\. It serves .* again: One or more alarms"):
         deploy(target, bundles[1])
     assert_only_deployed(aws, bundles[0])
     assert is_serving(target, bundles[0])
@@ -290,8 +288,11 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
             "set these variables, or their keys in the file, and pip install 'bridge-assets[aws]'.",
         ),
         ({**SETTINGS, "bucket": "/tmp"}, "SAGEMAKER__BUCKET is '/tmp'. What to do: set it to s3://bucket/folder."),
-        ({**SETTINGS, "mode": "serverless", "capture_percent": 5}, "a serverless endpoint takes no capture_percent"),
-        ({**SETTINGS, "mode": "serverless", "rollback_alarms": ("a",)}, "takes no rollback_alarms"),
+        (
+            {**SETTINGS, "mode": "serverless", "capture_percent": 5},
+            "a serverless endpoint does not support capture_percent",
+        ),
+        ({**SETTINGS, "mode": "serverless", "rollback_alarms": ("a",)}, "does not support rollback_alarms"),
     ],
 )
 def test_what_is_not_configured_is_said_in_one_line(aws, tmp_path, settings, said):
@@ -334,9 +335,7 @@ def test_a_place_to_look_at_and_what_it_costs(target):
     assert target.console_url == (
         "https://eu-central-1.console.aws.amazon.com/sagemaker/home?region=eu-central-1#/endpoints/bridge-fall"
     )
-    assert target.cost == (
-        "2 x ml.m5.large, billed by the second while they stand; twice that while a new version takes over"
-    )
+    assert target.cost == ("2 x ml.m5.large, billed per second while deployed; twice that during a deployment")
 
 
 def test_what_the_container_refuses_is_said(target, bundles):

@@ -311,7 +311,7 @@ def test_the_service_says_how_long_to_wait(endpoint, vertex):
     for method in ("GetEndpoint", "storage.list"):
         vertex.faults.reset()
         vertex.faults.inject(method, Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", retry_after=3600))
-        with pytest.raises(DeploymentError, match=r"Quota exceeded.*run again later, or ask for a higher quota"):
+        with pytest.raises(DeploymentError, match=r"Quota exceeded.*run again later, or request a higher quota"):
             endpoint.state()
         assert vertex.faults.calls[-1] == method
 
@@ -327,7 +327,7 @@ class Expired(Credentials):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("UNAUTHENTICATED", "renew the credentials: let GOOGLE_APPLICATION_CREDENTIALS"),
+        ("UNAUTHENTICATED", "renew the credentials: set GOOGLE_APPLICATION_CREDENTIALS"),
         ("PERMISSION_DENIED", "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles"),
     ],
 )
@@ -378,7 +378,7 @@ def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, shared_ve
     target = VertexAIEndpoint.from_settings(EnvironmentSettings(vertexai=settings), tmp_path)
     assert target.address.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/of-the-shell/")
     assert target.console_url.endswith(f"/endpoints/{NAME}?project=of-the-shell")
-    assert target.cost.startswith("2 x n1-standard-2, billed while they stand")
+    assert target.cost.startswith("2 x n1-standard-2, billed while deployed")
 
 
 @pytest.mark.parametrize("method", ["CreateEndpoint", "UploadModel", "DeployModel"])
@@ -482,7 +482,7 @@ def foreign_traffic(vertex: VertexServer, bundle: Bundle) -> None:
 def test_what_is_somebody_elses_is_never_touched(endpoint, vertex, bundles, taken):
     taken(vertex, bundles[0])
     before = vertex.state()
-    with pytest.raises(OwnershipError, match=r"bridge-assets-owner|was not deployed by this library"):
+    with pytest.raises(OwnershipError, match=r"bridge-assets-owner|was not deployed by bridge_assets"):
         deploy(endpoint, bundles[0])
     assert vertex.state() == before
     assert vertex.faults.changes == []
