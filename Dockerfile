@@ -1,5 +1,5 @@
-# The image of every endpoint: Python, the libraries that answer, and container.py. The model, and the code that answers from
-# it, come in the bundle (bridge_assets/deployment/core/bundle.py), which the container finds, checks and opens as it starts.
+# The image of every endpoint: Python, the libraries, and container.py. The model, and the code that answers from it, come in
+# the bundle (bridge_assets/deployment/core/bundle.py), which the container finds, verifies and opens as it starts.
 #
 #   docker build --tag bridge-assets-serve .
 #   docker run --rm --read-only --tmpfs /tmp --publish 8080:8080 \
@@ -11,21 +11,21 @@ LABEL org.opencontainers.image.title="bridge-assets-serve" \
       org.opencontainers.image.licenses="Apache-2.0" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 
-# Wheels alone: nothing is compiled, and no compiler is in the image.
+# Wheels only: nothing is compiled, and there is no compiler in the image.
 COPY configs/serving_requirements.txt /opt/bridge-assets/
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --only-binary=:all: \
         --requirement /opt/bridge-assets/serving_requirements.txt
 
 COPY bridge_assets/serve/container.py /opt/bridge-assets/
 
-# Only /tmp is written to, and only to open an archive.
+# Only /tmp is written to, and only to unpack an archive.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
-# By number: Kubernetes lets no container run as a user whose number it cannot see (runAsNonRoot).
+# By number: with runAsNonRoot, Kubernetes must see that the user is not 0.
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, sys, urllib.request; sys.path.append('/opt/bridge-assets'); import container; urllib.request.urlopen(f'http://127.0.0.1:{container.port_of(os.environ)}/health', timeout=4)"]
 
-# SageMaker adds the word `serve`, which says nothing new.
+# SageMaker appends the argument `serve`, which is ignored.
 ENTRYPOINT ["python", "/opt/bridge-assets/container.py"]

@@ -1,6 +1,7 @@
-"""What is served: a small ASGI app that answers from one model version, the same in every container and on a laptop.
+"""The ASGI app that serves one model version, the same in every container and on a laptop.
 
-Belongs here: requests in, probabilities out (`contracts`, `rows`), which version answers (`answering`), the app and the
-process around it (`app`, `server`), and how a container starts from a bundle (`boot`). Does not belong here: how
-features are scaled and probabilities computed (`models.scoring`), what a bundle is and where it goes (`deployment`).
+Belongs here: parsing requests and formatting responses (`contracts`, `request_rows`), the loaded version
+(`loaded_model`), the app and its process (`app`, `server`), following the local endpoint (`endpoint_follower`), and how
+a container starts from a bundle (`container`). Does not belong here: how features are scaled and predictions computed
+(`runtime`), what a bundle holds and where it goes (`deployment`).
 """

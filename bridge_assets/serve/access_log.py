@@ -1,6 +1,6 @@
-"""The log of the server: one line of JSON an event, without anything that was sent in a body.
+"""The server's log: one line of JSON per event, without any content of a request body.
 
-Successful questions after health are left out: a provider asks every few seconds.
+Successful health checks are not logged: a provider sends one every few seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def log_event(event: str, **fields: Any) -> None:
 
 
 class AccessLog:
-    """Gives each request the version that answers it for good, the answer its headers, and the log a line."""
+    """Middleware: fixes the version that answers a request, adds response headers, and logs a line."""
 
     def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app, self._state = app, state
@@ -49,7 +49,7 @@ class AccessLog:
                 headers = MutableHeaders(scope=message)
                 headers["X-Model-Version"], headers["X-Model-Slot"] = model.version, model.slot
                 if self._state.draining:
-                    headers["Connection"] = "close"  # whoever comes again is to come to another server
+                    headers["Connection"] = "close"  # so that the next request goes to another server
             sent += len(message.get("body", b""))
             await send(message)
 

@@ -1,7 +1,7 @@
-"""The app: routes of every provider over one predictor.
+"""The ASGI app: every provider's routes to one predictor.
 
-Each answer carries the version and the slot that gave it. What is refused is said in one line of JSON; what fails is
-said in the log, and to the caller only that it failed.
+Each response carries the version and the slot that produced it. An invalid request gets one line of JSON that says why;
+for an internal error the caller learns only that it failed, the log holds the details.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.request_rows import RequestError
 from bridge_assets.serve.state import AppState
 
-#: Most bytes of one body: a choice, room for 10,000 rows of 44 features.
+#: Most bytes of one body. A chosen limit: enough for 10,000 rows of 44 features.
 MAX_BODY_BYTES = 16 << 20
 
-#: Requests that may have a thread or wait for one; more are sent away with 503 and may come again. A choice.
+#: Requests running or waiting for a thread; further ones get 503 and may retry. A chosen limit.
 MAX_PENDING_REQUESTS = 128
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:
-    """The app of a door.
+    """Make the app.
 
     Parameters
     ----------
     state : AppState
     environ : mapping
-        Holds the routes and the model's name that a provider wants: `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE`,
+        Routes and model name set by a provider: `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE`,
         `BRIDGE_ASSETS_MODEL_NAME`.
     lifespan : callable, optional
-        What runs beside the app.
+        Runs as long as the app does.
     """
 
     def get(path: str, answer: Callable[[LoadedModel], Response]) -> Route:
@@ -65,10 +65,10 @@ def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan:
     vertex_health, vertex_predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
     ready = partial(_health, state)
     routes = [
-        # Google Vertex AI says which routes it wants
+        # Google Vertex AI sets its routes
         *([get(vertex_health, ready)] if vertex_health else []),
         *([post(vertex_predict, VERTEX)] if vertex_predict else []),
-        # everybody
+        # any client
         get("/health", ready),
         post("/predict", INSTANCES),
         # Amazon SageMaker
@@ -108,7 +108,7 @@ def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request]
             raise RequestError("too many requests are waiting; come again in a second", 503)
         state.pending_requests += 1
         try:
-            # Reading rows takes as long as answering them: neither keeps the loop from saying that we are healthy.
+            # Parsing rows takes as long as predicting: both run in a thread, so that health checks are answered.
             answer = await get_running_loop().run_in_executor(
                 state.executor, respond, body, media_type, request.state.answering
             )
@@ -120,8 +120,8 @@ def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request]
 
 
 async def _read_body(request: Request) -> bytes:
-    """The body, or a refusal of one that is too large. What is too large is read and dropped, up to a point: a client
-    that is still sending would not see the answer.
+    """Read the body; RequestError 413 if it is too large. An oversized body is read and dropped up to a limit: a client
+    that is still sending would not see the response.
     """
     parts, size = [], 0
     try:

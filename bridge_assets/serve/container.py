@@ -1,24 +1,24 @@
-"""Starts a container: finds the bundle, checks its bytes, and serves with the code that lies in it.
+"""Starts a container: finds the bundle, verifies it, and serves with the code inside it.
 
-This file stands alone in the image, beside Python and the libraries. Nothing of bridge_assets is imported before the
-bundle's own `code.zip` leads `sys.path`. Everything is said by environment variables:
+This file is the only one of bridge_assets in the image. Nothing of bridge_assets is imported before the bundle's own
+`code.zip` is first in `sys.path`. It is configured by environment variables:
 
 =============================  ===========================================================================
 BRIDGE_ASSETS_PACKAGE          The bundle: a folder, an archive, or a URL (s3://, gs://, https://).
 BRIDGE_ASSETS_PACKAGE_SHA256   Of the archive; compared before anything is unpacked.
-BRIDGE_ASSETS_SLOT             `Bundle.slot`, which names model, scale, probe and code; compared before any code is
-                               run. What a URL holds is run only where this or the digest is given.
-AZUREML_MODEL_DIR              Where Azure ML mounts the bundle, used where no package is named.
-AIP_STORAGE_URI                Where Vertex AI copied it, used where no package is named.
+BRIDGE_ASSETS_SLOT             `Bundle.slot`, which identifies model, normalization, probe and code; compared before any
+                               code is run. A bundle from a URL is run only if this or the digest is given.
+AZUREML_MODEL_DIR              Where Azure ML mounts the bundle; used if no package is set.
+AIP_STORAGE_URI                Where Vertex AI copied it; used if no package is set.
 (none of these)                /opt/ml/model, where SageMaker unpacks it.
 BRIDGE_ASSETS_PORT             Else AIP_HTTP_PORT (Vertex AI), SAGEMAKER_BIND_TO_PORT, or 8080. 0 = any.
-BRIDGE_ASSETS_HOST             0.0.0.0 unless it is said.
-BRIDGE_ASSETS_CLOSING_SECONDS  How long requests are taken after SIGTERM (`server`).
+BRIDGE_ASSETS_HOST             Default 0.0.0.0.
+BRIDGE_ASSETS_CLOSING_SECONDS  How long requests are accepted after SIGTERM (`server`).
 AIP_HEALTH_ROUTE and others    Read by the app (`app.make_app`).
 =============================  ===========================================================================
 
-What a folder or URL holds is either the unpacked bundle or one `bundle.tar.gz`. A reason not to start is one line on
-stderr and exit code 2.
+A folder holds either the unpacked bundle or one `bundle.tar.gz`. If it cannot start, one line on stderr says why, and
+the exit code is 2.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from urllib.parse import urlsplit, urlunsplit
 ARCHIVE_NAME, MANIFEST, CODE = "bundle.tar.gz", "manifest.json", "code.zip"
 BUNDLE_FILES = ("model.onnx", "normalization.json", "probe.json")
 
-#: Most that one unpacked file may hold: a choice, far above any model, below what would fill a disk.
+#: Most bytes of one unpacked file. A chosen limit: far above any model, too little to fill a disk.
 MAX_FILE_BYTES = 1 << 30
 
 SAGEMAKER_FOLDER = "/opt/ml/model"
@@ -52,16 +52,18 @@ _REDEPLOY_HINT = "deploy the version again"
 
 
 class StartError(Exception):
-    """Why nothing is served. The message says what, where, why, and what to do."""
+    """Why the container does not start. The message says what, where, why, and what to do."""
 
     def __init__(self, what: str, *, where: object, why: str, do: str) -> None:
         super().__init__(f"{where}: {what}. {why}. What to do: {do}.")
 
 
 def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
-    # Process 1 of a container ignores SIGTERM until somebody handles it.
+    # Process 1 of a container ignores SIGTERM unless it installs a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # requests come in side by side; a pool of threads is only memory
+    os.environ.setdefault(
+        "POLARS_MAX_THREADS", "1"
+    )  # requests run in parallel; a pool of threads each would only cost memory
     try:
         folder = bundle_folder(environ)
         slot = verify_bundle(folder, environ.get("BRIDGE_ASSETS_SLOT"))
@@ -73,7 +75,7 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
 
         host = environ.get("BRIDGE_ASSETS_HOST", "0.0.0.0")  # noqa: S104 # the container's own network
         serve_package(folder, slot, host, port)
-    except Exception as error:  # whatever it is, a container's log must hold the reason in one line
+    except Exception as error:  # the container's log must hold any reason in one line
         is_explained = isinstance(error, StartError) or hasattr(error, "do")  # DeploymentError cannot be named here
         message = str(error) if is_explained else f"{type(error).__name__}: {error}"
         print(" ".join(message.split()), file=sys.stderr, flush=True)  # noqa: T201
@@ -98,8 +100,8 @@ def bundle_folder(environ: Mapping[str, str]) -> Path:
                 raise StartError(
                     "this folder cannot be compared with BRIDGE_ASSETS_PACKAGE_SHA256",
                     where=folder,
-                    why="That is the digest of an archive, and here lies what was in one",
-                    do="set BRIDGE_ASSETS_SLOT instead, which names the content",
+                    why="That is the digest of an archive, and this is an unpacked one",
+                    do="set BRIDGE_ASSETS_SLOT instead, which identifies the content",
                 )
             return folder
     if path.is_file():
@@ -113,8 +115,8 @@ def bundle_folder(environ: Mapping[str, str]) -> Path:
 
 
 def verify_bundle(folder: Path, expected: str | None) -> str:
-    """The slot of a bundle (`Bundle.slot`), after comparing its bytes with the manifest and the slot with what is
-    expected.
+    """The slot of a bundle (`Bundle.slot`), after comparing its files with the manifest and the slot with the expected
+    one.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -122,7 +124,7 @@ def verify_bundle(folder: Path, expected: str | None) -> str:
         digests = {name: _digest(folder / name) for name in (*BUNDLE_FILES, CODE)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StartError(
-            "this is no whole bundle", where=folder, why=f"{type(error).__name__}: {error}", do=_REDEPLOY_HINT
+            "this bundle is not complete", where=folder, why=f"{type(error).__name__}: {error}", do=_REDEPLOY_HINT
         ) from error
     for name in BUNDLE_FILES:
         if digests[name] != served.get(name):
@@ -133,9 +135,11 @@ def verify_bundle(folder: Path, expected: str | None) -> str:
                 do=_REDEPLOY_HINT,
             )
     slot = f"m{version}-{hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:12]}"
-    if expected and slot != expected and not expected.startswith(f"{slot}-"):  # the rest names settings
+    if (
+        expected and slot != expected and not expected.startswith(f"{slot}-")
+    ):  # the rest are the digits of the runtime config
         why = f"It is {slot}, BRIDGE_ASSETS_SLOT says {expected}"
-        raise StartError("this is another bundle", where=folder, why=why, do=_REDEPLOY_HINT)
+        raise StartError("this is not the expected bundle", where=folder, why=why, do=_REDEPLOY_HINT)
     return expected or slot
 
 
@@ -145,7 +149,7 @@ def port_of(environ: Mapping[str, str]) -> int:
         if value := environ.get(variable):
             if value.isascii() and value.isdigit() and int(value) < 1 << 16:
                 return int(value)
-            raise StartError("this is no port", where=variable, why=f"It is {value!r}", do="set it to 0 to 65535")
+            raise StartError("this is not a port", where=variable, why=f"It is {value!r}", do="set it to 0 to 65535")
     return 8080
 
 
@@ -158,10 +162,10 @@ def _download(url: str, sha256: str | None, *, is_pinned: bool) -> Path:
     )  # signatures are secrets
     if not is_pinned:
         raise StartError(
-            "it is not known what must lie here",
+            "the expected content of this URL is not given",
             where=redacted_url,
-            why="Code from elsewhere is run only where BRIDGE_ASSETS_PACKAGE_SHA256 or BRIDGE_ASSETS_SLOT names it",
-            do="set one of them to what the deployment gave",
+            why="Downloaded code is run only if BRIDGE_ASSETS_PACKAGE_SHA256 or BRIDGE_ASSETS_SLOT identifies it",
+            do="set one of them to the value that the deployment printed",
         )
     try:
         import fsspec
@@ -173,7 +177,7 @@ def _download(url: str, sha256: str | None, *, is_pinned: bool) -> Path:
             return _unpack(copy, sha256, redacted_url)
     except StartError:
         raise
-    except Exception as error:  # each storage has errors of its own
+    except Exception as error:  # each storage library has errors of its own
         why = f"{type(error).__name__}: {error}".replace(url, redacted_url)
         do = "correct the address, or the credentials of this container"
         raise StartError("the archive cannot be fetched", where=redacted_url, why=why, do=do) from None
@@ -194,7 +198,7 @@ def _unpack(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
             do=_REDEPLOY_HINT,
         )
     archive.seek(0)
-    # A container that was killed and started again has the same process number, and what it left would fill the disk.
+    # A restarted container has the same process number; leftovers of the killed one would fill the disk.
     prefix = f"bridge_assets_{os.getpid()}_"
     for leftover in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -209,10 +213,10 @@ def _unpack(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
                     or member.name not in (*BUNDLE_FILES, MANIFEST, CODE)
                     or member.size > MAX_FILE_BYTES
                 ):
-                    raise tarfile.TarError(f"it holds {member.name!r}, which is no part of a bundle, or too large")
+                    raise tarfile.TarError(f"it holds {member.name!r}, which is not part of a bundle, or too large")
                 with (folder / member.name).open("xb") as file:
                     shutil.copyfileobj(content, file)
-            while unzipped.read(1 << 16):  # to the end, where the checksum of it all stands
+            while unzipped.read(1 << 16):  # to the end, so that gzip verifies its checksum
                 pass
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise StartError(

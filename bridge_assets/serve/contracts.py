@@ -1,6 +1,7 @@
-"""What each provider sends and wants back: a pair of functions around one table of features.
+"""Request and response formats of each provider: a pair of functions around one table of features.
 
-`read` makes the table of a request's body, `write` the body of an answer. Everything between is the same for all.
+`parse_request` makes the table from a request's body, `format_response` the response from the predictions. Everything
+in between is the same for all.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _TENSOR_TYPES = frozenset(
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A request: its rows as a table of features, and the name that it gave itself."""
+    """A request: its rows as a table of features, and its id if it has one."""
 
     table: pl.DataFrame
     id: str | None = None
@@ -39,14 +40,14 @@ class ParsedRequest:
 
 @dataclass(frozen=True)
 class Contract:
-    """One provider's shape of request and answer.
+    """One provider's format of request and response.
 
     Attributes
     ----------
     parse_request : callable
-        (body, media type, features of the model) -> what is asked. Raises Refused.
+        (body, media type, features of the model) -> ParsedRequest. Raises RequestError.
     format_response : callable
-        (answers, the model that gave them, what was asked) -> the answer, as JSON.
+        (predictions, model, parsed request) -> the response, as JSON.
     """
 
     parse_request: Callable[[bytes, str, Sequence[str]], ParsedRequest]
@@ -62,7 +63,7 @@ def _format_predictions(answers: list[float], model: LoadedModel, request: Parse
 
 
 def _parse_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    """JSON as `/predict`, or CSV whose first row names the features."""
+    """JSON as for `/predict`, or CSV whose first row names the features."""
     if media_type == "text/csv":
         return ParsedRequest(_table_of_csv(body, features))
     if media_type != "application/json":
@@ -71,7 +72,7 @@ def _parse_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> P
 
 
 def _parse_vertex(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    """The service forwards `parameters` of the caller, too; this model has none."""
+    """`instances`; the service also forwards `parameters` of the caller, of which this model has none."""
     request = parse_json_object(body, ["instances", "parameters"])
     if request.get("parameters"):
         raise RequestError("parameters: this model takes none", 422)
@@ -94,7 +95,7 @@ def _parse_azureml(body: bytes, media_type: str, features: Sequence[str]) -> Par
 
 
 def _parse_kserve(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    """One tensor [rows, features] in the model's order, or a tensor [rows] or [rows, 1] a feature, by name."""
+    """One tensor [rows, features] in the model's order, or one tensor [rows] or [rows, 1] for each feature, by name."""
     request = parse_json_object(body, ["id", "parameters", "inputs", "outputs"])
     inputs, id_ = request.get("inputs"), request.get("id")
     if not isinstance(inputs, list) or not inputs:
@@ -116,7 +117,7 @@ def _parse_kserve(body: bytes, media_type: str, features: Sequence[str]) -> Pars
 
 
 def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
-    """Name, shape and values in a row, of a tensor of the KServe protocol."""
+    """Name, shape and flat values of a tensor of the KServe protocol."""
     if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
         raise RequestError(f"inputs[{number}]: expected 'name', 'shape', 'datatype' and 'data'", 422)
     name, shape, datatype, data = (tensor[key] for key in ("name", "shape", "datatype", "data"))
@@ -147,7 +148,7 @@ def _table_of_csv(body: bytes, features: Sequence[str]) -> pl.DataFrame:
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"the body is no CSV: {error}") from None
+        raise RequestError(f"the body is not CSV: {error}") from None
     if not lines:
         raise RequestError("the body is empty; the first row of a CSV names the features", 422)
     head = [name.strip() for name in lines[0]]
@@ -161,7 +162,7 @@ AZUREML = Contract(_parse_azureml, _format_predictions)
 
 
 def kserve_contract(model_name: str) -> Contract:
-    """The Open Inference Protocol, version 2, of a model by that name."""
+    """The Open Inference Protocol, version 2, for a model of that name."""
 
     def format_response(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
         output = {"name": model.output_name, "datatype": "FP32", "shape": [len(answers)], "data": answers}
@@ -172,7 +173,7 @@ def kserve_contract(model_name: str) -> Contract:
 
 
 def kserve_metadata(model_name: str, model: LoadedModel) -> dict[str, Any]:
-    """What a model of that protocol says about itself."""
+    """A model's metadata in that protocol."""
     return {
         "name": model_name,
         "versions": [model.version],

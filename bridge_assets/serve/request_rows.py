@@ -1,6 +1,6 @@
-"""Rows of a request as a table of features in natural units, or a refusal that names the row and the feature.
+"""Parsing a request's rows into a table of features in natural units, with errors that name the row and the feature.
 
-A missing value is null, or a feature that is not given; nothing else is guessed. Rows are counted from 0.
+A missing value is null, or a feature that is left out; nothing else is guessed. Rows are counted from 0.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-#: Most rows of one request: a choice. More of them are scored faster in a batch (`bridge-assets run --job scoring`).
+#: Most rows of one request. A chosen limit: more are faster in batch scoring (`bridge-assets run --job scoring`).
 MAX_ROWS = 10_000
 
 _NUMBER_TYPES = {float, int, type(None)}
 
 
 class RequestError(Exception):
-    """A request that is not answered. The message is for whoever sent it.
+    """An invalid request. The message is sent to the client.
 
     Attributes
     ----------
@@ -34,18 +34,18 @@ class RequestError(Exception):
 
 
 def parse_json_object(body: bytes, allowed_keys: Sequence[str]) -> dict[str, Any]:
-    """A body as a JSON object that holds no key but the known ones. Every number in it is a float."""
+    """Parse a body as a JSON object with no keys but the allowed ones. Every number becomes a float."""
     try:
-        # As floats, numbers of any length are read; NaN and Infinity are no JSON.
+        # As floats, integers of any length are accepted; NaN and Infinity are not valid JSON.
         value = json.loads(body, parse_int=float, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is no JSON: {error}") from None
+        raise RequestError(f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise RequestError(
             f"the body: expected an object with {_list_names(allowed_keys)}, found {_describe_value(value)}"
         )
     if unknown := [key for key in value if key not in allowed_keys]:
-        raise RequestError(f"the body: there is no {unknown[0]!r:.60}; expected {_list_names(allowed_keys)}")
+        raise RequestError(f"the body: unknown key {unknown[0]!r:.60}; expected {_list_names(allowed_keys)}")
     return value
 
 
@@ -61,7 +61,7 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One Float64 column a feature, in the model's order. Missing values are NaN: scaling fills it as it fills null.
+        One Float64 column per feature, in the model's order. Missing values are NaN, which scaling fills like null.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
 
 
 def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Column names and rows of values as a table, as `table_of_instances`."""
+    """Column names and rows of values as a table, in the form of `table_of_instances`."""
     if not isinstance(columns, list) or not columns or not all(isinstance(name, str) for name in columns):
         raise RequestError(f"columns: expected a list of feature names, found {_describe_value(columns)}", 422)
     if unknown := [name for name in columns if name not in features]:
@@ -103,7 +103,7 @@ def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFr
 
 
 def parse_number(cell: str) -> float | str | None:
-    """A cell of a CSV table; what is no number stays text, to be refused with its row and feature."""
+    """Parse a cell of a CSV table; anything but a number stays text, for an error with its row and feature."""
     text = cell.strip()
     try:
         number = float(text) if text and "_" not in text else None
@@ -113,7 +113,7 @@ def parse_number(cell: str) -> float | str | None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequence[str]) -> pl.DataFrame:
-    """Rows of values by column, which are all features, as a table of all features."""
+    """Rows of values of some features as a table of all features."""
     import numpy as np
     import polars as pl
 
@@ -121,7 +121,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
         if not _NUMBER_TYPES.issuperset(map(type, row)):
             name, value = next(each for each in zip(columns, row, strict=True) if type(each[1]) not in _NUMBER_TYPES)
             raise _invalid_value_error(number, name, _describe_value(value))
-    # As one matrix, in which None is NaN: a column at a time, a small request would take several times as long.
+    # As one matrix, in which None becomes NaN: column by column, a small request would take several times as long.
     values = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
     if len(infinite := np.argwhere(np.isinf(values))):
         number, place = (int(index) for index in infinite[0])
@@ -158,4 +158,4 @@ def _list_names(names: Sequence[str]) -> str:
 
 
 def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON; null stands for a missing value")
+    raise ValueError(f"{name} is not a JSON number; use null for a missing value")

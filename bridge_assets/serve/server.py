@@ -1,7 +1,7 @@
-"""The process around the app: binds a port, follows versions, and ends without cutting a request.
+"""The server process: binds a port, runs the app, and shuts down without dropping a request.
 
-Told to end (SIGTERM), it says that it is not ready and goes on answering for a few seconds, since whoever sends
-requests learns of it late; then it takes no more, and ends when the last answer is out.
+On SIGTERM it reports that it is not ready and goes on answering for a few seconds, since load balancers notice late;
+then it accepts no more requests, and ends once the last response is sent.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from bridge_assets.serve.app import make_app
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
-#: Seconds that a server goes on taking requests after SIGTERM. Kubernetes sends it while it tells the others.
+#: Seconds that the server goes on accepting requests after SIGTERM. Kubernetes sends it before every proxy knows.
 DRAIN_SECONDS = 5.0
 
-#: Seconds for the answers that are under way then. Together less than the 30 s after which Kubernetes kills.
+#: Seconds for the requests in progress after that. Together less than the 30 s after which Kubernetes kills.
 _GRACEFUL_SHUTDOWN_SECONDS = 20
 
-#: Seconds between two looks at what the local endpoint points to.
+#: Seconds between two checks for a new version.
 _POLL_SECONDS = 0.2
 
-#: Longer than load balancers keep an idle connection (60 s is common), so that they close it and not we.
+#: Longer than load balancers keep an idle connection (60 s is common), so that they close it, not the server.
 _KEEP_ALIVE_SECONDS = 75
 
 
 def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
-    """Serve one package until the process is told to end.
+    """Serve one package until SIGTERM.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool
 
     config = uvicorn.Config(
         make_app(state, lifespan=lifespan),
-        # Named, so that a server is the same whatever else is installed beside it.
+        # Named, so that the server is the same whatever other packages are installed.
         loop="asyncio",
         http="h11",
         ws="none",
@@ -106,14 +106,14 @@ async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) ->
             if await asyncio.to_thread(refresh):
                 log_event("version", version=state.current_model().version, slot=state.current_model().slot)
             last_error = ""
-        except Exception as error:  # what answered goes on answering; the next look may find it mended
+        except Exception as error:  # the current version goes on answering; the next check may succeed
             if last_error != (last_error := f"{type(error).__name__}: {error}"):
                 log_event("not taken", why=last_error, version=state.current_model().version)
 
 
 def _bind_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # TCP by name: asyncio sends small answers at once (TCP_NODELAY) only where the socket says that it is TCP.
+    # IPPROTO_TCP explicitly: asyncio sets TCP_NODELAY, which sends small responses at once, only on such a socket.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,13 +121,13 @@ def _bind_socket(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        do = "name another one, or end what has it"
-        raise DeploymentError("the port cannot be taken", where=f"{host}:{port}", why=str(error), do=do) from error
+        do = "choose another port, or stop the process that uses it"
+        raise DeploymentError("the port cannot be used", where=f"{host}:{port}", why=str(error), do=do) from error
     return listener
 
 
 class _DrainingServer(uvicorn.Server):
-    """A server that is not ready for a while before it stops."""
+    """A server that reports not ready for a while before it stops."""
 
     def __init__(self, config: uvicorn.Config, state: AppState, drain_seconds: float) -> None:
         super().__init__(config)
@@ -139,7 +139,7 @@ class _DrainingServer(uvicorn.Server):
         log_event("serving", version=model.version, slot=model.slot, host=listening[0], port=listening[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not the base's: it would raise the signal again at the end, so that an orderly end looked like a kill.
+        # Not the base's: it raises the signal again at the end, and an orderly shutdown would look like a kill.
         if self._state.draining or sig == signal.SIGINT:
             self.should_exit = True
         self._state.draining = True

@@ -22,13 +22,13 @@ class AppState:
     Attributes
     ----------
     current_model : callable
-        The version that answers a new request.
+        Returns the version that answers a new request.
     draining : bool
-        The process was told to end: not ready any more, while what still comes is answered.
+        The process is shutting down: not ready any more, but still answering requests.
     pending_requests : int
-        Requests that have a thread or wait for one.
+        Requests running or waiting for a thread.
     executor : ThreadPoolExecutor
-        Where rows are read and answered.
+        Parses requests and predicts.
     """
 
     current_model: Callable[[], LoadedModel]

@@ -189,7 +189,7 @@ def test_code_that_changed_is_not_run_where_the_slot_is_named(bundle, tmp_path):
     package = bundle.unpack(tmp_path / "package")
     (package / "code.zip").write_bytes(b"print('mine')")
     said = refusal(BRIDGE_ASSETS_PACKAGE=str(package), BRIDGE_ASSETS_SLOT=bundle.slot)
-    assert "this is another bundle" in said
+    assert "this is not the expected bundle" in said
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "code.zip"])
@@ -197,7 +197,9 @@ def test_a_bundle_that_is_not_whole_is_not_served(bundle, tmp_path, name):
     package = bundle.unpack(tmp_path / "package")
     (package / name).unlink()
     said = refusal(BRIDGE_ASSETS_PACKAGE=str(package))
-    assert "there is no bundle" in said if name == "manifest.json" else f"{package}: this is no whole bundle" in said
+    assert (
+        "there is no bundle" in said if name == "manifest.json" else f"{package}: this bundle is not complete" in said
+    )
 
 
 def test_a_folder_has_no_digest_to_be_compared(bundle, tmp_path):
@@ -208,7 +210,7 @@ def test_a_folder_has_no_digest_to_be_compared(bundle, tmp_path):
 
 def test_code_from_elsewhere_is_fetched_only_where_it_is_known(bundle, web_server):
     url = web_server.serve("/bundle.tar.gz", bundle.archive)
-    assert "Code from elsewhere is run only where" in refusal(BRIDGE_ASSETS_PACKAGE=url)
+    assert "Downloaded code is run only if" in refusal(BRIDGE_ASSETS_PACKAGE=url)
     assert not web_server.requests
 
 
@@ -263,14 +265,14 @@ def test_half_an_archive_is_not_unpacked(bundle, tmp_path, cut):
 
 def test_a_port_must_be_one(archive):
     said = refusal(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_PORT="http")
-    assert said == "BRIDGE_ASSETS_PORT: this is no port. It is 'http'. What to do: set it to 0 to 65535.\n"
+    assert said == "BRIDGE_ASSETS_PORT: this is not a port. It is 'http'. What to do: set it to 0 to 65535.\n"
 
 
 def test_a_port_that_is_taken_is_said_so(archive):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refusal(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_PORT=str(port))
-    assert f"127.0.0.1:{port}: the port cannot be taken" in said
+    assert f"127.0.0.1:{port}: the port cannot be used" in said
 
 
 def test_a_model_that_does_not_answer_its_probe_here_is_not_served(versions, tmp_path):

@@ -86,8 +86,8 @@ def test_sagemaker(client, bundle, rows, split):
         ("text/csv", b"age,span\n1,2\n\n3,4\n", 422, "row 1: expected 2 values"),
         ("text/csv", b"age\n1\nold\n", 422, "row 1: feature 'age'"),
         ("text/csv", b"age\nnan\n", 422, "row 0: feature 'age'"),
-        ("text/csv", b"\xff\xff", 400, "the body is no CSV"),
-        ("text/csv", b'age\n"1', 400, "the body is no CSV"),
+        ("text/csv", b"\xff\xff", 400, "the body is not CSV"),
+        ("text/csv", b'age\n"1', 400, "the body is not CSV"),
     ],
 )
 def test_sagemaker_refuses(client, media_type, body, status, message):
@@ -219,7 +219,7 @@ READ = [(1.0, 2.0, 3.0), (None, None, 6.0)]
 def test_instances_are_read_alike_by_every_contract(contract):
     assert parsed(contract, {"instances": ROWS}) == (READ, None)
     assert refusal(contract, {})[1] == "instances: expected a list of rows, found null"
-    assert refusal(contract, {"instances": ROWS, "rows": []})[1].startswith("the body: there is no 'rows'; expected")
+    assert refusal(contract, {"instances": ROWS, "rows": []})[1].startswith("the body: unknown key 'rows'; expected")
 
 
 def test_the_keys_that_a_contract_knows_are_named():
@@ -230,7 +230,7 @@ def test_the_keys_that_a_contract_knows_are_named():
         KSERVE: "'id', 'parameters', 'inputs', 'outputs'",
     }
     for contract, names in expected.items():
-        assert refusal(contract, {"x": 1}) == (400, f"the body: there is no 'x'; expected {names}")
+        assert refusal(contract, {"x": 1}) == (400, f"the body: unknown key 'x'; expected {names}")
 
 
 def test_sagemaker_reads_csv_by_the_names_of_its_first_row():
@@ -244,9 +244,9 @@ def test_sagemaker_reads_csv_by_the_names_of_its_first_row():
     ("body", "media_type", "expected"),
     [
         (b"", "text/csv", (422, "the body is empty; the first row of a CSV names the features")),
-        (b"\xff", "text/csv", (400, "the body is no CSV: 'utf-8' codec can't decode byte 0xff")),
-        (b'age\n"1', "text/csv", (400, "the body is no CSV: unexpected end of data")),
-        (b'age\n"1"2', "text/csv", (400, "the body is no CSV: ',' expected after '\"'")),
+        (b"\xff", "text/csv", (400, "the body is not CSV: 'utf-8' codec can't decode byte 0xff")),
+        (b'age\n"1', "text/csv", (400, "the body is not CSV: unexpected end of data")),
+        (b'age\n"1"2', "text/csv", (400, "the body is not CSV: ',' expected after '\"'")),
         (
             b"age\nold",
             "text/csv",

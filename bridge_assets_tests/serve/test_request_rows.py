@@ -97,13 +97,13 @@ def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "the body is no JSON"),
-        (b"\xff\xfe\x00", "the body is no JSON"),
-        (b'{"a": NaN}', "NaN is no number of JSON; null stands for a missing value"),
-        (b'{"a": -Infinity}', "-Infinity is no number of JSON"),
-        (b"[" * 100_000, "the body is no JSON"),
+        (b"", "the body is not JSON"),
+        (b"\xff\xfe\x00", "the body is not JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON number; use null for a missing value"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
+        (b"[" * 100_000, "the body is not JSON"),
         (b"[1]", "expected an object with 'a', found a list"),
-        (b'{"b": 1}', "there is no 'b'; expected 'a'"),
+        (b'{"b": 1}', "unknown key 'b'; expected 'a'"),
     ],
 )
 def test_a_body_that_is_no_object_of_known_keys_is_refused(body, said):
