@@ -1,12 +1,12 @@
 """Distances between the training years and a survey year, feature by feature.
 
 Belongs here: the two-sample Kolmogorov-Smirnov distance, the thresholds learned from the training years, the table
-and the plot of one survey year. Does not belong here: which years are the reference, and what happens after drift
-(the asset and its check decide).
+and the plot of one survey year. Does not belong here: which years are the reference (`drift.yearly`), and what happens
+after drift (the asset and its check decide).
 
-A distance is judged against what the training years show among themselves, not against a fixed number or a p-value:
-with thousands of bridges every harmless difference is significant. The idea is that of NannyML, whose thresholds come
-from the variation within the reference period.
+A distance is compared with the variation among the training years, not with a fixed number or a p-value: with thousands
+of bridges every harmless difference is statistically significant. NannyML sets its thresholds in the same way, from the
+variation within the reference period.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import DriftSettings
 
-#: Most that the share of missing values may rise before a feature counts as drifted. Present or missing is a 0/1
-#: variable and the Kolmogorov-Smirnov distance of two 0/1 variables is the difference of their shares, so this is the
-#: same measure as `DriftSettings.least`, whose default is the same.
+#: Largest rise of the share of missing values before a feature counts as drifted. "Is missing" is a 0/1 variable, and
+#: the Kolmogorov-Smirnov distance of two 0/1 variables is the difference of their shares, so this is the same measure
+#: as `DriftSettings.least` and has the same default.
 MAX_MISSING_SHARE_RISE = 0.05
 
-#: Values up to which the exact p-value is computed: for thousands of bridges it takes long and says the same.
+#: Sample size up to which the exact p-value is computed: beyond it, that takes long and gives practically the same.
 EXACT_P_VALUE_MAX_ROWS = 1000
 
 DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR = "#b3392f", "#8fa3b5", "#14202b"
 
 
 def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
-    """Two-sample Kolmogorov-Smirnov test between a reference and what is in production now.
+    """Two-sample Kolmogorov-Smirnov test between a reference and current production data.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
         Largest distance between the two cumulative distributions, 0 (the same) to 1 (no overlap).
     p_value : float
         Chance of a distance at least as large if both came from one continuous distribution (`scipy.stats.ks_2samp`).
-        For rounded or coded values it is too large, that is, on the safe side.
+        For rounded or coded values it is too large, which is conservative.
 
     Raises
     ------
     ValueError
-        If a side holds no values or no numbers.
+        If one side has no values, or values that are not numbers.
     """
     return _kolmogorov_smirnov(_numbers(ref, "ref"), _numbers(prod, "prod"), "auto")
 
@@ -61,7 +61,7 @@ def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
 def learn_thresholds(
     reference_years: Mapping[int, pl.DataFrame], columns: Sequence[str], settings: DriftSettings
 ) -> dict[str, float]:
-    """The distance from which a feature counts as drifted, learned from the training years.
+    """The distance above which a feature counts as drifted, learned from the training years.
 
     Each training year is compared with all the other training years together. The largest of these distances, times
     `settings.margin`, is the threshold; it is never below `settings.least`.
@@ -69,8 +69,7 @@ def learn_thresholds(
     Parameters
     ----------
     reference_years : mapping
-        survey year -> its features. With fewer than two years that have values of a feature there is nothing to learn
-        from and `settings.least` applies.
+        Survey year -> its features. If fewer than two years have values of a feature, `settings.least` applies.
     columns : sequence of str
         The features.
     settings : DriftSettings
@@ -78,13 +77,13 @@ def learn_thresholds(
     Returns
     -------
     dict
-        feature -> threshold. A threshold of 1 or more is never exceeded: one training year has nothing in common with
-        the others, so no later year can be told from them by this feature.
+        Feature -> threshold. A threshold of 1 or more is never exceeded: one training year has nothing in common with
+        the others, so this feature cannot show that a later year differs.
 
     Raises
     ------
     ValueError
-        If a column is missing or holds no numbers.
+        If a column is missing or is not numeric.
     """
     thresholds = {}
     for column in columns:
@@ -106,8 +105,8 @@ def drift_table(
     - one side has no values at all and the shares of missing values differ by more than `MAX_MISSING_SHARE_RISE` (the
       statistic is then null).
 
-    A share of missing values that falls is no drift by itself: the history of a structure is shortest in the first
-    training years, and a longer one is what the features are for.
+    A falling share of missing values alone is not drift: structures have the shortest history in the first training
+    years, and history features fill up as it grows.
 
     Parameters
     ----------
@@ -121,21 +120,21 @@ def drift_table(
     Returns
     -------
     pl.DataFrame
-        One row a feature, in the order of `columns`: feature, statistic (0-1, null where a side has no values), p_value
+        One row per feature, in the order of `columns`: feature, statistic (0-1, null if a side has no values), p_value
         (`scipy.stats.ks_2samp`), threshold, drifted, reference_mean, year_mean, reference_missing, year_missing
         (shares, 0-1).
 
     Raises
     ------
     ValueError
-        If a side has no rows, a column is missing or holds no numbers, or a feature has no threshold.
+        If a side has no rows, a column is missing or not numeric, or a feature has no threshold.
     """
     import polars as pl
 
     for name, side in (("the training years", reference), ("the survey year", year)):
         if side.is_empty():
             raise ValueError(
-                f"{name} hold no rows, so there is nothing to compare. What to do: materialise their features"
+                f"{name} hold no rows, so there is nothing to compare. What to do: build their features first"
             )
     if missing := sorted(set(columns) - set(thresholds)):
         raise ValueError(f"no threshold for {', '.join(missing)}. What to do: learn_thresholds with the same columns")
@@ -187,7 +186,7 @@ def drift_table(
 
 
 def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
-    """Bars of the distance of each feature, largest first, with a tick at its threshold; the drifted ones coloured.
+    """Bar chart of the distance of each feature, largest first, with its threshold; drifted features are coloured.
 
     Parameters
     ----------
@@ -208,8 +207,7 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    # barh counts from the bottom: the largest distance comes last; features without one stand on top, where they are
-    # seen.
+    # barh draws from the bottom: the largest distance goes last. Features without one are drawn at the top, to be seen.
     ordered = table.sort(pl.col("statistic").fill_null(math.inf), "feature", descending=[False, True])
     distances = [value or 0.0 for value in ordered["statistic"]]
     positions = list(range(ordered.height))
@@ -220,7 +218,7 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     axes.barh(positions, distances, height=0.7, color=colours)
     largest = max([0.1, *distances])
     for place, row in zip(positions, ordered.iter_rows(named=True), strict=True):
-        if row["threshold"] <= largest * 1.5:  # one very wide threshold must not squeeze all bars
+        if row["threshold"] <= largest * 1.5:  # a very large threshold must not shrink all bars
             axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=TEXT_COLOUR, linewidth=1.8)
         if row["statistic"] is None:
             axes.text(largest * 0.01, place, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
@@ -278,11 +276,11 @@ def _numbers(series: pd.Series, side: str) -> np.ndarray:
 
 
 def _values(table: pl.DataFrame, column: str, where: str) -> np.ndarray:
-    # The values that are there, as float64; null and NaN are left out.
+    # The values as float64, without null and NaN.
     import polars as pl
 
     if column not in table.columns:
-        raise ValueError(f"{where} hold no column {column!r}. There are: {', '.join(table.columns)}")
+        raise ValueError(f"{where} hold no column {column!r}. Available: {', '.join(table.columns)}")
     series = table[column]
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean(), pl.Null())):
         raise ValueError(f"column {column!r} of {where} is {series.dtype}; a distance needs numbers or Booleans")
@@ -292,13 +290,13 @@ def _values(table: pl.DataFrame, column: str, where: str) -> np.ndarray:
 def _kolmogorov_smirnov(one: np.ndarray, other: np.ndarray, method: str) -> tuple[float, float]:
     from scipy.stats import ks_2samp
 
-    result: Any = ks_2samp(one, other, method=method)  # scipy is not typed; its result is built at import
+    result: Any = ks_2samp(one, other, method=method)  # scipy has no types here; its result class is created at import
     return float(result.statistic), float(result.pvalue)
 
 
 def _max_leave_one_out_distance(samples: Iterable[np.ndarray]) -> float:
-    # The distance of every sample to all the others together. Sorting once for all of them takes a tenth of the time of
-    # one ks_2samp a sample, and gives the same numbers.
+    # The largest distance of a sample from all the others together. Sorting once for all samples takes a tenth of the
+    # time of one ks_2samp per sample, and gives the same numbers.
     import numpy as np
 
     samples = list(samples)

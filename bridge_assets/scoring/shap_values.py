@@ -1,12 +1,12 @@
-"""Why a bridge gets its probability, or its expected change: what each feature adds to it or takes from it.
+"""Why a bridge gets its probability, or its expected change: the contribution of each feature.
 
-Shapley values on the trees (Lundberg et al., Nature Machine Intelligence 2, 2020), by the library shap, of the float16
-forest that is served. They are exact: the base, which is the mean probability of the bridges that they are told apart
-from, and a bridge's contributions add up to its probability. A forest in float16 does not say how many training
-inspections passed each node, which the method needs to average over a feature that it leaves out; the bridges that are
-scored are counted instead, so that a contribution tells a bridge from the others of its year.
+Tree SHAP values (Lundberg et al., Nature Machine Intelligence 2, 2020) of the served float16 forest, computed by the
+library shap. They are exact: the base, which is the mean probability of the background rows, plus a bridge's
+contributions equals its probability. To average over a feature, the method needs the number of rows that pass each
+node. A float16 forest does not store the counts of its training inspections, so the scored bridges are counted instead:
+a contribution explains how a bridge differs from the others of its year.
 
-A contribution says what moved the forest, not what makes a bridge deteriorate.
+A contribution explains the model's prediction, not why a bridge deteriorates.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Reasons that a prediction carries: the largest by size.
+#: Number of reasons per prediction: the contributions largest in absolute value.
 MAX_REASONS = 5
 
-#: Most that base and contributions may be off the probability that is served, as for ONNX (`gate.onnx_difference`).
+#: Largest accepted difference between base plus contributions and the served probability, as for ONNX
+#: (`gate.onnx_difference`).
 TOLERANCE = 1e-5
 
-#: Bridges added to every leaf: a leaf that no bridge of the year reaches would have to be divided by nothing.
+#: Added to the row count of every leaf, so that leaves that no bridge of the year reaches cause no division by zero.
 _MIN_LEAF_WEIGHT = 1e-6
 
-#: Rows counted together: 16 million leaves reached with 1,000 trees.
+#: Rows processed at a time: 16 million leaf indices with 1,000 trees.
 _CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
 class ShapValues:
-    """What the features add to some rows' answers.
+    """Contributions of the features to the predictions of some rows.
 
     Attributes
     ----------
     base : float
-        Mean answer of the rows that they are told apart from.
+        Mean prediction of the background rows.
     values : np.ndarray of shape (n, n_features)
-        In the unit of the answer: for a probability, 0.041 is 4.1 points.
+        In the unit of the prediction: for a probability, 0.041 is 4.1 percentage points.
     """
 
     base: float
@@ -55,19 +56,19 @@ class ShapValues:
 
     @property
     def predictions(self) -> np.ndarray:
-        """What the forest says of the rows; shape (n,)."""
+        """The predictions of the forest, shape (n,): base plus contributions."""
         return self.base + self.values.sum(axis=1)
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """The forest of a served version, or why it cannot be asked.
+    """The forest of a served version, or the reason why predictions are not explained.
 
     Attributes
     ----------
     forest : Float16Forest or None
     skipped_reason : str
-        Empty where there is a forest.
+        Empty if there is a forest.
     """
 
     forest: Float16Forest | None
@@ -76,24 +77,24 @@ class Explainer:
     def explain(
         self, scored: pl.DataFrame, normalization: Normalization, selection: pl.Expr
     ) -> tuple[pl.DataFrame, dict[str, Any]]:
-        """Reasons for some of the bridges of a survey year.
+        """Compute reasons for some of the bridges of a survey year.
 
         Parameters
         ----------
         scored : pl.DataFrame
-            All bridges of the year: features in natural units, `structure_key`, and the answers
+            All bridges of the year: features in natural units, `structure_key`, and the predictions
             (`Task.prediction_column`).
         normalization : Normalization
-            The model's scale.
+            The feature scale of the model.
         selection : pl.Expr
-            Which of them get reasons.
+            True for the bridges that get reasons.
 
         Returns
         -------
         reasons : pl.DataFrame
-            structure_key, reasons (`reasons_dtype`); no rows where there is no forest, or one that is not what is
-            served.
-        note : dict
+            structure_key, reasons (`reasons_dtype`); no rows if there is no forest, or if it does not reproduce the
+            served predictions.
+        provenance : dict
             `explained` (rows), `base_value` and `forest` (checksum), or `skipped_reason`.
         """
         import numpy as np
@@ -110,9 +111,8 @@ class Explainer:
         if max_difference > TOLERANCE:
             return empty, {
                 "explained": 0,
-                "skipped_reason": f"the float16 forest {self.forest.checksum[:12]} is not what is served: its answers "
-                f"are "
-                f"{max_difference:.6f} off",
+                "skipped_reason": f"the float16 forest {self.forest.checksum[:12]} does not reproduce the served "
+                f"predictions: the largest difference is {max_difference:.6f}",
             }
         explained = pl.DataFrame(
             {"structure_key": rows["structure_key"], "reasons": _top_reasons(rows, found, self.forest)}
@@ -121,22 +121,24 @@ class Explainer:
 
 
 def reasons_dtype() -> pl.DataType:
-    """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 points), largest first."""
+    """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 percentage points), the
+    largest first.
+    """
     import polars as pl
 
     return pl.List(pl.Struct({"feature": pl.String, "value": pl.Float32, "contribution": pl.Float32}))
 
 
 def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues:
-    """Shapley values of the forest's answer: the probability of a fall, or the value of a regression.
+    """SHAP values of the forest's prediction: the probability of a drop, or the value of a regression.
 
     Parameters
     ----------
     forest : Float16Forest
     rows : array of shape (n, n_features) or DataFrame
-        Normalised features of the rows that are explained.
+        Normalised features of the rows to explain.
     background : array of shape (m, n_features) or DataFrame
-        Normalised features of the rows that they are told apart from; `rows` may be among them.
+        Normalised features of the rows to compare with; may contain `rows`.
 
     Raises
     ------
@@ -151,7 +153,7 @@ def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues
         return ShapValues(0.0, np.zeros(matrix.shape))
     from shap import TreeExplainer
 
-    # shap takes trees as arrays; their values are shares of the mean over the trees, so that its sum is the forest's.
+    # shap sums over the trees: each tree's values are divided by their number, so that the sum is the forest's mean.
     explainer: Any = TreeExplainer(
         {"trees": list(_tree_arrays(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
         feature_perturbation="tree_path_dependent",
@@ -173,7 +175,7 @@ def _tree_arrays(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[
         yield {
             "children_left": left,
             "children_right": np.where(is_leaf, -1, left + 1),
-            "children_default": left,  # where a missing value would go; there are none
+            "children_default": left,  # for missing values, which do not occur here
             "features": np.where(is_leaf, -1, nodes.feature[tree]),
             "thresholds": np.where(is_leaf, 0.0, nodes.threshold[tree]).astype(np.float64),
             "values": values[tree, None],
@@ -182,7 +184,7 @@ def _tree_arrays(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[
 
 
 def _leaf_predictions(forest: Float16Forest) -> np.ndarray:
-    """The answer at each leaf: the probability of a fall, or the value."""
+    """The prediction at each leaf: the probability of a drop, or the value."""
     import numpy as np
 
     if forest.task == "regressor":
@@ -192,7 +194,7 @@ def _leaf_predictions(forest: Float16Forest) -> np.ndarray:
 
 
 def _node_sample_weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
-    """How many of the rows pass each node."""
+    """Number of rows that pass each node."""
     import numpy as np
 
     nodes = forest.nodes

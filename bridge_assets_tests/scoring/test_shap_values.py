@@ -144,7 +144,7 @@ def test_a_forest_that_is_not_what_is_served_explains_nothing(tmp_path: Path):
     explainer = Explainer(Float16Forest.load(other.file("forest.safetensors")))
     reasons, note = explainer.explain(scored, normalization(), FIRST)
     assert reasons.is_empty() and note["explained"] == 0
-    assert "is not what is served" in note["skipped_reason"]
+    assert "does not reproduce the served predictions" in note["skipped_reason"]
 
 
 def test_without_a_forest_nothing_is_explained_and_it_is_said_why(tmp_path: Path):

@@ -1,4 +1,6 @@
-"""Is this model version good, and is each of its forms what it was made from? These checks are the gate."""
+"""The checks of the gate: is the training data sound, is the model good enough, do its float16 and ONNX forms predict
+the same? Each judges the version that was materialized in its own run, else the latest.
+"""
 
 import dagster as dg
 
@@ -21,8 +23,8 @@ def _check_result(problems: list[str], passed_message: str, digest: str, **metad
     asset="training_set",
     blocking=True,
     description=(
-        "Every check on the records and tables that this training set was made from was evaluated on those very "
-        "bytes, and passed. A check that was left out of a run shows up here."
+        "Every check on the records and tables behind this training set was evaluated on exactly those bytes and "
+        "passed. Catches checks that were left out of a run."
     ),
 )
 def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -37,7 +39,7 @@ def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platfo
 @dg.asset_check(
     asset="training_set",
     blocking=True,
-    description="There are inspections to train on and held-out ones, in both some that fell and some that did not.",
+    description="The training split and the held-out split both contain inspections with and without a drop.",
 )
 def enough_training_data(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.training import training_set
@@ -54,8 +56,8 @@ def enough_training_data(context: dg.AssetCheckExecutionContext, platform: Platf
     asset="training_set",
     blocking=True,
     description=(
-        "No feature is a function of the ratings published by FHWA, of the outcome or of the identity; no structure "
-        "is on both sides of the split; nothing trained on became known after the first held-out year."
+        "No feature is derived from the ratings published by FHWA, from the outcome or from the structure's identity; "
+        "no structure is in both splits; every outcome used for training was known before the first held-out year."
     ),
 )
 def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -63,19 +65,17 @@ def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg
 
     training_data = upstream_training_set(context, platform)
     problems = leakage_problems(training_data.table, training_data.features)
-    return _check_result(
-        problems, f"{len(training_data.features)} features, none of them forbidden", training_data.digest
-    )
+    return _check_result(problems, f"{len(training_data.features)} features, none of them leaks", training_data.digest)
 
 
 @dg.asset_check(
     asset="bridge_model",
     blocking=True,
     description=(
-        "On held-out structures in later years, enough of them, the model ranks falls better than the rating table "
-        "and its probabilities are nearer to what happened than the base rate (a regression: it ranks changes better "
-        "than the table, and its RMSE is smaller than that of no change), both by more than chance: the lower end of a "
-        "95 % interval counts. Limits: `gate` in configs/model_config.yaml."
+        "On enough held-out structures in later years, the model ranks drops better than the rating table and its "
+        "Brier score is better than that of the base rate (regression: it ranks changes better than the table, and its "
+        'RMSE is smaller than that of "No change"). Both must hold at the lower end of a 95 % interval. Limits: `gate` '
+        "in configs/model_config.yaml."
     ),
 )
 def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -100,9 +100,9 @@ def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) 
     asset="bridge_model",
     blocking=True,
     description=(
-        "Probabilities come true: by tenths of the held-out inspections, they are no farther from the share that fell "
-        "(expected changes: from the mean change) than perfect ones would be, give or take `gate.calibration_error` in "
-        "configs/model_config.yaml."
+        "Predicted probabilities match observed frequencies: over ten groups of the held-out inspections, the "
+        "calibration error exceeds that of a perfectly calibrated model by at most `gate.calibration_error` in "
+        "configs/model_config.yaml (regression: predicted against mean observed change)."
     ),
 )
 def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -126,7 +126,7 @@ def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) ->
 @dg.asset_check(
     asset="quantized_model",
     blocking=True,
-    description="In float16 no held-out answer moves, and no AUC is lost, beyond `gate` in model_config.yaml.",
+    description="In float16, held-out predictions and AUC change by no more than `gate` in model_config.yaml allows.",
 )
 def quantization_parity(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quantization_problems
@@ -153,8 +153,8 @@ def quantization_parity(context: dg.AssetCheckExecutionContext, platform: Platfo
     asset="onnx_model",
     blocking=True,
     description=(
-        "On the inspections that both hold out, this version is not worse than the champion, by AUC and Brier score (a "
-        "regression: by RMSE and rank correlation), beyond the `champion_..._loss` of `gate` in "
+        "On inspections that both hold out, this version is not worse than the champion by AUC and Brier score "
+        "(regression: by RMSE and rank correlation), within the `champion_..._loss` limits of `gate` in "
         "configs/model_config.yaml."
     ),
 )
@@ -169,7 +169,7 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
         comparison = compare_with_champion(
             model_version, platform.lake, platform.registry, platform.data.home_folder, platform.model
         )
-    except RegistryError as error:  # a damaged champion, or a registry that does not answer, proves nothing
+    except RegistryError as error:  # without a readable champion nothing is proven
         return _check_result([str(error)], "", digest)
     comparison_table = dg.MetadataValue.md(comparison.markdown())
     return _check_result(
@@ -185,8 +185,8 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
     asset="onnx_model",
     blocking=True,
     description=(
-        "The ONNX graph takes the float16 forest's decisions: on the training set's rows, on random ones, and on rows "
-        "that lie exactly on thresholds."
+        "The ONNX graph predicts the same as the float16 forest: on rows of the training set, on random rows, and on "
+        "rows with values exactly at the thresholds."
     ),
 )
 def onnx_parity(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:

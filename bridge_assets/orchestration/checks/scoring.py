@@ -1,4 +1,4 @@
-"""Are the scores whole, and does a year still look like those the model knows?"""
+"""Are the scores complete, and does a survey year still look like the training years?"""
 
 import dagster as dg
 
@@ -9,9 +9,8 @@ from bridge_assets.orchestration.resources import Platform
     asset="bridge_predictions",
     blocking=True,
     description=(
-        "Every bridge with a condition has one score in every survey year that was scored, a probability between 0 and "
-        "1 or a change that ratings can make, and one place in each order of its state; where reasons are given, the "
-        "first of the state have them."
+        "In every survey year that was scored, each bridge with a condition has exactly one score within its bounds "
+        "and one rank in each of the two rankings of its state; reasons are given for the first bridges of a state."
     ),
 )
 def scores_complete(platform: Platform) -> dg.AssetCheckResult:
@@ -30,8 +29,8 @@ def scores_complete(platform: Platform) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="drift_report",
     description=(
-        "In the latest survey year no feature lies farther from the training years than its threshold. Warns only: a "
-        "drifted year is a reason to look, and perhaps to train, not an error."
+        "In the latest survey year, no feature has drifted from the training years beyond its threshold. Only warns: "
+        "drift is a reason to investigate, and perhaps to retrain, not an error."
     ),
 )
 def drift_within_thresholds(platform: Platform) -> dg.AssetCheckResult:

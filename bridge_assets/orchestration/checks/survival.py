@@ -1,4 +1,4 @@
-"""Can years until Poor be believed, and are they whole? No deployment waits for these checks."""
+"""Is the deterioration model accurate enough, and are the years until Poor complete? No deployment depends on them."""
 
 import dagster as dg
 
@@ -10,8 +10,8 @@ from bridge_assets.orchestration.resources import Platform
     asset="deterioration_model",
     description=(
         "On held-out structures in later years, followed until Poor or censored, the model ranks better and has a "
-        "smaller Brier score than Kaplan-Meier by condition and years in it, and as many became Poor as it said, "
-        "within `survival` in model_config.yaml. Warns only: no endpoint serves it."
+        "smaller Brier score than Kaplan-Meier tables by condition and years in it, and the number that became Poor "
+        "matches its prediction within `survival` in model_config.yaml. Only warns: no endpoint serves this model."
     ),
 )
 def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult:
@@ -34,14 +34,12 @@ def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult
     )
 
 
-# It does not block: bridge_predictions, which comes after, asks the same of the years that it takes, and does without
-# them where they are not whole.
+# It does not block: bridge_predictions verifies the same of the years that it uses, and leaves incomplete ones out.
 @dg.asset_check(
     asset="years_until_poor",
     description=(
-        "Every bridge with a condition has years until Poor in every survey year that was scored; the interval holds "
-        "the median, a longer time never has a smaller probability, and 0 years stand where the bridge is Poor and "
-        "nowhere else."
+        "In every survey year that was scored, each bridge with a condition has years until Poor; the interval "
+        "contains the median, probabilities never decrease with time, and years are 0 exactly for Poor bridges."
     ),
 )
 def years_until_poor_complete(platform: Platform) -> dg.AssetCheckResult:
