@@ -94,8 +94,8 @@ def test_the_wheel_holds_the_whole_project_and_nothing_that_dbt_wrote(wheel: Pat
     assert "bridge_assets/py.typed" in names
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"bridge_assets"}
-    modules = {str(path.relative_to(PROJECT)) for path in (PROJECT / "bridge_assets").rglob("*.py")}
-    assert modules <= names
+    product = (path for path in (PROJECT / "bridge_assets").rglob("*") if path.is_file())
+    assert {str(path.relative_to(PROJECT)) for path in product if "__pycache__" not in path.parts} <= names
 
 
 def test_an_empty_folder_is_enough_to_run(installed: Path, workplace: Path) -> None:

@@ -16,27 +16,27 @@ def shell(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def shelf(model_versions, tmp_path) -> FolderRegistry:
-    registry = FolderRegistry(tmp_path / "shelf", NAME)
+def folder_registry(model_versions, tmp_path) -> FolderRegistry:
+    registry = FolderRegistry(tmp_path / "registry", NAME)
     registry.set_alias("champion", registry.register(model_versions[0]))
     return registry
 
 
-def test_a_version_is_planned_pushed_and_promoted(shelf, model_versions, tmp_path):
+def test_a_version_is_planned_pushed_and_promoted(folder_registry, model_versions, tmp_path):
     there = str(tmp_path / "there")
-    planned = shell("plan", "--registry", shelf.address, "--to", there)
+    planned = shell("plan", "--registry", folder_registry.address, "--to", there)
     assert planned.output.startswith(f"copy {model_versions[0].version} (champion): ")
-    pushed = shell("push", "champion", "--registry", shelf.address, "--to", there, "--promote")
+    pushed = shell("push", "champion", "--registry", folder_registry.address, "--to", there, "--promote")
     assert pushed.exit_code == 0, pushed.output
     assert "every file compared. It is the champion there now." in pushed.output
     assert open_registry(there, NAME).aliases()["champion"].version == model_versions[0].version
-    assert "was there already" in shell("push", "champion", "--registry", shelf.address, "--to", there).output
+    assert "was there already" in shell("push", "champion", "--registry", folder_registry.address, "--to", there).output
 
 
-def test_without_an_address_this_side_is_the_platforms_own(shelf, model_versions, project, empty_database):
+def test_the_default_registry_is_the_platforms_own(folder_registry, model_versions, project, empty_database):
     (project / "var").mkdir()
     (project / "var" / "mlflow.db").write_bytes(empty_database.read_bytes())
-    pulled = shell("pull", "champion", "--from", shelf.address)
+    pulled = shell("pull", "champion", "--from", folder_registry.address)
     assert pulled.exit_code == 0, pulled.output
     [registered] = open_registry(f"sqlite:///{project / 'var' / 'mlflow.db'}", NAME).versions()
     assert registered.version == model_versions[0].version
@@ -44,9 +44,9 @@ def test_without_an_address_this_side_is_the_platforms_own(shelf, model_versions
     assert file_contents(model_versions[0].folder).items() <= there.items()
 
 
-def test_what_is_refused_is_a_message_and_not_a_trace(shelf, tmp_path):
-    refused = shell("push", "nothing", "--registry", shelf.address, "--to", str(tmp_path / "there"))
+def test_a_refusal_is_a_message_without_a_stack_trace(folder_registry, tmp_path):
+    refused = shell("push", "nothing", "--registry", folder_registry.address, "--to", str(tmp_path / "there"))
     assert refused.exit_code == 1
     assert refused.output.startswith("Error: ")
     assert "no version or alias 'nothing'" in refused.output
-    assert shell("plan", "--registry", shelf.address).exit_code == 2
+    assert shell("plan", "--registry", folder_registry.address).exit_code == 2

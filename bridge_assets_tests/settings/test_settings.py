@@ -1,4 +1,4 @@
-"""Settings are typed: what is not understood is named, with file, key and what was expected."""
+"""Settings are typed: an unknown key or wrong value is an error with the file, the key and what was expected."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_files_that_are_shipped_load_and_say_the_defaults(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shipped_files_load_and_hold_the_defaults(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = DataSettings.load(), ModelSettings.load(), MlflowSettings.load()
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(Path(__file__).parents[2] / "configs"))
     assert (config_folder() / "data_config.yaml").is_file()
     data = DataSettings.load()
     assert len(data.fhwa.catalogue) == 34
-    # The catalogue stands in the file only: 34 years of digests are no defaults.
+    # Only the file has the catalogue: the code has no default for 34 years of digests.
     data = data.model_copy(update={"fhwa": data.fhwa.model_copy(update={"catalogue": {}})})
     assert (data, ModelSettings.load(), MlflowSettings.load()) == defaults
 
 
-def test_relative_paths_start_at_the_project(configs: Path) -> None:
+def test_relative_paths_start_at_the_project_folder(configs: Path) -> None:
     (configs / "data_config.yaml").write_text("source: files\nhome: out\n")
     settings = DataSettings.load()
     assert settings.source_folder == configs.parent / "files"
@@ -47,14 +47,14 @@ def test_relative_paths_start_at_the_project(configs: Path) -> None:
         ("https://host/NBI_2016.zip", "remote", "out/downloads"),
     ],
 )
-def test_a_source_is_of_one_kind(configs: Path, source: str, kind: str, folder: str) -> None:
+def test_each_source_has_one_kind(configs: Path, source: str, kind: str, folder: str) -> None:
     (configs / "data_config.yaml").write_text(f"source: {source}\nhome: out\n")
     settings = DataSettings.load()
     assert (settings.source_kind, settings.source_folder) == (kind, configs.parent / folder)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "parts"),
     [
         ("sorce: x\n", ["data_config.yaml", "unknown key sorce", "source"]),
         ("sample:\n  structure: 5\n", ["unknown key sample.structure", "structures"]),
@@ -78,28 +78,28 @@ def test_a_source_is_of_one_kind(configs: Path, source: str, kind: str, folder: 
         ("a: [\n", ["this is not YAML"]),
     ],
 )
-def test_what_is_not_understood_is_named(configs: Path, text: str, says: list[str]) -> None:
+def test_an_unknown_key_or_wrong_value_is_named(configs: Path, text: str, parts: list[str]) -> None:
     (configs / "data_config.yaml").write_text(text)
     with pytest.raises(SettingsError) as error:
         DataSettings.load()
-    for part in says:
+    for part in parts:
         assert part in str(error.value)
 
 
-def test_an_environment_variable_wins_over_the_file_alone(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_overrides_one_value(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (configs / "model_config.yaml").write_text("forest:\n  trees: 50\n  depth: 5\n")
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TREES", "70")
     forest = ModelSettings.load().forest
     assert (forest.trees, forest.depth) == (70, 5)
 
 
-def test_a_bad_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TREES", "many")
     with pytest.raises(SettingsError, match=r"environment variable BRIDGE_ASSETS_MODEL__FOREST__TREES: forest\.trees"):
         ModelSettings.load()
 
 
-def test_a_regression_of_poor_is_refused_and_says_what_to_do(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regression_of_poor_is_refused_with_a_remedy(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (configs / "model_config.yaml").write_text("target: poor\ntask: regression\n")
     with pytest.raises(
         SettingsError, match=r"model_config\.yaml: task: .*Poor is not a number of points\. What to do: set "
@@ -109,7 +109,7 @@ def test_a_regression_of_poor_is_refused_and_says_what_to_do(configs: Path, monk
     assert ModelSettings.load().task == "regression"
 
 
-def test_the_place_of_a_value_is_found(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_location_of_a_value_is_found(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = configs / "model_config.yaml"
     assert ModelSettings.setting_location("forest", "leaf") == f"{path}, a new line below forest"
     path.write_text("# leaf: 1\ngate:\n  leaf: 7\nforest:\n  trees: 5\n  leaf: 40\n")
