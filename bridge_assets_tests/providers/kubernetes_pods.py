@@ -1,9 +1,8 @@
-"""What makes pods of Deployments: a toy autoscaler, Deployment controller, kubelet and Service proxy.
+"""Runs the pods of Deployments: a small autoscaler, Deployment controller, kubelet and Service proxy.
 
-Rollouts respect maxSurge and maxUnavailable; a pod is ready when its readiness probe says so, is told to end with
-SIGTERM and killed after its grace; a Service forwards connections to pods that are ready, and learns of a change late.
-A container is the served app itself, started by `serve/container.py` with the variables of its manifest: a process of
-its own on an address of its own (`processes`), or one shared between equal pods, which starts in no time.
+Rollouts respect maxSurge and maxUnavailable. A pod is ready when its readiness probe succeeds; it ends by SIGTERM and
+is killed after its grace period. A Service forwards connections to ready pods, and learns of changes with a delay. The
+containers of pods are in `kubernetes_containers`.
 """
 
 from __future__ import annotations
@@ -11,104 +10,22 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from providers.kubernetes_containers import ContainerError, ProcessContainer, SharedContainer
 from providers.kubernetes_objects import ObjectStore
-from support.server_process import serving
-
-from bridge_assets.serve import container
 
 #: Real seconds between two looks of the controllers, and between two probes of a pod that is ready.
 _TICK_SECONDS, _PROBE_SECONDS = 0.02, 0.2
-
-#: Copies of archives that shared containers are started from, so that equal ones are equal to `serving`.
-_ARCHIVES = tempfile.TemporaryDirectory(prefix="archives-")
-
-_addresses = itertools.count(1)
-
-
-class ContainerError(Exception):
-    """Why a container does not run: reason, and what its log ends with."""
-
-    def __init__(self, reason: str, log: str) -> None:
-        super().__init__(reason)
-        self.reason, self.log = reason, log
-
-
-@dataclass
-class SharedContainer:
-    """A container that equal pods share."""
-
-    environ: dict[str, str]
-    _open: ExitStack = field(default_factory=ExitStack)
-    address: tuple[str, int] = ("", 0)
-
-    def start(self) -> None:
-        archive = Path(self.environ["BRIDGE_ASSETS_PACKAGE"])
-        copy = Path(_ARCHIVES.name) / f"{hashlib.sha256(archive.read_bytes()).hexdigest()}.tar.gz"
-        if not copy.exists():
-            shutil.copyfile(archive, copy)
-        try:
-            url = self._open.enter_context(serving(copy))
-        except RuntimeError as error:
-            raise ContainerError("Error", str(error)) from None
-        host, _, port = url.removeprefix("http://").partition(":")
-        self.address = host, int(port)
-
-    def is_running(self) -> bool:
-        return True
-
-    def stop(self) -> None:
-        self._open.close()
-
-
-@dataclass
-class ProcessContainer:
-    """A container that is a process, on a loopback address of its own with the port of the manifest."""
-
-    environ: dict[str, str]
-    grace_seconds: float
-    port: int
-    address: tuple[str, int] = ("", 0)
-    _process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        number = next(_addresses)
-        self.address = f"127.9.{number // 250}.{number % 250 + 1}", self.port
-        environ = {**os.environ, **self.environ, "BRIDGE_ASSETS_HOST": self.address[0]}
-        command = [sys.executable, str(Path(container.__file__))]
-        self._process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def is_running(self) -> bool:
-        if self._process is None or self._process.poll() is None:
-            return True
-        assert self._process.stderr is not None
-        raise ContainerError("Error", self._process.stderr.read().decode())
-
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(self.grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 @dataclass
