@@ -1,4 +1,4 @@
-"""The shipped manifests in a cluster of their own, and what is looked at there."""
+"""The shipped manifests in a test cluster, and checks of what runs there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "bridge-fall"
 
 @dataclass
 class ReleaseFixture:
-    """A cluster, and the folders of whoever deploys to it."""
+    """A test cluster, and the folders of the user who deploys to it."""
 
     cluster: Kubernetes
     folder: Path
@@ -50,7 +50,7 @@ class ReleaseFixture:
         return EnvironmentSettings.model_validate({"kubernetes": values})
 
     def target(self, **other: Any) -> KubernetesEndpoint:
-        """The endpoint as settings and manifests are now, in no mood to wait."""
+        """The endpoint for the current settings and manifests, with short waits."""
         endpoint = KubernetesEndpoint.from_settings(self.settings(**other), self.folder / "locks")
         quick = replace(endpoint.cluster, backoff=0.0)
         return replace(endpoint, cluster=quick, poll_seconds=0.01, lock_timeout=0.2, rollout_timeout=120.0)
@@ -63,18 +63,18 @@ class ReleaseFixture:
         path.write_text(yaml.safe_dump(body))
 
     def bundles(self, candidates: list[ModelVersion]) -> list[Bundle]:
-        """Versions under the manifests as they are now."""
+        """Bundles of versions for the current manifests."""
         return [bundle_of(candidate).with_runtime_config(self.target().runtime_config) for candidate in candidates]
 
     def is_serving(self, bundle: Bundle) -> bool:
-        """Whether the front door gives the answers of a version, and every pod is of it, under these manifests."""
+        """Whether the endpoint returns the predictions of a version, and every pod belongs to it."""
         target = self.target()
         compare_answers(target.predict(bundle.probe, None), bundle.probe, "the front door")
         slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
         return slots == {bundle.with_runtime_config(target.runtime_config).slot}
 
     def swap_archive(self, archive: Path, role: str) -> None:
-        """Let pods of a role serve another archive than their own, but for the slots that stand now."""
+        """Make new pods of a role serve another archive than their own; pods of existing slots keep theirs."""
         existing_slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
 
         def swap(labels: dict[str, str]) -> Path | None:
@@ -95,8 +95,8 @@ class ReleaseFixture:
 def release_fixture(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds_scale: float = 0.02, processes: bool = False
 ) -> Iterator[ReleaseFixture]:
-    """A cluster with nothing in it, credentials that may do what the shipped Role grants and no more, and the shipped
-    manifests with a volume for artifacts.
+    """An empty cluster, credentials with exactly the rights of the shipped Role, and the shipped manifests with a
+    volume for artifacts.
     """
     role = next(each for each in yaml.safe_load_all(RBAC.read_text()) if each["kind"] == "Role")
     with kubernetes_server(role["rules"], seconds_scale=seconds_scale, processes=processes) as cluster:

@@ -1,4 +1,4 @@
-"""Model versions made as the platform makes them, and what is looked at in an endpoint that serves them."""
+"""Small model versions with the stages that an endpoint needs, and checks of a local endpoint that serves them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def leftovers(endpoint: LocalEndpoint) -> list[Path]:
 
 
 def assert_consistent(endpoint: LocalEndpoint) -> None:
-    """Every package that can be seen is complete, and the current one answers its probe."""
+    """Every visible package is complete, and the current one passes its canary."""
     folder = EndpointFolder(endpoint.root)
     for name in folder.on_disk():
         assert Package(folder.package(name)).matches_content(name.rpartition("-")[2]), name
@@ -63,7 +63,7 @@ def assert_consistent(endpoint: LocalEndpoint) -> None:
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Every file and link below a folder; a file that was written anew shows."""
+    """Every file and link below a folder, such that a rewritten file makes a difference."""
     return {
         str(path.relative_to(root)): str(path.readlink())
         if path.is_symlink()

@@ -1,4 +1,4 @@
-"""Small model versions with every stage, for the tests of registries."""
+"""Small model versions with every stage, for tests of registries, scoring and the gate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "bridge_fall"
 def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> ModelVersion:
     """A version with every stage, a model card and an evaluation; another seed or skill is another version.
 
-    What it learns is that `condition`, times its skill, makes a fall likely; with task="regression", of one point.
+    It learns that `condition`, times its skill, makes a fall likely; with task="regression", a fall of one point.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 

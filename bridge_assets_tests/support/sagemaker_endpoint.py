@@ -1,4 +1,4 @@
-"""The endpoint on SageMaker as its tests look at it."""
+"""Settings and checks of the SageMaker endpoint, for its tests."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def resource_names(bundle: Bundle) -> tuple[str, ...]:
 
 
 def assert_only_deployed(aws: SageMaker, *bundles: Bundle) -> None:
-    """The endpoint answers with the last of some bundles, and records of these are all there is. (That the last one is
-    in the trail goes without saying: a kill may come between the traffic and the tags.)
+    """The endpoint serves the last of some bundles, and only these have resources. (The history is compared as
+    `resolve_history` returns it, because a kill may come between the traffic and the tags.)
     """
     state = aws.state()
     names = {resource_name(bundle) for bundle in bundles}

@@ -79,5 +79,5 @@ class SmallPlatform:
 
 
 def error_messages(result: dg.ExecuteInProcessResult) -> str:
-    """What the failed steps of a run said."""
+    """The error messages of a run's failed steps."""
     return "\n".join(message for _, message in step_errors(result))
