@@ -257,7 +257,7 @@ def test_an_archive_changed_in_the_bucket_never_answers(aws, target, bundles):
     assert changed["endpoints"] == aws.state()["endpoints"]
     aws.restart_endpoint(resource_name(bundles[1]))
     with pytest.raises(
-        DeploymentError, match=r"is Failed\. The primary container .* did not pass the ping.*another bundle"
+        DeploymentError, match=r"is Failed\. The primary container .* did not pass the ping.*not the expected bundle"
     ):
         target._endpoints.wait_in_service(resource_name(bundles[1]), resource_name(bundles[1]))
     deploy(target, bundles[1])  # mends it
