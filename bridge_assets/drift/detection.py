@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
 
     from bridge_assets.settings import DriftSettings
 
@@ -216,21 +217,7 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     axes = figure.subplots()
     colours = [DRIFTED_COLOUR if drifted else STEADY_COLOUR for drifted in ordered["drifted"]]
     axes.barh(positions, distances, height=0.7, color=colours)
-    largest = max([0.1, *distances])
-    for place, row in zip(positions, ordered.iter_rows(named=True), strict=True):
-        if row["threshold"] <= largest * 1.5:  # a very large threshold must not shrink all bars
-            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=TEXT_COLOUR, linewidth=1.8)
-        if row["statistic"] is None:
-            axes.text(largest * 0.01, place, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
-        elif row["drifted"] and row["statistic"] <= row["threshold"]:
-            axes.text(
-                row["statistic"] + largest * 0.01,
-                place,
-                "more values missing",
-                va="center",
-                fontsize=8,
-                color=TEXT_COLOUR,
-            )
+    _mark_thresholds(axes, ordered, max([0.1, *distances]))
     axes.set_yticks(positions, ordered["feature"].to_list(), fontsize=9)
     axes.set_ylim(-0.6, max(ordered.height, 1) - 0.4)
     axes.set_xlim(left=0)
@@ -257,6 +244,24 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
     return image.getvalue()
+
+
+def _mark_thresholds(axes: Axes, table: pl.DataFrame, largest: float) -> None:
+    """Draw the threshold of each row's bar, and say where a feature drifted for another reason than its distance."""
+    for place, row in enumerate(table.iter_rows(named=True)):
+        if row["threshold"] <= largest * 1.5:  # a very large threshold must not shrink all bars
+            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=TEXT_COLOUR, linewidth=1.8)
+        if row["statistic"] is None:
+            axes.text(largest * 0.01, place, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
+        elif row["drifted"] and row["statistic"] <= row["threshold"]:
+            axes.text(
+                row["statistic"] + largest * 0.01,
+                place,
+                "more values missing",
+                va="center",
+                fontsize=8,
+                color=TEXT_COLOUR,
+            )
 
 
 def _numbers(series: pd.Series, side: str) -> np.ndarray:
