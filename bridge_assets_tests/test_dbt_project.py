@@ -62,10 +62,8 @@ class Warehouse:
         """Run dbt in this process, where it is imported once; returns node name -> status."""
         paths = [f"--project-dir={PROJECT}", f"--profiles-dir={PROJECT}"]
         paths += [f"--target-path={self.folder / 'target'}", f"--log-path={self.folder / 'logs'}"]
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("BRIDGE_ASSETS_LAKE", str(self.lake))
-            environment.setenv("BRIDGE_ASSETS_WAREHOUSE", str(self.file))
-            finished = dbtRunner().invoke([command, *arguments, "--quiet", *paths])
+        variables = {"lake": str(self.lake), "warehouse": str(self.file)}
+        finished = dbtRunner().invoke([command, *arguments, "--quiet", *paths, "--vars", json.dumps(variables)])
         DuckDBConnectionManager.close_all_connections()  # or the file stays open for writing
         assert finished.exception is None, finished.exception
         if command == "parse":

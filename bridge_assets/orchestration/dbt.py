@@ -6,21 +6,21 @@ name `DBT_PROJECT`, which is computed when it is accessed: importing this module
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
+from bridge_assets.file_lock import file_lock
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings, ModelSettings, dbt_project_folder, dbt_target_folder
-
-#: dbt runs in one place at a time: one process may write a DuckDB file.
-WAREHOUSE_POOL = "warehouse"
 
 #: Tag of the models that a training run needs, and of those that report on its scores.
 INVENTORY_SELECTION, REPORTING_SELECTION = "tag:inventory", "tag:reporting"
@@ -72,22 +72,33 @@ def dbt_resource(project: DbtProject) -> DbtCliResource:
     return DbtCliResource(project_dir=project, dbt_executable=_environment_executable("dbt"))
 
 
-def set_dbt_environment(data: DataSettings) -> None:
-    """Tell dbt, which runs as a process of its own, where the lake and the warehouse are."""
-    data.home_folder.mkdir(parents=True, exist_ok=True)
-    os.environ["BRIDGE_ASSETS_LAKE"] = str(data.lake)
-    os.environ["BRIDGE_ASSETS_WAREHOUSE"] = str(data.warehouse)
+@contextmanager
+def warehouse_lock(data: DataSettings, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Be the one process that writes the DuckDB file; another run waits its turn.
 
-
-def dbt_arguments(model: ModelSettings) -> list[str]:
-    """`dbt build` with the settings that SQL needs as variables; the unit tests of the models belong to the test
-    suite.
+    A lock on a file rather than a Dagster pool: the slot of a killed run would stay claimed until someone freed it,
+    while the lock ends with the process.
     """
-    return ["build", "--exclude-resource-type", "unit_test", "--vars", f"{{horizon_months: {model.horizon_months}}}"]
+    lock = data.warehouse.with_name(f".{data.warehouse.name}.lock")
+    with file_lock(lock, on_wait=lambda holder: on_wait(f"Process {holder} writes {data.warehouse}: waiting for it")):
+        yield
+
+
+def dbt_arguments(data: DataSettings, model: ModelSettings) -> list[str]:
+    """`dbt build` with the paths and settings that it needs as variables.
+
+    The unit tests of the models are left out: they belong to the test suite.
+    """
+    variables = {
+        "lake": str(data.lake),
+        "warehouse": str(data.warehouse),
+        "horizon_months": model.horizon_months,
+    }
+    return ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
 
 
 class BridgeDbtTranslator(DagsterDbtTranslator):
-    """dbt models as assets of this house: owner and kinds as everywhere else; sources are the Python assets."""
+    """dbt models as assets, with owners and kinds like the others; their sources are the Python assets."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)

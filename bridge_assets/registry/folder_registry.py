@@ -9,7 +9,6 @@ A version exists once registry.json lists it. That file is written last and atom
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import RegistryError, StorageError
+from bridge_assets.file_lock import file_lock
 from bridge_assets.registry.base import RESTORE_HINT, RegisteredVersion, file_digests, validate_files, validate_version
 from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
 from bridge_assets.storage import atomic_write, digest, write_json
@@ -209,9 +209,7 @@ class FolderRegistry:
     @contextmanager
     def _exclusive_lock(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f".{REGISTRY_FILE}.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when the process ends, however it ends
+            with file_lock(self.folder / f".{REGISTRY_FILE}.lock"):
                 yield
         except StorageError:
             raise

@@ -7,7 +7,6 @@ other registry holds with other bytes is refused. Aliases are not copied, except
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Literal
 
 from bridge_assets.data.sources.local_copies import redact_url
 from bridge_assets.errors import RegistryError
+from bridge_assets.file_lock import file_lock
 from bridge_assets.registry.base import (
     CHAMPION,
     RegisteredVersion,
@@ -244,9 +244,7 @@ class RegistrySync:
     def _locked_staging(self, registered: RegisteredVersion) -> Iterator[Path]:
         """The staging folder of a version; a second sync of the same version waits for the first."""
         folder = self._staging_folder(registered)
-        self._staging.mkdir(parents=True, exist_ok=True)
-        with (self._staging / f".{folder.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when the process ends, however it ends
+        with file_lock(self._staging / f".{folder.name}.lock"):
             yield folder
 
     def _open(self, registry: str | Registry, *, must_exist: bool = False) -> Registry:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge_assets.errors import DeploymentError, error_summary
-from bridge_assets.runtime.file_lock import exclusive_lock
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.runtime.package import fsync
 from bridge_assets.storage import write_json
 

@@ -7,16 +7,16 @@ else that lies in such a folder (partial files, locks, notes) begins with a dot,
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bridge_assets.data.reading.file_names import revised_file_name
 from bridge_assets.errors import StorageError
+from bridge_assets.file_lock import file_lock
 from bridge_assets.storage import digest, write_json
 
 ProgressCallback = Callable[[str], None]
@@ -126,18 +126,16 @@ def downloaded_file(target: Path, record: DownloadRecord, expected: str | None, 
 @contextmanager
 def exclusive_lock(target: Path, progress: ProgressCallback | None = None) -> Iterator[None]:
     """Hold the lock of a copy: whoever else wants the same file waits, and then finds it here."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = target.with_name(f".{target.name}.lock").open("w")
-    except OSError as error:
-        raise StorageError(f"{target.parent} cannot be written: {error.strerror}. What to do: check it") from error
-    with lock:
+
+    def report_wait(holder: str) -> None:
+        if progress:
+            progress(f"{target.name}: another process is fetching it; waiting for that")
+
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress:
-                progress(f"{target.name}: another process is fetching it; waiting for that")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(file_lock(target.with_name(f".{target.name}.lock"), on_wait=report_wait))
+        except OSError as error:
+            raise StorageError(f"{target.parent} cannot be written: {error.strerror}. What to do: check it") from error
         yield
 
 

@@ -22,11 +22,12 @@ from bridge_assets.deployment.azureml.endpoint import Endpoint
 from bridge_assets.deployment.azureml.models import RegisteredModels
 from bridge_assets.deployment.azureml.workspace import WaitPolicy, Workspace, translate_errors
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.in_progress import fail_if_in_progress
 from bridge_assets.deployment.core.required_settings import check_configured
 from bridge_assets.deployment.core.tags import check_owner
 from bridge_assets.deployment.core.target import Deployment, TargetState, deploy, resolve_history, version_of
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.runtime.file_lock import exclusive_lock, fail_if_in_progress
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings

@@ -44,8 +44,8 @@ from bridge_assets.deployment.kubernetes.release import (
 )
 from bridge_assets.deployment.kubernetes.rollout import Rollout, stalled_since
 from bridge_assets.errors import DeploymentError, NotConfiguredError
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.registry.model_version import get_version, latest_version
-from bridge_assets.runtime.file_lock import exclusive_lock
 from bridge_assets.settings import DataSettings, project_file
 from bridge_assets.settings.environment import EnvironmentSettings
 from bridge_assets.storage import json_digest

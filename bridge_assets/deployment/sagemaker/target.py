@@ -35,7 +35,7 @@ from bridge_assets.deployment.sagemaker.resources import (
     ResourceKind,
 )
 from bridge_assets.errors import DeploymentError, OwnershipError, error_summary
-from bridge_assets.runtime.file_lock import exclusive_lock
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSettings

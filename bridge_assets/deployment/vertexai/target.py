@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.in_progress import fail_if_in_progress
 from bridge_assets.deployment.core.required_settings import SETTINGS_FILE, check_configured, environment_variable
 from bridge_assets.deployment.core.target import Deployment, TargetState, deploy
 from bridge_assets.deployment.vertexai.client import GoogleCloud, WaitPolicy
@@ -29,8 +30,8 @@ from bridge_assets.deployment.vertexai.endpoints import Endpoints
 from bridge_assets.deployment.vertexai.errors import translate_errors
 from bridge_assets.deployment.vertexai.model_registry import Archives, VertexModelRegistry
 from bridge_assets.errors import DeploymentError, NotConfiguredError
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.runtime.file_lock import exclusive_lock, fail_if_in_progress
 from bridge_assets.runtime.probe import Probe
 from bridge_assets.settings import DataSettings
 from bridge_assets.settings.environment import EnvironmentSettings, VertexAISettings

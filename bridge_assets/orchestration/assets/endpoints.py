@@ -124,7 +124,6 @@ def _remote_endpoint_asset(provider: Provider) -> dg.AssetsDefinition:
         group_name=groups.ENDPOINTS,
         owners=display.MODEL_OWNERS,
         kinds={"model", "onnx", provider.kind},
-        pool=provider.asset,
         tags={TARGET: provider.key},
         description=(
             f"The model version that answers predictions on {provider.title}, as the section `{provider.key}` of "

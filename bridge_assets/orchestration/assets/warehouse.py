@@ -15,11 +15,10 @@ from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 from bridge_assets.orchestration.dbt import (
     INVENTORY_SELECTION,
     REPORTING_SELECTION,
-    WAREHOUSE_POOL,
     BridgeDbtTranslator,
     dbt_arguments,
     prepared_dbt_project,
-    set_dbt_environment,
+    warehouse_lock,
 )
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
@@ -70,7 +69,6 @@ def _dbt_step(project: DbtProject, name: str, selection: str, tables: tuple[str,
         select=selection,
         dagster_dbt_translator=BridgeDbtTranslator(),
         name=name,
-        pool=WAREHOUSE_POOL,
     )
     def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
         yield from _build_and_export(context, dbt, platform, tables)
@@ -89,17 +87,22 @@ def _build_and_export(
     from bridge_assets.data.warehouse_export import export_tables
 
     data = platform.data
-    set_dbt_environment(data)
-    # One target folder for both steps and every run: dbt parses only what changed, and no folders pile up.
-    invocation = dbt.cli(dbt_arguments(platform.model), context=context, target_path=data.home_folder / "dbt")
     events: list[DbtDagsterEventType] = []
-    try:
-        events.extend(invocation.stream())
-    except Exception:
+    dbt_error: Exception | None = None
+    with warehouse_lock(data, context.log.info):
+        # One target folder for both steps and every run: dbt parses only what changed, and no folders pile up.
+        arguments = dbt_arguments(data, platform.model)
+        invocation = dbt.cli(arguments, context=context, target_path=data.home_folder / "dbt")
+        try:
+            events.extend(invocation.stream())
+        except Exception as error:  # raised below, once the lock is free and the events are reported
+            dbt_error = error
+        else:
+            with user_errors_as_failures():
+                export_tables(data.warehouse, exported_tables, platform.lake)
+    if dbt_error:
         yield from events
-        raise
-    with user_errors_as_failures():
-        export_tables(data.warehouse, exported_tables, platform.lake)
+        raise dbt_error
     yield from (_with_preview(event, exported_tables, platform) for event in events)
 
 

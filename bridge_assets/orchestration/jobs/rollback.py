@@ -24,7 +24,7 @@ class RollbackConfig(dg.Config):
 def _rollback_job(key: str, title: str) -> dg.JobDefinition:
     asset = f"{key}_endpoint"
 
-    @dg.op(name=f"go_back_{key}", pool=asset, out=dg.Out(dg.Nothing))
+    @dg.op(name=f"go_back_{key}", out=dg.Out(dg.Nothing))
     def rollback_endpoint(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
         from bridge_assets.deployment.endpoints import open_endpoint
 

@@ -24,7 +24,7 @@ from bridge_assets.deployment.vertexai.client import GoogleCloud, WaitPolicy
 from bridge_assets.deployment.vertexai.model_registry import Archives
 from bridge_assets.deployment.vertexai.target import VertexAIEndpoint, deploy_model_vertexai
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
-from bridge_assets.runtime.file_lock import exclusive_lock
+from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.settings.environment import EnvironmentSettings, VertexAISettings
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="the extra gcp is not installed")
