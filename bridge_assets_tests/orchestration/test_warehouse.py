@@ -91,8 +91,7 @@ def test_what_dbt_built_before_it_failed_is_reported_and_the_lock_is_free(data: 
     context: Any = SimpleNamespace(log=SimpleNamespace(info=print))
     failing: Any = FailingDbt()
     with pytest.raises(RuntimeError, match="a test failed"):
-        for event in warehouse._build_and_export(context, failing, Platform(), ()):
-            reported.append(event)
+        reported.extend(warehouse._build_and_export(context, failing, Platform(), ()))
     assert reported == ["built"]
     waits: list[str] = []
     with warehouse_lock(data, waits.append):
