@@ -1,6 +1,6 @@
 """From the coded text of a record to condition, class, key, date and place, as polars expressions.
 
-Derived columns are lower case, items upper case: a reader sees at once what was published and what we computed.
+Derived columns are lower case, items upper case, so that published and computed values are easy to tell apart.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS
 #: 23 CFR 490.409(b): Good when the lowest rating is 7 or more, Poor when it is 4 or less.
 GOOD_MIN, POOR_MAX = 7, 4
 
-#: Guam and the Northern Mariana Islands lie east of Greenwich; every other state and territory in the NBI lies west.
+#: Guam and the Northern Mariana Islands are east of Greenwich, all other states and territories of the NBI west.
 EASTERN_LONGITUDE_STATES = ("66", "69")
 
-#: American Samoa lies south of the equator; every other state and territory lies north.
+#: American Samoa is south of the equator, all other states and territories north.
 SOUTHERN_LATITUDE_STATES = ("60",)
 
-#: A two-digit year is the one of the hundred that end this many years after the survey year.
+#: Two-digit years are read as falling in the hundred years that end this many years after the survey year.
 CENTURY_LOOKAHEAD = 10
+
+#: Mean length of a Gregorian year, leap years included.
+DAYS_PER_YEAR = 365.25
 
 CULVERT_DESIGN = "19"
 
@@ -72,10 +75,10 @@ def structure_key() -> pl.Expr:
 
 
 def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.Expr:
-    """First day of the month that an MMYY item names; null where it is blank, 0 or no date.
+    """First day of the month that an MMYY item names; null if it is blank, 0 or not a date.
 
-    `222` is February 2022 and `1299` December 1999. A date after the file's own year is kept: it is a fact of the
-    file that someone has to see.
+    `222` is February 2022 and `1299` December 1999. A date after the survey year is kept, so that it can be
+    flagged.
     """
     text = pl.col(item)
     digits = pl.when((text.str.len_bytes() <= 4) & ~text.str.starts_with("+")).then(text.cast(pl.Int16, strict=False))
@@ -111,8 +114,8 @@ def longitude() -> pl.Expr:
 
 
 def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
-    # Minutes or seconds of 60 and more occur (3.2 % of one state): they name no position, so the value is null and the
-    # text of the item stays.
+    # Minutes or seconds of 60 and more occur (3.2 % of one state). They are not a valid position, so the value is null;
+    # the item keeps its text.
     packed = pl.col(item).cast(pl.Int64, strict=False)
     seconds = (packed % 10_000) / 100
     minutes = packed // 10_000 % 100

@@ -80,7 +80,7 @@ def test_a_missing_folder_is_said(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
     skipped = tick()
     assert isinstance(skipped, dg.SkipReason)
-    assert "the source folder is not there" in (skipped.skip_message or "")
+    assert "the source folder does not exist" in (skipped.skip_message or "")
 
 
 def test_the_schedule_scores_the_latest_year(platform) -> None:

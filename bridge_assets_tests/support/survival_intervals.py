@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from bridge_assets.data.features.definitions import FEATURE_NAMES
-from bridge_assets.models.survival.panel import DAYS_PER_YEAR
+from bridge_assets.nbi.derived import DAYS_PER_YEAR
 
 #: Yearly rate at which a condition of 5, 6, 7, 8, 9 falls by one point, before the structure's own factor.
 TRUE_RATES = np.array([0.05, 0.07, 0.08, 0.15, 0.3])

@@ -108,14 +108,14 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
         raise DvcError(
             f"`dvc {command}` cannot run",
             where=repository,
-            why="DVC is not installed beside bridge_assets",
+            why="DVC is not installed in the environment of bridge_assets",
             do="pip install 'bridge-assets[dvc]'",
         )
     if not repository.is_dir():
         raise DvcError(
             f"`dvc {command}` cannot run",
             where=repository,
-            why="This folder is not there; `repository` in configs/dvc_config.yaml names it",
+            why="This folder does not exist; `repository` in configs/dvc_config.yaml names it",
             do="make the folder or correct the setting",
         )
     outcome = _run([sys.executable, "-m", "dvc", "--wait-for-lock", command, *arguments], command, repository)

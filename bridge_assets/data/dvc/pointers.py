@@ -53,7 +53,7 @@ def read_pointer(pointer: Path) -> dict[str, Any]:
         return yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError) as error:
         raise DvcError(
-            "this is no pointer of DVC",
+            "this is not a DVC pointer file",
             where=pointer,
             why=f"It cannot be read as YAML with `outs`: {' '.join(str(error).split())}",
             do="restore it from version control, or add the data again",

@@ -112,7 +112,7 @@ def _refuse_credentials(key: str, address: str) -> None:
         secret = False  # not an address at all: DVC says so
     if secret:  # the address is not repeated: messages are logged
         raise DvcError(
-            f"`{key}` holds credentials",
+            f"`{key}` contains credentials",
             where="configs/dvc_config.yaml",
             why="It would be written to .dvc/config, which is committed",
             do="take them out, and set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

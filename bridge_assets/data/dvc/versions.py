@@ -121,7 +121,7 @@ def restore(path: str | Path) -> Path:
         raise DvcError(
             "DVC does not track this path",
             where=path,
-            why=f"There is no {path.name}.dvc beside it, and no folder above it has one",
+            why=f"There is no {path.name}.dvc next to it, and none for a folder above it",
             do="correct the path, or add the data with dvc_add where it is",
         )
     if path.exists() and not _changed_files(path):
@@ -161,9 +161,9 @@ def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | 
     folders = [path for path in (data.source_folder, data.downloads_folder) if _has_files(path)]
     if not folders:
         raise DvcError(
-            "there is no survey file to version",
+            "no survey file to version",
             where=data.source_folder,
-            why="The folder is not there or empty, and so is `downloads` in the home folder",
+            why="The folder is missing or empty, and so is `downloads` in the home folder",
             do="put survey files there, or correct `source` in configs/data_config.yaml",
         )
     outer = [path for path in folders if not any(other in path.parents for other in folders)]
@@ -186,9 +186,9 @@ def version_model(version_folder: str | Path, settings: DvcSettings | None = Non
     folder = absolute_path(version_folder)
     if not (folder.is_dir() and _has_files(folder)):
         raise DvcError(
-            "there is no model version to add to DVC",
+            "no model version to add to DVC",
             where=folder,
-            why="The folder is not there or empty",
+            why="The folder is missing or empty",
             do="train a model, or correct the path",
             stage="bridge_model",
         )

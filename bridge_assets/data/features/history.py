@@ -6,9 +6,7 @@ import polars as pl
 
 from bridge_assets.data.features.base import Feature
 from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS
-from bridge_assets.nbi.derived import rating
-
-DAYS_PER_YEAR = 365.25
+from bridge_assets.nbi.derived import DAYS_PER_YEAR, rating
 
 #: Columns of fct_condition_transitions with the history of a structure.
 HISTORY_COLUMNS = {

@@ -124,7 +124,7 @@ def _files_with_years(place: Path, survey_year: int | None) -> list[tuple[Path, 
         return [(path, survey_year) for path in by_year[survey_year]]
     if not by_year:
         raise SourceError(
-            "there is no survey file in the folder",
+            "no survey file in the folder",
             where=place,
             why="No file in it has a survey year in its name or inside",
             do="put survey files there under names with their year, such as NBI_2016.txt or AK19.txt",

@@ -1,4 +1,4 @@
-"""The data quality of a survey year, counted: what was read, not loaded, is wrong, is missing, or is there twice.
+"""The data quality of a survey year, counted: what was read, not loaded, is wrong, is missing, or occurs twice.
 
 Belongs here: how the measures are counted. Does not belong here: which there are (`quality_measures`), what became of
 a share over the years (`quality_jumps`), and how a person reads it (`reporting.quality_page`).
@@ -86,7 +86,7 @@ def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any]
         raise SourceError(
             f"the records of {survey_year} have no column flags",
             where=records,
-            why="They were made before records were marked",
+            why="They were written before flags were introduced",
             do=f"ingest the survey files of {survey_year} again",
             stage="raw_bridges",
         )

@@ -144,7 +144,7 @@ def _open_file(path: Path) -> BinaryIO:
         return path.open("rb")
     except FileNotFoundError:
         raise SourceError(
-            "the file is not there", where=path, why="Nothing was read", do="check the path and the source folder"
+            "the file does not exist", where=path, why="Nothing was read", do="check the path and the source folder"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _unreadable_error(path, error) from error
@@ -155,7 +155,7 @@ def _unreadable_error(path: Path, error: Exception) -> SourceError:
     return SourceError(
         "the file cannot be opened",
         where=path,
-        why=f"The system says: {message}",
+        why=f"Operating system error: {message}",
         do="check the path and its permissions",
     )
 
@@ -202,9 +202,9 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     listed = ", ".join(repr(member.filename[:60]) for member in (found or members)[:8]) or "nothing"
     more = len(found or members) - 8
     raise SourceError(
-        f"the archive holds {len(found) or 'no'} delimited files, where there must be one",
+        f"the archive holds {len(found) or 'no'} delimited files; exactly one is expected",
         where=path,
-        why=f"It holds {listed}" + (f" and {more} more" if more > 0 else ""),
+        why=f"It contains {listed}" + (f" and {more} more" if more > 0 else ""),
         do=f"unpack {'the archive in it' if nested and not found else 'it'} and give the file or the folder",
     )
 

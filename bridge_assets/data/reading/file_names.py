@@ -111,7 +111,7 @@ def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str
             raise SourceError(
                 f"{name} is of two survey years",
                 where=where,
-                why=f"Its folder says {survey_year}, and its name {year_from_name}",
+                why=f"Its folder is for {survey_year}, its name for {year_from_name}",
                 do="move it into the folder of its year, or out of the source",
             )
     states = [state_of(name) for name in names]
@@ -122,7 +122,7 @@ def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str
         raise SourceError(
             f"there are {len(conflicting)} files for survey year {survey_year}",
             where=where,
-            why=f"They are {', '.join(conflicting)}, and nothing says which one is right; several files of one year "
+            why=f"They are {', '.join(conflicting)}, and it is unclear which one is right; several files of one year "
             f"have to "
             "be of different states, with the state in the name (AK19.txt)",
             do="keep one in the folder and move the others away",

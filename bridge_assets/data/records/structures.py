@@ -1,4 +1,4 @@
-"""Which record stands for a structure.
+"""Which record of a structure counts.
 
 Belongs here: the choice between a structure's records of one survey year. `stg_bridges` follows the same rule in SQL.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import polars as pl
 
+#: One structure in one survey year.
+RECORD_KEY = ("survey_year", "structure_key")
+
 
 def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
-    """The record that stands for its structure in its survey year.
+    """The one record of each structure and survey year that counts.
 
-    Condition belongs to record type 1 only. Where a file holds a structure twice, the latest inspection counts, then
-    the earlier line. `stg_bridges` follows the same rule in SQL. The order of the records is lost.
+    Condition belongs to record type 1 only. If a structure occurs twice in a survey year, the latest inspection
+    counts, then the earlier line. `stg_bridges` follows the same rule in SQL. Does not keep the order of the records.
     """
-    key = ("survey_year", "structure_key")
-    records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(key) > 1).alias("repeated"))
+    records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(RECORD_KEY) > 1).alias("repeated"))
     date = pl.col("inspection_date").fill_null(pl.date(1, 1, 1))
-    in_order = records.filter("repeated").sort(*key, date, -pl.col("line_number").cast(pl.Int64))
-    latest = in_order.unique(key, keep="last", maintain_order=True)
+    in_order = records.filter("repeated").sort(*RECORD_KEY, date, -pl.col("line_number").cast(pl.Int64))
+    latest = in_order.unique(RECORD_KEY, keep="last", maintain_order=True)
     return pl.concat([records.filter(~pl.col("repeated")), latest]).drop("repeated")

@@ -1,7 +1,7 @@
-"""Whether a table is bridge data, and what is odd about it.
+"""Validates a table of bridge data: problems that rule it out, and warnings.
 
-Belongs here: judging a whole table of `BRIDGE_SCHEMA`. What is odd about one value is `nbi.flags` and `nbi.code_check`;
-this counts.
+Belongs here: checks of a whole table of `BRIDGE_SCHEMA`. Single values are checked by `nbi.flags` and
+`nbi.coding_guide.code_check`; this counts their findings.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import polars as pl
 
 from bridge_assets import markdown
 from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
+from bridge_assets.data.records.structures import RECORD_KEY
 from bridge_assets.nbi.coding_guide.code_check import code_problems
 from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS, ITEMS_BY_NAME
 from bridge_assets.nbi.flags import flag_counts
@@ -23,16 +24,13 @@ if TYPE_CHECKING:
 
 RATING_CODES = (*map(str, range(10)), "N", "n")
 
-_KEY = ("survey_year", "structure_key")
-
-
-#: The columns that `record_problems` looks at.
+#: The columns that `record_problems` checks.
 VALIDATED_COLUMNS = ("structure_key", "survey_year", *CONDITION_ITEMS)
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """What is to be said of a table of bridge data.
+    """The result of validating a table of bridge data.
 
     Attributes
     ----------
@@ -40,15 +38,15 @@ class ValidationReport:
     survey_years : dict of int to int
         Survey year -> records.
     problems : tuple of str
-        What keeps it from being bridge data, a sentence each.
+        Why it is not valid bridge data, a sentence each.
     warnings : tuple of str
-        What someone should know before trusting it, a sentence each.
+        What to know before using it, a sentence each.
     duplicates : int
-        Records on a structure whose survey year and structure key another one has too.
+        Records of type 1 that share survey year and structure key with another one.
     flags : dict of str to int
-        Flag -> records that have it.
+        Flag -> records with it.
     missing : dict of str to float
-        Column -> share of records without a value, 0 to 1. Columns without a gap are not in it.
+        Column -> share of records without a value, 0 to 1. Complete columns are left out.
     """
 
     records: int
@@ -61,7 +59,7 @@ class ValidationReport:
 
     @property
     def valid(self) -> bool:
-        """Whether there is no problem; warnings do not count."""
+        """True if there is no problem; warnings do not count."""
         return not self.problems
 
     def __str__(self) -> str:
@@ -102,24 +100,24 @@ class ValidationReport:
 
 
 def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
-    """Judge a table of bridge data.
+    """Validate a table of bridge data.
 
-    Problems are: columns of `BRIDGE_SCHEMA` that are missing or of another kind (a code that stands as a number has
-    lost its zeros), no records, records without structure key or survey year, condition items that hold no rating of
-    the Coding Guide (0-9, N, or nothing). Warnings are: values that are none of their item's codes, structures that
-    stand twice in a survey year, numbers that were no numbers, and flagged values.
+    Problems are: columns of `BRIDGE_SCHEMA` that are missing or of another type (a code stored as a number has lost its
+    leading zeros), no records, records without structure key or survey year, condition items with a value other than
+    a rating of the Coding Guide (0-9, N) or blank. Warnings are: values outside an item's code list, duplicated
+    structures, numbers that could not be parsed, and flags.
 
     Parameters
     ----------
     df : pd.DataFrame or pl.DataFrame
-        What `load_bridge_data` gives, or a part of it.
+        As returned by `load_bridge_data`, or a part of it.
     """
     table, problems = (df, []) if isinstance(df, pl.DataFrame) else _from_pandas(df)
     columns = list(df.columns)
     if missing := [name for name in BRIDGE_SCHEMA if name not in columns]:
         problems.insert(0, f"{len(missing)} columns are missing: {_abbreviate(missing)}")
     if not table.height:
-        problems.append("there are no records")
+        problems.append("the table has no records")
     problems += [*_type_problems(table), *record_problems(table)]
     duplicates = _duplicates(table)
     flags = flag_counts(table["flags"].cast(pl.String)) if "flags" in table.columns else {}
@@ -135,10 +133,9 @@ def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
 
 
 def record_problems(table: pl.DataFrame) -> list[str]:
-    """What is wrong with the records of a table, a sentence each; it looks at those of `VALIDATED_COLUMNS` that are
-    there.
+    """Problems of the records of a table, a sentence each, from those of `VALIDATED_COLUMNS` that it has.
 
-    A record needs a structure key and a survey year, and a condition item holds a rating or nothing.
+    A record needs a structure key and a survey year, and a condition item a rating or nothing.
     """
     problems = []
     for name, what in (("structure_key", "structure key"), ("survey_year", "survey year")):
@@ -148,12 +145,12 @@ def record_problems(table: pl.DataFrame) -> list[str]:
 
 
 def validation_problems(df: pd.DataFrame | pl.DataFrame) -> list[str]:
-    """What keeps a table from being bridge data, one sentence each; empty where nothing does."""
+    """Why a table is not valid bridge data, one sentence each; empty if it is."""
     return list(validation_report(df).problems)
 
 
 def validate_bridge_data(df: pd.DataFrame | pl.DataFrame) -> bool:
-    """Whether a table is bridge data; `validation_report` says why not, and what else is odd about it."""
+    """Whether a table is valid bridge data; `validation_report` says why not, and adds warnings."""
     return validation_report(df).valid
 
 
@@ -166,7 +163,7 @@ def _from_pandas(df: pd.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             continue
         values = df[name]
         if getattr(values, "ndim", 1) != 1:
-            mixed.append(f"the column {name} is there twice")
+            mixed.append(f"the column {name} occurs twice")
             continue
         try:
             columns.append(pl.from_pandas(values).alias(str(name)))
@@ -182,7 +179,7 @@ def _type_problems(table: pl.DataFrame) -> list[str]:
         if found is None or found == pl.Null or _types_compatible(found, expected):
             continue
         more = (
-            "; a code that stands as a number has lost its zeros"
+            "; a code stored as a number has lost its leading zeros"
             if expected == pl.String and found.is_numeric()
             else ""
         )
@@ -212,16 +209,16 @@ def _rating_problems(table: pl.DataFrame) -> list[str]:
             invalid = values.filter(~values.is_in(RATING_CODES))
             if len(invalid):
                 problems.append(
-                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are no rating, such as "
+                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are not ratings, such as "
                     f"{invalid[0]!r}"
                 )
     return problems
 
 
 def _duplicates(table: pl.DataFrame) -> int:
-    if not {*_KEY, "on_structure"} <= set(table.columns) or table.schema["on_structure"] != pl.Boolean:
+    if not {*RECORD_KEY, "on_structure"} <= set(table.columns) or table.schema["on_structure"] != pl.Boolean:
         return 0
-    keys = table.filter(pl.col("on_structure")).select(*_KEY).drop_nulls()
+    keys = table.filter(pl.col("on_structure")).select(*RECORD_KEY).drop_nulls()
     return int(keys.is_duplicated().sum())
 
 

@@ -49,7 +49,7 @@ def published_files(fhwa: FhwaSettings, survey_year: int) -> list[PublishedFile]
         raise SourceError(
             f"survey year {survey_year} is not in the catalogue",
             where="fhwa.catalogue in configs/data_config.yaml",
-            why="It says which survey years there are",
+            why="It lists the published survey years",
             do=f"add the line `{survey_year}: {{}}` there, if FHWA publishes it in a delimited layout",
         )
     if fhwa.states:
@@ -58,7 +58,7 @@ def published_files(fhwa: FhwaSettings, survey_year: int) -> list[PublishedFile]
     eligible_years = [year for year in fhwa.national_address if year <= survey_year]
     if not eligible_years:
         raise SourceError(
-            f"there is no address for survey year {survey_year}",
+            f"no address for survey year {survey_year}",
             where="fhwa.national_address in configs/data_config.yaml",
             why=f"Its first year is {min(fhwa.national_address, default='missing')}",
             do="add a line there",
@@ -131,7 +131,7 @@ def _fetch_file(
         raise SourceError(
             f"FHWA has revised the file of survey year {year}",
             where=copy.address,
-            why=f"Its SHA-256 is {copy.sha256}, the catalogue says {published_file.expected.zip}; it is kept as "
+            why=f"Its SHA-256 is {copy.sha256}, the catalogue has {published_file.expected.zip}; it is kept as "
             f"{copy.path}",
             do=remedy[0].upper() + remedy[1:],
         )

@@ -93,7 +93,7 @@ def local_copy(address: str, folder: Path, progress: ProgressCallback = _log.inf
     Raises
     ------
     SourceError
-        If the file is not there or cannot be read, or the library or the credentials for it are missing.
+        If the file does not exist or cannot be read, or the library or the credentials for it are missing.
     StorageError
         If the copy cannot be written.
     """
@@ -109,7 +109,7 @@ def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _l
         info = files.info(path)
         if info["type"] == "directory":
             raise SourceError(
-                "this is a folder", where=redact_url(address), why="One file was asked for", do="name a file in it"
+                "this is a folder", where=redact_url(address), why="A single file was expected", do="name a file in it"
             )
         remote_version, existing = _remote_version(info), read_download_record(target, address)
         if existing and existing.etag == remote_version:
@@ -220,9 +220,9 @@ def _translate_errors(address: str) -> Iterator[None]:
         ) from None
     except FileNotFoundError:
         raise SourceError(
-            "there is nothing at this address",
+            "nothing found at this address",
             where=where,
-            why="The service knows no such file or folder",
+            why="The service has no such file or folder",
             do="correct `source` in configs/data_config.yaml, or the address",
         ) from None
     except PermissionError as error:
@@ -235,7 +235,7 @@ def _translate_errors(address: str) -> Iterator[None]:
     except Exception as error:
         if "credential" in f"{type(error).__name__} {error}".lower():
             raise SourceError(
-                "there are no credentials for this address",
+                "no credentials for this address",
                 where=where,
                 why=_error_line(error),
                 do=f"set those of the service ({_credentials_hint(scheme)})",

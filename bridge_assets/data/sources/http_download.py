@@ -116,7 +116,7 @@ def download(
                     _raise_download_error(address, f"{attempts} attempts failed; the last one: {failed.why}")
                 wait = _retry_delay(retry, failed)
                 if wait > MAX_RETRY_AFTER_SECONDS:
-                    _raise_download_error(address, f"{failed.why} and asks us to wait for {wait:.0f} seconds")
+                    _raise_download_error(address, f"{failed.why} and requires a wait of {wait:.0f} seconds")
                 progress(f"{target.name}: {failed.why}; trying again" + (f" in {wait:.1f} s" if wait else ""))
                 time.sleep(wait)
 
@@ -129,7 +129,7 @@ def url_exists(address: str, *, timeout: float = 20.0) -> bool:
     except RetryableError as failed:
         _raise_download_error(address, failed.why)
     except SourceError as error:
-        if error.what == "there is no such file":
+        if error.what == "the file does not exist at this address":
             return False
         raise
 
@@ -184,7 +184,7 @@ class _Transfer:
         found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != start or not start:
             partial.discard()
-            raise RetryableError("the server sends another range than was asked for")
+            raise RetryableError("the server sent a different range than requested")
         total = None if found[3] == "*" else int(found[3])
         announced_total = partial.expected_bytes
         if announced_total is not None and total is not None and total != announced_total:

@@ -58,7 +58,7 @@ def open_response(
                 )
             except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
                 raise SourceError(
-                    "this is no address",
+                    "this is not a valid address",
                     where=redact_url(address),
                     why=type(error).__name__,
                     do="correct the address in the settings",
@@ -120,7 +120,10 @@ def _raise_for_status(response: requests.Response, address: str, not_found_hint:
         raise RetryableError(f"the server answers {status} {response.reason}", response)
     if status in (404, 410):
         raise SourceError(
-            "there is no such file", where=redact_url(address), why=f"The server answers {status}", do=not_found_hint
+            "the file does not exist at this address",
+            where=redact_url(address),
+            why=f"The server returned {status}",
+            do=not_found_hint,
         )
     if status in (401, 403, 407):
         raise SourceError(

@@ -136,7 +136,7 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
                 names |= {f"{below.name}/{name}" for name in _names(below)}
     except FileNotFoundError:
         raise SourceError(
-            "the source folder is not there",
+            "the source folder does not exist",
             where=folder,
             why="`source` in configs/data_config.yaml (or BRIDGE_ASSETS_DATA__SOURCE) names it",
             do="correct the setting, or set it to `sample` and run `make sample`",
@@ -181,7 +181,7 @@ def survey_source(folder: Path, survey_year: int) -> SurveySource:
 
 def no_survey_file_error(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
     return SourceError(
-        f"there is no file for survey year {survey_year}",
+        f"no file for survey year {survey_year}",
         where=where,
         why=f"Its files are of {_format_ranges(by_year)}",
         do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",

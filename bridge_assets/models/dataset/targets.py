@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from bridge_assets.errors import TrainingError
+from bridge_assets.nbi.derived import DAYS_PER_YEAR, POOR_MAX
 
 if TYPE_CHECKING:
     from bridge_assets.settings import ModelSettings
@@ -33,13 +34,8 @@ RATING_COLUMNS = {
     "culvert": "culvert_rating_062",
 }
 
-#: Highest rating that is Poor (23 CFR 490.409).
-POOR_MAX = 4
-
 #: Name of a regression's target in predictions.
 CHANGE = "change"
-
-_DAYS_PER_YEAR = 365.25
 
 
 def describe_target(target: str, component: str) -> str:
@@ -139,4 +135,4 @@ def _component_ratings(inspections: pl.LazyFrame | None, component: str) -> pl.L
 
 
 def _years_between(since: pl.Expr, until: pl.Expr) -> pl.Expr:
-    return (until - since).dt.total_days() / _DAYS_PER_YEAR
+    return (until - since).dt.total_days() / DAYS_PER_YEAR

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Self
 from bridge_assets.data.features.definitions import FEATURE_NAMES
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.errors import FeatureError, ModelFileError
-from bridge_assets.models.survival.panel import POOR_MAX
 from bridge_assets.models.survival.terms import (
     AGE_KNOTS,
     HingeTerm,
@@ -31,6 +30,7 @@ from bridge_assets.models.survival.terms import (
     structure_age,
     years_in_condition,
 )
+from bridge_assets.nbi.derived import POOR_MAX
 from bridge_assets.storage import write_json
 
 if TYPE_CHECKING:

@@ -16,17 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.dataset.split import split_inspections
+from bridge_assets.nbi.derived import DAYS_PER_YEAR, POOR_MAX
 from bridge_assets.settings import SplitSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
     from bridge_assets.settings import ModelSettings
-
-#: Highest condition that is Poor (23 CFR 490.409(b)).
-POOR_MAX = 4
-
-DAYS_PER_YEAR = 365.25
 
 #: What a row is called and what became of it; the features stand beside these.
 OUTCOME_COLUMNS = (

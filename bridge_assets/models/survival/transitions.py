@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.survival.panel import POOR_MAX
+from bridge_assets.nbi.derived import POOR_MAX
 
 if TYPE_CHECKING:
     import numpy as np

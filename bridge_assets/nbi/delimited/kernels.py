@@ -39,7 +39,7 @@ _INT32_MAX = float(np.iinfo(np.int32).max)
 _HASH_MULTIPLIER, _HASH_SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(40)
 _BYTE = np.uint64(8)
 
-_BLANK, _LONG_CODE = -1, -2
+_BLANK_CODE, _LONG_CODE = -1, -2
 
 # Where a reading of lines stands, so that it can go on after Python has made room.
 LINE, ROW, MALFORMED, DEFERRED, NEW = range(5)
@@ -142,7 +142,7 @@ def read_lines(
                 text_bounds[index_in_type, row, 0], text_bounds[index_in_type, row, 1] = start, end
             elif reading == _CODE:
                 if start == end:
-                    codes[index_in_type, row] = _BLANK
+                    codes[index_in_type, row] = _BLANK_CODE
                 elif end - start > MAX_PACKED_BYTES:
                     codes[index_in_type, row] = _LONG_CODE
                     (

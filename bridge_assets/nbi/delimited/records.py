@@ -52,14 +52,15 @@ REJECTION_REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
     "unreadable": "The row holds NUL bytes",
     "no_key": "State code or structure number is blank",
-    "no_year": "The row says no survey year, in a table that says it in each row",
+    "no_year": "The row has no survey year, although every row of this table must have one",
 }
 
-#: What a record cannot be without.
+#: Items that every record must have.
 KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
-#: What a line may hold and still be blank; 0x1A ends files of the DOS years.
-_BLANK = b" \t\r\n\x1a"
+#: A line of only these is blank; 0x1A is the end-of-file mark of DOS.
+BLANK_CHARACTERS = " \t\r\n\x1a"
+_BLANK_BYTES = BLANK_CHARACTERS.encode()
 
 
 def arrow_type(name: str) -> pa.DataType:
@@ -182,9 +183,9 @@ def read_batches(
 
 
 def count_rows(file: BinaryIO) -> int:
-    """Rows of a file below its header that are not blank: counted by themselves, to hold a reading against."""
+    """Non-blank rows below the header, counted independently of the reader as a cross-check."""
     file.readline()
-    return sum(1 for line in file if line.strip(_BLANK))
+    return sum(1 for line in file if line.strip(_BLANK_BYTES))
 
 
 class _BatchReader:
@@ -201,7 +202,7 @@ class _BatchReader:
         rejected = []
         for line, start, end, fields, nuls in rows.malformed.tolist():
             text = lines[start:end]
-            if fields == 1 and not text.strip(_BLANK):
+            if fields == 1 and not text.strip(_BLANK_BYTES):
                 blank += 1
             elif nuls:
                 rejected.append(self._rejected_row(line, "unreadable", f"{nuls} NUL bytes", text))

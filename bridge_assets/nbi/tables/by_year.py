@@ -124,7 +124,7 @@ class SurveyYearSplitter:
             has_key = row["STATE_CODE_001"] is not None and row["STRUCTURE_NUMBER_008"] is not None
             reason = "no_year" if has_key and years is not None else "no_key"
             detail = (
-                f"{years[row['_place']]!r} is no survey year"
+                f"{years[row['_place']]!r} is not a survey year"
                 if has_key and years is not None
                 else REJECTION_REASONS["no_key"]
             )
@@ -150,10 +150,10 @@ class SurveyYearSplitter:
         if self._wanted_year is not None and self._years_seen and self._wanted_year not in self._years_seen:
             years = ", ".join(map(str, sorted(self._years_seen)))
             raise SourceError(
-                f"there are no records of survey year {self._wanted_year}",
+                f"no records of survey year {self._wanted_year}",
                 where=self._where,
                 why=f"Its records are of {years}",
-                do="ask for one of these, or for none to have them all",
+                do="choose one of these, or none to read all of them",
             )
         yield self._build_batch(pl.DataFrame(schema=RECORD_SCHEMA), self._last_year, self._name, [])
 
@@ -184,7 +184,7 @@ def unknown_survey_year_error(where: Path | str) -> SourceError:
     return SourceError(
         "the survey year is not known",
         where=where,
-        why="The file's name holds no single year, and its records do not say it",
+        why="The file's name does not contain exactly one year, and its records do not give it",
         do="pass survey_year, or name the file after its year, such as NBI_2016.txt",
     )
 

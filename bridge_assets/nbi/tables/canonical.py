@@ -82,14 +82,14 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
         if name is None:
             ignored.append(heading)
         elif name in names.values():
-            raise _layout_error(f"the column {name} is there twice", where, f"{heading!r} is the second")
+            raise _layout_error(f"the column {name} occurs twice", where, f"{heading!r} is the second")
         else:
             names[position] = name
     if missing := [name for name in KEY_COLUMNS if name not in names.values()]:
-        raise _layout_error(f"there is no column {missing[0]}", where, "Without it no record has a structure key")
+        raise _layout_error(f"missing column {missing[0]}", where, "Without it no record has a structure key")
     if misspelled_items := [heading for heading in ignored if _ITEM_PATTERN.search(heading.upper())]:
         raise _layout_error(
-            f"there is no item {misspelled_items[0]!r}", where, "The heading has the form of an item and is none"
+            f"unknown item {misspelled_items[0]!r}", where, "The heading looks like an NBI item but is not one"
         )
     return TableColumns(names, tuple(ignored))
 

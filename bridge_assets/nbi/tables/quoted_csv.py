@@ -16,12 +16,10 @@ from typing import BinaryIO
 import polars as pl
 
 from bridge_assets.errors import LayoutError, SourceError
+from bridge_assets.nbi.delimited.records import BLANK_CHARACTERS
 
 #: Rows taken at a time: 143 columns of text of so many rows are about 150 MB as Python objects.
 CHUNK_ROWS = 20_000
-
-#: What a line may hold and still be blank; 0x1A ends files of the DOS years.
-_BLANK = " \t\r\n\x1a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class CsvFile:
             except csv.Error as error:
                 csv_error = str(error)
             line = "".join(self._lines.consumed).rstrip("\r\n")
-            if not line.strip(_BLANK):
+            if not line.strip(BLANK_CHARACTERS):
                 continue
             if "\0" in line:
                 rejected.append((number, "unreadable", f"{line.count(chr(0))} NUL bytes", line.replace("\0", "\\0")))

@@ -283,7 +283,7 @@ def test_a_version_that_does_not_arrive_is_an_error(project: Path) -> None:
 def test_a_pointer_that_is_none_is_named(project: Path) -> None:
     (project / "nbi" / "NBI_2018.txt.dvc").write_text("<<<<<<< HEAD\nouts:\n")
     (project / "nbi" / "NBI_2018.txt").write_bytes(SURVEY)
-    with pytest.raises(SourceError, match=r"NBI_2018\.txt\.dvc: this is no pointer of DVC"):
+    with pytest.raises(SourceError, match=r"NBI_2018\.txt\.dvc: this is not a DVC pointer file"):
         restore("nbi/NBI_2018.txt")
 
 
@@ -378,7 +378,7 @@ def test_the_repository_follows_its_settings(project: Path) -> None:
     ],
 )
 def test_credentials_are_refused_and_not_repeated(bare: Path, settings: DvcSettings) -> None:
-    with pytest.raises(DvcError, match="holds credentials") as error:
+    with pytest.raises(DvcError, match="contains credentials") as error:
         ensure_repository(settings)
     assert "hush-hush" not in str(error.value)
     assert not (bare / ".dvc").exists()

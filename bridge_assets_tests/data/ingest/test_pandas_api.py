@@ -162,7 +162,7 @@ def test_a_file_that_dvc_tracks_is_restored(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is not there") as raised:
+    with pytest.raises(SourceError, match="does not exist") as raised:
         load_bridge_data(tmp_path / "NBI_2019.txt")
     assert str(tmp_path) in str(raised.value)
 

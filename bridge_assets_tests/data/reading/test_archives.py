@@ -74,7 +74,7 @@ def test_a_path_that_leads_out_of_the_archive_leads_nowhere(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({}, "no delimited files.*It holds nothing"),
+        ({}, "no delimited files.*It contains nothing"),
         ({"a.pdf": b"%PDF"}, r"no delimited files.*'a\.pdf'"),
         ({"AK19.txt": TEXT, "AL19.txt": TEXT}, r"2 delimited files.*'AK19\.txt', 'AL19\.txt'"),
         ({f"{number}.txt": TEXT for number in range(12)}, "12 delimited files.* and 4 more"),
@@ -154,7 +154,7 @@ def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
-    refused(tmp_path / "none.zip", "is not there")
+    refused(tmp_path / "none.zip", "does not exist")
     refused(tmp_path, "cannot be opened")
 
 

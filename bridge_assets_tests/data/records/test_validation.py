@@ -47,23 +47,23 @@ def test_pandas_and_polars_tables_are_judged_alike(table: pd.DataFrame) -> None:
     ("change", "says"),
     [
         (lambda table: table.drop(columns=["ADT_029", "condition"]), "2 columns are missing: ADT_029, condition"),
-        (lambda table: table.iloc[:0], "there are no records"),
+        (lambda table: table.iloc[:0], "the table has no records"),
         (lambda table: table.assign(structure_key=[None, "01-2", "01-3", "01-4"]), "1 records have no structure key"),
         (lambda table: table.assign(survey_year=[2019, None, None, 2019]), "2 records have no survey year"),
         (
             lambda table: table.assign(DECK_COND_058=["6", "11", "x", None]),
-            "item 58 holds 2 values that are no rating, such as '11'",
+            "item 58 holds 2 values that are not ratings, such as '11'",
         ),
         (
             lambda table: table.assign(OWNER_022=[1, 2, 3, 4]),
-            "OWNER_022 holds Int64, where text is expected; a code that stands as a number has lost its zeros",
+            "OWNER_022 holds Int64, where text is expected; a code stored as a number has lost its leading zeros",
         ),
         (lambda table: table.assign(ADT_029="many"), "the column ADT_029 holds String, where a number is expected"),
         (
             lambda table: table.assign(OWNER_022=[1, "02", 3.0, None]),
             "the column OWNER_022 holds values of several types",
         ),
-        (lambda table: pd.concat([table, table[["ADT_029"]]], axis=1), "the column ADT_029 is there twice"),
+        (lambda table: pd.concat([table, table[["ADT_029"]]], axis=1), "the column ADT_029 occurs twice"),
         (
             lambda table: table.assign(on_structure="yes"),
             "the column on_structure holds String, where true or false is",
@@ -117,7 +117,7 @@ def test_a_condition_item_holds_a_rating_of_the_coding_guide_or_nothing():
     assert record_problems(pl.DataFrame({"DECK_COND_058": ratings, "CULVERT_COND_062": ratings})) == []
     for wrong in ("10", "-1", "", "X", "NN", "06", " 6"):
         problems = record_problems(pl.DataFrame({"SUPERSTRUCTURE_COND_059": ["6", wrong, None, wrong]}))
-        assert problems == [f"item 59 holds 2 values that are no rating, such as {wrong!r}"]
+        assert problems == [f"item 59 holds 2 values that are not ratings, such as {wrong!r}"]
     both = pl.DataFrame({"DECK_COND_058": ["10"], "SUBSTRUCTURE_COND_060": ["11"], "CULVERT_COND_062": ["12"]})
     assert [problem[:7] for problem in record_problems(both)] == ["item 58", "item 60", "item 62"]
     assert record_problems(pl.DataFrame({"DECK_COND_058": [10]})) == [], "a number is another kind of problem"
@@ -146,7 +146,7 @@ def test_a_column_of_ones_own_is_not_looked_at(table: pd.DataFrame) -> None:
     twice = pd.concat(
         [table.drop(columns=["ADT_029"]), table[["ADT_029", "ADT_029"]].assign(OWNER=[1, "a", 2, "b"])], axis=1
     )
-    assert validation_problems(twice)[:1] == ["the column ADT_029 is there twice"]
+    assert validation_problems(twice)[:1] == ["the column ADT_029 occurs twice"]
 
 
 def test_up_to_eight_missing_columns_are_named(table: pd.DataFrame) -> None:

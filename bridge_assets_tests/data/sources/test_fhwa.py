@@ -91,7 +91,7 @@ def test_the_expected_file_is_the_part(web_server: DownloadServer, tmp_path: Pat
 
 
 def test_a_year_that_is_not_published_says_when_it_is_due(web_server: DownloadServer, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no such file.*2016 yet \(due by 15 June 2017\)"):
+    with pytest.raises(SourceError, match=r"does not exist at this address.*2016 yet \(due by 15 June 2017\)"):
         acquire_survey_year(settings(web_server, tmp_path), 2016)
 
 
@@ -161,5 +161,5 @@ def test_state_files_are_parts_and_a_revised_one_is_kept_beside(web_server: Down
 
 def test_a_state_that_is_missing_is_named(web_server: DownloadServer, tmp_path: Path) -> None:
     web_server.serve("/2016/AL16.txt", TEXT.encode())
-    with pytest.raises(SourceError, match=r"MA16\.txt: there is no such file"):
+    with pytest.raises(SourceError, match=r"MA16\.txt: the file does not exist at this address"):
         acquire_survey_year(settings(web_server, tmp_path, states=("AL", "MA")), 2016)

@@ -170,7 +170,7 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_ENDPOINT_URL"]:
     del os.environ[name]
 os.environ.update(AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
-from bridge_assets.data.remote import local_copy
+from bridge_assets.data.sources.fsspec_files import local_copy
 try:
     local_copy("s3://bridges/NBI_2016.txt", Path(sys.argv[1]))
 except ValueError as error:
@@ -182,5 +182,5 @@ def test_missing_credentials_are_said(s3_endpoint: str, tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-c", WITHOUT_CREDENTIALS, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout
-    assert "there are no credentials for this address" in said
+    assert "no credentials for this address" in said
     assert "AWS_ACCESS_KEY_ID" in said

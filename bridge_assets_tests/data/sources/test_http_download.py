@@ -95,7 +95,7 @@ def test_a_cut_is_resumed_where_it_was(web_server: DownloadServer, tmp_path: Pat
 def test_a_later_call_resumes_what_an_earlier_one_began(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut"])
     with pytest.raises(SourceError, match=r"could not be downloaded.*cut after [1-9].*kept and resumed"):
-        fetch(address, tmp_path, max_attempts=1)
+        fetch(address, tmp_path, attempts=1)
     assert visible(tmp_path) == []
     assert survey_files(tmp_path) == {}
     copy = fetch(address, tmp_path)
@@ -106,7 +106,7 @@ def test_a_later_call_resumes_what_an_earlier_one_began(web_server: DownloadServ
 def test_what_was_revised_in_between_is_not_glued_together(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut"])
     with pytest.raises(SourceError):
-        fetch(address, tmp_path, max_attempts=1)
+        fetch(address, tmp_path, attempts=1)
     web_server.files["/a.txt"].set_body(REVISED)
     assert fetch(address, tmp_path).path.read_bytes() == REVISED
 
@@ -130,22 +130,22 @@ def test_a_server_that_asks_for_patience_gets_it(web_server: DownloadServer, tmp
 
 
 def test_patience_and_attempts_have_an_end(web_server: DownloadServer, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="asks us to wait for 3600 seconds"):
+    with pytest.raises(SourceError, match="requires a wait of 3600 seconds"):
         fetch(web_server.serve("/a.txt", BODY, faults=["429"], retry_after="3600"), tmp_path)
     with pytest.raises(SourceError, match=r"3 attempts failed; the last one: the server answers 503"):
-        fetch(web_server.serve("/b.txt", status=503), tmp_path, max_attempts=3)
+        fetch(web_server.serve("/b.txt", status=503), tmp_path, attempts=3)
     assert len(web_server.requests) == 4
 
 
 def test_a_server_that_falls_silent_is_left(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, chunk_delay=0.6)
     with pytest.raises(SourceError, match=r"2 attempts failed.*timed out"):
-        fetch(address, tmp_path, timeout=0.2, max_attempts=2)
+        fetch(address, tmp_path, timeout=0.2, attempts=2)
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9.*2 attempts failed.*refused"):
-        fetch("http://127.0.0.1:9/a.txt", tmp_path, max_attempts=2)
+        fetch("http://127.0.0.1:9/a.txt", tmp_path, attempts=2)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def test_what_is_no_survey_file_is_refused(web_server: DownloadServer, tmp_path:
     body = how.pop("body", BODY)
     address = web_server.serve("/a.txt", body, **how)
     with pytest.raises(SourceError, match=says):
-        fetch(address, tmp_path, max_attempts=2)
+        fetch(address, tmp_path, attempts=2)
     assert visible(tmp_path) == []
 
 
 def test_a_file_that_is_not_there_says_what_to_do(web_server: DownloadServer, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"/gone\.txt: there is no such file.*404.*wait for June"):
+    with pytest.raises(SourceError, match=r"/gone\.txt: the file does not exist at this address.*404.*wait for June"):
         fetch(web_server.address + "/gone.txt", tmp_path, not_found_hint="wait for June")
 
 
@@ -268,7 +268,7 @@ def test_a_query_is_neither_said_nor_kept(web_server: DownloadServer, tmp_path: 
     assert "secret" not in f"{copy}{said}" + "".join(path.read_text("latin-1") for path in tmp_path.iterdir())
     for bad in (address.replace("a.txt", "b.txt"), "http://127.0.0.1:9/a.txt?signature=secret"):
         with pytest.raises(SourceError) as error:
-            fetch(bad, tmp_path, max_attempts=1)
+            fetch(bad, tmp_path, attempts=1)
         assert "secret" not in str(error.value)
 
 
@@ -311,10 +311,10 @@ def test_whatever_a_server_does_the_file_is_whole_or_not_there(
     )  # fmt: skip
     for attempts in [1] * calls:
         try:
-            assert fetch(address, folder, max_attempts=attempts).path.read_bytes() == SMALL
+            assert fetch(address, folder, attempts=attempts).path.read_bytes() == SMALL
         except SourceError:
             assert visible(folder) == []
-    assert fetch(address, folder, max_attempts=8).path.read_bytes() == SMALL
+    assert fetch(address, folder, attempts=8).path.read_bytes() == SMALL
     assert visible(folder) == ["NBI_2016.txt"]
 
 

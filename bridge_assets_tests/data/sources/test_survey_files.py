@@ -151,7 +151,7 @@ def test_only_survey_files_are_listed(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_says_which_setting_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"the source folder is not there.*BRIDGE_ASSETS_DATA__SOURCE"):
+    with pytest.raises(SourceError, match=r"the source folder does not exist.*BRIDGE_ASSETS_DATA__SOURCE"):
         survey_files(tmp_path / "gone")
 
 

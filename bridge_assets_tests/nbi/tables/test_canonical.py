@@ -44,9 +44,9 @@ def test_headings_are_known_in_any_case_and_under_the_names_of_other_years() -> 
 @pytest.mark.parametrize(
     ("headings", "says"),
     [
-        (["STATE_CODE_001"], "there is no column STRUCTURE_NUMBER_008"),
-        ([*HEAD.split(","), "CAT10", "BRIDGE_CONDITION"], "BRIDGE_CONDITION is there twice"),
-        ([*HEAD.split(","), "DECK_COND_085"], "there is no item 'DECK_COND_085'"),
+        (["STATE_CODE_001"], "missing column STRUCTURE_NUMBER_008"),
+        ([*HEAD.split(","), "CAT10", "BRIDGE_CONDITION"], "BRIDGE_CONDITION occurs twice"),
+        ([*HEAD.split(","), "DECK_COND_085"], "unknown item 'DECK_COND_085'"),
     ],
 )
 def test_headings_that_cannot_be_meant_are_refused(headings: list[str], says: str) -> None:
@@ -97,7 +97,7 @@ def test_every_survey_year_of_a_file_is_a_batch_and_one_can_be_asked_for() -> No
     assert [list(each.row_positions) for each in batches(text) if each.row_positions is not None] == [[0, 2], [1]]
     of_2018 = batches(text, asked=2018)
     assert [each.batch.records.height for each in of_2018] == [2]
-    assert of_2018[0].batch.rejected["detail"].to_list() == ["'' is no survey year", "3 fields expected, 2 found"]
+    assert of_2018[0].batch.rejected["detail"].to_list() == ["'' is not a survey year", "3 fields expected, 2 found"]
     with pytest.raises(SourceError, match="no records of survey year 2001"):
         batches(text, asked=2001)
 

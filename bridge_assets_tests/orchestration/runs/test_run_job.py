@@ -138,7 +138,7 @@ def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_sam
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
-        (lambda folder: (folder / "NBI_2018.txt").unlink(), "there is no file for survey year 2018"),
+        (lambda folder: (folder / "NBI_2018.txt").unlink(), "no file for survey year 2018"),
         (lambda folder: (folder / "NBI_2018.txt").write_text(""), "the file is empty"),
         (lambda folder: (folder / "NBI_2018.txt").write_text("<html>"), "this is a web page"),
         (lambda folder: (folder / "NBI_2018.txt").write_text("a,b\n1,2\n"), "not one of the published NBI layouts"),
@@ -162,10 +162,10 @@ def test_a_bad_file_fails_with_its_reason_and_leaves_what_was_there(platform, br
 
 def test_a_missing_source_folder_fails_with_its_reason(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
-    assert "the source folder is not there" in error_messages(platform.materialize("nbi_files", partition="2018"))
+    assert "the source folder does not exist" in error_messages(platform.materialize("nbi_files", partition="2018"))
     said = CliRunner().invoke(main, ["run"])
     assert said.exit_code == 1
-    assert "the source folder is not there" in said.output
+    assert "the source folder does not exist" in said.output
 
 
 def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None:
