@@ -133,8 +133,8 @@ def test_a_survey_year_is_taken_from_a_bucket(bucket, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("s3://bridges/gone.txt", "nothing at this address"),
-        ("s3://no-such-bucket/gone.txt", "nothing at this address"),
+        ("s3://bridges/gone.txt", "nothing found at this address"),
+        ("s3://no-such-bucket/gone.txt", "nothing found at this address"),
         ("odd://x/a.txt", "odd:// is not understood"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_library_that_is_not_installed_is_named(tmp_path: Path, monkeypatch, a
 
 def test_a_folder_that_is_not_there_is_said(bucket) -> None:
     for address in ("s3://no-such-bucket/nbi", "s3://bridges/none"):
-        with pytest.raises(SourceError, match="nothing at this address"):
+        with pytest.raises(SourceError, match="nothing found at this address"):
             list_remote_files(address)
 
 
