@@ -1,10 +1,9 @@
 """Are the records all there, and are they bridge data?"""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
 from bridge_assets.orchestration.gate.check_history import judged_metadata
+from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
 
 #: The checks on raw_bridges that a training set relies on.
@@ -148,10 +147,8 @@ def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platfor
 
 
 def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
-    """The survey years of this run; all that were made when the check is run by itself, without partitions."""
-    run = context.op_execution_context
-    keys: Iterable[str] = run.partition_keys if run.has_partition_key or run.has_partition_key_range else ()
-    return sorted(map(int, keys)) or platform.lake.available_years("raw_bridges")
+    """The survey years of this run; every year that has records if the check was launched without partitions."""
+    return years_of_check_run(context) or platform.lake.available_years("raw_bridges")
 
 
 def _rows_in_source(note: dict, survey_year: int) -> int:

@@ -1,9 +1,8 @@
 """Is the data of a survey year like that of the years before it?"""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
+from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
 
 #: Jumps named in the description; the others stand in the metadata and on the page.
@@ -26,7 +25,7 @@ def quality_is_stable(context: dg.AssetCheckExecutionContext, platform: Platform
 
     lake, found = platform.lake, []
     counted_years = lake.available_years("data_quality")
-    years = [year for year in _run_years(context) if year in counted_years] or counted_years
+    years = [year for year in years_of_check_run(context) if year in counted_years] or counted_years
     summaries = lake.read_years("data_quality")
     for year in years:
         found += [{"survey_year": year, **jump} for jump in detect_jumps(summaries, year).to_dicts()]
@@ -42,10 +41,3 @@ def quality_is_stable(context: dg.AssetCheckExecutionContext, platform: Platform
         description="; ".join(messages) + more if found else f"{len(years)} survey years are like those before them",
         metadata={"jumps": len(found), **({"list": display.preview(pl.DataFrame(found), rows=100)} if found else {})},
     )
-
-
-def _run_years(context: dg.AssetCheckExecutionContext) -> list[int]:
-    """The survey years of this run; none when the check is run by itself, without partitions."""
-    run = context.op_execution_context
-    keys: Iterable[str] = run.partition_keys if run.has_partition_key or run.has_partition_key_range else ()
-    return sorted(map(int, keys))
