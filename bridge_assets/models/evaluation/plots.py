@@ -1,4 +1,4 @@
-"""Pictures of a model on held-out inspections: whether its answers come true, how it did before, what it goes by."""
+"""Plots of an evaluation: calibration and gain curve, earlier cut years, feature importance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
 def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
-    """Two panels: what happened against what was said, by tenths, and what looking at the worst first finds.
+    """Two panels: observed against predicted by tenths, and the share of falls found by looking at the worst first.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
 
 
 def rolling_origin_plot_png(evaluation: Evaluation) -> bytes:
-    """Two panels, a figure that decides each: the model and its baseline at earlier cut years and on the hold-out.
+    """Two panels, one per acceptance metric: model and baseline at earlier cut years and on the hold-out.
 
     Parameters
     ----------
-    evaluation : CheckEvaluation
+    evaluation : Evaluation
         With `rolling`; without, only the hold-out is drawn.
 
     Returns
@@ -84,7 +84,7 @@ def rolling_origin_plot_png(evaluation: Evaluation) -> bytes:
 
 def _draw_rolling_origin(axes: Axes, evaluation: Evaluation, metric: AcceptanceMetric) -> None:
     better = "lower" if metric.lower_is_better else "higher"
-    title = f"{metric.name[0].upper()}{metric.name[1:]} by the years tested on"
+    title = f"{metric.name[0].upper()}{metric.name[1:]} by evaluated years"
     axes.set(title=title, ylabel=f"{metric.name} ({better} is better)")
     tested = [*evaluation.rolling, evaluation]
     if not evaluation.inspections:  # then no earlier year was tested either
@@ -152,7 +152,7 @@ def _to_png(figure: Figure) -> bytes:
 
 def _draw_calibration(axes: Axes, task: Task, bins: Sequence[CalibrationBin]) -> None:
     predicted_label, observed = task.calibration_axis_labels
-    axes.set(xlabel=f"{predicted_label}, mean of the tenth", ylabel=observed, title="Calibration by tenths")
+    axes.set(xlabel=f"{predicted_label}, mean per tenth", ylabel=observed, title="Calibration by tenths")
     if not bins:
         _draw_no_data(axes)
         return
@@ -180,7 +180,7 @@ def _draw_calibration(axes: Axes, task: Task, bins: Sequence[CalibrationBin]) ->
     axes.text(
         0.98,
         0.03,
-        f"{sizes} inspections a tenth;\nnumbers: those that fell; bars: 95 % intervals",
+        f"{sizes} inspections per tenth;\nnumbers: falls; bars: 95 % intervals",
         transform=axes.transAxes,
         ha="right",
         fontsize=8,
@@ -192,7 +192,9 @@ def _draw_calibration(axes: Axes, task: Task, bins: Sequence[CalibrationBin]) ->
 
 def _draw_gain_curve(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, str]]) -> None:
     axes.set(
-        xlabel="Share of inspections looked at, worst first", ylabel="Share of falls found", title="What a budget finds"
+        xlabel="Share of inspections looked at, worst first",
+        ylabel="Share of falls found",
+        title="Falls found by inspecting the worst first",
     )
     if not falls.any():
         _draw_no_data(axes)

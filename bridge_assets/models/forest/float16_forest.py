@@ -1,10 +1,9 @@
-"""A forest in float16: packed arrays, its own prediction, and an open file of its own.
+"""A random forest in float16: packed arrays, prediction, and an open file format.
 
-Nodes stand breadth first, tree after tree, so that children need no pointers: the k-th inner node of a tree has its
-children at places 2k+1 and 2k+2. One bit says whether a node is a leaf; inner nodes carry a feature and a threshold,
-leaves their values.
+Nodes are stored breadth first, tree after tree, so children need no pointers: the children of a tree's k-th inner node
+are at positions 2k+1 and 2k+2. One bit marks a leaf; inner nodes have a feature and a threshold, leaves their values.
 
-What makes it and whether it is good enough is `quantization`'s business; how rows go through it is `traversal`'s.
+Does not belong here: how a forest is quantized (`quantize`), how rows are walked down its trees (`kernels`).
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ class Float16Forest:
     threshold : np.ndarray of float16, shape (n_inner,)
         A row goes left where `x <= threshold`, compared in float32.
     leaf : np.ndarray of float16, shape (n_leaves, n_outputs)
-        Class probabilities, or the one value of a regression. Rounded to nearest each by itself: a row sums to 1 within
-        2**-12 a class.
+        Class probabilities, or the one value of a regression. Each is rounded to nearest, so a row sums to 1 within
+        2**-12 per class.
     features : tuple of str
         In the order of the columns of X.
     classes : tuple
@@ -97,7 +96,7 @@ class Float16Forest:
 
     @cached_property
     def packed(self) -> PackedForest:
-        """What the compiled loops read, made once."""
+        """The arrays that the compiled loops read; packed once."""
         from bridge_assets.models.forest.packing import pack_forest
 
         return pack_forest(self.nodes, self.threshold, self.leaf, len(self.features))
@@ -197,22 +196,24 @@ class Float16Forest:
                 header = (file.metadata() or {}).get(FORMAT)
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except SafetensorError as error:
-            raise ForestFileError(f"{path} is not a whole safetensors file: {error}. {_REMEDY}") from None
+            raise ForestFileError("not a complete safetensors file", where=path, why=str(error), **_REMEDY) from None
         if header is None:
-            raise ForestFileError(f"{path} is a safetensors file, but holds no float16 forest. {_REMEDY}")
+            raise ForestFileError("a safetensors file without a float16 forest", where=path, **_REMEDY)
         try:
             values = json.loads(header)
             version, checksum = values["format_version"], values.pop("checksum")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ForestFileError(f"{path}: its header is damaged ({error}). {_REMEDY}") from None
+            raise ForestFileError("the header is damaged", where=path, why=repr(error), **_REMEDY) from None
         if version != FORMAT_VERSION:
             raise ForestFileError(
-                f"{path} is of format version {version}; this version reads {FORMAT_VERSION}. {_REMEDY}"
+                f"the file has format version {version}; this version reads {FORMAT_VERSION}", where=path, **_REMEDY
             )
         if (found := _checksum(values, arrays)) != checksum:
             raise ForestFileError(
-                f"{path} was changed after it was written: its checksum is {found[:12]}, its header says "
-                f"{checksum[:12]}. {_REMEDY}"
+                "the file was changed after it was written",
+                where=path,
+                why=f"Its checksum is {found[:12]}, its header says {checksum[:12]}",
+                **_REMEDY,
             )
         return cls(
             **arrays,
@@ -235,7 +236,7 @@ class Float16Forest:
         return {name: getattr(self, name) for name in ("leaf_bits", "tree_nodes", "feature", "threshold", "leaf")}
 
 
-_REMEDY = "What to do: materialise quantized_model again"
+_REMEDY: dict[str, str] = {"do": "quantize the model again", "stage": "quantized_model"}
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

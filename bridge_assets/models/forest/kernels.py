@@ -1,14 +1,14 @@
-"""The way of rows through the trees of a float16 forest, compiled.
+"""Compiled loops that walk rows down the trees of a float16 forest.
 
-What costs is waiting for memory: each step needs the one before it. So many ways are gone at once (`vectors`), of many
-rows through one tree or, where there are fewer rows, of one row through many trees, and no step has a branch. A node
-takes eight bytes, a leaf's value two. Rows pass through a few trees while these stay in the second-level cache.
+The cost is waiting for memory, since each step needs the one before it. So many walks are taken at once (`walks`): of
+many rows down one tree or, with few rows, of one row down many trees; and no step has a branch. A node takes eight
+bytes, a leaf value two. Rows pass a few trees while these stay in the second-level cache.
 
-Numbers are compared as integers: a row's value, rounded up to float16's grid, is above a float16 threshold exactly
-where the value itself is.
+Values are compared as integers: a row's value, rounded up to float16's grid, is above a float16 threshold exactly where
+the value itself is.
 
-Belongs here: packed nodes, rows that are already a matrix. Does not belong here: what a forest is, its file, which rows
-are refused (`forest`, `matrix`); how a step is made (`vectors`).
+Belongs here: in what order rows and trees are taken. Does not belong here: what a forest is (`float16_forest`), which
+rows are refused (`dataset.matrix`), how one step is done (`walks`).
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from bridge_assets.models.forest.walks import (
 if TYPE_CHECKING:
     from bridge_assets.models.forest.packing import PackedForest
 
-#: Rows whose keys and sums are kept until they have passed all trees.
+#: Rows in a block: their keys and sums are kept until they have passed all trees.
 BLOCK_ROWS = 32_768
 
-#: Bytes of the trees that rows pass before the next rows do: half of what a server's second-level cache holds.
+#: Bytes of the trees that a tile of rows passes before the next tile: half of a server's second-level cache.
 TREE_GROUP_BYTES = 1 << 20
 
-#: Of them, rows that pass a tree before its next tree: their keys and sums stay in the first-level cache.
+#: Rows in a tile, which pass one tree before the next tree: their keys and sums stay in the first-level cache.
 TILE_ROWS = 256
 
-#: Rows times trees of the smallest block, about two milliseconds: less is not worth handing to another thread.
+#: Smallest block, in rows times trees: about two milliseconds. Less is not worth a thread of its own.
 MIN_BLOCK_WORK = 100_000
 
 
@@ -62,7 +62,7 @@ _WAYS, _TILE = np.uint64(WALKS), np.uint64(TILE_ROWS)
 
 
 def row_keys(rows: np.ndarray) -> np.ndarray:
-    """Integers (int16) that are above the key of a threshold where the value is above the threshold.
+    """Keys of values: int16, above the key of a threshold exactly where the value is above the threshold.
 
     Parameters
     ----------

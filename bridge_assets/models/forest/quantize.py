@@ -1,8 +1,8 @@
-"""A scikit-learn random forest in float16, and what that may cost.
+"""Quantize a scikit-learn random forest to float16.
 
-The trick that makes it exact: the features lie on float16's grid before training (`data.normalization` puts them
-there). A threshold rounded down to the grid then decides as the original for every row, and only the leaf values are
-rounded: a probability moves by at most 2**-12. Rounding thresholds to nearest after the fact sends rows down other
+It keeps every decision because features are on float16's grid before training (`data.features.normalization` rounds
+them). A threshold rounded down to the grid then decides as the original for every row, and only the leaf values are
+rounded: a probability changes by at most 2**-12. Rounding thresholds to nearest would send some rows down other
 branches.
 """
 
@@ -79,18 +79,9 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
     """
     import numpy as np
     import sklearn
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.ensemble import RandomForestClassifier
 
-    kind = f"{type(rf_model).__module__.split('.')[0]}.{type(rf_model).__name__}"
-    if not isinstance(rf_model, RandomForestClassifier | RandomForestRegressor):
-        raise TypeError(f"expected a RandomForestClassifier or RandomForestRegressor of scikit-learn, found {kind}")
-    if not hasattr(rf_model, "estimators_"):
-        raise TypeError(f"the {kind} is not fitted. What to do: call fit first")
-    if rf_model.n_outputs_ != 1:
-        raise ModelError(
-            f"the forest has {rf_model.n_outputs_} outputs; float16 forests have one. What to do: train one each"
-        )
-
+    kind = _checked_kind(rf_model)
     bits, sizes, features, thresholds, leaves = [], [], [], [], []
     for number, estimator in enumerate(rf_model.estimators_):
         tree = estimator.tree_
@@ -122,6 +113,22 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
         task="classifier" if classifies else "regressor",
         metadata={"made_from": kind, "sklearn_version": sklearn.__version__},
     )
+
+
+def _checked_kind(rf_model: Any) -> str:
+    """Module and class of a model that can be quantized; raises what `quantize_rf` raises for any other."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    kind = f"{type(rf_model).__module__.split('.')[0]}.{type(rf_model).__name__}"
+    if not isinstance(rf_model, RandomForestClassifier | RandomForestRegressor):
+        raise TypeError(f"expected a RandomForestClassifier or RandomForestRegressor of scikit-learn, found {kind}")
+    if not hasattr(rf_model, "estimators_"):
+        raise TypeError(f"the {kind} is not fitted. What to do: call fit first")
+    if rf_model.n_outputs_ != 1:
+        raise ModelError(
+            f"the forest has {rf_model.n_outputs_} outputs; float16 forests have one. What to do: train one each"
+        )
+    return kind
 
 
 def _breadth_first(left: np.ndarray, right: np.ndarray) -> np.ndarray:

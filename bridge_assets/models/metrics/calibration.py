@@ -1,8 +1,8 @@
-"""Do probabilities come true, and if not, which straight line makes them?
+"""Calibration: do predicted probabilities agree with the share of bridges that fell?
 
-Reliability is judged on tenths of the held-out inspections. Some error is there even if every probability is right,
-because falls are few: it is worked out by drawing outcomes from the probabilities themselves (consistency resampling:
-Broecker and Smith, Weather and Forecasting 22, 2007), and only what goes beyond it counts.
+It is measured on tenths of the held-out inspections, sorted by probability. Even perfect probabilities show some error,
+because falls are rare. That error is estimated by drawing outcomes from the probabilities (consistency resampling:
+Broecker and Smith, Weather and Forecasting 22, 2007), and only the excess over it counts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 N_BINS = 10
 
-#: Outcomes drawn to see what error perfect probabilities have.
+#: Number of draws to estimate the error of perfect probabilities.
 _CONSISTENCY_RESAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """A tenth of the inspections, in the order of their probabilities.
+    """A tenth of the inspections, sorted by predicted probability.
 
     Attributes
     ----------
@@ -46,17 +46,17 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """How true came what was said, by tenths of the inspections.
+    """Calibration of predictions, by tenths of the inspections.
 
     Attributes
     ----------
     bins : tuple of CalibrationBin
     error : float
-        Expected calibration error: distance between what was expected and what was observed, averaged over the tenths.
+        Expected calibration error: distance between mean prediction and mean outcome, averaged over the tenths.
     error_interval : Interval or None
-        Of `error`, by the cluster bootstrap. It lies above 0 whatever was said.
+        Of `error`, by the cluster bootstrap. It is always above 0.
     error_if_perfect, error_if_perfect_95 : float
-        Mean and 95 % quantile of the error that what was said would have if all of it were right.
+        Mean and 95 % quantile of the error that perfect predictions would have.
     """
 
     bins: tuple[CalibrationBin, ...]
@@ -67,29 +67,29 @@ class CalibrationResult:
 
     @property
     def excess(self) -> float:
-        """Calibration error beyond that of perfect forecasts; 0 or less = none that can be told."""
+        """Calibration error beyond that of perfect predictions; 0 or less = none can be detected."""
         return self.error - self.error_if_perfect
 
     def _error_summary(self, unit: str, forecasts: str) -> str:
         verdict = "no more than" if self.error <= self.error_if_perfect_95 else "more than"
         return (
-            f"expected calibration error {self.error:.4f}{unit}: {verdict} perfect {forecasts} show on so many "
+            f"expected calibration error {self.error:.4f}{unit}: {verdict} perfect {forecasts} show on as many "
             f"inspections ({self.error_if_perfect:.4f} on average, up to {self.error_if_perfect_95:.4f})"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability(CalibrationResult):
-    """How true probabilities came: `error` is between mean probability and share that fell.
+    """Calibration of probabilities: `error` is between mean probability and share that fell.
 
     Attributes
     ----------
     ratio : float or None
-        Mean probability over share that fell: above 1 = falls were overrated. None without a fall.
+        Mean probability divided by share that fell: above 1 = too many falls predicted. None without a fall.
     ratio_interval : Interval or None
     slope : float or None
-        Of the outcome on the log odds of the probability (Cox, Biometrika 45, 1958): 1 = right, above 1 = probabilities
-        too close to each other, below 1 = too far apart. None where it cannot be fitted.
+        Slope of the outcome on the log odds of the probability (Cox, Biometrika 45, 1958): 1 = right, above 1 =
+        probabilities too close together, below 1 = too far apart. None where it cannot be fitted.
     """
 
     ratio: float | None
@@ -98,7 +98,7 @@ class Reliability(CalibrationResult):
 
     @property
     def summary(self) -> str:
-        """The figures in a sentence."""
+        """The results in a sentence."""
         text = self._error_summary("", "probabilities")
         if self.ratio is not None:
             text += f"; falls expected over falls observed {self.ratio:.3f}"
@@ -110,7 +110,7 @@ class Reliability(CalibrationResult):
 def reliability(
     falls: np.ndarray, probability: np.ndarray, structures: Sequence[str], *, resamples: int, seed: int
 ) -> Reliability | None:
-    """Judge probabilities by what happened.
+    """Compare probabilities with outcomes.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def reliability(
 
 
 def assign_deciles(predictions: np.ndarray) -> np.ndarray:
-    """The tenth of each row, 0 to 9, in the order of what was said of it; equals in their order."""
+    """The tenth of each row, 0 to 9, sorted by prediction; ties in row order."""
     import numpy as np
 
     decile = np.empty(len(predictions), dtype=np.intp)

@@ -1,8 +1,8 @@
-"""How good a list of expected changes is: in points, in order, and in what an inspector's budget finds.
+"""Metrics of expected changes: errors in points, rank correlation, and falls found by looking at the worst first.
 
-A change is the next rating minus the one now, in points of the rating (0 to 9): negative = worse. Nine ratings in ten
-do not change, so that "no change" has the smallest mean absolute error there can be almost by definition; an expected
-change is a mean, and is judged by squared errors. Everything gives None where there is nothing to measure.
+A change is the next rating minus the present one, in points of the rating (0 to 9): negative = worse. Nine ratings in
+ten do not change, so "No change" has the smallest mean absolute error almost by definition; an expected change is a
+mean, and squared errors are the right measure. A metric is None where it cannot be measured.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChangeMetrics:
-    """One forecast's figures on one set of inspections.
+    """Metrics of one forecast on one set of inspections.
 
     Attributes
     ----------
     mae, rmse : float or None
         Mean absolute error and root mean squared error, in points; smaller is better.
     r2 : float or None
-        Share of the squared error of "same rating as now" that the forecast takes away: 0 = none, below 0 = it adds
-        some. None where nothing changed.
+        Share of the squared error of "No change" that the forecast removes: 0 = none, below 0 = it adds error. None
+        where nothing changed.
     spearman : float or None
         Rank correlation of expected and observed change; ties share their mean rank. None where one of them is the same
         everywhere.

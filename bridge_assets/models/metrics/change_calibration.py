@@ -1,8 +1,8 @@
-"""Do expected changes come true? The counterpart of `calibration` for a regression.
+"""Calibration of a regression: do expected changes agree with observed ones? The counterpart of `calibration`.
 
-Judged on tenths of the held-out inspections, in the order of what was expected. Some error is there even if every
-expectation is right, because changes are few and large: it is worked out by drawing the observed changes anew, moved so
-that each tenth's mean is the expected one, and only what goes beyond it counts.
+It is measured on tenths of the held-out inspections, sorted by expected change. Even perfect predictions show some
+error, because changes are rare and large. That error is estimated by resampling the observed changes, shifted so that
+each tenth's mean is the expected one, and only the excess over it counts.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChangeReliability(CalibrationResult):
-    """How true expected changes came, in points of the rating: `error` is between their mean and that of the observed.
+    """Calibration of expected changes, in points of the rating: `error` is between mean expected and observed change.
 
-    In `bins`, too, `expected` and `observed` are mean changes, and the interval of `observed` is that of a mean
+    In `bins`, `expected` and `observed` are mean changes, and the interval of `observed` is that of a mean
     (`mean_interval`).
 
     Attributes
     ----------
     bias : float
-        Mean expected less mean observed change: below 0 = bridges fared better than expected.
+        Mean expected minus mean observed change: below 0 = bridges did better than expected.
     bias_interval : Interval or None
     slope : float or None
-        Of the observed on the expected change: 1 = right, above 1 = expectations too close to each other, below 1 = too
-        far apart. None where all expectations are the same.
+        Slope of observed on expected change: 1 = right, above 1 = expectations too close together, below 1 = too far
+        apart. None where all expectations are the same.
     """
 
     bias: float
@@ -42,8 +42,8 @@ class ChangeReliability(CalibrationResult):
 
     @property
     def summary(self) -> str:
-        """The figures in a sentence."""
-        text = f"{self._error_summary(' points', 'expectations')}; expected less observed change {self.bias:+.4f}"
+        """The results in a sentence."""
+        text = f"{self._error_summary(' points', 'expectations')}; expected minus observed change {self.bias:+.4f}"
         if self.bias_interval:
             text += f" ({self.bias_interval.low:+.4f} to {self.bias_interval.high:+.4f})"
         return text + (f"; slope {self.slope:.2f}" if self.slope is not None else "")
@@ -52,7 +52,7 @@ class ChangeReliability(CalibrationResult):
 def change_reliability(
     change: np.ndarray, expected: np.ndarray, structures: Sequence[str], *, resamples: int, seed: int
 ) -> ChangeReliability | None:
-    """Judge expected changes by what happened.
+    """Compare expected changes with observed ones.
 
     Parameters
     ----------

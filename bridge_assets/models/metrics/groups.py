@@ -1,6 +1,6 @@
-"""A model's figures by state, material, owner and condition: where it can be believed, and where nobody can tell.
+"""Metrics by state, material, owner and condition: where the model can be trusted, and where there is too little data.
 
-The keys are read from the records; a model need not be given them.
+The group keys are read from the records; they need not be features of the model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ITEM_OF_GROUPING = {"state": "STATE_CODE_001", "material": "STRUCTURE_KIND_043A
 
 @dataclass(frozen=True, slots=True)
 class GroupMetrics:
-    """One group of held-out inspections: what was expected of it, and what came.
+    """One group of held-out inspections: predicted and observed.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class GroupMetrics:
         The group: the item's code, and what it means.
     inspections, falls : int
     expected : float
-        Mean of what was said.
+        Mean prediction.
     observed, observed_low, observed_high : float
-        Mean of what happened, and its 95 % interval.
+        Mean outcome, and its 95 % interval.
     skipped_reason : str
-        Why there are no figures, or not all; empty where there are.
+        Why metrics are missing; empty if none is.
     """
 
     #: Headings of `table_cells`, and what the mark at an expectation means.
@@ -71,12 +71,12 @@ class GroupMetrics:
 
     @property
     def loss(self) -> float | None:
-        """Mean error of what was said; None where the group is too small."""
+        """Mean error of the predictions; None where the group is too small."""
         raise NotImplementedError
 
     @property
     def is_miscalibrated(self) -> bool:
-        """Whether what was expected lies outside what the observed allows, in a group of sufficient size."""
+        """Whether the mean prediction is outside the interval of the mean outcome, in a group that is large enough."""
         return self.loss is not None and not self.observed_low <= self.expected <= self.observed_high
 
     def table_cells(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class FallGroupMetrics(GroupMetrics):
     """
 
     COLUMN_HEADINGS = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
-    FOOTNOTE = "the mean probability lies outside the interval of the share that fell."
+    FOOTNOTE = "the mean probability is outside the interval of the share that fell."
 
     auc: float | None
     brier: float | None
@@ -124,7 +124,7 @@ class ChangeGroupMetrics(GroupMetrics):
     """
 
     COLUMN_HEADINGS = ("expected change", "mean change (95 %)", "rank correlation", "RMSE")
-    FOOTNOTE = "the expected change lies outside the interval of the mean change."
+    FOOTNOTE = "the expected change is outside the interval of the mean change."
 
     spearman: float | None
     rmse: float | None
@@ -275,7 +275,7 @@ def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMet
     rows = []
     for group in groups:
         name = group.meaning if group.meaning == group.code else f"{group.meaning} ({group.code})"
-        cells = [Markup(cell) for cell in group.table_cells()]  # a group outside its interval has an escaped asterisk
+        cells = [Markup(cell) for cell in group.table_cells()]  # an asterisk marks a miscalibrated group
         rows.append((group.grouping, name, f"{group.inspections:,}", f"{group.falls:,}", *cells))
     header = ("by", "group", "inspections", "fell", *kind.COLUMN_HEADINGS)
     return f"{table(header, rows, 'llrrrlrr')}\n\n\\* {kind.FOOTNOTE}"

@@ -1,6 +1,6 @@
-"""How good a list of probabilities is: ranking, probability, and what an inspector's budget finds.
+"""Metrics of probabilities: AUC, average precision, Brier score, accuracy, falls found by looking at the worst first.
 
-Everything gives None where there is nothing to measure: no inspection, no fall, or nothing but falls.
+A metric is None where it cannot be measured: no inspections, no falls, or only falls.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import numpy as np
 
-#: Shares of the list that somebody looks at, worst first.
+#: Shares of the list that are looked at, worst first.
 TOP_SHARES = (0.05, 0.10, 0.20)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricColumn:
-    """One figure as a table shows it.
+    """How a table shows one metric.
 
     Attributes
     ----------
     metric : str
-        Field of the scores.
+        Field of the metrics.
     heading : str
     format_spec : str
-        How the value is written: a format of Python.
+        Python format of the value.
     forecast : str
-        The forecast whose figure it is, in tables that show several.
+        The forecast that the metric is of, in tables with several forecasts.
     """
 
     metric: str
@@ -39,12 +39,12 @@ class MetricColumn:
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityMetrics:
-    """One forecast's figures on one set of inspections.
+    """Metrics of one forecast on one set of inspections.
 
     Attributes
     ----------
     auc : float or None
-        Area under the ROC curve: how often a fall ranks above a bridge that did not fall. 0.5 = chance.
+        Area under the ROC curve: how often a bridge that fell ranks above one that did not. 0.5 = chance.
     average_precision : float or None
         Area under the precision-recall curve. Chance = the share of falls.
     brier : float or None
@@ -97,7 +97,7 @@ class ProbabilityMetrics:
 
 
 def probability_metrics(falls: np.ndarray, probability: np.ndarray) -> ProbabilityMetrics:
-    """Figures of one forecast.
+    """Compute the metrics of one forecast.
 
     Parameters
     ----------
@@ -128,9 +128,9 @@ def roc_auc(falls: np.ndarray, probability: np.ndarray) -> float | None:
 
 
 def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
-    """Area under the ROC curve over all outcomes that true probabilities allow, each with its chance.
+    """Area under the ROC curve averaged over all outcomes, weighted by their true probabilities.
 
-    What is measured on one set of outcomes scatters around this. None where nothing can fall, or nothing can stay.
+    The AUC on the actual outcomes scatters around it. None where no bridge can fall, or every bridge must.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
 def recall_at_share(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
     """Share of all falls found by looking at the worst `share` of the list (rounded up to a whole inspection).
 
-    Where inspections of the same probability are looked at in part, their falls are found in proportion.
+    Where only part of the inspections with equal probability is looked at, falls are found in proportion.
     """
     import numpy as np
 

@@ -186,7 +186,11 @@ class DeteriorationModel:
                 known[name] = tuple((HingeTerm(**term), float(weight)) for term, weight in values[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(
-                f"{path} is no deterioration model: {error}. What to do: materialise deterioration_model again"
+                "not a deterioration model",
+                where=path,
+                why=str(error),
+                do="fit the deterioration model again",
+                stage="deterioration_model",
             ) from error
         return cls(**known)
 

@@ -1,12 +1,12 @@
-"""The deterioration model in its folder, and years until Poor of a survey year by it.
+"""The deterioration model: fitting and saving it, loading the latest one, and scoring years until Poor with it.
 
     <models>/deterioration/<version>/
         model.json         the rates (`survival.DeteriorationModel`), fitted to all intervals
-        evaluation.json    what the recipe showed on held-out structures in later years
-    <models>/deterioration/latest.json    version, digests of both, what it was made from
+        evaluation.json    the evaluation on held-out structures in later years
+    <models>/deterioration/latest.json    version, digests of both files, provenance
 
-The version names the content: the same records, settings and libraries give the same version and the same bytes.
-Features of other definitions than those that it was fitted to are refused.
+The version is a digest of the content: the same records, settings and libraries give the same version and the same
+bytes. Features computed by other definitions than those it was fitted to are refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FOLDER, _MODEL, _EVALUATION, _LATEST = "deterioration", "model.json", "evaluati
 
 @dataclass(frozen=True)
 class SurvivalModelVersion:
-    """A deterioration model as it lies in its folder.
+    """A deterioration model as saved in its folder.
 
     Attributes
     ----------
@@ -60,12 +60,12 @@ class SurvivalModelVersion:
 
     @property
     def digest(self) -> str:
-        """One digest that stands for the model and its evaluation."""
+        """One digest of the model and its evaluation."""
         return json_digest(self.digests)
 
 
 def fit_and_save(lake: Lake, models: Path, settings: ModelSettings) -> SurvivalModelVersion:
-    """Judge the recipe on held-out structures, fit it to all intervals, and keep both.
+    """Evaluate the model on held-out structures, fit it to all intervals, and save both.
 
     Parameters
     ----------
@@ -78,10 +78,9 @@ def fit_and_save(lake: Lake, models: Path, settings: ModelSettings) -> SurvivalM
     Raises
     ------
     SourceError
-        If a table has not been made, or features are not those of the records that lie there or not of these
-        definitions.
+        If a table is missing, or features are out of date: their records or the definitions have changed.
     TrainingError
-        If there are too few falls to learn from.
+        If there are too few falls to fit the model.
     """
     from bridge_assets.data.features.build import current_feature_provenance, features_digest
     from bridge_assets.models.survival.fit import fit
@@ -118,26 +117,32 @@ def has_model(models: Path) -> bool:
 
 
 def latest_model(models: Path) -> SurvivalModelVersion:
-    """The deterioration model fitted last, its bytes compared with its note.
+    """Load the deterioration model that was fitted last and check its bytes against its provenance.
 
     Raises
     ------
     ModelFileError
-        If none has been fitted, or a file is gone or not what was made.
+        If none has been fitted, or a file is missing or was changed.
     """
-    again = "What to do: materialise deterioration_model"
+    again = {"do": "fit the deterioration model again", "stage": "deterioration_model"}
     path = models / _FOLDER / _LATEST
     if not has_model(models):
-        raise ModelFileError(f"no deterioration model has been fitted ({path} is not there). {again}")
+        raise ModelFileError(
+            f"no deterioration model has been fitted ({path} does not exist)",
+            do="fit the deterioration model",
+            stage="deterioration_model",
+        )
     provenance = json.loads(path.read_text(encoding="utf-8"))
     folder = path.with_name(provenance["version"])
     for name, expected in provenance["digests"].items():
         if not (folder / name).is_file():
-            raise ModelFileError(f"{folder / name} is gone. {again} again")
+            raise ModelFileError("the file is missing", where=folder / name, **again)
         if (found := digest(folder / name)) != expected:
             raise ModelFileError(
-                f"{folder / name} is not what was made: its SHA-256 is {found[:12]}, its note says {expected[:12]}. "
-                f"{again} again"
+                "the file was changed after it was written",
+                where=folder / name,
+                why=f"Its SHA-256 is {found[:12]}, {_LATEST} says {expected[:12]}",
+                **again,
             )
     return SurvivalModelVersion(
         folder,
@@ -151,7 +156,7 @@ def latest_model(models: Path) -> SurvivalModelVersion:
 def score_years_until_poor(
     features: YearTable, survival_model: SurvivalModelVersion, settings: SurvivalSettings
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Years until Poor of every bridge of a survey year if no work is done.
+    """Years until Poor of every bridge of a survey year, if nothing is repaired.
 
     Parameters
     ----------
@@ -208,7 +213,7 @@ def score_years_until_poor(
 
 
 def format_years(scores: pl.DataFrame) -> pl.DataFrame:
-    """The same table with years as a person reads them: `12.3`, `Poor`, `> 60`; null where none were worked out."""
+    """The same table with years as text: `12.3`, `Poor`, `> 60`; null where none were computed."""
     import polars as pl
 
     def format_column(name: str) -> pl.Expr:
@@ -226,14 +231,14 @@ def format_years(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def years_until_poor_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
-    """What is wrong with the years of one survey year, one sentence each; empty where nothing is."""
+    """Problems in the years of one survey year, one sentence each; empty if there are none."""
     import polars as pl
 
     problems = []
     if missing := features.join(scores, on="structure_key", how="anti").height:
         problems.append(f"{missing} bridges have no years until Poor")
     if duplicates := scores.height - scores["structure_key"].n_unique():
-        problems.append(f"{duplicates} bridges stand there twice")
+        problems.append(f"{duplicates} duplicated bridges")
     beyond = pl.col("horizon_years").cast(pl.Float32)
     ordered = [pl.col(f"{name}_years").fill_null(beyond) for name in ("low", "median", "high")]
     within = [pl.col(f"poor_within_{years}_years") for years in HORIZONS_YEARS] + [pl.col("poor_within_horizon")]
@@ -246,5 +251,5 @@ def years_until_poor_problems(scores: pl.DataFrame, features: pl.DataFrame) -> l
         problems.append(f"{n_invalid} bridges have years or probabilities that are out of order")
     zero_years = ((pl.col("median_years") == 0) & (pl.col("expected_years") == 0)).fill_null(False)
     if n_invalid := scores.filter((pl.col("condition") <= 4) != zero_years).height:
-        problems.append(f"{n_invalid} bridges are Poor and have years to go, or the other way round")
+        problems.append(f"{n_invalid} bridges are Poor but have years left, or are not Poor but have none")
     return problems

@@ -1,4 +1,4 @@
-"""A scikit-learn forest on disk: skops, no pickle, only a forest's own types, and the same bytes each time."""
+"""Save and load a scikit-learn forest with skops: no pickle, only the types of a forest, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge_assets.storage import atomic_write
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
-#: Everything a saved forest consists of. skops by itself would also build any other estimator and many functions.
+#: All types in a saved forest. Without this list, skops would also build any other estimator and many functions.
 TRUSTED_TYPES = frozenset(
     {
         "sklearn.ensemble._forest.RandomForestClassifier",
@@ -40,7 +40,7 @@ TRUSTED_TYPES = frozenset(
 )
 
 _SCHEMA = "schema.json"
-_REMEDY = "What to do: materialise bridge_model again"
+_REMEDY: dict[str, str] = {"do": "train the model again", "stage": "bridge_model"}
 
 
 def save_model(model: Any, path: Path) -> Path:
@@ -73,7 +73,7 @@ def load_model(path: Path) -> RandomForestClassifier:
     Raises
     ------
     ModelFileError
-        If it is no skops file, is damaged, or holds a type that is no part of a forest.
+        If it is not a skops file, is damaged, or has a type that is not part of a forest.
     OSError
         If it cannot be read.
     """
@@ -85,9 +85,9 @@ def load_model(path: Path) -> RandomForestClassifier:
     try:
         model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree"])
     except Exception as error:  # of a damaged file zip, zlib, JSON, numpy and scikit-learn each raise their own
-        raise ModelFileError(f"{path} is damaged: {error}. {_REMEDY}") from error
+        raise ModelFileError("the file is damaged", where=path, why=str(error), **_REMEDY) from error
     if not isinstance(model, RandomForestClassifier | RandomForestRegressor):
-        raise ModelFileError(f"{path} holds a {type(model).__name__}, not a random forest. {_REMEDY}")
+        raise ModelFileError(f"expected a random forest, found a {type(model).__name__}", where=path, **_REMEDY)
     return model  # type: ignore[return-value] # a regressor is for those who saved one
 
 
@@ -121,7 +121,7 @@ def _check_trusted_types(content: bytes, path: Path) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             schema = json.loads(archive.read(_SCHEMA))
     except Exception as error:  # of a damaged file zip, zlib and JSON each raise their own
-        raise ModelFileError(f"{path} is no skops file, or not a whole one: {error}. {_REMEDY}") from None
+        raise ModelFileError("not a complete skops file", where=path, why=str(error), **_REMEDY) from None
     types = {f"{node.get('__module__')}.{node['__class__']}" for node in _schema_objects(schema) if "__class__" in node}
     if untrusted_types := sorted(types - TRUSTED_TYPES):
         raise ModelFileError(

@@ -65,7 +65,7 @@ def test_a_changed_byte_is_noticed(saved, place):
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 0x10
     path.write_bytes(content)
-    with pytest.raises(ForestFileError, match="materialise quantized_model again"):
+    with pytest.raises(ForestFileError, match="quantize the model again"):
         Float16Forest.load(path)
 
 
@@ -73,7 +73,7 @@ def test_a_changed_byte_is_noticed(saved, place):
 def test_a_truncated_file_is_noticed(saved, share):
     _, path = saved
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ForestFileError, match="not a whole safetensors file"):
+    with pytest.raises(ForestFileError, match="not a complete safetensors file"):
         Float16Forest.load(path)
 
 
@@ -97,7 +97,7 @@ def test_another_format_version_is_refused(saved):
 def test_another_safetensors_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"weight": np.zeros(3, dtype=np.float32)}, path)
-    with pytest.raises(ForestFileError, match="holds no float16 forest"):
+    with pytest.raises(ForestFileError, match="without a float16 forest"):
         Float16Forest.load(path)
 
 

@@ -33,7 +33,7 @@ def test_true_probabilities_show_no_more_error_than_chance(truth, falls):
     assert abs(found.excess) < 0.006
     assert found.slope == pytest.approx(1, abs=0.12)
     assert found.ratio_interval.low < 1 < found.ratio_interval.high
-    assert "no more than perfect probabilities show" in found.said
+    assert "no more than perfect probabilities show" in found.summary
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_probabilities_that_are_off_are_found(change, ratio, slopes, truth, fall
     assert found.excess > 0.02
     assert ratio[0] < found.ratio < ratio[1]
     assert slopes[0] < found.slope < slopes[1]
-    assert ": more than perfect probabilities show" in found.said
+    assert ": more than perfect probabilities show" in found.summary
 
 
 def test_the_tenths_hold_every_inspection_in_order(truth, falls):

@@ -138,5 +138,5 @@ def test_missing_values_are_filled_and_missing_features_are_named(model, interva
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "model.json"
     path.write_text(content)
-    with pytest.raises(ModelFileError, match=r"model\.json is no deterioration model.*What to do"):
+    with pytest.raises(ModelFileError, match=r"model\.json: not a deterioration model.*What to do"):
         DeteriorationModel.load(path)

@@ -134,7 +134,7 @@ def test_features_of_other_records_are_not_learnt_from(place):
 def test_a_model_whose_bytes_changed_is_refused(place, name):
     path = place.kept.folder / name
     path.write_text(path.read_text().replace("1", "2"))
-    with pytest.raises(ModelFileError, match=rf"{name} is not what was made.*materialise deterioration_model again"):
+    with pytest.raises(ModelFileError, match=rf"{name}: the file was changed.*fit the deterioration model again"):
         latest_model(place.models)
     path.unlink()
     with pytest.raises(ModelFileError, match=rf"{name} is gone"):
@@ -142,9 +142,7 @@ def test_a_model_whose_bytes_changed_is_refused(place, name):
 
 
 def test_without_a_model_it_says_what_to_do(tmp_path):
-    with pytest.raises(
-        ModelFileError, match=r"no deterioration model has been fitted.*materialise deterioration_model"
-    ):
+    with pytest.raises(ModelFileError, match=r"no deterioration model has been fitted.*fit the deterioration model"):
         latest_model(tmp_path)
 
 
@@ -158,7 +156,7 @@ def test_what_is_wrong_with_scores_is_counted(place):
     scores = score(place)
     features = place.lake.read_year("bridge_features", YEAR)
     assert years_until_poor_problems(scores.slice(2), features) == ["2 bridges have no years until Poor"]
-    assert years_until_poor_problems(pl.concat([scores, scores.head(3)]), features) == ["3 bridges stand there twice"]
+    assert years_until_poor_problems(pl.concat([scores, scores.head(3)]), features) == ["3 duplicated bridges"]
     falling = scores.with_columns(poor_within_8_years=pl.lit(0.0, pl.Float32))
     assert "out of order" in years_until_poor_problems(falling, features)[0]
     done = scores.with_columns(
