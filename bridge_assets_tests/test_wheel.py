@@ -69,7 +69,7 @@ def shell(installed: Path, folder: Path, *arguments: str, **variables: str) -> s
         **variables,
     }
     command = [str(installed / "bin" / "bridge-assets"), *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
