@@ -53,7 +53,9 @@ def assert_nothing_happened(here: ReleaseFixture, bundles: list[Bundle]) -> None
 def test_expired_credentials_are_said_and_nothing_is_touched(running, bundles, monkeypatch):
     here, before = running, running.cluster.store.snapshot()
     monkeypatch.setenv("KUBECONFIG", str(here.cluster.kubeconfig(here.folder / "old", token="expired")))
-    with pytest.raises(DeploymentError, match=r"401 Unauthorized.*log in to the cluster again: KUBECONFIG \(.*/old\)"):
+    with pytest.raises(
+        DeploymentError, match=r"401 Unauthorized.*log in to the cluster again: .* KUBECONFIG \(.*/old\)"
+    ):
         deploy(here.target(), bundles[1])
     assert here.cluster.store.snapshot() == before
 
