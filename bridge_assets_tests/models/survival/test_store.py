@@ -119,7 +119,7 @@ def test_features_of_other_definitions_are_refused(place):
     place.lake.write_provenance("bridge_features", YEAR, {**note, "features_digest": "another"})
     with pytest.raises(SourceError, match=rf"cannot score the features of {YEAR}.*computed by another"):
         score(place)
-    with pytest.raises(SourceError, match=rf"features of {YEAR} are not those of its records"):
+    with pytest.raises(SourceError, match=rf"features of {YEAR} are out of date.*definitions have changed"):
         fit_and_save(place.lake, place.models, SETTINGS)
     assert not place.lake.has_provenance("years_until_poor", YEAR)
 
@@ -137,7 +137,7 @@ def test_a_model_whose_bytes_changed_is_refused(place, name):
     with pytest.raises(ModelFileError, match=rf"{name}: the file was changed.*fit the deterioration model again"):
         latest_model(place.models)
     path.unlink()
-    with pytest.raises(ModelFileError, match=rf"{name} is gone"):
+    with pytest.raises(ModelFileError, match=rf"{name}: the file is missing"):
         latest_model(place.models)
 
 
