@@ -162,6 +162,6 @@ def test_what_is_wrong_with_scores_is_counted(place):
     done = scores.with_columns(
         pl.lit(0.0, pl.Float32).alias(name) for name in scores.columns if name.endswith("_years")
     )
-    assert "the other way round" in " ".join(
+    assert "are not Poor but have none" in " ".join(
         years_until_poor_problems(done.with_columns(horizon_years=scores["horizon_years"]), features)
     )
