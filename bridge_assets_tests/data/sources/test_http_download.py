@@ -208,7 +208,7 @@ def test_a_file_that_is_too_large_is_refused_and_takes_no_room(
 ) -> None:
     address = web_server.serve("/a.txt", BODY, chunked=chunked)
     with pytest.raises(SourceError, match="larger than 0 MB"):
-        fetch(address, tmp_path, limit=200_000)
+        fetch(address, tmp_path, max_bytes=200_000)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
 
 
