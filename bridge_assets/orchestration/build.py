@@ -75,14 +75,16 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
 
 
 def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition]:
-    """The assets with the partitions and tags that follow from the settings."""
+    """The assets with the partitions and tags that follow from the settings, and references to their code."""
     partitions, environment = survey_year_partitions(platform.data), platform.environment
 
     def with_settings(spec: dg.AssetSpec) -> dg.AssetSpec:
         spec = with_job_tags(spec, environment)
         return spec.replace_attributes(partitions_def=partitions) if spec.partitions_def else spec
 
-    return [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    definitions = [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    # The UI links each asset to the file and line of its function.
+    return [each for each in dg.with_source_code_references(definitions) if isinstance(each, dg.AssetsDefinition)]
 
 
 def _executor() -> dg.ExecutorDefinition:
