@@ -265,7 +265,7 @@ def test_traffic_that_never_follows_the_split_is_taken_back(endpoint, vertex, bu
     deploy(endpoint, bundles[0])
     vertex.stale_predictions = 10**9
     with pytest.raises(DeploymentError, match="traffic does not follow the split"):
-        deploy(within(endpoint, settle=0.02), bundles[1])
+        deploy(within(endpoint, traffic_seconds=0.02), bundles[1])
     assert answers_alone(vertex, bundles[0])
 
 
@@ -388,7 +388,7 @@ def test_a_step_that_does_not_end_is_given_up_and_what_was_made_is_removed(endpo
     before = stands(vertex)
     vertex.stuck_methods = {method}
     with pytest.raises(DeploymentError, match=r"did not end in .* minutes.*wait_minutes") as said:
-        deploy(within(endpoint, operation=0.05), bundles[1])
+        deploy(within(endpoint, operation_seconds=0.05), bundles[1])
     assert not hasattr(said.value, "__notes__")
     assert stands(vertex) == before
     vertex.stuck_methods = set()
@@ -495,7 +495,7 @@ def test_another_deployment_under_way_is_said(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     vertex.stuck_methods = {"DeployModel"}
     with suppress(DeploymentError):
-        within(endpoint, operation=0.01).provision(bundles[1])
+        within(endpoint, operation_seconds=0.01).provision(bundles[1])
     with pytest.raises(DeploymentError, match=r"was refused.*Another deployment is under way: .*/operations/"):
         deploy(endpoint, bundles[1])
     with (
