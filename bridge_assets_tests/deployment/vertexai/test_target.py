@@ -521,7 +521,7 @@ def test_dying_at_any_change_leaves_one_version_answering_and_again_is_the_end(
     """From a change on nothing gets through any more, also not to take something back; then it is done again."""
     *before, last = bundles[:number]
     changes = changes_of(vertex, endpoint, before, last)
-    end, mortal = stands(vertex), within(endpoint, retries=0.01)
+    end, mortal = stands(vertex), within(endpoint, retry_seconds=0.01)
     vertex.restore()
     for bundle in before:
         deploy(endpoint, bundle)
