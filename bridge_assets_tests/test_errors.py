@@ -15,6 +15,7 @@ PRODUCT = Path(__file__).parents[1] / "bridge_assets"
 INTERNAL = {
     "StartError": "container.py runs without the package",
     "RequestError": "becomes an HTTP response",
+    "LockHeldError": "every caller raises an error of its own",
     "RetryableError": "is caught by the download that raises it",
 }
 
