@@ -109,7 +109,7 @@ def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", ["records ", "dbt_inventory", "bridge_predictions "])
+@pytest.mark.parametrize("after", ["load_records ", "dbt_inventory", "bridge_predictions "])
 def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_same(platform, after) -> None:
     before = outputs(platform)
     command = [
