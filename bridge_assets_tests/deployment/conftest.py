@@ -9,6 +9,7 @@ import zipfile
 import pytest
 from support.local_endpoint import make_model_version
 
+from bridge_assets.deployment.core import kept_bundles
 from bridge_assets.deployment.core.code_archive import code_archive
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.registry.model_version import ModelVersion
@@ -23,7 +24,8 @@ def shared_versions(tmp_path_factory) -> list[ModelVersion]:
 @pytest.fixture
 def model_versions(shared_versions, tmp_path) -> list[ModelVersion]:
     """Four versions of a test's own, to be damaged at will."""
-    shutil.copytree(shared_versions[0].folder.parent, tmp_path / "models")
+    without_bundles = shutil.ignore_patterns(kept_bundles.FOLDER)  # kept by deployments of other tests
+    shutil.copytree(shared_versions[0].folder.parent, tmp_path / "models", ignore=without_bundles)
     return [ModelVersion(tmp_path / "models" / candidate.version) for candidate in shared_versions]
 
 

@@ -17,6 +17,7 @@ from support.local_endpoint import corrupt_byte
 from bridge_assets.deployment.azureml.target import AzureMLEndpoint, deploy_model_azureml
 from bridge_assets.deployment.azureml.workspace import WaitPolicy, Workspace
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.kept_bundles import keep_bundle
 from bridge_assets.deployment.core.tags import OWNER_TAG, deployment_tags
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
@@ -86,6 +87,7 @@ def answering(azure, target, bundles, saved) -> None:
     """The first version answers."""
     if saved:
         azure.restore(saved[0])
+        keep_bundle(bundles[0])  # beside this test's own copy of the version, as the deployment did
     else:
         deploy(target, bundles[0])
         saved.append(azure.save())
