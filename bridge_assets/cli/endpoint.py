@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
 
@@ -51,7 +52,7 @@ def serve(host: str, port: int) -> None:
 @click.argument(
     "endpoint",
     default="local",
-    type=click.Choice(["local", "sagemaker", "azureml", "vertexai", "kubernetes"]),
+    type=click.Choice(ENDPOINT_KEYS),
 )
 @click.option("--to", "version", help="A version that was deployed there before; default: the last healthy one.")
 def rollback(endpoint: str, version: str | None) -> None:

@@ -1,7 +1,8 @@
 """Endpoints by kind, as assets, jobs and the command line use them: deploy, roll back, send the canary.
 
-Belongs here: which kinds there are, and finding a version's files and kept bundles for them. Does not belong here: the
-steps of a deployment (`core.target`), and what differs between targets (their own modules).
+Belongs here: opening an endpoint, and finding a version's files and kept bundles for it. Does not belong here: which
+targets there are (`targets`), the steps of a deployment (`core.target`), and what differs between targets (their own
+modules).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.kept_bundles import open_kept_bundle
 from bridge_assets.deployment.core.target import Deployment, Target, deploy, rollback, version_of
 from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.errors import DeploymentError, ModelVersionError
 from bridge_assets.registry.model_version import ModelVersion, get_version
 from bridge_assets.runtime.probe import CanaryReport, compare_answers
@@ -23,13 +25,8 @@ if TYPE_CHECKING:
     from bridge_assets.settings import DataSettings
     from bridge_assets.settings.environment import EnvironmentSettings
 
-#: kind -> the class of its target, in the module `deployment.<kind>`.
-TARGETS = {
-    "sagemaker": "SageMakerEndpoint",
-    "azureml": "AzureMLEndpoint",
-    "vertexai": "VertexAIEndpoint",
-    "kubernetes": "KubernetesEndpoint",
-}
+
+_CLASS_NAMES = {target.key: target.class_name for target in REMOTE_TARGETS}
 
 
 @dataclass(frozen=True)
@@ -104,16 +101,16 @@ def open_target(kind: str, environment: EnvironmentSettings, lock_folder: Path) 
     NotConfiguredError
         If a setting or an extra is missing; names them.
     """
-    return getattr(import_module(f"bridge_assets.deployment.{kind}.target"), TARGETS[kind]).from_settings(
+    return getattr(import_module(f"bridge_assets.deployment.{kind}.target"), _CLASS_NAMES[kind]).from_settings(
         environment, lock_folder
     )
 
 
 def open_remote_endpoint(kind: str, environment: EnvironmentSettings, data: DataSettings) -> RemoteEndpoint:
-    """The endpoint of one of `TARGETS`, with the platform's own model versions. Raises as `open_target`."""
+    """The endpoint of one of `REMOTE_TARGETS`, with the platform's own model versions. Raises as `open_target`."""
     return RemoteEndpoint(open_target(kind, environment, data.home_folder / "endpoints"), data.models_folder)
 
 
 def open_endpoint(kind: str, environment: EnvironmentSettings, data: DataSettings) -> LocalEndpoint | RemoteEndpoint:
-    """The endpoint of any kind: `local`, or one of `TARGETS`. Raises as `open_target`."""
+    """The endpoint of any kind: `local`, or one of `REMOTE_TARGETS`. Raises as `open_target`."""
     return LocalEndpoint(data.endpoint_folder) if kind == "local" else open_remote_endpoint(kind, environment, data)

@@ -34,7 +34,7 @@ from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
-from bridge_assets.orchestration.tags import with_job_tags
+from bridge_assets.orchestration.tags import with_central_attributes
 
 #: `in_process` (default: every step of a run in one process, each library imported once) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
@@ -79,7 +79,7 @@ def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.Asse
     partitions, environment = survey_year_partitions(platform.data), platform.environment
 
     def with_settings(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = with_job_tags(spec, environment)
+        spec = with_central_attributes(spec, environment)
         return spec.replace_attributes(partitions_def=partitions) if spec.partitions_def else spec
 
     definitions = [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]

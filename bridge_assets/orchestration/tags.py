@@ -7,6 +7,7 @@ not enable.
 
 import dagster as dg
 
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.orchestration import groups
 from bridge_assets.settings.environment import EnvironmentSettings
 
@@ -38,10 +39,26 @@ STAGE_OF_GROUP = {
 STAGE_OF_ASSET = {"training_set": TRAINING}
 
 
-def with_job_tags(spec: dg.AssetSpec, environment: EnvironmentSettings) -> dg.AssetSpec:
-    """An asset's spec with the tags that jobs select by."""
+#: Version of the code of each asset that reports a data version of its own: raise it with a change that gives other
+#: results, and the UI shows what is out of date. dbt models bring theirs. The others have none: with a code version and
+#: no data version, Dagster derives the data version from code and inputs alone, and a changed survey file would look
+#: unchanged.
+CODE_VERSIONS = {
+    "training_set": "1",
+    "bridge_model": "1",
+    "quantized_model": "1",
+    "onnx_model": "1",
+    "registered_model": "1",
+    "local_endpoint": "1",
+    **{target.asset: "1" for target in REMOTE_TARGETS},
+}
+
+
+def with_central_attributes(spec: dg.AssetSpec, environment: EnvironmentSettings) -> dg.AssetSpec:
+    """An asset's spec with the tags that jobs select by, and its code version."""
     stage = STAGE_OF_ASSET.get(spec.key.to_user_string()) or STAGE_OF_GROUP[spec.group_name or ""]
     tags = {**spec.tags, STAGE: stage}
     if target := spec.tags.get(TARGET):
         tags[ENABLED] = "true" if getattr(environment, target).enabled else "false"
-    return spec.replace_attributes(tags=tags)
+    code_version = CODE_VERSIONS.get(spec.key.to_user_string(), spec.code_version)
+    return spec.replace_attributes(tags=tags, code_version=code_version)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bridge_assets.cli import main
 from bridge_assets.cli.errors import UserErrorGroup
-from bridge_assets.deployment.endpoints import TARGETS
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.errors import ModelVersionError
 from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DataSettings
 
@@ -69,7 +69,7 @@ def test_an_error_that_names_a_stage_says_what_to_run() -> None:
 def test_every_target_can_be_rolled_back_from_a_shell() -> None:
     [endpoint] = [option for option in main.commands["rollback"].params if option.name == "endpoint"]
     assert isinstance(endpoint.type, click.Choice)
-    assert list(endpoint.type.choices) == ["local", *TARGETS]
+    assert list(endpoint.type.choices) == ["local", *(target.key for target in REMOTE_TARGETS)]
 
 
 def test_every_command_has_help() -> None:

@@ -13,15 +13,14 @@ from support.slack_receiver import slack_receiver
 from support.small_platform import defs, error_messages
 
 from bridge_assets.cli import main
-from bridge_assets.deployment.endpoints import TARGETS
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.orchestration.assets.endpoints import PROVIDERS
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.orchestration.gate.check_history import JUDGED_DIGEST_KEY
 from bridge_assets.registry.model_version import ModelVersion, latest_version
-from bridge_assets.settings.environment import EnvironmentSettings
+from bridge_assets.settings.environment import EnvironmentSettings, TargetSettings
 
-KEYS = [provider.key for provider in PROVIDERS]
+KEYS = [target.key for target in REMOTE_TARGETS]
 
 #: Enough for a target to be opened; nothing answers at these addresses, so that asking one before the gate shows.
 CONFIGURED = {
@@ -68,7 +67,8 @@ def configured(monkeypatch, tmp_path):
 
 
 def test_every_target_has_a_section_of_its_own_and_a_class() -> None:
-    assert set(KEYS) == set(TARGETS)
+    sections = EnvironmentSettings.model_fields.items()
+    assert set(KEYS) == {key for key, field in sections if isinstance(field.default, TargetSettings)}
     environment = EnvironmentSettings.load()
     assert not any(getattr(environment, key).enabled for key in KEYS)
 
@@ -137,7 +137,7 @@ def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
     selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "canary_passes"}
     assert "local_endpoint:canary_passes" in selected
     made = defs.resolve_job_def("full_pipeline").asset_layer.selected_asset_keys
-    assert not any(dg.AssetKey(provider.asset) in made for provider in PROVIDERS)
+    assert not any(dg.AssetKey(target.asset) in made for target in REMOTE_TARGETS)
 
 
 def test_an_override_is_told_to_slack(platform, monkeypatch) -> None:

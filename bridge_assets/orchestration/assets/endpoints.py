@@ -1,13 +1,13 @@
-"""Somewhere a model version answers predictions. An endpoint asks the gate itself: by hand, by schedule, by a sensor or
-in a backfill.
+"""Endpoints: where a model version answers predictions. Each one consults the gate itself, whether it is materialised
+by hand, by a schedule, by a sensor or in a backfill.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 from pydantic import Field
 
+from bridge_assets.deployment.targets import REMOTE_TARGETS, TargetEntry
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
@@ -46,61 +46,15 @@ class Endpoint(Protocol):
     def deploy(self, model_version: ModelVersion) -> "Deployment": ...
 
 
-@dataclass(frozen=True)
-class Provider:
-    """How a target is shown in the graph; the key names its section of environment.yaml and its module."""
-
-    key: str
-    title: str
-    kind: str
-    rollout_description: str
-
-    @property
-    def asset(self) -> str:
-        return f"{self.key}_endpoint"
-
-
-PROVIDERS = (
-    Provider(
-        "sagemaker",
-        "Amazon SageMaker",
-        "sagemaker",
-        "The canary is sent to a staging endpoint; then the endpoint is updated blue/green, and goes back by itself "
-        "where one of the configured alarms sounds.",
-    ),
-    Provider(
-        "azureml",
-        "Azure Machine Learning",
-        "azureml",
-        "A deployment without traffic is put beside the one that answers and asked by name; then all the traffic moves "
-        "to it.",
-    ),
-    Provider(
-        "vertexai",
-        "Google Vertex AI",
-        "gcp",
-        "The canary is sent to a staging endpoint; then the version is deployed beside the one that answers, and all "
-        "the traffic moves to it.",
-    ),
-    Provider(
-        "kubernetes",
-        "Kubernetes",
-        "kubernetes",
-        "A canary pod is asked first; then the manifests in configs/k8s are applied and the pods are replaced one by "
-        "one, never below capacity.",
-    ),
-)
-
-
 @dg.asset(
     deps=["registered_model"],
     group_name=groups.ENDPOINTS,
     owners=display.MODEL_OWNERS,
     kinds={"model", "onnx"},
     description=(
-        "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Taken by an "
-        "atomic swap, after the gate opened for exactly this version and a canary gave the artifact's own answers. "
-        "The previous version stays for `bridge-assets rollback`."
+        "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Promoted by an "
+        "atomic swap, after the gate opened for exactly this version and a canary reproduced the artifact's own "
+        "answers. The previous version is kept for `bridge-assets rollback`."
     ),
 )
 def local_endpoint(
@@ -117,37 +71,35 @@ def local_endpoint(
     return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
 
-def _remote_endpoint_asset(provider: Provider) -> dg.AssetsDefinition:
+def _remote_endpoint_asset(target: TargetEntry) -> dg.AssetsDefinition:
     @dg.asset(
-        name=provider.asset,
+        name=target.asset,
         deps=["registered_model"],
         group_name=groups.ENDPOINTS,
         owners=display.MODEL_OWNERS,
-        kinds={"model", "onnx", provider.kind},
-        tags={TARGET: provider.key},
+        kinds={"model", "onnx", target.kind},
+        tags={TARGET: target.key},
         description=(
-            f"The model version that answers predictions on {provider.title}, as the section `{provider.key}` of "
-            f"configs/environment.yaml says. The gate is asked about exactly this version. "
-            f"{provider.rollout_description} On any "
-            f"failure what answered goes on answering. Job `rollback_{provider.key}` goes back."
+            f"The model version that answers predictions on {target.title}, configured in the section `{target.key}` "
+            f"of configs/environment.yaml. Deployed only if the gate is open for exactly this version. {target.rollout}"
+            f" If anything fails, the previous version keeps answering. Job `rollback_{target.key}` returns to it."
         ),
     )
     def endpoint(context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform) -> dg.MaterializeResult:
         from bridge_assets.deployment.endpoints import open_remote_endpoint
 
         with user_errors_as_failures():
-            remote = open_remote_endpoint(provider.key, platform.environment, platform.data)
+            remote = open_remote_endpoint(target.key, platform.environment, platform.data)
             model_version, metadata = _deploy_through_gate(context, config, platform, remote)
-        target = remote.target
-        metadata |= {"traffic": "100 %", "cost": target.cost}
-        if target.console_url:
-            metadata["page"] = dg.MetadataValue.url(target.console_url)
+        metadata |= {"traffic": "100 %", "cost": remote.target.cost}
+        if remote.target.console_url:
+            metadata["page"] = dg.MetadataValue.url(remote.target.console_url)
         return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
     return endpoint
 
 
-sagemaker_endpoint, azureml_endpoint, vertexai_endpoint, kubernetes_endpoint = map(_remote_endpoint_asset, PROVIDERS)
+remote_endpoints = [_remote_endpoint_asset(target) for target in REMOTE_TARGETS]
 
 
 def _deploy_through_gate(

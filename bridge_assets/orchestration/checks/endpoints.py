@@ -1,9 +1,9 @@
-"""Does what was deployed still answer as its artifact did? Asked after a deployment, and by the clock."""
+"""Does the deployed version still answer as its artifact did? Runs after a deployment and on a schedule."""
 
 import dagster as dg
 
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.errors import DeploymentError
-from bridge_assets.orchestration.assets.endpoints import PROVIDERS
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -28,9 +28,7 @@ def _canary_check(key: str, description: str) -> dg.AssetChecksDefinition:
 local = _canary_check(
     "local", "The endpoint answers its probe with the artifact's own answers, from the bytes on disk."
 )
-sagemaker, azureml, vertexai, kubernetes = (
-    _canary_check(
-        provider.key, f"The front door on {provider.title} answers the probe with the artifact's own answers."
-    )
-    for provider in PROVIDERS
-)
+remote = [
+    _canary_check(target.key, f"The address on {target.title} answers the probe with the artifact's own answers.")
+    for target in REMOTE_TARGETS
+]

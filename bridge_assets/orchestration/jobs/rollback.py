@@ -7,7 +7,7 @@ deployment: materialise the endpoint with its name, and the gate is asked.
 import dagster as dg
 from pydantic import Field
 
-from bridge_assets.orchestration.assets.endpoints import PROVIDERS
+from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.resources import Platform
 
@@ -64,5 +64,5 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
 
 ROLLBACK_JOBS = [
     _rollback_job("local", "The local endpoint"),
-    *(_rollback_job(provider.key, provider.title) for provider in PROVIDERS),
+    *(_rollback_job(target.key, target.title) for target in REMOTE_TARGETS),
 ]
