@@ -5,6 +5,7 @@ while the code location loads: importing the modules under `orchestration` reads
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -83,8 +84,11 @@ def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.Asse
         return spec.replace_attributes(partitions_def=partitions) if spec.partitions_def else spec
 
     definitions = [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
-    # The UI links each asset to the file and line of its function.
-    return [each for each in dg.with_source_code_references(definitions) if isinstance(each, dg.AssetsDefinition)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # beta in 1.13, and pinned
+        # The UI links each asset to the file and line of its function.
+        linked = dg.with_source_code_references(definitions)
+    return [each for each in linked if isinstance(each, dg.AssetsDefinition)]
 
 
 def _executor() -> dg.ExecutorDefinition:

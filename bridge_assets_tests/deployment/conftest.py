@@ -7,7 +7,7 @@ import shutil
 import zipfile
 
 import pytest
-from support.local_endpoint import make_model_version
+from support.deployment.local_endpoint import make_model_version
 
 from bridge_assets.deployment.core import kept_bundles
 from bridge_assets.deployment.core.code_archive import code_archive

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from support.local_endpoint import FEATURES, assert_consistent, corrupt_byte, is_serving, leftovers, snapshot
+from support.deployment.local_endpoint import FEATURES, assert_consistent, corrupt_byte, is_serving, leftovers, snapshot
 
 from bridge_assets.deployment.core.packing import served_digests
 from bridge_assets.deployment.local import LocalEndpoint

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.local_endpoint import assert_consistent, is_serving, leftovers, snapshot
+from support.deployment.local_endpoint import assert_consistent, is_serving, leftovers, snapshot
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.tls_proxy import Request, Response
-from support.server_process import ServerProcess, start_container
+from support.deployment.server_process import ServerProcess, start_container
 
 SIGN_IN, BLOBS = "login.microsoftonline.com", "bridgestore.blob.core.windows.net"
 TENANT, TOKEN = "11111111-1111-1111-1111-111111111111", "a-token"

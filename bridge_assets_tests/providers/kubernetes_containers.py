@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.server_process import serving
+from support.deployment.server_process import serving
 
 from bridge_assets.serve import container
 

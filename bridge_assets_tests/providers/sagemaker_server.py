@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.aws_faults import FaultyService, Respond, ServiceError, send_response, serve_wsgi, validate_shape
-from support.server_process import serving
+from support.deployment.server_process import serving
 
 REGION, ACCOUNT, BUCKET = "eu-central-1", "123456789012", "bridges-bucket"
 

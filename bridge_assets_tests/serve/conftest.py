@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from support.local_endpoint import make_model_version
-from support.server_process import serving
+from support.deployment.local_endpoint import make_model_version
+from support.deployment.server_process import serving
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.registry.model_version import ModelVersion

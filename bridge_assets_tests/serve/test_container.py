@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.server_process import ServerProcess, start_container
+from support.deployment.server_process import ServerProcess, start_container
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.registry.model_version import ModelVersion

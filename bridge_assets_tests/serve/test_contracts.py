@@ -10,8 +10,8 @@ from typing import Any, cast
 import httpx
 import polars as pl
 import pytest
-from support.local_endpoint import FEATURES
-from support.server_process import serving
+from support.deployment.local_endpoint import FEATURES
+from support.deployment.server_process import serving
 
 from bridge_assets.runtime.package import Package
 from bridge_assets.runtime.probe import compare_answers

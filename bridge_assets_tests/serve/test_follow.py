@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.local_endpoint import corrupt_byte
-from support.server_process import ServerProcess
+from support.deployment.local_endpoint import corrupt_byte
+from support.deployment.server_process import ServerProcess
 
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.deployment.local import LocalEndpoint

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from support.server_process import start_container
+from support.deployment.server_process import start_container
 
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import MAX_BODY_BYTES, MAX_PENDING_REQUESTS, make_app

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 
 import pytest
 from providers.azureml_server import GROUP, SUBSCRIPTION, WORKSPACE, AzureServer, azure_server
-from support.kept_bundles import opener
-from support.local_endpoint import corrupt_byte
+from support.deployment.kept_bundles import opener
+from support.deployment.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.azureml.target import AzureMLEndpoint, deploy_model_azureml
 from bridge_assets.deployment.azureml.workspace import WaitPolicy, Workspace

@@ -8,7 +8,7 @@ import sys
 import tarfile
 
 import pytest
-from support.local_endpoint import corrupt_byte
+from support.deployment.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.core.bundle import BUNDLE_FILES, bundle_of
 from bridge_assets.deployment.core.tags import check_owner, deployment_tags, history_from_tags

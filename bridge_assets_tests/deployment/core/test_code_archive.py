@@ -11,12 +11,7 @@ from pathlib import Path
 import pytest
 
 import bridge_assets
-from bridge_assets.deployment.core.code_archive import (
-    SERVER_MODULE,
-    SHIPPED_MODULES,
-    build_code_archive,
-    code_archive,
-)
+from bridge_assets.deployment.core.code_archive import SERVER_MODULE, SHIPPED_MODULES, build_code_archive, code_archive
 from bridge_assets.errors import DeploymentError
 
 CHECKOUT = Path(bridge_assets.__file__).parents[1]

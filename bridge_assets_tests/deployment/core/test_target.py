@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.kept_bundles import opener
+from support.deployment.kept_bundles import opener
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.code_archive import code_archive

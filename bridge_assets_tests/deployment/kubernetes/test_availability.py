@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.kubernetes_release import NAME, release_fixture
+from support.deployment.kubernetes_release import NAME, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.packing import pack, served_digests

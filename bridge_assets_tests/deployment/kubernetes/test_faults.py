@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.kubernetes_release import NAME, ReleaseFixture, release_fixture
+from support.deployment.kubernetes_release import NAME, ReleaseFixture, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.deployment.core.target import TargetState, deploy

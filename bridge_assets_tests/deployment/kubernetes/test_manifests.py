@@ -13,7 +13,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from support.kubernetes_release import RBAC, SHIPPED_MANIFESTS
+from support.deployment.kubernetes_release import RBAC, SHIPPED_MANIFESTS
 
 from bridge_assets.deployment.kubernetes.checks import check_release
 from bridge_assets.deployment.kubernetes.manifests import Manifest, read_manifests

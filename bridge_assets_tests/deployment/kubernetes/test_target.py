@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from support.kept_bundles import opener
-from support.kubernetes_release import NAME, ReleaseFixture, release_fixture
-from support.local_endpoint import corrupt_byte
+from support.deployment.kept_bundles import opener
+from support.deployment.kubernetes_release import NAME, ReleaseFixture, release_fixture
+from support.deployment.local_endpoint import corrupt_byte
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from providers.aws_faults import CREDENTIALS
 from providers.sagemaker_server import REGION, SageMaker, sagemaker_server
-from support.sagemaker_endpoint import MakeEndpoint, environment
+from support.deployment.sagemaker_endpoint import MakeEndpoint, environment
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.sagemaker.client import AwsClient

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from providers.aws_faults import CREDENTIALS
 from providers.sagemaker_server import REGION
-from support.sagemaker_endpoint import (
+from support.deployment.sagemaker_endpoint import (
     FOLDER,
     assert_only_deployed,
     environment,

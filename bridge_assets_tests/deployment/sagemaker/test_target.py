@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 from providers.sagemaker_server import BUCKET, REGION
-from support.kept_bundles import opener
-from support.sagemaker_endpoint import FOLDER, SETTINGS, assert_only_deployed, is_serving, resource_name, resource_names
+from support.deployment.kept_bundles import opener
+from support.deployment.sagemaker_endpoint import (
+    FOLDER,
+    SETTINGS,
+    assert_only_deployed,
+    is_serving,
+    resource_name,
+    resource_names,
+)
 
 from bridge_assets.deployment.core.bundle import bundle_of
 from bridge_assets.deployment.core.tags import OWNER_TAG

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.kept_bundles import opener
-from support.server_process import serving
+from support.deployment.kept_bundles import opener
+from support.deployment.server_process import serving
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import deploy, rollback, version_of

@@ -19,7 +19,7 @@ from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.probe import compare_answers
 from bridge_assets.settings.environment import EnvironmentSettings
 
-SHIPPED_MANIFESTS = Path(__file__).parents[2] / "configs" / "k8s"
+SHIPPED_MANIFESTS = Path(__file__).parents[3] / "configs" / "k8s"
 RBAC = SHIPPED_MANIFESTS / "deployer" / "rbac.yaml"
 NAME = "bridge-fall"
 
