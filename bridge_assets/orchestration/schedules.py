@@ -11,8 +11,8 @@ from bridge_assets.orchestration.resources import Platform
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
-        "Mondays at 05:00 UTC: score the latest survey year with the model that is being served, and report. Skips, "
-        "and says why, when there is nothing to score or nothing to score with."
+        "Mondays at 05:00 UTC: score the latest survey year with the model in service, and report. Skips, with the "
+        "reason, if there are no features to score or no model to score them with."
     ),
 )
 def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
@@ -30,8 +30,8 @@ def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) ->
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
-        "Every hour: send the canary to every endpoint that is enabled, and to the local one. Skips, and says why, "
-        "while nothing is deployed."
+        "Every hour: send the canary to the local endpoint and to every enabled one. Skips, with the reason, while "
+        "nothing is deployed."
     ),
 )
 def smoke_checks(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:

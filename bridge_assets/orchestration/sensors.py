@@ -1,5 +1,5 @@
-"""What happens by itself when a file arrives. Stopped until someone starts it: a folder is shared, a run is not
-free.
+"""Runs that start when a survey file arrives. Stopped until someone turns the sensor on: folders are shared, and runs
+cost money.
 """
 
 import datetime
@@ -10,7 +10,7 @@ import dagster as dg
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.resources import Platform
 
-#: FHWA publishes once a year: its server is asked once a day, in seconds.
+#: Seconds. FHWA publishes once a year, so one look at its server a day is plenty.
 FHWA_POLL_SECONDS = 24 * 3600
 
 
@@ -19,11 +19,11 @@ FHWA_POLL_SECONDS = 24 * 3600
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Looks into the source for survey files that are new or changed since nbi_files saw them, and requests what "
-        "they affect: that survey year, and the later ones too where it is not the latest, since their features look "
-        "back on it. A local folder is compared by bytes, a bucket by what it says of its files; FHWA is asked once a "
-        "day whether the latest survey year of the catalogue is out. Nothing is downloaded by looking, and nothing is "
-        "trained or deployed. One request a file and content."
+        "Checks the source for survey files that are new or changed since nbi_files last read them, and requests a run "
+        "for what they affect: that survey year and, unless it is the latest, the later years too, because their "
+        "features look back on it. Local files are compared by content, files in a bucket by the metadata that the "
+        "bucket reports; the sensor polls FHWA once a day for the latest survey year of the catalogue. It downloads "
+        "nothing, and trains and deploys nothing. One run per new file version."
     ),
 )
 def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
@@ -34,7 +34,9 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
     if data.source_kind == "fhwa":
         last_poll = float(context.cursor or 0)
         if time.time() - last_poll < FHWA_POLL_SECONDS:
-            return dg.SkipReason(f"FHWA was asked at {datetime.datetime.fromtimestamp(last_poll):%Y-%m-%d %H:%M}.")
+            return dg.SkipReason(
+                f"FHWA was last polled at {datetime.datetime.fromtimestamp(last_poll):%Y-%m-%d %H:%M}."
+            )
         context.update_cursor(str(time.time()))
     try:
         new_files, problems = detect_changes(data, platform.lake)

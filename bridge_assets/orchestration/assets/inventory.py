@@ -12,13 +12,13 @@ from bridge_assets.orchestration.metadata.source_files import source_file_metada
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
-#: FHWA publishes a survey year by the middle of June. Who did not look between the first of June and the first of July
-#: has an old inventory; whether the year itself is there, the check `latest_year_available` says.
+#: FHWA publishes a survey year by the middle of June. Without a look at the source between the first of June and the
+#: first of July the inventory is stale; the check `latest_year_available` says whether the year itself is there.
 YEARLY_FRESHNESS = dg.FreshnessPolicy.cron(
     deadline_cron=f"0 0 {LATE_AFTER[1]} {LATE_AFTER[0]} *", lower_bound_delta=datetime.timedelta(days=30)
 )
 
-#: The columns of raw_bridges that a person recognises a bridge by.
+#: The columns of raw_bridges by which a person recognises a bridge.
 PREVIEW_COLUMNS = [
     "structure_key",
     "FACILITY_CARRIED_007",
@@ -39,9 +39,10 @@ PREVIEW_COLUMNS = [
     kinds={"file"},
     freshness_policy=YEARLY_FRESHNESS,
     description=(
-        "One survey year's file of the National Bridge Inventory, or its files of several states, fixed by SHA-256. "
-        "A file in a local folder stays where it is and as it is; from a bucket or from FHWA it is copied, and a copy "
-        "is never replaced: a revised file is kept beside it. A row is one highway bridge, or one route under it."
+        "The National Bridge Inventory file of one survey year, or its files of several states, pinned by SHA-256. "
+        "Files in a local folder are used in place and never modified; files from a bucket or from FHWA are copied, "
+        "and a copy is never replaced: a revised file is kept next to it. A row is one highway bridge, or one route "
+        "under it."
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -73,9 +74,9 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
-                "One row of a survey year's file, typed: codes as text, numbers as numbers, and beside them the "
-                "structure key, condition, class, position and inspection date. The same columns for every year, "
-                "whatever its layout."
+                "One row of a survey year's file, typed: codes as text, numbers as numbers, plus the structure key, "
+                "condition, condition class, position and inspection date. Every year has the same columns, whatever "
+                "its layout."
             ),
             metadata={"dagster/column_schema": display.raw_bridges_schema()},
         ),
@@ -86,8 +87,8 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
-                "One row of a survey year's file that was not loaded, with its line number, reason code and text. "
-                "Rows read = raw_bridges + rejected_records, for every file, always."
+                "One row of a survey year's file that could not be loaded, with its line number, reason code and "
+                "text. Rows read = raw_bridges + rejected_records, for every file."
             ),
         ),
     ],

@@ -1,4 +1,4 @@
-"""What is wrong with the records of each survey year, counted, and the page on which a person reads it."""
+"""Data quality: problems counted per survey year, and the page that shows them."""
 
 import dagster as dg
 
@@ -17,9 +17,9 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.DATA_OWNERS,
     kinds={"polars", "parquet"},
     description=(
-        "One count of a survey year's data quality, by state and for all states: rows read, loaded and rejected, and "
-        "the records with each flag, without each item, with a number that is none, or of a structure that is there "
-        "twice; beside it what it is a share of."
+        "Data-quality counts per survey year and state: rows read, loaded and rejected, and records with each flag, "
+        "with each missing item, with unparseable numbers, or of a duplicated structure; with the total that each "
+        "count is a share of."
     ),
 )
 def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -60,8 +60,8 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     owners=display.DATA_OWNERS,
     kinds={"report"},
     description=(
-        "One page: whether every row is there, which were rejected and why, line by line, which flags the records "
-        "have, which items are missing, what jumped against the years before, in which states, and what the names mean."
+        "One page: whether every row is accounted for, which rows were rejected and why, which flags the records have, "
+        "which items are missing, what jumped against earlier years and in which states, and what each name means."
     ),
 )
 def data_quality_report(platform: Platform) -> dg.MaterializeResult:

@@ -14,8 +14,8 @@ from bridge_assets.orchestration.resources import Platform
     owners=display.DATA_OWNERS,
     kinds={"report"},
     description=(
-        "One page: how many bridges are Good, Fair and Poor and how that moved, which to look at first, how good the "
-        "model is beside its baselines, and where each figure comes from."
+        "One page: how many bridges are Good, Fair and Poor and how that changed, which to inspect first, how good the "
+        "model is compared with its baselines, and where each figure comes from."
     ),
 )
 def condition_report(platform: Platform) -> dg.MaterializeResult:
@@ -42,8 +42,9 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     owners=display.DATA_OWNERS,
     kinds={"looker", "csv"},
     description=(
-        "One bridge of the latest scored survey year, with its names, condition, probability of a fall, why, and years "
-        "until Poor, as a sheet for Looker: a file by default. Text is written raw and never executed."
+        "One bridge of the latest scored survey year per row, with its names, condition, probability of a fall, "
+        "reasons, and years until Poor, as a sheet for Looker: a file by default. Text is written raw and never "
+        "executed."
     ),
 )
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:

@@ -1,4 +1,4 @@
-"""Are the records all there, and are they bridge data?"""
+"""Checks of survey files and records: is every row accounted for, and is it bridge data?"""
 
 import dagster as dg
 
@@ -9,15 +9,15 @@ from bridge_assets.orchestration.resources import Platform
 #: The checks on raw_bridges that a training set relies on.
 REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_matches")
 
-#: More than this share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
+#: A larger share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
 MAX_REJECTED_SHARE = 0.01
 
 
 @dg.asset_check(
     asset="nbi_files",
     description=(
-        "The survey year that FHWA has published by now is there (by 15 June of the next year, and two weeks of "
-        "grace). Warns only. A generated inventory is never late."
+        "The survey year that FHWA should have published by now is available (by 15 June of the next year, plus two "
+        "weeks of grace). Warns only. A generated inventory is never late."
     ),
 )
 def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
@@ -39,7 +39,7 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     asset="raw_bridges",
     additional_deps=["rejected_records"],
     blocking=True,
-    description="Rows of the source file, counted anew = raw_bridges + rejected_records; at least one was loaded.",
+    description="Rows of the source file, counted again = raw_bridges + rejected_records; at least one was loaded.",
 )
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
@@ -64,7 +64,7 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
 @dg.asset_check(
     asset="raw_bridges",
     blocking=True,
-    description="The columns and types are those of the schema, every record has a structure key, ratings are ratings.",
+    description="Columns and types match the schema, every record has a structure key, every rating is valid.",
 )
 def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
@@ -89,8 +89,7 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
 @dg.asset_check(
     asset="nbi_files",
     description=(
-        "A national file has the rows that the catalogue in data_config.yaml knows of it. Warns only: FHWA revises "
-        "files."
+        "A national file has as many rows as the catalogue in data_config.yaml says. Warns only: FHWA revises files."
     ),
 )
 def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -125,8 +124,8 @@ def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platfor
 @dg.asset_check(
     asset="raw_bridges",
     description=(
-        "Our condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has it. Warns "
-        "only."
+        "The computed condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has "
+        "it. Warns only."
     ),
 )
 def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -152,7 +151,7 @@ def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> li
 
 
 def _rows_in_source(note: dict, survey_year: int) -> int:
-    """The rows of the files that a note of nbi_files names, counted anew."""
+    """The rows of the files that the provenance of nbi_files names, counted again."""
     from bridge_assets.data.reading.formats import count_rows
     from bridge_assets.data.sources.survey_files import source_files_from_provenance
 

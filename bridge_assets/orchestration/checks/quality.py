@@ -1,20 +1,20 @@
-"""Is the data of a survey year like that of the years before it?"""
+"""Check of data quality: does a survey year resemble the years before it?"""
 
 import dagster as dg
 
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
 
-#: Jumps named in the description; the others stand in the metadata and on the page.
+#: Jumps named in the description; the others are in the metadata and on the page.
 MAX_LISTED_JUMPS = 8
 
 
 @dg.asset_check(
     asset="data_quality",
     description=(
-        "No share of a flag, of a missing item or of rejected rows jumped against the median of the earlier survey "
-        "years: by a point of all states, by ten points in one, by a tenth of a point for rejected rows. Warns only: "
-        "what jumped is a reason to look into the file, and the flag itself keeps nobody from using it."
+        "No share of a flag, of a missing item or of rejected rows jumped against the median of earlier survey years: "
+        "by one point over all states, by ten points in one state, or by a tenth of a point for rejected rows. Warns "
+        "only: a jump is a reason to look into the file."
     ),
 )
 def quality_is_stable(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:

@@ -17,14 +17,14 @@ class RollbackConfig(dg.Config):
 
     model_version: str = Field(
         default="",
-        description="A version that answered there, by name; empty = the healthy one that answered before.",
+        description="Name of a version that was deployed there before; empty = the last healthy one.",
     )
 
 
 def _rollback_job(key: str, title: str) -> dg.JobDefinition:
     asset = f"{key}_endpoint"
 
-    @dg.op(name=f"go_back_{key}", out=dg.Out(dg.Nothing))
+    @dg.op(name=f"rollback_{key}_endpoint", out=dg.Out(dg.Nothing))
     def rollback_endpoint(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
         from bridge_assets.deployment.endpoints import open_endpoint
 
@@ -35,7 +35,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,
-                description=f"Gone back to {deployment.version}.",
+                description=f"Rolled back to {deployment.version}.",
                 metadata={
                     "rollback": True,
                     "model_version": deployment.version,
@@ -52,7 +52,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
     @dg.job(
         name=f"rollback_{key}",
         description=(
-            f"{title} answers with the previous healthy model version again, or with a named one that answered there, "
+            f"Roll {title} back to the last healthy model version, or to a named one that was deployed there before, "
             "after a canary."
         ),
     )
@@ -63,6 +63,6 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
 
 
 ROLLBACK_JOBS = [
-    _rollback_job("local", "The local endpoint"),
+    _rollback_job("local", "the local endpoint"),
     *(_rollback_job(target.key, target.title) for target in REMOTE_TARGETS),
 ]
