@@ -34,9 +34,7 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
     if data.source_kind == "fhwa":
         last_poll = float(context.cursor or 0)
         if time.time() - last_poll < FHWA_POLL_SECONDS:
-            return dg.SkipReason(
-                f"FHWA was last polled at {datetime.datetime.fromtimestamp(last_poll):%Y-%m-%d %H:%M}."
-            )
+            return dg.SkipReason(f"Polled FHWA at {datetime.datetime.fromtimestamp(last_poll):%Y-%m-%d %H:%M}.")
         context.update_cursor(str(time.time()))
     try:
         new_files, problems = detect_changes(data, platform.lake)

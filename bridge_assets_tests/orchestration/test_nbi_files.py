@@ -124,7 +124,7 @@ def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: DownloadServer, home
     assert [request[:2] for request in fhwa.requests] == [("HEAD", "/2025.zip")]
     fhwa.serve("/2025.zip", b"archive")
     skipped, _ = tick(asked)
-    assert "FHWA was asked at" in (skipped.skip_message or "")
+    assert "Polled FHWA at" in (skipped.skip_message or "")
     assert len(fhwa.requests) == 1
     requested, cursor = tick(str(time.time() - FHWA_POLL_SECONDS - 1))
     assert requested.run_requests[0].partition_key == "2025"
