@@ -24,7 +24,7 @@ def test_the_version_has_its_card_and_every_figure(platform) -> None:
     assert card["provenance"]["model"] == candidate.stages["bridge_model"]
     assert card["provenance"]["training_set"] == candidate.stages["training_set"]
     evaluation = card["evaluation"]
-    assert {group["by"] for group in evaluation["groups"]} == {"state", "material", "owner", "condition"}
+    assert {group["grouping"] for group in evaluation["groups"]} == {"state", "material", "owner", "condition"}
     assert {"gradient_boosting", "logistic_regression", "oracle"} <= set(evaluation["scores"])
     assert evaluation["rolling"]
     made = platform.first_run.materializations["bridge_model"]
@@ -95,7 +95,7 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
     reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
     assert reported.success, error_messages(reported)
     page = (platform.home / "reports" / "condition_report.html").read_text()
-    assert page.count("The model that is served foresees by how many points ratings change") == 3
+    assert page.count("The served model predicts by how many points ratings change") == 3
     assert "materialise bridge_predictions" not in page
 
 
@@ -105,4 +105,4 @@ def test_a_regression_is_no_successor_of_a_classification_by_itself(platform, mo
     stages = [stage for stage in STAGES if stage != "local_endpoint"]
     made = platform.materialize(*stages, checks=False)
     assert not made.success
-    assert "another task, and there are no recorded figures of both" in error_messages(made)
+    assert "another task, and recorded metrics are not available for both" in error_messages(made)

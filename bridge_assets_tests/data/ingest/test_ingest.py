@@ -148,7 +148,7 @@ def test_validation_says_yes_or_why_not(dirty: Path) -> None:
     assert not validate_bridge_data(table)
     assert validation_problems(table) == ["item 58 holds 1 values that are not ratings, such as '11'"]
     assert "1 columns are missing: ADT_029" in validation_problems(table.drop(columns="ADT_029"))
-    assert "there are no records" in validation_problems(table.iloc[:0])
+    assert "the table has no records" in validation_problems(table.iloc[:0])
 
 
 def test_real_files_are_bridge_data(real_data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -337,7 +338,9 @@ def test_deploying_again_mends_a_kept_bundle(shelf, bundles):
 
 
 def test_where_the_bundle_cannot_be_kept_nothing_is_deployed(shelf, bundles):
-    (bundles[0].model_version.folder / "bundles").write_text("a file where the folder should be")
+    kept = bundles[0].model_version.folder / "bundles"
+    shutil.rmtree(kept, ignore_errors=True)  # the version may have been deployed by another test
+    kept.write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="was not written"):
         deploy(shelf, bundles[0])
     assert (shelf.trail, shelf.slots) == ((), {})

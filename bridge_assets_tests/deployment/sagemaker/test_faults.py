@@ -140,7 +140,7 @@ def test_an_endpoint_stuck_in_creating_is_said_and_removed_once_sagemaker_lets_a
     assert "is still Creating" in stuck.value.__notes__[0]
     assert is_serving(target, bundles[0])
     # Another version need not wait for it, but what is left is said.
-    with pytest.raises(DeploymentError, match=rf"{bundles[2].version} answers, but what ran before .* was not removed"):
+    with pytest.raises(DeploymentError, match=rf"{bundles[2].version} answers, but the previous slot was not removed"):
         deploy(target, bundles[2])
     assert is_serving(target, bundles[2])
     aws.fail_stuck(resource_name(bundles[1]))

@@ -72,7 +72,7 @@ def test_each_limit_is_named_with_its_figure(evaluation):
 def test_expected_and_observed_must_differ_by_more_than_chance(evaluation):
     model = evaluation.scores["model"]
     overall = dict(model.overall)
-    overall[8] = replace(overall[8], said=min(1.0, overall[8].observed * 1.6))
+    overall[8] = replace(overall[8], predicted=min(1.0, overall[8].observed * 1.6))
     scores = {**evaluation.scores, "model": replace(model, overall=overall)}
     [problem] = survival_problems(replace(evaluation, scores=scores), SETTINGS.survival)
     assert "ratio of 1.60" in problem

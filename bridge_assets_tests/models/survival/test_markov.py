@@ -38,7 +38,13 @@ def constant(yearly: np.ndarray | list[float]) -> TransitionRates:
 
 def standing(condition: list[int], **others) -> CurrentState:
     size = len(condition)
-    values = {"years": 0.0, "age": 30.0, "seen": True, "now": 0.0, "later": 0.0} | others
+    values = {
+        "years_in_condition": 0.0,
+        "age": 30.0,
+        "onset_observed": True,
+        "current_log_rate_effect": 0.0,
+        "later_log_rate_effect": 0.0,
+    } | others
     arrays = {name: np.full(size, value) for name, value in values.items()}
     return CurrentState(condition=np.array(condition, dtype=np.int64), **arrays)
 
@@ -62,9 +68,9 @@ def test_from_higher_it_is_what_simulated_lives_show():
 def test_rises_and_falls_by_several_points_are_what_simulated_lives_show():
     rates = replace(
         constant([0.05, 0.08, 0.1, 0.2, 0.4]),
-        rise=np.array([0.1, 0.05, 0.02, 0, 0]),
-        lift=np.column_stack([np.zeros((5, 1)), np.vstack([np.eye(4), [0, 0, 0, 1]])]),
-        drop=np.array(
+        improvement_rate=np.array([0.1, 0.05, 0.02, 0, 0]),
+        improvement_transition_shares=np.column_stack([np.zeros((5, 1)), np.vstack([np.eye(4), [0, 0, 0, 1]])]),
+        fall_transition_shares=np.array(
             [
                 [1, 0, 0, 0, 0, 0],
                 [0.2, 0.8, 0, 0, 0, 0],
@@ -91,20 +97,22 @@ def test_rises_and_falls_by_several_points_are_what_simulated_lives_show():
 
 
 def test_rates_that_grow_with_the_time_in_a_condition_follow_the_clock_of_the_present_one():
-    rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0))
+    rates = replace(constant([0.05] * 5), duration_slope=np.full(5, 1.0))
     years = np.arange(0, 15) + 4.5  # the middle of each year to come
     expected = 1 - np.exp(-np.concatenate([[0], np.cumsum(0.05 * years / 6)]))
-    assert poor_probability_by_year(standing([5], years=4.0), rates, 15)[0] == pytest.approx(expected, abs=1e-6)
+    assert poor_probability_by_year(standing([5], years_in_condition=4.0), rates, 15)[0] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_where_the_beginning_was_not_seen_another_clock_counts():
-    rates = replace(constant([0.05] * 5), slope=np.full(5, 1.0), unseen=np.full(5, np.log(2)))
-    found = poor_probability_by_year(standing([5], seen=False), rates, 10)[0]
+    rates = replace(constant([0.05] * 5), duration_slope=np.full(5, 1.0), unobserved_onset_effect=np.full(5, np.log(2)))
+    found = poor_probability_by_year(standing([5], onset_observed=False), rates, 10)[0]
     assert found == pytest.approx(1 - np.exp(-0.1 * np.arange(11)), abs=1e-6)
 
 
 def test_age_moves_on_and_stops_at_the_last_one():
-    rates = replace(constant([0.05] * 5), aging=np.log([1.0, 2.0, 3.0]))
+    rates = replace(constant([0.05] * 5), age_effect=np.log([1.0, 2.0, 3.0]))
     found = poor_probability_by_year(standing([5], age=0.0), rates, 4)[0]
     assert found == pytest.approx(1 - np.exp(-0.05 * np.array([0, 1, 3, 6, 9])), abs=1e-6)
 
@@ -116,9 +124,19 @@ LOG = st.floats(-1.5, 1.5)
 @given(st.lists(RATE, min_size=5, max_size=5), LOG, LOG, LOG, st.floats(0, 15), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_more_time_never_lowers_the_probability_of_poor(yearly, slope, now, later, years, seen):
-    rates = replace(constant(yearly), slope=np.full(5, slope), rise=np.array([0.05, 0.02, 0.01, 0, 0]))
+    rates = replace(
+        constant(yearly), duration_slope=np.full(5, slope), improvement_rate=np.array([0.05, 0.02, 0.01, 0, 0])
+    )
     found = poor_probability_by_year(
-        standing(list(NOT_POOR_CONDITIONS), years=years, seen=seen, now=now, later=later), rates, 40
+        standing(
+            list(NOT_POOR_CONDITIONS),
+            years_in_condition=years,
+            onset_observed=seen,
+            current_log_rate_effect=now,
+            later_log_rate_effect=later,
+        ),
+        rates,
+        40,
     )
     assert (np.diff(found, axis=1) >= 0).all()
     assert (found >= 0).all()
@@ -128,7 +146,11 @@ def test_more_time_never_lowers_the_probability_of_poor(yearly, slope, now, late
 @given(st.lists(RATE, min_size=5, max_size=5), LOG)
 @settings(max_examples=60, deadline=None)
 def test_a_worse_condition_has_fewer_expected_years(yearly, own):
-    found = poor_probability_by_year(standing(list(NOT_POOR_CONDITIONS), now=own, later=own), constant(yearly), 60)
+    found = poor_probability_by_year(
+        standing(list(NOT_POOR_CONDITIONS), current_log_rate_effect=own, later_log_rate_effect=own),
+        constant(yearly),
+        60,
+    )
     assert (np.diff(restricted_mean(found)) > -1e-6).all()
     assert (np.diff(found[:, 1:], axis=0) <= 1e-6).all()
 
@@ -137,7 +159,11 @@ def test_a_worse_condition_has_fewer_expected_years(yearly, own):
 @settings(max_examples=40, deadline=None)
 def test_a_higher_rate_means_sooner(yearly, own, more):
     slow, fast = (
-        poor_probability_by_year(standing(list(NOT_POOR_CONDITIONS), now=each, later=each), constant(yearly), 60)
+        poor_probability_by_year(
+            standing(list(NOT_POOR_CONDITIONS), current_log_rate_effect=each, later_log_rate_effect=each),
+            constant(yearly),
+            60,
+        )
         for each in (own, own + more)
     )
     assert (fast >= slow - 1e-6).all()

@@ -122,7 +122,7 @@ def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
     short = platform.materialize("local_endpoint", config={"override_reason": "x"})
-    assert "no reason to override" in error_messages(short)
+    assert "too short (at least 10 characters)" in error_messages(short)
     reason = "Agreed with the bridge office on Monday"
     overridden = platform.materialize("local_endpoint", config={"override_reason": reason})
     assert overridden.success, error_messages(overridden)

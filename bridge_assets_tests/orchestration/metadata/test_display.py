@@ -13,4 +13,4 @@ def test_the_column_schema_says_number_unit_codes_and_years() -> None:
     assert shown["RAILINGS_036A"].description == "Item 36A. Traffic safety: bridge railings. Codes: 0, 1, N"
     assert shown["OWNER_022"].description == "Item 22. Owner. Codes: 01, 02, 03, 04, 11, 12, 21, 25, 26, 27, 31, 32, …"
     assert (shown["STATUS"].description or "").endswith("In the files of 2010 to 2011")
-    assert "bridge_assets.nbi.flags" in (shown["flags"].description or "")
+    assert "joined by '; '" in (shown["flags"].description or "")
