@@ -1,6 +1,5 @@
 """Which model version a stage works on: that of its own run, whatever other runs train meanwhile."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,23 +81,6 @@ def test_another_training_between_two_stages_changes_nothing(instance, place, st
     found = run_chain(instance, place, 1, between={stage: lambda: run_chain(instance, place, 2) and None})
     assert latest_version(place.data.models_folder) == train(place, 2)
     assert set(found.values()) == {train(place, 1).version}
-
-
-def test_two_runs_that_take_turns_never_mix(instance, place):
-    """Each waits before every stage until the other one is there too."""
-    barrier, found = threading.Barrier(2, timeout=60), {}
-
-    def run(seed: int) -> None:
-        found[seed] = run_chain(instance, place, seed, between=dict.fromkeys(CHAIN, lambda: barrier.wait() and None))
-
-    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {seed: set(versions.values()) for seed, versions in found.items()} == {
-        seed: {train(place, seed).version} for seed in (1, 2)
-    }
 
 
 def test_a_stage_in_a_run_of_its_own_takes_the_latest(instance, place):
