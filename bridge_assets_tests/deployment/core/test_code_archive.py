@@ -38,7 +38,8 @@ def copy(tmp_path) -> Path:
 
 def imported_names(source: str) -> set[str]:
     """Names that a module imports, also inside functions; not those for type checking alone."""
-    names, nodes = set(), [ast.parse(source)]
+    names: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(source)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
