@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.orchestration.checks.results import check_result
 from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
@@ -164,9 +165,4 @@ def _check_result(
     metadata: dict,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=not problems,
-        severity=severity,
-        description="; ".join(problems[:20]) or passed_message,
-        metadata={"problems": len(problems), **metadata},
-    )
+    return check_result(problems, passed_message, {"problems": len(problems), **metadata}, severity)

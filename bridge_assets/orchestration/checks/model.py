@@ -6,17 +6,14 @@ import dagster as dg
 
 from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
+from bridge_assets.orchestration.checks.results import check_result
 from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
 from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
 
 
 def _check_result(problems: list[str], passed_message: str, digest: str, **metadata) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=not problems,
-        description="; ".join(problems[:20]) or passed_message,
-        metadata=judged_metadata(digest, **metadata),
-    )
+    return check_result(problems, passed_message, judged_metadata(digest, **metadata))
 
 
 @dg.asset_check(
