@@ -1,1 +1,1 @@
-"""Years until Poor: the deterioration model, its fit, its figures and where its versions are kept."""
+"""Years until Poor: the deterioration model, how it is fitted, evaluated and stored."""

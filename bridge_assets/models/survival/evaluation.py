@@ -1,8 +1,8 @@
-"""Years until Poor on held-out structures in later years, beside Kaplan-Meier tables, and whether that is good enough.
+"""Evaluate years until Poor on held-out structures in later years, next to Kaplan-Meier tables, against limits.
 
-The model that is judged here saw neither those structures nor those years. Each structure is one observation, from its
-first held-out inspection at which it is not Poor. The model that scores is fitted anew to all intervals by the same
-recipe.
+The evaluated model saw neither those structures nor those years. Each structure is one observation, starting at its
+first held-out inspection at which it is not Poor. The model that is used for scoring is then fitted to all intervals
+with the same settings.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import ModelSettings, SurvivalSettings
 
-#: Forecasts in the order they are printed, and what people call them.
+#: Names of the forecasts as shown to people, in the order of the tables.
 FORECAST_LABELS = {"condition": "Kaplan-Meier by condition", "table": "by condition and years in it", "model": "model"}
 
-#: Groups of equal size in which calibration is looked at.
+#: Groups of equal size for calibration.
 N_GROUPS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationGroup:
-    """Structures with like probabilities of Poor.
+    """Structures with similar probabilities of Poor.
 
     Attributes
     ----------
     structures : int
     poor : int
-        Seen to become Poor within that time.
+        Number observed to become Poor within that time.
     predicted : float
         Mean probability.
     observed, low, high : float
-        Kaplan-Meier, and its 95 % interval.
+        Kaplan-Meier estimate, and its 95 % interval.
     """
 
     structures: int
@@ -59,7 +59,7 @@ class CalibrationGroup:
 
 @dataclass(frozen=True, slots=True)
 class SurvivalMetrics:
-    """One forecast's figures.
+    """Metrics of one forecast.
 
     Attributes
     ----------
@@ -67,10 +67,11 @@ class SurvivalMetrics:
         Concordance of the probability within the longest of `HORIZONS_YEARS`; 0.5 is chance.
     brier : mapping of int to float or None
         By years: mean squared distance between probability and outcome, weighted for censoring; smaller is better.
+        None where no structure was followed that long.
     overall : mapping of int to CalibrationGroup or None
-        By years, all structures together; None where nobody was followed for so long.
+        By years, all structures together; None where no structure was followed that long.
     groups : mapping of int to tuple of CalibrationGroup
-        By years, from the least to the most probable tenth; empty where nobody was followed for so long.
+        By years, from the least to the most probable tenth; empty where no structure was followed that long.
     """
 
     harrell: float | None
@@ -82,20 +83,20 @@ class SurvivalMetrics:
 
 @dataclass(frozen=True, slots=True)
 class SurvivalEvaluation:
-    """What the recipe showed on held-out structures.
+    """The results of the model and its baselines on held-out structures.
 
     Attributes
     ----------
     structures, poor : int
-        Held out, and how many of them became Poor while they were followed.
+        Number of held-out structures, and of those that became Poor during follow-up.
     median_followed : float or None
-        Years.
+        Median follow-up in years.
     cut : int or None
-        First survey year held out.
+        First held-out survey year.
     train_intervals, train_falls : int
-        What it was fitted to.
+        Number of training intervals, and of falls in them.
     skipped_reason : str
-        Why nothing could be measured; empty where it could.
+        Why there are no metrics; empty if there are.
     scores : mapping of str to SurvivalMetrics
         By forecast, in the order of `FORECAST_LABELS`; empty where nothing could be measured.
     """
@@ -110,7 +111,7 @@ class SurvivalEvaluation:
     scores: Mapping[str, SurvivalMetrics]
 
     def headline_metrics(self) -> dict[str, int | float | None]:
-        """The figures that say most, by name."""
+        """The main metrics by name."""
         figures: dict[str, int | float | None] = {
             "held_out_structures": self.structures,
             "held_out_poor": self.poor,
@@ -127,7 +128,7 @@ class SurvivalEvaluation:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises OSError, KeyError or TypeError if the file is not one that `save` wrote."""
+        """Read what `save` wrote; raises OSError, KeyError or TypeError for any other file."""
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         scores = {
             name: _metrics_from_dict(values["scores"][name]) for name in FORECAST_LABELS if name in values["scores"]
@@ -136,13 +137,18 @@ class SurvivalEvaluation:
 
 
 def evaluate_survival(intervals: pl.DataFrame, settings: ModelSettings) -> SurvivalEvaluation:
-    """Hold out, fit, and measure.
+    """Fit the model without the held-out structures and years, and measure it on them.
 
     Parameters
     ----------
     intervals : pl.DataFrame
-        As `survival_panel.intervals_at_risk` gives them.
+        Result of `panel.intervals_at_risk`.
     settings : ModelSettings
+
+    Returns
+    -------
+    SurvivalEvaluation
+        Without metrics where there are too few falls to fit the model, or no held-out structure became Poor.
     """
     from bridge_assets.models.survival.fit import fit
 
@@ -162,7 +168,7 @@ def evaluate_survival(intervals: pl.DataFrame, settings: ModelSettings) -> Survi
     except TrainingError as error:
         return SurvivalEvaluation(**counted, skipped_reason=str(error), scores={})
     if not counted["poor"]:
-        skipped_reason = f"none of {held_out.height:,} held-out structures became Poor while it was followed"
+        skipped_reason = f"none of {held_out.height:,} held-out structures became Poor during follow-up"
         return SurvivalEvaluation(**counted, skipped_reason=skipped_reason, scores={})
     forecasts = {
         "condition": kaplan_meier_by_condition(train, held_out, HORIZONS_YEARS),
@@ -178,43 +184,42 @@ def evaluate_survival(intervals: pl.DataFrame, settings: ModelSettings) -> Survi
 
 
 def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings) -> list[str]:
-    """Why years until Poor should not be believed; empty where they may be.
+    """Why years until Poor are not good enough; an empty list means that they pass.
 
-    Each problem gives the figure, the limit, and in brackets the key of `survival` in model_config.yaml. Expected and
-    observed Poor must differ by more than the limit *and* by more than chance (95 %).
+    Each problem gives the value, the limit, and in brackets the key under `survival` in model_config.yaml. Calibration
+    fails only if expected and observed Poor differ by more than the limit *and* by more than chance (95 %).
     """
     if not evaluation.scores:
         return [evaluation.skipped_reason]
     problems = []
     if evaluation.poor < settings.least_poor:
         problems.append(
-            f"{evaluation.poor:,} held-out structures that became Poor prove nothing; the least is "
-            f"{settings.least_poor:,} (least_poor)"
+            f"Only {evaluation.poor:,} held-out structures became Poor; at least {settings.least_poor:,} are required "
+            f"(least_poor)"
         )
     model, table = evaluation.scores["model"], evaluation.scores["table"]
     if model.uno is None or table.uno is None:
-        problems.append("the ranking cannot be judged: no two held-out structures can be compared")
+        problems.append("the ranking cannot be measured: no two held-out structures can be compared")
     elif model.uno - table.uno < settings.concordance_gain:
         problems.append(
             f"concordance {model.uno:.4f} is a gain of {model.uno - table.uno:+.4f} over the table's {table.uno:.4f}; "
-            f"the least is {settings.concordance_gain:+.4f} (concordance_gain)"
+            f"at least {settings.concordance_gain:+.4f} is required (concordance_gain)"
         )
     for years in HORIZONS_YEARS:
         model_brier, table_brier, overall = model.brier[years], table.brier[years], model.overall[years]
         if model_brier is None or table_brier is None or overall is None:
-            continue  # nobody was followed for so long
+            continue  # no structure was followed that long
         if table_brier - model_brier < settings.brier_gain:
             problems.append(
                 f"Brier score within {years} years {model_brier:.5f} is a gain of {table_brier - model_brier:+.5f} "
-                f"over the table's "
-                f"{table_brier:.5f}; the least is {settings.brier_gain:+.5f} (brier_gain)"
+                f"over the table's {table_brier:.5f}; at least {settings.brier_gain:+.5f} is required (brier_gain)"
             )
         ratio = max(overall.predicted, overall.observed) / max(min(overall.predicted, overall.observed), 1e-9)
         if ratio > settings.calibration_ratio and not overall.low <= overall.predicted <= overall.high:
             problems.append(
-                f"{overall.predicted:.2%} are expected to become Poor within {years} years, {overall.observed:.2%} did "
-                f"({overall.low:.2%} to {overall.high:.2%}): a ratio of {ratio:.2f}; the most is "
-                f"{settings.calibration_ratio:g} (calibration_ratio)"
+                f"{overall.predicted:.2%} of structures are expected to become Poor within {years} years, "
+                f"{overall.observed:.2%} did ({overall.low:.2%} to {overall.high:.2%}): a ratio of {ratio:.2f}; at "
+                f"most {settings.calibration_ratio:g} is allowed (calibration_ratio)"
             )
     return problems
 
@@ -222,7 +227,7 @@ def survival_problems(evaluation: SurvivalEvaluation, settings: SurvivalSettings
 def survival_markdown(evaluation: SurvivalEvaluation) -> str:
     """The metrics of all forecasts as a Markdown table, under a line that describes the held-out structures."""
     if not evaluation.scores:
-        return f"Nothing could be measured: {evaluation.skipped_reason}."
+        return f"No metrics: {evaluation.skipped_reason}."
     introduction = (
         f"{evaluation.structures:,} held-out structures from {evaluation.cut} on, of which {evaluation.poor:,} became "
         f"Poor (median follow-up {evaluation.median_followed:.1f} years); fitted to {evaluation.train_intervals:,} "
@@ -246,13 +251,13 @@ def _compute_metrics(years: np.ndarray, poor: np.ndarray, probability: np.ndarra
     import numpy as np
 
     longest, risk = max(HORIZONS_YEARS), probability[:, -1]
-    squares: dict[int, float | None] = {}
+    brier: dict[int, float | None] = {}
     overall: dict[int, CalibrationGroup | None] = {}
     groups: dict[int, tuple[CalibrationGroup, ...]] = {}
     for within, predicted in zip(HORIZONS_YEARS, probability.T, strict=True):
-        squares[within] = brier_score(years, poor, predicted, within)
+        brier[within] = brier_score(years, poor, predicted, within)
         overall[within], groups[within] = None, ()
-        if squares[within] is not None:
+        if brier[within] is not None:
             parts = np.array_split(np.argsort(predicted, kind="stable"), N_GROUPS)
             overall[within] = _calibration_group(years, poor, predicted, np.arange(len(years)), within)
             groups[within] = tuple(
@@ -261,7 +266,7 @@ def _compute_metrics(years: np.ndarray, poor: np.ndarray, probability: np.ndarra
     return SurvivalMetrics(
         harrell=concordance(years, poor, risk, longest, weighted=False),
         uno=concordance(years, poor, risk, longest),
-        brier=squares,
+        brier=brier,
         overall=overall,
         groups=groups,
     )
@@ -272,12 +277,12 @@ def _calibration_group(
 ) -> CalibrationGroup:
     curve = kaplan_meier(years[part], poor[part])
     low, high = curve.interval(within)
-    seen = int((poor[part] & (years[part] <= within)).sum())
-    return CalibrationGroup(len(part), seen, float(predicted[part].mean()), curve.poor_within(within), low, high)
+    n_poor = int((poor[part] & (years[part] <= within)).sum())
+    return CalibrationGroup(len(part), n_poor, float(predicted[part].mean()), curve.poor_within(within), low, high)
 
 
 def _metrics_from_dict(values: Mapping[str, Any]) -> SurvivalMetrics:
-    # JSON has no keys but text.
+    # JSON keys are text.
     return SurvivalMetrics(
         values["harrell"],
         values["uno"],

@@ -1,4 +1,4 @@
-"""What years until Poor are held against: Kaplan-Meier by condition and years in condition, which need no model."""
+"""Baselines for years until Poor: Kaplan-Meier tables by condition and by years in condition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-#: A cell of the table counts as if it held this many more structures that did as all of their condition.
+#: Shrinkage: a cell of the table counts as if it had this many more structures with the average of their condition.
 _PRIOR_STRUCTURES = 20
 
 
@@ -21,7 +21,7 @@ def kaplan_meier_by_condition(train: pl.DataFrame, holdout: pl.DataFrame, horizo
     Parameters
     ----------
     train : pl.DataFrame
-        Rows of `survival_panel.follow_up`: each inspection is one beginning.
+        Rows of `panel.follow_up`: follow-up starts at each inspection.
     holdout : pl.DataFrame
         With `condition` and `years_in_condition`.
     horizons : tuple of int
@@ -30,14 +30,15 @@ def kaplan_meier_by_condition(train: pl.DataFrame, holdout: pl.DataFrame, horizo
     Returns
     -------
     np.ndarray
-        Shape (len(asked), len(within)). A condition that was never seen has the probability of all.
+        Shape (len(holdout), len(horizons)). A condition without training rows gets the overall probability.
     """
     return _predict_from_table(train, holdout, horizons, by_years=False)
 
 
 def kaplan_meier_table(train: pl.DataFrame, holdout: pl.DataFrame, horizons: tuple[int, ...]) -> np.ndarray:
-    """As `kaplan_meier_by_condition`, by condition and years in condition, drawn towards the condition where data are
-    thin.
+    """As `kaplan_meier_by_condition`, by condition and years in condition.
+
+    Where data are sparse, a cell is shrunk towards the probability of its condition.
     """
     return _predict_from_table(train, holdout, horizons, by_years=True)
 
@@ -49,22 +50,22 @@ def _predict_from_table(
 
     years, poor = train["followed_years"].to_numpy(), train["became_poor"].to_numpy()
     conditions, classes = _table_cells(train)
-    wanted, wanted_classes = _table_cells(holdout)
+    holdout_conditions, holdout_classes = _table_cells(holdout)
     result = np.tile(_probabilities(years, poor, horizons), (holdout.height, 1))
-    for condition in np.unique(wanted):
+    for condition in np.unique(holdout_conditions):
         rows = conditions == condition
         if not rows.any():
             continue
         of_condition = _probabilities(years[rows], poor[rows], horizons)
-        result[wanted == condition] = of_condition
+        result[holdout_conditions == condition] = of_condition
         if not by_years:
             continue
-        for each in np.unique(wanted_classes[wanted == condition]):
-            cell = rows & (classes == each)
+        for duration_class in np.unique(holdout_classes[holdout_conditions == condition]):
+            cell = rows & (classes == duration_class)
             count = int(cell.sum())
             own = _probabilities(years[cell], poor[cell], horizons) if count else of_condition
             shrunk = (count * own + _PRIOR_STRUCTURES * of_condition) / (count + _PRIOR_STRUCTURES)
-            result[(wanted == condition) & (wanted_classes == each)] = shrunk
+            result[(holdout_conditions == condition) & (holdout_classes == duration_class)] = shrunk
     return result
 
 
@@ -75,8 +76,8 @@ def _table_cells(table: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return table["condition"].to_numpy().astype(int), np.digitize(years, DURATION_CLASS_STARTS)
 
 
-def _probabilities(years: np.ndarray, poor: np.ndarray, within: tuple[int, ...]) -> np.ndarray:
+def _probabilities(years: np.ndarray, poor: np.ndarray, horizons: tuple[int, ...]) -> np.ndarray:
     import numpy as np
 
     curve = kaplan_meier(years, poor)
-    return np.array([curve.poor_within(each) for each in within])
+    return np.array([curve.poor_within(horizon) for horizon in horizons])

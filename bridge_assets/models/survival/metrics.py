@@ -1,13 +1,14 @@
-"""How good probabilities of Poor are where follow-up is censored: Kaplan-Meier, concordance, Brier score.
+"""Metrics of probabilities of Poor under censored follow-up: Kaplan-Meier, concordance, Brier score.
 
-What was censored is neither Poor nor not Poor. Kaplan-Meier uses it for as long as it was seen; concordance and Brier
-score give those that were seen longer the weight of those that were not (inverse probability of censoring weights).
+The outcome of a censored structure is not known. Kaplan-Meier uses the structure for as long as it was followed;
+concordance and Brier score give structures that were followed longer the weight of those that were not (inverse
+probability of censoring weights).
 
 References
 ----------
 - F. E. Harrell et al., "Evaluating the yield of medical tests", JAMA 247(18), 1982: concordance of comparable pairs.
 - H. Uno et al., "On the C-statistics for evaluating overall adequacy of risk prediction procedures with censored
-  survival data", Statistics in Medicine 30(10), 2011: the same, free of the censoring.
+  survival data", Statistics in Medicine 30(10), 2011: the same, independent of the censoring.
 - E. Graf et al., "Assessment and comparison of prognostic classification schemes for survival data", Statistics in
   Medicine 18(17-18), 1999: the Brier score.
 """
@@ -20,22 +21,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+#: Two-sided 95 % quantile of the normal distribution.
 _Z = 1.959964
-"""95 % on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
 class KaplanMeier:
-    """A survival curve: a step at each time at which something happened.
+    """A survival curve: one step at each time of an event.
 
     Attributes
     ----------
     times : np.ndarray of shape (steps,)
         Years, ascending.
     survival, variance : np.ndarray of shape (steps,)
-        Probability of not yet Poor from each time on, and Greenwood's sum for its logarithm.
+        Probability of not being Poor yet from each time on, and Greenwood's variance of its logarithm.
     max_follow_up : float
-        Longest follow-up; beyond it nothing is known.
+        Longest follow-up in years; the curve is unknown beyond it.
     """
 
     times: np.ndarray
@@ -44,14 +45,14 @@ class KaplanMeier:
     max_follow_up: float
 
     def poor_within(self, years: float) -> float:
-        """Probability of Poor within so many years; of the last time seen where nothing is known of later."""
+        """Probability of Poor within `years`; beyond the follow-up, that at its end."""
         import numpy as np
 
         index = int(np.searchsorted(self.times, years, side="right")) - 1
         return 0.0 if index < 0 else float(1 - self.survival[index])
 
     def interval(self, years: float) -> tuple[float, float]:
-        """95 % interval of `poor_within`, by the complementary log-log of the survival; (0, 1) where it has none."""
+        """95 % interval of `poor_within`, by the complementary log-log of the survival; (0, 1) where undefined."""
         import numpy as np
 
         index = int(np.searchsorted(self.times, years, side="right")) - 1
@@ -68,10 +69,11 @@ def kaplan_meier(years: np.ndarray, observed: np.ndarray, weights: np.ndarray | 
     Parameters
     ----------
     years : np.ndarray of float, shape (n,)
-        Time until it happened, or until censored.
+        Time until the event, or until censoring.
     observed : np.ndarray of bool, shape (n,)
+        Whether the event was observed.
     weights : np.ndarray of float, shape (n,), optional
-        How often each observation counts.
+        How often each observation counts; default: once.
     """
     import numpy as np
 
@@ -92,22 +94,22 @@ def kaplan_meier(years: np.ndarray, observed: np.ndarray, weights: np.ndarray | 
 def concordance(
     years: np.ndarray, poor: np.ndarray, risk: np.ndarray, horizon: float, *, weighted: bool = True
 ) -> float | None:
-    """How often, of two structures, the one that became Poor first had the higher risk; ties count one half.
+    """How often the one of two structures that became Poor first had the higher risk; ties count one half.
 
     Parameters
     ----------
     years, poor : np.ndarray of shape (n,)
-        Follow-up, and whether it ended with Poor.
+        Follow-up in years, and whether it ended with Poor.
     risk : np.ndarray of shape (n,)
     horizon : float
-        Years; who becomes Poor later counts as one who did not.
+        Years; a structure that becomes Poor later counts as not Poor.
     weighted : bool
-        Uno's concordance; else Harrell's.
+        True: Uno's concordance; False: Harrell's.
 
     Returns
     -------
     float or None
-        None where there is no pair to compare.
+        None where no pair can be compared.
     """
     import numpy as np
 
@@ -116,7 +118,7 @@ def concordance(
     years, poor, weights = years[order], poor[order], weights[order]
     _, rank = np.unique(risk[order], return_inverse=True)
     won = total = 0.0
-    # From the last to the first: what is later is counted by rank in a tree of partial sums (Fenwick, 1994).
+    # From the last to the first; a tree of partial sums (Fenwick, 1994) counts later structures by rank.
     size = int(rank.max()) + 2 if len(rank) else 1
     tree = [0] * (size + 1)
 
@@ -129,7 +131,7 @@ def concordance(
 
     later, index = 0, len(years) - 1
     while index >= 0:
-        # Of those at one time, who became Poor comes before who was censored then: that one was still not Poor.
+        # At equal times, Poor comes before censoring: the censored structure was not Poor yet.
         first = index
         while first > 0 and years[first - 1] == years[index] and poor[first - 1] == poor[index]:
             first -= 1
@@ -149,9 +151,20 @@ def concordance(
 
 
 def brier_score(years: np.ndarray, poor: np.ndarray, probability: np.ndarray, within: float) -> float | None:
-    """Mean squared distance between the probability of Poor within so many years and what happened.
+    """Mean squared distance between the probability of Poor within some years and the outcome.
 
-    None where nobody was followed for so long.
+    Parameters
+    ----------
+    years, poor : np.ndarray of shape (n,)
+        Follow-up in years, and whether it ended with Poor.
+    probability : np.ndarray of shape (n,)
+    within : float
+        Years.
+
+    Returns
+    -------
+    float or None
+        None where no structure was followed that long.
     """
     import numpy as np
 
@@ -167,10 +180,10 @@ def brier_score(years: np.ndarray, poor: np.ndarray, probability: np.ndarray, wi
 def _censoring_survival(
     years: np.ndarray, poor: np.ndarray, times: np.ndarray, *, just_before: bool = False
 ) -> np.ndarray:
-    """Probability of not yet being censored at (or just before) times. At one time, Poor comes before censoring."""
+    """Probability of not being censored yet at (or just before) `times`; at equal times, Poor precedes censoring."""
     import numpy as np
 
     curve = kaplan_meier(years, ~poor)
     index = np.searchsorted(curve.times, times, side="left" if just_before else "right")
     values = np.concatenate([[1.0], curve.survival])[index]
-    return np.maximum(values, 1e-3)  # nobody stands for more than a thousand others
+    return np.maximum(values, 1e-3)  # caps the weight of one structure at 1,000

@@ -1,14 +1,14 @@
-"""Years until Poor: how the condition of each structure goes on falling if nothing is done.
+"""Years until Poor: how the condition of each structure deteriorates if nothing is repaired.
 
 The yearly rate at which a structure's condition falls is a product: a level by condition, a power of the time in that
-condition, a piecewise function of age, and the structure's own factor, which its other features make. It is fitted to
-intervals between inspections of any length (`survival_fit`) and carried forward year by year (`survival_chain`). What
-moves with time (age, time in the condition, the condition itself) moves there, too; what is known of the present
-condition alone (the ratings of its components, say) counts until it changes, and then what is usual just after a fall;
-all else stays.
+condition, a piecewise function of age, and a factor from the structure's other features. It is fitted to intervals
+between inspections of any length (`fit`) and projected year by year (`markov`). Features that change with time (age,
+time in condition, the condition itself) change in the projection too. Features that describe only the present condition
+(the ratings of its components, for example) count until the condition changes; after that, the average effect after a
+fall is used. All other features stay constant.
 
-The interval says how far apart the lives of structures that look alike lie. It does not hold how sure the rates
-themselves are, nor that traffic and climate will change.
+The interval shows how much the lifetimes of similar structures differ. It does not include the uncertainty of the
+rates, or future changes of traffic and climate.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.models.survival.markov import TransitionRates
 
-#: Years within which the probability of Poor is given: the next inspection, the one after, and a capital programme.
+#: Horizons of the probability of Poor: the next inspection, the one after it, and a capital program.
 HORIZONS_YEARS = (2, 4, 8)
 
 _FORMAT = 1
@@ -54,20 +54,20 @@ class DeteriorationModel:
     features_digest : str
         Digest of the feature definitions it was fitted to.
     normalization : Normalization
-        Of `STATIC_FEATURES` and `CONDITION_FEATURES` features, and `age_since_work`, whose fill alone is used.
+        Of `STATIC_FEATURES`, `CONDITION_FEATURES` and `age_since_work`; of the last, only the fill value is used.
     static_terms, condition_terms : tuple of (HingeTerm, float)
         Terms and their coefficients.
     log_rate, duration_slope, unobserved_onset_effect, after_fall_effect, improvement_rate, fall_transition_shares,
     improvement_transition_shares : tuple
-        As in `survival_chain.Rates`.
+        As in `markov.TransitionRates`.
     duration_slope_change, max_duration_years : float
-        Likewise.
+        As in `markov.TransitionRates`.
     age_coefficients : tuple of float
-        Coefficients of age, one a stretch between two `AGE_KNOTS`, per 10 years.
+        One coefficient per 10 years of age for each span between two `AGE_KNOTS`.
     intervals, falls : int
-        What it was fitted to.
+        Number of intervals it was fitted to, and of falls in them.
     years : tuple of int
-        First and last survey year of those.
+        First and last survey year of those intervals.
     """
 
     features_digest: str
@@ -89,19 +89,19 @@ class DeteriorationModel:
     years: tuple[int, int]
 
     def poor_probability_by_year(self, features: pl.DataFrame, horizon: int) -> np.ndarray:
-        """Probability of Poor within 0 to `horizon` years after the inspection that the features show.
+        """Probability of Poor within 0 to `horizon` years after the inspection that the features describe.
 
         Parameters
         ----------
         features : pl.DataFrame
-            In natural units, as bridge_features holds them; missing values are null.
+            In natural units, as in bridge_features; missing values are null.
         horizon : int
             Years.
 
         Returns
         -------
         np.ndarray
-            Shape (n, horizon + 1), float32. 1 throughout where the condition is 4 or less already.
+            Shape (n, horizon + 1), float32. 1 everywhere if the condition is 4 or less already.
 
         Raises
         ------
@@ -136,12 +136,12 @@ class DeteriorationModel:
         return result
 
     def rates(self) -> TransitionRates:
-        """What the chain needs beside the structures."""
+        """The rates as arrays for `markov.poor_probability_by_year`."""
         import numpy as np
 
         from bridge_assets.models.survival.markov import TransitionRates
 
-        # A year of age begins at a birthday: the middle of it is what its rate is taken at.
+        # A year of age starts at a birthday; its rate is evaluated at the middle of that year.
         ages = np.arange(AGE_KNOTS[-1] + 1) + 0.5
         return TransitionRates(
             **{
@@ -162,7 +162,7 @@ class DeteriorationModel:
         )
 
     def save(self, path: Path) -> Path:
-        """Write it as JSON; the same model gives the same bytes."""
+        """Write the model as JSON; the same model gives the same bytes."""
         return write_json({"format": _FORMAT, **asdict(self)}, path)
 
     @classmethod
@@ -196,22 +196,21 @@ class DeteriorationModel:
 
 
 def years_until_poor(poor: np.ndarray, interval: float) -> dict[str, np.ndarray]:
-    """What the probabilities by year say in short.
+    """Summarize the probabilities by year.
 
     Parameters
     ----------
     poor : np.ndarray of shape (n, horizon + 1)
-        As `DeteriorationModel.poor_probability_by_year` gives it.
+        Result of `DeteriorationModel.poor_probability_by_year`.
     interval : float
         Probability of the interval: 0.8 leaves 10 % on either side.
 
     Returns
     -------
     dict of str to np.ndarray of shape (n,)
-        `low_years`, `median_years`, `high_years`: NaN where they lie beyond the horizon. `expected_years`: the mean, in
-        which later than the horizon counts as the horizon; NaN where that would be so for more than half of such
-        structures, that is, where the median is NaN. `poor_within_<n>_years` for `HORIZONS_YEARS`, and
-        `poor_within_horizon`.
+        `low_years`, `median_years`, `high_years`: NaN if beyond the horizon. `expected_years`: the mean, with times
+        beyond the horizon counted as the horizon; NaN if more than half would be, that is, if the median is NaN.
+        `poor_within_<n>_years` for `HORIZONS_YEARS`, and `poor_within_horizon`.
     """
     import numpy as np
 

@@ -1,14 +1,13 @@
-"""Who is at risk of becoming Poor, for how long, and what was seen: rows for a survival model.
+"""Which structures are at risk of becoming Poor, for how long, and the outcome: rows for a survival model.
 
-A structure is seen from its first inspection in the files on (left truncation: nothing is said of the years before),
-and only at its inspections. Between two of them it is at risk while its condition is 5 or more. Work that the next
-inspection finds is a competing event. It ends what is known of deterioration: the interval is left out, and follow-up
-is censored at its beginning. So everything here is about deterioration as long as nothing is done, and supposes that
-what is repaired would otherwise have gone on like what looks the same and is not. A gap of more than `horizon_months`
-is left out likewise; the structure is at risk again from its next inspection on.
+A structure is observed from its first inspection in the files on (left truncation: nothing is known of the years
+before), and only at its inspections. Between two inspections it is at risk while its condition is 5 or more. Work that
+the next inspection finds is a competing event: the interval is not used, and follow-up is censored at its beginning.
+So all results describe deterioration without repairs, and assume that repaired structures would otherwise have
+deteriorated like similar ones that were not repaired. A gap of more than `horizon_months` is not used either; the
+structure is at risk again from its next inspection on.
 
-Belongs here: rows and outcomes. Does not belong here: the model (`survival`), and what judges it
-(`survival_evaluation`).
+Belongs here: rows and outcomes. Does not belong here: the model (`model`) and its evaluation (`evaluation`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import ModelSettings
 
-#: What a row is called and what became of it; the features stand beside these.
+#: Keys and outcome of a row, next to the features.
 OUTCOME_COLUMNS = (
     "structure_key",
     "survey_year",
@@ -37,7 +36,7 @@ OUTCOME_COLUMNS = (
 
 
 def intervals_at_risk(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:
-    """One row for each interval between two inspections of a structure that is not Poor at the first.
+    """One row for each interval between two inspections of a structure that is not Poor at the first one.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ def intervals_at_risk(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.D
     Returns
     -------
     pl.DataFrame
-        `OUTCOME_COLUMNS`; `years` (length of the interval); then the features as of its beginning. Sorted by structure
+        `OUTCOME_COLUMNS`; `years` (length of the interval); then the features at its beginning. Sorted by structure
         and date.
     """
     import polars as pl
@@ -73,21 +72,21 @@ def intervals_at_risk(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.D
 
 
 def split_intervals(intervals: pl.DataFrame, settings: ModelSettings) -> tuple[pl.DataFrame, int | None]:
-    """Hold out the structures that the model of falls holds out, for longer: Poor takes years to come.
+    """Hold out the same structures as the fall model, for more years: becoming Poor takes time.
 
     Parameters
     ----------
     intervals : pl.DataFrame
-        As `intervals_at_risk` gives them.
+        Result of `intervals_at_risk`.
     settings : ModelSettings
         `split.holdout_structures`, and `survival.holdout_years`; at most half of the survey years are held out.
 
     Returns
     -------
     intervals : pl.DataFrame
-        With `split`: `train`, `holdout` or `unused`; see `split.split_inspections`.
+        With `split`: `train`, `holdout` or `unused`; see `dataset.split.split_inspections`.
     cut : int or None
-        First survey year held out; None without intervals.
+        First held-out survey year; None without intervals.
     """
     import polars as pl
 
@@ -101,28 +100,29 @@ def split_intervals(intervals: pl.DataFrame, settings: ModelSettings) -> tuple[p
 
 
 def follow_up(intervals: pl.DataFrame) -> pl.DataFrame:
-    """How long each row's structure was followed from there on, and whether it became Poor.
+    """How long each structure was followed from each row on, and whether it became Poor.
 
     Parameters
     ----------
     intervals : pl.DataFrame
-        Rows of `intervals_at_risk`, of which some may be left out: follow-up ends where the next one is missing.
+        Rows of `intervals_at_risk`; some may be missing: follow-up ends where the next interval is missing.
 
     Returns
     -------
     pl.DataFrame
-        The rows in their order with `followed_years` and `became_poor`. Poor begins between two inspections; the middle
-        between them stands for it. Otherwise follow-up is censored at the last inspection that saw the structure not
-        Poor, or before work was found: rows that begin with such an interval were followed for 0 years.
+        The rows in their order with `followed_years` and `became_poor`. A structure becomes Poor between two
+        inspections; the midpoint is used. Otherwise follow-up is censored at the last inspection at which the
+        structure was not Poor, or at the one before work was found: a row whose own interval has work was followed for
+        0 years.
     """
     import polars as pl
 
     work = pl.col("work_found").is_not_null()
     poor = ~work & (pl.col("next_condition") <= POOR_MAX)
-    goes_on = pl.col("inspection_date").shift(-1).over("structure_key") == pl.col("next_inspection_date")
+    continues = pl.col("inspection_date").shift(-1).over("structure_key") == pl.col("next_inspection_date")
     middle = pl.col("inspection_date") + (pl.col("next_inspection_date") - pl.col("inspection_date")) / 2
     end = pl.when(work).then("inspection_date").when(poor).then(middle).otherwise("next_inspection_date")
-    ends = work | poor | ~goes_on.fill_null(False)
+    ends = work | poor | ~continues.fill_null(False)
     return (
         intervals.with_columns(_end=pl.when(ends).then(end), became_poor=pl.when(ends).then(poor))
         .with_columns(pl.col("_end", "became_poor").backward_fill().over("structure_key"))
@@ -132,7 +132,7 @@ def follow_up(intervals: pl.DataFrame) -> pl.DataFrame:
 
 
 def first_row_per_structure(intervals: pl.DataFrame) -> pl.DataFrame:
-    """The first row of each structure that was followed at all: one observation each, independent of the others."""
+    """The first row of each structure with any follow-up: one independent observation per structure."""
     import polars as pl
 
     followed = intervals.filter(pl.col("followed_years") > 0)

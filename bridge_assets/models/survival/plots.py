@@ -1,4 +1,4 @@
-"""Pictures of years until Poor on held-out structures."""
+"""Calibration plot of years until Poor on held-out structures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _MODEL, _TABLE, _PERFECT = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
 def calibration_plot_png(evaluation: SurvivalEvaluation) -> bytes:
-    """A panel for each of `HORIZONS_YEARS`: how many became Poor (Kaplan-Meier) against the probability given, by
-    tenths.
+    """One panel for each of `HORIZONS_YEARS`: share that became Poor (Kaplan-Meier) against probability, by tenths.
 
     Returns
     -------
@@ -31,11 +30,13 @@ def calibration_plot_png(evaluation: SurvivalEvaluation) -> bytes:
     for axes, years in zip(figure.subplots(1, len(HORIZONS_YEARS)), HORIZONS_YEARS, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
-        axes.set(title=f"Poor within {years} years", xlabel="Probability, mean of the tenth", ylabel="Became Poor")
+        axes.set(
+            title=f"Poor within {years} years", xlabel="Probability, mean per tenth", ylabel="Share that became Poor"
+        )
         if not evaluation.scores:
-            _draw_message(axes, "nothing could be measured")
+            _draw_message(axes, "no metrics")
         elif evaluation.scores["model"].overall[years] is None:
-            _draw_message(axes, "nobody was followed for so long")
+            _draw_message(axes, "no structure was followed that long")
         else:
             _draw_panel(axes, evaluation, years)
     picture = io.BytesIO()

@@ -1,12 +1,12 @@
 """The deterioration model: fitting and saving it, loading the latest one, and scoring years until Poor with it.
 
     <models>/deterioration/<version>/
-        model.json         the rates (`survival.DeteriorationModel`), fitted to all intervals
+        model.json         the rates (`model.DeteriorationModel`), fitted to all intervals
         evaluation.json    the evaluation on held-out structures in later years
     <models>/deterioration/latest.json    version, digests of both files, provenance
 
 The version is a digest of the content: the same records, settings and libraries give the same version and the same
-bytes. Features computed by other definitions than those it was fitted to are refused.
+bytes. Features computed by other definitions than those the model was fitted to are rejected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SurvivalModelVersion:
     digests : dict
         SHA-256 of model.json and evaluation.json.
     made_from : dict
-        Digests of bridge_features by survey year and of fct_condition_transitions; the recipe.
+        Digests of bridge_features by survey year and of fct_condition_transitions; settings and library versions.
     """
 
     folder: Path
@@ -124,7 +124,7 @@ def latest_model(models: Path) -> SurvivalModelVersion:
     ModelFileError
         If none has been fitted, or a file is missing or was changed.
     """
-    again = {"do": "fit the deterioration model again", "stage": "deterioration_model"}
+    remedy = {"do": "fit the deterioration model again", "stage": "deterioration_model"}
     path = models / _FOLDER / _LATEST
     if not has_model(models):
         raise ModelFileError(
@@ -136,13 +136,13 @@ def latest_model(models: Path) -> SurvivalModelVersion:
     folder = path.with_name(provenance["version"])
     for name, expected in provenance["digests"].items():
         if not (folder / name).is_file():
-            raise ModelFileError("the file is missing", where=folder / name, **again)
+            raise ModelFileError("the file is missing", where=folder / name, **remedy)
         if (found := digest(folder / name)) != expected:
             raise ModelFileError(
                 "the file was changed after it was written",
                 where=folder / name,
                 why=f"Its SHA-256 is {found[:12]}, {_LATEST} says {expected[:12]}",
-                **again,
+                **remedy,
             )
     return SurvivalModelVersion(
         folder,
@@ -156,7 +156,7 @@ def latest_model(models: Path) -> SurvivalModelVersion:
 def score_years_until_poor(
     features: YearTable, survival_model: SurvivalModelVersion, settings: SurvivalSettings
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Years until Poor of every bridge of a survey year, if nothing is repaired.
+    """Years until Poor of every bridge in a survey year, if nothing is repaired.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def score_years_until_poor(
             where=features.path,
             why=f"It was fitted to feature definitions {survival_model.model.features_digest}, these were computed by "
             f"{definitions_digest}",
-            do="build the features again, or fit the deterioration model to the present definitions",
+            do="build the features again, or fit the deterioration model to the current definitions",
             stage="bridge_features",
         )
     table, horizon = features.table, settings.horizon_years
@@ -231,7 +231,7 @@ def format_years(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def years_until_poor_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
-    """Problems in the years of one survey year, one sentence each; empty if there are none."""
+    """Problems in the scores of one survey year, one sentence each; empty if there are none."""
     import polars as pl
 
     problems = []

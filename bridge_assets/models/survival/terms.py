@@ -1,4 +1,4 @@
-"""What the rates of `survival` are made of: which features move with time, which stay, and how each enters."""
+"""The terms of the deterioration model: which features change with time, which stay constant, and how each enters."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Features that move with time have terms of their own; the first two in the chain, age in `aging`.
+#: Features that change with time have their own terms: the first two in `markov`, age in `age_basis`.
 TIME_VARYING_FEATURES = ("condition", "years_in_condition", "age", "age_since_work")
 
-#: Counted from where the files begin, so that they grow with the years on file and not with the structure: what they
-#: meant in the years of training they do not mean later. The rate of the peers, among them, is a rate of its own: it
-#: moves with condition and time in it.
+#: Counted from the beginning of the files, so they grow with the years on file and do not describe the structure: their
+#: meaning in the training years does not hold later. The rate of similar bridges is among them because it changes with
+#: condition and time in condition.
 FILE_HISTORY_FEATURES = ("falls_so_far", "rises_so_far", "months_since_previous", *(each.name for each in HISTORY))
 
-#: What is known of the present condition alone, and what stays with the structure.
+#: Features of the present condition only, and features that stay with the structure.
 CONDITION_FEATURES = tuple(
     each.name for each in CONDITION if each.name not in (*TIME_VARYING_FEATURES, *FILE_HISTORY_FEATURES)
 )
@@ -32,20 +32,21 @@ STATIC_FEATURES = tuple(
     name for name in FEATURE_NAMES if name not in (*TIME_VARYING_FEATURES, *FILE_HISTORY_FEATURES, *CONDITION_FEATURES)
 )
 
-#: Ages, in years, at which the effect of age may change its slope; beyond the last one it stays what it is.
+#: Ages, in years, at which the effect of age may change its slope; beyond the last one it is constant.
 AGE_KNOTS = (0.0, 15.0, 30.0, 50.0, 75.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
 class HingeTerm:
-    """A term of the logarithm of the rate: a feature on the model's scale, or how far it lies above a knot.
+    """A term of the log rate: a feature on the model's scale, or its excess over a knot.
 
     Attributes
     ----------
     feature : str
     low, high : float
-        Values beyond these count as these: nothing is extrapolated.
+        Values are clipped to these: nothing is extrapolated.
     knot : float or None
+        None for the linear term.
     """
 
     feature: str
@@ -54,7 +55,7 @@ class HingeTerm:
     knot: float | None = None
 
     def values(self, scaled: np.ndarray) -> np.ndarray:
-        """The term for values of its feature, (n,) -> (n,), float64."""
+        """The value of the term for values of its feature, (n,) -> (n,), float64."""
         import numpy as np
 
         inside = np.clip(scaled.astype(np.float64), self.low, self.high)
@@ -62,26 +63,26 @@ class HingeTerm:
 
 
 def years_in_condition(features: pl.DataFrame) -> np.ndarray:
-    """Years in the condition as far as the files show them; 0 where no inspection does."""
+    """Years in the condition, as far as the files show; 0 where not known."""
     return features["years_in_condition"].cast(float).fill_null(0.0).clip(lower_bound=0.0).to_numpy()
 
 
 def onset_observed(features: pl.DataFrame) -> np.ndarray:
-    """Whether an earlier inspection saw another condition; else the time in it is cut off where the files begin."""
+    """Whether an earlier inspection found another condition; if not, the time in it is truncated by the files."""
     import polars as pl
 
-    moves = pl.col("falls_so_far").fill_null(0) + pl.col("rises_so_far").fill_null(0)
-    return features.select((moves > 0) & pl.col("years_in_condition").is_not_null()).to_series().to_numpy()
+    changes = pl.col("falls_so_far").fill_null(0) + pl.col("rises_so_far").fill_null(0)
+    return features.select((changes > 0) & pl.col("years_in_condition").is_not_null()).to_series().to_numpy()
 
 
 def structure_age(features: pl.DataFrame, normalization: Normalization) -> np.ndarray:
-    """Years since built or reconstructed; the training median where they are not known."""
+    """Years since built or reconstructed; the training median where not known."""
     median = normalization.fill[normalization.features.index("age_since_work")]
     return features["age_since_work"].cast(float).fill_null(median).to_numpy()
 
 
 def age_basis(ages: np.ndarray) -> np.ndarray:
-    """Years, in tens, lived in each stretch between two `AGE_KNOTS`; (n,) -> (n, 5)."""
+    """Tens of years spent in each span between two `AGE_KNOTS`; (n,) -> (n, 5)."""
     import numpy as np
 
     begin, end = np.array(AGE_KNOTS[:-1]), np.array(AGE_KNOTS[1:])

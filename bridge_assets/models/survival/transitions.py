@@ -1,6 +1,6 @@
-"""Where falls and rises lead, by condition: shares and rates that do not depend on the structure.
+"""Shares and rates of transitions by condition: they do not depend on the structure.
 
-Arrays by condition are in the order of `survival_chain.CONDITIONS`, 5 to 9.
+Arrays by condition are in the order of `markov.NOT_POOR_CONDITIONS`, 5 to 9.
 """
 
 from __future__ import annotations
@@ -12,11 +12,21 @@ from bridge_assets.nbi.derived import POOR_MAX
 if TYPE_CHECKING:
     import numpy as np
 
-#: Shares and rates by condition count as if this many more structures of all conditions had been seen in each.
+#: Shrinkage: each condition counts as if it had this many more structures with the average of all conditions.
 _PRIOR_STRUCTURES = 20
 
 
 def improvement_rates(by_condition: np.ndarray, improved: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """Yearly rate of improving without work by condition, (5,), shrunk towards the overall rate.
+
+    Parameters
+    ----------
+    by_condition : np.ndarray of shape (n, 5)
+        One-hot condition.
+    improved : np.ndarray of bool, shape (n,)
+    years : np.ndarray of shape (n,)
+        Length of each interval.
+    """
     import numpy as np
 
     exposure = np.where(improved, years / 2, years)
@@ -27,8 +37,17 @@ def improvement_rates(by_condition: np.ndarray, improved: np.ndarray, years: np.
 
 
 def transition_shares(condition: np.ndarray, after: np.ndarray, moved: np.ndarray, direction: int) -> np.ndarray:
-    """Shares of the conditions that moves led to, (5, 6): Poor, then 5 to 9; with `_PRIOR_STRUCTURES` moves of a point
-    added.
+    """Shares of the conditions that transitions lead to, (5, 6): Poor, then 5 to 9.
+
+    `_PRIOR_STRUCTURES` transitions by one point are added for each condition.
+
+    Parameters
+    ----------
+    condition, after : np.ndarray of int, shape (n,)
+    moved : np.ndarray of bool, shape (n,)
+        The intervals to count.
+    direction : {-1, 1}
+        Falls or improvements.
     """
     import numpy as np
 
@@ -42,20 +61,20 @@ def transition_shares(condition: np.ndarray, after: np.ndarray, moved: np.ndarra
 
 
 def single_fall_shares(shares: np.ndarray, repeat_fall: np.ndarray) -> np.ndarray:
-    """Shares of what one fall leads to, out of those of what an interval with a fall leads to.
+    """Shares of the conditions that a single fall leads to, from those that an interval with a fall leads to.
 
-    A fall of one point stays one in an interval unless a second one follows, which happens with probability
-    `repeat_fall`.
+    A fall of one point is observed as such unless a second fall follows in the same interval, which has probability
+    `repeat_fall`. Both arrays are by condition; (5, 6) -> (5, 6).
     """
     import numpy as np
 
     single = shares.copy()
     for index in range(1, len(shares)):
-        seen = shares[index, index]
-        one = min(1.0, seen / (1 - repeat_fall[index]))
-        if seen < 1:
-            single[index] *= (1 - one) / (1 - seen)
-        single[index, index] = one
+        observed = shares[index, index]
+        one_point = min(1.0, observed / (1 - repeat_fall[index]))
+        if observed < 1:
+            single[index] *= (1 - one_point) / (1 - observed)
+        single[index, index] = one_point
     return np.round(single / single.sum(axis=1, keepdims=True), 9)
 
 
@@ -64,8 +83,17 @@ def repeat_fall_probability(
 ) -> np.ndarray:
     """Probability by condition, (5,), that a second fall follows within the interval of the first.
 
-    The first lies in the middle of the interval on average; the rate of the second is that of a condition just come to,
-    of which `entry_log_rates` is the logarithm by condition, and `log_rate_effect` what each row adds.
+    The first fall is in the middle of the interval on average; the second has the rate of a condition that was just
+    entered.
+
+    Parameters
+    ----------
+    entry_log_rates : np.ndarray of shape (5,)
+        Logarithm of that rate by condition.
+    log_rate_effect : np.ndarray of shape (n,)
+        Added to it for each interval.
+    condition, years, fell : np.ndarray of shape (n,)
+        Condition at the beginning of the interval, its length, and whether it contains a fall.
     """
     import numpy as np
 
@@ -82,6 +110,7 @@ def repeat_fall_probability(
 
 
 def means_by_condition(by_condition: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of values by condition, (5,), shrunk towards the overall mean; `by_condition` is one-hot, (n, 5)."""
     import numpy as np
 
     overall = float(values.mean()) if len(values) else 0.0

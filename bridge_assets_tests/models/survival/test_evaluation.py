@@ -27,7 +27,7 @@ def evaluation() -> SurvivalEvaluation:
     return evaluate_survival(simulate_intervals(3500, years=24, seed=11), SETTINGS)
 
 
-def test_a_process_that_the_model_can_learn_is_calibrated_and_ranked_better_than_by_the_table(evaluation):
+def test_on_a_process_it_can_learn_the_model_is_calibrated_and_ranks_better_than_the_table(evaluation):
     assert survival_problems(evaluation, SETTINGS.survival) == []
     model, table = evaluation.scores["model"], evaluation.scores["table"]
     assert model.uno > table.uno + 0.02
@@ -35,41 +35,41 @@ def test_a_process_that_the_model_can_learn_is_calibrated_and_ranked_better_than
         assert model.brier[years] < table.brier[years]
         overall = model.overall[years]
         assert overall.low <= overall.predicted <= overall.high
-        # In tenths, too: at most one of ten 95 % intervals misses, give or take.
+        # By tenths too: about one in twenty 95 % intervals misses, so allow two of ten.
         missed = [group for group in model.groups[years] if not group.low <= group.predicted <= group.high]
         assert len(missed) <= 2
 
 
-def test_groups_hold_every_structure_once(evaluation):
+def test_every_structure_is_in_exactly_one_group(evaluation):
     for found in evaluation.scores.values():
         for years in HORIZONS_YEARS:
             assert sum(group.structures for group in found.groups[years]) == evaluation.structures
-            said = [group.predicted for group in found.groups[years]]
-            assert said == sorted(said)
+            predicted = [group.predicted for group in found.groups[years]]
+            assert predicted == sorted(predicted)
 
 
-def test_it_is_saved_and_read_and_drawn_the_same(evaluation, tmp_path):
+def test_saving_loading_and_plotting_are_reproducible(evaluation, tmp_path):
     assert SurvivalEvaluation.load(evaluation.save(tmp_path / "evaluation.json")) == evaluation
     picture = calibration_plot_png(evaluation)
     assert picture.startswith(b"\x89PNG")
     assert picture == calibration_plot_png(evaluation)
 
 
-def test_the_table_names_every_forecast_and_what_it_was_measured_on(evaluation):
+def test_the_table_names_every_forecast_and_describes_the_hold_out(evaluation):
     text = survival_markdown(evaluation)
     for name in FORECAST_LABELS.values():
         assert f"| {name} |" in text
     assert f"{evaluation.structures:,} held-out structures from {evaluation.cut} on" in text
 
 
-def test_each_limit_is_named_with_its_figure(evaluation):
+def test_each_problem_names_its_setting(evaluation):
     limits = SurvivalSettings(least_poor=10**6, concordance_gain=0.5, brier_gain=0.5)
-    said = " ".join(survival_problems(evaluation, limits))
+    problems = " ".join(survival_problems(evaluation, limits))
     for key in ("least_poor", "concordance_gain", "brier_gain"):
-        assert f"({key})" in said
+        assert f"({key})" in problems
 
 
-def test_expected_and_observed_must_differ_by_more_than_chance(evaluation):
+def test_calibration_fails_only_if_the_difference_exceeds_chance(evaluation):
     model = evaluation.scores["model"]
     overall = dict(model.overall)
     overall[8] = replace(overall[8], predicted=min(1.0, overall[8].observed * 1.6))
@@ -80,16 +80,16 @@ def test_expected_and_observed_must_differ_by_more_than_chance(evaluation):
     assert survival_problems(replace(evaluation, scores=scores), SETTINGS.survival) == []
 
 
-def test_too_little_to_measure_is_said_and_not_raised(tmp_path):
-    nothing = evaluate_survival(simulate_intervals(15, years=6, seed=1), SETTINGS)
-    assert nothing.scores == {}
-    assert survival_problems(nothing, SETTINGS.survival) == [nothing.skipped_reason]
-    assert "too few" in survival_markdown(nothing)
-    assert calibration_plot_png(nothing).startswith(b"\x89PNG")
-    assert SurvivalEvaluation.load(nothing.save(tmp_path / "evaluation.json")) == nothing
+def test_too_little_data_is_reported_and_does_not_raise(tmp_path):
+    too_small = evaluate_survival(simulate_intervals(15, years=6, seed=1), SETTINGS)
+    assert too_small.scores == {}
+    assert survival_problems(too_small, SETTINGS.survival) == [too_small.skipped_reason]
+    assert "too few" in survival_markdown(too_small)
+    assert calibration_plot_png(too_small).startswith(b"\x89PNG")
+    assert SurvivalEvaluation.load(too_small.save(tmp_path / "evaluation.json")) == too_small
 
 
-def test_a_time_for_which_nobody_was_followed_is_not_judged(tmp_path):
+def test_a_horizon_beyond_the_follow_up_has_no_metrics(tmp_path):
     short = evaluate_survival(simulate_intervals(2500, years=12, seed=4), SETTINGS)
     model = short.scores["model"]
     assert (model.brier[8], model.overall[8], model.groups[8]) == (None, None, ())
@@ -100,26 +100,26 @@ def test_a_time_for_which_nobody_was_followed_is_not_judged(tmp_path):
     assert "- | - |" in survival_markdown(short)
 
 
-def beginnings(rows: list[tuple]) -> pl.DataFrame:
+def follow_up_rows(rows: list[tuple]) -> pl.DataFrame:
     names = ("condition", "years_in_condition", "followed_years", "became_poor")
     return pl.DataFrame(rows, schema=list(names), orient="row")
 
 
-def test_kaplan_meier_by_condition_and_by_years_in_it_drawn_towards_the_condition():
-    train = beginnings(
+def test_the_table_by_years_in_condition_is_shrunk_towards_the_condition():
+    train = follow_up_rows(
         [(5, 1.0, 1.0, True)] * 10
         + [(5, 1.0, 9.0, False)] * 30
         + [(5, 7.0, 1.0, True)] * 20
         + [(6, 1.0, 9.0, False)] * 40
     )
-    asked = beginnings([(5, 1.5, 0.0, False), (5, 8.0, 0.0, False), (5, None, 0.0, False), (9, 1.0, 0.0, False)])
+    holdout = follow_up_rows([(5, 1.5, 0.0, False), (5, 8.0, 0.0, False), (5, None, 0.0, False), (9, 1.0, 0.0, False)])
     five = 30 / 60
-    assert kaplan_meier_by_condition(train, asked, (2,))[:, 0] == pytest.approx([five, five, five, 0.3])
-    drawn = [(10 + 20 * five) / 60, (20 + 20 * five) / 40, five, 0.3]
-    assert kaplan_meier_table(train, asked, (2,))[:, 0] == pytest.approx(drawn)
+    assert kaplan_meier_by_condition(train, holdout, (2,))[:, 0] == pytest.approx([five, five, five, 0.3])
+    shrunk = [(10 + 20 * five) / 60, (20 + 20 * five) / 40, five, 0.3]
+    assert kaplan_meier_table(train, holdout, (2,))[:, 0] == pytest.approx(shrunk)
 
 
-def test_the_table_says_more_with_time(evaluation):
+def test_the_table_never_decreases_with_the_horizon(evaluation):
     random = np.random.default_rng(0)
     rows = [
         (int(c), float(y), float(t), bool(p))
@@ -131,5 +131,5 @@ def test_the_table_says_more_with_time(evaluation):
             strict=True,
         )
     ]
-    found = kaplan_meier_table(beginnings(rows), beginnings(rows), (2, 4, 8))
+    found = kaplan_meier_table(follow_up_rows(rows), follow_up_rows(rows), (2, 4, 8))
     assert (np.diff(found, axis=1) >= 0).all()

@@ -17,7 +17,7 @@ def arrays(rows: list[tuple]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_kaplan_meier_worked_out_by_hand():
-    # At 1: one of five. At 2: one censored. At 3: one of three. At 5: one of one.
+    # Poor at 1: one of five. Censored at 2: one. Poor at 3: one of three. Poor at 5: one of one.
     curve = kaplan_meier(np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, False, True]))
     assert curve.survival == pytest.approx([4 / 5, 4 / 5 * 2 / 3, 0])
     assert [curve.poor_within(years) for years in (0.5, 1, 2.9, 3)] == pytest.approx([0, 0.2, 0.2, 1 - 8 / 15])
@@ -28,7 +28,7 @@ def test_kaplan_meier_worked_out_by_hand():
     assert curve.max_follow_up == 5
 
 
-def test_who_becomes_poor_and_who_is_censored_at_one_time_were_both_at_risk():
+def test_at_equal_times_poor_and_censored_structures_were_both_at_risk():
     curve = kaplan_meier(np.array([2.0, 2.0]), np.array([True, False]))
     assert curve.poor_within(2) == pytest.approx(0.5)
 
@@ -42,13 +42,13 @@ def test_a_kaplan_meier_curve_never_rises(rows):
 
 
 @given(FOLLOWED)
-def test_concordance_is_that_of_all_pairs_counted_one_by_one(rows):
+def test_concordance_equals_counting_all_pairs(rows):
     years, poor, risk = arrays(rows)
     won = total = 0.0
     for first in range(len(years)):
         for later in range(len(years)):
-            still = years[later] > years[first] or (years[later] == years[first] and not poor[later])
-            if poor[first] and still and years[first] <= 6:
+            comparable = years[later] > years[first] or (years[later] == years[first] and not poor[later])
+            if poor[first] and comparable and years[first] <= 6:
                 total += 1
                 won += 1.0 if risk[first] > risk[later] else 0.5 if risk[first] == risk[later] else 0.0
     found = concordance(years, poor, risk, 6, weighted=False)
@@ -58,28 +58,28 @@ def test_concordance_is_that_of_all_pairs_counted_one_by_one(rows):
 def test_without_censoring_unos_concordance_is_harrells():
     random = np.random.default_rng(0)
     years, risk = random.exponential(size=300), random.normal(size=300)
-    everyone = np.ones(300, dtype=bool)
-    uno = concordance(years, everyone, risk, 100)
-    assert uno == pytest.approx(concordance(years, everyone, risk, 100, weighted=False))
+    all_observed = np.ones(300, dtype=bool)
+    uno = concordance(years, all_observed, risk, 100)
+    assert uno == pytest.approx(concordance(years, all_observed, risk, 100, weighted=False))
 
 
 def test_unos_concordance_does_not_depend_on_the_censoring_and_harrells_does():
     random = np.random.default_rng(1)
     risk = random.normal(size=6000)
-    # The first years sort well, the later ones not at all: who censors early sees only the good ones.
+    # Risk ranks the first years well and the later ones not at all, so early censoring keeps the well-ranked part.
     early = random.random(6000) < 1 / (1 + np.exp(-3 * risk + 1))
     years = np.where(early, random.uniform(0, 2, 6000), random.uniform(2, 10, 6000))
-    everyone = np.ones(6000, dtype=bool)
+    all_observed = np.ones(6000, dtype=bool)
     censored = random.exponential(4, 6000)
     followed, poor = np.minimum(years, censored), years <= censored
-    truth = concordance(years, everyone, risk, 8)
+    truth = concordance(years, all_observed, risk, 8)
     uno, harrell = (concordance(followed, poor, risk, 8, weighted=weighted) for weighted in (True, False))
     assert truth is not None
     assert uno == pytest.approx(truth, abs=0.02)
     assert abs((harrell or 0) - truth) > 0.03
 
 
-def test_brier_score_without_censoring_is_the_mean_square():
+def test_brier_score_without_censoring_is_the_mean_squared_error():
     years, poor = np.array([1.0, 3, 5, 7]), np.array([True, True, True, False])
     found = brier_score(years, poor, np.array([0.9, 0.4, 0.2, 0.1]), within=4)
     assert found == pytest.approx((0.01 + 0.36 + 0.04 + 0.01) / 4)
@@ -95,16 +95,16 @@ def test_brier_score_under_censoring_estimates_the_one_without():
     assert found == pytest.approx(truth, rel=0.03)
 
 
-def test_concordance_of_one_time_is_the_area_under_the_curve():
+def test_concordance_at_a_single_time_is_the_area_under_the_roc_curve():
     random = np.random.default_rng(3)
     fell, risk = random.random(200) < 0.2, random.normal(size=200)
     years = np.where(fell, 1.0, 2.0)
     assert concordance(years, fell, risk, 1, weighted=False) == pytest.approx(roc_auc_score(fell, risk))
 
 
-def test_nothing_to_compare_gives_none():
+def test_without_comparable_pairs_metrics_are_none():
     years = np.array([1.0, 2.0])
-    nobody = np.zeros(2, dtype=bool)
-    assert concordance(years, nobody, years, 8) is None
-    assert brier_score(years, nobody, years, 8) is None
-    assert kaplan_meier(years, nobody).interval(2) == (0.0, 1.0)
+    none_poor = np.zeros(2, dtype=bool)
+    assert concordance(years, none_poor, years, 8) is None
+    assert brier_score(years, none_poor, years, 8) is None
+    assert kaplan_meier(years, none_poor).interval(2) == (0.0, 1.0)

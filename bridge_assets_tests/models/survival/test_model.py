@@ -37,14 +37,14 @@ def truth(features: pl.DataFrame, horizon: int) -> np.ndarray:
     )
 
 
-def largest_difference(model: DeteriorationModel, asked: pl.DataFrame) -> float:
-    """The most that the mean probability of Poor within 5 and 15 years is off, of any condition but 9.
+def largest_difference(model: DeteriorationModel, features: pl.DataFrame) -> float:
+    """Largest error of the mean probability of Poor within 5 and 15 years, over conditions 5 to 8.
 
-    Within 40 years, twice what the files show, and at ages of which they show few, it may be off by more: 0.1.
+    Within 40 years, twice the span of the files and at ages that are rare in them, the error may be up to 0.1.
     """
-    off = model.poor_probability_by_year(asked, 40) - truth(asked, 40)
-    conditions = asked["condition"].to_numpy()
-    by_condition = np.abs([off[conditions == each].mean(axis=0) for each in (5, 6, 7, 8)])
+    error = model.poor_probability_by_year(features, 40) - truth(features, 40)
+    conditions = features["condition"].to_numpy()
+    by_condition = np.abs([error[conditions == each].mean(axis=0) for each in (5, 6, 7, 8)])
     assert by_condition[:, 40].max() < 0.1
     return float(by_condition[:, [5, 15]].max())
 
@@ -55,19 +55,19 @@ def test_known_rates_are_recovered_from_uneven_intervals_censoring_and_truncatio
     assert effect > 0
 
 
-def test_censoring_does_not_move_what_is_learnt():
-    lost_early = fit(simulate_intervals(6000, censoring_rate=0.1, seed=5), "", SETTINGS)
-    assert largest_difference(lost_early, simulate_intervals(600, seed=6)) < 0.04
+def test_censoring_does_not_bias_the_fit():
+    censored = fit(simulate_intervals(6000, censoring_rate=0.1, seed=5), "", SETTINGS)
+    assert largest_difference(censored, simulate_intervals(600, seed=6)) < 0.04
 
 
 @pytest.mark.parametrize("months", [12, 24, 48])
-def test_the_interval_between_inspections_does_not_move_what_is_learnt(months):
+def test_the_interval_between_inspections_does_not_bias_the_fit(months):
     found = fit(simulate_intervals(2500, seed=7, months_between=(months,)), "", SETTINGS)
     assert largest_difference(found, simulate_intervals(600, seed=8)) < 0.04
 
 
-def test_work_is_no_evidence(intervals):
-    """Intervals with work say nothing, whatever was found after it."""
+def test_intervals_with_work_are_not_used(intervals):
+    """Whatever the next inspection found."""
     repaired = intervals.head(2000).with_columns(work_found=pl.lit("repair"), next_condition=pl.lit(9, pl.Int8))
     others = intervals.slice(2000)
     assert fit(pl.concat([repaired, others]), "", SETTINGS) == fit(others, "", SETTINGS)
@@ -81,61 +81,61 @@ def test_the_same_input_gives_the_same_model_and_file(model, intervals, tmp_path
     assert DeteriorationModel.load(tmp_path / "a") == model
 
 
-def test_of_too_many_intervals_whole_structures_are_drawn_and_always_the_same(intervals):
-    few = SurvivalSettings(intervals=4000)
-    found = fit(intervals, "", few)
+def test_too_many_intervals_are_sampled_by_structure_and_reproducibly(intervals):
+    sampled = SurvivalSettings(intervals=4000)
+    found = fit(intervals, "", sampled)
     assert found.intervals == pytest.approx(4000, rel=0.1)
-    assert found == fit(intervals, "", few)
+    assert found == fit(intervals, "", sampled)
 
 
-def test_too_few_falls_are_said(intervals):
+def test_too_few_falls_are_rejected(intervals):
     with pytest.raises(TrainingError, match=r"0 falls in .* intervals .* too few .*What to do: add more survey years"):
         fit(intervals.filter(pl.col("next_condition") >= pl.col("condition")), "", SETTINGS)
 
 
-def test_poor_already_is_zero_years_and_certain(model, intervals):
+def test_a_poor_bridge_has_zero_years_and_probability_one(model, intervals):
     poor = intervals.head(3).with_columns(condition=pl.lit(4.0, pl.Float32))
-    said = years_until_poor(model.poor_probability_by_year(poor, 60), 0.8)
+    years = years_until_poor(model.poor_probability_by_year(poor, 60), 0.8)
     for name in ("expected_years", "low_years", "median_years", "high_years"):
-        assert (said[name] == 0).all()
-    assert (said["poor_within_2_years"] == 1).all()
+        assert (years[name] == 0).all()
+    assert (years["poor_within_2_years"] == 1).all()
 
 
-def test_what_lies_beyond_the_horizon_is_not_a_number(model, intervals):
-    said = years_until_poor(model.poor_probability_by_year(intervals, 12), 0.8)
-    beyond = said["poor_within_horizon"] < 0.5
+def test_years_beyond_the_horizon_are_nan(model, intervals):
+    years = years_until_poor(model.poor_probability_by_year(intervals, 12), 0.8)
+    beyond = years["poor_within_horizon"] < 0.5
     assert beyond.any()
-    assert np.isnan(said["median_years"][beyond]).all()
-    assert np.isnan(said["expected_years"][beyond]).all()
-    assert (said["expected_years"][~beyond] < 12).all()
-    known = ~np.isnan(said["high_years"])
-    assert (said["low_years"][known] <= said["median_years"][known]).all()
-    assert (said["median_years"][known] <= said["high_years"][known]).all()
+    assert np.isnan(years["median_years"][beyond]).all()
+    assert np.isnan(years["expected_years"][beyond]).all()
+    assert (years["expected_years"][~beyond] < 12).all()
+    known = ~np.isnan(years["high_years"])
+    assert (years["low_years"][known] <= years["median_years"][known]).all()
+    assert (years["median_years"][known] <= years["high_years"][known]).all()
 
 
-def test_half_of_the_structures_are_poor_by_the_median_and_a_tenth_by_the_low_end(model, intervals):
+def test_half_of_the_structures_are_poor_by_the_median_and_a_tenth_by_the_lower_bound(model, intervals):
     poor = model.poor_probability_by_year(intervals.head(500), 60)
-    said = years_until_poor(poor, 0.8)
+    years = years_until_poor(poor, 0.8)
     for name, share in (("low_years", 0.1), ("median_years", 0.5), ("high_years", 0.9)):
-        known = np.flatnonzero(~np.isnan(said[name]))
-        found = [np.interp(said[name][row], np.arange(61), poor[row]) for row in known]
+        known = np.flatnonzero(~np.isnan(years[name]))
+        found = [np.interp(years[name][row], np.arange(61), poor[row]) for row in known]
         assert found == pytest.approx(np.full(len(known), share), abs=1e-4)
 
 
-def test_missing_values_are_filled_and_missing_features_are_named(model, intervals):
-    asked = intervals.head(5)
-    gaps = asked.with_columns(
+def test_missing_values_are_filled_and_missing_features_are_reported(model, intervals):
+    features = intervals.head(5)
+    gaps = features.with_columns(
         years_in_condition=pl.lit(None, pl.Float32), age_since_work=None, falls_so_far=None, log_trucks=None
     )
     assert np.isfinite(model.poor_probability_by_year(gaps, 10)).all()
     with pytest.raises(FeatureError, match="lacks 2 of the model's features: log_adt, skew"):
-        model.poor_probability_by_year(asked.drop("log_adt", "skew"), 10)
+        model.poor_probability_by_year(features.drop("log_adt", "skew"), 10)
     with pytest.raises(FeatureError, match="5 structures have no condition"):
-        model.poor_probability_by_year(asked.with_columns(condition=pl.lit(None, pl.Float32)), 10)
+        model.poor_probability_by_year(features.with_columns(condition=pl.lit(None, pl.Float32)), 10)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 99}', '{"format": 1, "lasting": 3}'])
-def test_another_file_is_refused(tmp_path, content):
+def test_any_other_file_is_rejected(tmp_path, content):
     path = tmp_path / "model.json"
     path.write_text(content)
     with pytest.raises(ModelFileError, match=r"model\.json: not a deterioration model.*What to do"):

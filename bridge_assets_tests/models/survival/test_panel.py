@@ -13,7 +13,7 @@ JUNE = [date(year, 6, 1) for year in range(2000, 2012)]
 
 
 def rows(*each: tuple) -> pl.DataFrame:
-    """Structure, from and to (years after 2000), condition after, work."""
+    """Structure key, begin and end (years after 2000), next condition, work found."""
     return pl.DataFrame(
         [(key, JUNE[begin], JUNE[end], after, work) for key, begin, end, after, work in each],
         schema={
@@ -32,7 +32,7 @@ def followed(*each: tuple) -> list[tuple]:
     return [(round(years, 1), poor) for years, poor in found.select("followed_years", "became_poor").iter_rows()]
 
 
-def test_poor_begins_in_the_middle_between_two_inspections():
+def test_a_structure_becomes_poor_halfway_between_two_inspections():
     assert followed(("01-A", 0, 2, 6, None), ("01-A", 2, 4, 4, None)) == [(3.0, True), (1.0, True)]
 
 
@@ -42,22 +42,22 @@ def test_follow_up_is_censored_at_the_last_inspection():
 
 @pytest.mark.parametrize("after", [4, 5, 8])
 def test_work_censors_before_the_interval_in_which_it_was_done(after):
-    """Also where the structure was found Poor for all that: nobody knows how it would have gone on."""
+    """Also where the structure was Poor afterwards: it is not known how it would have deteriorated without the work."""
     found = followed(("01-A", 0, 2, 6, None), ("01-A", 2, 4, after, "repair"), ("01-A", 4, 6, 7, None))
     assert found == [(2.0, False), (0.0, False), (2.0, False)]
 
 
-def test_a_gap_ends_follow_up_and_the_structure_comes_back_later():
+def test_a_gap_ends_follow_up_and_the_structure_is_at_risk_again_afterwards():
     found = followed(("01-A", 0, 2, 6, None), ("01-A", 8, 10, 3, None))
     assert found == [(2.0, False), (1.0, True)]
 
 
-def test_a_rise_without_work_goes_on_and_structures_are_kept_apart():
+def test_an_improvement_without_work_continues_follow_up_and_structures_are_separate():
     found = followed(("01-A", 0, 2, 7, None), ("01-A", 2, 4, 6, None), ("01-B", 4, 6, 4, None))
     assert found == [(4.0, False), (2.0, False), (1.0, True)]
 
 
-def test_one_observation_for_each_structure_that_was_followed():
+def test_one_observation_per_structure_with_follow_up():
     table = follow_up(rows(("01-A", 0, 2, 6, "repair"), ("01-A", 2, 4, 5, None), ("01-A", 4, 6, 5, None)))
     [first] = first_row_per_structure(table).iter_rows(named=True)
     assert first["inspection_date"] == JUNE[2]
@@ -90,7 +90,7 @@ def test_only_known_intervals_of_structures_that_are_not_poor_are_at_risk():
     assert found["condition"].to_list() == [6, 5]
 
 
-def test_held_out_are_the_structures_of_the_model_of_falls_and_at_most_half_of_the_years():
+def test_the_hold_out_has_the_structures_of_the_fall_model_and_at_most_half_of_the_years():
     table = simulate_intervals(300, years=12, seed=3)
     settings = ModelSettings(split=SplitSettings(holdout_structures=0.3), survival=SurvivalSettings(holdout_years=10))
     split, cut = split_intervals(table, settings)
