@@ -21,8 +21,8 @@ class BridgeAssetsError(Exception):
     why, do : str, optional
         The cause, and how to fix it; both without a full stop at the end.
     stage : str, optional
-        The stage of the platform that has to run again, such as `onnx_model`. The message leaves it out, because a
-        caller without Dagster has no asset to materialise; `orchestration.failures` and `cli.errors` add it.
+        The stage of the platform that has to run again, such as `onnx_model`. It is not part of the message, because a
+        caller without Dagster has no assets; `orchestration.failures` and `cli.errors` add it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class StorageError(BridgeAssetsError, OSError):
 
 
 class ModelError(BridgeAssetsError, ValueError):
-    """A model cannot be made, read, exported, used or registered."""
+    """A model cannot be trained, read, exported, used or registered."""
 
 
 class FeatureError(ModelError):
@@ -68,7 +68,7 @@ class TrainingError(ModelError):
 
 
 class ModelFileError(ModelError):
-    """A file is not a saved forest, or contains something else. No object of it was created."""
+    """A file is not a saved forest, or contains something else. No object was created from it."""
 
 
 class ForestFileError(ModelError):
@@ -76,7 +76,7 @@ class ForestFileError(ModelError):
 
 
 class ExportError(ModelError):
-    """A model cannot be exported, or its export predicts something else. Nothing was written."""
+    """A model cannot be exported, or the exported model gives different predictions. Nothing was written."""
 
 
 class PredictorError(ModelError):

@@ -1,7 +1,6 @@
-"""Locks between processes of this machine: a lock on a file, which the kernel drops when its process ends, however it
-ends.
+"""File locks between processes on one machine. The kernel releases a lock when its process ends, even after a crash.
 
-Belongs here: holding a lock. Does not belong here: operations that a cloud provider reports as under way
+Belongs here: holding a lock. Does not belong here: operations that a cloud provider reports as in progress
 (`deployment.core`).
 """
 
@@ -21,7 +20,7 @@ _POLL_SECONDS = 0.05
 
 
 class LockHeldError(Exception):
-    """Another process held the lock until the timeout; `holder` is its id. Callers raise an error of their own."""
+    """Another process held the lock until the timeout; `holder` is its process id. Callers raise their own error."""
 
     def __init__(self, path: Path, holder: str) -> None:
         self.holder = holder
@@ -30,21 +29,21 @@ class LockHeldError(Exception):
 
 @contextmanager
 def file_lock(path: Path, timeout: float | None = None, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a file.
+    """Hold a lock on a file.
 
     Parameters
     ----------
     path : Path
-        The lock file. It and its folder are created if they do not exist; it is left in place afterwards.
+        The lock file. It and its folder are created if they do not exist; the file is left in place afterwards.
     timeout : float, optional
-        Seconds to wait for another holder; None = until it ends.
+        Seconds to wait for another holder; None waits until the lock is released.
     on_wait : callable, optional
         Called once, with the holder's process id, if the lock is not free.
 
     Raises
     ------
     LockHeldError
-        If another holder does not release the lock in that time.
+        If the holder does not release the lock within `timeout`.
     OSError
         If the file cannot be created.
     """
@@ -66,21 +65,21 @@ def file_lock(path: Path, timeout: float | None = None, on_wait: Callable[[str],
 
 @contextmanager
 def exclusive_lock(path: Path, action: str, where: Path | str, timeout: float) -> Iterator[None]:
-    """Hold the lock of an endpoint.
+    """Hold the deployment lock of an endpoint.
 
     Parameters
     ----------
     path : Path
         The lock file; its folder is created if it does not exist.
     action, where : str
-        For the message.
+        What was attempted, and on which endpoint; for the error message.
     timeout : float
         Seconds to wait for another deployment.
 
     Raises
     ------
     DeploymentError
-        If another deployment does not end in that time.
+        If another deployment does not finish within `timeout`.
     """
     with ExitStack() as stack:
         try:
@@ -89,8 +88,8 @@ def exclusive_lock(path: Path, action: str, where: Path | str, timeout: float) -
             raise DeploymentError(
                 f"{action} was refused",
                 where=where,
-                why=f"Another deployment (process {held.holder}) has not ended in {timeout:g} s",
-                do="wait for it to end, then run again",
+                why=f"Another deployment (process {held.holder}) did not finish within {timeout:g} s",
+                do="wait for it to finish, then run again",
             ) from None
         yield
 

@@ -1,7 +1,7 @@
 """Writes Markdown: `escape` for text of unknown origin, `table` for every table of the UI, the CLI and the docs.
 
-Bridge names, file names and error messages come from outside. They are text, so nothing in them may become a link, an
-image, HTML or a second column. Everything the platform shows as Markdown is written with these functions.
+Bridge names, file names and error messages are untrusted text: nothing in them may become a link, an image, HTML or a
+second column. Everything the platform shows as Markdown is written with these functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ALIGNMENTS = {"l": "---", "r": "---:", "c": ":---:"}
 
 
 class Markup(str):
-    """Text that is Markdown already; `table` writes it as it is."""
+    """Text that is already Markdown; `table` writes it unchanged."""
 
     __slots__ = ()
 
@@ -23,13 +23,13 @@ class Markup(str):
 def escape(text: object, max_length: int | None = None) -> Markup:
     """Text as one line of Markdown that shows exactly that text.
 
-    An underscore inside a word stays, because Markdown does not read it as emphasis: `deck_area_m2` remains legible
-    where the source is printed. A bare web address may still become a link to what it says.
+    An underscore inside a word is not escaped, because Markdown does not read it as emphasis: `deck_area_m2` stays
+    legible where the Markdown source is printed. A bare web address may still become a link to itself.
 
     Parameters
     ----------
     text : object
-        Its `str` is written; None is empty. White space, line ends included, becomes single spaces.
+        Its `str` is written; None becomes empty text. Any run of white space, including line ends, becomes one space.
     max_length : int, optional
         Longer text is cut to this many characters, the last of which is an ellipsis.
     """
@@ -42,13 +42,13 @@ def escape(text: object, max_length: int | None = None) -> Markup:
 
 
 def code(text: str) -> Markup:
-    """Text in the typeface of code; text that would end the code or the cell is only escaped."""
+    """Text as inline code; text that would break out of the code span or the table cell is escaped instead."""
     plain = " ".join(text.split())
     return Markup(f"`{plain}`") if plain and not set(plain) & set("`|\\") else escape(plain)
 
 
 def link(text: str, address: str) -> Markup:
-    """A link to a web address; any other address gives the escaped text."""
+    """A link to a web address; for any other address, the escaped text."""
     return Markup(f"[{escape(text)}]({address})") if is_web_address(address) else escape(text)
 
 
@@ -67,24 +67,24 @@ def table(
     header : sequence
         Column headings.
     rows : iterable of sequence
-        Cells, as many as headings in each row. They are escaped, except `Markup`.
+        One cell per heading in each row. Cells are escaped, except `Markup`.
     align : str
-        One letter a column: `l`, `r` or `c`. Columns without a letter are left-aligned.
+        One letter per column: `l`, `r` or `c`. Columns without a letter are left-aligned.
     max_length : int, optional
-        Longest cell, in characters; see `escape`.
+        Maximum length of a cell, in characters; see `escape`.
 
     Raises
     ------
     ValueError
-        If a row has more or fewer cells than the header, or `align` more letters.
+        If a row has more or fewer cells than the header, or `align` has more letters.
     """
     if len(align) > len(header):
         raise ValueError(f"align={align!r} has {len(align)} letters for {len(header)} columns")
-    rules = [_ALIGNMENTS[letter] for letter in align.ljust(len(header), "l")]
-    lines = [_row([escape(heading) for heading in header]), f"|{'|'.join(rules)}|"]
+    delimiters = [_ALIGNMENTS[letter] for letter in align.ljust(len(header), "l")]
+    lines = [_row([escape(heading) for heading in header]), f"|{'|'.join(delimiters)}|"]
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f"a row has {len(row)} cells and the header {len(header)}: {row!r:.200}")
+            raise ValueError(f"a row has {len(row)} cells but the header has {len(header)}: {row!r:.200}")
         lines.append(_row([escape(cell, max_length) for cell in row]))
     return "\n".join(lines)
 

@@ -41,7 +41,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _storage_error(error, path) from error
     finally:
-        with suppress(OSError):  # renamed already, or it cannot be removed for the reason it could not be written
+        with suppress(OSError):  # already renamed, or whatever prevented writing it also prevents removing it
             temp_path.unlink()
 
 
@@ -86,7 +86,7 @@ def json_digest(value: Any) -> str:
     Raises
     ------
     TypeError
-        For anything else: how an object prints may change with the version of its library.
+        For any other type, because the printed form of an object may change with the version of its library.
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=_date_text).encode()).hexdigest()
 
@@ -94,7 +94,7 @@ def json_digest(value: Any) -> str:
 def _date_text(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
-    raise TypeError(f"a digest cannot be made of {type(value).__name__}: only of JSON types and dates")
+    raise TypeError(f"cannot compute a digest of {type(value).__name__}: only JSON types and dates are supported")
 
 
 def _storage_error(error: OSError, path: Path) -> StorageError:

@@ -1,4 +1,4 @@
-"""One root for every error that a person can act on, and one place for each face that shows them."""
+"""Every error that a person can act on has the same base class and the same form of message."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bridge_assets.errors import BridgeAssetsError, SettingsError
 
 PRODUCT = Path(__file__).parents[1] / "bridge_assets"
 
-#: Exceptions that never reach a person as they are, and why they have another base.
+#: Exceptions that never reach a person directly, and why they have another base class.
 INTERNAL = {
     "StartError": "container.py runs without the package",
     "RequestError": "becomes an HTTP response",
-    "LockHeldError": "every caller raises an error of its own",
+    "LockHeldError": "every caller raises its own error",
     "RetryableError": "is caught by the download that raises it",
 }
 
 
 def exception_classes() -> dict[str, set[str]]:
-    """Every exception class of the product, with the names of its bases."""
+    """Every exception class of the product, with the names of its base classes."""
     found: dict[str, set[str]] = {}
     for path in PRODUCT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -32,7 +32,7 @@ def exception_classes() -> dict[str, set[str]]:
     return found
 
 
-def test_every_error_derives_from_the_one_root() -> None:
+def test_every_error_derives_from_the_same_base_class() -> None:
     classes = exception_classes()
 
     def has_root(name: str) -> bool:

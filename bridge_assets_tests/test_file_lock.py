@@ -1,4 +1,4 @@
-"""A lock on a file: one holder at a time, and none after its process was killed."""
+"""File locks: one holder at a time, and none after its process was killed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
             holder.kill()
 
 
-def test_a_second_holder_waits_and_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_holder_waits_and_learns_who_holds_the_lock(tmp_path: Path) -> None:
     path, waits = tmp_path / "folder" / ".lock", []
     with (
         held_by_another_process(path) as holder,
@@ -70,7 +70,7 @@ def test_a_deployment_in_progress_is_an_error_that_names_its_process(tmp_path: P
     path = tmp_path / ".lock"
     with (
         file_lock(path),
-        pytest.raises(DeploymentError, match=rf"there: rolling back was refused.*process {os.getpid()}\) has not"),
+        pytest.raises(DeploymentError, match=rf"there: rolling back was refused.*process {os.getpid()}\) did not"),
         exclusive_lock(path, "rolling back", "there", timeout=0),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Text from outside stays text wherever it is shown as Markdown."""
+"""Untrusted text stays text wherever it is shown as Markdown."""
 
 from html.parser import HTMLParser
 
@@ -79,7 +79,7 @@ def test_an_underscore_inside_a_word_stays_legible():
     assert escape("deck_area_m2") == "deck_area_m2"
 
 
-def test_nothing_is_an_empty_cell():
+def test_none_is_an_empty_cell():
     assert table(["a", "b"], [[None, 0]]) == "| a | b |\n|---|---|\n|  | 0 |"
 
 
@@ -87,7 +87,7 @@ def test_columns_are_aligned():
     assert table(["a", "b", "c", "d"], [], align="lrc") == "| a | b | c | d |\n|---|---:|:---:|---|"
 
 
-def test_markup_is_written_as_it_is():
+def test_markup_is_written_unchanged():
     assert table(["a"], [[Markup("**5**")]]) == "| a |\n|---|\n| **5** |"
     assert escape(escape("a | b")) == escape("a | b")
 
@@ -98,7 +98,7 @@ def test_a_heading_is_escaped_too():
 
 @pytest.mark.parametrize(("rows", "align"), [([["one"]], ""), ([["1", "2", "3"]], ""), ([], "lll")])
 def test_cells_that_do_not_fit_the_header_are_an_error(rows, align):
-    with pytest.raises(ValueError, match=r"a row has \d cells and the header 2|has 3 letters for 2 columns"):
+    with pytest.raises(ValueError, match=r"a row has \d cells but the header has 2|has 3 letters for 2 columns"):
         table(["a", "b"], rows, align)
 
 

@@ -1,4 +1,4 @@
-"""An output is there whole, or as it was before."""
+"""An output is either complete or unchanged."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bridge_assets.errors import StorageError
 from bridge_assets.storage import atomic_write, digest, json_digest, to_json, write_json, write_parquet, write_text
 
 
-def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_block_that_fails_leaves_the_previous_file(tmp_path: Path) -> None:
     path = write_text("before", tmp_path / "file.txt")
-    with pytest.raises(RuntimeError), atomic_write(path) as aside:
-        aside.write_text("half")
+    with pytest.raises(RuntimeError), atomic_write(path) as temp_path:
+        temp_path.write_text("half")
         raise RuntimeError
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
@@ -28,13 +28,13 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_nothing_is_visible_before_the_end(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.txt"
-    with atomic_write(path) as aside:
-        aside.write_text("whole")
+    with atomic_write(path) as temp_path:
+        temp_path.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
 
 
-def test_a_place_that_cannot_be_written_says_where_and_why(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_an_error_with_path_and_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"file/below\.txt was not written: .*MB free.*run again"):
         write_text("x", tmp_path / "file" / "below.txt")
@@ -49,7 +49,7 @@ def test_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digest(write_parquet(table, tmp_path / "3")) == digest(write_parquet(table, tmp_path / "4"))
 
 
-def test_a_folder_above_that_is_not_there_is_made_and_one_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_a_missing_parent_folder_is_created_and_an_existing_one_is_kept(tmp_path: Path) -> None:
     for content in ("first", "second"):
         path = tmp_path / "a" / "b" / "file.txt"
         assert write_text(content, path) == path
@@ -57,15 +57,15 @@ def test_a_folder_above_that_is_not_there_is_made_and_one_that_is_there_is_kept(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_being_written_is_hidden_beside_the_file_under_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_write_uses_its_own_hidden_file_in_the_same_folder(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     with atomic_write(path) as first, atomic_write(path) as second:
         assert first != second
-        for aside in (first, second):
-            assert aside.parent == tmp_path
-            assert aside.name.startswith(".file.txt.")
-            assert aside.name.endswith(".tmp")
-            aside.write_text(aside.name)
+        for temp_path in (first, second):
+            assert temp_path.parent == tmp_path
+            assert temp_path.name.startswith(".file.txt.")
+            assert temp_path.name.endswith(".tmp")
+            temp_path.write_text(temp_path.name)
 
 
 def test_a_file_is_flushed_to_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch) -> None:
@@ -84,11 +84,11 @@ def test_a_block_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_file_and_is_reported(tmp_path: Path) -> None:
     path = write_text("before", tmp_path / "file.txt")
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(StorageError) as caught, atomic_write(path) as aside:
-        aside.write_text("half")
+    with pytest.raises(StorageError) as caught, atomic_write(path) as temp_path:
+        temp_path.write_text("half")
         raise full
     assert caught.value.__cause__ is full
     before, _, after = str(caught.value).partition(" MB free in ")
@@ -101,13 +101,13 @@ def test_a_full_disk_leaves_the_previous_file_and_says_so(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_free_space_is_said_in_megabytes(tmp_path: Path, monkeypatch) -> None:
+def test_the_free_space_is_reported_in_megabytes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 7_000_000}))
     with pytest.raises(StorageError, match=r"it broke \(7 MB free in"), atomic_write(tmp_path / "file.txt"):
         raise OSError("it broke")
 
 
-def test_the_folder_that_is_named_is_the_nearest_that_is_there(tmp_path: Path, monkeypatch) -> None:
+def test_free_space_is_reported_for_the_nearest_existing_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as caught:
@@ -116,13 +116,13 @@ def test_the_folder_that_is_named_is_the_nearest_that_is_there(tmp_path: Path, m
     assert f"MB free in {tmp_path / 'file'})" in str(caught.value)
 
 
-def test_what_cannot_be_removed_does_not_hide_why_it_was_not_written(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="it broke"), atomic_write(tmp_path / "file.txt") as aside:
-        aside.mkdir()  # unlinking a folder fails
+def test_a_temporary_file_that_cannot_be_removed_does_not_hide_the_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="it broke"), atomic_write(tmp_path / "file.txt") as temp_path:
+        temp_path.mkdir()  # unlinking a folder fails
         raise OSError("it broke")
 
 
-def test_a_table_that_was_half_written_does_not_replace_the_good_one(tmp_path: Path, monkeypatch) -> None:
+def test_a_half_written_table_does_not_replace_the_good_one(tmp_path: Path, monkeypatch) -> None:
     good = pl.DataFrame({"a": [1]})
     path = write_parquet(good, tmp_path / "table.parquet")
 
@@ -148,7 +148,7 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     assert write_text("é", tmp_path / "file").read_bytes() == b"\xc3\xa9"
 
 
-def test_json_is_for_people_and_ends_with_a_line(tmp_path: Path) -> None:
+def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
     assert to_json({"b": [1], "a": "é"}) == '{\n  "a": "é",\n  "b": [\n    1\n  ]\n}\n'
     path = write_json({"a": "é"}, tmp_path / "file.json")
     assert path == tmp_path / "file.json"
@@ -161,5 +161,5 @@ def test_a_digest_is_the_sha_256(tmp_path: Path) -> None:
     assert digest(write_text("abc", tmp_path / "file")) == expected
     assert json_digest({"b": 1, "a": "é"}) == hashlib.sha256(json.dumps({"a": "é", "b": 1}).encode()).hexdigest()
     assert json_digest(date(2020, 1, 2)) == json_digest("2020-01-02")
-    with pytest.raises(TypeError, match="a digest cannot be made of object"):
+    with pytest.raises(TypeError, match="cannot compute a digest of object"):
         json_digest({"a": [object()]})

@@ -1,5 +1,5 @@
-"""The ground: what an NBI file is. Layouts, items, codes, conditions, records, and a sample inventory.
+"""The NBI file format: layouts, items, codes, condition, records, and a generated sample inventory.
 
-Belongs here: facts of the Coding Guide and of the files FHWA publishes. Does not belong here: where files come from
-(`bridge_assets.data`), models, Dagster.
+Belongs here: facts from the Coding Guide and about the files FHWA publishes. Does not belong here: where files come
+from (`bridge_assets.data`), models, Dagster.
 """

@@ -1,4 +1,4 @@
-"""From the coded text of a record to condition, class, key, date and place, as polars expressions.
+"""Polars expressions that derive condition, class, key, date and position from the coded text of a record.
 
 Derived columns are lower case, items upper case, so that published and computed values are easy to tell apart.
 """
@@ -47,12 +47,12 @@ def rating(item: str) -> pl.Expr:
 
 
 def condition() -> pl.Expr:
-    """The lowest of items 58, 59, 60 and 62 as Int8; null where none applies."""
+    """The lowest of items 58, 59, 60 and 62 as Int8; null if none applies."""
     return pl.min_horizontal(*(rating(item) for item in CONDITION_ITEMS)).cast(pl.Int8)
 
 
 def condition_class(value: pl.Expr) -> pl.Expr:
-    """Good, Fair or Poor of a condition (23 CFR 490.409)."""
+    """Good, Fair or Poor for a condition rating (23 CFR 490.409)."""
     return (
         pl.when(value >= GOOD_MIN)
         .then(pl.lit("Good"))
@@ -65,9 +65,10 @@ def condition_class(value: pl.Expr) -> pl.Expr:
 
 
 def structure_key() -> pl.Expr:
-    """`SS-NUMBER`: the state's two-digit code and the structure number without blanks at its ends and leading zeros.
+    """`SS-NUMBER`: the two-digit state code and the structure number without surrounding blanks and leading zeros.
 
-    The number alone repeats between states, and one bridge is padded with blanks in one year and zeros in another.
+    Structure numbers repeat between states, and the number of a bridge may be padded with blanks in one year and with
+    zeros in another.
     """
     number = pl.col("STRUCTURE_NUMBER_008").str.strip_chars().str.strip_chars_start("0")
     number = pl.when(number == "").then(pl.lit("0")).otherwise(number)
@@ -75,10 +76,9 @@ def structure_key() -> pl.Expr:
 
 
 def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.Expr:
-    """First day of the month that an MMYY item names; null if it is blank, 0 or not a date.
+    """First day of the month in an MMYY item; null if the item is blank, 0 or not a date.
 
-    `222` is February 2022 and `1299` December 1999. A date after the survey year is kept, so that it can be
-    flagged.
+    `222` is February 2022 and `1299` December 1999. A date after the survey year is kept, so that it can be flagged.
     """
     text = pl.col(item)
     digits = pl.when((text.str.len_bytes() <= 4) & ~text.str.starts_with("+")).then(text.cast(pl.Int16, strict=False))
@@ -92,7 +92,7 @@ def inspection_date(survey_year: int, item: str = "DATE_OF_INSPECT_090") -> pl.E
 
 
 def latitude() -> pl.Expr:
-    """Decimal degrees north of item 16, negative in the south; null where unknown or not a position.
+    """Item 16 in decimal degrees, negative south of the equator; null if unknown or not a valid position.
 
     Item 16 carries no sign. The sign follows from the state (`SOUTHERN_LATITUDE_STATES`).
     """
@@ -103,7 +103,7 @@ def latitude() -> pl.Expr:
 
 
 def longitude() -> pl.Expr:
-    """Decimal degrees east of item 17, negative in the west; null where unknown or not a position.
+    """Item 17 in decimal degrees, negative west of Greenwich; null if unknown or not a valid position.
 
     Item 17 carries no sign. The sign follows from the state (`EASTERN_LONGITUDE_STATES`).
     """
@@ -114,8 +114,8 @@ def longitude() -> pl.Expr:
 
 
 def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
-    # Minutes or seconds of 60 and more occur (3.2 % of one state). They are not a valid position, so the value is null;
-    # the item keeps its text.
+    # Minutes or seconds of 60 and more occur (3.2 % of the records of one state). They are not a valid position, so the
+    # value is null; the item keeps its text.
     packed = pl.col(item).cast(pl.Int64, strict=False)
     seconds = (packed % 10_000) / 100
     minutes = packed // 10_000 % 100
@@ -126,7 +126,7 @@ def _degrees(item: str, *, degree_digits: int, limit: int) -> pl.Expr:
 
 
 def age(survey_year: int) -> pl.Expr:
-    """Years from item 27 to the survey year, Int16; null where item 27 is blank, 0 or later than the survey year."""
+    """Years from item 27 to the survey year, Int16; null if item 27 is blank, 0 or later than the survey year."""
     years = survey_year - pl.col("YEAR_BUILT_027")
     return pl.when((pl.col("YEAR_BUILT_027") > 0) & (years >= 0)).then(years).cast(pl.Int16)
 
@@ -142,7 +142,7 @@ def derived_columns(survey_year: int) -> list[pl.Expr]:
     Returns
     -------
     list of pl.Expr
-        survey_year (Int16), structure_key (String), on_structure (Boolean: record type 1, to which condition belongs),
+        survey_year (Int16), structure_key (String), on_structure (Boolean: record type 1, which carries the condition),
         is_culvert (Boolean), condition (Int8), condition_class (String), inspection_date (Date),
         inspected_in_future (Boolean: dated after the survey year), days_since_inspection (Int32), age (Int16, years),
         latitude and longitude (Float64, degrees).

@@ -1,8 +1,8 @@
 """The flags that a record can have, each declared once: name, items, meaning, why, expression.
 
-Belongs here: contradictions within a record, with the Coding Guide, or with the survey year, that a bridge engineer
-would want to see before using the record. Does not belong here: rejected rows (`delimited.records`), numbers that could
-not be parsed (column `unparsed`), values that are merely missing, and comparisons between years (dbt).
+Belongs here: contradictions within a record, with the Coding Guide or with the survey year that a bridge engineer would
+want to see before using the record. Does not belong here: rejected rows (`delimited.records`), numbers that could not
+be parsed (column `unparsed`), values that are merely missing, and comparisons between years (dbt).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
 #: The oldest bridge still in use in the US, Frankford Avenue over Pennypack Creek in Philadelphia, was built in 1697.
 EARLIEST_YEAR_BUILT = 1697
 
-#: Vehicles a day. The busiest road of the US, I-405 in Los Angeles, carries below 400,000 (FHWA, Highway Statistics).
+#: Vehicles per day. The busiest US road, I-405 in Los Angeles, carries fewer than 400,000 (FHWA, Highway Statistics).
 MAX_ADT = 500_000
 
-#: Vehicles a day and lane: 2,400 passenger cars an hour, the capacity of a freeway lane (TRB, Highway Capacity Manual),
-#: in every hour of the day.
+#: Vehicles per day and lane: 2,400 passenger cars per hour, the capacity of a freeway lane (TRB, Highway Capacity
+#: Manual), in every hour of the day.
 MAX_ADT_PER_LANE = 2_400 * 24
 
 #: Months. The longest interval between routine inspections (23 CFR 650.311, since 2022; 48 before).
 MAX_INSPECTION_INTERVAL_MONTHS = 72
 
-#: Metres. Rounding of lengths to 0.1 m, so that two of them may disagree by one step.
+#: Metres. Lengths are rounded to 0.1 m, so that two of them may disagree by one step.
 ROUNDING_TOLERANCE = 0.1001
 
-#: Metres. A bridge of the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
+#: Metres. A bridge under the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
 MIN_NBIS_LENGTH_M = 6.1
 
-#: Helper column of the expressions: item 1 as a number, taken from the structure key where it has two digits.
+#: Helper column of the expressions: item 1 as a number, taken from the structure key, where it has two digits.
 STATE_NUMBER = "state_number"
 
 _RATING_CODES = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))
@@ -52,14 +52,14 @@ class Flag:
     items : tuple of str
         The items that contradict each other, or the one that contradicts the Coding Guide. Empty: any coded item.
     meaning : str
-        What is wrong, in a sentence.
+        The problem, in one sentence.
     rationale : str
         Why it matters to an engineer.
     expression : callable, optional
-        Survey year -> Boolean expression over the record and derived columns; null counts as False. None for the
-        flags of codes, which `code_check` finds.
+        Survey year -> Boolean expression over the record and derived columns; null counts as False. None for the flags
+        about codes, which `code_check` finds.
     prefilter : pl.Expr, optional
-        Cheap test for the rows that can have the flag; an expensive `expression` is evaluated on these alone.
+        Cheap test for the rows that can have the flag; an expensive `expression` is evaluated only on these.
     """
 
     name: str
@@ -81,7 +81,7 @@ def _has_rating(item: str) -> pl.Expr:
 
 
 def _has_value(item: str, placeholder_characters: str = "0 ") -> pl.Expr:
-    """Whether the item is filled in: neither blank nor made of placeholder characters alone."""
+    """Whether the item is filled in: neither blank nor only placeholder characters."""
     return pl.col(item).is_not_null() & (pl.col(item).cast(pl.String).str.strip_chars(placeholder_characters) != "")
 
 
@@ -164,7 +164,7 @@ _FLAGS = (
         "inspection_stale", (*_DATE, "OPEN_CLOSED_POSTED_041"),
         f"Item 90 is more than {MAX_INSPECTION_INTERVAL_MONTHS} months before the survey year, and item 41 says "
         f"neither closed nor new",
-        "Longer than any inspection interval that is allowed: the condition may have changed since",
+        "Longer than any permitted inspection interval: the condition may have changed since",
         lambda year: (
             (pl.col("inspection_date") < pl.date(year - MAX_INSPECTION_INTERVAL_MONTHS // 12, 1, 1))
             & ~pl.col("OPEN_CLOSED_POSTED_041").is_in(("K", "G")).fill_null(False)
@@ -282,7 +282,7 @@ _FLAGS = (
     Flag(
         "culvert_type_disagrees", ("STRUCTURE_TYPE_043B", "CULVERT_COND_062", *_COMPONENT_ITEMS),
         "Item 62 is rated but item 43B is not 19 (culvert), or 43B is 19 and only items 58 to 60 are rated",
-        "Unclear which ratings are valid and which type of structure to compare it with",
+        "It is unclear which ratings are valid and which structure type to compare it with",
         lambda _: pl.when(pl.col("is_culvert")).then(_COMPONENTS_RATED & ~_CULVERT_RATED).otherwise(_CULVERT_RATED),
         prefilter=_CULVERT_APPLIES ^ pl.col("is_culvert"),
     ),
@@ -346,7 +346,7 @@ _FLAGS = (
     Flag(
         UNKNOWN_CODE_FLAG, (),
         f"A coded item has a value outside its code list; written {UNKNOWN_CODE_FLAG}:ITEM, once per item",
-        "A code of an older guide, a state's own code, or a typing error",
+        "A code from an older guide, a state-specific code, or a typing error",
     ),
 )  # fmt: skip
 

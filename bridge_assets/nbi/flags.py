@@ -1,7 +1,7 @@
 """Flags records whose values contradict each other or the Coding Guide.
 
-A flagged value stays as published; the column `flags` names what is wrong. Belongs here: computing that column and
-counting flags. Does not belong here: which flags there are (`flag_rules`), and which values are codes (`code_check`).
+A flagged value stays as published; the column `flags` names the problem. Belongs here: computing that column and
+counting flags. Does not belong here: the definitions of the flags (`flag_rules`) and the check of codes (`code_check`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEPARATOR = "; "
 
 _RULES = [(flag, flag.expression) for flag in FLAGS.values() if flag.expression is not None]
 
-#: The item and derived columns that `flag_records` reads when codes are checked in a table of their own.
+#: The item and derived columns that `flag_records` reads when codes are checked in a separate table.
 REQUIRED_COLUMNS = tuple(
     sorted({"structure_key", *(name for flag, _ in _RULES for name in flag.columns)} - {STATE_NUMBER})
 )
@@ -45,8 +45,8 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
     survey_year : int
         The year of their file.
     codes : pl.DataFrame or pa.Table, optional
-        The same rows with the coded items in a form that is cheaper to check: the Arrow table of a batch, dictionary
-        encoded. `table` then needs only `REQUIRED_COLUMNS`.
+        The same rows with the coded items in a form that is cheaper to check: the dictionary-encoded Arrow table of a
+        batch. `table` then needs only `REQUIRED_COLUMNS`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
         `flags` (String): names joined by `; ` in the order of `FLAGS`, such as
         `inspection_in_future; unknown_code:OWNER_022`; null for a record without flags.
     """
-    # Each Enum has categories of its own, so the expressions compare text.
+    # Every Enum has different categories, so the expressions compare text.
     enums = [name for name in REQUIRED_COLUMNS if isinstance(table.schema[name], pl.Enum)]
     state = pl.col("structure_key").str.head(2).cast(pl.UInt8, strict=False).alias(STATE_NUMBER)
     inputs = table.select(pl.col(REQUIRED_COLUMNS), state).with_columns(pl.col(enums).cast(pl.String))

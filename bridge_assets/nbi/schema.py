@@ -1,7 +1,7 @@
 """The columns of raw_bridges, declared once for the UI, dbt and `docs/schema.md`.
 
-Belongs here: putting items and derived columns into one list. Does not belong here: what an item is (`items`), its
-codes (`codes`), and the types in which the columns are stored (`records`, `data.bridges`).
+Belongs here: combining items and derived columns into one list. Does not belong here: what an item is (`items`), its
+codes (`codes`), and the types in which the columns are stored (`delimited.records`, `data.records`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Column:
     kind : str
         code, text, integer or decimal; for a derived column its type or unit, such as date or deg.
     unit : str
-        SI unit, or "" where it has none.
+        SI unit, or "" if it has none.
     description : str
-        Item number, meaning, codes in short and years.
+        Item number, meaning, abbreviated code list and years.
     item : Item or None
-        None for a column that no file has.
+        None for a column that is not in the published files.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Column:
 def description_of(item: Item) -> str:
     """Item number, meaning, codes and years in a line or two.
 
-    Up to twelve codes are listed, the years only where some files lack the item.
+    Up to twelve codes are listed; the years are given only if some files lack the item.
     """
     parts = [f"Item {item.number}" if item.number else "", item.meaning]
     if short := summarize_codes(item.name):

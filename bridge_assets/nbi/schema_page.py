@@ -1,7 +1,7 @@
 """Generates `docs/schema.md` and the column list of raw_bridges in dbt's sources.yml.
 
 `python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml` updates both; a test fails when
-they are out of date. Belongs here: the text of the page and of the YAML. Does not belong here: a fact about a column.
+they are out of date. Belongs here: the text of the page and of the YAML. Does not belong here: facts about columns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge_assets import markdown
 from bridge_assets.markdown import Markup
 from bridge_assets.nbi.coding_guide.codes import PATTERNS
-from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
+from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, ITEMS, PUBLISHED_EVALUATIONS, SUBMISSION_ITEMS, Item
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, LAYOUTS, years_of
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.schema import columns
@@ -26,10 +26,10 @@ _HEAD = """<!-- Written by bridge_assets.nbi.schema_page: edit bridge_assets/nbi
 
 # The columns of raw_bridges
 
-One row of raw_bridges is one row of a survey year's file. Items keep FHWA's column headings, in upper case; columns
-that we compute are in lower case. Numbers are SI, as in the files. Codes are text: `01` is not 1, and `N` is not
-missing. Codes and their meanings follow the Recording and Coding Guide for the Structure Inventory and Appraisal of the
-Nation's Bridges (FHWA-PD-96-001) with its errata of 2022, abridged.
+One row of raw_bridges is one row of the file of one survey year. Items keep FHWA's column headings, in upper case;
+columns that we compute are in lower case. Numbers are in SI units, as in the files. Codes are text: `01` is not 1, and
+`N` is not missing. Codes and their meanings follow the Recording and Coding Guide for the Structure Inventory and
+Appraisal of the Nation's Bridges (FHWA-PD-96-001) with its errata of 2022, abridged.
 
 A `*` after the kind marks a column that FHWA derives from the condition ratings: it must not be a model feature.
 """
@@ -44,16 +44,16 @@ def render_page() -> str:
         ("Columns that FHWA computes", PUBLISHED_EVALUATIONS),
     ):
         parts.append(_table(title, ("column", "item", "kind", "unit", "meaning", "codes", "years"), map(_row, items)))
-    ours = [each for each in columns() if each.item is None]
+    derived = [each for each in columns() if each.item is None]
     parts.append(
-        _table("Derived columns", ("column", "what", "meaning"), ((c.name, c.kind, c.description) for c in ours))
+        _table("Derived columns", ("column", "type", "meaning"), ((c.name, c.kind, c.description) for c in derived))
     )
     parts.append(
         _table(
             "Flags",
             ("flag", "items", "meaning", "why"),
             ((flag.name, ", ".join(map(_number, flag.items)), flag.meaning, flag.rationale) for flag in FLAGS.values()),
-            "The column `flags` lists what is wrong with a record, joined by `; `. The values stay as published.",
+            "The column `flags` lists the problems of a record, joined by `; `. The values stay as published.",
         )
     )
     parts.append(
@@ -61,12 +61,12 @@ def render_page() -> str:
             "Layouts",
             ("layout", "columns", "survey years"),
             ((layout.name, str(len(layout.columns)), _years(layout.years)) for layout in LAYOUTS),
-            "Renamed over the years; each pair is one column here: "
+            "FHWA renamed some columns over the years; each pair is one column here: "
             + ", ".join(f"{old} is {new}" for old, new in COLUMN_ALIASES.items())
             + ".",
         )
     )
-    parts.append("## Codes\n\nItems that share their codes share a table.\n" + "\n".join(_codes()))
+    parts.append("## Codes\n\nItems with the same codes share a table.\n" + "\n".join(_codes()))
     return "\n".join(parts)
 
 
@@ -83,7 +83,7 @@ def source_columns() -> str:
 
 
 def with_source_columns(sources: str) -> str:
-    """`sources.yml` with the columns of today between its markers."""
+    """`sources.yml` with the current columns between its markers."""
     head, rest = sources.split(BEGIN + "\n")
     _, after = rest.split(END)
     return f"{head}{BEGIN}\n{source_columns()}\n{END}{after}"
@@ -109,9 +109,8 @@ def _codes_of(item: Item) -> str:
 
 
 def _items_with_same_codes(item: Item) -> list[Item]:
-    """The items that have the very codes of this one, itself included."""
-    everywhere = (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS)
-    return [other for other in everywhere if other.codes == item.codes]
+    """The items with exactly the same codes as this one, including itself."""
+    return [other for other in ITEMS if other.codes == item.codes]
 
 
 def _title(items: list[Item]) -> str:
@@ -124,7 +123,7 @@ def _anchor(items: list[Item]) -> str:
 
 def _codes() -> Iterable[str]:
     seen: set[str] = set()
-    for item in (*INVENTORY_ITEMS, *SUBMISSION_ITEMS, *PUBLISHED_EVALUATIONS):
+    for item in ITEMS:
         if item.codes and item.name not in seen:
             items = _items_with_same_codes(item)
             seen.update(each.name for each in items)

@@ -175,7 +175,7 @@ def test_a_second_deployment_is_refused_when_the_first_does_not_end(tmp_path, mo
     with (endpoint.root / ".lock").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         for change in (lambda: endpoint.deploy(model_versions[1]), endpoint.rollback):
-            with pytest.raises(DeploymentError, match=rf"refused.*process {os.getpid()}\) has not ended in 0.2 s"):
+            with pytest.raises(DeploymentError, match=rf"refused.*process {os.getpid()}\) did not finish within 0.2 s"):
                 change()
         assert is_serving(endpoint, model_versions[0])  # readers need no lock
     endpoint.deploy(model_versions[1])

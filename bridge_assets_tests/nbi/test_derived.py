@@ -1,4 +1,4 @@
-"""Condition, class, key, date and place out of coded text."""
+"""Condition, class, key, date and position from coded text."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def test_coordinates(state, latitude, longitude, expected) -> None:
         ("02", "10 0", "02-10 0"),
     ],
 )
-def test_padding_variants_are_one_structure(state, number, key) -> None:
+def test_padding_variants_are_the_same_structure(state, number, key) -> None:
     assert one(derived.structure_key(), STATE_CODE_001=state, STRUCTURE_NUMBER_008=number) == key
 
 
-def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_survey_year() -> None:
+def test_age_and_days_since_inspection_are_as_of_the_end_of_the_survey_year() -> None:
     records = pl.DataFrame(
         {
             "YEAR_BUILT_027": [1974, 0, 2020, None, 2019, 1],
@@ -125,9 +125,9 @@ def test_age_and_the_days_since_the_inspection_are_those_at_the_end_of_the_surve
         },
         schema={"YEAR_BUILT_027": pl.Int32, "inspection_date": pl.Date},
     )
-    asked = records.select(age=derived.age(2019), days=derived.days_since(pl.col("inspection_date"), 2019))
-    assert asked["age"].to_list() == [45, None, None, None, 0, 2018]
-    assert asked["days"].to_list() == [30, -1, None, None, None, None]
+    result = records.select(age=derived.age(2019), days=derived.days_since(pl.col("inspection_date"), 2019))
+    assert result["age"].to_list() == [45, None, None, None, 0, 2018]
+    assert result["days"].to_list() == [30, -1, None, None, None, None]
 
 
 def test_every_derived_column_of_three_records():

@@ -1,4 +1,4 @@
-"""Each flag is raised by the record it is about, and a sound record has none."""
+"""Each flag is raised for the records it describes, and a sound record has no flags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge_assets.nbi.derived import derived_columns
 from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.nbi.flags import REQUIRED_COLUMNS, flag_counts, flag_records
 
-#: A bridge of Alaska in the file of 2019, of which there is nothing to say.
+#: A bridge in Alaska in the file of 2019, with no contradictions.
 SOUND = {
     "STATE_CODE_001": "02",
     "STRUCTURE_NUMBER_008": "1234",
@@ -125,17 +125,17 @@ def test_a_sound_record_has_no_flag(case: str) -> None:
 
 
 @pytest.mark.parametrize("expected", FLAGGED)
-def test_a_flag_is_raised_by_what_it_is_about(expected: str) -> None:
+def test_a_flag_is_raised_by_the_records_it_describes(expected: str) -> None:
     records = table({}, *FLAGGED[expected], {})
     assert flag_records(records, 2019).to_list() == [None, *[expected] * len(FLAGGED[expected]), None]
 
 
-def test_every_flag_is_tried_here() -> None:
-    tried = {name.partition(":")[0] for names in FLAGGED for name in names.split("; ")}
-    assert tried == set(FLAGS)
+def test_every_flag_is_tested_here() -> None:
+    tested = {name.partition(":")[0] for names in FLAGGED for name in names.split("; ")}
+    assert tested == set(FLAGS)
 
 
-def test_flags_are_the_same_in_every_type_of_coded_items() -> None:
+def test_flags_are_the_same_for_every_type_of_coded_items() -> None:
     records = table(*(change for changes in FLAGGED.values() for change in changes))
     texts = flag_records(records, 2019)
     assert texts.name == "flags" and texts.dtype == pl.String
@@ -159,7 +159,7 @@ def test_counts_are_by_flag_and_item_in_the_order_of_the_flags() -> None:
     ]
 
 
-def test_flags_name_items_that_there_are_and_say_why() -> None:
+def test_every_flag_names_known_items_and_a_reason() -> None:
     for flag in FLAGS.values():
         assert set(flag.items) <= set(ITEMS_BY_NAME)
         assert flag.meaning and flag.rationale and not flag.meaning.endswith(".")
@@ -174,11 +174,11 @@ def test_flags_are_rare_in_a_real_state_and_its_published_class_agrees(real_data
     path = real_data / "nbi" / "AK19.txt"
     records = pl.from_pandas(load_bridge_data(str(path)))
     counts = flag_counts(flag_records(records, 2019))
-    # Seconds of 60, and 13 open bridges whose last inspection was before 2013; no class that disagrees.
+    # Seconds of 60, and 13 open bridges last inspected before 2013; no class disagrees.
     assert counts == {"coordinate_impossible": 10, "inspection_stale": 13, "open_though_posting_required": 2}
 
 
-def test_flags_find_what_is_wrong_in_real_files_of_many_years(real_data) -> None:
+def test_flags_find_the_errors_in_real_files_of_many_years(real_data) -> None:
     counts: dict[str, int] = {}
     for path in sorted((real_data / "nbi" / "panel").glob("*.txt")):
         records = pl.from_pandas(load_bridge_data(str(path)))

@@ -1,4 +1,4 @@
-"""The sample inventory: real in form, deterministic, and with fall probabilities that are the true ones."""
+"""The sample inventory: realistic, deterministic, and with true fall probabilities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SMALL = SampleSpec(structures=60, first_year=2017, last_year=2020)
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as written, and as it is read back."""
+    """A sample as written, and as read back."""
 
     summary: SampleSummary
     oracle: pl.DataFrame
@@ -48,7 +48,7 @@ class Sample:
 
     @property
     def inspections(self) -> pl.DataFrame:
-        """The first record of every inspection, with what the structure's next inspection found."""
+        """The first record of every inspection, with the result of the next inspection of the structure."""
         first = (
             self.on_structure.filter(~pl.col("inspected_in_future"))
             .sort("structure_key", "survey_year")
@@ -87,7 +87,7 @@ def share(flags: pl.Series) -> float:
     return mean
 
 
-def test_the_same_spec_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_the_same_spec_gives_the_same_bytes_and_another_seed_different_ones(tmp_path: Path) -> None:
     for name, spec in {"a": SMALL, "b": SMALL, "other": SampleSpec(60, 2017, 2020, seed=1)}.items():
         write_sample(tmp_path / name, tmp_path / f"{name}.parquet", spec)
     assert content(tmp_path / "a") == content(tmp_path / "b")
@@ -104,7 +104,7 @@ def test_every_published_year_can_be_written_in_its_layout(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("years", [(1992, 1992), (1999, 2000), (2010, 2011), (2025, 2025)])
-def test_short_ranges_hold_every_structure_once_a_year(tmp_path: Path, years: tuple[int, int]) -> None:
+def test_short_ranges_contain_every_structure_once_per_year(tmp_path: Path, years: tuple[int, int]) -> None:
     summary = write_sample(tmp_path, tmp_path / "oracle.parquet", SampleSpec(80, *years))
     records = read_back(summary, tmp_path / "oracle.parquet").on_structure
     assert records["structure_key"].n_unique() == summary.structures == 80
@@ -126,7 +126,7 @@ def test_years_without_a_published_layout_are_refused(years: tuple[int, int]) ->
         SampleSpec(first_year=years[0], last_year=years[1])
 
 
-def test_rows_reconcile_and_the_rejected_ones_are_those_announced(sample: Sample) -> None:
+def test_rows_reconcile_and_the_rejected_ones_are_those_in_the_summary(sample: Sample) -> None:
     dirt = sample.summary.dirt
     assert sample.rows_read == sample.summary.rows == sample.records.height + sample.rejected.height
     assert sample.rejected.height == dirt["truncated_row"] + dirt["embedded_comma"] == 8
@@ -136,7 +136,7 @@ def test_rows_reconcile_and_the_rejected_ones_are_those_announced(sample: Sample
     ]
 
 
-def test_the_dirt_in_the_records_is_the_dirt_announced(sample: Sample) -> None:
+def test_the_dirt_in_the_records_is_the_dirt_in_the_summary(sample: Sample) -> None:
     records, dirt = sample.records, sample.summary.dirt
     lines = sample.rejected["line"]
     names = [pl.col(item) for item in ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")]
@@ -151,9 +151,9 @@ def test_the_dirt_in_the_records_is_the_dirt_announced(sample: Sample) -> None:
         "future_date": pl.col("inspected_in_future"),
     }
     for kind, flag in found.items():
-        held = records.select(flag.sum()).item()
-        assert dirt[kind] - lines.len() <= held <= dirt[kind], kind  # the lines that broke off may hold some of it
-        assert held > 0, kind
+        count = records.select(flag.sum()).item()
+        assert dirt[kind] - lines.len() <= count <= dirt[kind], kind  # truncated lines may contain some of it
+        assert count > 0, kind
     assert "O'NEAL ROAD" in records["FACILITY_CARRIED_007"].to_list()
     assert set(records["FEATURES_DESC_006A"]) & set(NAMES_LATIN)
     assert records.filter(pl.col("LOCATION_009").str.ends_with("'")).height > 0
@@ -170,21 +170,21 @@ def test_old_files_are_latin_1_and_both_line_ends_occur(sample: Sample) -> None:
     assert new.count(b"\r\n") == new.count(b"\n")
 
 
-def test_dirt_never_takes_a_structure_or_an_inspection_away(sample: Sample) -> None:
+def test_dirt_never_removes_a_structure_or_an_inspection(sample: Sample) -> None:
     assert sample.on_structure["structure_key"].n_unique() == sample.summary.structures == SPEC.structures
     assert sample.inspections.height == sample.oracle.height
 
 
-def test_padding_differs_between_years_and_names_one_structure(sample: Sample) -> None:
+def test_padding_differs_between_years_for_the_same_structure(sample: Sample) -> None:
     raw = [path.read_bytes().decode("latin-1").splitlines()[1] for path in sample.summary.files]
     paddings = {line.split(",")[1] for line in raw}
     assert {number.strip().lstrip("0") for number in paddings} == {"SMP000001"}
     assert len(paddings) == 3
     by_state = sample.on_structure.unique("structure_key").group_by("STRUCTURE_NUMBER_008").len()
-    assert (by_state["len"] > 1).any()  # a number alone names no structure
+    assert (by_state["len"] > 1).any()  # a number alone does not identify a structure
 
 
-def test_routes_under_structures_stand_in_files_until_2009_and_carry_no_condition(sample: Sample) -> None:
+def test_routes_under_structures_are_in_files_until_2009_and_have_no_condition(sample: Sample) -> None:
     under = sample.records.filter(~pl.col("on_structure"))
     assert set(under["survey_year"]) == {2006, 2007, 2008, 2009}
     assert under["condition"].null_count() == under.height > 0
@@ -222,7 +222,7 @@ def test_culverts_are_rated_as_culverts(sample: Sample) -> None:
     assert share(culverts["DECK_WIDTH_MT_052"] == 0) > 0.7
 
 
-def test_marginals_are_those_of_the_national_inventory_roughly(sample: Sample) -> None:
+def test_marginals_are_close_to_the_national_inventory(sample: Sample) -> None:
     records = sample.on_structure
     assert 0.38 < share(records["condition_class"] == "Good") < 0.52
     assert 0.42 < share(records["condition_class"] == "Fair") < 0.55
@@ -236,11 +236,11 @@ def test_marginals_are_those_of_the_national_inventory_roughly(sample: Sample) -
     assert set(records["INSPECT_FREQ_MONTHS_091"]) == {12, 24, 48}
     assert len(set(records["STATE_CODE_001"])) == 8
     counts = records.group_by("survey_year").len()["len"]
-    assert counts.n_unique() > 10  # some are built, some removed
+    assert counts.n_unique() > 10  # some structures are built, some removed
     assert (counts > 0.8 * SPEC.structures).all()
 
 
-def test_every_item_of_the_layouts_is_known_to_the_reader_and_most_are_filled(sample: Sample) -> None:
+def test_every_item_of_the_layouts_is_read_and_most_are_filled_in(sample: Sample) -> None:
     records = sample.on_structure
     empty = {item for item in ITEM_NAMES if records[item].null_count() == records.height}
     assert empty == {
@@ -251,9 +251,9 @@ def test_every_item_of_the_layouts_is_known_to_the_reader_and_most_are_filled(sa
 
 def test_codes_are_codes_of_the_coding_guide(sample: Sample, real_data: Path) -> None:
     later = {"DESIGN_LOAD_031": {"A"}}  # HL 93, not yet in the guide of 1995
-    named_otherwise = {"OWNER_022": "MAINTENANCE_021"}
+    table_names = {"OWNER_022": "MAINTENANCE_021"}
     for item in CODED_ITEMS:
-        table = real_data / "coding_tables" / f"{named_otherwise.get(item, item)}.csv"
+        table = real_data / "coding_tables" / f"{table_names.get(item, item)}.csv"
         known = {line.split(";")[0].strip().lstrip("0") for line in table.read_text("utf-8-sig").splitlines()}
         used = {code.lstrip("0") for code in sample.on_structure[item].drop_nulls().unique()}
         assert used <= known | later.get(item, set()) | {""}, item
@@ -281,7 +281,7 @@ def test_a_yearly_file_mostly_carries_inspections_forward_unchanged(sample: Samp
     assert 0.02 < share(change > 0) < 0.07
 
 
-def test_the_oracle_names_every_inspection_once_and_when_it_was(sample: Sample) -> None:
+def test_the_oracle_has_every_inspection_once_with_its_date(sample: Sample) -> None:
     assert sample.oracle.schema == {
         "structure_key": pl.String,
         "survey_year": pl.Int16,
@@ -296,7 +296,7 @@ def test_the_oracle_names_every_inspection_once_and_when_it_was(sample: Sample) 
 
 
 def test_inspections_fall_as_often_as_the_oracle_says(sample: Sample) -> None:
-    # Until four years before the end, every inspection has its next one within the horizon, or none.
+    # Up to four years before the end, the next inspection is within the horizon, or there is none.
     seen = sample.inspections.filter((pl.col("months_to_next") <= 48) & (pl.col("survey_year") <= 2021))
     probability = seen["fall_probability"].to_numpy()
     fell = (seen["next_condition"] < seen["condition"]).to_numpy()
@@ -310,7 +310,7 @@ def test_inspections_fall_as_often_as_the_oracle_says(sample: Sample) -> None:
     assert standard_errors(order) < 4
     for decile in np.array_split(order, 10):
         assert standard_errors(decile) < 4
-    # The oracle ranks as the process was tuned to let it: P(a falling one is ranked above one that stays).
+    # The AUC to which the process was tuned: P(a bridge that falls is ranked above one that does not).
     ranks = np.empty(len(order))
     ranks[order] = np.arange(1, len(order) + 1)
     falls, stays = fell.sum(), (~fell).sum()
@@ -339,7 +339,7 @@ def test_a_written_sample_is_current_until_anything_about_it_changes(tmp_path: P
     assert changed.read_bytes() == whole
 
 
-def test_files_of_an_earlier_sample_go_and_files_of_others_stay(tmp_path: Path) -> None:
+def test_files_of_an_earlier_sample_are_removed_and_other_files_stay(tmp_path: Path) -> None:
     oracle = tmp_path / "oracle.parquet"
     write_sample(tmp_path, oracle, SMALL)
     (tmp_path / "NBI_2005.txt").write_text("not ours")
@@ -356,7 +356,7 @@ write_sample(Path(sys.argv[1]), Path(sys.argv[2]), SampleSpec(structures=int(sys
 """
 
 
-def test_a_killed_run_leaves_whole_files_only_and_the_next_run_completes_them(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_only_complete_files_and_the_next_run_finishes(tmp_path: Path) -> None:
     folder, oracle, spec = tmp_path / "files", tmp_path / "oracle.parquet", SampleSpec(structures=3000, seed=5)
     run = subprocess.Popen([sys.executable, "-c", WRITE, str(folder), str(oracle), "3000"])
     while run.poll() is None and len(content(folder)) < 3:
@@ -372,7 +372,7 @@ def test_a_killed_run_leaves_whole_files_only_and_the_next_run_completes_them(tm
     assert left.items() <= content(folder).items()
 
 
-def test_a_full_disk_is_said_and_leaves_the_previous_files_whole(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_previous_files_intact(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     folder, oracle = tmp_path / "files", tmp_path / "oracle.parquet"
     write_sample(folder, oracle, SMALL)

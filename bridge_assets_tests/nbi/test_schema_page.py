@@ -1,4 +1,4 @@
-"""What is written about the columns is what the columns are."""
+"""The documentation of the columns agrees with the code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The Coding Guide: items, codes, layouts of the published files, and the states' extents."""
+"""The Coding Guide: items, codes, layouts of the published files, and the extent of each state."""

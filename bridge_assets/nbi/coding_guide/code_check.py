@@ -1,10 +1,10 @@
-"""Which rows of a table hold a value that is none of its item's codes.
+"""Finds the rows of a table with a value outside the code list of its item.
 
-Belongs here: finding them fast, in whatever type the coded items come. Does not belong here: what the codes are
-(`codes`), and what is said of such a row (`flags`).
+Belongs here: finding them fast, for every type that coded items come in. Does not belong here: the code lists
+(`codes`), and how such a row is flagged (`flags`).
 
-A coded item has few distinct values, so those are judged, and rows are looked at only where one is odd. The
-dictionaries of an Arrow table bring them along; in a polars table they are found first.
+A coded item has few distinct values, so only the distinct values are checked, and rows are searched only for the
+invalid ones. In an Arrow table the dictionaries list the distinct values; in a polars table they are computed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 from bridge_assets.nbi.coding_guide.codes import PATTERNS, coded_items, is_code
 from bridge_assets.nbi.coding_guide.items import ITEM_NAMES, ITEMS_BY_NAME
 
-#: The flag of a value that is no code; the item stands behind a colon.
+#: The flag for a value outside the code list; written with the item after a colon.
 UNKNOWN_CODE_FLAG = "unknown_code"
 
 #: Items whose values are checked, in the order of the schema.
@@ -29,14 +29,14 @@ CHECKED_ITEMS = tuple(name for name in ITEM_NAMES if name in {*coded_items(), *P
 
 @dataclass(slots=True)
 class InvalidCodes:
-    """What is odd about the coded items of a table.
+    """Rows with invalid codes, by item. Items without such rows are left out.
 
     Attributes
     ----------
     unknown : dict of str to pl.Series
-        Item -> rows, Boolean, with a value outside its code list. Items without such a row are left out.
+        Item -> Boolean mask of the rows with a value outside its code list.
     lowercase : dict of str to pl.Series
-        Item -> rows whose value is one of its codes in lower case.
+        Item -> Boolean mask of the rows with one of its codes in lower case.
     """
 
     unknown: dict[str, pl.Series] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class InvalidCodes:
 
 
 def find_invalid_codes(table: pl.DataFrame | pa.Table) -> InvalidCodes:
-    """Look for values that are no codes in the coded items that a table has.
+    """Find values outside the code lists of the coded items in a table.
 
     Parameters
     ----------
@@ -56,15 +56,15 @@ def find_invalid_codes(table: pl.DataFrame | pa.Table) -> InvalidCodes:
         kinds = {value: kind for value in values if (kind := _classify_code(name, value))}
         for kind in sorted(set(kinds.values())):
             rows = _rows_with_values(table[name], [value for value, of_value in kinds.items() if of_value == kind])
-            if rows.any():  # a dictionary may hold values of other batches
+            if rows.any():  # a dictionary may contain values of other batches
                 (invalid.unknown if kind == "unknown" else invalid.lowercase)[name] = rows
     return invalid
 
 
 def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
-    """What the coded items of a table hold that is no code, a sentence for each item; empty where nothing.
+    """Values outside the code lists, one sentence for each item; empty if there are none.
 
-    A code in lower case is not a problem: it is read as its capital.
+    A code in lower case is not a problem: it is read as upper case.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
 
 
 def _distinct_values(table: pl.DataFrame | pa.Table) -> Iterable[tuple[str, list[str]]]:
-    """Item -> values, at least those that it holds."""
+    """Yield each checked item with its distinct values; Arrow dictionaries may add values that no row has."""
     if isinstance(table, pl.DataFrame):
         names = [name for name in CHECKED_ITEMS if name in table.columns]
         found = table.select(pl.col(name).unique().cast(pl.String).drop_nulls().implode() for name in names)
@@ -101,19 +101,19 @@ def _dictionaries(column: pa.ChunkedArray) -> list[pa.DictionaryArray]:
 
 
 def _rows_with_values(column: pl.Series | pa.ChunkedArray, values: list[str]) -> pl.Series:
-    """The rows that hold one of these values."""
+    """Boolean mask of the rows with one of these values."""
     if isinstance(column, pl.Series):
         return column.cast(pl.String).is_in(values).fill_null(False)
     rows = [np.zeros(0, dtype=bool)]
     for chunk in _dictionaries(column):
-        wanted = [place for place, value in enumerate(chunk.dictionary.to_pylist()) if value in values]
+        wanted = [index for index, value in enumerate(chunk.dictionary.to_pylist()) if value in values]
         rows.append(np.isin(chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False), wanted))
     return pl.Series(np.concatenate(rows))
 
 
 @cache
 def _classify_code(item: str, value: str) -> str:
-    """Empty for a code as it is written in the guide or with other zeros, else `lowercase` or `unknown`."""
+    """Empty for a code as in the guide or with different leading zeros, else `lowercase` or `unknown`."""
     if not is_code(item, value):
         return "unknown"
     return "lowercase" if value != value.upper() else ""

@@ -1,11 +1,11 @@
 """The codes of each coded item and what they mean, from `codes.csv`.
 
-Belongs here: which codes an item may hold, in which forms a file writes them, and how a value is held against them.
-Does not belong here: which items there are (`items`), how a code becomes a number or a date (`decode`), and which rows
-of a table hold a value that is no code (`code_check`).
+Belongs here: which codes an item may have, the forms in which files write them, and how to check a value. Does not
+belong here: the list of items (`items`), the conversion of codes to numbers and dates (`derived`), and the search for
+rows with invalid codes (`code_check`).
 
-The table follows the Coding Guide [1]_ with its errata; the meanings are shortened to a line. `*` in items 67 to 69 and
-`Y` in the status columns stand in no guide: FHWA computes those columns, and its files hold them.
+The table follows the Coding Guide [1]_ with its errata; the meanings are shortened to one line. `*` in items 67 to 69
+and `Y` in the status columns are not in the guide: FHWA computes those columns, and its files contain these values.
 
 References
 ----------
@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 _NO_CODES: Mapping[str, str] = MappingProxyType({})
 
-#: Items whose codes are a form rather than a list: (regular expression, the form in words).
+#: Items whose codes follow a pattern rather than a list: (regular expression, the pattern in words).
 PATTERNS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("FRACTURE_092A", "UNDWATER_LOOK_SEE_092B", "SPEC_INSPECT_092C"),
@@ -49,9 +49,9 @@ def _load_coding_guide() -> dict[str, Mapping[str, str]]:
 
 
 def codes_of(item: str) -> Mapping[str, str]:
-    """Code -> meaning of an item, in the guide's order; empty where any text is allowed.
+    """Code -> meaning of an item, in the order of the guide; empty if any text is allowed.
 
-    Codes are written at the width of the guide: `01`, not `1`, in an item of two digits.
+    Codes have the width they have in the guide: `01`, not `1`, for an item of two digits.
     """
     return _load_coding_guide().get(item, _NO_CODES)
 
@@ -63,11 +63,11 @@ def coded_items() -> tuple[str, ...]:
 
 @cache
 def accepted_codes(item: str) -> frozenset[str]:
-    """Every form of an item's codes that counts as the code, upper case.
+    """Every accepted form of the codes of an item, in upper case.
 
-    A code is the same with and without leading zeros: a published file writes owner `01`, and a table that went
-    through a spreadsheet `1`. No two codes of an item differ by their zeros alone. The state of item 1 may carry the
-    FHWA region as its third digit, as in the guide (`014`), that of item 98A may lack it.
+    A code is the same with and without leading zeros: a published file has owner `01`, a table that went through a
+    spreadsheet `1`. No two codes of an item differ only in leading zeros. The state in item 1 may have the FHWA region
+    as its third digit, as in the guide (`014`); the state in item 98A may lack it.
     """
     codes = set(codes_of(item))
     unpadded = {code.lstrip("0") or "0" for code in codes}
@@ -80,9 +80,9 @@ def accepted_codes(item: str) -> frozenset[str]:
 
 
 def is_code(item: str, value: str) -> bool:
-    """Whether a value, without padding, is one of the codes of an item; a lower-case letter stands for its capital.
+    """Whether a value, without padding, is one of the codes of an item, in upper or lower case.
 
-    True for every value of an item that is free.
+    True for every value of an item without a code list.
     """
     value = value.upper()
     if item in PATTERNS:
@@ -92,7 +92,7 @@ def is_code(item: str, value: str) -> bool:
 
 
 def meaning_of(item: str, value: str) -> str | None:
-    """What a value of an item means, in whatever accepted form it is written; None where it is free or no code.
+    """The meaning of a code in any accepted form; None if the value is not a code or the item has no code list.
 
     >>> meaning_of("OWNER_022", "1")
     'State highway agency'
@@ -108,12 +108,12 @@ def meaning_of(item: str, value: str) -> str | None:
 
 
 def summarize_codes(item: str, limit: int = 12) -> str:
-    """The codes of an item on a line, such as `0, 1, N`; at most so many, then `…`. Empty where it is free."""
+    """The codes of an item on one line, such as `0, 1, N`; at most `limit`, then `…`. Empty if it has no code list."""
     if item in PATTERNS:
         return PATTERNS[item][1]
     codes = list(codes_of(item))
     return ", ".join(codes[:limit]) + (", …" if len(codes) > limit else "")
 
 
-#: Item 1: the state or territory by its two-digit code.
+#: Item 1: two-digit code -> state or territory.
 STATE_NAMES: Mapping[str, str] = codes_of("STATE_CODE_001")

@@ -1,7 +1,7 @@
-"""Every item of an NBI record, declared once: name, item number, kind, unit, what it means.
+"""Every item of an NBI record, declared once: name, item number, kind, unit and meaning.
 
-Names are the column headings of the files FHWA publishes, so that a person who knows the Coding Guide [1]_ finds the
-item by its number. All five layouts map onto this one list; an item that a layout lacks is null.
+Names are the column headings of the files FHWA publishes, so that anyone who knows the Coding Guide [1]_ finds the item
+by its number. All five layouts map onto this one list; an item that a layout lacks is null.
 
 References
 ----------
@@ -22,7 +22,7 @@ class ItemKind(StrEnum):
     """How the text of an item is read."""
 
     CODE = "code"
-    """Kept as text without its padding: `01` is not 1, `N` is not missing."""
+    """Kept as text without padding: `01` is not 1, `N` is not missing."""
     TEXT = "text"
     """Free text in single quotes, apostrophes inside not escaped."""
     INTEGER = "integer"
@@ -38,13 +38,13 @@ class Item:
     name : str
         Column heading in the published files; our canonical name.
     number : str
-        Item number of the Coding Guide, "" for a column that FHWA computes.
+        Item number in the Coding Guide, "" for a column that FHWA computes.
     kind : ItemKind
     unit : str
-        SI unit or "" where it has none.
+        SI unit, or "" if it has none.
     meaning : str
     derived_from_ratings : bool
-        True where the value is a function of the condition ratings. Such a column may not be a model feature.
+        True if the value is a function of the condition ratings. Such a column must not be a model feature.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Item:
 
     @property
     def codes(self) -> Mapping[str, str]:
-        """Code -> meaning, at the width of the Coding Guide; empty where any text is allowed, and for numbers."""
+        """Code -> meaning, with the width of the Coding Guide; empty for numbers and if any text is allowed."""
         return codes.codes_of(self.name)
 
 
@@ -226,8 +226,7 @@ ITEM_NAMES: tuple[str, ...] = tuple(ITEMS_BY_NAME)
 #: Items 58, 59, 60 and 62, from which the condition follows (23 CFR 490.409).
 CONDITION_ITEMS = ("DECK_COND_058", "SUPERSTRUCTURE_COND_059", "SUBSTRUCTURE_COND_060", "CULVERT_COND_062")
 
-#: Derived column -> (type, meaning). Lower case, where items are upper case: `bridge_assets.nbi.derived_columns`
-#: computes them.
+#: Derived column -> (type, meaning), computed by `bridge_assets.nbi.derived`. Lower case, while items are upper case.
 DERIVED_COLUMNS: dict[str, tuple[str, str]] = {
     "survey_year": ("year", "Year of the NBI file"),
     "structure_key": ("text", "State code and structure number without padding: one bridge across years"),
@@ -237,9 +236,9 @@ DERIVED_COLUMNS: dict[str, tuple[str, str]] = {
     "condition_class": ("text", "Good (7 or more), Fair (5, 6) or Poor (4 or less), 23 CFR 490.409"),
     "inspection_date": ("date", "Item 90 as the first day of its month"),
     "inspected_in_future": ("boolean", "Item 90 is later than the survey year"),
-    "days_since_inspection": ("day", "From the inspection date to the end of the survey year; negative after it"),
-    "age": ("year", "From item 27 to the survey year; null where item 27 is unknown or later"),
-    "latitude": ("deg", "Item 16 in decimal degrees north"),
-    "longitude": ("deg", "Item 17 in decimal degrees east, negative in the west"),
-    "flags": ("text", "What is inconsistent within the record or with the Coding Guide, joined by '; '"),
+    "days_since_inspection": ("day", "From the inspection date to the end of the survey year; negative if later"),
+    "age": ("year", "From item 27 to the survey year; null if item 27 is unknown or later"),
+    "latitude": ("deg", "Item 16 in decimal degrees, negative south of the equator"),
+    "longitude": ("deg", "Item 17 in decimal degrees, negative west of Greenwich"),
+    "flags": ("text", "Inconsistencies within the record or with the Coding Guide, joined by '; '"),
 }

@@ -1,10 +1,10 @@
-"""The five layouts in which FHWA has published the delimited files, recognised by their columns, never by the year.
+"""The five layouts of FHWA's delimited files, recognised by their columns, never by the year.
 
 =====================  =======  =================================================================
 years                  columns  signature
 =====================  =======  =================================================================
 1992-2009, 2012-2015   134      the two 10-year-rule status columns around the sufficiency rating
-2010-2011              133      one STATUS column in their place
+2010-2011              133      one STATUS column instead
 2016                   135      + CAT10
 2017-2018              137      + CAT10, CAT23, CAT29
 2019-2025              123      FED_AGENCY, SUBMITTED_BY, BRIDGE_CONDITION, LOWEST_RATING, DECK_AREA
@@ -21,7 +21,7 @@ from pathlib import Path
 from bridge_assets.errors import LayoutError
 from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, SUBMISSION_ITEMS
 
-#: Published heading -> canonical name, where FHWA renamed a column: one continuous series.
+#: Published heading -> canonical name of a column that FHWA renamed, so that it is one continuous series.
 COLUMN_ALIASES = {"CAT10": "BRIDGE_CONDITION", "CAT23": "LOWEST_RATING", "CAT29": "DECK_AREA"}
 
 _INVENTORY = tuple(item.name for item in INVENTORY_ITEMS)
@@ -40,7 +40,8 @@ class Layout:
     columns : tuple of str
         Headings as published, in order.
     years : tuple of (int, int)
-        Ranges of survey years, both ends included, in which FHWA used it. For people; recognition never asks.
+        Ranges of survey years, both ends included, in which FHWA used it. For documentation and for writing files; a
+        file is never recognised by its year.
     """
 
     name: str
@@ -81,8 +82,8 @@ def match_layout(header: Sequence[str], where: Path | str) -> Layout:
     Raises
     ------
     LayoutError
-        If no published layout has these columns in this order; names what is missing and what is unknown against the
-        nearest one.
+        If no published layout has these columns in this order. The message lists missing and unknown columns compared
+        with the nearest layout.
     """
     layout = _BY_COLUMNS.get(tuple(header))
     if layout is not None:
@@ -93,12 +94,12 @@ def match_layout(header: Sequence[str], where: Path | str) -> Layout:
     missing = [column for column in nearest.columns if column not in header]
     unknown = [column for column in header if column not in nearest.columns]
     if missing or unknown:
-        why = f"Against the nearest layout ({nearest.name}, {len(nearest.columns)} columns) "
+        why = f"Compared with the nearest layout ({nearest.name}, {len(nearest.columns)} columns) "
         why += "; ".join(
             part for part in (_format_columns("missing", missing), _format_columns("not expected", unknown)) if part
         )
     else:
-        why = f"It has the columns of layout {nearest.name} in another order, or some twice"
+        why = f"It has the columns of layout {nearest.name} in a different order, or some of them twice"
     raise LayoutError(
         f"the header row ({len(header)} columns) is not one of the published NBI layouts",
         where=where,
@@ -108,27 +109,27 @@ def match_layout(header: Sequence[str], where: Path | str) -> Layout:
 
 
 def layout_of_year(survey_year: int) -> Layout:
-    """The layout FHWA used in a survey year, for writing a file of that year (reading goes by `match_layout`)."""
+    """The layout FHWA used in a survey year, for writing a file of that year (`match_layout` is for reading)."""
     for layout in LAYOUTS:
         if any(first <= survey_year <= last for first, last in layout.years):
             return layout
-    raise ValueError(f"FHWA published no delimited layout for {survey_year}: the years are 1992 to 2025")
+    raise ValueError(f"no delimited layout for {survey_year}: FHWA published them for 1992 to 2025")
 
 
 @cache
 def years_of(item: str) -> tuple[tuple[int, int], ...]:
-    """The survey years whose files have an item, as ranges with both ends included; none for a column of ours."""
+    """The survey years whose files have an item, as ranges with both ends included; empty for a derived column."""
     return _merge_ranges(years for layout in LAYOUTS if item in layout.canonical_columns for years in layout.years)
 
 
 def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    joined: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
-        if joined and joined[-1][1] + 1 >= first:
-            joined[-1] = (joined[-1][0], last)
+        if merged and merged[-1][1] + 1 >= first:
+            merged[-1] = (merged[-1][0], last)
         else:
-            joined.append((first, last))
-    return tuple(joined)
+            merged.append((first, last))
+    return tuple(merged)
 
 
 #: All survey years of the delimited files, as ranges.

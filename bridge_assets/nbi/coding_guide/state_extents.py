@@ -1,19 +1,19 @@
-"""Where the states lie: the extent of each in degrees.
+"""The extent of each state, as a bounding box in degrees.
 
-Belongs here: the boxes, to hold a coordinate against its state. A box is generous: a bridge that is misplaced by some
-miles is not found here.
+Belongs here: the boxes used to check whether a coordinate is in its state. A box is coarse: it does not catch a bridge
+that is misplaced by a few miles.
 
 References
 ----------
 US Census Bureau, Cartographic Boundary Files (states, 1:500,000), extents rounded outwards to 0.01 degree. Alaska
-reaches over the 180th meridian; item 17 has no sign, so its outermost islands are read as west of Greenwich too.
+extends across the 180th meridian; item 17 has no sign, so its westernmost islands are also read as west of Greenwich.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Degrees by which a coordinate may lie outside: about 11 km, for border bridges and rounded positions.
+#: Degrees by which a coordinate may be outside its box: about 11 km, for border bridges and rounded positions.
 MARGIN_DEGREES = 0.1
 
 

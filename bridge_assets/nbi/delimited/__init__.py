@@ -1,1 +1,1 @@
-"""The delimited files that FHWA publishes, read without losing a row or changing a cell."""
+"""Reads the delimited files that FHWA publishes without losing a row or changing a cell."""

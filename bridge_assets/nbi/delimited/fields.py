@@ -1,12 +1,12 @@
-"""From the bytes of whole lines to Arrow columns, compiled.
+"""Parses the bytes of complete lines into Arrow columns with compiled loops.
 
-A national file holds 76 million fields of four bytes on average: what costs is not the disk but every object made of a
-field. Here no field becomes a Python object, and the bytes are gone through once, in their order. Numbers are read
-where they stand, texts are copied once, and a coded item, of which a file holds few distinct values, becomes a
-dictionary that grows as the file is read.
+A national file has 76 million fields of four bytes on average: the cost is not the disk but creating an object for each
+field. Here no field becomes a Python object, and the bytes are scanned once, in order. Numbers are parsed in place,
+texts are copied once, and a coded item, which has few distinct values, becomes a dictionary that grows as the file is
+read.
 
-Belongs here: bytes and columns. Does not belong here: which item is what (`items`), what is made of lines that are not
-whole (`records`).
+Belongs here: bytes and columns. Does not belong here: the meaning of the items (`items`), and the handling of malformed
+lines (`records`).
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from bridge_assets.nbi.delimited.kernels import (
     rehash,
 )
 
-#: Slots of a dictionary at first; half of them are filled before all grow.
+#: Initial slots of a hash table. All tables grow when more than half of the slots of one are filled.
 _INITIAL_SLOTS, _GROWTH_FACTOR = 512, 4
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRows:
-    """What a run of lines holds.
+    """The contents of consecutive lines.
 
     Attributes
     ----------
     columns : list of pa.Array
-        One a column, n_rows each: string, dictionary of strings, int32 or float64; null where nothing is left of the
-        field once its padding is gone, and where a number has another form.
+        One for each column, with n_rows values: string, dictionary of strings, int32 or float64. Null for fields that
+        are empty without their padding, and for numbers that are not plain decimals.
     unparsed_numbers : dict
-        Column -> row -> text of the fields of numeric columns that are filled but no plain decimal numbers.
+        Column -> row -> text of the non-empty fields of numeric columns that are not plain decimal numbers.
     lines : np.ndarray of int64, shape (n_rows, 3)
         Line (from 0), first byte and end of each row.
-    malformed : np.ndarray of int64, shape (n_broken, 5)
-        Line, first byte, end, number of fields and of NULs of each line that is no row: too few fields, too many, or a
-        NUL. Blank lines are among them.
+    malformed : np.ndarray of int64, shape (n_malformed, 5)
+        Line, first byte, end, number of fields and number of NULs of each line that is not a row: too few or too many
+        fields, or a NUL. Blank lines are included.
     """
 
     columns: list[pa.Array]
@@ -60,12 +60,12 @@ class ParsedRows:
 
 
 class FieldReader:
-    """Reads lines of one layout; remembers the values of the coded columns from one run of lines to the next.
+    """Reads lines of one layout; remembers the values of the coded columns between calls.
 
     Parameters
     ----------
-    readings : sequence of FieldType
-        One a column.
+    field_types : sequence of FieldType
+        One for each column.
     """
 
     def __init__(self, field_types: Sequence[FieldType]) -> None:
@@ -82,15 +82,15 @@ class FieldReader:
             self._type_index[columns] = np.arange(len(columns))
         self._dictionaries = [_Dictionary() for _ in range(self._coded)]
         self._dictionary_sizes = np.zeros(self._coded, dtype=np.int32)
-        # In these tables 0 is an empty slot, and the first value has the ordinal 1.
+        # In these tables ordinal 0 marks an empty slot, and the first value has ordinal 1.
         self._slots = np.zeros((self._coded, _INITIAL_SLOTS), dtype=np.uint64)
         self._ordinals = np.zeros((self._coded, _INITIAL_SLOTS), dtype=np.int32)
 
     def read(self, lines: bytes) -> ParsedRows:
-        """Read whole lines: UTF-8, each ended by a newline."""
+        """Read complete lines: UTF-8, each ending in a newline."""
         buffer = np.frombuffer(lines, dtype=np.uint8)
         rows, columns = lines.count(b"\n"), len(self._field_types)
-        # One place more than there are of each: the loop writes before it knows.
+        # One element more than needed, because the branch-free loop writes before it knows whether a byte counts.
         separators = np.empty(lines.count(b",") + rows + 1, dtype=np.int32)
         line_ends = np.empty(rows + 1, dtype=np.int32)
         find_separators(buffer, separators, line_ends)
@@ -108,8 +108,8 @@ class FieldReader:
                 self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values, is_valid,
                 text_bounds, malformed, deferred, new,
             )  # fmt: skip
-            for place, key in new[: state[NEW]].tolist():
-                self._dictionaries[place].add(key.to_bytes(MAX_PACKED_BYTES, "big").lstrip(b"\0").decode())
+            for index, key in new[: state[NEW]].tolist():
+                self._dictionaries[index].add(key.to_bytes(MAX_PACKED_BYTES, "big").lstrip(b"\0").decode())
             state[NEW] = 0
             self._grow_hash_tables()
             if state[DEFERRED] + columns > len(deferred):
@@ -120,21 +120,21 @@ class FieldReader:
         for row, column, start, end in deferred[: state[DEFERRED]].tolist():
             unparsed_numbers.setdefault(column, {})[row] = lines[start:end].decode()
         arrays: list[pa.Array] = []
-        for column, (reading, place) in enumerate(
+        for column, (field_type, index) in enumerate(
             zip(self._field_types.tolist(), self._type_index.tolist(), strict=True)
         ):
-            if reading == FieldType.TEXT:
-                arrays.append(_text_array(buffer, text_bounds[place, :n_rows_read]))
-            elif reading == FieldType.CODE:
+            if field_type == FieldType.TEXT:
+                arrays.append(_text_array(buffer, text_bounds[index, :n_rows_read]))
+            elif field_type == FieldType.CODE:
                 arrays.append(
-                    self._dictionaries[place].array(codes[place, :n_rows_read], unparsed_numbers.pop(column, {}))
+                    self._dictionaries[index].array(codes[index, :n_rows_read], unparsed_numbers.pop(column, {}))
                 )
-                self._dictionary_sizes[place] = len(self._dictionaries[place].values)
+                self._dictionary_sizes[index] = len(self._dictionaries[index].values)
             else:
-                number = values[place, :n_rows_read]
-                whole = reading == FieldType.INTEGER
+                number = values[index, :n_rows_read]
+                whole = field_type == FieldType.INTEGER
                 arrays.append(
-                    pa.array(number.astype(np.int32) if whole else number, mask=~is_valid[place, :n_rows_read])
+                    pa.array(number.astype(np.int32) if whole else number, mask=~is_valid[index, :n_rows_read])
                 )
         self._grow_hash_tables()
         return ParsedRows(arrays, unparsed_numbers, line_bounds[:n_rows_read], malformed[: state[MALFORMED]])
@@ -149,7 +149,7 @@ class FieldReader:
 
 @dataclass(slots=True)
 class _Dictionary:
-    """The distinct values of a coded column, in the order in which the file shows them."""
+    """The distinct values of a coded column, in order of first appearance."""
 
     values: list[str] = field(default_factory=list)
     _long_values: dict[str, int] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class _Dictionary:
         self.values.append(value)
 
     def array(self, codes: np.ndarray, long: dict[int, str]) -> pa.DictionaryArray:
-        """The column, of the codes that the compiled loop gave and the rows whose value was too long for it."""
+        """The column, from the codes of the compiled loop and the rows whose value was too long for it."""
         for row, value in long.items():
             if value not in self._long_values:
                 self._long_values[value] = len(self.values)

@@ -1,6 +1,7 @@
-"""The compiled loops of `fields`: separators, lines, texts, and the tables of coded values.
+"""The compiled loops of `fields`: separators, lines, texts, and the hash tables of coded values.
 
-Belongs here: loops over bytes that numba compiles; they know arrays and nothing else. What the arrays mean is `fields`.
+Belongs here: loops over bytes that numba compiles, on arrays only. Does not belong here: the meaning of the arrays
+(`fields`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class FieldType(IntEnum):
 
     TEXT = 0
     CODE = 1
-    """Text of which a file holds few distinct values."""
+    """Text with few distinct values in a file."""
     INTEGER = 2
     DECIMAL = 3
 
@@ -26,29 +27,29 @@ _TEXT, _CODE, _INTEGER = int(FieldType.TEXT), int(FieldType.CODE), int(FieldType
 _COMMA, _NEWLINE, _QUOTE, _SPACE, _TAB, _RETURN = (ord(character) for character in ",\n' \t\r")
 _MINUS, _POINT, _ZERO, _NINE = (ord(character) for character in "-.09")
 
-#: Codes of up to eight bytes are compared as one integer; longer ones are rare and looked up in a Python dictionary.
+#: Codes of up to eight bytes are compared as one integer; longer ones are rare and go into a Python dictionary.
 MAX_PACKED_BYTES = 8
 
-#: An integer of 15 digits and a power of ten up to 10**15 are exact in a double, and so is the rounding of their ratio.
+#: An integer of 15 digits and a power of ten up to 10**15 are exact in a double, so their ratio is correctly rounded.
 _EXACT_DIGITS = 15
 POWERS_OF_TEN = np.power(10.0, np.arange(_EXACT_DIGITS + 1))
 
 _INT32_MAX = float(np.iinfo(np.int32).max)
 
-#: 2**64 / golden ratio: multiplying by it spreads near keys over the table (Knuth, TAOCP vol. 3, 6.4).
+#: 2**64 / golden ratio: multiplying by it spreads similar keys over the table (Knuth, TAOCP vol. 3, 6.4).
 _HASH_MULTIPLIER, _HASH_SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(40)
 _BYTE = np.uint64(8)
 
 _BLANK_CODE, _LONG_CODE = -1, -2
 
-# Where a reading of lines stands, so that it can go on after Python has made room.
+# Progress counters in `state`, with which `read_lines` continues after Python has enlarged an array.
 LINE, ROW, MALFORMED, DEFERRED, NEW = range(5)
 
 
 @njit(inline="always")
 def _strip_field(buffer, start, end):
     """Bounds of a field without its padding and one balanced pair of single quotes."""
-    if start == end or (buffer[start] > _QUOTE and buffer[end - 1] > _QUOTE):  # blanks and the quote are the lowest
+    if start == end or (buffer[start] > _QUOTE and buffer[end - 1] > _QUOTE):  # blanks sort below the quote
         return start, end
     while start < end and (buffer[start] == _SPACE or buffer[start] == _TAB or buffer[start] == _RETURN):
         start += 1
@@ -65,7 +66,7 @@ def _strip_field(buffer, start, end):
 
 @njit(inline="always")
 def _parse_number(buffer, start, end, whole, powers):
-    """Value of a plain decimal number, and whether it is one."""
+    """Value of a plain decimal number, and whether the text is one."""
     negative = buffer[start] == _MINUS
     position = start + 1 if negative else start
     mantissa, digits, decimals = np.int64(0), 0, -1
@@ -91,9 +92,33 @@ def _parse_number(buffer, start, end, whole, powers):
     return (-value if negative else value), True
 
 
+@njit(inline="always")
+def _pack(buffer, start, end):
+    """The bytes of a code as one integer, big-endian."""
+    key = np.uint64(0)
+    for position in range(start, end):
+        key = (key << _BYTE) | np.uint64(buffer[position])
+    return key
+
+
+@njit(inline="always")
+def _find_slot(slots, ordinals, index, key, mask):
+    """The slot of a key in hash table `index`, or the empty slot for it."""
+    slot = np.int64((key * _HASH_MULTIPLIER) >> _HASH_SHIFT) & mask
+    while ordinals[index, slot] and slots[index, slot] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@njit(inline="always")
+def _write_deferred(deferred, n_deferred, row, column, start, end):
+    deferred[n_deferred, 0], deferred[n_deferred, 1] = row, column
+    deferred[n_deferred, 2], deferred[n_deferred, 3] = start, end
+
+
 @njit(cache=True, nogil=True)
 def find_separators(buffer, separators, line_ends):
-    """Positions of commas and newlines, and which of them are the newlines. Without a branch: twice as fast."""
+    """Find the commas and newlines, and which of them are the newlines. Branch-free, which is twice as fast."""
     found, lines = 0, 0
     for position in range(len(buffer)):
         newline = buffer[position] == _NEWLINE
@@ -107,11 +132,11 @@ def read_lines(
     buffer, separators, line_ends, has_nuls, field_types, type_index, powers, slots, ordinals, dictionary_sizes, state,
     line_bounds, codes, values, is_valid, text_bounds, malformed, deferred, new,
 ):  # fmt: skip
-    """Read lines from `state` on, until they end or an array is full. True where they ended.
+    """Read lines, starting at `state`, to the last line or until an array is full. True if the last line was read.
 
-    A line with another number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A number
-    in another form and a code of more than eight bytes go into `deferred`: row, column, start, end. A code that was not
-    known goes into `new`: place, key.
+    A line with the wrong number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A
+    number that is not a plain decimal and a code of more than eight bytes go into `deferred`: row, column, start, end.
+    A code seen for the first time goes into `new`: index of the coded column, key.
     """
     columns, lines, mask = len(field_types), len(line_ends) - 1, slots.shape[1] - 1
     line, row, n_malformed, n_deferred, n_new = state[LINE], state[ROW], state[MALFORMED], state[DEFERRED], state[NEW]
@@ -137,47 +162,33 @@ def read_lines(
             field_end = separators[first + column]
             start, end = _strip_field(buffer, field_start, field_end)
             field_start = field_end + 1
-            reading, index_in_type = field_types[column], type_index[column]
-            if reading == _TEXT:
-                text_bounds[index_in_type, row, 0], text_bounds[index_in_type, row, 1] = start, end
-            elif reading == _CODE:
+            field_type, index = field_types[column], type_index[column]
+            if field_type == _TEXT:
+                text_bounds[index, row, 0], text_bounds[index, row, 1] = start, end
+            elif field_type == _CODE:
                 if start == end:
-                    codes[index_in_type, row] = _BLANK_CODE
+                    codes[index, row] = _BLANK_CODE
                 elif end - start > MAX_PACKED_BYTES:
-                    codes[index_in_type, row] = _LONG_CODE
-                    (
-                        deferred[n_deferred, 0],
-                        deferred[n_deferred, 1],
-                        deferred[n_deferred, 2],
-                        deferred[n_deferred, 3],
-                    ) = row, column, start, end
+                    codes[index, row] = _LONG_CODE
+                    _write_deferred(deferred, n_deferred, row, column, start, end)
                     n_deferred += 1
                 else:
-                    key = np.uint64(0)
-                    for index in range(start, end):
-                        key = (key << _BYTE) | np.uint64(buffer[index])
-                    slot = np.int64((key * _HASH_MULTIPLIER) >> _HASH_SHIFT) & mask
-                    while ordinals[index_in_type, slot] and slots[index_in_type, slot] != key:
-                        slot = (slot + 1) & mask
-                    if not ordinals[index_in_type, slot]:
-                        new[n_new, 0], new[n_new, 1] = np.uint64(index_in_type), key
+                    key = _pack(buffer, start, end)
+                    slot = _find_slot(slots, ordinals, index, key, mask)
+                    if not ordinals[index, slot]:
+                        new[n_new, 0], new[n_new, 1] = np.uint64(index), key
                         n_new += 1
-                        dictionary_sizes[index_in_type] += 1
-                        slots[index_in_type, slot], ordinals[index_in_type, slot] = key, dictionary_sizes[index_in_type]
-                        full = full or 2 * dictionary_sizes[index_in_type] > mask
-                    codes[index_in_type, row] = ordinals[index_in_type, slot] - 1
+                        dictionary_sizes[index] += 1
+                        slots[index, slot], ordinals[index, slot] = key, dictionary_sizes[index]
+                        full = full or 2 * dictionary_sizes[index] > mask
+                    codes[index, row] = ordinals[index, slot] - 1
             elif start == end:
-                values[index_in_type, row], is_valid[index_in_type, row] = 0.0, False
+                values[index, row], is_valid[index, row] = 0.0, False
             else:
-                value, is_number = _parse_number(buffer, start, end, reading == _INTEGER, powers)
-                values[index_in_type, row], is_valid[index_in_type, row] = value, is_number
+                value, is_number = _parse_number(buffer, start, end, field_type == _INTEGER, powers)
+                values[index, row], is_valid[index, row] = value, is_number
                 if not is_number:
-                    (
-                        deferred[n_deferred, 0],
-                        deferred[n_deferred, 1],
-                        deferred[n_deferred, 2],
-                        deferred[n_deferred, 3],
-                    ) = row, column, start, end
+                    _write_deferred(deferred, n_deferred, row, column, start, end)
                     n_deferred += 1
         line_bounds[row, 0], line_bounds[row, 1], line_bounds[row, 2] = line, line_start, line_end
         row, line = row + 1, line + 1
@@ -187,6 +198,7 @@ def read_lines(
 
 @njit(cache=True, nogil=True)
 def copy_texts(buffer, bounds, offsets, texts, is_valid):
+    """Copy the texts between `bounds` into the offsets, bytes and validity of an Arrow string array."""
     written = 0
     offsets[0] = 0
     for row in range(len(bounds)):
@@ -199,12 +211,10 @@ def copy_texts(buffer, bounds, offsets, texts, is_valid):
 
 @njit(cache=True, nogil=True)
 def rehash(old_slots, old_ordinals, slots, ordinals):
-    """Enter what stands in one set of tables into a larger one."""
+    """Copy all entries of a set of hash tables into larger ones."""
     mask = slots.shape[1] - 1
-    for place in range(len(old_slots)):
+    for index in range(len(old_slots)):
         for old in range(old_slots.shape[1]):
-            if old_ordinals[place, old]:
-                slot = np.int64((old_slots[place, old] * _HASH_MULTIPLIER) >> _HASH_SHIFT) & mask
-                while ordinals[place, slot]:
-                    slot = (slot + 1) & mask
-                slots[place, slot], ordinals[place, slot] = old_slots[place, old], old_ordinals[place, old]
+            if old_ordinals[index, old]:
+                slot = _find_slot(slots, ordinals, index, old_slots[index, old], mask)
+                slots[index, slot], ordinals[index, slot] = old_slots[index, old], old_ordinals[index, old]

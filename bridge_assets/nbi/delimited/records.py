@@ -1,9 +1,9 @@
-"""Records out of the bytes of a delimited NBI file, without losing one.
+"""Reads records from the bytes of a delimited NBI file without losing a row.
 
-The published files are not CSV: text stands in single quotes and apostrophes inside it are not escaped, so a CSV reader
-turns `'O'NEAL ROAD '` into something else or swallows the next row. Here every comma separates, a balanced pair of
-quotes and the padding are stripped, and a row whose field count differs from the header's becomes a rejected record
-with its line number and its bytes. Always: rows read = records + rejected.
+The published files are not CSV: text is in single quotes, and apostrophes inside it are not escaped, so a CSV reader
+garbles `'O'NEAL ROAD '` or swallows the next row. Here every comma separates, a balanced pair of quotes and the padding
+are stripped, and a row with a different number of fields than the header becomes a rejected record with its line number
+and its text. Always: rows read = records + rejected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
 from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
 from bridge_assets.nbi.delimited.kernels import FieldType
 
-#: Bytes taken at a time: about 40,000 rows, a row group of the Parquet file each.
+#: Bytes read at a time: about 40,000 rows, one row group of the Parquet file.
 BATCH_BYTES = 16 << 20
 
 POLARS_TYPES = {
@@ -35,7 +35,7 @@ POLARS_TYPES = {
 }
 _ARROW_NUMBER = {ItemKind.INTEGER: pa.int32(), ItemKind.DECIMAL: pa.float64()}
 
-#: Codes that nearly every record has for itself: read as text, since their dictionary would be the column once more.
+#: Codes that are different in nearly every record: read as text, since a dictionary would be as long as the column.
 HIGH_CARDINALITY_CODES = frozenset(
     {"STRUCTURE_NUMBER_008", "LRS_INV_ROUTE_013A", "LAT_016", "LONG_017", "OTHR_STATE_STRUC_NO_099"}
 )
@@ -47,10 +47,10 @@ REJECTED_SCHEMA = pl.Schema(
     {"file": pl.String(), "line_number": pl.UInt32(), "reason": pl.String(), "detail": pl.String(), "line": pl.String()}
 )
 
-#: reason code -> what it means. The codes stand in rejected_records.
+#: Reason code of a rejected record -> meaning.
 REJECTION_REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
-    "unreadable": "The row holds NUL bytes",
+    "unreadable": "The row contains NUL bytes",
     "no_key": "State code or structure number is blank",
     "no_year": "The row has no survey year, although every row of this table must have one",
 }
@@ -58,13 +58,13 @@ REJECTION_REASONS = {
 #: Items that every record must have.
 KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
-#: A line of only these is blank; 0x1A is the end-of-file mark of DOS.
+#: A line with only these characters is blank; 0x1A is the DOS end-of-file mark.
 BLANK_CHARACTERS = " \t\r\n\x1a"
 _BLANK_BYTES = BLANK_CHARACTERS.encode()
 
 
 def arrow_type(name: str) -> pa.DataType:
-    """Type of a column of a batch's Arrow table: coded items are dictionaries, `RECORD_SCHEMA` says the rest."""
+    """Type of a column in the Arrow table of a batch: a dictionary for coded items, otherwise as in `RECORD_SCHEMA`."""
     if name == "line_number":
         return pa.uint32()
     item = ITEMS_BY_NAME.get(name)
@@ -79,19 +79,19 @@ ARROW_SCHEMA = pa.schema([(name, arrow_type(name)) for name in RECORD_SCHEMA])
 
 @dataclass(frozen=True)
 class Batch:
-    """A run of rows of one file.
+    """Consecutive rows of one file.
 
     Attributes
     ----------
     table : pa.Table
-        The records, `ARROW_SCHEMA`. `unparsed` lists `ITEM='text'` for numbers that were no numbers; there the item is
-        null.
+        The records, `ARROW_SCHEMA`. `unparsed` lists `ITEM='text'` for numbers that could not be parsed; those items
+        are null.
     rejected : pl.DataFrame
         `REJECTED_SCHEMA`.
     rows_read : int
-        Rows of the batch that are not blank; equals the heights of the two tables together.
+        Non-blank rows of the batch; equals the combined height of the two tables.
     layout : str
-        Name of the layout, or of the other format, that the rows came in.
+        Name of the published layout, or of another format.
     """
 
     table: pa.Table
@@ -101,7 +101,7 @@ class Batch:
 
     @classmethod
     def from_polars(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
-        """A batch of records that came as a polars table of `RECORD_SCHEMA`."""
+        """Make a batch from records in a polars table of `RECORD_SCHEMA`."""
         table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
         return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout)
 
@@ -117,7 +117,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
     Parameters
     ----------
     file : BinaryIO
-        At its start; afterwards at its second line.
+        Positioned at its start; afterwards at its second line.
     where : path
         The file, for errors.
 
@@ -126,7 +126,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
     SourceError
         If the file is empty, or a web page saved as text.
     LayoutError
-        If the header is none of the published layouts.
+        If the header matches none of the published layouts.
     """
     text = file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
     if not text:
@@ -136,7 +136,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
             "this is a web page, not an NBI file",
             where=where,
             why=f"It begins with {text[:40]!r}",
-            do="look at the address in a browser (a file that moved is answered with a page) and download it again",
+            do="open the address in a browser (a server may send a page if a file has moved) and download it again",
         )
     return match_layout([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
 
@@ -149,18 +149,18 @@ def read_batches(
     Parameters
     ----------
     file : BinaryIO
-        At its start, in one of the published layouts; LF or CRLF; UTF-8 or Latin-1.
+        Positioned at its start, in one of the published layouts; LF or CRLF; UTF-8 or Latin-1.
     name : str
-        Stands as `file` of rejected records.
+        The value of `file` for rejected records.
     where : path, optional
         The file, for errors; the name by default.
     batch_bytes : int
-        Bytes read at a time; the records do not depend on it.
+        Bytes read at a time; it does not change the records.
 
     Yields
     ------
     Batch
-        At least one, empty for a file without rows.
+        At least one, which is empty for a file without rows.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def count_rows(file: BinaryIO) -> int:
 
 
 class _BatchReader:
-    """What is known of a file while it is read: its layout, the next line's number, the values of its coded items."""
+    """State while reading a file: its layout, the next line number, and the values of its coded items."""
 
     def __init__(self, name: str, layout: Layout) -> None:
         self.name, self.layout, self.next_line = name, layout, 2
@@ -262,11 +262,11 @@ def _decode_line(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        return line.decode("latin-1")  # the older files; never fails, and keeps every byte
+        return line.decode("latin-1")  # older files; never fails, and loses no byte
 
 
 def _reparse_numbers(column: pa.Array, texts: dict[int, str], name: str, unparsed: dict[int, list[str]]) -> pa.Array:
-    """Numbers in another form than plain decimals (`1e3`, `+5`, twenty digits) by polars; what is none, noted."""
+    """Parse numbers that are not plain decimals (`1e3`, `+5`, twenty digits); add failures to `unparsed`."""
     number = pl.Series(list(texts.values())).cast(pl.Float64, strict=False)
     number = number.set(~number.is_finite().fill_null(False), None)
     if ITEMS_BY_NAME[name].kind is ItemKind.INTEGER:

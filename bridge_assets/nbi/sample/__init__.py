@@ -1,12 +1,12 @@
-"""A sample inventory: generated survey files in the true layout of each year, to run the platform without a network.
+"""A sample inventory: generated survey files in the real layout of each year, to run the platform without a network.
 
-A deterministic, seeded generator. It stands in for real files; none of its structures exists, every structure number
-begins with `SMP`. Its deterioration process is documented (`deterioration`) and its true fall probabilities are written
-beside the files (the oracle), so that a model can be held against them. Real files have dirt, and so has the sample
-(`dirt`).
+A deterministic, seeded generator that replaces real files; none of its structures exists, and every structure number
+begins with `SMP`. Its deterioration process is documented (`deterioration`), and its true fall probabilities are
+written to a separate file (the oracle), so that a model can be compared with them. Real files contain dirty data, and
+so does the sample (`dirt`).
 
-Belongs here: everything the sample is made of. Does not belong here: reading files
-(`bridge_assets.nbi.delimited`), and where they lie.
+Belongs here: generating the sample. Does not belong here: reading files (`bridge_assets.nbi.delimited`), and the
+location of the files.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Load rating and appraisal of the sample's structures: items 31, 36, 41, 61, 63 to 72 and FHWA's evaluations.
+"""Load rating and appraisal of the structures of the sample: items 31, 36, 41, 61, 63 to 72 and FHWA's evaluations.
 
-The facts that stay with a structure are drawn (`draw_appraisals`); what follows from its ratings is computed
-(`compute_evaluations`), by the Coding Guide's rules where these are short, else simplified: a model must not use these
-columns anyway.
+Facts that do not change are drawn once per structure (`draw_appraisals`). Evaluations that follow from the ratings are
+computed (`compute_evaluations`), by the rules of the Coding Guide if these are short, otherwise by simpler ones: a
+model must not use these columns anyway.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import polars as pl
 from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
 from bridge_assets.nbi.sample.draws import draw_code, draw_lognormal
 
-#: Inventory rating in metric tons as built, by design load (item 31): H 10, H 15, HS 15, H 20, HS 20, HS 20 Mod, HS 25,
+#: As-built inventory rating in metric tons, by design load (item 31): H 10, H 15, HS 15, H 20, HS 20, HS 20 Mod, HS 25,
 #: HL 93, unknown.
 INVENTORY_TONS_BY_DESIGN_LOAD = {
     "1": 11.0,
@@ -27,17 +27,17 @@ INVENTORY_TONS_BY_DESIGN_LOAD = {
     "0": 20.0,
 }
 
-#: Share of the inventory rating that is left at a rating of the superstructure or culvert, 0 to 9.
+#: Rating of the superstructure or culvert (0 to 9) -> remaining share of the as-built inventory rating.
 REMAINING_STRENGTH = {0: 0.0, 1: 0.0, 2: 0.3, 3: 0.5, 4: 0.75, 5: 0.92, 6: 1.0, 7: 1.0, 8: 1.0, 9: 1.0}
 
-#: Operating over inventory rating in the load factor method.
+#: Ratio of operating to inventory rating in the load factor method.
 OPERATING_TO_INVENTORY_RATIO = 1.667
 MAX_LOAD_RATING_TONS = 99.9
 
-#: Operating rating (t) below which a bridge of the sample is posted; about one in twelve is.
+#: Operating rating (t) below which a bridge of the sample is posted; this applies to about one in twelve.
 LEGAL_LOAD_TONS = 24.0
 
-#: Coding Guide, item 67: inventory rating (t) from which it may reach a code; ADT to 500, to 5,000, above.
+#: Coding Guide, item 67: code -> required inventory rating (t) for ADT up to 500, up to 5,000, and above.
 EVALUATION_TONS = {
     4: (10.8, 12.6, 16.2),
     5: (16.2, 18.0, 19.8),
@@ -47,18 +47,19 @@ EVALUATION_TONS = {
     9: (32.5, 32.5, 32.5),
 }
 
-#: Coding Guide, Appendix B: what S1 loses for the lowest of superstructure, substructure and culvert.
+#: Coding Guide, Appendix B: reduction of S1 by the lowest rating of superstructure, substructure and culvert.
 SUFFICIENCY_REDUCTION = {0: 55, 1: 55, 2: 55, 3: 40, 4: 25, 5: 10, 6: 0, 7: 0, 8: 0, 9: 0}
 
 
 def draw_appraisals(population: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Draw what an appraisal finds once: the population with more columns.
+    """Draw the appraisal facts that do not change, and add them to the population.
 
     Returns
     -------
     pl.DataFrame
-        + design_load, rated_tons, rating_method, safety (items 36A to D as one text of four codes), channel, waterway,
-        alignment, geometry, clearance_under (m, 0 where nothing passes under), side_clearance (m), underclearance.
+        The population with design_load, rated_tons, rating_method, safety (items 36A to D as one text of four codes),
+        channel, waterway, alignment, geometry, clearance_under (m, 0 if nothing passes under), side_clearance (m) and
+        underclearance.
     """
     size, built = population.height, population["built"].to_numpy()
     early = draw_code(rng, {"1": 20, "2": 40, "0": 25, "4": 10, "3": 5}, size)
@@ -100,7 +101,7 @@ def draw_appraisals(population: pl.DataFrame, rng: np.random.Generator) -> pl.Da
 
 
 def compute_evaluations(records: pl.DataFrame) -> pl.DataFrame:
-    """What follows from the ratings of an inspection.
+    """Compute the evaluations that follow from the ratings of an inspection.
 
     Parameters
     ----------
@@ -110,9 +111,9 @@ def compute_evaluations(records: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        lowest, condition_class (`G`, `F`, `P`), inventory_tons, operating_tons, structural (item 67), posting (70),
-        open_posted (41), deficient (1 structurally deficient, 2 functionally obsolete, 0 neither), recently_built
-        (within ten years), sufficiency (%).
+        lowest, condition_class (`G`, `F`, `P`), inventory_tons, operating_tons, structural (item 67), posting (item
+        70), open_posted (item 41), deficient (1 structurally deficient, 2 functionally obsolete, 0 neither),
+        recently_built (within ten years), sufficiency (%).
     """
     structural_parts = [pl.col(name).replace(-1, None) for name in ("superstructure", "substructure", "culvert")]
     lowest = pl.min_horizontal(*structural_parts, pl.col("deck").replace(-1, None))
@@ -150,7 +151,7 @@ def compute_evaluations(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _structural_evaluation() -> pl.Expr:
-    """Item 67: the lower of superstructure and substructure (or the culvert), held down by the inventory rating."""
+    """Item 67: the lower of superstructure and substructure (or the culvert), limited by the inventory rating."""
     allowed = pl.lit(2)
     for code, (to_500, to_5000, above) in EVALUATION_TONS.items():
         needed = pl.when(pl.col("adt") <= 500).then(to_500).when(pl.col("adt") <= 5000).then(to_5000).otherwise(above)
@@ -160,7 +161,7 @@ def _structural_evaluation() -> pl.Expr:
 
 
 def _posting() -> pl.Expr:
-    """Item 70: 5 where legal loads may pass, then one less for each tenth of the legal load that is missing."""
+    """Item 70: 5 if legal loads may pass, otherwise one less for each tenth by which capacity is below legal load."""
     missing = 1 - pl.col("operating_tons") / LEGAL_LOAD_TONS
     return pl.when(missing <= 0).then(5).otherwise((4 - (missing * 10).floor()).clip(0, 4)).cast(pl.Int64)
 
@@ -170,7 +171,7 @@ def _code(column: str) -> pl.Expr:
 
 
 def _deficient() -> pl.Expr:
-    """Structurally deficient (a component of 4 or less, or item 67 or 71 of 2 or less), else functionally obsolete."""
+    """1 if structurally deficient (lowest rating <= 4, or item 67 or 71 <= 2), else 2 if functionally obsolete."""
     deficient = (pl.col("lowest") <= POOR_MAX) | (pl.col("structural") <= 2) | (_code("waterway") <= 2)
     obsolete = (
         (pl.min_horizontal(_code("geometry"), _code("underclearance"), _code("alignment")) <= 3)

@@ -1,34 +1,34 @@
-"""How the sample's components deteriorate and are repaired, and the true probability that the condition falls.
+"""Deterioration and repair of the components in the sample, and the true probability that the condition falls.
 
-Everything here depends only on what the inventory shows at an inspection or showed before, so that a model can in
-principle learn all of it. What happens between two inspections, ``T`` years apart:
+Everything here depends only on values in the inventory at an inspection or before it, so that a model can in principle
+learn all of it. Between two inspections that are ``T`` years apart:
 
 1. **Rehabilitation** of the whole structure, with probability ``1 - exp(-w(M) T)``, where ``M`` is the condition (the
    lowest rating). Every component rises to at least its rating in `AFTER_REHABILITATION`, item 106 (year reconstructed)
    is set, and nothing falls.
-2. Otherwise each component for itself, independently of the others: **repair** with probability ``1 - exp(-u(r) T)``,
-   which raises its rating ``r`` by one or two points.
+2. Otherwise each component is, independently of the others, **repaired** with probability ``1 - exp(-u(r) T)``, which
+   raises its rating ``r`` by one or two points.
 3. Otherwise it **falls** with probability ``1 - exp(-h T)``, by two points with probability
-`TWO_POINT_FALL_PROBABILITY`, else by one.
+   `TWO_POINT_FALL_PROBABILITY`, else by one.
 
 The yearly rate of falling is a product of smooth factors::
 
-    h = rate(r) * (clip(t, 1, 12) / 6) ** SHAPE         t: years since the condition last changed
+    h = rate(r) * (clip(t, 1, 12) / 6) ** SHAPE         t: years since the last change of the condition
         * exp( SALT * (s - 1/2)                         s = 1 / (1 + exp(-(latitude - 38.5) / 1.5))
-             + TRUCKS * (log10(1 + trucks a day) - 2)   items 29 x 109
+             + TRUCKS * (log10(1 + trucks per day) - 2) items 29 x 109
              + AGING * (min(a, 80) - 40) / 40           a: years since built or reconstructed
-             + kind(component, 43A)                     `KINDS`; continuous spans as simple ones
+             + kind(component, 43A)                     `MATERIAL_EFFECTS`; continuous spans as simple ones
              + PROTECTED * [deck, and 108C is 1 to 4]
              + SCOUR * (8 - item 113) / 5 )             substructure and culvert; U, T and 6 count as 5, 9 and N as 8
 
-What the numbers are modelled on. The profile of ``rate(r)`` and ``u(r)`` follows the yearly changes of ratings in
-Massachusetts, 2000 to 2012: 9 falls in one year of four, 8 in one of eight, 7 and 6 in one of eighteen, and below 5
-repairs are more frequent than falls. `DURATION_SHAPE` above 0 lets the rate grow with time, as Weibull duration models
-of condition ratings find (Mishalani and Madanat, 2002 [1]_). That de-icing salt, trucks, age and uncoated bars speed
-deterioration up is the common ground of that literature. The sizes are stronger than in nature, salt above all: they
-are chosen so that national figures come out near (about 6 % of deck ratings fall a year, 84 % stay where the inspection
-date changed; 45 % Good, 48 % Fair, 7 % Poor) and so that whoever knows the process ranks the falls with an AUC of about
-0.78. Unlike in real files, no rating changes without a new inspection date.
+Sources of the numbers: the profile of ``rate(r)`` and ``u(r)`` follows the yearly rating changes in Massachusetts, 2000
+to 2012: a 9 falls about once in four years, an 8 once in eight, a 7 or 6 once in eighteen, and below 5 repairs are more
+frequent than falls. With `DURATION_SHAPE` above 0 the rate grows with time, as found by Weibull duration models of
+condition ratings (Mishalani and Madanat, 2002 [1]_). That literature agrees that de-icing salt, trucks, age and
+uncoated bars accelerate deterioration. The effects, above all that of salt, are stronger than in reality: they are
+chosen so that the results are close to national figures (about 6 % of deck ratings fall per year, 84 % stay when the
+inspection date changes; 45 % Good, 48 % Fair, 7 % Poor) and so that the true probabilities rank the falls with an AUC
+of about 0.78. Unlike in real files, no rating changes without a new inspection date.
 
 References
 ----------
@@ -49,14 +49,14 @@ COMPONENTS = ("deck", "superstructure", "substructure", "culvert")
 #: Rating of a component that the structure does not have.
 ABSENT = -1
 
-#: A label looks this far for the next inspection (the longest interval of 23 CFR 650.311).
+#: How far ahead a label looks for the next inspection (the longest interval of 23 CFR 650.311).
 HORIZON_MONTHS = 48
 
-#: Months by which an inspection comes before or after its date -> share. None comes within a year of the one before.
+#: Months by which an inspection is early (negative) or late -> share. No two inspections are less than a year apart.
 INSPECTION_DELAYS = {-2: 0.05, -1: 0.13, 0: 0.42, 1: 0.17, 2: 0.08, 3: 0.05, 6: 0.05, 12: 0.05}
 MIN_INTERVAL_MONTHS = 12
 
-# By rating 0 to 9, a year. A rating of 1 falls no further and 0 does not occur.
+# Yearly rates by rating 0 to 9. A rating of 1 does not fall further, and 0 does not occur.
 FALL_RATE = np.array([0, 0, 0.017, 0.019, 0.02, 0.021, 0.025, 0.033, 0.095, 0.24])
 REPAIR_RATE = np.array([0, 0.2, 0.18, 0.17, 0.13, 0.058, 0.026, 0.006, 0, 0])
 REHABILITATION_RATE = np.array([0, 0.1, 0.08, 0.05, 0.03, 0.005, 0.002, 0.0005, 0, 0])
@@ -69,29 +69,29 @@ AFTER_REHABILITATION = np.array([8, 7, 7, 7])
 DURATION_SHAPE, MAX_DURATION_YEARS = 0.6, 12
 SALT_EFFECT, TRUCK_EFFECT, AGE_EFFECT, PROTECTION_EFFECT, SCOUR_EFFECT = 2.5, 0.4, 0.2, -0.25, 0.2
 
-#: By component, in the order of `COMPONENTS`: simple-span code of item 43A -> logarithm of its factor; 0 for others.
+#: For each component, in the order of `COMPONENTS`: simple-span code of item 43A -> logarithm of its factor, else 0.
 MATERIAL_EFFECTS: tuple[dict[str, float], ...] = ({"3": 0.1, "7": 0.4}, {"3": 0.2, "7": 0.5}, {"7": 0.4}, {"3": 0.4})
 
 
 def lowest(ratings: np.ndarray) -> np.ndarray:
-    """The condition: the lowest rating of those there are, (n, 4) -> (n,)."""
+    """The condition: the lowest rating of the components that the structure has, (n, 4) -> (n,)."""
     return np.where(ratings == ABSENT, 9, ratings).min(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class StructureState:
-    """Structures as an inspection finds them; arrays of one length n, or (n, 4) by component.
+    """The state of n structures at an inspection; arrays (n,), or (n, 4) by component.
 
     Attributes
     ----------
     ratings : array of int, (n, 4)
-        `ABSENT` where the structure has no such component.
+        `ABSENT` for a component that the structure does not have.
     years_in_condition : array, (n,)
-        Years since the condition last changed.
+        Years since the last change of the condition.
     years_since_work : array, (n,)
         Years since it was built or reconstructed.
     trucks : array, (n,)
-        Trucks a day, items 29 x 109 as published at that inspection.
+        Trucks per day, items 29 x 109 as published at that inspection.
     static_log_rate : array, (n, 4)
         `static_log_rate` of the structures.
     """
@@ -109,7 +109,7 @@ class StructureState:
 
 
 def static_log_rate(population: pl.DataFrame) -> np.ndarray:
-    """Logarithm of the factors of the rate that stay with a structure: salt, kind, protection and scour.
+    """Logarithm of the rate factors that do not change over time: salt, kind, protection and scour.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def static_log_rate(population: pl.DataFrame) -> np.ndarray:
 
 
 def fall_rate(state: StructureState) -> np.ndarray:
-    """Yearly rate of falling by component, (n, 4); 0 where there is none."""
+    """Yearly rate of falling by component, (n, 4); 0 for an absent component."""
     shared = (
         DURATION_SHAPE * np.log(np.clip(state.years_in_condition, 1, MAX_DURATION_YEARS) / 6)
         + TRUCK_EFFECT * (np.log10(1 + state.trucks) - 2)
@@ -140,7 +140,7 @@ def fall_rate(state: StructureState) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeProbabilities:
-    """Probabilities of what happens before the next inspection: rehabilitation (n,), repair and fall (n, 4)."""
+    """Probabilities of the outcomes before the next inspection: rehabilitation (n,), the others (n, 4)."""
 
     rehabilitation: np.ndarray
     repair: np.ndarray
@@ -151,7 +151,7 @@ class OutcomeProbabilities:
 def outcome_probabilities(state: StructureState, years: np.ndarray | float) -> OutcomeProbabilities:
     """Probabilities of each outcome over an interval of `years` ((n,) or one number).
 
-    `repair` is given no rehabilitation; `fall` given neither; `two_points` given a fall.
+    `repair` is conditional on no rehabilitation, `fall` on neither, and `two_points` on a fall.
     """
     interval = np.broadcast_to(years, state.trucks.shape)
     absent = state.ratings == ABSENT
@@ -166,8 +166,8 @@ def outcome_probabilities(state: StructureState, years: np.ndarray | float) -> O
 def fall_probability_within(state: StructureState, years: np.ndarray | float) -> np.ndarray:
     """Probability, (n,), that the condition is lower after an interval of `years`.
 
-    The condition M falls when any component ends below M: one at M by falling at all, one at M + 1 by two points. Since
-    the components are independent unless the structure is rehabilitated,
+    The condition M falls if any component ends below M: a component at M by any fall, one at M + 1 by a fall of two
+    points. Since the components are independent unless the structure is rehabilitated,
     P = (1 - P(rehabilitation)) (1 - product over components of (1 - P(ends below M))).
     """
     outcome = outcome_probabilities(state, years)
@@ -179,7 +179,7 @@ def fall_probability_within(state: StructureState, years: np.ndarray | float) ->
 
 
 def fall_probability(state: StructureState, frequency: np.ndarray) -> np.ndarray:
-    """Probability, (n,), that the condition is lower at the next inspection, given that this comes within the horizon.
+    """Probability, (n,), that the condition is lower at the next inspection, if this takes place within the horizon.
 
     Parameters
     ----------
@@ -189,8 +189,8 @@ def fall_probability(state: StructureState, frequency: np.ndarray) -> np.ndarray
 
     Notes
     -----
-    When the next inspection will really take place is not known at this one. The probability is therefore the mean over
-    `INSPECTION_DELAYS`, of those that keep the interval within `HORIZON_MONTHS`.
+    The actual date of the next inspection is not known at this one. The probability is therefore the weighted mean over
+    those `INSPECTION_DELAYS` that keep the interval within `HORIZON_MONTHS`.
     """
     weighted, total = np.zeros(len(frequency)), np.zeros(len(frequency))
     for delay, share in INSPECTION_DELAYS.items():

@@ -1,7 +1,7 @@
-"""The dirt of real files, at low rates: what a reader of NBI files must live with.
+"""Adds the dirty data of real NBI files at low rates, for a reader of such files to cope with.
 
-Everything here was seen in published files. It never removes evidence: rows are spoiled, and dates falsified, only
-where the same inspection stands in an earlier file of the sample too.
+Every kind was seen in published files. No inspection is lost: rows are damaged, and dates falsified, only if the same
+inspection is also in an earlier file of the sample.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import polars as pl
 from bridge_assets.nbi.sample.places import LOCATIONS_ENDING, NAMES_LATIN, ROADS_POSSESSIVE, STREAMS_POSSESSIVE
 from bridge_assets.nbi.sample.texts import QUOTED_ITEMS
 
-#: Kind of dirt -> what is in the rows that have it.
+#: Kind of dirt -> description of the rows that have it.
 DIRT_MEANINGS = {
     "apostrophe": "An unescaped apostrophe inside a quoted text",
     "closing_apostrophe": "A quoted text whose last character is an apostrophe",
-    "letter_outside_ascii": "A name with such a letter; a Latin-1 byte in files until 2009, UTF-8 later",
+    "letter_outside_ascii": "A non-ASCII letter in a name; Latin-1 in files until 2009, UTF-8 later",
     "seconds_of_60": "A coordinate with seconds of 60 or more",
-    "zero_padded_number": "A structure number padded with zeros where another year pads with blanks",
+    "zero_padded_number": "A structure number padded with zeros that is padded with blanks in another year",
     "blank_adt": "No average daily traffic",
-    "lowercase_n": "`n` for `N` in a culvert's deck, superstructure and substructure",
+    "lowercase_n": "`n` instead of `N` for deck, superstructure and substructure of a culvert",
     "future_date": "An inspection date after the survey year",
-    "truncated_row": "A row that breaks off: fewer fields than the header",
+    "truncated_row": "A truncated row: fewer fields than the header",
     "embedded_comma": "A comma inside item 99: one field more than the header",
 }
 
-# Shares of the structures (of those over water for names of streams, of two western states for Spanish names) ...
+# Shares of the structures (for stream names, of those over water; for Spanish names, of those in two states) ...
 POSSESSIVE_STREAM, POSSESSIVE_ROAD, ENDING_LOCATION, LATIN_NAME, SECONDS_OF_60 = 0.015, 0.01, 0.004, 0.015, 0.01
 # ... and of the rows of a year.
 BLANK_ADT, LOWERCASE_N, FUTURE_DATE = 0.003, 0.01, 0.0005
 
-#: One row breaks off in every third file.
+#: One row is truncated in every third file.
 YEARS_BETWEEN_TRUNCATIONS = 3
 
-#: The one embedded comma among 22 million published rows stands in the file of 2024.
+#: The only embedded comma among 22 million published rows is in the file of 2024.
 COMMA_YEAR = 2024
 NUMBER_WITH_COMMA = "SMP 1 N, SMP 1 S"
 
@@ -44,7 +44,7 @@ _SPANISH_NAMES = ("08", "48")
 
 
 def add_structure_dirt(texts: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Give some structures names with apostrophes or letters outside ASCII, and coordinates that name no position."""
+    """Give some structures names with apostrophes or non-ASCII letters, and some invalid coordinates."""
     size = texts.height
 
     def draw_mask(share: float, where: pl.Series | None = None) -> pl.Series:
@@ -75,18 +75,18 @@ def _seconds_of_60(rng: np.random.Generator, size: int) -> pl.Series:
 
 
 def add_row_dirt(rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator) -> pl.DataFrame:
-    """Blank some ADTs, lower some `N`, and falsify some dates of a survey year's rows.
+    """Blank some ADTs, write some `N` in lower case, and falsify some dates in the rows of a survey year.
 
     Parameters
     ----------
     rows : pl.DataFrame
-        Item texts, and `carried` (Boolean): an earlier file of the sample holds the same inspection of this structure.
+        Item texts, and `carried` (Boolean): the same inspection is also in an earlier file of the sample.
     """
     adt_draw, n_draw, date_draw = rng.random((3, rows.height))
     on_structure = rows["RECORD_TYPE_005A"] == "1"
     counted = on_structure & pl.Series(adt_draw >= BLANK_ADT)
     lowered = on_structure & (rows["CULVERT_COND_062"] != "N") & pl.Series(n_draw < LOWERCASE_N)
-    # In a file of 1999 two digits cannot name a year to come.
+    # In a file of 1999, a two-digit year cannot express a future date.
     future_dated = rows["carried"] & pl.Series(date_draw < FUTURE_DATE) & (survey_year != 1999)
     future = pl.lit(f"{1 + survey_year % 9}{(survey_year + 1) % 100:02d}")
     rows = rows.with_columns(
@@ -107,7 +107,7 @@ def add_row_dirt(rows: pl.DataFrame, survey_year: int, years: range, rng: np.ran
 def truncate_line(
     lines: list[str], rows: pl.DataFrame, survey_year: int, years: range, rng: np.random.Generator
 ) -> bool:
-    """Break one of the lines off, in place, in every third file; True where that was done."""
+    """Truncate one of the lines, in place, in every third file; True if a line was truncated."""
     row = _pick_repeated_row(rows, rng)
     if row is None or (survey_year - years[0]) % YEARS_BETWEEN_TRUNCATIONS != 1:
         return False
@@ -116,7 +116,7 @@ def truncate_line(
 
 
 def _pick_repeated_row(rows: pl.DataFrame, rng: np.random.Generator) -> int | None:
-    """A row whose inspection an earlier file holds too, untouched by this year's dirt; None where there is none."""
+    """A row without dirt from this year whose inspection is also in an earlier file; None if no row qualifies."""
     untouched = rows["carried"] & ~rows["future_date"] & (rows["OTHR_STATE_STRUC_NO_099"] != NUMBER_WITH_COMMA)
     candidates = untouched.arg_true()
     return int(candidates[int(len(candidates) * rng.random())]) if len(candidates) else None

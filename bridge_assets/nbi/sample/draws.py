@@ -1,4 +1,4 @@
-"""Drawing from tables of weights, many rows at once."""
+"""Draws random values from tables of weights, for many rows at once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 
 def draw_index(rng: np.random.Generator, weights: np.ndarray | Sequence[float], size: int) -> np.ndarray:
-    """Draw a column index a row.
+    """Draw one column index per row.
 
     Parameters
     ----------
     rng : numpy Generator
-        One uniform number is taken a row.
+        One uniform number is drawn per row.
     weights : array, shape (k,) or (size, k)
-        Not negative; each row has a positive sum. One row of weights serves all rows.
+        Not negative; each row has a positive sum. A single row of weights applies to all rows.
     size : int
         Number of rows.
 
@@ -30,10 +30,10 @@ def draw_index(rng: np.random.Generator, weights: np.ndarray | Sequence[float], 
 
 
 def draw_code(rng: np.random.Generator, weight_of: Mapping[str, float], size: int) -> np.ndarray:
-    """Draw codes, each as often as its weight says: array of str, shape (size,)."""
+    """Draw codes with probabilities proportional to their weights: array of str, shape (size,)."""
     return np.array(list(weight_of))[draw_index(rng, list(weight_of.values()), size)]
 
 
-def draw_lognormal(rng: np.random.Generator, middle: np.ndarray | float, spread: float, size: int) -> np.ndarray:
-    """Draw lognormal values: median `middle`, standard deviation of the logarithm `std`."""
-    return middle * np.exp(spread * rng.standard_normal(size))
+def draw_lognormal(rng: np.random.Generator, median: np.ndarray | float, std: float, size: int) -> np.ndarray:
+    """Draw lognormal values with this median and this standard deviation of the logarithm."""
+    return median * np.exp(std * rng.standard_normal(size))

@@ -1,7 +1,7 @@
-"""The inspections of every structure, one after another, from its opening to the last survey year.
+"""Simulates the inspections of every structure from its opening to the last survey year.
 
-Ratings are found at inspections only; in between a yearly file carries the last inspection forward. The file of survey
-year Y holds what was inspected until March of Y.
+Ratings are determined only at inspections; in between, the yearly files carry the last inspection forward. The file of
+survey year Y contains the inspections up to March of Y.
 """
 
 from __future__ import annotations
@@ -28,35 +28,34 @@ from bridge_assets.nbi.sample.draws import draw_index
 from bridge_assets.nbi.sample.population import ADT_YEAR
 from bridge_assets.nbi.sample.spec import SampleSpec
 
-#: Years between two counts of traffic at one place.
+#: Years between two traffic counts of a structure.
 YEARS_BETWEEN_COUNTS = 5
 
-#: Vehicles a day and lane that no count exceeds: 2,400 an hour in the busiest hour, which has about a tenth of the day
-#: (TRB, Highway Capacity Manual).
+#: Upper limit of a traffic count, in vehicles per day and lane: 2,400 in the busiest hour, which has about one tenth of
+#: the daily traffic (TRB, Highway Capacity Manual).
 MAX_ADT_PER_LANE = 24_000
 
 
 def first_survey_year(month: np.ndarray) -> np.ndarray:
-    """The first survey year whose file holds an inspection of this month (12 x year + month - 1); the last is March."""
+    """First survey year whose file contains an inspection of this month (12 x year + month - 1); March is the last."""
     return (month + 9) // 12
 
 
 def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generator) -> pl.DataFrame:
-    """Inspect every structure again and again, and let deterioration and repair work in between.
+    """Inspect every structure repeatedly, with deterioration and repair between the inspections.
 
     Returns
     -------
     pl.DataFrame
-        One row for each inspection that a file of the sample shows, ordered by structure and month: structure (row of
-        the population), month, frequency (months, item 91), deck, superstructure, substructure, culvert (-1 where there
-        is none), reconstructed (year, 0 = never), adt, adt_year, first_file and last_file (survey years),
-        fall_probability.
+        One row for each inspection in a file of the sample, ordered by structure and month: structure (row of the
+        population), month, frequency (months, item 91), deck, superstructure, substructure, culvert (-1 if absent),
+        reconstructed (year, 0 = never), adt, adt_year, first_file and last_file (survey years), fall_probability.
 
     Notes
     -----
-    The time before the first survey year is lived through in the same way, so that ratings, their ages and the years of
-    reconstruction fit together when the survey begins. A structure that would have been removed then is reconstructed
-    instead: what stands in the first year has survived.
+    The years before the first survey year are simulated in the same way, so that ratings, their ages and the years of
+    reconstruction are consistent when the survey begins. A structure that would have been removed before is
+    reconstructed instead, because every structure in the first year must have survived.
     """
     following = pl.col("first_file").shift(-1).over("structure") - 1
     removed = pl.when(pl.col("removed_from") > 0).then(pl.col("removed_from") - 1)
@@ -73,7 +72,7 @@ def simulate(population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generato
 
 
 class _InspectionSimulator:
-    """The state of all structures while `simulate` goes from inspection to inspection."""
+    """The state of all structures while `simulate` advances from inspection to inspection."""
 
     def __init__(self, population: pl.DataFrame, spec: SampleSpec, rng: np.random.Generator) -> None:
         size = population.height
@@ -84,14 +83,14 @@ class _InspectionSimulator:
         self.truck_percent, self.lanes = population["truck_percent"].to_numpy(), population["lanes"].to_numpy()
         culvert = (population["design"] == CULVERT_DESIGN).to_numpy()
         self.absent = np.column_stack([culvert, culvert, culvert, ~culvert])
-        # Owners' habits: who inspects what is Poor every year, and what is low risk every fourth (23 CFR 650.311).
+        # Some owners inspect Poor structures every year, and low-risk ones every 48 months (23 CFR 650.311).
         self.inspects_poor_yearly = rng.random(size) < 0.6
         low_risk = culvert | (population["longest_span"].to_numpy() < 25) & (population["kind"].to_numpy() != "7")
         self.uses_long_interval = population["long_intervals"].to_numpy() & low_risk & (rng.random(size) < 0.4)
         self.count_phase = (rng.random(size) * YEARS_BETWEEN_COUNTS).astype(int)
 
-        new = np.where(rng.random((size, len(COMPONENTS))) < 0.5, 9, 8)
-        self.ratings = np.where(self.absent, ABSENT, new)
+        initial_ratings = np.where(rng.random((size, len(COMPONENTS))) < 0.5, 9, 8)
+        self.ratings = np.where(self.absent, ABSENT, initial_ratings)
         self.month = self.opened + 1 + (9 * rng.random(size)).astype(int)
         self.condition_since = self.opened.copy()
         self.reconstructed = np.zeros(size, dtype=int)
@@ -109,7 +108,7 @@ class _InspectionSimulator:
             removal = self.rng.random(len(active)) < 1 - np.exp(-REMOVAL_RATE[state.condition] * frequency / 12)
             removed = removal & (shown >= self.spec.first_year)
             removed_from = np.where(removed, shown + 1 + (self.rng.random(len(active)) * interval / 12).astype(int), 0)
-            # Only where no file shows this inspection: the oracle knows nothing of it.
+            # Only if no file contains this inspection, because the oracle does not account for it.
             rebuilt = removal & (first_survey_year(self.month[active] + interval) <= self.spec.first_year)
             adt, adt_year = self._traffic(active)
             row = {

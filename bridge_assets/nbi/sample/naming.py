@@ -1,4 +1,4 @@
-"""What the sample's structures carry and cross, in words (items 5D, 6A, 7 and 9)."""
+"""Names the roads and features that the structures of the sample carry and cross (items 5D, 6A, 7 and 9)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import polars as pl
 
 from bridge_assets.nbi.sample.places import DIRECTIONS, RAILWAYS, STREAMS, STREETS, TOWNS, WATERS
 
-#: Characters of items 6A, 7 and 9.
+#: Width of items 6A, 7 and 9 in characters.
 TEXT_WIDTHS = {"features": 24, "facility": 18, "location": 25}
 
-#: Signing prefix (item 5B) -> how a route is called, and its smallest and largest number.
+#: Signing prefix (item 5B) -> prefix of the route name, smallest and largest route number.
 _ROUTES = {
     "1": ("I-", 10, 95),
     "2": ("US ", 2, 98),

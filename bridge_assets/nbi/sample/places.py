@@ -1,7 +1,7 @@
-"""Where the sample's structures stand and what things there are called.
+"""Locations of the structures of the sample, and the names of roads, streams and towns there.
 
-The states are real, since climate follows from where they lie; the words are common ones. No structure stands for a
-real one: every structure number begins with `SMP`.
+The states are real, because climate depends on location; the names are common words. No structure represents a real
+one: every structure number begins with `SMP`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class State(NamedTuple):
-    """A state with structures in it.
+    """A state in which the sample has structures.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class State(NamedTuple):
     urban : float
         Share of urban routes relative to the average.
     counties : int
-        Counties carry odd FIPS codes from 001.
+        Number of counties; they have odd FIPS codes from 001.
     long_intervals : bool
-        Inspects low-risk structures every 48 months (23 CFR 650.311).
+        Whether the state inspects low-risk structures every 48 months (23 CFR 650.311).
     """
 
     code: str
@@ -55,16 +55,14 @@ STATES = (
 STREAMS = (
     "ALDER", "BEAVER", "BIG SANDY", "BLACK", "CEDAR", "CLEAR", "COTTONWOOD", "CROOKED", "DEER", "DRY", "EAGLE", "ELM",
     "FISH", "GRAVEL", "HICKORY", "HONEY", "INDIAN", "LITTLE", "LONG", "MAPLE", "MILL", "MUD", "OTTER", "PLUM", "ROCK",
-    "SALT", "SAND",
-    "SPRING", "STONY", "SUGAR", "SYCAMORE", "TURKEY", "WALNUT", "WEST FORK", "WILLOW", "WOLF",
+    "SALT", "SAND", "SPRING", "STONY", "SUGAR", "SYCAMORE", "TURKEY", "WALNUT", "WEST FORK", "WILLOW", "WOLF",
 )  # fmt: skip
 WATERS = ("CREEK", "RIVER", "BRANCH", "RUN", "BROOK", "DITCH", "CANAL", "CREEK RELIEF")
 RAILWAYS = ("RAILROAD", "RR SPUR", "RAILWAY YARD", "RR MAIN LINE")
 TOWNS = (
     "ASHFORD", "BELMONT", "BRIGHTON", "CENTERVILLE", "CHESTER", "CLINTON", "DOVER", "FAIRVIEW", "FRANKLIN",
-    "GREENFIELD",
-    "HARMONY", "JACKSON", "KINGSTON", "LIBERTY", "MADISON", "MILFORD", "MT ZION", "NEWPORT", "OAK GROVE", "OXFORD",
-    "PLEASANT HILL", "RIVERSIDE", "SALEM", "SHILOH", "SPRINGDALE", "UNION", "WINCHESTER",
+    "GREENFIELD", "HARMONY", "JACKSON", "KINGSTON", "LIBERTY", "MADISON", "MILFORD", "MT ZION", "NEWPORT", "OAK GROVE",
+    "OXFORD", "PLEASANT HILL", "RIVERSIDE", "SALEM", "SHILOH", "SPRINGDALE", "UNION", "WINCHESTER",
 )  # fmt: skip
 STREETS = (
     "BROAD", "CHURCH", "DEPOT", "FACTORY", "FERRY", "GROVE", "HIGH", "LAKE", "MAIN", "MARKET", "MEADOW", "MILL", "OAK",
@@ -72,10 +70,10 @@ STREETS = (
 )  # fmt: skip
 DIRECTIONS = ("N", "E", "S", "W", "NE", "SE", "SW", "NW")
 
-#: Names with an apostrophe inside, as they stand unescaped in the files.
+#: Names with an apostrophe inside, which is not escaped in the files.
 STREAMS_POSSESSIVE = ("MILLER'S CREEK", "O'NEAL BRANCH", "WELL'S CREEK", "BAKER'S RUN", "D'ARCY BROOK", "COOK'S RIVER")
 ROADS_POSSESSIVE = ("O'NEAL ROAD", "SMITH'S FERRY RD", "D'ARCY LANE", "MILLER'S MILL RD", "KING'S HWY")
 #: Locations that end in an apostrophe: a possessive cut short, or feet.
 LOCATIONS_ENDING = ("2.1 MI S OF THE MILLERS'", "0.5 MI W OF THE BAKERS'", "N OF SR 25 AT 400'", "E OF RR XING 150'")
-#: Names with letters outside ASCII, which old files carry in Latin-1.
+#: Names with non-ASCII letters, which are Latin-1 in old files.
 NAMES_LATIN = ("CAÑON CREEK", "ARROYO PEÑA", "CAÑADA BRANCH", "RÍO SECO")

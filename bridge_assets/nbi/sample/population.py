@@ -1,8 +1,9 @@
-"""The structures of the sample: what stands where, carries what, and is built of what.
+"""The structures of the sample: location, roads, crossings, dimensions and materials.
 
-Here are the facts of a structure that no inspection changes, as numbers and codes. The shares follow the National
-Bridge Inventory roughly: a fifth culverts, most of the rest steel or prestressed concrete stringers and concrete slabs,
-half on local roads, two great building waves. Condition is in `deterioration`, the form of the text in `texts`.
+Belongs here: facts about a structure that no inspection changes, as numbers and codes. The shares roughly follow the
+National Bridge Inventory: one fifth culverts, most of the rest steel or prestressed concrete stringers and concrete
+slabs, half on local roads, two great building waves. Does not belong here: condition (`deterioration`) and text form
+(`texts`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from bridge_assets.nbi.sample.draws import draw_code, draw_index, draw_lognormal
 from bridge_assets.nbi.sample.places import STATES
 from bridge_assets.nbi.sample.spec import SampleSpec
 
-#: Year to which `base_adt` of the population belongs; traffic grows from there in both directions.
+#: Year of `base_adt` in the population; traffic of other years is computed from it with the growth rate.
 ADT_YEAR = 2010
 
-#: Share of the structures that is built within the survey years, per year, and at most.
+#: Share of the structures built during the survey years: per year, and in total at most.
 BUILD_RATE_PER_YEAR, MAX_BUILT_SHARE = 0.007, 0.25
 
 
 class RoadClass(NamedTuple):
-    """A functional class (item 26): share, median traffic, trucks and who owns its bridges."""
+    """A functional class (item 26): share of structures, median ADT, truck share (%), lanes, and owners."""
 
     code: str
     urban: bool
@@ -60,7 +61,7 @@ ROADS = (
 
 
 class SpanDesign(NamedTuple):
-    """A kind (43A) and design (43B) of span: years in which it was built, metres, share on local and major roads."""
+    """A kind (43A) and design (43B) of span: years in which it was built, span lengths (m), and weights by road."""
 
     kind: str
     design: str
@@ -103,7 +104,7 @@ def build_population(spec: SampleSpec, rng: np.random.Generator) -> pl.DataFrame
     Returns
     -------
     pl.DataFrame
-        One row a structure, ordered by state and number. Lengths in metres, angles in degrees, months counted as
+        One row per structure, ordered by state and number. Lengths in metres, angles in degrees, months counted as
         12 x year + month - 1. Codes are text as in the Coding Guide. `number` is unique within its state and repeats
         between states, as in real files.
     """
@@ -140,16 +141,16 @@ def build_population(spec: SampleSpec, rng: np.random.Generator) -> pl.DataFrame
 
 
 def _years_built(spec: SampleSpec, rng: np.random.Generator, size: int) -> np.ndarray:
-    # Whatever stands when the survey begins was inspected before its cut-off, hence two years of distance; whatever is
-    # built later must appear before the survey ends.
-    last_standing = spec.first_year - 2
+    # A structure that exists when the survey begins must have been inspected before the cut-off of the first file,
+    # hence the two years; one that is built later must appear before the survey ends.
+    last_existing_year = spec.first_year - 2
     decades = 1900 + 10 * np.arange(len(DECADES))
-    room = np.clip(last_standing - decades + 1, 0, 10)
-    drawn = draw_index(rng, DECADES * room, size)
-    built = decades[drawn] + (rng.random(size) * room[drawn]).astype(int)
+    years_in_decade = np.clip(last_existing_year - decades + 1, 0, 10)
+    decade = draw_index(rng, DECADES * years_in_decade, size)
+    built = decades[decade] + (rng.random(size) * years_in_decade[decade]).astype(int)
     new_years = spec.last_year - 2 - spec.first_year
-    new = rng.random(size) < min(MAX_BUILT_SHARE, BUILD_RATE_PER_YEAR * new_years)
-    return np.where(new, spec.first_year + 1 + (rng.random(size) * new_years).astype(int), built)
+    is_new = rng.random(size) < min(MAX_BUILT_SHARE, BUILD_RATE_PER_YEAR * new_years)
+    return np.where(is_new, spec.first_year + 1 + (rng.random(size) * new_years).astype(int), built)
 
 
 def _design_weights(built: np.ndarray, major: np.ndarray) -> np.ndarray:
@@ -229,7 +230,8 @@ def _crossing(frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, pl.Ser
         frame["major"].to_numpy(),
         frame["urban"].to_numpy(),
     )
-    codes = ["1", "2", "5", "6", "4"]  # under local roads, major rural ones, major urban ones:
+    codes = ["1", "2", "5", "6", "4"]
+    # Rows: under local roads, under major rural roads, under major urban roads.
     shares = np.array([[6, 2, 90, 1, 1], [30, 6, 60, 2, 2], [40, 7, 48, 2, 3]])
     under = np.array(codes)[draw_index(rng, shares[major.astype(int) * (1 + urban)], size)]
     under = np.where(culvert, np.where(rng.random(size) < 0.01, "9", "5"), under)
@@ -249,7 +251,7 @@ def _deck(frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, pl.Series]
     size = frame.height
     culvert, timber = (frame["design"] == CULVERT_DESIGN).to_numpy(), (frame["kind"] == "7").to_numpy()
     built, salted = frame["built"].to_numpy(), frame["latitude"].to_numpy() > 37
-    # Epoxy coated bars came in the late 1970s, in the states that spread salt first.
+    # Epoxy-coated bars came into use in the late 1970s, first in the states that use de-icing salt.
     coated = rng.random(size) < np.clip((built - 1976) / 20, 0, 1) * np.where(salted, 0.85, 0.25)
     protection = np.where(coated, "1", draw_code(rng, {"0": 88, "8": 8, "2": 1, "9": 3}, size))
     surface = draw_code(rng, {"1": 40, "6": 38, "0": 10, "3": 5, "4": 4, "8": 3}, size)

@@ -16,17 +16,17 @@ class SampleSpec:
     Attributes
     ----------
     structures : int
-        Distinct structures over all years. A few of them are built and a few removed within the years, so that one year
-        holds somewhat fewer.
+        Distinct structures over all years. A few are built and a few removed during these years, so that a single year
+        has slightly fewer.
     first_year, last_year : int
         Survey years, both included.
     seed : int
-        23 CFR 490.409 is where Good, Fair and Poor are defined.
+        The default is the section that defines Good, Fair and Poor, 23 CFR 490.409.
 
     Raises
     ------
     ValueError
-        If a year lies outside 1992 to 2025, the years are in the wrong order, or there is no structure.
+        If a year is outside 1992 to 2025, the years are in the wrong order, or there are no structures.
     """
 
     structures: int = 6000
@@ -51,19 +51,19 @@ class SampleSpec:
 
 @dataclass(frozen=True, slots=True)
 class SampleSummary:
-    """What `write_sample` wrote.
+    """Summary of the files that `write_sample` wrote.
 
     Attributes
     ----------
     folder : Path
     files : list of Path
-        One file a survey year, in order.
+        One file per survey year, in order.
     years : list of int
         Survey years.
     structures : int
         Distinct structure keys.
     rows : int
-        Rows of all files, headers not counted, bad rows counted.
+        Rows of all files, without headers but including malformed rows.
     dirt : dict of str to int
         Kind of dirt (`bridge_assets.nbi.sample.dirt.DIRT_MEANINGS`) -> rows that have it.
     """

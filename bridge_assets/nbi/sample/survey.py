@@ -1,4 +1,4 @@
-"""The rows of one survey year: which inspections its file holds, in the text and the layout of that year."""
+"""Renders the file of one survey year: its inspections in the text form and layout of that year."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from bridge_assets.nbi.sample.texts import (
     structure_items,
 )
 
-#: Files until this year hold records of routes under structures (item 5A is not 1) too.
+#: Files until this year also have records of routes under structures (item 5A is not 1).
 ROUTES_UNDER_UNTIL = 2009
 ROUTES_UNDER_SHARE = 0.6
 
-#: Real files come with either line end and in either encoding; here CRLF until 2000 and from 2019, Latin-1 until 2009.
+#: Real files use both line ends and both encodings; here CRLF until 2000 and from 2019, Latin-1 until 2009.
 LF_YEARS, LATIN_1_UNTIL = range(2001, 2019), 2009
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything the files are made of.
+    """The generated data from which the files are rendered.
 
     Attributes
     ----------
     population : pl.DataFrame
         `build_population`, with the columns of `draw_appraisals` and `name_structures`.
     structure_items : pl.DataFrame
-        Item texts, row for row with the population.
+        Item texts, in the row order of the population.
     inspections : pl.DataFrame
         `simulate`.
     inspection_items : pl.DataFrame
-        Item texts, row for row with the inspections.
+        Item texts, in the row order of the inspections.
     """
 
     spec: SampleSpec
@@ -57,7 +57,7 @@ class Inventory:
 
 
 def build_inventory(spec: SampleSpec) -> Inventory:
-    """Draw structures, let them live, and put everything into words. Each part has random numbers of its own."""
+    """Draw the structures, simulate their inspections, and render item texts. Each part has its own random stream."""
     streams = (np.random.default_rng([spec.seed, part]) for part in range(6))
     population = build_population(spec, next(streams))
     inspections = simulate(population, spec, next(streams))
@@ -71,7 +71,7 @@ def build_inventory(spec: SampleSpec) -> Inventory:
 def survey_rows(inventory: Inventory, survey_year: int) -> pl.DataFrame:
     """The rows of a file before dirt: item texts under canonical names, ordered by state and structure.
 
-    `carried` says that an earlier file of the sample holds the same inspection. Texts have no quotes yet.
+    `carried` is True if the same inspection is also in an earlier file of the sample. Texts are not yet quoted.
     """
     shown = (
         (inventory.inspections["first_file"] <= survey_year) & (inventory.inspections["last_file"] >= survey_year)
@@ -115,7 +115,7 @@ def _routes_under(rows: pl.DataFrame, population: pl.DataFrame) -> pl.DataFrame:
 
 
 def _submission(survey_year: int) -> list[pl.Expr]:
-    """The columns from FED_AGENCY on that say how FHWA got the record; the evaluations are not among them."""
+    """The submission columns, which say how FHWA received the record, without the evaluations."""
     texts = dict.fromkeys(BLANKS_2010, "")
     del texts["SUFFICIENCY_ASTERC"]
     if survey_year in (2010, 2011):
@@ -128,7 +128,7 @@ def _submission(survey_year: int) -> list[pl.Expr]:
 
 
 def render_survey_file(inventory: Inventory, survey_year: int) -> tuple[bytes, int, dict[str, int]]:
-    """The bytes of a survey year's file, its rows, and the dirt in them."""
+    """The bytes of the file of a survey year, its number of rows, and the dirt in them."""
     rng = np.random.default_rng([inventory.spec.seed, survey_year])
     years, layout = inventory.spec.years, layout_of_year(survey_year)
     rows = dirt.add_row_dirt(survey_rows(inventory, survey_year), survey_year, years, rng)

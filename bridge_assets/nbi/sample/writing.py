@@ -1,4 +1,4 @@
-"""The sample as files: one a survey year, the oracle beside them, and a marker that says from what they were made."""
+"""Writes the sample: one file per survey year, the oracle, and a marker file with the spec and the digests."""
 
 from __future__ import annotations
 
@@ -28,23 +28,22 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
     Parameters
     ----------
     folder : Path
-        Becomes the folder of `NBI_{year}.txt`; files that an earlier sample left there are replaced or removed, others
-        stay.
+        Folder for `NBI_{year}.txt`. Files of an earlier sample are replaced or removed; other files are left alone.
     oracle_file : Path
         Parquet with a row for each structure and survey year in which a new inspection first appears: structure_key
         (String), survey_year (Int16), inspection_date (Date, first of the month), fall_probability (Float64: the true
-        probability, given everything known at that inspection, that the condition is lower at the structure's next
-        inspection, given that this comes within 48 months).
+        probability, given everything known at that inspection, that the condition is lower at the next inspection of
+        the structure, provided that this takes place within 48 months).
     spec : SampleSpec
 
     Raises
     ------
     StorageError
-        If the disk is full or a folder cannot be written. What was not yet replaced is whole and `is_current` says no.
+        If the disk is full or a folder cannot be written. Files not yet replaced are intact, and `is_current` is False.
     """
     files = {year: folder / f"NBI_{year}.txt" for year in spec.years}
     earlier = {name for name in _read_marker(folder).get("files", {}) if SAMPLE_FILE_PATTERN.fullmatch(name)}
-    # From here to the end the folder is of no spec; the marker still says which files are ours to remove.
+    # Until the end the marker has no spec, so `is_current` is False; it still lists the files that we may remove.
     write_json({"files": dict.fromkeys(sorted(earlier | {path.name for path in files.values()}))}, folder / MARKER)
     for name in earlier - {path.name for path in files.values()}:
         (folder / name).unlink(missing_ok=True)
@@ -70,7 +69,7 @@ def write_sample(folder: Path, oracle_file: Path, spec: SampleSpec) -> SampleSum
 
 
 def is_current(folder: Path, oracle_file: Path, spec: SampleSpec) -> bool:
-    """Whether this spec and this version of the generator wrote the files there, and nobody changed them since."""
+    """Whether the files were written with this spec by this version of the generator, and are unchanged since."""
     marker = _read_marker(folder)
     if any(marker.get(key) != value for key, value in _fingerprint(spec).items()):
         return False
@@ -98,7 +97,7 @@ def _fingerprint(spec: SampleSpec) -> dict[str, Any]:
 
 
 def _generator_digest() -> str:
-    """Digest of the generator's own source: a version that nobody can forget to raise."""
+    """Digest of the source code of the generator: a version number that nobody can forget to increase."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 

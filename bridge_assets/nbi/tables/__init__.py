@@ -1,1 +1,1 @@
-"""Tables that other programs write: canonical CSV and Parquet, InfoBridge exports."""
+"""Tables written by other programs: CSV and Parquet with canonical names, InfoBridge exports."""

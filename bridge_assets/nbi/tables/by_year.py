@@ -1,7 +1,7 @@
-"""A file that may hold several survey years, as batches of one survey year each.
+"""Splits a file that may contain several survey years into batches of one survey year each.
 
-Belongs here: which row belongs to which year, and what becomes of a row that says none. Used by the formats that say
-the year inside (`canonical_columns`, `infobridge`).
+Belongs here: assigning rows to years, and rejecting rows without a year. Used by the formats that have a column for the
+survey year (`canonical`, `infobridge`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import polars as pl
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
 
-#: What counts as a survey year. FHWA begins with 1992; the two centuries leave room for a table of somebody's own.
+#: Valid survey years. FHWA's files begin with 1992; the wider range leaves room for tables from other sources.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 
 _HAS_KEY = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
@@ -32,12 +32,12 @@ class YearBatch:
     ----------
     batch : Batch
     survey_year : int
-        0 only where no row of the file says one and none was given; then there are no records.
+        0 only if no row of the file has a survey year and none was given; then there are no records.
     file : str
-        The file that the records say they came from: what stands in the column `file`.
+        The source file of the records: the value of the column `file`.
     row_positions : pl.Series or None
-        Place of each record among the rows of the file, UInt32, where the file mixes years; None where batches follow
-        each other in the order of the file.
+        Position of each record among the rows of the file, UInt32, if the file mixes years; None if batches come in
+        file order.
     """
 
     batch: Batch
@@ -52,16 +52,16 @@ class SurveyYearSplitter:
     Parameters
     ----------
     name : str
-        Stands as `file` of rejected records, and of records that say no other.
+        The value of `file` for rejected records, and for records that have none.
     where : path
         The file, for errors.
     layout : str
         Name of the format, for the batches.
-    asked : int, optional
-        The only survey year that is wanted. Rows of others are passed over; a row that cannot be read says no year, so
-        it is a rejected record of every year that is asked for.
-    otherwise : int, optional
-        The year of the rows of a file that says none inside.
+    wanted_year : int, optional
+        Read only this survey year. Rows of other years are skipped. A row that cannot be read has no year, so it
+        becomes a rejected record whichever year is wanted.
+    default_year : int, optional
+        The survey year of all rows of a file without a year column.
     """
 
     def __init__(
@@ -87,25 +87,25 @@ class SurveyYearSplitter:
         lines: list[str] | None,
         rejected: Sequence[RejectedRow],
     ) -> Iterator[YearBatch]:
-        """The batches of a run of rows.
+        """Split consecutive rows of the file into batches.
 
         Parameters
         ----------
         records : pl.DataFrame
-            `RECORD_SCHEMA`, one row a row of the file.
+            `RECORD_SCHEMA`, one row for each row of the file.
         years, files : pl.Series, optional
-            What each row says of its survey year and its file.
+            The cells for survey year and source file in each row.
         line_numbers : pl.Series
             Line number of each row in this file.
         lines : list of str, optional
-            Each row as it stands in the file.
+            The text of each row, unchanged.
         rejected : sequence
-            Rows of the run that are no records at all.
+            Rows that could not be parsed as records.
 
         Raises
         ------
         SourceError
-            If the file says no survey year and none is given.
+            If the file contains no survey year and none is given.
         """
         rows = records.with_columns(
             self._survey_years(years, records.height),
@@ -138,12 +138,12 @@ class SurveyYearSplitter:
             yield self._build_batch(rows.clear(), year or 0, self._name, year_rejected)
 
     def flush(self) -> Iterator[YearBatch]:
-        """What is left at the end of the file: rejected rows that found no batch; an empty batch for an empty file.
+        """The last batch of the file: rejected rows that are not yet in a batch, or an empty batch for an empty file.
 
         Raises
         ------
         SourceError
-            If a survey year was asked for that no row says.
+            If no row is of the wanted survey year.
         """
         if self._has_yielded and not self._pending_rejected:
             return
@@ -152,8 +152,8 @@ class SurveyYearSplitter:
             raise SourceError(
                 f"no records of survey year {self._wanted_year}",
                 where=self._where,
-                why=f"Its records are of {years}",
-                do="choose one of these, or none to read all of them",
+                why=f"The file contains {years}",
+                do="choose one of these years, or no year to read all of them",
             )
         yield self._build_batch(pl.DataFrame(schema=RECORD_SCHEMA), self._last_year, self._name, [])
 
@@ -190,5 +190,5 @@ def unknown_survey_year_error(where: Path | str) -> SourceError:
 
 
 def _row_as_text(row: dict[str, object]) -> str:
-    """A row of a format without lines, as text: what of it is not empty."""
+    """A row of a format without text lines, as text: its non-empty cells."""
     return "; ".join(f"{name}={value!r}" for name, value in row.items() if name in RECORD_SCHEMA and value is not None)

@@ -1,7 +1,7 @@
-"""Tables with canonical names: any columns of the inventory under the names of `nbi.items`, as CSV or Parquet.
+"""Reads CSV and Parquet tables with canonical names: any inventory columns under their names in `coding_guide.items`.
 
-Belongs here: which columns such a table may have, and how its cells become records, for every format that is not the
-published text form. What `save_processed_data` writes comes back from here as it was.
+Belongs here: the columns such a table may have, and how its cells become records, for every format other than FHWA's
+delimited text. Reading a file written by `save_processed_data` gives the same records back.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
 KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
-#: Columns that are no items and are read all the same, where they are there.
+#: Optional columns that are not items but are read too.
 METADATA_COLUMNS = ("file", "line_number", "survey_year", "unparsed")
 
-#: Headings that look like an item: one that is none is a slip of the pen, and its column would be lost without a word.
+#: Headings that look like an item. An unknown one is a typing error, and its column must not be dropped silently.
 _ITEM_PATTERN = re.compile(r"_\d{3}[A-Z]?$")
 
 _log = logging.getLogger(__name__)
@@ -37,14 +37,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """What the columns of a table are.
+    """The columns of a table, resolved to canonical names.
 
     Attributes
     ----------
     names : dict of int to str
-        Position -> canonical name, of items and `METADATA_COLUMNS`.
+        Position -> canonical name, for items and `METADATA_COLUMNS`.
     ignored : tuple of str
-        Headings of the others: derived columns, which are computed again, and whatever else the table carries.
+        Headings of all other columns, including derived columns, which are computed again.
     """
 
     names: dict[int, str]
@@ -55,14 +55,14 @@ class TableColumns:
 
 
 def canonical_name(heading: str) -> str | None:
-    """The canonical name of a heading, whatever its case; also of a column that FHWA renamed. None for any other."""
+    """The canonical name for a heading in any case, including columns that FHWA renamed; None if it is unknown."""
     upper, lower = heading.strip().upper(), heading.strip().lower()
     upper = COLUMN_ALIASES.get(upper, upper)
     return upper if upper in ITEMS_BY_NAME else lower if lower in METADATA_COLUMNS else None
 
 
 def is_canonical(headings: Iterable[str]) -> bool:
-    """Whether these headings are of a table with canonical names: the two columns of the structure key are there."""
+    """Whether these are the headings of a table with canonical names: both columns of the structure key are present."""
     return {canonical_name(heading) for heading in headings}.issuperset(KEY_COLUMNS)
 
 
@@ -72,8 +72,8 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
     Raises
     ------
     LayoutError
-        If a column of the structure key is missing, if two headings are one column, or if a heading has the form of an
-        item (`..._058`) and is none.
+        If a column of the structure key is missing, if two headings mean the same column, or if a heading looks like an
+        item (`..._058`) but is not one.
     """
     names: dict[int, str] = {}
     ignored = []
@@ -86,7 +86,7 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
         else:
             names[position] = name
     if missing := [name for name in KEY_COLUMNS if name not in names.values()]:
-        raise _layout_error(f"missing column {missing[0]}", where, "Without it no record has a structure key")
+        raise _layout_error(f"missing column {missing[0]}", where, "Without it, records have no structure key")
     if misspelled_items := [heading for heading in ignored if _ITEM_PATTERN.search(heading.upper())]:
         raise _layout_error(
             f"unknown item {misspelled_items[0]!r}", where, "The heading looks like an NBI item but is not one"
@@ -100,45 +100,45 @@ def read_csv(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> 
     columns = resolve_columns(table.headings, where)
     _log_ignored_columns(columns, where)
     for rows in table.rows(columns.names):
-        own_line = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
-        yield from _batches(by_year, rows.text, own_line, rows.lines, rows.rejected)
+        line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
+        yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
     yield from by_year.flush()
 
 
 def read_parquet(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
-    """Read a Parquet file with canonical names; a row's number stands for its line number. Raises as `read_csv`."""
+    """Read a Parquet file with canonical names; the row number serves as line number. Raises as `read_csv`."""
     parquet = open_parquet(file, where)
     columns = resolve_columns(parquet.schema_arrow.names, where)
     _log_ignored_columns(columns, where)
     row = 1
     for table in parquet_tables(parquet, columns, where):
-        own_line = pl.Series("line", range(row, row + table.height), dtype=pl.UInt32)
+        line_numbers = pl.Series("line", range(row, row + table.height), dtype=pl.UInt32)
         row += table.height
-        yield from _batches(by_year, table, own_line, None, [])
+        yield from _batches(by_year, table, line_numbers, None, [])
     yield from by_year.flush()
 
 
 def open_parquet(file: BinaryIO, where: Path | str) -> pq.ParquetFile:
     try:
         parquet = pq.ParquetFile(file)
-        _ = parquet.schema_arrow.names  # decoded here: a damaged name is no UTF-8
+        _ = parquet.schema_arrow.names  # decode now: in a damaged file a name may not be UTF-8
         return parquet
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable_error(where, error) from error
 
 
 def parquet_tables(parquet: pq.ParquetFile, columns: TableColumns, where: Path | str) -> Iterator[pl.DataFrame]:
-    """The known columns of a Parquet file under their canonical names, as String or a number each."""
+    """The known columns of a Parquet file under their canonical names, each as String or numeric."""
     headings = parquet.schema_arrow.names
     wanted = {headings[position]: canonical for position, canonical in columns.names.items()}
     try:
         for batch in parquet.iter_batches(columns=list(wanted)):
-            # What is no UTF-8, in a text or in the metadata of a field or type, must not reach polars: it panics.
+            # Invalid UTF-8 in a text, or in the metadata of a field or type, must not reach polars: it panics.
             batch.validate(full=True)
             found = {name: batch.column(heading) for heading, name in wanted.items()}
             for name, column in found.items():
                 if not _is_supported_type(column.type):
-                    raise _layout_error(f"the column {name} holds {column.type}", where, "Text or numbers are expected")
+                    raise _layout_error(f"the column {name} has type {column.type}", where, "Expected text or numbers")
             table = pl.DataFrame(pa.table(list(found.values()), names=list(found)))
             yield table.select(_to_text_or_number(table[name], where) for name in table.columns)
     except SourceError:
@@ -148,18 +148,18 @@ def parquet_tables(parquet: pq.ParquetFile, columns: TableColumns, where: Path |
 
 
 def to_records(table: pl.DataFrame) -> pl.DataFrame:
-    """Records out of cells under canonical names.
+    """Convert cells under canonical names to records.
 
     Parameters
     ----------
     table : pl.DataFrame
-        `line_number` and any items; String or numeric. Text loses its padding, and empty text is null. `unparsed` is
-        kept and continued.
+        `line_number` and any items; String or numeric. Text is stripped of its padding, and empty text becomes null. An
+        existing `unparsed` is kept and extended.
 
     Returns
     -------
     pl.DataFrame
-        `RECORD_SCHEMA`. A number that is no number is null, its text stands in `unparsed`.
+        `RECORD_SCHEMA`. A number that cannot be parsed is null; its text is kept in `unparsed`.
     """
     strings = [name for name, dtype in table.schema.items() if dtype == pl.String]
     text = table.with_columns(pl.col(strings).str.strip_chars(" \t")).with_columns(
@@ -213,7 +213,7 @@ def _batches(
 
 
 def _with_line_numbers(table: pl.DataFrame, row_line_numbers: pl.Series) -> pl.DataFrame:
-    """With `line_number`: the one a table brings along where it is a number, otherwise the row's own."""
+    """Add `line_number`: the value in the table if it is a number, otherwise the line number in this file."""
     table_line_numbers = (
         pl.col("line_number").cast(pl.UInt32, strict=False) if "line_number" in table.columns else pl.lit(None)
     )
@@ -230,7 +230,7 @@ def _is_supported_type(dtype: pa.DataType) -> bool:
 
 
 def _to_text_or_number(column: pl.Series, where: Path | str) -> pl.Series:
-    """A column of Parquet as String or as a number; a code that stands as a number becomes its digits."""
+    """A Parquet column as String or numeric; a coded item stored as numbers becomes text."""
     item = ITEMS_BY_NAME.get(column.name)
     dtype = column.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.Null:
@@ -241,7 +241,7 @@ def _to_text_or_number(column: pl.Series, where: Path | str) -> pl.Series:
         column = column.fill_nan(None)
     if not column.dtype.is_numeric() or (item and item.kind in (ItemKind.INTEGER, ItemKind.DECIMAL)) or item is None:
         return column
-    _log.warning("%s: %s stands as numbers; leading zeros of its codes are gone", where, column.name)
+    _log.warning("%s: %s is stored as numbers; the leading zeros of its codes are lost", where, column.name)
     whole = column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all())
     return (column.cast(pl.Int64, strict=False) if whole else column).cast(pl.String)
 
@@ -249,15 +249,15 @@ def _to_text_or_number(column: pl.Series, where: Path | str) -> pl.Series:
 def _log_ignored_columns(columns: TableColumns, where: Path | str) -> None:
     ignored = [heading for heading in columns.ignored if heading and heading.strip().lower() not in DERIVED_COLUMNS]
     if ignored:
-        _log.info("%s: columns that are no items were left out: %s", where, ", ".join(ignored))
+        _log.info("%s: ignored columns that are not items: %s", where, ", ".join(ignored))
 
 
 def _layout_error(problem: str, where: Path | str, why: str) -> LayoutError:
-    return LayoutError(problem, where=where, why=why, do="name the columns as docs/schema.md names the items")
+    return LayoutError(problem, where=where, why=why, do="use the column names of docs/schema.md")
 
 
 def _unreadable_error(where: Path | str, error: Exception) -> SourceError:
     message = " ".join(str(error).split())[:200]
     return SourceError(
-        "the Parquet file cannot be read", where=where, why=message or "It is damaged", do="write it again"
+        "the Parquet file cannot be read", where=where, why=message or "It is damaged", do="write the file again"
     )

@@ -1,8 +1,8 @@
-"""Exports of LTBP InfoBridge: headings such as `58 - Deck Condition Rating`, US units, names in place of codes.
+"""Reads exports of LTBP InfoBridge: headings such as `58 - Deck Condition Rating`, US units, names instead of codes.
 
-Belongs here: from such an export to cells under canonical names. The item's number in the heading says which item a
-column is; the unit in its parentheses is converted to the unit of `nbi.items`. Columns that are no NBI items (climate,
-age, computed volumes) are left out.
+Belongs here: converting such an export to cells under canonical names. The item number in a heading identifies the
+item; the unit in parentheses is converted to the unit of the item. Columns that are not NBI items (climate, age,
+computed volumes) are ignored.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ UNITS: dict[str, tuple[str, float]] = {
     "sq ft": ("m2", 0.09290304), "sq m": ("m2", 1.0),
 }  # fmt: skip
 
-#: Decimals kept of a converted value: a micrometre. It only cuts the tail of the float.
+#: Decimals kept in a converted value, a micrometre: enough to remove only floating-point noise.
 CONVERTED_DECIMALS = 6
 
-#: What InfoBridge writes where the meanings of `codes` are shortened otherwise: item -> text -> code.
+#: Names that InfoBridge writes differently from the abridged meanings in `codes.csv`: item -> text -> code.
 TEXT_TO_CODE: dict[str, dict[str, str]] = {
     "SCOUR_CRITICAL_113": {
         "Foundations stable; Scour above top of footing": "8",
@@ -76,16 +76,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ItemColumn:
-    """A column of an export that is an item.
+    """A column of an export that contains an item.
 
     Attributes
     ----------
     position : int
     item : Item
     factor : float
-        From the heading's unit to the item's.
+        Converts from the unit in the heading to the unit of the item.
     decimal_degrees : bool
-        Whether items 16 and 17 stand in decimal degrees.
+        Whether the column (item 16 or 17) is in decimal degrees.
     """
 
     position: int
@@ -95,17 +95,17 @@ class ItemColumn:
 
 
 def is_infobridge(headings: Iterable[str]) -> bool:
-    """Whether these headings are of an InfoBridge export: items 1 and 8 stand there by their numbers."""
+    """Whether these are the headings of an InfoBridge export: items 1 and 8 are present by number."""
     numbers = {match[1].upper() for heading in headings if (match := _HEADING.match(heading.strip()))}
     return {"1", "8"} <= numbers
 
 
 def resolve_columns(headings: Sequence[str], where: Path | str) -> tuple[list[ItemColumn], list[str]]:
-    """Which item each column is, and the headings of the columns that are left out.
+    """Resolve each column to an item, and list the headings of the ignored columns.
 
-    A column is left out if it is no NBI item, if it holds names of an item that has no list of codes (county, place),
-    if a column with the item's code stands beside it, or if its unit is none of `UNITS`: nothing is better than a
-    number in an unknown unit.
+    A column is ignored if it is not an NBI item, if it contains names for an item without a code list (county, place),
+    if another column contains the code of the same item, or if its unit is not in `UNITS`: a missing value is better
+    than a number in an unknown unit.
 
     Raises
     ------
@@ -119,16 +119,16 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> tuple[list[It
             columns[column.item.name] = column
     if missing := [name for name in ("STATE_CODE_001", "STRUCTURE_NUMBER_008") if name not in columns]:
         raise LayoutError(
-            f"the export has no column of item {ITEMS_BY_NAME[missing[0]].number}",
+            f"the export has no column for item {ITEMS_BY_NAME[missing[0]].number}",
             where=where,
-            why="Without state and structure number no record has a structure key",
+            why="Without state and structure number, records have no structure key",
             do="export it again with items 1 and 8",
         )
     used_positions = {column.position for column in columns.values()}
     ignored = [
         heading
-        for place, heading in enumerate(headings)
-        if place not in used_positions and heading.strip().lower() != YEAR_HEADING
+        for position, heading in enumerate(headings)
+        if position not in used_positions and heading.strip().lower() != YEAR_HEADING
     ]
     return list(columns.values()), ignored
 
@@ -152,8 +152,8 @@ def _column(position: int, heading: str) -> ItemColumn | None:
 def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
     """Read an InfoBridge export.
 
-    An export holds the records of structures, not of routes under them: where it has no item 5A, its records are of
-    type 1. A name that is none of the item's is kept in `unparsed`; the item is null there.
+    An export contains the records of structures, not of the routes under them: if it has no item 5A, its records are of
+    type 1. A name that matches no code of its item is kept in `unparsed`, and the item is null.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitt
     export = CsvFile(file, where)
     columns, ignored = resolve_columns(export.headings, where)
     if ignored:
-        _log.info("%s: columns that are no NBI items, or cannot be read as one: %s", where, ", ".join(ignored))
+        _log.info("%s: ignored columns that are not NBI items or cannot be read as one: %s", where, ", ".join(ignored))
     year = next((at for at, heading in enumerate(export.headings) if heading.strip().lower() == YEAR_HEADING), None)
     wanted = {column.position: column.item.name for column in columns} | ({} if year is None else {year: "_year"})
     for rows in export.rows(wanted):
@@ -176,7 +176,7 @@ def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitt
 
 
 def _cells(text: pl.DataFrame, columns: Sequence[ItemColumn]) -> pl.DataFrame:
-    """The cells of the items under canonical names, with `unparsed` where a name has no code."""
+    """The item cells under canonical names; `unparsed` keeps the names that match no code."""
     stripped = text.select(_unquoted(column.item.name) for column in columns)
     cells = stripped.select(_cell(column, stripped[column.item.name]) for column in columns)
     unparsed_values = [
@@ -196,7 +196,7 @@ def _cells(text: pl.DataFrame, columns: Sequence[ItemColumn]) -> pl.DataFrame:
 
 
 def _unquoted(name: str) -> pl.Expr:
-    """Without padding and one pair of single quotes, which some exports carry over from the NBI file; null if empty."""
+    """Strip padding and one pair of single quotes, which some exports keep from the NBI file; null if empty."""
     value = pl.col(name).str.strip_chars(" \t")
     quoted = value.str.starts_with("'") & value.str.ends_with("'") & (value.str.len_bytes() > 1)
     value = pl.when(quoted).then(value.str.slice(1, value.str.len_chars() - 2).str.strip_chars(" \t")).otherwise(value)
@@ -208,7 +208,7 @@ def _cell(column: ItemColumn, values: pl.Series) -> pl.Series:
     if column.factor != 1.0:
         number = values.cast(pl.Float64, strict=False) * column.factor
         number = number.round(0 if item.kind is ItemKind.INTEGER else CONVERTED_DECIMALS)
-        # What is no number stays as it is, and becomes an unparsed number of the record.
+        # Text that is not a number stays as it is, and later goes into `unparsed`.
         return (
             pl.select(pl.when(number.is_finite()).then(number.cast(pl.String)).otherwise(values))
             .to_series()
@@ -222,7 +222,7 @@ def _cell(column: ItemColumn, values: pl.Series) -> pl.Series:
 
 
 def _code(column: ItemColumn, text: str) -> str | None:
-    """The code of a cell of a coded item; None where it is none."""
+    """The code for a cell of a coded item; None if no code matches."""
     name = column.item.name
     if column.decimal_degrees:
         return _pack_degrees(text, degree_digits=2 if column.item.number == "16" else 3)
@@ -249,7 +249,7 @@ def _normalise_text(text: str) -> str:
 
 
 def _pack_degrees(text: str, degree_digits: int) -> str | None:
-    """Decimal degrees as items 16 and 17 pack them: DDMMSSss, DDDMMSSss, without a sign."""
+    """Decimal degrees in the packed form of items 16 and 17: DDMMSSss or DDDMMSSss, without a sign."""
     try:
         hundredths = round(abs(float(text)) * 360_000)
     except (ValueError, OverflowError):

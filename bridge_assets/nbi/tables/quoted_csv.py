@@ -1,8 +1,8 @@
-"""Rows of real CSV (double quotes, doubled inside), without losing one.
+"""Reads standard CSV (double quotes, doubled inside) without losing a row.
 
-Belongs here: from bytes to rows of text with their line numbers, for the formats that other programs write. The
-published NBI files are not CSV and are read by `records`. What the columns mean is `canonical_columns` and
-`infobridge`.
+Belongs here: parsing bytes into rows of text with their line numbers, for files written by other programs. Does not
+belong here: the published NBI files, which are not CSV (`delimited.records`), and the meaning of the columns
+(`canonical`, `infobridge`).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import polars as pl
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.delimited.records import BLANK_CHARACTERS
 
-#: Rows taken at a time: 143 columns of text of so many rows are about 150 MB as Python objects.
+#: Rows read at a time: at 143 columns of text, about 150 MB of Python objects.
 CHUNK_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """A run of rows.
+    """Consecutive rows of a file.
 
     Attributes
     ----------
     text : pl.DataFrame
-        The wanted columns as String, as they stand in the file; "" where nothing stands.
+        The wanted columns as String, unchanged; "" for empty cells.
     line_numbers : list of int
-        First line of each row; a text may hold line breaks.
+        First line of each row; a quoted text may contain line breaks.
     lines : list of str
-        Each row as it stands in the file.
+        The text of each row, unchanged.
     rejected : list of (int, str, str, str)
-        Line number, reason, detail and line of rows that are no rows of this table.
+        Line number, reason, detail and text of rows that could not be parsed.
     """
 
     text: pl.DataFrame
@@ -45,21 +45,21 @@ class CsvRows:
 
 
 class CsvFile:
-    """A CSV file whose heading row has been read.
+    """A CSV file whose header row has been read.
 
     Parameters
     ----------
     file : BinaryIO
-        At its start; UTF-8, with or without a byte order mark, or Latin-1.
+        Positioned at its start; UTF-8, with or without a byte order mark, or Latin-1.
     where : path
         The file, for errors.
 
     Raises
     ------
     SourceError
-        If there is no heading row.
+        If there is no header row.
     LayoutError
-        If it is no CSV.
+        If the header row is not valid CSV.
     """
 
     def __init__(self, file: BinaryIO, where: Path | str) -> None:
@@ -73,10 +73,10 @@ class CsvFile:
             ) from error
         self.headings = [heading.strip() for heading in headings]
         if not any(self.headings):
-            raise SourceError("the file is empty", where=where, why="It has no header row", do="write it again")
+            raise SourceError("the file is empty", where=where, why="It has no header row", do="write the file again")
 
     def rows(self, wanted: Mapping[int, str], chunk_rows: int = CHUNK_ROWS) -> Iterator[CsvRows]:
-        """The rows below the headings; of each, the columns whose positions are wanted, under the given names."""
+        """Yield the rows below the header, with the columns at the wanted positions under the given names."""
         while True:
             accepted, numbers, lines, rejected, ended = self._read_chunk(chunk_rows)
             columns = list(zip(*accepted, strict=True)) if accepted else [()] * len(self.headings)
@@ -109,7 +109,7 @@ class CsvFile:
             if "\0" in line:
                 rejected.append((number, "unreadable", f"{line.count(chr(0))} NUL bytes", line.replace("\0", "\\0")))
             elif row is None:
-                rejected.append((number, "unreadable", f"No row of CSV: {csv_error}", line))
+                rejected.append((number, "unreadable", f"Not valid CSV: {csv_error}", line))
             elif len(row) != len(self.headings):
                 expected = f"{len(self.headings)} fields expected, {len(row)} found"
                 rejected.append((number, "field_count", expected, line))
@@ -121,7 +121,7 @@ class CsvFile:
 
 
 class _LineReader:
-    """The lines of a file as text, remembering those taken since `consumed` was cleared."""
+    """Iterates over the lines of a file as text; `consumed` collects the lines since it was last cleared."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -141,6 +141,6 @@ class _LineReader:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
-            text = line.decode("latin-1")  # never fails, and keeps every byte
+            text = line.decode("latin-1")  # never fails, and loses no byte
         self.consumed.append(text)
         return text

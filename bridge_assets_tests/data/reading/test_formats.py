@@ -93,7 +93,7 @@ def test_one_year_of_a_file_of_several_can_be_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(INFOBRIDGE)
     assert table(path, 2001)["structure_key"].to_list() == ["02-12", "66-7"]
-    with pytest.raises(SourceError, match="Its records are of 2000, 2001"):
+    with pytest.raises(SourceError, match="The file contains 2000, 2001"):
         table(path, 2005)
 
 

@@ -184,7 +184,7 @@ def test_a_first_endpoint_that_fails_is_removed(aws, make_endpoint, bundles):
 
 
 def test_a_second_deployment_from_this_machine_is_refused(target, bundles):
-    with target.exclusive_lock("the first"), pytest.raises(DeploymentError, match="has not ended in 0 s"):
+    with target.exclusive_lock("the first"), pytest.raises(DeploymentError, match="did not finish within 0 s"):
         deploy(replace(target, lock_timeout=0), bundles[0])
 
 

@@ -1,4 +1,4 @@
-"""Values that are no codes are found in whatever type the coded items come."""
+"""Values outside the code lists are found in every type of coded items."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unknown_and_lower_case_codes_are_told_apart(kind: str) -> None:
-    odd = find_invalid_codes(KINDS[kind](TABLE))
-    assert {name: rows.arg_true().to_list() for name, rows in odd.unknown.items()} == {
+def test_unknown_and_lower_case_codes_are_distinguished(kind: str) -> None:
+    invalid = find_invalid_codes(KINDS[kind](TABLE))
+    assert {name: rows.arg_true().to_list() for name, rows in invalid.unknown.items()} == {
         "OWNER_022": [1, 3, 5],
         "FRACTURE_092A": [2],
     }
-    assert {name: rows.arg_true().to_list() for name, rows in odd.lowercase.items()} == {"DECK_COND_058": [2]}
+    assert {name: rows.arg_true().to_list() for name, rows in invalid.lowercase.items()} == {"DECK_COND_058": [2]}
 
 
-def test_a_dictionary_may_hold_values_that_no_row_has() -> None:
+def test_a_dictionary_may_contain_values_that_no_row_has() -> None:
     table = as_dictionaries(TABLE).slice(4, 1)
     assert find_invalid_codes(table).unknown == {} and code_problems(table) == []
 
@@ -56,7 +56,7 @@ def test_chunks_are_one_column() -> None:
     assert code_problems(table) == code_problems(TABLE)
 
 
-def test_a_problem_names_item_values_and_how_many() -> None:
+def test_a_problem_lists_item_values_and_counts() -> None:
     assert code_problems(TABLE) == [
         "item 22 (OWNER_022) holds 3 values outside its code list: '99' (2), 'XX' (1)",
         "item 92A (FRACTURE_092A) holds 1 values outside its code list: 'Y2' (1)",
@@ -73,7 +73,7 @@ def test_a_table_without_items_has_no_problems() -> None:
         st.none() | st.sampled_from(["0", "1", "01", "N", "n", "A", "K", "Y24", "99", "*"]) | st.text("01Nx")
     ),
 )
-def test_every_row_gets_what_its_own_value_deserves(name: str, values: list[str | None]) -> None:
+def test_every_row_is_checked_by_its_own_value(name: str, values: list[str | None]) -> None:
     table = pl.DataFrame({name: values}, schema={name: pl.String})
     expected = [value is not None and not is_code(name, value) for value in values]
     for kind in ("String", "Categorical", "Arrow dictionary"):

@@ -1,4 +1,4 @@
-"""Layouts are recognised by their columns, whatever the year; anything else is named."""
+"""Layouts are recognised by their columns, whatever the year; differences are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, layout_of_year, matc
 FIXTURES = {"nbi_1992": "1992", "nbi_2010": "2010", "nbi_2012": "1992", "nbi_2016": "2016", "nbi_2017": "2017"}
 
 
-def test_column_counts_are_those_fhwa_published() -> None:
+def test_column_counts_are_those_published_by_fhwa() -> None:
     assert {layout.name: len(layout.columns) for layout in LAYOUTS} == {
         "1992": 134, "2010": 133, "2016": 135, "2017": 137, "2019": 123,
     }  # fmt: skip
@@ -54,5 +54,5 @@ def test_a_missing_and_an_unknown_column_are_named() -> None:
 def test_columns_in_another_order_are_not_the_layout() -> None:
     columns = list(layout_of_year(2019).columns)
     columns[3], columns[4] = columns[4], columns[3]
-    with pytest.raises(LayoutError, match="in another order"):
+    with pytest.raises(LayoutError, match="in a different order"):
         match_layout(columns, "AK19.txt")

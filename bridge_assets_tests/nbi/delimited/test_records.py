@@ -1,4 +1,4 @@
-"""No row of a file is lost: it is a record or a rejected record, and its text is what stood in the file."""
+"""No row of a file is lost: each becomes a record or a rejected record, with its text unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REAL_FILES = [
 
 
 @pytest.mark.parametrize(("name", "year"), REAL_FILES)
-def test_real_files_reconcile_and_classes_are_the_published_ones(real_data, name: str, year: int) -> None:
+def test_real_files_reconcile_and_classes_agree_with_the_published_ones(real_data, name: str, year: int) -> None:
     path = real_data / "nbi" / name
     batch = read_nbi(path)
     lines = sum(1 for line in path.read_bytes().split(b"\n")[1:] if line.strip())
@@ -50,7 +50,7 @@ def test_real_files_reconcile_and_classes_are_the_published_ones(real_data, name
         assert classes.height == batch.records.height
 
 
-def test_real_apostrophes_are_intact(real_data) -> None:
+def test_real_apostrophes_are_preserved(real_data) -> None:
     in_1992 = read_nbi(real_data / "nbi/layouts/nbi_1992.txt").records
     assert "O'NEAL ROAD" in in_1992["FACILITY_CARRIED_007"].to_list()
     assert "LITTLE BASSETT'S   CREEK" in in_1992["FEATURES_DESC_006A"].to_list()
@@ -62,7 +62,7 @@ def test_real_apostrophes_are_intact(real_data) -> None:
     assert {text.strip() for text in raw} <= {text for column in texts for text in column}
 
 
-def test_an_apostrophe_at_the_end_swallows_nothing(tmp_path: Path) -> None:
+def test_an_apostrophe_at_the_end_does_not_swallow_the_next_row(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2010, [{"FACILITY_CARRIED_007": "THE FARMERS'"}, {"STRUCTURE_NUMBER_008": "2"}])
     path.write_text(path.read_text().replace("'THE FARMERS'      '", "'THE FARMERS''"))
     batch = read_nbi(path)
@@ -81,7 +81,7 @@ def test_codes_stay_text_and_numbers_become_numbers(tmp_path: Path) -> None:
     assert (record["ADT_029"], record["STRUCTURE_LEN_MT_049"]) == (1200, 32.9)
 
 
-def test_a_number_that_is_none_keeps_its_text(tmp_path: Path) -> None:
+def test_an_unparseable_number_keeps_its_text(tmp_path: Path) -> None:
     record = read_nbi(write_nbi(tmp_path, 2019, [{"ADT_029": "12x", "DECK_WIDTH_MT_052": "1e400"}])).records.row(
         0, named=True
     )
@@ -89,7 +89,7 @@ def test_a_number_that_is_none_keeps_its_text(tmp_path: Path) -> None:
     assert record["unparsed"] == "ADT_029='12x'; DECK_WIDTH_MT_052='1e400'"
 
 
-def test_columns_that_fhwa_renamed_are_one_series(tmp_path: Path) -> None:
+def test_columns_renamed_by_fhwa_are_one_series(tmp_path: Path) -> None:
     for year in (2017, 2019):
         record = read_nbi(write_nbi(tmp_path, year, [{"BRIDGE_CONDITION": "F", "DECK_AREA": "260.5"}])).records.row(
             0, named=True
@@ -112,13 +112,13 @@ def test_rows_that_do_not_fit_are_kept_with_line_reason_and_text(tmp_path: Path)
     assert batch.rejected["line"][0] == comma
 
 
-def test_blank_lines_and_the_dos_end_of_file_are_no_rows(tmp_path: Path) -> None:
+def test_blank_lines_and_the_dos_end_of_file_are_not_rows(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
     path.write_bytes(path.read_bytes() + b"\r\n   \r\n\x1a")
     assert read_nbi(path).rows_read == 1 == row_count(path)
 
 
-def test_line_ends_and_the_last_line_without_one_change_nothing(tmp_path: Path) -> None:
+def test_line_ends_and_a_missing_last_newline_do_not_matter(tmp_path: Path) -> None:
     rows = [{"STRUCTURE_NUMBER_008": str(number)} for number in range(5)]
     tables = []
     for name, text in (
@@ -154,7 +154,7 @@ def test_batches_of_any_size_give_the_same_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "says"),
+    ("content", "error", "message"),
     [
         (b"", SourceError, "the file is empty"),
         (b"\n\n", SourceError, "the file is empty"),
@@ -163,10 +163,12 @@ def test_batches_of_any_size_give_the_same_records(tmp_path: Path) -> None:
         (bytes(range(256)) * 20, LayoutError, "not one of the published NBI layouts"),
     ],
 )
-def test_what_is_no_nbi_file_is_named(tmp_path: Path, content: bytes, error: type[Exception], says: str) -> None:
+def test_other_files_are_refused_with_the_reason(
+    tmp_path: Path, content: bytes, error: type[Exception], message: str
+) -> None:
     path = tmp_path / "NBI_2019.txt"
     path.write_bytes(content)
-    with pytest.raises(error, match=says) as raised:
+    with pytest.raises(error, match=message) as raised:
         read_nbi(path)
     assert str(path) in str(raised.value)
     assert "What to do" in str(raised.value)
@@ -189,7 +191,7 @@ def test_the_arrow_type_of_a_column_follows_from_its_item(tmp_path: Path) -> Non
         assert schema.field(name).type == pa.string(), name
 
 
-def test_numbers_in_another_form_are_numbers_and_the_others_keep_their_text(tmp_path: Path) -> None:
+def test_other_number_formats_are_parsed_and_unparseable_text_is_kept(tmp_path: Path) -> None:
     cells = {
         "1e3": (1000, 1000.0), "+5": (5, 5.0), "00000000000000000012": (12, 12.0), "1.5": (None, 1.5),
         "1.0": (1, 1.0), "2147483648": (None, 2147483648.0), "1e99": (None, 1e99), "nan": (None, None),
@@ -198,7 +200,7 @@ def test_numbers_in_another_form_are_numbers_and_the_others_keep_their_text(tmp_
     rows = [{"ADT_029": cell, "DECK_WIDTH_MT_052": cell} for cell in cells]
     records = read_nbi(write_nbi(tmp_path, 2019, rows)).records
     assert list(records.select("ADT_029", "DECK_WIDTH_MT_052").rows()) == list(cells.values())
-    said = {
+    unparsed = {
         cell: "; ".join(
             f"{name}='{cell}'"
             for name, value in zip(("ADT_029", "DECK_WIDTH_MT_052"), values, strict=True)
@@ -206,10 +208,10 @@ def test_numbers_in_another_form_are_numbers_and_the_others_keep_their_text(tmp_
         )
         for cell, values in cells.items()
     }
-    assert records["unparsed"].to_list() == [text or None for text in said.values()]
+    assert records["unparsed"].to_list() == [text or None for text in unparsed.values()]
 
 
-def test_one_batch_a_run_of_bytes_and_none_without_a_row() -> None:
+def test_one_batch_per_block_of_bytes_and_an_empty_one_without_rows() -> None:
     text = nbi_text(2019, [{"STRUCTURE_NUMBER_008": str(number)} for number in range(5)]).encode()
     assert [batch.rows_read for batch in read_batches(io.BytesIO(text), "NBI_2019.txt")] == [5]
     assert [batch.layout for batch in read_batches(io.BytesIO(text), "NBI_2019.txt")] == [layout_of_year(2019).name]
@@ -222,13 +224,13 @@ def test_one_batch_a_run_of_bytes_and_none_without_a_row() -> None:
     assert [batch.rows_read for batch in read_batches(io.BytesIO(header), "x")] == [0]
 
 
-def test_an_error_names_the_file_or_else_its_name() -> None:
+def test_an_error_contains_the_path_or_else_the_name() -> None:
     for where in (None, "folder/NBI_2019.txt"):
         with pytest.raises(SourceError, match=where or "the name"):
             next(read_batches(io.BytesIO(b""), "the name", where=where))
 
 
-def test_a_rejected_record_is_kept_as_it_stood_in_the_file() -> None:
+def test_a_rejected_record_keeps_its_text_unchanged() -> None:
     layout = layout_of_year(2019)
     good, no_key = nbi_line(layout), nbi_line(layout, STATE_CODE_001="")
     lines = [
@@ -267,7 +269,7 @@ def test_records_of_another_format_become_a_batch(tmp_path: Path) -> None:
     assert (batch.rows_read, batch.layout, batch.rejected.height) == (2, "other", 0)
 
 
-def test_lines_of_both_encodings_in_one_file_are_each_read_as_they_are(tmp_path: Path) -> None:
+def test_a_file_may_mix_lines_of_both_encodings(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2010, [{"FACILITY_CARRIED_007": name} for name in ("CA1ON", "CA2ON", "CA3ON")])
     path.write_bytes(path.read_bytes().replace(b"A1O", "AÑO".encode("latin-1")).replace(b"A2O", "AÑO".encode()))
     assert read_nbi(path).records["FACILITY_CARRIED_007"].to_list() == ["CAÑON", "CAÑON", "CA3ON"]
@@ -278,7 +280,7 @@ TEXT = st.text(st.characters(codec="latin-1", exclude_characters=",\r\n\0\x1a\x8
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
-def test_any_text_comes_back_without_its_padding(tmp_path: Path, texts: list[tuple[str, str]]) -> None:
+def test_any_text_is_read_without_its_padding(tmp_path: Path, texts: list[tuple[str, str]]) -> None:
     path = tmp_path / "NBI_2017.txt"
     rows = [{"FACILITY_CARRIED_007": one, "LOCATION_009": other} for one, other in texts]
     path.write_text(nbi_text(2017, rows), encoding="utf-8", newline="")

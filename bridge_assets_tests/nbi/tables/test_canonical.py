@@ -1,4 +1,4 @@
-"""A table with canonical names: which columns it may have, and that no row of it is lost."""
+"""Tables with canonical names: the columns they may have, and that no row is lost."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from bridge_assets.nbi.tables.quoted_csv import CsvFile
 HEAD = "STATE_CODE_001,STRUCTURE_NUMBER_008"
 
 
-def batches(text: str | bytes, asked: int | None = None, by_name: int | None = 2019) -> list[YearBatch]:
+def batches(text: str | bytes, wanted_year: int | None = None, default_year: int | None = 2019) -> list[YearBatch]:
     data = text if isinstance(text, bytes) else text.encode()
-    return list(
-        read_csv(io.BytesIO(data), "t.csv", SurveyYearSplitter("t.csv", "t.csv", "canonical CSV", asked, by_name))
-    )
+    by_year = SurveyYearSplitter("t.csv", "t.csv", "canonical CSV", wanted_year, default_year)
+    return list(read_csv(io.BytesIO(data), "t.csv", by_year))
 
 
 def records(text: str | bytes) -> pl.DataFrame:
@@ -35,26 +34,26 @@ def rejected(text: str | bytes) -> list[tuple[int, str, str]]:
     return table.select("line_number", "reason", "line").rows()
 
 
-def test_headings_are_known_in_any_case_and_under_the_names_of_other_years() -> None:
+def test_headings_are_recognised_in_any_case_and_under_their_old_names() -> None:
     columns = resolve_columns(["state_code_001", " Structure_Number_008 ", "CAT10", "condition", "my score"], "t.csv")
     assert list(columns.names.values()) == ["STATE_CODE_001", "STRUCTURE_NUMBER_008", "BRIDGE_CONDITION"]
     assert columns.ignored == ("condition", "my score")
 
 
 @pytest.mark.parametrize(
-    ("headings", "says"),
+    ("headings", "message"),
     [
         (["STATE_CODE_001"], "missing column STRUCTURE_NUMBER_008"),
         ([*HEAD.split(","), "CAT10", "BRIDGE_CONDITION"], "BRIDGE_CONDITION occurs twice"),
         ([*HEAD.split(","), "DECK_COND_085"], "unknown item 'DECK_COND_085'"),
     ],
 )
-def test_headings_that_cannot_be_meant_are_refused(headings: list[str], says: str) -> None:
-    with pytest.raises(LayoutError, match=says):
+def test_ambiguous_missing_and_misspelled_headings_are_refused(headings: list[str], message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
         resolve_columns(headings, "t.csv")
 
 
-def test_codes_quotes_and_line_breaks_are_what_they_were() -> None:
+def test_codes_quotes_and_line_breaks_are_preserved() -> None:
     text = (
         f"{HEAD},OWNER_022,FACILITY_CARRIED_007,LOCATION_009,STRUCTURE_LEN_MT_049\r\n"
         '01,NA,02,"THE ""OLD"" BRIDGE, O\'NEAL","FIRST\nSECOND",32.9\r\n'
@@ -83,30 +82,30 @@ def test_rows_that_do_not_fit_are_kept_with_line_reason_and_text() -> None:
     assert sum(each.batch.rows_read for each in batches(text)) == 8
 
 
-def test_a_number_that_is_none_keeps_its_text_and_what_was_kept_before() -> None:
+def test_an_unparseable_number_is_appended_to_existing_unparsed_text() -> None:
     table = records(f"{HEAD},ADT_029,unparsed\n1,1,12x,\n1,2,1200.0,ADT_029='?'\n1,3,1.5,LANES='x'\n")
     assert table["ADT_029"].to_list() == [None, 1200, None]
     assert table["unparsed"].to_list() == ["ADT_029='12x'", "ADT_029='?'", "LANES='x'; ADT_029='1.5'"]
 
 
-def test_every_survey_year_of_a_file_is_a_batch_and_one_can_be_asked_for() -> None:
+def test_every_survey_year_of_a_file_is_a_batch_and_one_can_be_selected() -> None:
     text = f"{HEAD},survey_year\n1,1,2018\n1,2,2019\n1,3,2018\n1,4,\n1,5\n"
     found = [(each.survey_year, each.batch.records["STRUCTURE_NUMBER_008"].to_list()) for each in batches(text)]
     assert found == [(2018, ["1", "3"]), (2019, ["2"])]
     assert sum(each.batch.rejected.height for each in batches(text)) == 2
     assert [list(each.row_positions) for each in batches(text) if each.row_positions is not None] == [[0, 2], [1]]
-    of_2018 = batches(text, asked=2018)
+    of_2018 = batches(text, wanted_year=2018)
     assert [each.batch.records.height for each in of_2018] == [2]
     assert of_2018[0].batch.rejected["detail"].to_list() == ["'' is not a survey year", "3 fields expected, 2 found"]
     with pytest.raises(SourceError, match="no records of survey year 2001"):
-        batches(text, asked=2001)
+        batches(text, wanted_year=2001)
 
 
-def test_a_file_that_says_no_year_has_the_one_of_its_name_or_the_given_one() -> None:
+def test_a_file_without_a_year_column_has_the_given_or_the_default_year() -> None:
     assert batches(f"{HEAD}\n1,1\n")[0].survey_year == 2019
-    assert batches(f"{HEAD}\n1,1\n", asked=2001)[0].survey_year == 2001
+    assert batches(f"{HEAD}\n1,1\n", wanted_year=2001)[0].survey_year == 2001
     with pytest.raises(SourceError, match="survey year is not known"):
-        batches(f"{HEAD}\n1,1\n", by_name=None)
+        batches(f"{HEAD}\n1,1\n", default_year=None)
 
 
 def test_a_table_without_rows_is_an_empty_batch() -> None:
@@ -151,12 +150,12 @@ def test_parquet_is_read_by_its_types() -> None:
     ]
 
 
-def test_a_column_of_parquet_that_is_no_cell_is_refused() -> None:
-    with pytest.raises(LayoutError, match="STRUCTURE_NUMBER_008 holds"):
+def test_a_nested_parquet_column_is_refused() -> None:
+    with pytest.raises(LayoutError, match="STRUCTURE_NUMBER_008 has type"):
         parquet(pl.DataFrame({"STATE_CODE_001": ["1"], "STRUCTURE_NUMBER_008": [["a"]]}))
 
 
-def test_metadata_that_is_no_text_stops_nobody() -> None:
+def test_metadata_that_is_not_text_is_ignored() -> None:
     field = pa.field("STRUCTURE_NUMBER_008", pa.string(), metadata={b"note": b"\xff"})
     schema = pa.schema([pa.field("STATE_CODE_001", pa.string()), field], metadata={b"\xff": b"\xff"})
     file = io.BytesIO()
@@ -172,7 +171,7 @@ CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=1
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
-def test_any_text_comes_back_from_csv(cells: list[tuple[str, str]]) -> None:
+def test_any_text_survives_a_csv_round_trip(cells: list[tuple[str, str]]) -> None:
     names = ["FACILITY_CARRIED_007", "LOCATION_009"]
     table = pl.DataFrame(cells, schema=names, orient="row").with_columns(
         STATE_CODE_001=pl.lit("01"), STRUCTURE_NUMBER_008=pl.lit("1")
@@ -193,7 +192,7 @@ def test_no_bytes_lose_a_row_or_raise(noise: bytes) -> None:
     assert all(word in text for word in printable if word.isascii())
 
 
-def test_rows_are_the_same_however_many_are_taken_at_a_time() -> None:
+def test_rows_do_not_depend_on_the_chunk_size() -> None:
     text = f"{HEAD}\n" + "".join(f'{number},"{number}\n"\n' if number % 7 else "bad\n" for number in range(50))
     whole = None
     for size in (1, 3, 1000):

@@ -1,4 +1,4 @@
-"""An export of InfoBridge becomes records: items by their number, SI units, codes for names."""
+"""An InfoBridge export becomes records: items by number, SI units, codes instead of names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def real(real_data: Path) -> Path:
     return real_data / "infobridge_44bridges_2000_2024.csv"
 
 
-def test_real_classes_are_what_the_export_says_and_no_name_is_unknown(real: Path) -> None:
+def test_real_classes_agree_with_the_export_and_no_name_is_unknown(real: Path) -> None:
     with real.open("rb") as file:
         batches = list(
             read_infobridge(file, real.name, SurveyYearSplitter(real.name, real.name, "InfoBridge", None, None))
@@ -56,21 +56,21 @@ def test_real_classes_are_what_the_export_says_and_no_name_is_unknown(real: Path
     assert table["on_structure"].all()
 
     with real.open(encoding="utf-8-sig", newline="") as file:
-        said = list(csv.DictReader(file))
+        published = list(csv.DictReader(file))
     assert table["STRUCTURE_LEN_MT_049"].to_list() == pytest.approx(
-        [float(row["49 - Structure Length (ft.)"]) * 0.3048 for row in said]
+        [float(row["49 - Structure Length (ft.)"]) * 0.3048 for row in published]
     )
     assert table["OPERATING_RATING_064"].to_list() == pytest.approx(
-        [float(row["64 - Operating Rating (US tons)"]) * 0.90718474 for row in said], abs=1e-6
+        [float(row["64 - Operating Rating (US tons)"]) * 0.90718474 for row in published], abs=1e-6
     )
     names = codes_of("STATE_CODE_001")
-    assert [names[code] for code in table["STATE_CODE_001"]] == [row["1 - State Name"] for row in said]
-    assert table["survey_year"].to_list() == [int(row["Year"]) for row in said]
+    assert [names[code] for code in table["STATE_CODE_001"]] == [row["1 - State Name"] for row in published]
+    assert table["survey_year"].to_list() == [int(row["Year"]) for row in published]
     assert set(table["SCOUR_CRITICAL_113"]) == {"4", "5", "6", "7", "8", "N", "T"}
     assert set(table["STRUCTURE_KIND_043A"]) == {"3", "4", "5", "6"}
 
 
-def test_real_columns_that_are_no_items_are_named(real: Path) -> None:
+def test_real_columns_that_are_not_items_are_listed(real: Path) -> None:
     headings = real.read_text(encoding="utf-8-sig").split("\n", 1)[0].split(",")
     columns, ignored = resolve_columns(headings, "export.csv")
     assert len(columns) == 17
@@ -122,11 +122,11 @@ def test_a_cell_is_read_by_its_heading(heading: str, text: str, item: str, value
 @pytest.mark.parametrize(
     "heading", ["49 - Structure Length", "49 - Structure Length (cubits)", "49 - Length (US tons)"]
 )
-def test_a_length_of_an_unknown_unit_is_left_out(heading: str) -> None:
+def test_a_length_in_an_unknown_unit_is_ignored(heading: str) -> None:
     assert resolve_columns(["1 - State Code", "8 - Structure Number", heading], "export.csv")[1] == [heading]
 
 
-def test_what_is_no_name_and_no_number_keeps_its_text() -> None:
+def test_unknown_names_and_unparseable_numbers_keep_their_text() -> None:
     record = one(**{"22 - Owner Agency": "A club", "49 - Structure Length (ft.)": "long", "27 - Year Built": "1974?"})
     assert (record["OWNER_022"], record["STRUCTURE_LEN_MT_049"], record["YEAR_BUILT_027"]) == (None, None, None)
     assert set(str(record["unparsed"]).split("; ")) == {
@@ -136,13 +136,13 @@ def test_what_is_no_name_and_no_number_keeps_its_text() -> None:
     }
 
 
-def test_the_code_counts_where_the_name_stands_beside_it() -> None:
+def test_the_code_column_is_preferred_to_the_name_column() -> None:
     columns, ignored = resolve_columns(["1 - State Name", "1 - State Code", "8 - Structure Number"], "export.csv")
     assert [column.position for column in columns] == [1, 2]
     assert ignored == ["1 - State Name"]
 
 
-def test_other_tables_are_no_export_and_an_export_needs_a_key() -> None:
+def test_other_tables_are_not_exports_and_an_export_needs_a_key() -> None:
     assert not is_infobridge(["STATE_CODE_001", "STRUCTURE_NUMBER_008"])
-    with pytest.raises(LayoutError, match="no column of item 8"):
+    with pytest.raises(LayoutError, match="no column for item 8"):
         resolve_columns(["1 - State Code"], "export.csv")
