@@ -1,7 +1,7 @@
 """`bridge-assets`: the platform from a shell.
 
-Belongs here: one module per group of commands, and how an error is shown in a shell. Does not belong here: what the
-commands do. Their modules are imported inside the command, so that `--help` and `--version` answer at once.
+Belongs here: one module per group of commands, and how errors are printed. Does not belong here: what the commands do.
+Library modules are imported inside each command, so that `--help` and `--version` respond at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`bridge-assets predict`, `serve` and `rollback`: the endpoints that answer predictions."""
+"""`bridge-assets predict`, `serve` and `rollback`: the endpoints that serve predictions."""
 
 from __future__ import annotations
 

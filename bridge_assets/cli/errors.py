@@ -1,4 +1,4 @@
-"""How an error looks in a shell: a message and what to run, never a stack trace."""
+"""Prints errors in a shell: the message and what to run, never a stack trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class UserErrorGroup(click.Group):
 
 
 def message_with_remedy(error: BridgeAssetsError) -> str:
-    """The message, and the command that makes the missing stage where the error names one."""
+    """The error message, followed by the command that builds the missing stage if the error names one."""
     if error.stage is None:
         return str(error)
-    return f"{error} `bridge-assets run` makes {error.stage} and everything before it."
+    return f"{error} `bridge-assets run` builds {error.stage} and everything before it."

@@ -1,4 +1,4 @@
-"""`bridge-assets init` and `sample`: a folder to work in, and an inventory to try it on."""
+"""`bridge-assets init` and `sample`: set up a folder to work in, and generate a sample inventory."""
 
 from __future__ import annotations
 

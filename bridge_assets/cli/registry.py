@@ -12,9 +12,13 @@ from bridge_assets.settings import DataSettings
 if TYPE_CHECKING:
     from bridge_assets.registry.sync import RegistrySync, Transfer
 
-_REGISTRY_OPTION = click.option("--registry", "registry_address", help="This side's registry; default: the platform's.")
+_REGISTRY_OPTION = click.option(
+    "--registry", "registry_address", help="Address of this registry; default: the configured one."
+)
 _PROMOTE_OPTION = click.option(
-    "--promote", is_flag=True, help="Also make it the champion there; it must be the champion here."
+    "--promote",
+    is_flag=True,
+    help="Also make it the champion at the destination; it must be the champion at the source.",
 )
 
 
@@ -60,7 +64,7 @@ def plan(to: str | None, source: str | None, version: str | None, registry_addre
     for step in steps:
         click.echo(step)
     if not steps:
-        click.echo("There is no version to copy.")
+        click.echo("No versions to copy.")
     sys.exit(1 if any(step.action == "conflict" for step in steps) else 0)
 
 
@@ -77,6 +81,6 @@ def _open_sync(registry_address: str | None) -> RegistrySync:
 
 
 def _transfer_message(transfer: Transfer) -> str:
-    step, promoted = transfer.step, " It is the champion there now." if transfer.promoted else ""
-    outcome = "was there already" if step.action == "there" else f"was copied from {step.source}, every file compared"
+    step, promoted = transfer.step, " It is now the champion there." if transfer.promoted else ""
+    outcome = "was already there" if step.action == "there" else f"was copied from {step.source}, every file compared"
     return f"Model version {step.version} in {step.target}: {transfer.registered.uri}. It {outcome}.{promoted}"

@@ -35,7 +35,9 @@ def run(job: str, years: str | None) -> None:
     _check_job(job, [each.name for each in JOBS])
     partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
     if excluded_years := [year for year in source_years if year not in partition_years]:
-        click.echo(f"Outside survey_years of data_config.yaml, left out: {', '.join(map(str, excluded_years))}")
+        click.echo(
+            f"Skipping years that survey_years in data_config.yaml excludes: {', '.join(map(str, excluded_years))}"
+        )
     first, last = _selected_years(years, source_years, partition_years)
     click.echo(f"Running {job} over survey years {first} to {last} from {shown_source} ...")
     terminal = sys.stdout
@@ -66,7 +68,7 @@ def _check_job(job: str, known: list[str]) -> None:
 
 
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:
-    """The survey years that the source offers, sorted; a remote folder is listed over the network."""
+    """The survey years in the source, sorted; a remote folder is listed over the network."""
     from bridge_assets.data.sources.acquire import known_years, remote_years
 
     source_years = known_years(data) or (list(remote_years(data)) if data.source_kind == "remote" else [])
@@ -82,7 +84,7 @@ def _source_years(data: DataSettings, shown_source: str) -> list[int]:
 
 
 def _selected_years(years: str | None, source_years: list[int], partition_years: list[int]) -> tuple[int, int]:
-    """First and last survey year to run: those given, else every one that the source and the settings allow."""
+    """First and last survey year to run: those given, otherwise all that the source and the settings allow."""
     available_years = [year for year in source_years if year in partition_years] or partition_years
     first, last = _parse_years(years) if years else (available_years[0], available_years[-1])
     if unknown := [year for year in (first, last) if year not in partition_years]:

@@ -10,11 +10,14 @@ from bridge_assets.settings import DataSettings
 
 
 @click.command()
-@click.option("--trees", default=60, show_default=True, help="Most trees in any forest that is tried.")
-@click.option("--splits", default=3, show_default=True, help="Inner splits; each holds out other structures.")
-@click.option("--years", default=6, show_default=True, help="Last survey years that each inner split holds out.")
+@click.option("--trees", default=60, show_default=True, help="Maximum number of trees in a forest.")
+@click.option("--splits", default=3, show_default=True, help="Inner splits; each holds out different structures.")
+@click.option("--years", default=6, show_default=True, help="How many of the last survey years each split holds out.")
 @click.option(
-    "--try", "grid_options", multiple=True, help="A setting and its values, such as leaf=20,40; default: a usual grid."
+    "--try",
+    "grid_options",
+    multiple=True,
+    help="A setting and its values, such as leaf=20,40; default: a built-in grid.",
 )
 def search(trees: int, splits: int, years: int, grid_options: tuple[str, ...]) -> None:
     """Tune random-forest settings on the training inspections. Read-only; prints suggested config changes."""
@@ -35,9 +38,9 @@ def search(trees: int, splits: int, years: int, grid_options: tuple[str, ...]) -
     click.echo(f"\n{forests.search_markdown(trials, base, metrics, list(grid))}\n")
     changes = forests.config_changes(base, trials[0].settings)
     if not changes:
-        click.echo("The present settings are the best of these: nothing to change.")
+        click.echo("The current settings are the best of these: nothing to change.")
         return
-    click.echo("To use the settings of the first row (trust a gain that shows in every inner split):")
+    click.echo("To use the settings in the first row (trust a gain only if every inner split shows it):")
     for change in changes:
         click.echo(f"  {change}")
 

@@ -1,4 +1,4 @@
-"""The dbt project as Dagster sees it: where it is, how it is prepared and called, and how its models become assets.
+"""The dbt project in Dagster: where it is, how it is prepared and called, and how its models become assets.
 
 `dagster-dbt project prepare-and-package --file bridge_assets/orchestration/dbt.py` finds the project here under the
 name `DBT_PROJECT`, which is computed when it is accessed: importing this module reads nothing.
@@ -22,7 +22,7 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings, ModelSettings, dbt_project_folder, dbt_target_folder
 
-#: Tag of the models that a training run needs, and of those that report on its scores.
+#: Selects the models that a training run needs, and those that report on its scores.
 INVENTORY_SELECTION, REPORTING_SELECTION = "tag:inventory", "tag:reporting"
 
 
@@ -54,8 +54,8 @@ def prepared_dbt_project(home: Path) -> DbtProject:
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "False")
     project = DbtProject(project_dir=dbt_project_folder(), target_path=dbt_target_folder(home))
     if _is_manifest_stale(project.manifest_path, Path(project.project_dir)):
-        # `make setup` builds the manifest. Without it, or after an edit, loading waits for dbt to parse once instead of
-        # failing with a stack trace.
+        # `make setup` builds the manifest. If it is missing or older than an edit, loading waits for one `dbt parse`
+        # instead of failing with a stack trace.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         project.preparer.prepare(project)
     return project
@@ -74,20 +74,20 @@ def dbt_resource(project: DbtProject) -> DbtCliResource:
 
 @contextmanager
 def warehouse_lock(data: DataSettings, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Be the one process that writes the DuckDB file; another run waits its turn.
+    """Make this process the only writer of the DuckDB file; other runs wait.
 
-    A lock on a file rather than a Dagster pool: the slot of a killed run would stay claimed until someone freed it,
-    while the lock ends with the process.
+    A lock on a file instead of a Dagster pool: the pool slot of a killed run would stay claimed until someone freed it,
+    while a lock ends with its process.
     """
     lock = data.warehouse.with_name(f".{data.warehouse.name}.lock")
-    with file_lock(lock, on_wait=lambda holder: on_wait(f"Process {holder} writes {data.warehouse}: waiting for it")):
+    with file_lock(lock, on_wait=lambda holder: on_wait(f"Waiting for process {holder} to write {data.warehouse}")):
         yield
 
 
 def dbt_arguments(data: DataSettings, model: ModelSettings) -> list[str]:
-    """`dbt build` with the paths and settings that it needs as variables.
+    """Arguments of `dbt build`, with paths and settings passed as variables.
 
-    The unit tests of the models are left out: they belong to the test suite.
+    The unit tests of the models are excluded: they belong to the test suite.
     """
     variables = {
         "lake": str(data.lake),
@@ -98,7 +98,7 @@ def dbt_arguments(data: DataSettings, model: ModelSettings) -> list[str]:
 
 
 class BridgeDbtTranslator(DagsterDbtTranslator):
-    """dbt models as assets, with owners and kinds like the others; their sources are the Python assets."""
+    """dbt models as assets, with owners and kinds like all other assets; their sources are the Python assets."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)

@@ -1,4 +1,4 @@
-"""Where a yearly asset meets the lake: its inputs are read and its table is written here, the functions between them
+"""Writes the table of a yearly asset to the lake. An asset reads and writes only at its edges; the functions in between
 take tables and return tables.
 """
 
@@ -20,19 +20,19 @@ def write_year(
     provenance: dict[str, Any] | None,
     metadata: dict[str, Any],
 ) -> None:
-    """Write one survey year of the asset's table, and attach its row count and metadata to the partition.
+    """Write one survey year of the asset's table, and attach row count and metadata to the partition.
 
     Parameters
     ----------
     context : AssetExecutionContext
-        Of the asset; the table has its name.
+        The table is named after its asset.
     lake : Lake
     table : pl.DataFrame
     survey_year : int
     provenance : dict or None
-        What the table was made from; its digest and row count are added. None: a table that nothing is made from.
+        The inputs of the table; its digest and row count are added. None for a table that no other is built from.
     metadata : dict
-        What a person sees of the partition in the UI.
+        Metadata of the partition for the UI.
     """
     name = context.asset_key.to_user_string()
     if provenance is None:

@@ -1,4 +1,4 @@
-"""Errors that a person can act on, shown in Dagster as such: the message, without a stack trace and without a retry."""
+"""Turns errors that a person can act on into Dagster failures: the message only, no stack trace and no retry."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from bridge_assets.errors import BridgeAssetsError
 def user_errors_as_failures() -> Iterator[None]:
     """Turn the library's own errors into a `Failure` whose description is the message.
 
-    Retrying cannot help: a missing file does not appear, a closed gate does not open, a full disk does not empty itself
-    within seconds.
+    A retry would not help: within seconds no missing file appears, no closed gate opens and no full disk is freed.
     """
     try:
         yield
@@ -26,5 +25,5 @@ def user_errors_as_failures() -> Iterator[None]:
 
 
 def message_with_remedy(error: BridgeAssetsError) -> str:
-    """The message, and which asset to materialise where a stage has to run again."""
+    """The error message, followed by the asset to materialise if a stage has to run again."""
     return f"{error} Materialise {error.stage} again." if error.stage else str(error)

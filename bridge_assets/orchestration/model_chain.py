@@ -2,8 +2,8 @@
 
 Every stage of the chain (training_set, bridge_model, quantized_model, onnx_model, registered_model) puts its version
 into the metadata of its materialization. The next stage takes the version that its upstream asset materialized in the
-same run, or in a run that this one re-executes; failing that, the latest one. So two runs that train different versions
-at the same time never mix their stages.
+same run, or in a run that this one re-executes; failing that, the latest one. Therefore two runs that train different
+versions at the same time never mix their stages.
 
 Belongs here: that rule. Does not belong here: what a version's folder holds (`registry.model_version`).
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge_assets.models.training.training_set import TrainingSet
     from bridge_assets.orchestration.resources import Platform
 
-#: Metadata keys under which a stage says which version, or which training set, it made.
+#: Metadata keys of the version, and of the digest of the training set, that a stage produced.
 MODEL_VERSION_KEY, TRAINING_SET_KEY = "model_version", "digest"
 
 _PAGE = 100
@@ -59,8 +59,8 @@ def upstream_training_set(context: Context, platform: Platform) -> TrainingSet:
     Raises
     ------
     SourceError
-        If training_set was never materialized, or its table was replaced since: what was checked would not be what is
-        trained on.
+        If training_set was never materialized, or its table has been replaced since: the checks would not apply to the
+        data that is trained on.
     """
     from bridge_assets.models.training import training_set
 
@@ -85,7 +85,7 @@ def training_set_of(model_version: ModelVersion, platform: Platform) -> Training
     Raises
     ------
     SourceError
-        If it is another one: its rows would prove nothing about this version.
+        If it is a different one: its rows would prove nothing about this version.
     """
     from bridge_assets.models.training import training_set
 
@@ -127,7 +127,7 @@ def _run_and_its_parents(context: Context) -> Iterator[str]:
 
 
 def _materializations_of_run(instance: dg.DagsterInstance, run_id: str) -> list[dg.AssetMaterialization]:
-    """The materializations of a run, the newest first."""
+    """The materializations of a run, newest first."""
     records = instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, ascending=False
     ).records

@@ -1,10 +1,10 @@
 """Survey years as partitions.
 
-Assets are declared on every survey year there could be (`SURVEY_YEARS`); `build_definitions` narrows them to those of
-the configured source (`survey_year_partitions`): from the first year the source holds (or `survey_years.first`) to
-2025, the last year of the delimited layouts (or `survey_years.last`, or the last year the source holds if that is
-later). A year in between that the source does not hold has no partition, so that the UI cannot show a year that never
-existed as materialised. For `fhwa` they are the years of the catalogue, within `survey_years`; for the address of one
+Assets are declared with every possible survey year (`SURVEY_YEARS`); `build_definitions` narrows them to those of the
+configured source (`survey_year_partitions`): from the first year in the source (or `survey_years.first`) to 2025, the
+last year of the delimited layouts (or `survey_years.last`, or the last year in the source if that is later). A year in
+between that is missing from the source has no partition, so that the UI cannot show a year that never existed as
+materialised. For `fhwa` the partitions are the years of the catalogue, within `survey_years`; for the address of one
 file, its year.
 
 A local source folder is listed when the definitions are built, and a file without a year in its name is opened to find
@@ -25,8 +25,8 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 def years_in_source(settings: DataSettings) -> list[int]:
-    """The survey years that the source is known to have; empty if that takes a network request, or if the folder cannot
-    be listed (the asset that reads it reports why).
+    """The survey years that the source is known to have; empty if finding out would take a network request, or if the
+    folder cannot be listed (the asset that reads it reports why).
     """
     try:
         return known_years(settings)
@@ -57,7 +57,7 @@ def _yearly_partitions(first: int, last: int, missing: list[int]) -> dg.TimeWind
     )
 
 
-#: Every survey year there could be, before `build_definitions` narrows them to those of the source.
+#: Every possible survey year; `build_definitions` narrows them to those of the source.
 SURVEY_YEARS = _yearly_partitions(FIRST_NBI_YEAR, LAST_DELIMITED_YEAR, [])
 
 #: One run for any range of years: the assets write each year themselves.

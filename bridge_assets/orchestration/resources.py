@@ -1,4 +1,4 @@
-"""What assets need from outside: the settings and the lake. Creating the resource reads nothing."""
+"""The resource that gives assets the settings and the lake. Creating it reads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When things run by the clock. Stopped until someone starts them: a schedule writes scores that people act on."""
+"""Schedules. They are stopped by default, because they write scores that people act on."""
 
 import dagster as dg
 
@@ -11,8 +11,8 @@ from bridge_assets.orchestration.resources import Platform
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
-        "Mondays at 05:00 UTC: score the latest survey year with the model in service, and report. Skips, with the "
-        "reason, if there are no features to score or no model to score them with."
+        "Mondays at 05:00 UTC: score the latest survey year with the model that is being served, and report. Skips, "
+        "with the reason, if there are no features to score or no model to score them with."
     ),
 )
 def weekly_scoring(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:

@@ -1,5 +1,5 @@
-"""Runs that start when a survey file arrives. Stopped until someone turns the sensor on: folders are shared, and runs
-cost money.
+"""The sensor that starts a run when a survey file arrives. It is stopped by default, because folders are shared and
+runs cost money.
 """
 
 import datetime
@@ -10,7 +10,7 @@ import dagster as dg
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.resources import Platform
 
-#: Seconds. FHWA publishes once a year, so one look at its server a day is plenty.
+#: Seconds. FHWA publishes once a year, so polling its server once a day is enough.
 FHWA_POLL_SECONDS = 24 * 3600
 
 
@@ -42,9 +42,8 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
         return dg.SkipReason(str(error))
     known = _loaded_partition_keys(context)
     problems += [
-        f"{', '.join(arrival.file_names)}: survey year {year} has no partition; see survey_years in data_config.yaml, "
-        f"or "
-        "reload the code location"
+        f"{', '.join(arrival.file_names)}: survey year {year} has no partition; extend survey_years in "
+        "data_config.yaml, or reload the code location"
         for year, arrival in new_files.items()
         if str(year) not in known
     ]
@@ -65,7 +64,7 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
 
 
 def _loaded_partition_keys(context: dg.SensorEvaluationContext) -> list[str]:
-    """The partitions as the code location loaded them: a run can be requested for no others."""
+    """The partitions as the code location loaded them; runs can be requested only for these."""
     assert context.repository_def is not None
     partitions = context.repository_def.asset_graph.get(dg.AssetKey("nbi_files")).partitions_def
     return list(partitions.get_partition_keys()) if partitions else []

@@ -35,14 +35,13 @@ STAGE_OF_GROUP = {
     groups.REPORTING: REPORTING,
 }
 
-#: A training set is shown with the features it is made from, but only training needs it.
+#: The training set is shown with the features that it is built from, but only training needs it.
 STAGE_OF_ASSET = {"training_set": TRAINING}
 
-
-#: Version of the code of each asset that reports a data version of its own: raise it with a change that gives other
-#: results, and the UI shows what is out of date. dbt models bring theirs. The others have none: with a code version and
-#: no data version, Dagster derives the data version from code and inputs alone, and a changed survey file would look
-#: unchanged.
+#: Code version of each asset that reports its own data version. Increase it with a change that alters the results, and
+#: the UI shows which assets are out of date. dbt models bring their own. The other assets have none: with a code
+#: version but no data version, Dagster would derive the data version from code and inputs alone, and a changed survey
+#: file would look unchanged.
 CODE_VERSIONS = {
     "training_set": "1",
     "bridge_model": "1",

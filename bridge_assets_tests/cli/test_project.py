@@ -62,7 +62,7 @@ def test_an_error_that_names_a_stage_says_what_to_run() -> None:
     assert result.exit_code == 1
     assert result.output == (
         "Error: v1: it has no ONNX file. What to do: export it again. "
-        "`bridge-assets run` makes onnx_model and everything before it.\n"
+        "`bridge-assets run` builds onnx_model and everything before it.\n"
     )
 
 

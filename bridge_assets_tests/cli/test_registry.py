@@ -28,9 +28,9 @@ def test_a_version_is_planned_pushed_and_promoted(folder_registry, model_version
     assert planned.output.startswith(f"copy {model_versions[0].version} (champion): ")
     pushed = shell("push", "champion", "--registry", folder_registry.address, "--to", there, "--promote")
     assert pushed.exit_code == 0, pushed.output
-    assert "every file compared. It is the champion there now." in pushed.output
+    assert "every file compared. It is now the champion there." in pushed.output
     assert open_registry(there, NAME).aliases()["champion"].version == model_versions[0].version
-    assert "was there already" in shell("push", "champion", "--registry", folder_registry.address, "--to", there).output
+    assert "was already there" in shell("push", "champion", "--registry", folder_registry.address, "--to", there).output
 
 
 def test_the_default_registry_is_the_platforms_own(folder_registry, model_versions, project, empty_database):

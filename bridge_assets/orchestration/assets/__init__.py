@@ -1,1 +1,1 @@
-"""The assets, one file a stage."""
+"""The assets, one module per stage."""

@@ -1,5 +1,5 @@
-"""Endpoints: where a model version answers predictions. Each one consults the gate itself, whether it is materialised
-by hand, by a schedule, by a sensor or in a backfill.
+"""Endpoints: where a model version serves predictions. Each one checks the gate itself, whether it is materialised by
+hand, by a schedule, by a sensor or in a backfill.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,20 +28,21 @@ class EndpointConfig(dg.Config):
     model_version: str = Field(
         default="",
         description=(
-            "A model version by name; empty = the one registered in this run, else last. The gate decides either way."
+            "Name of a model version; empty = the version registered in this run, otherwise the latest one. The gate "
+            "decides either way."
         ),
     )
     override_reason: str = Field(
         default="",
         description=(
-            "Deploy although the gate is closed, and why: at least ten characters. The reason is kept in the metadata "
-            "and as a tag of the run. Empty = a closed gate fails this asset and names the check."
+            "Reason for deploying although the gate is closed (at least ten characters). The reason is stored in the "
+            "metadata and as a tag of the run. Empty = a closed gate fails this asset and names the check."
         ),
     )
 
 
 class Endpoint(Protocol):
-    """What takes a model version: `LocalEndpoint`, or a `RemoteEndpoint`."""
+    """Deploys a model version: `LocalEndpoint`, or a `RemoteEndpoint`."""
 
     def deploy(self, model_version: ModelVersion) -> "Deployment": ...
 
@@ -52,9 +53,9 @@ class Endpoint(Protocol):
     owners=display.MODEL_OWNERS,
     kinds={"model", "onnx"},
     description=(
-        "The model version that answers predictions on this machine: `bridge-assets predict 01-123`. Promoted by an "
-        "atomic swap, after the gate opened for exactly this version and a canary reproduced the artifact's own "
-        "answers. The previous version is kept for `bridge-assets rollback`."
+        "The model version that serves predictions on this machine: `bridge-assets predict 01-123`. Promoted by an "
+        "atomic swap, after the gate has opened for exactly this version and a canary has reproduced the predictions "
+        "of the exported model. The previous version is kept for `bridge-assets rollback`."
     ),
 )
 def local_endpoint(
@@ -80,9 +81,9 @@ def _remote_endpoint_asset(target: TargetEntry) -> dg.AssetsDefinition:
         kinds={"model", "onnx", target.kind},
         tags={TARGET: target.key},
         description=(
-            f"The model version that answers predictions on {target.title}, configured in the section `{target.key}` "
-            f"of configs/environment.yaml. Deployed only if the gate is open for exactly this version. {target.rollout}"
-            f" If anything fails, the previous version keeps answering. Job `rollback_{target.key}` returns to it."
+            f"The model version that serves predictions on {target.title}, configured in the section `{target.key}` of "
+            f"configs/environment.yaml. Deployed only if the gate is open for exactly this version. {target.rollout} "
+            f"If anything fails, the previous version keeps serving. The job `rollback_{target.key}` returns to it."
         ),
     )
     def endpoint(context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform) -> dg.MaterializeResult:
@@ -105,8 +106,8 @@ remote_endpoints = [_remote_endpoint_asset(target) for target in REMOTE_TARGETS]
 def _deploy_through_gate(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform, endpoint: Endpoint
 ) -> tuple[ModelVersion, dict[str, Any]]:
-    """Deploy the version that is asked for, if the gate is open for it or is overridden with a reason; say what was
-    done, as metadata.
+    """Deploy the requested version if the gate is open for it, or is overridden with a reason; returns the version and
+    the metadata of the deployment.
     """
     from bridge_assets.deployment.gate.decision import require_open_gate
 

@@ -12,13 +12,13 @@ from bridge_assets.orchestration.metadata.source_files import source_file_metada
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
-#: FHWA publishes a survey year by the middle of June. Without a look at the source between the first of June and the
-#: first of July the inventory is stale; the check `latest_year_available` says whether the year itself is there.
+#: FHWA publishes a survey year by the middle of June. The inventory is stale unless the source was read between June 1
+#: and July 1; the check `latest_year_available` reports whether the new year itself has been published.
 YEARLY_FRESHNESS = dg.FreshnessPolicy.cron(
     deadline_cron=f"0 0 {LATE_AFTER[1]} {LATE_AFTER[0]} *", lower_bound_delta=datetime.timedelta(days=30)
 )
 
-#: The columns of raw_bridges by which a person recognises a bridge.
+#: Columns of raw_bridges that identify a bridge to a reader.
 PREVIEW_COLUMNS = [
     "structure_key",
     "FACILITY_CARRIED_007",
@@ -74,9 +74,9 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
-                "One row of a survey year's file, typed: codes as text, numbers as numbers, plus the structure key, "
-                "condition, condition class, position and inspection date. Every year has the same columns, whatever "
-                "its layout."
+                "One row per row of the survey year's file, typed: codes as text, numbers as numbers, plus the "
+                "structure key, condition, condition class, position and inspection date. Every year has the same "
+                "columns, whatever its layout."
             ),
             metadata={"dagster/column_schema": display.raw_bridges_schema()},
         ),
@@ -87,8 +87,8 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             owners=display.DATA_OWNERS,
             kinds={"polars", "parquet"},
             description=(
-                "One row of a survey year's file that could not be loaded, with its line number, reason code and "
-                "text. Rows read = raw_bridges + rejected_records, for every file."
+                "One row per row of the survey year's file that could not be loaded, with its line number, reason code "
+                "and text. Rows read = raw_bridges + rejected_records, for every file."
             ),
         ),
     ],

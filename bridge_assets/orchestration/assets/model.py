@@ -1,5 +1,5 @@
-"""The assets that make a model version: bridge_model, quantized_model, onnx_model and registered_model. Each writes its
-files into the version's folder and passes the version on (`orchestration.model_chain`).
+"""The assets that build a model version: bridge_model, quantized_model, onnx_model and registered_model. Each writes
+its files to the version's folder and passes the version on (`orchestration.model_chain`).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ class RegisterConfig(dg.Config):
     override_reason: str = Field(
         default="",
         description=(
-            "Why to register this version although it is worse than the champion (at least ten characters). The reason "
-            "is stored with the version and as a tag of the run. Deploying it needs its own reason."
+            "Reason for registering this version although it is worse than the champion (at least ten characters). The "
+            "reason is stored with the version and as a tag of the run. Deploying the version needs its own reason."
         ),
     )
 
@@ -229,7 +229,7 @@ def _evaluate(
     forest: "RandomForestClassifier",
     predictions: "np.ndarray",
 ) -> "Evaluation":
-    """The forest's held-out figures, against its baselines, by group and by cut-off year."""
+    """Evaluate the forest on the held-out inspections: against the baselines, by group and by cut-off year."""
     from bridge_assets.data.features.definitions import FAMILIES
     from bridge_assets.models.evaluation import evaluate, importance, rolling_origin
     from bridge_assets.models.forest.quantize import quantize_rf
@@ -271,7 +271,7 @@ def _save_plots(plots: dict[str, bytes], model_version: ModelVersion) -> None:
 
 
 def _evaluation_metadata(evaluation: "Evaluation", plots: dict[str, bytes]) -> dict[str, Any]:
-    """The evaluation as the UI shows it: tables, plots, and the headline figures that Dagster plots over time."""
+    """The evaluation for the UI: tables, plots, and the headline metrics that Dagster plots over time."""
     from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
     from bridge_assets.models.evaluation.importance import importance_markdown
     from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
@@ -292,20 +292,16 @@ def _evaluation_metadata(evaluation: "Evaluation", plots: dict[str, bytes]) -> d
 
 
 def _oracle_probabilities(platform: Platform, training_data: "TrainingSet") -> "pl.Series | None":
-    """The true fall probabilities of the generated sample, one per row of the table; None for real files, or where the
+    """The true fall probabilities of the generated sample, one per row of the table; None for real files, or if the
     model predicts something else.
     """
     import polars as pl
 
     from bridge_assets.models.tasks.tasks import CLASSIFICATION, task_of_table
 
-    is_known = (
-        training_data.made_from.get("target", "fall"),
-        training_data.made_from.get("component", "condition"),
-    ) == (
-        "fall",
-        "condition",
-    ) and task_of_table(training_data.table) is CLASSIFICATION
+    made_from = training_data.made_from
+    predicts_fall = (made_from.get("target", "fall"), made_from.get("component", "condition")) == ("fall", "condition")
+    is_known = predicts_fall and task_of_table(training_data.table) is CLASSIFICATION
     if not (is_known and platform.data.uses_sample and platform.data.oracle_file.is_file()):
         return None
     truth = pl.read_parquet(platform.data.oracle_file).select("structure_key", "survey_year", "fall_probability")
@@ -314,7 +310,7 @@ def _oracle_probabilities(platform: Platform, training_data: "TrainingSet") -> "
 
 
 def _source_description(platform: Platform) -> str:
-    """Where the survey files came from, in words, without any path of this machine."""
+    """A description of where the survey files came from, without any path on this machine."""
     from bridge_assets.data.sources.local_copies import redact_url
 
     data = platform.data

@@ -18,8 +18,8 @@ from bridge_assets.orchestration.resources import Platform
     kinds={"polars", "parquet"},
     description=(
         "Data-quality counts per survey year and state: rows read, loaded and rejected, and records with each flag, "
-        "with each missing item, with unparseable numbers, or of a duplicated structure; with the total that each "
-        "count is a share of."
+        "with each missing item, with unparseable numbers, or with a duplicated structure number. Each count comes "
+        "with the total that its share is computed from."
     ),
 )
 def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -61,7 +61,8 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     kinds={"report"},
     description=(
         "One page: whether every row is accounted for, which rows were rejected and why, which flags the records have, "
-        "which items are missing, what jumped against earlier years and in which states, and what each name means."
+        "which items are missing, what jumped compared with earlier years and in which states, and what each name "
+        "means."
     ),
 )
 def data_quality_report(platform: Platform) -> dg.MaterializeResult:

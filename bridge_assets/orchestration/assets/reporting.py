@@ -1,4 +1,4 @@
-"""What people read: the condition report and the sheet."""
+"""Reports for readers outside Dagster: the condition report and the Looker sheet."""
 
 import dagster as dg
 
@@ -42,9 +42,9 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     owners=display.DATA_OWNERS,
     kinds={"looker", "csv"},
     description=(
-        "One bridge of the latest scored survey year per row, with its names, condition, probability of a fall, "
-        "reasons, and years until Poor, as a sheet for Looker: a file by default. Text is written raw and never "
-        "executed."
+        "One row per bridge of the latest scored survey year, with its names, condition, probability of a fall, "
+        "reasons, and years until Poor, as a sheet for Looker: a file by default. Text is written as it is and never "
+        "evaluated as a formula."
     ),
 )
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:
@@ -56,7 +56,7 @@ def looker_sheet(platform: Platform) -> dg.MaterializeResult:
     with user_errors_as_failures():
         outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")
         outlook = with_reasons_text(outlook)
-        # convert_dtypes, because pandas makes decimals of whole numbers with gaps.
+        # convert_dtypes: otherwise pandas turns integer columns with missing values into floats.
         written = export_to_looker(outlook.to_pandas().convert_dtypes(), platform.data.sheet_path)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": outlook.height, "sheet": written, "preview": display.preview(outlook)}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-# It reads only the features and transitions. It depends on training_set because of that asset's checks: they stop a run
-# whose records failed their checks, or hold too little to learn from.
+# This asset reads only the features and transitions. It depends on training_set for that asset's checks, which stop a
+# run whose records failed their checks or contain too little to learn from.
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions", training_set],
     group_name=groups.MODEL,
@@ -39,7 +39,7 @@ def deterioration_model(context: dg.AssetExecutionContext, platform: Platform) -
     with user_errors_as_failures():
         try:
             survival_version = fit_and_save(platform.lake, platform.data.models_folder, platform.model)
-        except TrainingError as error:  # predictions do without years until Poor
+        except TrainingError as error:  # predictions work without years until Poor
             context.log.warning(str(error))
             return dg.MaterializeResult(metadata={"skipped_reason": str(error)})
     evaluation = survival_version.evaluation

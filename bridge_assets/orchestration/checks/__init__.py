@@ -1,5 +1,5 @@
-"""Asset checks, beside the stage they judge.
+"""Asset checks, one module per group of assets.
 
-The checks that the gate asks for say which digest they judged (metadata `about`): an answer counts for those bytes and
-no others.
+The checks that the gate requires record the digest they evaluated (metadata `about`): a result counts for exactly those
+bytes and no others.
 """

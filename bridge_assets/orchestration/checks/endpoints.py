@@ -1,4 +1,4 @@
-"""Does the deployed version still answer as its artifact did? Runs after a deployment and on a schedule."""
+"""Does the deployed version still predict what the exported model did? Runs after a deployment and on a schedule."""
 
 import dagster as dg
 
@@ -26,9 +26,11 @@ def _canary_check(key: str, description: str) -> dg.AssetChecksDefinition:
 
 
 local = _canary_check(
-    "local", "The endpoint answers its probe with the artifact's own answers, from the bytes on disk."
+    "local", "For the probe's rows, the files on disk return the predictions that the exported model gave."
 )
 remote = [
-    _canary_check(target.key, f"The address on {target.title} answers the probe with the artifact's own answers.")
+    _canary_check(
+        target.key, f"For the probe's rows, the endpoint on {target.title} returns the exported model's predictions."
+    )
     for target in REMOTE_TARGETS
 ]

@@ -10,7 +10,7 @@ from bridge_assets.orchestration.resources import Platform
 #: The checks on raw_bridges that a training set relies on.
 REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_matches")
 
-#: A larger share of rejected rows is worth a look. In the 34 national files it is 1 row in 22 million.
+#: A larger share of rejected rows deserves a look. In the 34 national files it is 1 row in 22 million.
 MAX_REJECTED_SHARE = 0.01
 
 
@@ -40,7 +40,7 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     asset="raw_bridges",
     additional_deps=["rejected_records"],
     blocking=True,
-    description="Rows of the source file, counted again = raw_bridges + rejected_records; at least one was loaded.",
+    description="A recount of the source file's rows equals raw_bridges + rejected_records; at least one was loaded.",
 )
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
@@ -96,14 +96,14 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
 def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     problems, compared = [], 0
     for year in _run_years(context, platform):
-        note = platform.lake.provenance("nbi_files", year)
-        if (expected := note["expected_rows"]) is not None:
-            rows = _rows_in_source(note, year)
+        provenance = platform.lake.provenance("nbi_files", year)
+        if (expected := provenance["expected_rows"]) is not None:
+            rows = _rows_in_source(provenance, year)
             compared += 1
             if rows != expected:
                 problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
-    otherwise = f"{compared} national files have the rows of the catalogue"
-    return _check_result(problems, otherwise, {}, dg.AssetCheckSeverity.WARN)
+    passed_message = f"{compared} national files have as many rows as the catalogue says"
+    return _check_result(problems, passed_message, {}, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -113,11 +113,11 @@ def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Pla
 def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     problems, rejected = [], 0
     for year in _run_years(context, platform):
-        note = platform.lake.provenance("raw_bridges", year)
-        rejected += note["rejected"]
-        if note["rejected"] > MAX_REJECTED_SHARE * note["rows_read"]:
+        report = platform.lake.provenance("raw_bridges", year)
+        rejected += report["rejected"]
+        if report["rejected"] > MAX_REJECTED_SHARE * report["rows_read"]:
             problems.append(
-                f"{year}: {note['rejected']} of {note['rows_read']} rows, by reason {note['rejected_by_reason']}"
+                f"{year}: {report['rejected']} of {report['rows_read']} rows, by reason {report['rejected_by_reason']}"
             )
     return _check_result(problems, f"{rejected} rows were rejected in all", {}, dg.AssetCheckSeverity.WARN)
 
@@ -125,8 +125,8 @@ def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platfor
 @dg.asset_check(
     asset="raw_bridges",
     description=(
-        "The computed condition class equals the one FHWA published (BRIDGE_CONDITION, CAT10) wherever the file has "
-        "it. Warns only."
+        "The computed condition class equals the one that FHWA published (BRIDGE_CONDITION, CAT10), wherever the file "
+        "contains it. Warns only."
     ),
 )
 def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
@@ -151,12 +151,12 @@ def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> li
     return years_of_check_run(context) or platform.lake.available_years("raw_bridges")
 
 
-def _rows_in_source(note: dict, survey_year: int) -> int:
-    """The rows of the files that the provenance of nbi_files names, counted again."""
+def _rows_in_source(provenance: dict, survey_year: int) -> int:
+    """A recount of the rows in the files that the provenance of nbi_files names."""
     from bridge_assets.data.reading.formats import count_rows
     from bridge_assets.data.sources.survey_files import source_files_from_provenance
 
-    return sum(count_rows(part.path, survey_year) for part in source_files_from_provenance(note))
+    return sum(count_rows(part.path, survey_year) for part in source_files_from_provenance(provenance))
 
 
 def _check_result(

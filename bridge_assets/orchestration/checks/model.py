@@ -1,5 +1,5 @@
-"""The checks of the gate: is the training data sound, is the model good enough, do its float16 and ONNX forms predict
-the same? Each judges the version that was materialized in its own run, else the latest.
+"""The checks that the gate requires: is the training data sound, is the model good enough, do its float16 and ONNX
+forms predict the same? Each evaluates the version that was materialized in its own run, otherwise the latest one.
 """
 
 import dagster as dg
@@ -25,7 +25,6 @@ def _check_result(problems: list[str], passed_message: str, digest: str, **metad
     ),
 )
 def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-
     training_data = upstream_training_set(context, platform)
     dbt_checks = [spec.key for spec in warehouse_assets(platform.data.home_folder).inventory.check_specs]
     problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
@@ -166,7 +165,7 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
         comparison = compare_with_champion(
             model_version, platform.lake, platform.registry, platform.data.home_folder, platform.model
         )
-    except RegistryError as error:  # without a readable champion nothing is proven
+    except RegistryError as error:  # an unreadable champion cannot be compared with, so the check fails
         return _check_result([str(error)], "", digest)
     comparison_table = dg.MetadataValue.md(comparison.markdown())
     return _check_result(

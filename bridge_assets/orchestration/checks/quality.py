@@ -12,8 +12,8 @@ MAX_LISTED_JUMPS = 8
 @dg.asset_check(
     asset="data_quality",
     description=(
-        "No share of a flag, of a missing item or of rejected rows jumped against the median of earlier survey years: "
-        "by one point over all states, by ten points in one state, or by a tenth of a point for rejected rows. Warns "
+        "No share of a flag, of a missing item or of rejected rows jumped compared with the median of earlier survey "
+        "years: by one percentage point over all states, by ten in one state, or by a tenth for rejected rows. Warns "
         "only: a jump is a reason to look into the file."
     ),
 )

@@ -1,4 +1,4 @@
-"""The result of a check from the problems that it found."""
+"""Builds the result of a check from the problems that it found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-#: Most problems that the description of a check lists.
+#: Maximum number of problems in the description of a check.
 _MAX_LISTED = 20
 
 
@@ -17,7 +17,18 @@ def check_result(
     metadata: Mapping[str, Any],
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """Passed where there is no problem; the description lists the first problems, else says `passed_message`."""
+    """The result of a check, passed if there are no problems.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        The first of them become the description.
+    passed_message : str
+        The description if there are none.
+    metadata : mapping
+    severity : AssetCheckSeverity
+        Of a failed check.
+    """
     return dg.AssetCheckResult(
         passed=not problems,
         severity=severity,

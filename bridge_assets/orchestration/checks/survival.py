@@ -34,7 +34,7 @@ def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult
     )
 
 
-# It does not block: bridge_predictions verifies the same of the years that it uses, and leaves incomplete ones out.
+# Not blocking: bridge_predictions verifies the same for the years that it uses, and leaves incomplete ones out.
 @dg.asset_check(
     asset="years_until_poor",
     description=(

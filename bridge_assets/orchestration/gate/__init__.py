@@ -1,1 +1,1 @@
-"""The gate and Dagster: what the event log says of checks, and overrides."""
+"""The gate in Dagster: recorded check evaluations, and overrides."""

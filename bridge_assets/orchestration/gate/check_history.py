@@ -1,7 +1,7 @@
-"""What Dagster's event log knows of checks, in the words of the gate.
+"""Reads the evaluations of checks from Dagster's event log for the gate.
 
-The gate decides without Dagster; this module only reads: every recorded evaluation of a check, in whatever run, with
-the digest it says it judged (metadata `about`).
+The gate decides without Dagster; this module only reads every recorded evaluation of a check, from any run, with the
+digest that it evaluated (metadata `about`).
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import dagster as dg
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Decision, decide
 from bridge_assets.registry.model_version import ModelVersion
 
-#: Metadata key under which a check says what it judged.
+#: Metadata key of the digest that a check evaluated.
 JUDGED_DIGEST_KEY = "about"
 
 _PAGE = 100
 
 
 def judged_metadata(digests: str | dict[str, str], **metadata) -> dict[str, dg.MetadataValue]:
-    """Metadata of a check result that says which bytes were judged: a digest, or one a survey year."""
+    """Metadata of a check result with the digest of the bytes that were evaluated, or one digest per survey year."""
     value = dg.MetadataValue.json(digests) if isinstance(digests, dict) else dg.MetadataValue.text(digests)
     return {JUDGED_DIGEST_KEY: value, **metadata}
 
 
 def check_evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[CheckEvaluation]:
-    """Every recorded evaluation of a check, in no order. A check that raised has evaluated nothing."""
+    """Every recorded evaluation of a check, in any order. A check that raised an error left no evaluation."""
     for event, evaluation in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check)):
         entry = evaluation.metadata.get(JUDGED_DIGEST_KEY)
         values = entry.value if entry is not None else None
@@ -43,7 +43,7 @@ def check_evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> I
 
 
 def gate_decision(instance: dg.DagsterInstance, model_version: ModelVersion) -> Decision:
-    """Ask the gate about a model version, with everything recorded about its checks."""
+    """The gate's decision on a model version, from all recorded evaluations of the required checks."""
     recorded = [
         evaluation
         for requirement in REQUIRED_CHECKS
@@ -58,7 +58,7 @@ def data_problems(
     raw_checks: Sequence[str],
     dbt_checks: Sequence[dg.AssetCheckKey],
 ) -> list[str]:
-    """What keeps the data behind a training set from being trusted, one sentence each.
+    """Reasons not to trust the data behind a training set, one message each.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def data_problems(
     raw_bridges : dict
         Survey year -> digest of the records that were used.
     raw_checks : sequence of str
-        Names of the checks on raw_bridges that must have passed about each of those digests.
+        Names of the checks on raw_bridges that must have passed for each of those digests.
     dbt_checks : sequence of AssetCheckKey
-        Checks whose latest evaluation must have passed, and must be as new as the table it judged.
+        Checks whose latest evaluation must have passed, and must not be older than the table it evaluated.
     """
     problems = []
     for check in raw_checks:
@@ -95,22 +95,20 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
     if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
         return "failed"
     materialization = instance.get_latest_materialization_event(key.asset_key)
-    # dbt reports a model and its tests in one run: another run that made the table later made it without this test.
+    # dbt reports a model and its tests in one run: a different run that built the table later did not run this test.
     if (
         materialization is not None
         and materialization.run_id != event.run_id
         and materialization.timestamp > event.timestamp
     ):
-        return "was evaluated before the table was made anew"
+        return "was evaluated before the table was rebuilt"
     return None
 
 
 def _check_history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
-    """Recorded evaluations with their events. The rows come in the order in which checks were planned, not
-    evaluated.
-    """
+    """Recorded evaluations with their events, in the order in which the checks were planned, not evaluated."""
     cursor = None
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
         for record in page:

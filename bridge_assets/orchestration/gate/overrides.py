@@ -1,4 +1,4 @@
-"""A closed gate that was passed on purpose: logged, tagged on the run, and told to whoever watches."""
+"""Records that a closed gate was overridden: in the log, as a tag of the run, and as a Slack alert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge_assets.errors import AlertError
 
 OVERRIDE_TAG = "bridge_assets/gate_override"
 
-#: Most characters of a reason that a tag holds; the whole of it stands in the metadata.
+#: Longest reason in a tag, in characters; the metadata contains the full text.
 _MAX_TAG_LENGTH = 200
 
 
@@ -21,7 +21,7 @@ def record_override(context: dg.AssetExecutionContext | dg.OpExecutionContext, a
     ----------
     context : AssetExecutionContext or OpExecutionContext
     action : str
-        What was done although the gate was closed, and what stood in the way.
+        What was done although the gate was closed, and which checks had not passed.
     override : Override
     """
     run_id = context.run.run_id

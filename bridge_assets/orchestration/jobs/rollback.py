@@ -1,7 +1,7 @@
-"""Jobs that go back to an earlier model version, one for each endpoint.
+"""Jobs that roll an endpoint back to an earlier model version, one per endpoint.
 
-Only a version that answered there can be gone back to: the gate let it through when it was deployed. Any other is a
-deployment: materialise the endpoint with its name, and the gate is asked.
+A rollback is possible only to a version that the endpoint has served before, because that version passed the gate then.
+Any other version is a deployment: materialise the endpoint with its name, which checks the gate.
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ from bridge_assets.orchestration.resources import Platform
 
 
 class RollbackConfig(dg.Config):
-    """What to go back to."""
+    """Which version to roll back to."""
 
     model_version: str = Field(
         default="",
@@ -31,7 +31,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
         with user_errors_as_failures():
             endpoint = open_endpoint(key, platform.environment, platform.data)
             deployment = endpoint.rollback(config.model_version or None)
-        context.log.info(f"{asset} answers with {deployment.version} again")
+        context.log.info(f"{asset} serves {deployment.version} again")
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,

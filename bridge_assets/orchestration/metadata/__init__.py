@@ -1,1 +1,1 @@
-"""What the UI shows of a materialization: previews, plots, links, column schemas, source files."""
+"""Metadata for the UI: previews, plots, links, column schemas, source files."""

@@ -1,4 +1,4 @@
-"""What a person sees of a materialization: previews, plots, links, column schemas."""
+"""Metadata for the UI: previews, plots, links, column schemas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def preview(table: pl.DataFrame, rows: int = 6, max_cell_length: int = MAX_CELL_
 
 
 def image_metadata(png: bytes) -> dg.MarkdownMetadataValue:
-    """A picture inside the metadata: nothing to host, nothing to lose."""
+    """A PNG embedded in the metadata, so that no image file has to be hosted."""
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
@@ -39,7 +39,7 @@ def path_metadata(path: Path) -> dg.PathMetadataValue:
 
 
 def raw_bridges_schema() -> dg.TableSchema:
-    """The column schema of raw_bridges: every NBI item with number, unit, meaning, codes in short and years."""
+    """The column schema of raw_bridges: every NBI item with its number, unit, meaning, abridged codes and years."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(column.name, column.kind + (f" ({column.unit})" if column.unit else ""), column.description)

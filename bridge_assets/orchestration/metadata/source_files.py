@@ -1,4 +1,4 @@
-"""What a person sees of where a survey year came from: files, digests, addresses, and what was expected."""
+"""Metadata about the source of a survey year: files, digests, addresses, and the expected number of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def source_metadata(data: DataSettings) -> dg.MetadataValue:
-    """Where `source` points to: a folder, an address, or FHWA."""
+    """What `source` points to: a folder, an address, or FHWA."""
     match data.source_kind:
         case "fhwa":
             return dg.MetadataValue.url("https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm")
@@ -38,8 +38,8 @@ def source_file_metadata(source: SurveySource) -> dict[str, dg.MetadataValue]:
         metadata["file"] = display.path_metadata(part.path)
         if part.address:
             metadata["address"] = _address_metadata(part.address)
-            metadata["version"] = dg.MetadataValue.text(part.version or "the server names none")
-            metadata["published"] = dg.MetadataValue.text(part.last_modified or "the server does not say")
+            metadata["version"] = dg.MetadataValue.text(part.version or "not reported by the server")
+            metadata["published"] = dg.MetadataValue.text(part.last_modified or "not reported by the server")
             metadata["revised"] = dg.MetadataValue.bool(part.revised)
     else:
         metadata["files"] = dg.MetadataValue.int(len(source.files))

@@ -1,1 +1,1 @@
-"""Running a job from a shell: Dagster's home, run liveness, and a summary."""
+"""Runs a job from a shell: Dagster's home, run liveness, and a summary."""

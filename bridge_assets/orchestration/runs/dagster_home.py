@@ -1,4 +1,4 @@
-"""Dagster's own storage: a folder inside the project's home, so that runs and their history outlive the process."""
+"""Dagster's own storage: a folder in the project's home, so that runs and their history outlive the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from bridge_assets.storage import atomic_write
 
 
 def ensure_dagster_home(data: DataSettings) -> Path:
-    """DAGSTER_HOME: what the environment says, else `<home>/dagster` with `configs/dagster.yaml` in it."""
+    """The folder that DAGSTER_HOME names. If it is not set, sets it to `<home>/dagster` and copies
+    `configs/dagster.yaml` there.
+    """
     if configured := os.environ.get("DAGSTER_HOME"):
         return Path(configured)
     home = data.home_folder / "dagster"

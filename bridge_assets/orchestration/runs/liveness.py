@@ -1,7 +1,7 @@
-"""Runs of `bridge-assets run` that were killed: Dagster's storage still shows them as started.
+"""Detects runs of `bridge-assets run` that were killed: Dagster's storage still shows them as started.
 
-Such a run holds the lock of a file while its process lives. A lock file that no process holds belongs to a run that is
-dead; the next run reports it as failed.
+A run holds a lock on a file for as long as its process lives. A file that no process has locked belongs to a dead run;
+the next run reports it as failed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ORPHANED_RUN_MESSAGE = "The process of this run ended without reporting: it was 
 
 @contextmanager
 def run_liveness_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the lock file of a run, after reporting the runs that have lost theirs as failed."""
+    """Hold the lock file of a run, after reporting runs whose process has ended as failed."""
     lock_folder = Path(instance.root_directory) / "alive"
     fail_orphaned_runs(instance, lock_folder)
     pending_lock_file, lock_file = lock_folder / f".{run_id}", lock_folder / run_id

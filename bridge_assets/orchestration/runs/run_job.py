@@ -1,4 +1,4 @@
-"""Running a job here and now, recorded in Dagster's storage, so that the UI shows it afterwards."""
+"""Runs a job in this process and records it in Dagster's storage, so that the UI shows it afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge_assets.settings import DataSettings
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes
     ----------
@@ -63,16 +63,16 @@ def run_job(
     run_config : dict, optional
         As in the launchpad.
     on_progress : callable
-        Given a line whenever a step ends.
+        Called with one line whenever a step ends.
     """
     ensure_dagster_home(DataSettings.load())
     started, run_id = time.monotonic(), str(uuid.uuid4())
-    # What fails is said in the outcome and kept in Dagster's log; a stack trace on the terminal would bury it.
+    # Errors are in the result and in Dagster's log; a stack trace on the terminal would only hide the message.
     quiet_loggers = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.get() as instance, run_liveness_lock(instance, run_id):
         instance.add_event_listener(run_id, lambda entry: _report_step(entry, on_progress))
-        # dbt writes its own log to the terminal; it stands in `<home>/dbt` as well.
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        # dbt also prints its log to the terminal; `<home>/dbt` has a copy.
+        with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
             result = defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -115,5 +115,5 @@ def step_errors(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
             error = failure.error
             while error and error.cause:
                 error = error.cause
-            found.append((event.step_key or "", message or (error.message.strip() if error else "it did not say why")))
+            found.append((event.step_key or "", message or (error.message.strip() if error else "no error message")))
     return found

@@ -1,4 +1,4 @@
-"""What a run made, for the person at the terminal."""
+"""The summary of a run for the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bridge_assets.settings import DataSettings
 
 
 def run_summary(result: RunResult, data: DataSettings) -> str:
-    """The outcome in words: what was made, what failed, what is served, how to open it."""
+    """The result in words: what was built, what failed, which model is served, and how to open the UI."""
     failed = {
         name: message
         for name, (passed, severity, message) in result.checks.items()
@@ -38,7 +38,7 @@ def _output_lines(result: RunResult, data: DataSettings) -> list[str]:
     if endpoint := result.materializations.get("local_endpoint"):
         lines.append(f"  The local endpoint serves model {endpoint['model_version']} (gate: {endpoint['gate']}).")
     elif "training_set" in result.materializations:
-        lines.append("  The local endpoint was not promoted: what it served before, if anything, it still serves.")
+        lines.append("  The local endpoint was not promoted; it still serves its previous model, if any.")
     if "condition_report" in result.materializations:
         lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}")
     if "data_quality_report" in result.materializations:

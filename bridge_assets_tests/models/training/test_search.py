@@ -98,7 +98,7 @@ def test_a_search_from_a_shell_says_which_lines_to_change_and_changes_nothing(ho
 
 def test_where_nothing_is_better_nothing_is_to_be_changed(home):
     said = shell("--try", "leaf=600")
-    assert said.output.endswith("The present settings are the best of these: nothing to change.\n")
+    assert said.output.endswith("The current settings are the best of these: nothing to change.\n")
 
 
 @pytest.mark.parametrize(

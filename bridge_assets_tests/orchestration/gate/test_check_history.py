@@ -262,9 +262,7 @@ def test_what_was_evaluated_last_decides_not_what_was_planned_last(instance):
 def test_a_table_that_was_made_anew_without_its_test_is_named(instance):
     run(instance, "dim_structures", dbt_result(True))
     run(instance, "dim_structures")
-    assert dbt_problems(instance) == [
-        "dim_structures:unique_structure_key was evaluated before the table was made anew"
-    ]
+    assert dbt_problems(instance) == ["dim_structures:unique_structure_key was evaluated before the table was rebuilt"]
     run(instance, "dim_structures", dbt_result(True))
     assert dbt_problems(instance) == []
 
