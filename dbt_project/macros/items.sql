@@ -3,12 +3,12 @@
     case when regexp_full_match({{ item }}, '0*[0-9]') then cast({{ item }} as tinyint) end
 {%- endmacro %}
 
-{# A year of an item; null for 0 and blank, which both mean that there is none. #}
+{# An item that is a year; null for 0 and blank, which both mean "none". #}
 {% macro year_of(item) -%}
     case when {{ item }} > 0 then {{ item }} end
 {%- endmacro %}
 
-{# Good, Fair or Poor of a condition (23 CFR 490.409(b)), as `bridge_assets.nbi.derived.condition_class` has it. #}
+{# The class of a condition, Good, Fair or Poor (23 CFR 490.409(b)); the same as `bridge_assets.nbi.derived.condition_class`. #}
 {% macro condition_class(condition) -%}
     case
         when {{ condition }} >= 7 then 'Good'

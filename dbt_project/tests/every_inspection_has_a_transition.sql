@@ -1,10 +1,10 @@
 {{ config(
     meta = {
-        'description': 'Each inspection has one row that says what the next one found, or that it is not known yet.',
+        'description': 'Each inspection has one row with the outcome of the next inspection, or the reason why it is unknown.',
         'dagster': {'ref': {'name': 'fct_condition_transitions'}},
     }
 ) }}
--- Compared by structure, by a digest of its inspections: comparing row by row would sort the whole history twice.
+-- Compares a digest of the inspections of each structure: a comparison row by row would sort the whole history twice.
 with inspections as (
     select structure_key, count(*) as number, bit_xor(hash(survey_year, inspection_date, condition)) as digest
     from {{ ref('int_inspections') }}

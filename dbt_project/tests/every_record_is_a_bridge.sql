@@ -1,10 +1,10 @@
 {{ config(
     meta = {
-        'description': 'Every structure and year with a record of type 1 in raw_bridges is in stg_bridges, and no other.',
+        'description': 'stg_bridges has exactly the structures and years that have a record of type 1 in raw_bridges.',
         'dagster': {'ref': {'name': 'stg_bridges'}},
     }
 ) }}
--- Compared by structure, its survey years as bits: comparing record by record would sort the whole history twice.
+-- Compares the survey years of each structure as bits: a comparison record by record would sort the whole history twice.
 with published as (
     select structure_key, {{ year_bits('survey_year') }} as years
     from {{ source('lake', 'raw_bridges') }}

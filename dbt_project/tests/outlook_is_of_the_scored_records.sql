@@ -1,8 +1,8 @@
 {{ config(
     severity = 'warn',
     meta = {
-        'description': 'Every score of the latest scored year is in the outlook, and was made on the condition that stands there. '
-            'Otherwise the records are newer than the scores: materialise bridge_predictions again.',
+        'description': 'Every score of the latest scored year is in the outlook, and was computed from the condition shown there. '
+            'If not, the records are newer than the scores: materialise bridge_predictions again.',
         'dagster': {'ref': {'name': 'mart_bridge_outlook'}},
     }
 ) }}

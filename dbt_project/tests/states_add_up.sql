@@ -1,5 +1,5 @@
 {{ config(
-    meta = {'description': 'In every survey year the states add up to the row of all states.'}
+    meta = {'description': 'In every survey year, the states add up to the row `all`.'}
 ) }}
 select
     survey_year,

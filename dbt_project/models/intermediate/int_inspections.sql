@@ -1,4 +1,4 @@
--- Rows are kept narrow until the end: the windows sort the whole history, and spill what does not fit into memory.
+-- Only the columns that are needed: the windows sort the whole history, and spill to disk what does not fit into memory.
 with records_with_evidence as (
     select
         structure_key,
@@ -17,8 +17,8 @@ with records_with_evidence as (
     where inspection_date is not null and condition is not null
 ),
 
--- A yearly file mostly carries earlier inspections forward. A record is an inspection where its date is later than every
--- date of the structure before it: the same date is the same inspection, an earlier one is a correction or a mistake.
+-- A yearly file mostly carries earlier inspections forward. A record is an inspection if its date is later than every earlier
+-- date of the structure: the same date is the same inspection, an earlier date is a correction or a mistake.
 inspections as (
     select *
     from records_with_evidence
@@ -28,13 +28,13 @@ inspections as (
     qualify coalesce(inspection_date > max(inspection_date) over earlier_records, true)
 ),
 
-beside_the_previous as (
+with_previous as (
     select
         *,
         lag(inspection_date) over history as previous_inspection_date,
         lag(condition) over history as previous_condition,
         row_number() over history as inspection_number,
-        -- A year before that of the inspection before was entered late: that inspection saw the work already.
+        -- A year before that of the previous inspection was entered late: the previous inspection already saw the work.
         case
             when year_built_027 > lag(year_built_027) over history and year_built_027 >= year(previous_inspection_date)
                 then 'replaced'
@@ -46,7 +46,7 @@ beside_the_previous as (
     window history as (partition by structure_key order by inspection_date)
 )
 
--- Every window ends at the row itself: nothing here was unknown on the day of the inspection.
+-- Every window ends at the current row: everything here was known on the day of the inspection.
 select
     structure_key,
     survey_year,
@@ -69,7 +69,7 @@ select
     substructure_rating_060,
     culvert_rating_062,
     renewal
-from beside_the_previous
+from with_previous
 window so_far as (
     partition by structure_key order by inspection_date rows between unbounded preceding and current row
 )

@@ -50,6 +50,6 @@ where
     previous_structures >= {{ var('key_break_structures') }}
     and share_vanished >= {{ var('key_break_share') }}
     and share_appeared >= {{ var('key_break_share') }}
-    -- The number of structures stayed: where a file is only half there, much vanishes and nothing takes its place.
+    -- The number of structures stayed about the same: in an incomplete file, keys vanish and no new ones appear.
     and abs(structures - previous_structures) <= {{ var('key_break_change') }} * previous_structures
 order by state_code, survey_year

@@ -1,5 +1,5 @@
--- The rule for a structure that a file holds twice, in one place: `stg_bridges` takes every record but those that are not kept
--- here. `bridge_assets.data.records.structures.one_record_per_structure` is the same rule in Python.
+-- The only place with the rule for a structure that occurs twice in a file: `stg_bridges` takes every record except those that are
+-- not kept here. `bridge_assets.data.records.structures.one_record_per_structure` is the same rule in Python.
 with records as (
     select
         survey_year,
@@ -13,8 +13,8 @@ with records as (
     where on_structure
 ),
 
--- Few structures are there twice: those with more records than survey years. Only their records are put in order. Ordering, or
--- counting, every record of every year by itself would hold the whole history in memory.
+-- Few structures are duplicated: those with more records than survey years. Only their records are sorted, because sorting or
+-- counting the records of every structure and year would hold the whole history in memory.
 structures_with_more as (
     select structure_key
     from records
@@ -59,7 +59,7 @@ select
     condition,
     records,
     place = 1 as kept,
-    -- The kept record is held against the one after it, every other against the kept one.
+    -- The kept record is compared with the runner-up, every other record with the kept one.
     case
         when inspection_date is distinct from case when kept then next_date else first_date end then 'later_inspection'
         when line_number <> case when kept then next_line else first_line end then 'earlier_line'

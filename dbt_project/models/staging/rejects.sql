@@ -1,4 +1,4 @@
--- What `raw_bridges` does not hold, of all survey years in one table: the first place to look when a bridge is not there.
+-- The rows that are missing from `raw_bridges`, of all survey years in one table: the first place to look for a missing bridge.
 select
     survey_year,
     file,

@@ -1,15 +1,15 @@
--- A table, not a view: the models and every test below read it, and the wide Parquet files are read once.
+-- A table, not a view: the models and tests downstream all read it, and so the wide Parquet files are read only once.
 with records as (
     select * from {{ source('lake', 'raw_bridges') }}
 ),
 
--- Condition belongs to record type 1. The other types (routes under the bridge, published until 2009) go first: taken for
--- bridges, they would leave in 2010 and 15 % of the inventory with them.
+-- Condition belongs to record type 1. The other types (routes under the bridge, published until 2009) are removed first: counted
+-- as bridges, they would leave the inventory in 2010, and 15 % of it with them.
 records_on_structure as (
     select * from records where on_structure
 ),
 
--- Records go by one after another: what is left out is a short list.
+-- An anti join with the short list of records to leave out, so that the records are streamed.
 one_record_per_structure as (
     select records_on_structure.*
     from records_on_structure
@@ -41,7 +41,7 @@ select
     SCOUR_CRITICAL_113 as scour_113,
     STRUCTURE_LEN_MT_049 as length_m_049,
     DECK_WIDTH_MT_052 as deck_width_m_052,
-    -- As FHWA computes it (23 CFR 490.409): where the deck width is 0, a culvert under fill, the approach roadway counts.
+    -- As FHWA computes it (23 CFR 490.409): if the deck width is 0 (a culvert under fill), the approach roadway width is used.
     round(
         coalesce(
             nullif(DECK_AREA, 0),
@@ -56,7 +56,7 @@ select
     condition,
     condition_class,
     case upper(BRIDGE_CONDITION) when 'G' then 'Good' when 'F' then 'Fair' when 'P' then 'Poor' end as published_class,
-    -- An inspection dated after its own survey year has not happened: the record stays, its date is no evidence.
+    -- An inspection dated after its own survey year cannot have happened: the record is kept, but its date is dropped.
     case when not inspected_in_future then inspection_date end as inspection_date,
     inspected_in_future,
     {{ year_of('YEAR_RECONSTRUCTED_106') }} as year_reconstructed_106,

@@ -1,4 +1,4 @@
-{# The condition is true in each row. One that comes out null fails too: what must be known may not be missing. #}
+{# The condition is true in every row. A row where it is null fails too. #}
 {% test each_row(model, satisfies) %}
 select *
 from {{ model }}

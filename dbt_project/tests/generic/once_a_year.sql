@@ -1,5 +1,5 @@
-{# No structure has two rows in a survey year: as many rows as survey years. It counts by structure, which is a small fraction
-   of the work of grouping every record by itself. #}
+{# No structure has two rows in a survey year: it has as many rows as survey years. Counting by structure is much less work than
+   grouping by structure and survey year. #}
 {% test once_a_year(model) %}
 {{ config(fail_calc = 'coalesce(sum(rows_too_many), 0)') }}
 select structure_key, count(*) - bit_count({{ year_bits('survey_year') }}) as rows_too_many

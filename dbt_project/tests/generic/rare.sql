@@ -1,4 +1,4 @@
-{# In no survey year is the condition true in more than this share of the rows. #}
+{# In every survey year, the condition is true in at most this share of the rows. #}
 {% test rare(model, condition, at_most) %}
 select survey_year, count(*) as total, count(*) filter (where {{ condition }}) as affected
 from {{ model }}

@@ -1,12 +1,12 @@
--- Why a component's rating rises, by rules that are simple enough to be checked by hand. In order:
--- 1. `replaced`, `reconstructed`: items 27 and 106 say so. Item 106 counts work that is eligible for federal funding (Coding
---    Guide, item 106): it leaves repairs out, such as overlays of a deck with the road and most retrofits.
--- 2. `repair`: two points or more, or one point together with a change that only work on that component makes. 95 % of ratings
---    by different inspectors lie within two points of their mean, but only 68 % within one (FHWA-RD-01-020, 2001): one
---    point alone is no proof of work.
+-- Why a component's rating rises, by rules that are simple enough to check by hand. In this order:
+-- 1. `replaced`, `reconstructed`: according to items 27 and 106. Item 106 records work that is eligible for federal funding
+--    (Coding Guide, item 106): it leaves out repairs such as overlaying a deck together with the road, and most retrofits.
+-- 2. `repair`: two points or more, or one point together with a change that only work on that component causes. 95 % of ratings
+--    by different inspectors are within two points of their mean, but only 68 % within one (FHWA-RD-01-020, 2001), so one point
+--    alone does not prove work.
 -- 3. `re_rating`: one point that the next inspection takes back: one inspector's judgement against another's.
--- 4. `unexplained`: one point, nothing that speaks for work, and not taken back, or not yet.
--- Items 75A (work proposed) and 97 (year of a cost estimate) are plans. They are no evidence of work that was done.
+-- 4. `unexplained`: one point without evidence of work, and not taken back, or not yet.
+-- Items 75A (work proposed) and 97 (year of a cost estimate) are plans, not evidence that work was done.
 with history as (
     select
         structure_key,
@@ -36,7 +36,7 @@ with history as (
         or culvert_rating_062 > previous_culvert
 ),
 
--- The coded items of few inspections are looked up, instead of being carried along with every one.
+-- The coded items are looked up for the few inspections with a rise, instead of being carried along for all of them.
 records as (
     select
         structure_key, survey_year, material_043a, design_043b, deck_structure_107, surface_108a, membrane_108b,

@@ -18,7 +18,7 @@ with inspections as (
     from {{ ref('int_inspections') }}
 ),
 
--- What rose at an inspection. Where several components did, the strongest evidence speaks for the structure.
+-- The rises found at each inspection. If several components rose, the kind with the strongest evidence is used.
 rises as (
     select
         structure_key,
@@ -28,7 +28,7 @@ rises as (
     group by structure_key, inspection_date
 ),
 
--- Work also shows where nothing rises: a structure in good condition that is widened, say.
+-- Work is also recorded where no rating rises, such as the widening of a structure in good condition.
 with_work as (
     select
         inspections.*,
@@ -48,7 +48,7 @@ inspections_and_the_next as (
         lead(year_reconstructed_106) over history as next_year_reconstructed_106,
         lead(rise_found) over history as next_rise_found,
         lead(work_found) over history as next_work_found,
-        -- These end at the row itself: nothing in them was unknown on the day of the inspection.
+        -- These windows end at the current row: everything in them was known on the day of the inspection.
         count(*) filter (where begins_spell) over so_far as deterioration_spell,
         max(inspection_date) filter (where begins_spell) over so_far as spell_since,
         falls_so_far - max(falls_so_far) filter (where begins_spell) over so_far as falls_in_spell
@@ -58,7 +58,7 @@ inspections_and_the_next as (
         so_far as (partition by structure_key order by inspection_date rows between unbounded preceding and current row)
 ),
 
--- Where the files end: for the structure, and for its state.
+-- The last survey year of each structure and of its state.
 last_years as (
     select
         structure_key,
@@ -100,7 +100,7 @@ select
     months_to_next,
     outcome,
     case when outcome <> 'censored' then outcome = 'fall' end as fall,
-    -- A later year than before, so that a blank or a corrected year is no repair.
+    -- Only a later year than before counts, so that a blank or corrected year is not taken for a repair.
     case
         when next_inspection_date is not null
             then coalesce(next_year_reconstructed_106 > coalesce(year_reconstructed_106, 0), false)
@@ -115,7 +115,7 @@ select
     date_diff('month', condition_since, inspection_date) as exposure_months,
     next_work_found as work_found,
     case when outcome = 'rise' then next_rise_found end as rise_kind,
-    -- The next inspection takes back a point that this one gave: half of a re-rating, and no deterioration.
+    -- The next inspection takes back a point that this one added: half of a re-rating, not deterioration.
     case
         when outcome <> 'censored'
             then coalesce(outcome = 'fall' and rise_found = 're_rating' and next_condition = previous_condition, false)

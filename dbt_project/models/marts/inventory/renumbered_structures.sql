@@ -1,11 +1,11 @@
--- Old and new keys of one bridge, where a state gave it another number. Histories are not joined by it: a pair is probable,
--- not certain, and a wrong one would invent a history.
+-- Old and new keys of bridges to which a state gave a new number. Histories are not joined by these pairs: a pair is probable, not
+-- certain, and a wrong one would invent a history.
 with breaks as (
     select state_code, previous_survey_year, survey_year from {{ ref('int_key_breaks') }}
 ),
 
--- The records on both sides of each break. Their texts are prepared after that: breaks are rare, records are many.
-beside_a_break as (
+-- The records on both sides of each break. Texts are normalized only for these, because breaks are rare.
+around_a_break as (
     select records.*, breaks.survey_year as break_year, records.survey_year = breaks.previous_survey_year as is_old
     from {{ ref('stg_bridges') }} as records
     inner join breaks
@@ -29,7 +29,7 @@ prepared as (
         {{ letters_and_digits('features_intersected_006a') }} as features,
         {{ letters_and_digits('location_009') }} as location,
         ltrim({{ letters_and_digits('substr(structure_key, 4)') }}, '0') as number
-    from beside_a_break
+    from around_a_break
 ),
 
 -- Keys on one side of a break only.
@@ -47,8 +47,8 @@ appeared as (
     select * from changed where not is_old
 ),
 
--- Only pairs that agree in county and in two more things are looked at: everything against everything would be too much. A
--- bridge keeps its county when its state renumbers.
+-- Only pairs that agree in county and in two more attributes are compared: all pairs would be too many. A bridge keeps its county
+-- when its state renumbers.
 candidates as (
     select vanished as old, appeared as new
     from vanished inner join appeared
@@ -74,7 +74,7 @@ compared as (
         new.survey_year as survey_year,
         old.structure_key as old_structure_key,
         new.structure_key as new_structure_key,
-        -- 0.002 degrees are some 200 m: coordinates of the nineties were often given to the second or the tenth of a minute.
+        -- 0.002 degrees is about 200 m: in the 1990s, coordinates were often recorded to the second or the tenth of a minute.
         coalesce(abs(old.latitude - new.latitude) <= 0.002 and abs(old.longitude - new.longitude) <= 0.002, false)
             as same_place,
         coalesce(old.year_built_027 = new.year_built_027, false) as same_year_built,
@@ -82,7 +82,7 @@ compared as (
         coalesce(old.facility = new.facility, false) as same_facility,
         coalesce(old.features = new.features, false) as same_features,
         coalesce(old.location = new.location, false) as same_location,
-        -- A number that only got a prefix, or lost one, as padding of another kind does.
+        -- A number that only gained or lost a prefix, as with a different kind of padding.
         least(length(old.number), length(new.number)) >= 3
             and (suffix(old.number, new.number) or suffix(new.number, old.number)) as same_number,
         cast(same_place as integer) + cast(same_year_built as integer) + cast(same_length as integer)
@@ -91,7 +91,7 @@ compared as (
     from candidates
 ),
 
--- Twin bridges agree with each other in everything: where two candidates are equally good, neither is taken.
+-- Twin bridges agree in every attribute: if two candidates are equally good, neither is used.
 best_on_both_sides as (
     select
         *,

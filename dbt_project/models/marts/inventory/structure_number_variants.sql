@@ -4,7 +4,7 @@ with records as (
     where on_structure
 ),
 
--- Most structures have one spelling; a digest tells which, in few bytes.
+-- Most structures have one spelling; comparing digests takes less memory than comparing the texts.
 structures_with_several as (
     select structure_key
     from records

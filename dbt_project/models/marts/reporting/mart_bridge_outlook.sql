@@ -37,7 +37,7 @@ select
     bridges.condition_class,
     bridges.inspection_date,
     scores.fall_probability,
-    -- Decimals add up to the same in any order, floating-point numbers do not.
+    -- Decimals, because a sum of floating-point numbers depends on their order.
     cast(sum(cast(scores.fall_probability as decimal(18, 9))) over (partition by bridges.state_code) as double)
     / count(*) over (partition by bridges.state_code) as state_fall_probability,
     scores.rank_in_state,

@@ -6,7 +6,7 @@ inspections as (
     select structure_key, survey_year, inspection_date from {{ ref('int_inspections') }}
 ),
 
--- What this year's inspection found against the one before it; censored ones have nothing to be compared with.
+-- Whether this year's inspection found a lower condition than the previous one. Censored ones cannot be compared.
 findings as (
     select structure_key, next_survey_year as survey_year, fall
     from {{ ref('fct_condition_transitions') }}
@@ -23,8 +23,8 @@ drift as (
     group by survey_year
 ),
 
--- Each side has at most one row a structure and survey year, so no bridge is counted twice. Sums are exact decimals: sums of
--- floats depend on the order in which threads finish.
+-- Each side has at most one row per structure and survey year, so no bridge is counted twice. Sums are exact decimals, because
+-- sums of floats depend on the order in which threads finish.
 by_year_and_state as (
     select
         survey_year,
