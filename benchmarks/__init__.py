@@ -1,5 +1,5 @@
-"""What is measured, as ratios against a named baseline in one interleaved run.
+"""Benchmarks: ratios to a named baseline, measured in one interleaved run.
 
-`python -m benchmarks` runs all of them; `python -m benchmarks loading` one. Absolute seconds depend on the machine and
-on what else it does; the ratio of two things measured in turn does so far less.
+`python -m benchmarks` runs all of them; `python -m benchmarks loading` runs one. Absolute times depend on the machine
+and its load; the ratio of two commands that are measured alternately depends on them far less.
 """

@@ -1,6 +1,6 @@
 """`python -m benchmarks [name ...]`: run the named benchmarks, or all.
 
-Those of national size need 3 GB of disk; `BRIDGE_ASSETS_BENCHMARKS` names a folder where their files are kept.
+Those of national size need 3 GB of disk space; `BRIDGE_ASSETS_BENCHMARKS` names a folder in which to keep their files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BENCHMARKS = {
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:
         if name not in BENCHMARKS:
-            sys.exit(f"there is no benchmark {name!r}. There are: {', '.join(BENCHMARKS)}")
+            sys.exit(f"{name!r} is not a benchmark. Available: {', '.join(BENCHMARKS)}")
         print(f"## {name}\n", flush=True)
         BENCHMARKS[name]()
         print(flush=True)

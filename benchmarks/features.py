@@ -1,8 +1,8 @@
-"""The features of one national survey year, from typed Parquet to Parquet, against the same in pandas.
+"""The features of one national survey year, from typed Parquet to Parquet, compared with the same in pandas.
 
 Baseline: pandas reads the needed columns of the same Parquet files, chooses the record of each structure, joins its
-history, works out how often its peers fell and makes the same columns, one vectorised expression each. The distance to
-the coast is numpy's in both. Before the figures are printed, the two results are compared.
+history, computes how often its peers fell and builds the same columns, each with one vectorised expression. Both use
+the same numpy code for the distance to the coast. The two results are compared before the figures are printed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ OURS = f"""
 import sys
 from pathlib import Path
 import polars as pl
-from bridge_assets.data.feature_engineering import bridge_features, condition_history
-from bridge_assets.data.peers import peer_outcomes
+from bridge_assets.data.features.build import build_bridge_features, condition_history
+from bridge_assets.data.features.peers import peer_outcomes
 folder = Path(sys.argv[1])
 transitions = pl.scan_parquet(folder / "transitions.parquet")
 history, outcomes = condition_history(transitions), peer_outcomes(transitions)
-table = bridge_features(pl.scan_parquet(folder / "records.parquet"), history, outcomes, {YEAR})
+table = build_bridge_features(pl.scan_parquet(folder / "records.parquet"), history, outcomes, {YEAR})
 table.write_parquet(folder / "bridge_features.parquet", compression="zstd")
 """
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def transitions_of(records: Path) -> pl.DataFrame:
-    """What fct_condition_transitions would hold of every structure: this inspection, and the one two years before."""
+    """Stand-in for fct_condition_transitions: for every structure this inspection, and one two years earlier."""
     of_record = ["structure_key", "STRUCTURE_KIND_043A", "is_culvert", "inspection_date", "condition"]
     now = (
         pl.read_parquet(records, columns=of_record)

@@ -1,4 +1,4 @@
-"""The features in pandas, as one would write them there: the baseline of `benchmarks.features`."""
+"""The features in idiomatic pandas: the baseline of `benchmarks.features`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def in_pandas(folder: Path) -> None:
     dates = ("inspection_date", "entered_at", "previous_inspection_date", "spell_since")
     table = table.assign(**{name: pd.to_datetime(table[name]) for name in dates})
     table["inspection_date"] = table["inspection_date"].where(~table["inspected_in_future"])
-    made = table[["structure_key", "survey_year", "inspection_date", "STATE_CODE_001"]].assign(**_features(table))
-    made["peers_fall_rate"] = _peers(table, transitions, year)
-    numbers = made.columns[4:]
-    made[numbers] = made[numbers].astype("float32").replace([np.inf, -np.inf], np.nan)
-    made["inspection_date"] = made["inspection_date"].dt.date
-    made.sort_values("structure_key").reset_index(drop=True).to_parquet(
+    result = table[["structure_key", "survey_year", "inspection_date", "STATE_CODE_001"]].assign(**_features(table))
+    result["peers_fall_rate"] = _peers(table, transitions, year)
+    numbers = result.columns[4:]
+    result[numbers] = result[numbers].astype("float32").replace([np.inf, -np.inf], np.nan)
+    result["inspection_date"] = result["inspection_date"].dt.date
+    result.sort_values("structure_key").reset_index(drop=True).to_parquet(
         folder / "in pandas.parquet", compression="zstd"
     )
 

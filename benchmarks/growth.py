@@ -1,6 +1,7 @@
-"""Taking in 1, 2, 4 and 8 national survey years in one run of the job `inventory`: is time linear, is memory flat?
+"""Ingests 1, 2, 4 and 8 national survey years in one run of the job `inventory`: is time linear, is memory flat?
 
-One process a size, in a home of its own: files, records, rejected records, their checks, data quality, the warehouse.
+One process per size, each with its own home: files, records, rejected records, their checks, data quality, the
+warehouse.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ def main(sizes: tuple[int, ...] = SIZES, rounds: int = 1) -> None:
 
 
 def show_growth(measured: dict[int, Measured]) -> None:
-    """The figures of each size, and how far its time lies from a straight line through all of them."""
+    """The figures of each size, and how far its time is from a straight line fitted to all of them."""
     line = statistics.linear_regression(list(measured), [figure.seconds for figure in measured.values()])
     print("| survey years | s | s on the line | off the line | peak MB |\n|---:|---:|---:|---:|---:|")
     for size, figure in measured.items():
         expected = line.intercept + line.slope * size
         off = figure.seconds / expected - 1
         print(f"| {size} | {figure.seconds:.1f} | {expected:.1f} | {off:+.0%} | {figure.megabytes:.0f} |")
-    print(f"\n{line.slope:.1f} s a survey year, {line.intercept:.1f} s before the first")
+    print(f"\n{line.slope:.1f} s per survey year, plus {line.intercept:.1f} s")
 
 
 def take_in(folder: Path, size: int) -> None:

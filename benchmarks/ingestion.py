@@ -1,12 +1,13 @@
-"""Ingesting one national survey year against pandas doing the same work, and against readers that do less.
+"""Ingests one national survey year, compared with pandas doing the same work, and with readers that do less.
 
-The file: 620,000 rows of the 2019 layout, generated, true dirt included (`benchmarks.national`).
+The file: 620,000 generated rows in the 2019 layout, with the errors of real files (`benchmarks.national`).
 
 - pandas, the same work (the baseline): reads every field as text, splits on every comma, strips padding and quotes,
-  types every item, writes Parquet. It neither validates nor keeps what it drops.
-- pandas.read_csv, defaults: loses codes and changes apostrophes; told to skip the rows it cannot read, or it stops.
+  types every item, writes Parquet. It does not validate, and does not keep rejected rows.
+- pandas.read_csv, defaults: loses codes and changes apostrophes; set to skip rows that it cannot read, because it would
+  stop at them.
 - polars and DuckDB read the fields as text and write Parquet, without stripping, typing or validation.
-- bytes and commas: reads the file and counts its commas, the least that any reader must do.
+- bytes and commas: reads the file and counts its commas, the minimum that any reader must do.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ assert report.rows_read == report.loaded + report.rejected
 SAME_WORK = """
 import csv, sys
 import pandas as pd
-from bridge_assets.nbi.items import BY_NAME, Kind
-from bridge_assets.nbi.layouts import RENAMED
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
 table = pd.read_csv(sys.argv[1], dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False, encoding="latin-1",
                     on_bad_lines="skip")
-table = table.rename(columns=RENAMED)
+table = table.rename(columns=COLUMN_ALIASES)
 for name in table.columns:
     text = table[name].str.strip()
     quoted = text.str.startswith("'") & text.str.endswith("'") & (text.str.len() > 1)
     text = text.where(~quoted, text.str.slice(1, -1).str.strip())
-    if BY_NAME[name].kind in (Kind.INTEGER, Kind.DECIMAL):
+    if ITEMS_BY_NAME[name].kind in (ItemKind.INTEGER, ItemKind.DECIMAL):
         text = pd.to_numeric(text, errors="coerce")
     table[name] = text
 table.to_parquet(sys.argv[2] + "/pandas.parquet")

@@ -1,4 +1,4 @@
-"""Timing several things in turn, round after round, so that they share the machine's moods."""
+"""Times several commands alternately, round after round, so that changes in the machine's load affect all of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Measured:
-    """One command: median wall time and median time on all processors in seconds, largest peak memory in MB. Where
-    others use the machine, the processor time says more.
+    """One command: median wall time and median CPU time in seconds, largest peak memory in MB. On a machine that others
+    use too, the CPU time is more reliable.
     """
 
     seconds: float
@@ -33,12 +33,12 @@ class Measured:
 
 
 def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str, Measured]:
-    """Run every command once a round, in turn, each in a process of its own.
+    """Run every command once per round, one after the other, each in its own process.
 
     Raises
     ------
     RuntimeError
-        If a command fails: a time without a result is no measurement.
+        If a command fails: the time of a failed command is not a measurement.
     """
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     peaks: dict[str, list[float]] = {name: [] for name in commands}
@@ -60,16 +60,16 @@ def measure(commands: Mapping[str, Sequence[str]], rounds: int = 5) -> dict[str,
 
 
 def working_folder() -> Path:
-    """Where national files are kept from one benchmark to the next: `BRIDGE_ASSETS_BENCHMARKS`, or a new folder."""
+    """The folder in which national files are kept between benchmarks: `BRIDGE_ASSETS_BENCHMARKS`, or a new folder."""
     folder = Path(os.environ.get("BRIDGE_ASSETS_BENCHMARKS") or tempfile.mkdtemp(prefix="bridge_assets_benchmarks_"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def show(measured: Mapping[str, Measured], baseline: str) -> None:
-    """Print a Markdown table of the figures, each as a ratio to the baseline too."""
+    """Print a Markdown table of the figures, with their ratios to the baseline."""
     base = measured[baseline]
-    print("| what | median s | times the baseline | CPU s | times the baseline | peak MB |")
+    print("| command | median s | times the baseline | CPU s | times the baseline | peak MB |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, figure in measured.items():
         on_processors = figure.processor_seconds

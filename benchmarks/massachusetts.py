@@ -1,19 +1,20 @@
-"""Deck falls of Massachusetts a year ahead: real ratings, trained to 2008, tested on 2009 to 2011.
+"""Predicts deck falls in Massachusetts one year ahead: real ratings, trained up to 2008, tested on 2009 to 2011.
 
 Panel: `ma_panel` in the folder that `BRIDGE_ASSETS_REAL_DATA` names (shoshievass/bridgeConditions on GitHub, MIT).
-Trained on is what was known by 2008, and no bridge is tested that was trained on: the bridges are held out by thirds,
-in turn, and the three lists of probabilities are put together. Bridges are drawn for the intervals.
+Training uses what was known by 2008, and no bridge is tested that was trained on: one third of the bridges is held out
+at a time, and the three lists of probabilities are combined. The intervals resample bridges.
 
-What is the product's: the split, the scale, the forest with the settings of model_config.yaml, the rate of peers, the
-baselines and the figures. The features follow the product's where the panel has what they need
-(`massachusetts_panel`); they and the settings were chosen on outcomes up to 2008, on which the first table stands.
+Taken from the product: the split, the scale, the forest with the settings of model_config.yaml, the peer fall rate, the
+baselines and the metrics. The features follow those of the product where the panel has the data for them
+(`massachusetts_panel`); features and settings were chosen on outcomes up to 2008, shown in the first table.
 
-Wanted: AUC 0.74, average precision 0.25. The first is reached. The second is not, and this panel does not hold what it
-would take. A rating changes when somebody looks, and when that is nobody says: a forest that is told, from changes
-before and after the next year, in which of two years a bridge is looked at comes no nearer; one that is told whether
-anything else of the bridge changes in the next year goes beyond (the table of hindsight). How the years are read
-changes little. Earlier ones are easier: 2007 and 2008 reach it where all is trained on that was known in 2007, of the
-same bridges, too (the table of readings; 2007 was seen in choosing).
+Goals: AUC 0.74, average precision 0.25. The first is reached. The second is not, because the panel lacks the
+information that it takes. A rating changes only when the bridge is inspected, and the panel has no inspection dates. A
+forest that knows, from changes before and after the next year, in which of every two years a bridge is inspected does
+not get closer; one that knows whether anything else about the bridge changes in the next year exceeds the goal (the
+hindsight table). Other ways to define the test years change little. Earlier years are easier: 2007 and 2008 reach the
+goal if training uses everything known in 2007, including the past of the tested bridges (the table of readings; 2007
+was among the years used to choose the features).
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
     from bridge_assets.models.metrics.bootstrap import Interval
     from bridge_assets.models.metrics.probability import ProbabilityMetrics
 
-#: First and last survey year that is tested; the outcome is known a year later.
+#: First and last survey year that is tested; the outcome is known one year later.
 TESTED = (2009, 2011)
 
-#: The same for outcomes of 2009 to 2011, and for the years before those.
+#: The same for outcomes in 2009 to 2011, and for the years before.
 OTHER_YEARS = ((2008, 2010), (2007, 2008))
 
 THIRDS = 3
 
-#: Tried on outcomes up to 2008; everything else is as in model_config.yaml.
+#: Settings tried on outcomes up to 2008; all others are as in model_config.yaml.
 TRIED = {"leaf": (10, 20, 40, 80), "features": ("sqrt", 0.3)}
 
 
@@ -54,13 +55,13 @@ def main() -> None:
 
 
 def folder() -> Path:
-    """Where the panel lies."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    return Path(os.environ.get("BRIDGE_ASSETS_REAL_DATA", beside)) / "ma_panel"
+    """The folder of the panel."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    return Path(os.environ.get("BRIDGE_ASSETS_REAL_DATA", default)) / "ma_panel"
 
 
 def model(split: pl.DataFrame, features: tuple[str, ...] = FEATURES) -> np.ndarray:
-    """The product's forest, trained and asked: one probability a held-out row."""
+    """Train the product's forest and predict: one probability per held-out row."""
     from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
     from bridge_assets.settings import ModelSettings
 
@@ -68,7 +69,7 @@ def model(split: pl.DataFrame, features: tuple[str, ...] = FEATURES) -> np.ndarr
 
 
 def plain_forest(split: pl.DataFrame) -> np.ndarray:
-    """scikit-learn's random forest as it comes, 200 trees, on the same features."""
+    """scikit-learn's random forest with its default settings and 200 trees, on the same features."""
     import numpy as np
     from sklearn.ensemble import RandomForestClassifier
 
@@ -102,22 +103,22 @@ def cross_fitted(
     forecasts: Mapping[str, Callable[[pl.DataFrame], np.ndarray]],
     years: tuple[int, int] = TESTED,
 ) -> pl.DataFrame:
-    """Every bridge year that is tested, with the probability that each forecast gives it.
+    """Every tested bridge year, with the probability from each forecast.
 
     Parameters
     ----------
     panel : pl.DataFrame
-        As `read_panel` gives it.
+        As `read_panel` returns it.
     forecasts : mapping of str to callable
-        Each takes a split table on the model's scale and gives one probability a held-out row.
+        Each takes a split table on the model's scale and returns one probability per held-out row.
     years : tuple of int
         First and last survey year that is tested.
 
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, fall, and one column a forecast: of forecasts that never saw the bridge, nor an
-        outcome of a year that is tested.
+        structure_key, survey_year, fall, and one column per forecast. A forecast never saw the bridge in training, nor
+        any outcome from a tested year.
     """
     import polars as pl
 
@@ -128,7 +129,7 @@ def cross_fitted(
 
 
 def by_time_alone(panel: pl.DataFrame, years: tuple[int, int]) -> pl.DataFrame:
-    """As `cross_fitted`, of the model, with the past of the tested bridges in what is trained on."""
+    """As `cross_fitted` for the model, but trained on the past of the tested bridges too."""
     import polars as pl
 
     from bridge_assets.models.dataset.split import split_at
@@ -148,12 +149,12 @@ def _forecast(split: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFram
 
     features = (*FEATURES, *HINDSIGHT)
     scaled = Normalization.fit(train_rows(split), features).transform(split)
-    said = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
-    return holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(said)
+    probabilities = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
+    return holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(probabilities)
 
 
 def show_choice(panel: pl.DataFrame) -> None:
-    """Forests tried on outcomes up to 2008 alone: the last two years of them, by thirds of the bridges."""
+    """Forests tried on outcomes up to 2008 only: tested on the last two of these years, by thirds of the bridges."""
     import polars as pl
 
     from bridge_assets.data.features.normalization import Normalization
@@ -171,36 +172,36 @@ def show_choice(panel: pl.DataFrame) -> None:
 
 
 def show(held_out: pl.DataFrame) -> None:
-    """The forecasts side by side, with 95 % intervals by bridge, and how true the model's probabilities came."""
+    """The forecasts side by side, with 95 % intervals by bridge, and the calibration of the model."""
     from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
     from bridge_assets.models.metrics.calibration import reliability
     from bridge_assets.models.metrics.probability import probability_metrics
 
     falls, keys = held_out["fall"].to_numpy(), held_out["structure_key"].to_list()
-    said = {name: held_out[name].to_numpy() for name in ALL}
-    drawn, _ = bootstrap_intervals(falls, said, keys, (), resamples=300, seed=0)
+    probabilities = {name: held_out[name].to_numpy() for name in ALL}
+    drawn, _ = bootstrap_intervals(falls, probabilities, keys, (), resamples=300, seed=0)
     years = held_out["survey_year"]
     print(f"{held_out.height:,} bridge years of {years.min()} to {years.max()}, {falls.mean():.1%} of which fell\n")
     print("| forecast | AUC | average precision | Brier | falls in worst 10 % |\n|---|---|---|---:|---:|")
-    for name, probability in said.items():
+    for name, probability in probabilities.items():
         figures = probability_metrics(falls, probability)
         print(
             f"| {name} | {' | '.join(_ranking(figures, drawn[name]))} | {figures.brier:.4f} | {figures.worst_10:.1%} |"
         )
-    judged = reliability(falls, said["model"], keys, resamples=100, seed=0)
-    print(f"\nThe model: {judged.summary}.\n" if judged else "")
+    calibration = reliability(falls, probabilities["model"], keys, resamples=100, seed=0)
+    print(f"\nThe model: {calibration.summary}.\n" if calibration else "")
 
 
 def show_readings(panel: pl.DataFrame) -> None:
-    """The model in other years; trained on what became known in the first of them, too; and on the same bridges."""
+    """The model in other years; also trained on what became known in the first of them; also on the same bridges."""
     import polars as pl
 
     print("| tested | trained on outcomes to | bridges | bridge years | base rate | AUC | average precision |")
     print("|---|---:|---|---:|---:|---|---|")
     for years in (TESTED, *OTHER_YEARS):
         for known in (years[0] - 1, years[0]):
-            # The split trains on what was known before the first tested year. Outcomes that are dated a year earlier
-            # let in those of that year, too.
+            # The split trains on what was known before the first tested year. Dating outcomes one year earlier also
+            # includes those of that year.
             earlier = panel.with_columns(pl.col("next_survey_year") - (known - years[0] + 1))
             for bridges, held_out in (
                 ("others", cross_fitted(earlier, {"model": model}, years)),
@@ -213,22 +214,23 @@ def show_readings(panel: pl.DataFrame) -> None:
 
 
 def show_hindsight(panel: pl.DataFrame) -> None:
-    """What a forest would reach that is told what nobody knew in the survey year."""
-    print(f"| {TESTED[0]} to {TESTED[1]}, told of the bridge | AUC | average precision |\n|---|---|---|")
-    for name, what in HINDSIGHT.items():
+    """The metrics of a forest that also knows something that was unknown in the survey year."""
+    print(f"| {TESTED[0]} to {TESTED[1]}, also known | AUC | average precision |\n|---|---|---|")
+    for name, meaning in HINDSIGHT.items():
         held_out = cross_fitted(panel, {"model": lambda split, name=name: model(split, (*FEATURES, name))})
-        print(f"| {what} | {' | '.join(_ranking_of_model(held_out))} |")
+        print(f"| {meaning} | {' | '.join(_ranking_of_model(held_out))} |")
     print()
 
 
 def _ranking_of_model(held_out: pl.DataFrame) -> list[str]:
-    """As `_ranking`, of the column `model`; bridges are drawn."""
+    """As `_ranking`, for the column `model`; the intervals resample bridges."""
     from bridge_assets.models.metrics.bootstrap import bootstrap_intervals
     from bridge_assets.models.metrics.probability import probability_metrics
 
-    falls, said = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
-    drawn, _ = bootstrap_intervals(falls, said, held_out["structure_key"].to_list(), (), resamples=300, seed=0)
-    return _ranking(probability_metrics(falls, said["model"]), drawn["model"])
+    falls, model_probability = held_out["fall"].to_numpy(), {"model": held_out["model"].to_numpy()}
+    keys = held_out["structure_key"].to_list()
+    drawn, _ = bootstrap_intervals(falls, model_probability, keys, (), resamples=300, seed=0)
+    return _ranking(probability_metrics(falls, model_probability["model"]), drawn["model"])
 
 
 def _ranking(figures: ProbabilityMetrics, drawn: Mapping[str, Interval]) -> list[str]:

@@ -1,12 +1,13 @@
-"""The ratings of Massachusetts' bridges, 2000 to 2012, as rows that a model of falls learns from.
+"""The ratings of Massachusetts bridges, 2000 to 2012, as rows for training a model of falls.
 
-A panel of another layout than FHWA's: one row a bridge and year, the ratings as they stand in that year, no inspection
-dates. The next year's deck rating is what is foreseen, lower or not. Most bridges are inspected every second year (23
-CFR 650.311), and a rating changes only when somebody looked; so it matters whether next year is a year of looking.
-Nobody says so, but what changed so far does: ratings and health index of a bridge change in even years, or in odd ones.
+The panel has a different layout than FHWA's files: one row per bridge and year with the ratings as of that year,
+without inspection dates. The model predicts whether the deck rating is lower in the next year. Most bridges are
+inspected every second year (23 CFR 650.311), and a rating changes only at an inspection; so it matters whether the
+bridge is inspected in the next year. The panel does not say, but past changes do: the ratings and the health index of a
+bridge change either in even years or in odd ones.
 
-Left out: `flag` and `structurally_deficient`, which are functions of the ratings, and the projects, whose columns tell
-of years to come.
+Left out: `flag` and `structurally_deficient`, which are functions of the ratings, and the projects, whose columns
+contain information about later years.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FILE = "ma_bridge_panel_2000_2012.csv.gz"
 
 RATINGS = ("deck", "superstructure", "substructure")
 
-#: Who counts as a peer: the same deck rating, as long in it, in the same town.
+#: What makes a bridge a peer: the same deck rating, the same time in it, the same town.
 PEERS = (("deck",), ("years_class",), ("town",))
 
 FEATURES = (
@@ -33,13 +34,13 @@ FEATURES = (
     "age", "years_since_rebuilt", "log_area", "on_nhs",
 )  # fmt: skip
 
-#: What nobody knew in the survey year -> what it says. For bounds, never for a forecast.
+#: Features that were unknown in the survey year -> their meaning. For upper bounds, never for a forecast.
 HINDSIGHT = {
-    "cycle_of_all_years": "in which of two years it is looked at, from its changes before and after the next year",
-    "something_else_changes": "whether anything else of it changes in the next year",
+    "cycle_of_all_years": "in which of every two years it is inspected, from changes before and after the next year",
+    "something_else_changes": "whether anything else about it changes in the next year",
 }
 
-#: How much less a change counts in `recent_cycle` for each year that has passed since.
+#: Factor by which a change counts less in `recent_cycle` for each year since.
 _FADES = 0.9
 
 #: Smaller changes of the health index are rounding: it has four decimals in some years and more in others.
@@ -47,18 +48,19 @@ _ROUNDING = 0.0006
 
 
 def read_panel(folder: Path) -> pl.DataFrame:
-    """One row a bridge and year with a deck rating in that year and in the next.
+    """One row per bridge and year with a deck rating in that year and in the next.
 
     Parameters
     ----------
     folder : Path
-        With the panel's file.
+        Contains `FILE`.
 
     Returns
     -------
     pl.DataFrame
-        As `models.split` and `models.baselines` take it: structure_key, survey_year, next_survey_year, fall, rating,
-        years_in_rating; then `FEATURES` in natural units, which were known in the survey year, and `HINDSIGHT`.
+        As `models.dataset.split` and `models.evaluation.baselines` expect it: structure_key, survey_year,
+        next_survey_year, fall, rating, years_in_rating; then `FEATURES` in natural units, which were known in the
+        survey year, and `HINDSIGHT`.
     """
     years = pl.read_csv(folder / FILE, infer_schema_length=None).with_columns(pl.col(pl.Float64).fill_nan(None))
     years = years.rename({"bridgeID": "structure_key", "data_year": "survey_year"}).sort("structure_key", "survey_year")
@@ -78,9 +80,9 @@ def _of_bridge(expression: pl.Expr) -> pl.Expr:
 
 
 def _with_changes(years: pl.DataFrame) -> pl.DataFrame:
-    """What changed since the year before."""
+    """Changes since the previous year."""
     year, index = pl.col("survey_year"), pl.col("total_health_index")
-    index = pl.when(index > 0).then(index)  # there is none before 2005
+    index = pl.when(index > 0).then(index)  # no health index before 2005
     goes_on = _of_bridge(year.shift()) == year - 1
     changes = [(pl.col(name) - _of_bridge(pl.col(name).shift())).alias(f"{name}_change") for name in RATINGS]
     years = years.with_columns(
@@ -94,7 +96,7 @@ def _with_changes(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_past(years: pl.DataFrame) -> pl.DataFrame:
-    """What changed so far, when, and in which of two years it does."""
+    """Past changes: how many, when, and in which of every two years."""
     year = pl.col("survey_year")
 
     def so_far(happened: pl.Expr) -> pl.Expr:
@@ -116,7 +118,7 @@ def _with_past(years: pl.DataFrame) -> pl.DataFrame:
         deck_rises=so_far(deck > 0),
         other_falls=sum((so_far(other < 0) for other in others), start=pl.lit(0)),
         changes=so_far(pl.col("changed")),
-        # Changes in years like the next one, less those in the others.
+        # Changes in years of the same parity as the next year, minus those in the others.
         cycle=-sign * _of_bridge((pl.col("changed") * sign).cum_sum()),
         recent_cycle=-sign * fading,
         above_superstructure=pl.col("deck") - pl.col("superstructure"),
@@ -129,7 +131,7 @@ def _with_past(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_town(years: pl.DataFrame) -> pl.DataFrame:
-    """What share of a town's bridges changed in that year, and in the year before: some are inspected together."""
+    """Share of a town's bridges that changed in that year and in the previous one: some are inspected together."""
     towns = years.group_by("town", "survey_year").agg(town_changed=pl.col("changed").mean())
     before = towns.select("town", pl.col("survey_year") + 1, pl.col("town_changed").alias("town_changed_before"))
     on = ["town", "survey_year"]
@@ -139,7 +141,7 @@ def _with_town(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_hindsight(years: pl.DataFrame) -> pl.DataFrame:
-    """What only later years show; of the deck in the next year, which is foreseen, it says nothing."""
+    """Features that only later years reveal. They exclude the deck in the next year, which is predicted."""
     sign = 1 - 2 * (pl.col("survey_year") % 2)
     changes = pl.col("changed") * sign
     others = _of_bridge(changes.sum()) - _of_bridge(changes.shift(-1).fill_null(0))
@@ -149,7 +151,7 @@ def _with_hindsight(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_outcome(years: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose next year is there, and whether the deck is rated lower then."""
+    """The rows that have a next year, and whether the deck is rated lower in it."""
     following = _of_bridge(pl.col("deck").shift(-1))
     next_year = _of_bridge(pl.col("survey_year").shift(-1))
     return years.with_columns(next_survey_year=next_year, fall=following < pl.col("deck")).filter(
@@ -158,7 +160,7 @@ def _with_outcome(years: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_peers(pairs: pl.DataFrame) -> pl.DataFrame:
-    """How often the decks of peers had fallen by that year (`data.peers`)."""
+    """How often the decks of peers had fallen by that year (`data.features.peers`)."""
     seen, years = pl.col("deck_change_seen"), pl.col("years_in_deck_rating").clip(0, 6)
     pairs = pairs.with_columns(years_class=pl.when(seen).then(years).otherwise(-1 - years))
     groups = [name for factor in PEERS for name in factor]

@@ -1,13 +1,13 @@
 """`python -m benchmarks.mutants` (`make mutants`): do the tests of the core modules notice when a line is wrong?
 
-A fixed sample of each module's mutants (`benchmarks.mutations`) meets that module's tests; the table says how many were
-killed and names every survivor. Run by hand: it takes minutes a module. The checkout is never written to: tests run in
-copies of it that go when the run ends.
+Runs each module's tests on a fixed sample of its mutants (`benchmarks.mutations`); the table shows how many were
+killed, followed by every survivor. Run it by hand: it takes minutes per module. It never writes to the checkout: the
+tests run in copies of it, which are deleted when the run ends.
 
-Why it is our own: mutmut 3 leaves module level and whatever is decorated alone (our dataclasses, assets and checks) and
-works in a folder of the checkout; cosmic-ray edits the file in place, where a killed run leaves it, and starts Python
-anew for every mutant. Neither samples, scores by module or knows SQL. Here one process a module imports the libraries
-that its tests need, and nothing of ours; each mutant is a fork of it.
+Why not an existing tool: mutmut 3 skips module-level code and everything decorated (our dataclasses, assets and checks)
+and works in a folder of the checkout; cosmic-ray edits the file in place, where a killed run leaves the mutant, and
+starts a new Python for every mutant. Neither samples, scores by module or supports SQL. Here one process per module
+imports the libraries that its tests need, and none of our modules; each mutant is a fork of it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.mutations import MUTATIONS, Mutant
 
 PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
 
-#: Module -> its test files, the fast ones first; a dbt model meets dbt's own tests on the records of the file named.
+#: Module -> its test files, fast ones first. A dbt model is tested with dbt's own tests, on the records of that file.
 MODULES: dict[str, tuple[str, ...]] = {
     "bridge_assets/deployment/gate/decision.py": (f"{TESTS}/deployment/gate/test_decision.py",),
     "bridge_assets/deployment/core/target.py": (f"{TESTS}/deployment/core/test_target.py",),
@@ -56,16 +56,16 @@ MODULES: dict[str, tuple[str, ...]] = {
     "dbt_project/models/marts/inventory/fct_condition_transitions.sql": (f"{TESTS}/test_dbt_project.py",),
 }
 LEAST_SCORE = 95.0
-#: A mutant has five times as long as the module as it is, and this much; what takes longer counts as killed.
+#: A mutant has five times the time of the unchanged module, plus this; one that takes longer counts as killed.
 SECONDS_MORE = 10
-#: Mutants that change nothing anybody could see: `module | line | mutation | reason` a line.
+#: Mutants that nobody could notice, one per line: `module | line | mutation | reason`.
 EQUIVALENT = "benchmarks/equivalent_mutants.txt"
-#: Neither copied nor needed: what was made, what was installed, what git keeps.
+#: Not copied, because not needed: outputs, installed packages, git's own files.
 NOT_COPIED = (".git", ".venv", "var", "logs", ".*_cache", ".hypothesis", "*.egg-info", "node_modules")
 
 
 class Score(NamedTuple):
-    """What became of a module's mutants, without the equivalent ones."""
+    """The result of a module's mutants, without the equivalent ones."""
 
     module: str
     mutants: int
@@ -84,7 +84,7 @@ def chosen(project: Path, module: str, most: int, seed: int) -> list[Mutant]:
     entries = {line.rsplit(" | ", 1)[0] for line in lines if line.startswith(f"{module} | ")}
     names = {mutant: f"{module} | {mutant.before} | {mutant.name}" for mutant in mutants}
     if stale := sorted(entries - {*names.values()}):
-        raise SystemExit(f"{EQUIVALENT} names mutants that are there no more; remove or correct:\n" + "\n".join(stale))
+        raise SystemExit(f"{EQUIVALENT} lists mutants that no longer exist; remove or correct:\n" + "\n".join(stale))
     left = [mutant for mutant, name in names.items() if name not in entries]
     return sorted(random.Random(seed).sample(left, min(most, len(left))), key=mutants.index)
 
@@ -99,12 +99,12 @@ class Copy:
         self.text = (self.root / module).read_text()
 
     def start(self, mutant: Mutant | None, seconds: float, imported: Path | None = None) -> int:
-        """Fork a process that tests the mutant (None = the module as it is) and exits 0 where the tests pass.
+        """Fork a process that tests the mutant (None = the unchanged module) and exits with 0 if the tests pass.
 
-        After so many seconds the system ends it. Names of what it imported go to the file `imported`.
+        The system ends it after `seconds`. The names of the modules that it imported are written to `imported`.
         """
         (self.root / self.module).write_text(mutant.apply(self.text) if mutant else self.text)
-        # Compiled files are recognised by size and second: that of another mutant could be taken for this one's.
+        # Compiled files are matched by size and second: that of another mutant could be taken for this one's.
         for compiled in (self.root / self.module).parent.glob(f"__pycache__/{Path(self.module).stem}.*.pyc"):
             compiled.unlink()
         if process := os.fork():
@@ -125,13 +125,13 @@ class Copy:
         os.chdir(self.root)
         sys.dont_write_bytecode = imported is None
         sys.path[:0] = [str(self.root), str(self.root / TESTS)]
-        # For what the tests start; and what a killed test leaves goes with the copy.
+        # For subprocesses of the tests; files that a killed test leaves behind are deleted with the copy.
         os.environ |= {"PYTHONPATH": str(self.root), "TMPDIR": str(self.scratch), "PYTHONDONTWRITEBYTECODE": "1"}
         tempfile.tempdir = None
         with contextlib.suppress(ImportError):
             from hypothesis import Phase, settings
 
-            # The same examples for every mutant, and no search for the smallest one that fails.
+            # The same examples for every mutant, and no shrinking of one that fails.
             always = settings(derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate))
             settings.register_profile("mutants", always)
             settings.load_profile("mutants")
@@ -141,7 +141,7 @@ class Copy:
             if self.module.endswith(".py") and str(self.root / self.module) not in files.values():
                 print(f"the tests never import {self.module}")
                 return 70
-            # What is mutated must not be imported before; with SQL that is nothing of Python.
+            # The mutated module must not be imported before the fork; for SQL this applies only to the tests.
             ours = str(self.root if self.module.endswith(".py") else self.root / TESTS)
             imported.write_text("\n".join(name for name, file in files.items() if file and not file.startswith(ours)))
         return code
@@ -168,17 +168,20 @@ def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Muta
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         first = Copy(project, folder / "0", module, tests)
-        for imported in (folder / "imported.txt", None):  # cold, to learn what to import; then warm, to take the time
+        for imported in (
+            folder / "imported.txt",
+            None,
+        ):  # cold, to learn what to import; then warm, to measure the time
             began = time.monotonic()
             _, status = os.waitpid(first.start(None, 1800, imported), 0)
             if status:
                 output = first.scratch / "output.txt"
-                sys.exit(f"{module}: its tests do not pass as it is:\n{output.read_text()[-3000:]}")
+                sys.exit(f"{module}: the tests of the unchanged module fail:\n{output.read_text()[-3000:]}")
             seconds = time.monotonic() - began
             for name in imported.read_text().split() if imported else ():
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
-        print(f"{module}: {len(mutants)} mutants, {seconds:.1f} s without", file=sys.stderr, flush=True)
+        print(f"{module}: {len(mutants)} mutants, {seconds:.1f} s unchanged", file=sys.stderr, flush=True)
         copies = [first, *(Copy(first.root, folder / str(job), module, tests) for job in range(1, jobs))]
         waiting, running = [*enumerate(mutants)], {}
         try:
@@ -197,19 +200,19 @@ def run_all(project: Path, module: str, tests: Sequence[str], mutants: list[Muta
 
 
 def _end_group(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it left nothing running
+    with contextlib.suppress(ProcessLookupError):  # nothing is still running
         os.killpg(process, signal.SIGKILL)
 
 
 def score(project: Path, module: str, tests: Sequence[str], *, most: int, seed: int, jobs: int) -> Score:
-    """Test a sample of a module's mutants in a process of its own, so that nothing of one is imported in the next."""
+    """Test a sample of a module's mutants in a separate process, so that no module is still imported for the next."""
     mutants = chosen(project, module, most, seed)
     reading, writing = os.pipe()
     if not (process := os.fork()):
         code = 1
         try:
             os.close(reading)
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # and the copies go
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # which deletes the copies
             run_all(project, module, tests, mutants, jobs, writing)
             code = 0
         except SystemExit as problem:
@@ -225,21 +228,22 @@ def score(project: Path, module: str, tests: Sequence[str], *, most: int, seed: 
 
 
 def main(arguments: Sequence[str], project: Path = PROJECT, modules: Mapping[str, tuple[str, ...]] = MODULES) -> int:
-    """Score the modules and print the table; returns 1 where one is below `LEAST_SCORE`."""
+    """Score the modules and print the table; returns 1 if one is below `LEAST_SCORE`."""
     parser = argparse.ArgumentParser("python -m benchmarks.mutants")
     parser.add_argument("--module", action="append", help="part of a path; may be given more than once")
-    parser.add_argument("--most", type=int, default=40, help="mutants of a module (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once (default: one a processor)")
-    asked = parser.parse_args(arguments)
-    if not (wanted := [each for each in modules if not asked.module or any(part in each for part in asked.module)]):
-        parser.error(f"no module matches {asked.module}. There are: {', '.join(modules)}")
-    scores = [score(project, each, modules[each], most=asked.most, seed=asked.seed, jobs=asked.jobs) for each in wanted]
+    parser.add_argument("--most", type=int, default=40, help="mutants per module (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at once (default: one per CPU)")
+    args = parser.parse_args(arguments)
+    if not (selected := [each for each in modules if not args.module or any(part in each for part in args.module)]):
+        parser.error(f"no module matches {args.module}. Available: {', '.join(modules)}")
+    scores = [score(project, each, modules[each], most=args.most, seed=args.seed, jobs=args.jobs) for each in selected]
     width = max(len(each.module) for each in scores)
     print(f"{'module':{width}}  mutants  killed  survived  score")
     for each in scores:
-        lost = len(each.survivors)
-        print(f"{each.module:{width}}  {each.mutants:7}  {each.mutants - lost:6}  {lost:8}  {each.percent:4.0f} %")
+        survived = len(each.survivors)
+        killed = each.mutants - survived
+        print(f"{each.module:{width}}  {each.mutants:7}  {killed:6}  {survived:8}  {each.percent:4.0f} %")
     for module, mutant in ((each.module, mutant) for each in scores for mutant in each.survivors):
         print(f"\n{module}:{mutant.line}: {mutant.name}\n- {mutant.before}\n+ {mutant.after}")
     return int(any(each.percent < LEAST_SCORE for each in scores))

@@ -1,8 +1,8 @@
 """Small changes to a source text that a test should notice: `of_python` and `of_sql`.
 
-A mutant replaces one span of the text and leaves everything else as it stands, so that line numbers and diffs are
-those of the file. Docstrings, annotations, decorators, `__all__`, f-strings, log messages and what a `raise` says are
-left alone: changing them changes no answer.
+A mutant replaces one span of the text and leaves everything else unchanged, so that line numbers and diffs match the
+file. Docstrings, annotations, decorators, `__all__`, f-strings, log messages and the messages of a `raise` are never
+mutated: changing them changes no result.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Sites(ast.NodeVisitor):
         self.mutants.append(_mutant(self.data, *self.span(node), new, name))
 
     def swap(self, left: ast.expr, right: ast.expr) -> None:
-        """Exchange the operator between two operands; only brackets, blanks and comments stand there besides."""
+        """Exchange the operator between two operands; otherwise there are only brackets, blanks and comments."""
         begin, end = self.span(left)[1], self.span(right)[0]
         gap = re.sub(rb"#[^\n]*", lambda match: b" " * len(match[0]), self.data[begin:end])
         if found := _OPERATOR.search(gap):
@@ -165,7 +165,7 @@ class _Sites(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
-        texts = (ast.JoinedStr, ast.List, ast.Tuple)  # of these `-` and `*` are errors that any test meets
+        texts = (ast.JoinedStr, ast.List, ast.Tuple)  # `-` and `*` on these raise an error in any test
         if not any(isinstance(side, texts) or _is_text(side) for side in (node.left, node.right)):
             self.swap(node.left, node.right)
         self.generic_visit(node)
@@ -174,7 +174,7 @@ class _Sites(ast.NodeVisitor):
         if _logs(node):
             return
         self.visit_all(node.func, *node.args)
-        if ast.unparse(node.func) != "zip":  # whose `strict` only guards against what does not happen
+        if ast.unparse(node.func) != "zip":  # its `strict` only guards against programming errors
             self.visit_all(*node.keywords)
 
     def visit_Constant(self, node: ast.Constant) -> None:
@@ -198,7 +198,7 @@ def _logs(node: ast.expr) -> bool:
 
 _SQL_COMPARISONS = {"<": ("<=",), "<=": ("<",), ">": (">=", "<>"), ">=": (">",), "=": ("<>", "<="), "<>": ("=",)}
 _ENDS_CONDITION = re.compile(r"\b(and|or|then|else|end|as|from|group by|order by|window|left join|join)\b|[,)]")
-#: Pattern (its group is what changes), what it becomes, and the name of the change.
+#: Pattern (its group is replaced), the replacement, and the name of the change.
 _SQL_CHANGES = (
     (r"\b(or)\b", "and", "or -> and"),
     (r"( filter \(where \w+\))", "", "filter removed"),
@@ -238,7 +238,7 @@ def _sql_changes(code: str) -> Iterator[tuple[int, int, str, str]]:
 
 
 def _until(bare: str, start: int, ends: re.Pattern[str]) -> int:
-    depth = 0  # an end within brackets ends something else
+    depth = 0  # an end within brackets belongs to another expression
     for position in range(start, len(bare)):
         if depth == 0 and ends.match(bare, position):
             return start + len(bare[start:position].rstrip())

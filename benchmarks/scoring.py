@@ -1,16 +1,17 @@
-"""Scoring with the float16 forest against scikit-learn and ONNX Runtime, all with the same forest.
+"""Scores with the float16 forest, compared with scikit-learn and ONNX Runtime, all with the same forest.
 
-The forest: 200 trees of depth 14, 40 features whose values lie on float16's grid, eight classes; then two, as the
-product serves. It is trained on generated rows once and kept. All are asked for the probabilities of the same rows in
-turn, in one process, after each was asked once: scikit-learn with two jobs, ONNX Runtime and the float16 forest with
-all processors. ONNX Runtime has the forest twice: as skl2onnx exports scikit-learn's, and as we export the float16 one,
-which it is faster with where there are many classes. It answers a tenth of the rows, 1,000 a call, as served models are
-asked (all in one call takes as long), and is compared by the row: all of them would take it a minute a round. A ratio
-is the median of those of the rounds. Where others use the machine, look at the ratio of processor time too; that of
-ONNX Runtime includes its threads' waiting for each other.
+The forest: 200 trees of depth 14, 40 features whose values are exact in float16, eight classes; then two classes, as
+the product serves. It is trained on generated rows once and kept. All predict the probabilities of the same rows
+alternately, in one process, after one call each to warm up: scikit-learn with two jobs, ONNX Runtime and the float16
+forest with all CPUs. ONNX Runtime runs the forest in two forms: scikit-learn's as exported by skl2onnx, and our export
+of the float16 one, which is faster if there are many classes. It predicts a tenth of the rows, 1,000 per call, as
+served models are called (all in one call takes as long), and is compared by time per row, because all rows would take
+it one minute per round. A ratio is the median over the rounds. On a machine that others use too, look at the ratio of
+CPU time as well; that of ONNX Runtime includes the time that its threads wait for each other.
 
-Bounds, for eight classes: a sixth of scikit-learn's time and a 25th of ONNX Runtime's; one row below 150 us; a file of
-at most a twelfth of joblib's, compressed a 40th; AUC loss at most 0.0005; no probability off by more than 0.001.
+Limits for eight classes: a sixth of scikit-learn's time and a 25th of ONNX Runtime's; one row in less than 150 us; a
+file of at most a twelfth of joblib's, compressed a 40th; AUC loss at most 0.0005; largest difference of a probability
+0.001.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ TREES, DEPTH, TRAINING_ROWS = 200, 14, 45_000
 OURS, SKLEARN = "float16 forest", "scikit-learn"
 ONNX, PLAIN_ONNX = "ONNX Runtime, our export", "ONNX Runtime, skl2onnx's export"
 
-#: What ours is held against -> the least multiple of our time that it must take.
+#: Competitor -> the minimum ratio of its time to ours.
 TIMES = {SKLEARN: 6, ONNX: 25, PLAIN_ONNX: 25}
 
-#: Single rows, each another one, that each is asked for in a round; scikit-learn takes tens of milliseconds for one.
+#: Number of different single rows that each predicts in a round; scikit-learn takes tens of milliseconds for one.
 SINGLE_ROWS = {SKLEARN: 10, ONNX: 100, OURS: 300}
 
 #: Microseconds.
@@ -67,7 +68,7 @@ class Contest:
     Attributes
     ----------
     folder : Path
-        Where the trained forest and its forms are kept.
+        The trained forest and its forms are kept here.
     classes : int
     rows, onnx_rows, trees, training_rows, rounds : int
     """
@@ -138,7 +139,7 @@ class Contest:
 
 
 def generated_rows(count: int, seed: int) -> np.ndarray:
-    """Rows of 40 features as real ones are: continuous, of few values, or 0 and 1; on float16's grid."""
+    """Rows with 40 features of the kinds in real data: continuous, few values, or 0 and 1; exact in float16."""
     from bridge_assets.models.forest.quantize import to_float16_grid
 
     random = np.random.default_rng(seed)
@@ -147,14 +148,14 @@ def generated_rows(count: int, seed: int) -> np.ndarray:
 
 
 def generated_labels(X: np.ndarray, classes: int, seed: int) -> np.ndarray:
-    """Equally frequent classes of a noisy score."""
+    """Equally frequent classes from a noisy score."""
     score = X[:, :8] @ np.linspace(1, 0.2, 8) + X[:, 16:22] @ np.linspace(0.6, 0.1, 6) + X[:, 28]
     score += 0.8 * X[:, 0] * X[:, 29] + np.random.default_rng(seed).normal(size=len(X))
     return np.digitize(score, np.quantile(score, np.arange(1, classes) / classes))
 
 
 def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds on the clock and on all processors of each call in each round, after one of each that does not count."""
+    """Wall time and CPU time in seconds of each call in each round, after one warm-up call each."""
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
@@ -179,13 +180,13 @@ def show_batch(contest: Contest) -> None:
     rows = {name: len(part) if name in (ONNX, PLAIN_ONNX) else len(X) for name in calls}
     seconds = in_turn(calls, contest.rounds)
     each = {name: np.array(measured) / rows[name] for name, measured in seconds.items()}
-    print("| batch | rows | us a row | CPU us a row | its time / ours | in each round | CPU / ours |")
+    print("| batch | rows | us per row | CPU us per row | its time / ours | in each round | CPU / ours |")
     print("|---|---:|---:|---:|---:|---|---:|")
     for name, measured in each.items():
         clock, processors = np.median(measured, axis=0) * 1e6
         ratios = measured / each[OURS]
         ratio, processor_ratio = np.median(ratios, axis=0)
-        bound = f" (bound: {TIMES[name]})" if name in TIMES else ""
+        bound = f" (limit: {TIMES[name]})" if name in TIMES else ""
         print(
             f"| {name} | {rows[name]:,} | {clock:.2f} | {processors:.2f} | {ratio:.1f}{bound} | "
             f"{', '.join(f'{each_round:.1f}' for each_round in ratios[:, 0])} | {processor_ratio:.1f} |"
@@ -196,18 +197,18 @@ def show_single(contest: Contest) -> None:
     model, forest, by_onnx = contest.model, contest.forest, contest.session(contest.onnx, 1)
     model.set_params(n_jobs=1)  # faster for one row
     rows = contest.X[: sum(SINGLE_ROWS.values())]
-    asks = {SKLEARN: model.predict_proba, ONNX: by_onnx, OURS: forest.predict_proba}
-    seconds: dict[str, list[float]] = {name: [] for name in asks}
+    calls = {SKLEARN: model.predict_proba, ONNX: by_onnx, OURS: forest.predict_proba}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(contest.rounds + 1):
-        for name, ask in asks.items():
+        for name, predict in calls.items():
             for row in range(SINGLE_ROWS[name]):
                 started = time.perf_counter()
-                ask(rows[row : row + 1])
+                predict(rows[row : row + 1])
                 if number:
                     seconds[name].append(time.perf_counter() - started)
     print("\n| one row | calls | median us | 90 % within us |\n|---|---:|---:|---:|")
     for name, measured in seconds.items():
-        bound = f" (bound: {SINGLE_BOUND})" if name == OURS else ""
+        bound = f" (limit: {SINGLE_BOUND})" if name == OURS else ""
         within = statistics.quantiles(measured, n=10)[-1]
         print(f"| {name} | {len(measured)} | {statistics.median(measured) * 1e6:.0f}{bound} | {within * 1e6:.0f} |")
 
@@ -229,7 +230,7 @@ def show_files(contest: Contest) -> None:
         f"{OURS}, zstd (level {ZSTD_LEVEL})": len(pa.Codec("zstd", ZSTD_LEVEL).compress(content, asbytes=True)),
     }
     print("\n| file | MB | joblib's size / its size |\n|---|---:|---:|")
-    for (name, size), bound in zip(sizes.items(), ("", "", "", " (bound: 12)", " (bound: 40)"), strict=True):
+    for (name, size), bound in zip(sizes.items(), ("", "", "", " (limit: 12)", " (limit: 40)"), strict=True):
         print(f"| {name} | {size / 1e6:.1f} | {whole / size:.1f}{bound} |")
 
 
@@ -245,5 +246,5 @@ def show_loss(contest: Contest) -> None:
         for found in (before, after)
     ]
     print(f"\nAUC (mean over the classes) {auc[0]:.6f}, in float16 {auc[1]:.6f}: loss {auc[0] - auc[1]:.1e}")
-    print(f"Largest difference of a probability to scikit-learn: {np.abs(before - after).max():.6f}")
-    print(f"Largest difference of a probability to ONNX: {np.abs(exported - after[: len(exported)]).max():.2e}\n")
+    print(f"Largest difference of a probability from scikit-learn: {np.abs(before - after).max():.6f}")
+    print(f"Largest difference of a probability from ONNX: {np.abs(exported - after[: len(exported)]).max():.2e}\n")

@@ -1,14 +1,14 @@
-"""Serving one model from a bundle (`container.py`) against `mlflow models serve` with the same ONNX file.
+"""Serves one model from a bundle (`container.py`), compared with `mlflow models serve` with the same ONNX file.
 
-Two models of 200 trees on 40 features, trained on generated rows: one of the size that the sample inventory gives
-(depth 12, 40 rows in a leaf, 25,000 rows), and the forest of two classes of `scoring`, of the size that national files
-give. Both servers are started anew in each round, in turn, as a user would start them: ours from the archive with its
-digest checked, MLflow's from the folder that `mlflow.onnx.save_model` wrote, with `--env-manager local`. A cold start
-is the time from starting the process to the first right answer, asked for every 10 ms. Then 100 requests of 32 rows
-follow; memory is the resident set after them, of all processes of the command: MLflow's are two. What the one that
-answers takes stands beside it.
+Two models with 200 trees and 40 features, trained on generated rows: one of the size that the sample inventory gives
+(depth 12, 40 rows in a leaf, 25,000 rows), and the forest with two classes from `scoring`, of the size that national
+files give. In each round both servers are started alternately, as a user would start them: ours from the archive with
+its digest checked, MLflow's from the folder that `mlflow.onnx.save_model` wrote, with `--env-manager local`. A cold
+start is the time from starting the process to the first correct response, polled every 10 ms. Then 100 requests with 32
+rows follow. Memory is the resident set after them, of all processes of the command (MLflow has two); the memory of the
+process that responds is listed separately.
 
-Bounds: a third of MLflow's start, and a third of its memory.
+Limits: a third of MLflow's start time, and a third of its memory.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 OURS, MLFLOW = "container.py", "mlflow models serve"
 
-#: What answering takes of each, beside Python.
+#: Libraries that each server needs to respond, in addition to Python.
 LIBRARIES = {
     OURS: ("numpy", "polars", "onnxruntime", "starlette", "uvicorn"),
     MLFLOW: ("mlflow", "onnx", "onnxruntime"),
 }
 
-#: What is measured of a start, and the most it may be of MLflow's.
+#: Measured for each start -> the largest allowed ratio to MLflow's figure.
 FIGURES = {"start": 1 / 3, "request": None, "memory": 1 / 3, "answering": None}
 
 ROUNDS, REQUESTS, ROWS = 3, 100, 32
@@ -57,7 +57,7 @@ _STARTS_IN_SECONDS = 120
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: how it is started on a port, what is asked of it, and where the probabilities are in its answer."""
+    """A server: how to start it on a port, what to request, and where the probabilities are in its response."""
 
     command: Callable[[int], list[str]]
     environ: dict[str, str]
@@ -68,8 +68,8 @@ class Contender:
 
 @dataclass(frozen=True)
 class Run:
-    """One start of a server: seconds to the first right answer, milliseconds a request after it, MB after all of them,
-    and MB of the process that answers alone.
+    """One start of a server: seconds to the first correct response, milliseconds per request after that, MB after all
+    requests, and MB of only the process that responds.
     """
 
     start: float
@@ -86,14 +86,14 @@ def main() -> None:
 
 
 def compare(forest: Float16Forest, folder: Path) -> None:
-    """Print what serving a forest takes of each."""
+    """Print the time and memory that each server takes to serve a forest."""
     from bridge_assets.deployment.core.bundle import bundle_of
 
     shutil.rmtree(folder, ignore_errors=True)
     candidate = made_candidate(forest, folder / "models")
     bundle = bundle_of(candidate)
     archive, model = bundle.write(folder / "bundle.tar.gz"), saved_for_mlflow(candidate.file("model.onnx"), folder)
-    # Rows without a missing value: MLflow's server fills none, it knows the graph alone.
+    # Rows without missing values: MLflow's server does not fill them in, because it has only the graph.
     whole = [row for row in zip(bundle.probe.rows, bundle.probe.answers, strict=True) if None not in row[0]][:ROWS]
     contenders = {
         MLFLOW: Contender(
@@ -101,25 +101,25 @@ def compare(forest: Float16Forest, folder: Path) -> None:
                 *(str(Path(sys.executable).parent / "mlflow"), "models", "serve", "--model-uri", str(model)),
                 *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)),
             ],
-            # It starts `uvicorn` by that name.
+            # MLflow starts `uvicorn` from the PATH.
             {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             "/invocations",
             {"inputs": {"X": [row for row, _ in whole]}},
-            lambda said: np.asarray(said["predictions"]["probabilities"])[:, 1],
+            lambda response: np.asarray(response["predictions"]["probabilities"])[:, 1],
         ),
         OURS: Contender(
             lambda port: [sys.executable, str(Path("bridge_assets/serve/container.py").absolute())],
             {"BRIDGE_ASSETS_PACKAGE": str(archive), "BRIDGE_ASSETS_PACKAGE_SHA256": bundle.digest},
             "/predict",
             {"instances": [dict(zip(bundle.probe.features, row, strict=True)) for row, _ in whole]},
-            lambda said: said["predictions"],
+            lambda response: response["predictions"],
         ),
     }
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
     for number in range(ROUNDS + 1):
         for name, contender in contenders.items():
             run = measured(contender, np.array([answer for _, answer in whole]), folder / "serving.log")
-            if number:  # the first reads the libraries from the disk
+            if number:  # the first round reads the libraries from disk
                 runs[name].append(run)
     show_runs(runs)
     show_sizes(archive, model)
@@ -127,7 +127,7 @@ def compare(forest: Float16Forest, folder: Path) -> None:
 
 
 def small_forest(folder: Path) -> Float16Forest:
-    """A forest of the size that the sample inventory gives, kept."""
+    """A forest of the size that the sample inventory gives; trained once and kept."""
     from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.models.forest.float16_forest import Float16Forest
@@ -142,7 +142,7 @@ def small_forest(folder: Path) -> Float16Forest:
 
 
 def made_candidate(forest: Float16Forest, models: Path) -> ModelVersion:
-    """A version with a forest, whose natural units are the model's scale."""
+    """A model version with this forest, whose natural units are the model's scale."""
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.models.forest.onnx_export import export_to_onnx
     from bridge_assets.registry.model_version import create_or_resume
@@ -182,22 +182,26 @@ def saved_for_mlflow(path: Path, folder: Path) -> Path:
 
 
 def measured(contender: Contender, answers: np.ndarray, log: Path) -> Run:
-    """Start a server, wait for the first right answer, ask on, look at its memory, end it.
+    """Start a server, wait for the first correct response, send more requests, read its memory, and stop it.
 
     Raises
     ------
     RuntimeError
-        If it does not answer, or something else: a time without a result is no measurement.
+        If it does not respond, or responds with other predictions.
     """
     import httpx
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    said = {"BRIDGE_ASSETS_PORT": str(port), "BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
+    server_settings = {
+        "BRIDGE_ASSETS_PORT": str(port),
+        "BRIDGE_ASSETS_HOST": "127.0.0.1",
+        "BRIDGE_ASSETS_CLOSING_SECONDS": "0",
+    }
     url = f"http://127.0.0.1:{port}{contender.route}"
-    # What a killed server unpacked goes with this folder.
+    # Files that a killed server unpacked are deleted with this folder.
     scratch = Path(tempfile.mkdtemp(dir=log.parent))
-    environ = {**os.environ, **said, **contender.environ, "TMPDIR": str(scratch)}
+    environ = {**os.environ, **server_settings, **contender.environ, "TMPDIR": str(scratch)}
     with log.open("wb") as out:
         began = time.perf_counter()
         server = subprocess.Popen(contender.command(port), env=environ, stdout=out, stderr=out, start_new_session=True)
@@ -209,19 +213,19 @@ def measured(contender: Contender, answers: np.ndarray, log: Path) -> Run:
                     break
                 except httpx.TransportError:
                     if server.poll() is not None or time.perf_counter() - began > _STARTS_IN_SECONDS:
-                        raise RuntimeError(f"{contender.command(port)} does not answer, see {log}") from None
+                        raise RuntimeError(f"{contender.command(port)} does not respond, see {log}") from None
                     time.sleep(0.01)
             found = np.asarray(contender.probabilities(reply.raise_for_status().json()))
             if not np.allclose(found, answers, rtol=0, atol=1e-6):
-                raise RuntimeError(f"{contender.command(port)} answers something else, see {log}")
+                raise RuntimeError(f"{contender.command(port)} returns other predictions, see {log}")
             started = time.perf_counter() - began
             seconds = []
             for _ in range(REQUESTS):
-                asked = time.perf_counter()
+                sent = time.perf_counter()
                 client.post(url, json=contender.request).raise_for_status()
-                seconds.append(time.perf_counter() - asked)
+                seconds.append(time.perf_counter() - sent)
             memory = [resident_megabytes(process) for process in session(server.pid)]
-            # The process that answers is the last that was started.
+            # The process that responds was started last.
             return Run(started, statistics.median(seconds) * 1e3, sum(memory), memory[-1])
     finally:
         with suppress(ProcessLookupError):
@@ -231,7 +235,7 @@ def measured(contender: Contender, answers: np.ndarray, log: Path) -> Run:
 
 
 def session(leader: int) -> list[int]:
-    """The processes that a server consists of: those of the session that it was started in."""
+    """The processes of a server: those of the session that it was started in."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(ProcessLookupError):
@@ -246,7 +250,7 @@ def resident_megabytes(process: int) -> float:
 
 
 def show_runs(runs: dict[str, list[Run]]) -> None:
-    print("| server | start s | in each round | ms a request | MB | answering MB |\n|---|---:|---|---:|---:|---:|")
+    print("| server | start s | in each round | ms per request | MB | responding MB |\n|---|---:|---|---:|---:|---:|")
     for name, each in runs.items():
         start, request, memory, alone = (statistics.median(getattr(run, what) for run in each) for what in FIGURES)
         in_turn = ", ".join(f"{run.start:.2f}" for run in each)
@@ -254,20 +258,20 @@ def show_runs(runs: dict[str, list[Run]]) -> None:
     pairs = list(zip(runs[OURS], runs[MLFLOW], strict=True))
     for what, bound in FIGURES.items():
         ratio = statistics.median(getattr(ours, what) / getattr(theirs, what) for ours, theirs in pairs)
-        kept = f"; the bound is {bound:.2f}: {'kept' if ratio <= bound else 'broken'}" if bound else ""
-        print(f"\n{what}: {ratio:.2f} of {MLFLOW}'s{kept}")
+        verdict = f"; limit {bound:.2f}: {'kept' if ratio <= bound else 'exceeded'}" if bound else ""
+        print(f"\n{what}: {ratio:.2f} of {MLFLOW}'s{verdict}")
 
 
 def show_sizes(archive: Path, model: Path) -> None:
     packages = {OURS: [archive], MLFLOW: [path for path in model.rglob("*") if path.is_file()]}
-    print("\n| server | package MB | what it takes to answer, installed, MB |\n|---|---:|---:|")
+    print("\n| server | package MB | installed libraries it needs, MB |\n|---|---:|---:|")
     for name, files in packages.items():
         size = sum(path.stat().st_size for path in files)
         print(f"| {name} | {size / 1e6:.1f} | {installed_megabytes(LIBRARIES[name]):.0f} |")
 
 
 def installed_megabytes(libraries: tuple[str, ...]) -> float:
-    """Size of libraries and of all that they need in turn, as they are installed here."""
+    """Size of libraries and of all their dependencies, as installed here."""
     todo, size, seen = list(libraries), 0.0, set()
     while todo:
         library = importlib.metadata.distribution(todo.pop())

@@ -1,18 +1,18 @@
-"""Training on a nation's worth of inspections, against plain scikit-learn with the same settings.
+"""Trains on a national number of inspections, compared with plain scikit-learn with the same settings.
 
 Rows: the features of one survey year of the sample inventory of 31,000 structures, on the model's scale, repeated to
-620,000; to what is continuous noise is added, so that no two rows are the same, and everything is put on float16's grid
-again. Outcomes are drawn from a probability that a few of the features decide; about one in eleven falls.
+620,000. Noise is added to continuous features, so that no two rows are the same, and all values are rounded to float16
+again. Outcomes are drawn with a probability that depends on a few of the features; about one in eleven falls.
 
-Ours reads the training set and calls `train_forest`: rows chosen, one float32 matrix, every value compared with
-float16's grid, the forest of configs/model_config.yaml. Plain scikit-learn reads the same file with pandas and fits
-RandomForestClassifier with the same arguments. Each runs in a process of its own, in turn; before the figures are
-printed, the two forests are compared. There is no calibration step: the settings are such that none is needed.
+Ours reads the training set and calls `train_forest`: select the rows, build one float32 matrix, check that every value
+is exact in float16, fit the forest of configs/model_config.yaml. Plain scikit-learn reads the same file with pandas and
+fits RandomForestClassifier with the same arguments. Each runs in its own process, alternately; the two forests are
+compared before the figures are printed. There is no calibration step, because these settings do not need one.
 
-The two are compared with twenty trees: the fit takes as long for each tree, and with fewer of them what we do beside it
-weighs more. Then ours is measured once with as many trees as model_config.yaml says.
+The two are compared with twenty trees: every tree takes the same time to fit, and with fewer trees our overhead has
+more weight. Then ours is measured once with the number of trees in model_config.yaml.
 
-Bound: 1.1 times plain scikit-learn's time.
+Limit: 1.1 times the time of plain scikit-learn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROWS, STRUCTURES, YEAR, ROUNDS, TREES_COMPARED = 620_000, 31_000, 2019, 3, 20
 #: Standard deviations of the noise, on the model's scale (one is the spread of the feature).
 NOISE = 0.05
 
-#: A feature with more values than this is continuous: ratings, codes and counts keep theirs.
+#: A feature with more distinct values than this is continuous; ratings, codes and counts get no noise.
 CONTINUOUS_FROM = 50
 
 OURS, PLAIN = "train_forest", "plain scikit-learn"
@@ -46,18 +46,18 @@ def main() -> None:
     print(f"{ROWS:,} inspections, {len(features())} features\n")
     show(measure({how: _command(how, path, TREES_COMPARED) for how in (PLAIN, OURS)}, ROUNDS), PLAIN)
     ours, plain = (np.load(_answers(how, path)) for how in (OURS, PLAIN))
-    assert (ours == plain).all(), "the two forests are not the same"
-    print(f"\n{TREES_COMPARED} trees; the two forests answer the same. {OURS} with {trees} trees:\n", flush=True)
+    assert (ours == plain).all(), "the two forests predict differently"
+    print(f"\n{TREES_COMPARED} trees; the two forests predict the same. {OURS} with {trees} trees:\n", flush=True)
     show(measure({OURS: _command(OURS, path, trees)}, rounds=1), OURS)
 
 
 def train(how: str, path: Path, trees: int) -> None:
-    """Train in one of the two ways and keep what the forest says of the first rows, to be compared."""
-    of = settings()
+    """Train in one of the two ways and save the predictions for the first rows, for the comparison."""
+    forest_settings = settings()
     if how == OURS:
         from bridge_assets.models.training.train_forest import train_forest
 
-        forest = train_forest(pl.read_parquet(path), features(), of.model_copy(update={"trees": trees}))
+        forest = train_forest(pl.read_parquet(path), features(), forest_settings.model_copy(update={"trees": trees}))
     else:
         import pandas as pd
         from sklearn.ensemble import RandomForestClassifier
@@ -65,18 +65,18 @@ def train(how: str, path: Path, trees: int) -> None:
         table = pd.read_parquet(path, columns=[*features(), "fall"])
         forest = RandomForestClassifier(
             trees,
-            max_depth=of.depth,
-            min_samples_leaf=of.leaf,
-            max_features=of.features,  # type: ignore[arg-type] # inferred from its default alone
+            max_depth=forest_settings.depth,
+            min_samples_leaf=forest_settings.leaf,
+            max_features=forest_settings.features,  # type: ignore[arg-type] # inferred from its default alone
             n_jobs=-1,
-            random_state=of.seed,
+            random_state=forest_settings.seed,
         ).fit(table[list(features())], table["fall"])
     first = pl.read_parquet(path, n_rows=1000).select(features()).to_pandas()
     np.save(_answers(how, path), forest.set_params(n_jobs=1).predict_proba(first))
 
 
 def settings() -> ForestSettings:
-    """Those of model_config.yaml."""
+    """The forest settings of model_config.yaml."""
     from bridge_assets.settings import ModelSettings
 
     return ModelSettings.load().forest
@@ -89,7 +89,7 @@ def features() -> tuple[str, ...]:
 
 
 def training_table(folder: Path) -> Path:
-    """Write the rows, unless they are there already: `split`, `fall` and the features, Float32."""
+    """Write the rows unless the file exists: `split`, `fall` and the features, Float32."""
     from bridge_assets.data.features.build import build_bridge_features, condition_history, features_digest
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.data.features.peers import peer_outcomes
@@ -122,9 +122,9 @@ def training_table(folder: Path) -> Path:
     rows = pl.DataFrame(to_float16_grid(matrix, features()), schema=list(features())).with_columns(
         split=pl.lit("train"), fall=pl.Series(random.random(ROWS) < 1 / (1 + np.exp(-log_odds)))
     )
-    aside = path.with_suffix(".part")
-    rows.write_parquet(aside)
-    aside.rename(path)
+    temporary = path.with_suffix(".part")
+    rows.write_parquet(temporary)
+    temporary.rename(path)
     return path
 
 
