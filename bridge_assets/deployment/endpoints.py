@@ -1,7 +1,7 @@
-"""Endpoints by kind, as assets, jobs and the command line use them: deploy, roll back, send the canary.
+"""Endpoints by kind, for assets, jobs and the command line: deploy, roll back, send the canary.
 
-Belongs here: opening an endpoint, and finding a version's files and kept bundles for it. Does not belong here: which
-targets there are (`targets`), the steps of a deployment (`core.target`), and what differs between targets (their own
+Belongs here: opening an endpoint, and finding a version's files and kept bundles for it. Does not belong here: the list
+of targets (`targets`), the steps of a deployment (`core.target`), and the differences between targets (their own
 modules).
 """
 
@@ -37,7 +37,7 @@ class RemoteEndpoint:
     ----------
     target : Target
     models_folder : Path
-        Where versions and their kept bundles are found by name.
+        Contains the versions and their kept bundles.
     """
 
     target: Target
@@ -48,11 +48,11 @@ class RemoteEndpoint:
         return deploy(self.target, bundle_of(model_version))
 
     def rollback(self, version: str | None = None) -> Deployment:
-        """`core.target.rollback`, with the kept bundle of the slot that answered."""
+        """`core.target.rollback`, with the kept bundle of the slot."""
         return rollback(self.target, self._kept_bundle, version)
 
     def current(self) -> str | None:
-        """The version that answers; None before the first deployment."""
+        """The version that is being served; None before the first deployment."""
         slot = self.target.state().current_slot
         return slot and version_of(slot)
 
@@ -62,7 +62,7 @@ class RemoteEndpoint:
         Raises
         ------
         CanaryMismatch
-            If it does not answer as its artifact did.
+            If it does not return the predictions of the exported model.
         DeploymentError
             If nothing is deployed, or the version's files are not on this machine.
         """
@@ -71,7 +71,7 @@ class RemoteEndpoint:
             raise DeploymentError(
                 "no model version is deployed",
                 where=self.target.address,
-                why="No slot takes its traffic",
+                why="No slot receives its traffic",
                 do="deploy a version",
                 stage=f"{self.target.kind}_endpoint",
             )
@@ -94,12 +94,12 @@ class RemoteEndpoint:
 
 
 def open_target(kind: str, environment: EnvironmentSettings, lock_folder: Path) -> Target:
-    """A target as `environment.yaml` describes it. Nothing is sent.
+    """The target that `environment.yaml` describes. Sends no request.
 
     Raises
     ------
     NotConfiguredError
-        If a setting or an extra is missing; names them.
+        If a setting or an extra is missing; lists them.
     """
     return getattr(import_module(f"bridge_assets.deployment.{kind}.target"), _CLASS_NAMES[kind]).from_settings(
         environment, lock_folder

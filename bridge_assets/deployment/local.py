@@ -1,7 +1,7 @@
-"""The endpoint on this machine: a folder (`runtime.endpoint_folder`) whose `current` package answers.
+"""The endpoint on this machine: a folder (`runtime.endpoint_folder`) whose `current` package is served.
 
-Readers take no lock: they follow `current` once and find a complete package, the old or the new one. The code that
-answers is the installed one; packages hold no code.
+Readers take no lock: they follow `current` once and find a complete package, the old or the new one. The installed code
+serves it; packages contain no code.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalEndpoint:
-    """A model version that answers on this machine.
+    """The endpoint that serves a model version on this machine.
 
     Attributes
     ----------
     root : Path
         Folder of the endpoint; created by the first deployment.
     packages_kept : int
-        Packages that stay on the disk, including the current and the previous one: at least 2.
+        Number of packages kept on disk, including the current and the previous one: at least 2.
     lock_timeout : float
         Seconds to wait for another deployment to end.
     """
@@ -56,9 +56,10 @@ class LocalEndpoint:
         Raises
         ------
         DeploymentError
-            If the artifact is not what its manifest says, the disk is full, or another deployment does not finish.
+            If the artifact differs from its manifest, the disk is full, or another deployment does not finish.
         CanaryMismatch
-            If the copy does not answer the probe as the artifact did. After any error `current` is unchanged.
+            If the copy does not return the exported model's predictions for the probe. After any error `current` is
+            unchanged.
         """
         served = served_digests(model_version)  # before anything is created
         name = f"{model_version.version}-{content_digest(served)}"
@@ -70,14 +71,15 @@ class LocalEndpoint:
             return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
     def rollback(self, version: str | None = None) -> Deployment:
-        """Go back to the previous version, or to a named one still on the disk, after sending it the canary.
+        """Roll back to the previous version, or to a named one that is still on disk, after sending it the canary.
 
         Raises
         ------
         DeploymentError
             If there is no such version, or its files are damaged.
         CanaryMismatch
-            If it does not answer the probe. After any error `current` is unchanged.
+            If it does not return the exported model's predictions for the probe. After any error `current` is
+            unchanged.
         """
         with self._folder.exclusive_lock(f"rolling back to {version or 'the previous version'}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
@@ -87,22 +89,22 @@ class LocalEndpoint:
             return self._result(name, report, removed)
 
     def current(self) -> str | None:
-        """The version that answers; None before the first deployment."""
+        """The version that is being served; None before the first deployment."""
         name = self._folder.current()
         return name and version_of(name)
 
     def previous(self) -> str | None:
-        """The version that `rollback` would go back to."""
+        """The version that `rollback` would return to."""
         name = self._folder.previous()
         return name and version_of(name)
 
     def load_model(self) -> ScoringModel:
-        """Load the current version for scoring, every file compared with its digest.
+        """Load the current version for scoring, after comparing every file with its digest.
 
         Raises
         ------
         DeploymentError
-            If nothing is deployed or a file changed on the disk.
+            If nothing is deployed or a file changed on disk.
         """
         from bridge_assets.runtime.scoring_model import load_scoring_model
 
@@ -114,9 +116,9 @@ class LocalEndpoint:
         Raises
         ------
         CanaryMismatch
-            If it does not answer as its artifact did.
+            If it does not return the predictions of the exported model.
         DeploymentError
-            If nothing is deployed or a file changed on the disk.
+            If nothing is deployed or a file changed on disk.
         """
         return _canary(self._current_package())
 
@@ -159,9 +161,11 @@ class LocalEndpoint:
             name = next((each for each in names if version_of(each) == version), None)
         if name is None:
             raise DeploymentError(
-                f"there is no {'previous version' if version is None else f'version {version!r}'} to go back to",
+                "there is no previous version to roll back to"
+                if version is None
+                else f"cannot roll back to version {version!r}",
                 where=self.root,
-                why=f"Current is {self.current()}; on the disk are: {', '.join(map(version_of, names)) or 'none'}",
+                why=f"The current version is {self.current()}; on disk: {', '.join(map(version_of, names)) or 'none'}",
                 do="name one of these, or deploy a version",
             )
         return name
@@ -178,7 +182,7 @@ class LocalEndpoint:
 
 
 def _canary(package: Package) -> CanaryReport:
-    """Check a package as scoring loads it, the forest too."""
+    """Check a package as scoring loads it, including the forest."""
     from bridge_assets.runtime.scoring_model import canary
 
     return canary(package)

@@ -1,7 +1,8 @@
-"""Where a model version can be deployed: one entry a target.
+"""Where a model version can be deployed: one entry per target.
 
-Asset, canary check, rollback job, the choices of the command line and the section of environment.yaml follow from it.
-Belongs here: what a target is called, and where its code is. Does not belong here: how it deploys (its own package).
+The asset, the canary check, the rollback job, the choices of the command line and the section of environment.yaml
+follow from it. Belongs here: the names of a target, and where its code is. Does not belong here: how it deploys (its
+own package).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class TargetEntry:
     kind : str
         The icon of its asset in the Dagster UI.
     rollout : str
-        How a version comes to take the traffic.
+        How a version takes over the traffic.
     """
 
     key: str

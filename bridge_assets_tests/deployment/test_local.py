@@ -114,7 +114,7 @@ def test_nothing_deployed_is_said_so(endpoint):
             DeploymentError, match=r"no model version is deployed.*deploy a version to the local endpoint"
         ):
             ask()
-    with pytest.raises(DeploymentError, match="no previous version to go back to"):
+    with pytest.raises(DeploymentError, match="no previous version to roll back to"):
         endpoint.rollback()
 
 
@@ -249,7 +249,7 @@ def test_rollback_goes_back_step_by_step_and_then_says_that_there_is_nothing_lef
         assert endpoint.rollback().version == candidate.version
         assert is_serving(endpoint, candidate)
     assert endpoint.previous() is None
-    with pytest.raises(DeploymentError, match=f"no previous version.*Current is {model_versions[0].version}"):
+    with pytest.raises(DeploymentError, match=f"no previous version.*current version is {model_versions[0].version}"):
         endpoint.rollback()
     assert is_serving(endpoint, model_versions[0])
 
@@ -260,7 +260,7 @@ def test_rollback_to_a_named_version_in_both_directions(endpoint, model_versions
     assert endpoint.rollback(model_versions[0].version).previous is None
     assert endpoint.rollback(model_versions[2].version).previous == model_versions[1].version
     assert is_serving(endpoint, model_versions[2])
-    with pytest.raises(DeploymentError, match=f"no version 'never'.*{model_versions[1].version}"):
+    with pytest.raises(DeploymentError, match=f"cannot roll back to version 'never'.*{model_versions[1].version}"):
         endpoint.rollback("never")
 
 

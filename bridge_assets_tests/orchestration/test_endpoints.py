@@ -191,7 +191,7 @@ def test_only_what_answered_can_be_gone_back_to(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     assert platform.materialize("bridge_model", "quantized_model", "onnx_model", checks=False).success
     untried = latest_version(platform.home / "models").version
-    assert f"no version {untried!r} to go back to" in error_messages(go_back(model_version=untried))
+    assert f"cannot roll back to version {untried!r}" in error_messages(go_back(model_version=untried))
 
 
 def test_the_command_line_goes_back_too_and_says_what_a_target_needs(platform) -> None:

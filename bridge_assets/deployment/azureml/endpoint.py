@@ -97,12 +97,12 @@ class Endpoint:
         return self._scoring_uri[-1] if self._scoring_uri else f"{self.workspace.id}/onlineEndpoints/{self.name}"
 
     def state(self) -> EndpointState:
-        """What stands, once the endpoint is not being changed any more: a change whose answer was lost goes on.
+        """The state of the endpoint, once no change is in progress: a change whose response was lost still continues.
 
         Raises
         ------
         OwnershipError
-            If the endpoint, or the deployment that has its traffic, is somebody else's.
+            If the endpoint, or the deployment with its traffic, belongs to somebody else.
         """
         client = self.workspace.client
         endpoint = self.workspace.poll_until(
@@ -123,7 +123,7 @@ class Endpoint:
 
     def operations_in_progress(self) -> list[str]:
         """Operations in progress. One of ours takes at most `wait_policy.operation_seconds`; a deployment that has been
-        in progress for longer was left by an interrupted run.
+        in progress for longer was left behind by an interrupted run.
         """
         client, longest_step = self.workspace.client, timedelta(seconds=self.workspace.wait_policy.operation_seconds)
         endpoint = self.workspace.get_or_none(lambda: client.online_endpoints.get(self.name))
@@ -245,8 +245,8 @@ class Endpoint:
         self.workspace.wait(poller, f"deleting deployment {slot}")
 
     def predict(self, instances: list[dict[str, float | None]], slot: str | None, version: str) -> Prediction:
-        """Get predictions from a slot or, with None, from the endpoint. A change of traffic may take effect late, so
-        requests are repeated until that version responds, for at most `wait_policy.traffic_seconds`.
+        """Get predictions from a slot or, with None, from the endpoint. A change of traffic takes effect with a delay,
+        so requests are repeated until that version responds, for at most `wait_policy.traffic_seconds`.
         """
         key = self.workspace.client.online_endpoints.get_keys(self.name).primary_key  # pyright: ignore[reportAttributeAccessIssue] # `ensure_exists` chose keys, not tokens
         headers = {"Authorization": f"Bearer {key}", **({"azureml-model-deployment": slot} if slot else {})}

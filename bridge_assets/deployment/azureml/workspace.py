@@ -119,7 +119,7 @@ class Workspace:
         return poller.result()
 
     def poll_until(self, fetch: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
-        """Fetch until a condition holds or the time is over; returns what was fetched last."""
+        """Fetch until a condition holds or the time is up; returns the last result."""
         deadline = time.monotonic() + seconds
         while not done(latest := fetch()) and time.monotonic() < deadline:
             time.sleep(self.wait_policy.poll_seconds)

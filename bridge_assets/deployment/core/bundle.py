@@ -1,10 +1,10 @@
-"""What is sent to an endpoint elsewhere: a package and the code that answers from it, in one archive.
+"""The archive that is sent to a remote endpoint: a package and the code that serves it.
 
     model.onnx, normalization.json, probe.json, manifest.json     the package (`runtime.package`)
-    code.zip                                                      the modules that answer (`code_archive`)
+    code.zip                                                      the modules that serve it (`code_archive`)
 
-The code in the bundle prepares the features of a request and predicts from them; a container image brings Python and
-the libraries only (`Dockerfile`). The same version and code give the same bytes.
+The code in the bundle prepares the features of a request and predicts from them; a container image provides only Python
+and the libraries (`Dockerfile`). The same version and code give the same bytes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from bridge_assets.storage import atomic_write, json_digest, to_json
 CODE = "code.zip"
 BUNDLE_FILES = (MODEL, NORMALIZATION, PROBE)
 
-#: The name of any slot.
+#: Pattern of a slot's name.
 SLOT = re.compile(r"m[0-9a-f]{12}-[0-9a-f]{12}(?:-[0-9a-f]{3})?")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model version ready to be sent to an endpoint. Made by `bundle_of`, which verifies every file.
+    """A model version ready to be sent to an endpoint. Created by `bundle_of`, which verifies every file.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Bundle:
     code : bytes
         code.zip.
     runtime_config_digest : str
-        Hex digits that name the settings it runs under (`with_runtime_config`); empty = not bound to any.
+        First hex digits of the digest of the settings that it runs under (`with_runtime_config`); empty = none.
     """
 
     model_version: ModelVersion
@@ -62,18 +62,18 @@ class Bundle:
     @cached_property
     def slot(self) -> str:
         """The name of this content under these settings: `m`, the version, a dash and 12 hex digits of the content's
-        digest, and where there are settings a dash and 3 digits more. At most 30 characters, the first a letter: Azure
-        ML allows 32, and SageMaker 63 for an endpoint's name (at most 32), a dash and this.
+        digest, followed by a dash and 3 digits if there are settings. At most 30 characters, beginning with a letter:
+        Azure ML allows 32; SageMaker allows 63 for the endpoint's name (at most 32), a dash and the slot.
         """
         content = content_digest({**self.served, CODE: hashlib.sha256(self.code).hexdigest()})
         return f"m{self.version}-{content}" + (f"-{self.runtime_config_digest}" if self.runtime_config_digest else "")
 
     def with_runtime_config(self, runtime_config: Mapping[str, Any]) -> Self:
-        """The same content under settings such as image and machine; other settings are another slot."""
+        """The same content under settings such as image and machine; other settings give another slot."""
         return self.with_digest(json_digest(dict(runtime_config))[:3] if runtime_config else "")
 
     def with_digest(self, runtime_config_digest: str) -> Self:
-        """The same content under settings whose digest is known."""
+        """The same content under settings with a known digest."""
         return replace(self, runtime_config_digest=runtime_config_digest)
 
     @cached_property
@@ -86,7 +86,7 @@ class Bundle:
         Raises
         ------
         DeploymentError
-            If a file changed since the bundle was made.
+            If a file changed since the bundle was created.
         """
         files = {name: self.model_version.file(name).read_bytes() for name in BUNDLE_FILES}
         for name, content in files.items():
@@ -94,7 +94,7 @@ class Bundle:
                 raise DeploymentError(
                     f"{name} changed while it was being packed",
                     where=self.model_version.file(name),
-                    why=f"Its SHA-256 is {found[:12]}, it was {self.served[name][:12]}",
+                    why=f"Its SHA-256 is {found[:12]}, but it was {self.served[name][:12]}",
                     do="export the model version again",
                     stage="onnx_model",
                 )
@@ -142,7 +142,7 @@ def bundle_of(model: ModelVersion | Path | str) -> Bundle:
     Raises
     ------
     DeploymentError
-        If there is no such version, a file is missing, or its bytes are not those of the manifest.
+        If there is no such version, a file is missing, or its bytes differ from the manifest.
     """
     model_version = model if isinstance(model, ModelVersion) else ModelVersion(Path(model))
     served = served_digests(model_version)

@@ -1,6 +1,6 @@
-"""The code that a bundle carries: exactly the modules that answer a request, as a zip that Python imports from.
+"""The code in a bundle: exactly the modules that serve a request, as a zip that Python imports from.
 
-Belongs here: the list of shipped modules and the zip of them. Does not belong here: what else a bundle holds
+Belongs here: the list of shipped modules and their zip. Does not belong here: the other contents of a bundle
 (`bundle`).
 """
 
@@ -16,8 +16,8 @@ from bridge_assets.errors import DeploymentError, error_summary
 #: The module that a container imports from the archive (`serve.container`).
 SERVER_MODULE = "bridge_assets.serve.server"
 
-#: `SERVER_MODULE` and everything of bridge_assets that it imports, also inside functions. A change in any of these
-#: files is another slot, a change elsewhere is not. A test compares the tuple with the imports.
+#: `SERVER_MODULE` and every module of bridge_assets that it imports, including imports inside functions. A change in
+#: any of these files gives another slot, a change elsewhere does not. A test compares this tuple with the imports.
 SHIPPED_MODULES = (
     "bridge_assets",
     "bridge_assets.data",
@@ -45,13 +45,13 @@ SHIPPED_MODULES = (
     "bridge_assets.storage",
 )
 
-#: Timestamp of every entry: the earliest that zip can hold, so that the same content gives the same bytes.
+#: Timestamp of every entry, so that the same content gives the same bytes: the earliest that zip supports.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @cache
 def code_archive() -> bytes:
-    """The archive of the installed code, read once a process."""
+    """The archive of the installed code, read once per process."""
     return build_code_archive(Path(__file__).parents[3])
 
 
@@ -61,7 +61,7 @@ def build_code_archive(root: Path) -> bytes:
     Parameters
     ----------
     root : Path
-        The folder that holds the package `bridge_assets`.
+        The folder that contains the package `bridge_assets`.
 
     Raises
     ------

@@ -8,12 +8,13 @@ from bridge_assets.errors import DeploymentError
 
 
 def fail_if_in_progress(operations: Sequence[str], action: str, where: str) -> None:
-    """Refuse to start while the provider reports an operation: another machine's deployment, or one that was killed.
+    """Refuse to start while the provider reports an operation: a deployment from another machine, or one that was
+    killed.
 
     Raises
     ------
     DeploymentError
-        If there is one.
+        If an operation is under way.
     """
     if operations:
         raise DeploymentError(

@@ -1,11 +1,11 @@
-"""Bundles kept with their model version, so that a rollback brings back the code that answered then.
+"""Bundles kept with their model version, so that a rollback brings back the code that was deployed then.
 
     <model version>/bundles/<slot>.tar.gz          the archive as it was first deployed; the slot without the digits of
                                                    the runtime config
-    <model version>/bundles/<slot>.tar.gz.sha256   its digest, as `sha256sum --check` reads it
+    <model version>/bundles/<slot>.tar.gz.sha256   its digest, in the format of `sha256sum --check`
 
-Belongs here: writing, opening and verifying kept bundles. Does not belong here: what a bundle holds (`bundle`), and
-when it is sent (`target`).
+Belongs here: writing, opening and verifying kept bundles. Does not belong here: the contents of a bundle (`bundle`),
+and when it is sent (`target`).
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def kept_path(model_version: ModelVersion, slot: str) -> Path:
 def keep_bundle(bundle: Bundle) -> Bundle:
     """Keep a bundle with its model version and return the kept one.
 
-    A whole kept bundle of the same slot is used as it is; a damaged or incomplete one is written again.
+    An intact kept bundle of the same slot is reused; a damaged or incomplete one is written again.
 
     Raises
     ------
     DeploymentError
-        If a file of the version changed since the bundle was made.
+        If a file of the version changed since the bundle was created.
     StorageError
         If it cannot be written.
     """
@@ -82,7 +82,7 @@ def keep_bundle(bundle: Bundle) -> Bundle:
     try:
         kept = open_kept_bundle(bundle.model_version, bundle.slot)
     except DeploymentError:
-        # The digest first: an archive that is in place always has one. Every deployment writes the same bytes.
+        # The digest first, so that an existing archive always has one. Every deployment writes the same bytes.
         write_text(f"{bundle.digest}  {path.name}\n", _digest_path(path))
         bundle.write(path)
         kept = open_kept_bundle(bundle.model_version, bundle.slot)
@@ -90,7 +90,7 @@ def keep_bundle(bundle: Bundle) -> Bundle:
 
 
 def open_kept_bundle(model_version: ModelVersion, slot: str) -> KeptBundle:
-    """Open the kept bundle of a slot, every digest and the slot's name compared with its content.
+    """Open the kept bundle of a slot, after comparing every digest and the slot's name with its content.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def open_kept_bundle(model_version: ModelVersion, slot: str) -> KeptBundle:
         ) from error
     try:
         if (found := hashlib.sha256(packed).hexdigest()) != recorded:
-            raise ValueError(f"its SHA-256 is {found[:12]}, recorded is {recorded[:12]}")
+            raise ValueError(f"its SHA-256 is {found[:12]}, but {recorded[:12]} was recorded")
         contents = _read_archive(packed)
         served = _verified_digests(contents)
         kept = KeptBundle(model_version, served, contents[CODE], contents=contents, packed=packed)
         if kept_path(model_version, kept.slot) != path:
-            raise ValueError(f"its content is slot {kept.slot}")
+            raise ValueError(f"its content belongs to slot {kept.slot}")
     except (ValueError, KeyError, TypeError, EOFError, OSError, tarfile.TarError, zlib.error) as error:
         raise DeploymentError(
             f"the kept bundle of slot {slot} is damaged", where=path, why=error_summary(error), do=do
@@ -138,13 +138,13 @@ def _digest_path(path: Path) -> Path:
 
 
 def _read_archive(packed: bytes) -> dict[str, bytes]:
-    """File -> content. Raises ValueError if the archive holds other files than a bundle does."""
+    """File -> content. Raises ValueError if the archive does not contain exactly the files of a bundle."""
     contents: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
         for member in tar:
             content = tar.extractfile(member)
             if content is None or member.name in contents:
-                raise ValueError(f"{member.name!r} is not a file, or is there twice")
+                raise ValueError(f"{member.name!r} is not a file, or occurs twice")
             contents[member.name] = content.read()
     if (names := set(contents)) != (expected := {*BUNDLE_FILES, MANIFEST, CODE}):
         raise ValueError(f"missing or unexpected files: {', '.join(sorted(names ^ expected))}")
@@ -156,5 +156,5 @@ def _verified_digests(contents: Mapping[str, bytes]) -> dict[str, str]:
     recorded = json.loads(contents[MANIFEST])["served"]
     served = {name: hashlib.sha256(contents[name]).hexdigest() for name in BUNDLE_FILES}
     if changed := [name for name in BUNDLE_FILES if served[name] != recorded.get(name)]:
-        raise ValueError(f"not what its manifest says: {', '.join(changed)}")
+        raise ValueError(f"files differ from its manifest: {', '.join(changed)}")
     return served

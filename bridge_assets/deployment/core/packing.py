@@ -1,7 +1,7 @@
-"""Making a package (`runtime.package`) from a model version.
+"""Creates a package (`runtime.package`) from a model version.
 
-Belongs here: which files of a version an endpoint gets, and copying them. Does not belong here: reading a package
-(`runtime.package`), and the archive for a remote endpoint (`bundle`).
+Belongs here: which files of a version are sent to an endpoint, and copying them. Does not belong here: reading a
+package (`runtime.package`), and the archive for a remote endpoint (`bundle`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def served_digests(model_version: ModelVersion) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        File -> SHA-256, of the files that an endpoint of this version gets (`PACKAGE_FILES`).
+        File -> SHA-256, of the files that are sent to an endpoint (`PACKAGE_FILES`).
 
     Raises
     ------
     DeploymentError
-        If a file is missing or is not what the manifest says.
+        If a file is missing or differs from the manifest.
     """
     try:
         model_version.verify_stage("quantized_model")
@@ -65,7 +65,7 @@ def pack(model_version: ModelVersion, served: Mapping[str, str], folder: Path) -
     Raises
     ------
     DeploymentError
-        If a copy has other bytes.
+        If a copy differs from its digest.
     OSError
         If the disk is full or the folder cannot be written.
     """

@@ -30,20 +30,20 @@ def check_configured(
     Parameters
     ----------
     section : str
-        Of environment.yaml.
+        Section of environment.yaml.
     required : mapping of str to object
         Required setting -> its value.
     extra : str
         The optional extra that installs the libraries.
     libraries : str
-        Import names.
+        Their import names.
     alternatives : mapping of str to str
         Setting -> the provider's own environment variable, which is used if the setting is empty.
 
     Raises
     ------
     NotConfiguredError
-        Names what is missing and how to set it.
+        Lists what is missing and how to set it.
     """
     alternative_hints = {name: f" (or {other})" for name, other in (alternatives or {}).items()}
     unset = [

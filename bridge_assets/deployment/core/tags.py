@@ -1,6 +1,6 @@
-"""Tags of a deployed endpoint: its owner, and the slots that answered, newest first.
+"""Tags of a deployed endpoint: its owner, and the deployment history, newest slot first.
 
-Keys and values use only what every provider accepts: lower case, digits and dashes, at most 63 characters.
+Keys and values use only characters that every provider accepts: lower case, digits and dashes, at most 63 characters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SLOT_TAG = "bridge-assets-slot-{}"
 
 
 def deployment_tags(owner: str, history: tuple[str, ...] = ()) -> dict[str, str]:
-    """The tags of an endpoint: its owner, the slot that answers (0), the one before it (1) ..."""
+    """The tags of an endpoint: its owner, the current slot (0), the previous one (1), and so on."""
     newest_first = reversed(history[-HISTORY_LIMIT:])
     return {OWNER_TAG: owner, **{_SLOT_TAG.format(number): slot for number, slot in enumerate(newest_first)}}
 
@@ -32,9 +32,9 @@ def check_owner(tags: Mapping[str, str], owner: str, what: str, where: str) -> N
     Parameters
     ----------
     tags : mapping
-        Tags of the resource that was found under our name.
+        Tags of the existing resource.
     owner : str
-        `owner` of environment.yaml.
+        `owner` in environment.yaml.
     what : str
         The resource, such as `the endpoint bridge-fall`.
     where : str
@@ -42,7 +42,7 @@ def check_owner(tags: Mapping[str, str], owner: str, what: str, where: str) -> N
     Raises
     ------
     OwnershipError
-        If the owner tag is missing or another one.
+        If the owner tag is missing or names another owner.
     """
     if (found := tags.get(OWNER_TAG)) != owner:
         raise OwnershipError(

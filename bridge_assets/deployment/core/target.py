@@ -1,12 +1,12 @@
 """Deployment and rollback, the same steps on every remote target.
 
 A version is bundled (`bundle`), the bundle is kept with the version (`kept_bundles`), provisioned next to the current
-slot, and sent a canary (`runtime.probe`): a fixed batch must return the answers that the artifact gave when it was
-exported. Only then is the traffic switched, the canary is sent again to the public address, and the previous slot is
-retired. On any failure the current slot goes on running and the new one is removed. Repeating a deployment that was
+slot, and tested with a canary (`runtime.probe`): for a fixed batch it must return the predictions that the model gave
+when it was exported. Only then is the traffic switched, the canary sent again to the public address, and the previous
+slot retired. On any failure the current slot keeps running and the new one is removed. Repeating a deployment that was
 killed at any point ends in the same state.
 
-A target's own module holds only what differs: how to provision, predict, switch the traffic and retire there.
+The module of a target contains only what differs there: how to provision, predict, switch the traffic and retire.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class TargetState:
     Attributes
     ----------
     history : tuple of str
-        Slots that took the traffic, oldest first; the last one takes it now. Empty before the first deployment.
+        Slots that received the traffic, oldest first; the last one receives it now. Empty before the first deployment.
     resources : frozenset of str
-        Slots that exist there, complete or not, and cost something while they do: whatever `retire` would remove.
+        Slots that exist there, complete or not, and cost money while they do: everything that `retire` would remove.
     """
 
     history: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Target(Protocol):
 
     @property
     def runtime_config(self) -> Mapping[str, Any]:
-        """The settings that a slot runs under: image, machine, replicas. Other settings are another slot."""
+        """The settings that a slot runs under: image, machine, replicas. Other settings give another slot."""
         ...
 
     def exclusive_lock(self, action: str) -> AbstractContextManager[None]:
@@ -86,8 +86,8 @@ class Target(Protocol):
         ...
 
     def provision(self, bundle: Bundle) -> None:
-        """Create a slot next to the current one, without traffic; return when it is ready to answer. A complete slot
-        is reused, a broken one is created again.
+        """Create a slot next to the current one, without traffic; return when it is ready to serve. A complete slot is
+        reused, a broken one is created again.
         """
         ...
 
@@ -100,7 +100,7 @@ class Target(Protocol):
         ...
 
     def retire(self, slot: str) -> Iterable[str]:
-        """Remove everything of a slot that costs something; return the names of what was removed, if anything."""
+        """Remove everything of a slot that costs money; return the names of the removed resources."""
         ...
 
 
@@ -113,15 +113,15 @@ class Deployment:
     target : str
         Kind of endpoint: `local`.
     version : str
-        The model version that answers now.
+        The model version that is being served now.
     address : str
-        Where it answers: a folder or a URL.
+        Where it is served: a folder or a URL.
     previous : str or None
-        The version that a rollback would go to.
+        The version that a rollback would return to.
     canary : CanaryReport
         From the public address.
     removed : tuple of str
-        What was removed: the previous slot, leftovers of killed runs.
+        Removed resources: the previous slot, leftovers of killed runs.
     """
 
     target: str
@@ -140,12 +140,13 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
     Raises
     ------
     DeploymentError
-        If it failed: the current slot goes on answering. Or if only the previous slot could not be removed, which the
-        message says.
+        If the deployment failed; the current slot keeps serving. Also if only the previous slot could not be removed;
+        the message then says so.
     StorageError
         If the bundle could not be kept with its model version. Nothing was changed at the target.
     CanaryMismatch
-        If the slot, or the public address after the switch, does not answer the probe as the artifact did.
+        If the slot, or the public address after the switch, does not return the exported model's predictions for the
+        probe.
     """
     bundle = bundle.with_runtime_config(target.runtime_config)
     with target.exclusive_lock(f"deploying model version {bundle.version}"):
@@ -171,10 +172,10 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
 
 
 def rollback(target: Target, open_bundle: Callable[[str], Bundle], version: str | None = None) -> Deployment:
-    """Go back to the slot that answered before, or to the last slot of a named version that answered.
+    """Roll back to the previous slot, or to the last slot of a named version that was deployed before.
 
-    The slot's kept bundle, model and code, is provisioned and tested like any other deployment. The gate is not asked
-    again: it passed whatever answered.
+    The slot's kept bundle, with model and code, is provisioned and tested like any other deployment. The gate is not
+    checked again, because every version in the history has passed it.
 
     Parameters
     ----------
@@ -188,8 +189,8 @@ def rollback(target: Target, open_bundle: Callable[[str], Bundle], version: str 
     Raises
     ------
     DeploymentError
-        If there is no such slot, its bundle is missing or damaged, or none could be deployed. The current slot goes on
-        answering.
+        If there is no such slot, its bundle is missing or damaged, or none could be deployed. The current slot keeps
+        serving.
     """
     history = target.state().history
     deployed_versions = [version_of(slot) for slot in history]
@@ -197,10 +198,10 @@ def rollback(target: Target, open_bundle: Callable[[str], Bundle], version: str 
         slots = [slot for slot in history if version_of(slot) == version]
         if not slots:
             raise DeploymentError(
-                f"there is no version {version!r} to go back to",
+                f"cannot roll back to version {version!r}",
                 where=target.address,
-                why=f"These answered here: {', '.join(deployed_versions) or 'none'}",
-                do=f"name one of these, or deploy it: {target.kind}_endpoint asks the gate",
+                why=f"Versions that were deployed here: {', '.join(deployed_versions) or 'none'}",
+                do="name one of these, or deploy the version, which checks the gate",
             )
         return deploy(target, open_bundle(slots[-1]))
     failures: list[str] = []
@@ -210,10 +211,10 @@ def rollback(target: Target, open_bundle: Callable[[str], Bundle], version: str 
         except Exception as error:
             failures.append(f"{version_of(slot)}: {error_summary(error)}")
     raise DeploymentError(
-        "there is no previous version to go back to" if not failures else "no previous version could be deployed",
+        "there is no previous version to roll back to" if not failures else "no previous version could be deployed",
         where=target.address,
         why="; ".join(failures)
-        or f"Current is {deployed_versions[-1] if deployed_versions else 'none'}, and nothing was before it",
+        or f"The current version is {deployed_versions[-1] if deployed_versions else 'none'}; none was deployed before",
         do="deploy a version",
     )
 
@@ -224,10 +225,10 @@ def version_of(slot: str) -> str:
 
 
 def resolve_history(current: str | None, stored: Iterable[str]) -> tuple[str, ...]:
-    """The deployment history, from the slot that takes the traffic and the history that a target has stored.
+    """The deployment history, from the slot with the traffic and the history that a target has stored.
 
-    The two are rarely written in one step: slots stored after the current one never took the traffic, or were rolled
-    back.
+    The two are rarely written in one step: slots stored after the current one never received the traffic, or were
+    rolled back.
     """
     history = tuple(stored)
     if current is None:
@@ -236,8 +237,8 @@ def resolve_history(current: str | None, stored: Iterable[str]) -> tuple[str, ..
 
 
 def _append_to_history(history: tuple[str, ...], slot: str) -> tuple[str, ...]:
-    """The history once a slot answers. Going back to an earlier version drops the later ones, and of each version
-    only the slot that answered last is kept.
+    """The history after a slot has received the traffic. A rollback drops the later versions, and only the latest slot
+    of each version is kept.
     """
     versions = [version_of(each) for each in history]
     if version_of(slot) in versions:
@@ -259,8 +260,8 @@ def _retire(target: Target, slots: Iterable[str | None]) -> list[str]:
 
 
 def _clean_stale(target: Target, stale: Iterable[str]) -> list[str]:
-    """Retire what killed deployments left behind. A failure does not stop the deployment: `_remove_old_slots` tries
-    again.
+    """Retire slots that killed deployments left behind. A failure does not stop the deployment: `_remove_old_slots`
+    tries again.
     """
     try:
         return _retire(target, stale)
@@ -273,10 +274,10 @@ def _remove_old_slots(target: Target, bundle: Bundle) -> list[str]:
         return _retire(target, target.state().resources - {bundle.slot})
     except Exception as error:
         raise DeploymentError(
-            f"model version {bundle.version} answers, but the previous slot was not removed",
+            f"model version {bundle.version} is being served, but the previous slot was not removed",
             where=target.address,
             why=error_summary(error),
-            do="deploy it again, which removes what is left: until then it may cost something",
+            do="deploy it again, which removes the leftovers; until then they may cost money",
         ) from error
 
 
@@ -287,4 +288,6 @@ def _undo(target: Target, previous: TargetState, slot: str, error: BaseException
             target.switch_traffic(previous.history)
         _retire(target, [slot])
     except Exception as failure:
-        error.add_note(f"Undoing it failed, too ({error_summary(failure)}): deploy again, which removes what is left.")
+        error.add_note(
+            f"The undo failed as well ({error_summary(failure)}): deploy again, which removes the leftovers."
+        )

@@ -1,6 +1,7 @@
 """Compares a candidate with the champion: fetches the champion from the registry and reads the hold-out from the lake.
 
-Belongs here: where both come from, and the gate's decision on the result. The comparison itself is in `champion`.
+Belongs here: fetching both, and the gate's decision on the result. Does not belong here: the comparison itself
+(`champion`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def compare_with_champion(
     ----------
     candidate : ModelVersion
     lake : Lake
-        With the training set that the candidate was trained on, and bridge_features.
+        Contains the training set that the candidate was trained on, and bridge_features.
     registry : MlflowSettings or DvcSettings
     home : Path
         The platform's home.
@@ -82,7 +83,7 @@ def compare_with_champion(
 
 
 def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: str) -> Decision:
-    """The gate's decision on the comparison alone."""
+    """The gate's decision on the comparison only."""
     message = "; ".join(comparison.problems) or comparison.message
     digest = candidate.stages.get(CHAMPION_REQUIREMENT.asset, "")
     evaluation = CheckEvaluation(
@@ -98,12 +99,12 @@ def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: s
 
 
 def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:
-    """The held-out inspections with their features in natural units, as bridge_features holds them.
+    """The held-out inspections with their features in natural units, from bridge_features.
 
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, next_survey_year, fall, for a regression change, then the features.
+        structure_key, survey_year, next_survey_year, fall, change (regression only), then the features.
 
     Raises
     ------
@@ -116,8 +117,8 @@ def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:
     )
     for year in held_out["survey_year"].unique().sort().to_list():
         provenance = lake.provenance("bridge_features", year)
-        same = provenance["raw_bridges"] == training_data.made_from["raw_bridges"].get(str(year))
-        if not same or provenance["features_digest"] != training_data.made_from["features_digest"]:
+        same_records = provenance["raw_bridges"] == training_data.made_from["raw_bridges"].get(str(year))
+        if not same_records or provenance["features_digest"] != training_data.made_from["features_digest"]:
             raise SourceError(
                 f"the features of {year} are not those of the training set",
                 where=lake.year_path("bridge_features", year),

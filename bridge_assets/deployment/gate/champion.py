@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets import markdown
 from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_intervals
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bridge_assets.models.tasks.base import AcceptanceMetric, Task
     from bridge_assets.settings import GateSettings, ModelSettings
 
-#: Files of a version that predicting does not need.
+#: Files of a version that are not needed to predict.
 UNNEEDED_FILES = ("model.skops",)
 
 #: Provenance that two versions must share for their predictions to be comparable.
@@ -75,9 +76,9 @@ class Comparison:
     def markdown(self) -> str:
         """Both versions side by side, as a Markdown table."""
         if not self.evaluated:
-            return self.message
+            return markdown.escape(self.message)
         candidate, champion = self.candidate_scores, self.champion_scores
-        lines = ["|metric|candidate|champion|gain|95 % interval|", "|---|---:|---:|---:|---|"]
+        rows = []
         for metric in candidate.COMPARED_METRICS:
             mine, other = getattr(candidate, metric), getattr(champion, metric)
             if mine is None or other is None:
@@ -85,8 +86,9 @@ class Comparison:
             gain = other - mine if metric in candidate.LOWER_IS_BETTER else mine - other
             bounds = self.score_gains.get(metric)
             interval = f"{bounds.low:+.4f} to {bounds.high:+.4f}" if bounds else "-"
-            lines.append(f"|{metric}|{mine:.4f}|{other:.4f}|{gain:+.4f}|{interval}|")
-        return "\n".join([f"{self.inspections:,} held-out inspections, {self.falls:,} falls.", "", *lines])
+            rows.append((metric, f"{mine:.4f}", f"{other:.4f}", f"{gain:+.4f}", interval))
+        table = markdown.table(("metric", "candidate", "champion", "gain", "95 % interval"), rows, align="lrrr")
+        return f"{self.inspections:,} held-out inspections, {self.falls:,} falls.\n\n{table}"
 
 
 def compare_versions(
@@ -99,7 +101,7 @@ def compare_versions(
     candidate, champion : ModelVersion
         The champion as fetched from the registry; None = there is no champion yet.
     holdout : pl.DataFrame, optional
-        As `challenge.unscaled_holdout` returns it; required where there is a champion.
+        As `challenge.unscaled_holdout` returns it; required if there is a champion.
     settings : ModelSettings
         `gate`: the largest allowed losses (`AcceptanceMetric.max_loss_setting`) and `champion_not_comparable`; and
         `split.holdout_structures`, for a champion whose manifest does not record its own share.
@@ -171,7 +173,7 @@ def _compare_predictions(
 
 
 def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
-    """The comparison with a champion of which only the registry address is known."""
+    """The comparison with a champion of which only the address in the registry is known."""
     message = f"the champion {uri} was not registered by this version of bridge_assets: its files are not listed"
     if gate.champion_not_comparable == "accept":
         return Comparison(uri, f"{message}. Accepted {_SETTING_HINT}")
@@ -232,7 +234,7 @@ def _compare_recorded_scores(
 
 
 def _recorded_gains(version: ModelVersion, task: Task) -> list[float]:
-    """Gain of each acceptance metric over its baseline, as recorded in training; empty where one is unknown."""
+    """Gain of each acceptance metric over its baseline, as recorded in training; empty if one is unknown."""
     try:
         figures: dict[str, Any] = json.loads(version.file("evaluation.json").read_text(encoding="utf-8"))["scores"]
         gains = [
@@ -274,7 +276,7 @@ def _loss_problems(
     champion : str
         The champion's version.
     formatted_scores : sequence of (str, str)
-        The candidate's and the champion's value, where both were evaluated on the same inspections.
+        The candidate's and the champion's value, if both were evaluated on the same inspections.
     """
     problems = []
     for index, metric in enumerate(task.acceptance_metrics):

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bridge_assets import markdown
 from bridge_assets.errors import BridgeAssetsError
 
-#: An override needs a reason that somebody can understand later; a single letter is not enough.
+#: In characters. An override needs a reason that others can understand later; a single letter is not enough.
 MIN_REASON_LENGTH = 10
 
 State = Literal["passed", "failed", "outdated", "missing"]
@@ -155,12 +156,15 @@ class Decision:
 
     def markdown(self) -> str:
         """The findings as a Markdown table."""
-        lines = ["|check|state|result and next step|", "|---|---|---|"]
-        for finding in self.findings:
-            message = ". ".join(filter(None, (finding.reason, finding.message, finding.next_step)))
-            cells = (str(finding.requirement), finding.state, message)
-            lines.append(f"|{'|'.join(cell.replace('|', chr(92) + '|') for cell in cells)}|")
-        return "\n".join(lines)
+        rows = [
+            (
+                finding.requirement,
+                finding.state,
+                ". ".join(filter(None, (finding.reason, finding.message, finding.next_step))),
+            )
+            for finding in self.findings
+        ]
+        return markdown.table(("check", "state", "result and next step"), rows)
 
 
 class GateClosedError(BridgeAssetsError, RuntimeError):

@@ -146,7 +146,7 @@ class Cluster:
         return self._request_json("POST", url, f"create services/proxy {service}", body=body)
 
     def log(self, pod: str, lines: int, *, previous: bool) -> str:
-        """The last lines of a pod's log; empty if there is none."""
+        """The last lines of a pod's log; empty if it has no log."""
         url = f"{self._url('v1', 'pods', pod)}/log"
         query = [("tailLines", str(lines)), ("previous", str(previous).lower())]
         try:

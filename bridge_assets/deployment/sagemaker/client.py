@@ -1,4 +1,4 @@
-"""Requests to AWS by boto3, with retries and explained errors; and objects of ours in S3.
+"""Requests to AWS with boto3, with retries and explained errors; and objects of ours in S3.
 
 Belongs here: what is the same for every AWS service. Does not belong here: SageMaker's resources (`resources`).
 """

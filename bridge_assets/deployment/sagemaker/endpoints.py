@@ -28,7 +28,7 @@ class WaitPolicy:
     poll_seconds: float
 
     def polls(self) -> Iterator[None]:
-        """Wait for a poll interval and yield, until the time is over."""
+        """Wait for a poll interval and yield, until the time is up."""
         for _ in range(math.ceil(self.timeout_seconds / self.poll_seconds)):
             time.sleep(self.poll_seconds)
             yield

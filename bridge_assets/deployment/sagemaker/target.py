@@ -80,7 +80,7 @@ class SageMakerEndpoint:
         Raises
         ------
         NotConfiguredError
-            If a setting or the extra is missing, or two settings exclude each other; names them.
+            If a setting or the extra is missing, or two settings exclude each other; lists them.
         """
         region = environment.sagemaker.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         settings = environment.sagemaker.model_copy(update={"region": region or ""})

@@ -123,7 +123,9 @@ class Endpoints:
         path, removed = self.resource_name(endpoint_id), []
 
         def steps() -> None:
-            self.cloud.wait_for(self.cloud.pending_operations(path), f"what is under way on endpoint {endpoint_id}")
+            self.cloud.wait_for(
+                self.cloud.pending_operations(path), f"the operation in progress on endpoint {endpoint_id}"
+            )
             if (endpoint := self.get(endpoint_id)) is None:
                 return
             removed[:] = [f"endpoint {endpoint_id}"]
@@ -174,7 +176,9 @@ class Endpoints:
         path = self.resource_name(endpoint_id)
 
         def steps() -> None:
-            self.cloud.wait_for(self.cloud.pending_operations(path), f"what is under way on endpoint {endpoint_id}")
+            self.cloud.wait_for(
+                self.cloud.pending_operations(path), f"the operation in progress on endpoint {endpoint_id}"
+            )
             endpoint = self.cloud.call(self.cloud.endpoints.get_endpoint, {"name": path})
             if deployed_id not in [each.id for each in endpoint.deployed_models]:
                 return

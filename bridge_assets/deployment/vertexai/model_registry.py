@@ -169,7 +169,7 @@ class VertexModelRegistry:
 
         def steps() -> set[str]:
             self.cloud.wait_for(
-                self.cloud.pending_operations(self.resource_name), f"what is under way on model {self.name}"
+                self.cloud.pending_operations(self.resource_name), f"the operation in progress on model {self.name}"
             )
             versions = self._versions()
             if not any(map(matches_bundle, versions)):
@@ -219,7 +219,7 @@ class VertexModelRegistry:
     def _delete(self, version_id: str) -> None:
         def steps() -> None:
             self.cloud.wait_for(
-                self.cloud.pending_operations(self.resource_name), f"what is under way on model {self.name}"
+                self.cloud.pending_operations(self.resource_name), f"the operation in progress on model {self.name}"
             )
             versions = {each.version_id: each for each in self._versions()}
             if (version := versions.pop(version_id, None)) is None:

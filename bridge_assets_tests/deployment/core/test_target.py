@@ -180,9 +180,9 @@ def test_rollback_goes_to_the_healthy_version_before_and_forgets_what_came_after
     deploy(shelf, bundles[2])
     kept_path(bundles[1].model_version, bundles[1].slot).write_bytes(b"damaged")
     assert rollback(shelf, open_kept).version == bundles[0].version
-    with pytest.raises(DeploymentError, match=f"no previous version.*Current is {bundles[0].version}"):
+    with pytest.raises(DeploymentError, match=f"no previous version.*The current version is {bundles[0].version}"):
         rollback(shelf, open_kept)
-    with pytest.raises(DeploymentError, match=rf"no version '{bundles[3].version}' to go back to.*asks the gate"):
+    with pytest.raises(DeploymentError, match=rf"cannot roll back to version '{bundles[3].version}'.*checks the gate"):
         rollback(shelf, open_kept, bundles[3].version)
 
 
@@ -224,7 +224,9 @@ def test_what_cannot_be_removed_yet_keeps_no_version_out_but_is_said(shelf, bund
     deploy(shelf, bundles[0])
     shelf.provision(bundles[2])
     retire, shelf.retire = shelf.retire, stubborn(bundles[2].slot, shelf.retire)  # type: ignore[method-assign]
-    with pytest.raises(DeploymentError, match=f"{bundles[1].version} answers, but the previous slot was not removed"):
+    with pytest.raises(
+        DeploymentError, match=f"{bundles[1].version} is being served, but the previous slot was not removed"
+    ):
         deploy(shelf, bundles[1])
     shelf.retire = retire  # type: ignore[method-assign]
     assert bundles[2].slot in deploy(shelf, bundles[1]).removed
@@ -312,8 +314,8 @@ def with_another_model(path: Path) -> None:
         (Path.unlink, "is missing"),
         (lambda path: path.with_name(f"{path.name}.sha256").unlink(), "is missing"),
         (cut, r"is damaged\. .*its SHA-256 is"),
-        (replaced_by_another, r"is damaged\. .*its content is slot"),
-        (with_another_model, r"is damaged\. .*not what its manifest says: model\.onnx"),
+        (replaced_by_another, r"is damaged\. .*its content belongs to slot"),
+        (with_another_model, r"is damaged\. .*files differ from its manifest: model\.onnx"),
     ],
     ids=["gone", "digest gone", "cut", "another", "changed"],
 )

@@ -26,7 +26,7 @@ def test_a_worse_version_is_refused_with_both_scores(good, poor, holdout):
     assert "at most 0.005 is allowed (champion_auc_loss)" in auc
     assert f"{found.candidate_scores.brier:.5f} against {found.champion_scores.brier:.5f}" in brier
     assert found.score_gains["auc"].high < 0
-    assert "|auc|" in found.markdown()
+    assert "| auc |" in found.markdown()
     with pytest.raises(GateClosedError, match=r"onnx_model:not_worse_than_champion failed: AUC is 0\.\d+ worse"):
         require_open_gate(champion_decision(poor, found, "run"), None)
     assert require_open_gate(champion_decision(poor, found, "run"), "agreed with the bridge office")
@@ -69,7 +69,7 @@ def test_two_regressions_are_compared_in_points(holdout, tmp_path):
     assert "(champion_rmse_loss)" in rmse
     assert rank.startswith("the rank correlation is 0.")
     assert "(champion_spearman_loss)" in rank
-    assert "|rmse|" in found.markdown()
+    assert "| rmse |" in found.markdown()
     better = compare_versions(good, poor, changes, gate_settings())
     assert better.problems == ()
     assert better.message.startswith(f"RMSE {better.candidate_scores.rmse:.4f} against the champion's ")
@@ -149,7 +149,7 @@ def test_a_metric_that_cannot_be_computed_is_not_judged(holdout, tmp_path):
     assert found.evaluated
     assert (found.candidate_scores.spearman, found.problems) == (None, ())
     assert "rank correlation - against -, on " in found.message
-    assert "|rmse|" in found.markdown()
+    assert "| rmse |" in found.markdown()
     assert "spearman" not in found.markdown()
 
 
@@ -166,13 +166,13 @@ def test_the_table_shows_both_with_the_gain_and_its_interval():
     assert found.markdown().splitlines() == [
         "1,100 held-out inspections, 1,050 falls.",
         "",
-        "|metric|candidate|champion|gain|95 % interval|",
+        "| metric | candidate | champion | gain | 95 % interval |",
         "|---|---:|---:|---:|---|",
-        f"|auc|{mine.auc:.4f}|{other.auc:.4f}|{mine.auc - other.auc:+.4f}|-0.1234 to +0.5679|",
-        f"|average_precision|{mine.average_precision:.4f}|{other.average_precision:.4f}"
-        f"|{mine.average_precision - other.average_precision:+.4f}|-|",
-        f"|brier|{mine.brier:.4f}|{other.brier:.4f}|{other.brier - mine.brier:+.4f}|+0.0000 to +1.0000|",
-        f"|worst_10|{mine.worst_10:.4f}|{other.worst_10:.4f}|{mine.worst_10 - other.worst_10:+.4f}|-|",
+        f"| auc | {mine.auc:.4f} | {other.auc:.4f} | {mine.auc - other.auc:+.4f} | -0.1234 to +0.5679 |",
+        f"| average_precision | {mine.average_precision:.4f} | {other.average_precision:.4f} "
+        f"| {mine.average_precision - other.average_precision:+.4f} | - |",
+        f"| brier | {mine.brier:.4f} | {other.brier:.4f} | {other.brier - mine.brier:+.4f} | +0.0000 to +1.0000 |",
+        f"| worst_10 | {mine.worst_10:.4f} | {other.worst_10:.4f} | {mine.worst_10 - other.worst_10:+.4f} | - |",
     ]
 
 
@@ -185,7 +185,7 @@ def test_a_metric_that_one_of_them_lacks_is_left_out_of_the_table():
     assert empty.auc is None
     for mine, other in ((whole, empty), (empty, whole)):
         rows = Comparison("abc", "said", (), True, 100, 50, mine, other).markdown().splitlines()[4:]
-        assert [row.split("|")[1] for row in rows] == ["brier"]
+        assert [row.split("|")[1].strip() for row in rows] == ["brier"]
 
 
 def test_without_an_evaluation_the_markdown_is_the_message():

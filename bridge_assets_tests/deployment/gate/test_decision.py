@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import pytest
@@ -169,7 +170,7 @@ def test_the_table_of_findings_survives_text_from_a_check():
     ]
     rows = decide("v1", STAGES, recorded, required=[Requirement("onnx_model", "onnx_parity")]).markdown().splitlines()
     assert len(rows) == 3
-    assert r"0.1 \| 0.2 worse" in rows[2]
+    assert "0.1 &#124; 0.2 worse" in rows[2]
 
 
 def test_an_open_gate_needs_no_reason_and_records_no_override():
@@ -306,11 +307,20 @@ def test_the_findings_are_explained_line_by_line():
 def test_the_findings_are_a_table():
     next_step = "fix the cause, then run onnx_model again with everything downstream and all checks"
     assert decision_of((False, True, 1)).markdown().splitlines() == [
-        "|check|state|result and next step|",
+        "| check | state | result and next step |",
         "|---|---|---|",
-        f"|onnx_model:onnx_parity|failed|said (run 11111111). {next_step}|",
-        f"|onnx_model:not_worse_than_champion|missing|never evaluated. {RUN}|",
+        f"| onnx_model:onnx_parity | failed | said (run 11111111). {next_step} |",
+        f"| onnx_model:not_worse_than_champion | missing | never evaluated. {RUN} |",
     ]
+
+
+def test_a_message_cannot_add_a_column_a_link_or_html_to_the_table():
+    finding = found((False, True, 1))
+    assert finding.evaluation is not None
+    evaluation = replace(finding.evaluation, message="1 | 2 <b>[here](https://example.org)</b>")
+    row = Decision("v1", (replace(finding, evaluation=evaluation),)).markdown().splitlines()[2]
+    assert row.count("|") == 4
+    assert "<b>" not in row and "[here](" not in row
 
 
 def test_a_closed_gate_carries_its_decision_and_its_introduction():

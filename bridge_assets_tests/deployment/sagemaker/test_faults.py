@@ -91,7 +91,7 @@ def test_credentials_that_expire_on_the_way_leave_what_the_next_deployment_ends(
     aws.inject_fault("*", *["expired"] * 20)
     with pytest.raises(DeploymentError, match="ExpiredToken") as expired:
         deploy(target, bundles[1])
-    assert "Undoing it failed, too" in expired.value.__notes__[0]
+    assert "The undo failed as well" in expired.value.__notes__[0]
     assert aws.serving_config("bridge-fall") == resource_name(bundles[0])
     aws.faults.clear()
     assert deploy(target, bundles[2]).removed == resource_names(bundles[1])
@@ -140,7 +140,9 @@ def test_an_endpoint_stuck_in_creating_is_said_and_removed_once_sagemaker_lets_a
     assert "is still Creating" in stuck.value.__notes__[0]
     assert is_serving(target, bundles[0])
     # Another version need not wait for it, but what is left is said.
-    with pytest.raises(DeploymentError, match=rf"{bundles[2].version} answers, but the previous slot was not removed"):
+    with pytest.raises(
+        DeploymentError, match=rf"{bundles[2].version} is being served, but the previous slot was not removed"
+    ):
         deploy(target, bundles[2])
     assert is_serving(target, bundles[2])
     aws.fail_stuck(resource_name(bundles[1]))
