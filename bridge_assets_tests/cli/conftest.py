@@ -1,4 +1,4 @@
-"""Every command runs in a project of its own."""
+"""Every command runs in its own project."""
 
 from support.registry_fixtures import empty_database, model_versions, project
 

@@ -1,4 +1,4 @@
-"""`bridge-assets init` and how an error is shown in a shell."""
+"""`bridge-assets init`, and how errors are printed in a shell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_new_project_has_every_configuration_file(tmp_path: Path, monkeypatch:
     assert DataSettings.load().home_folder == folder / "var"
 
 
-def test_existing_files_are_named_and_left_alone(tmp_path: Path) -> None:
+def test_existing_files_are_listed_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine" / "configs").mkdir(parents=True)
     (tmp_path / "mine" / "configs" / "data_config.yaml").write_text("source: fhwa\n")
     (tmp_path / "mine" / "README.md").write_text("mine\n")
@@ -41,7 +41,7 @@ def test_existing_files_are_named_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "README.md").read_text() == "mine\n"
 
 
-def test_outputs_of_an_earlier_run_are_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_of_an_earlier_run_do_not_prevent_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "var" / "lake").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["init", "."])
@@ -49,7 +49,7 @@ def test_outputs_of_an_earlier_run_are_no_obstacle(tmp_path: Path, monkeypatch: 
     assert "cd " not in result.output
 
 
-def test_an_error_that_names_a_stage_says_what_to_run() -> None:
+def test_an_error_that_names_a_stage_tells_what_to_run() -> None:
     @click.group(cls=UserErrorGroup)
     def group() -> None:
         pass

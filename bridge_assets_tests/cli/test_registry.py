@@ -44,7 +44,7 @@ def test_the_default_registry_is_the_platforms_own(folder_registry, model_versio
     assert file_contents(model_versions[0].folder).items() <= there.items()
 
 
-def test_a_refusal_is_a_message_without_a_stack_trace(folder_registry, tmp_path):
+def test_an_error_is_a_message_without_a_stack_trace(folder_registry, tmp_path):
     refused = shell("push", "nothing", "--registry", folder_registry.address, "--to", str(tmp_path / "there"))
     assert refused.exit_code == 1
     assert refused.output.startswith("Error: ")

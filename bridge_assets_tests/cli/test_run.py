@@ -1,4 +1,4 @@
-"""The options of `bridge-assets run`. What it runs is tested in `orchestration/runs`."""
+"""The options of `bridge-assets run`. The runs themselves are tested in `orchestration/runs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bridge_assets.cli.run import _check_job, _selected_years
     ],
 )
 def test_years_are_those_given_or_those_of_the_source(years, selected) -> None:
-    # 2009 is outside survey_years; 2013 has a partition, and no file yet.
+    # 2009 is outside survey_years; 2013 has a partition, but no file yet.
     assert _selected_years(years, [2009, 2010, 2012], [2010, 2011, 2012, 2013]) == selected
 
 
@@ -35,7 +35,7 @@ def test_without_a_usable_file_every_partition_is_run() -> None:
         ("last", "'last' is not a survey year or a range such as 2010-2020"),
     ],
 )
-def test_a_wrong_year_is_named(years, message) -> None:
+def test_a_wrong_year_is_reported(years, message) -> None:
     with pytest.raises(click.BadParameter) as error:
         _selected_years(years, [2010], [2010, 2011])
     assert error.value.message == message

@@ -22,7 +22,7 @@ from bridge_assets.storage import digest
 # Deploying
 
 
-def test_a_deployed_version_answers_as_its_artifact_and_says_what_stands(endpoint, model_versions):
+def test_a_deployed_version_predicts_what_its_artifact_did_and_reports_the_result(endpoint, model_versions):
     assert endpoint.current() is None
     deployment = endpoint.deploy(model_versions[0])
     assert is_serving(endpoint, model_versions[0])
@@ -33,7 +33,7 @@ def test_a_deployed_version_answers_as_its_artifact_and_says_what_stands(endpoin
     assert not leftovers(endpoint)
 
 
-def test_what_is_served_comes_with_its_scale_and_what_it_was_trained_on(endpoint, model_versions):
+def test_a_served_model_has_its_normalization_and_provenance(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     served = endpoint.load_model()
     assert (served.version, served.features_digest, served.training_years) == (
@@ -44,14 +44,14 @@ def test_what_is_served_comes_with_its_scale_and_what_it_was_trained_on(endpoint
     assert served.normalization.features == served.predictor.features == FEATURES
 
 
-def test_the_next_version_takes_over_and_the_one_before_stays(endpoint, model_versions):
+def test_the_next_version_takes_over_and_the_previous_one_is_kept(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     deployment = endpoint.deploy(model_versions[1])
     assert is_serving(endpoint, model_versions[1])
     assert deployment.previous == endpoint.previous() == model_versions[0].version
 
 
-def test_deploying_what_is_current_changes_nothing_but_sends_the_canary(endpoint, model_versions):
+def test_deploying_the_current_version_changes_nothing_but_sends_the_canary(endpoint, model_versions):
     probe = json.loads(model_versions[1].file("probe.json").read_text())
     probe["answers"][7] += 5e-7  # within the tolerance: shows that answers were compared
     model_versions[1].file("probe.json").write_text(json.dumps(probe))
@@ -66,7 +66,7 @@ def test_deploying_what_is_current_changes_nothing_but_sends_the_canary(endpoint
     assert again.canary.largest_difference == pytest.approx(5e-7)
 
 
-def test_versions_beyond_those_kept_are_removed_and_named(tmp_path, model_versions):
+def test_versions_beyond_packages_kept_are_removed_and_listed(tmp_path, model_versions):
     endpoint = LocalEndpoint(tmp_path / "endpoint", packages_kept=2)
     removed = [endpoint.deploy(candidate).removed for candidate in model_versions]
     assert [[version_of(name) for name in names] for names in removed] == [
@@ -84,7 +84,9 @@ def test_versions_beyond_those_kept_are_removed_and_named(tmp_path, model_versio
         LocalEndpoint(tmp_path, packages_kept=1)
 
 
-def test_a_version_exported_anew_with_other_bytes_is_taken_and_the_old_form_stays(endpoint, model_versions):
+def test_a_version_that_was_exported_again_with_other_bytes_is_deployed_and_the_old_package_is_kept(
+    endpoint, model_versions
+):
     version, other = model_versions[0], model_versions[1]
     endpoint.deploy(version)
     for name in ("forest.safetensors", "model.onnx", "probe.json"):
@@ -108,7 +110,7 @@ def test_the_folder_can_be_moved(endpoint, model_versions, tmp_path):
 # Refusing
 
 
-def test_nothing_deployed_is_said_so(endpoint):
+def test_an_empty_endpoint_is_reported(endpoint):
     for ask in (endpoint.load_model, endpoint.canary):
         with pytest.raises(
             DeploymentError, match=r"no model version is deployed.*deploy a version to the local endpoint"
@@ -180,7 +182,7 @@ def another_feature(candidate: ModelVersion, other: ModelVersion) -> None:
         (another_feature, "colour, condition"),
     ],
 )
-def test_a_canary_that_comes_back_wrong_leaves_the_old_version_serving(endpoint, model_versions, spoil, said):
+def test_a_failed_canary_leaves_the_old_version_serving(endpoint, model_versions, spoil, said):
     endpoint.deploy(model_versions[0])
     before = snapshot(endpoint.root)
     spoil(model_versions[1], model_versions[2])
@@ -204,7 +206,7 @@ def test_a_graph_that_cannot_be_loaded_leaves_the_old_version_serving(endpoint, 
 
 
 @pytest.mark.parametrize("name", [*PACKAGE_FILES, "manifest.json"])
-def test_served_bytes_that_changed_are_noticed_and_mended_by_deploying_again(endpoint, model_versions, name):
+def test_damaged_served_files_are_detected_and_repaired_by_deploying_again(endpoint, model_versions, name):
     endpoint.deploy(model_versions[0])
     copy = endpoint.root / "current" / name
     copy.write_bytes(b"{" if name == "manifest.json" else copy.read_bytes()[:-1] + b"?")
@@ -227,7 +229,7 @@ def test_a_link_that_is_not_ours_is_left_alone(endpoint, model_versions, tmp_pat
     assert (endpoint.root / "current").readlink() == tmp_path
 
 
-def test_an_unreadable_history_stops_no_answers_and_says_how_to_go_on(endpoint, model_versions):
+def test_an_unreadable_history_does_not_stop_serving_and_has_a_remedy(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     history = endpoint.root / "history.json"
     history.write_text('["')
@@ -242,7 +244,7 @@ def test_an_unreadable_history_stops_no_answers_and_says_how_to_go_on(endpoint, 
 # Going back
 
 
-def test_rollback_goes_back_step_by_step_and_then_says_that_there_is_nothing_left(endpoint, model_versions):
+def test_rollback_goes_back_step_by_step_until_no_version_is_left(endpoint, model_versions):
     for candidate in model_versions[:3]:
         endpoint.deploy(candidate)
     for candidate in (model_versions[1], model_versions[0]):
@@ -264,7 +266,7 @@ def test_rollback_to_a_named_version_in_both_directions(endpoint, model_versions
         endpoint.rollback("never")
 
 
-def test_a_version_that_was_rolled_back_is_not_what_the_next_rollback_goes_to(endpoint, model_versions):
+def test_the_next_rollback_does_not_return_to_a_version_that_was_rolled_back(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     endpoint.deploy(model_versions[1])
     endpoint.rollback()
@@ -280,14 +282,14 @@ def test_rollback_to_a_damaged_version_is_refused(endpoint, model_versions):
     assert is_serving(endpoint, model_versions[1])
 
 
-def test_the_name_of_a_package_tells_contents_apart(model_versions):
+def test_packages_with_different_contents_have_different_names(model_versions):
     assert len({content_digest(served_digests(candidate)) for candidate in model_versions}) == 4
 
 
 # The forest beside the graph
 
 
-def test_a_whole_year_is_scored_by_the_forest_and_a_request_by_the_graph_alike(endpoint, model_versions):
+def test_the_forest_scores_a_year_with_the_same_predictions_as_the_graph(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     served = endpoint.load_model()
     draw = np.random.default_rng(3)
@@ -299,7 +301,7 @@ def test_a_whole_year_is_scored_by_the_forest_and_a_request_by_the_graph_alike(e
     assert by_forest.head(2_000).to_numpy() == pytest.approx(by_graph.to_numpy(), abs=1e-6)
 
 
-def test_a_forest_of_another_graph_is_refused(endpoint, model_versions):
+def test_a_forest_that_does_not_match_the_graph_is_refused(endpoint, model_versions):
     endpoint.deploy(model_versions[0])
     shutil.copyfile(model_versions[2].file("forest.safetensors"), model_versions[1].file("forest.safetensors"))
     manifest = model_versions[1].manifest

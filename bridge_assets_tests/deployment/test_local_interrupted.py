@@ -80,7 +80,7 @@ def started(target: Callable[..., None], *arguments: object):
     return process
 
 
-def test_a_kill_before_any_change_leaves_the_old_or_the_new_and_the_next_deployment_ends_the_same(
+def test_a_kill_before_any_change_leaves_the_old_or_the_new_version_and_the_next_deployment_completes(
     tmp_path, model_versions
 ):
     undisturbed = LocalEndpoint(tmp_path / "undisturbed", packages_kept=2)

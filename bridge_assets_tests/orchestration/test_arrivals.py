@@ -29,11 +29,11 @@ def next_year(platform) -> None:
     write_nbi(platform.home / "sample", 2019, rows)
 
 
-def test_without_news_it_requests_nothing(platform) -> None:
+def test_without_new_files_the_sensor_requests_nothing(platform) -> None:
     assert isinstance(tick(), dg.SkipReason)
 
 
-def test_a_new_year_requests_that_year_alone_and_runs(platform) -> None:
+def test_a_new_year_requests_only_that_year_and_runs(platform) -> None:
     next_year(platform)
     requested = tick()
     [request] = requested.run_requests
@@ -58,7 +58,7 @@ def test_a_revised_year_requests_the_later_ones_too(platform) -> None:
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2015", "2018")
 
 
-def test_a_copy_with_a_new_date_is_no_news(platform) -> None:
+def test_a_copy_with_a_new_date_is_not_a_new_file(platform) -> None:
     source = platform.home / "sample" / "NBI_2015.txt"
     shutil.copyfile(source, source.with_name("copy"))
     source.with_name("copy").rename(source)
@@ -69,14 +69,14 @@ def test_a_copy_with_a_new_date_is_no_news(platform) -> None:
     ("NBI_2019.txt", "<html>moved</html>", "web page"),
     ("NBI_2018_again.txt", "x", "2 files for survey year 2018"),
 ])  # fmt: skip
-def test_a_file_that_cannot_be_used_is_said_and_requests_nothing(platform, name, content, says) -> None:
+def test_an_unusable_file_is_reported_and_requests_nothing(platform, name, content, says) -> None:
     (platform.home / "sample" / name).write_text(content)
     skipped = tick()
     assert isinstance(skipped, dg.SkipReason)
     assert says in (skipped.skip_message or "")
 
 
-def test_a_missing_folder_is_said(platform, monkeypatch) -> None:
+def test_a_missing_folder_is_reported(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
     skipped = tick()
     assert isinstance(skipped, dg.SkipReason)

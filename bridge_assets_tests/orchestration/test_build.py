@@ -74,7 +74,7 @@ def test_a_broken_configuration_file_is_reported_when_the_definitions_are_built(
         build_definitions(resources={"platform": Platform(config_folder=str(broken_configs))})
 
 
-def test_the_platform_can_be_another_one(tmp_path: Path) -> None:
+def test_the_platform_resource_can_be_replaced(tmp_path: Path) -> None:
     """Partitions, endpoints and paths follow the configuration folder of the resource that is given."""
     configs = tmp_path / "configs"
     configs.mkdir()
@@ -100,12 +100,12 @@ def test_the_platform_can_be_another_one(tmp_path: Path) -> None:
     }
 
 
-def test_something_else_in_place_of_the_platform_is_refused() -> None:
+def test_a_resource_that_is_not_a_platform_is_refused() -> None:
     with pytest.raises(TypeError, match="expected a Platform, found str"):
         build_definitions(resources={"platform": "configs"})
 
 
-def test_dagster_dbt_finds_the_project_by_the_file(tmp_path: Path) -> None:
+def test_dagster_dbt_finds_the_project_in_the_module(tmp_path: Path) -> None:
     from dagster._core.code_pointer import load_python_file
     from dagster._core.definitions.module_loaders.utils import find_objects_in_module_of_types
     from dagster_dbt import DbtProject

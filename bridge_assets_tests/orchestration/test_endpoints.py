@@ -66,7 +66,7 @@ def configured(monkeypatch, tmp_path):
             monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__{name}", value)
 
 
-def test_every_target_has_a_section_of_its_own_and_a_class() -> None:
+def test_every_target_has_its_own_section_and_class() -> None:
     sections = EnvironmentSettings.model_fields.items()
     assert set(KEYS) == {key for key, field in sections if isinstance(field.default, TargetSettings)}
     environment = EnvironmentSettings.load()
@@ -74,7 +74,7 @@ def test_every_target_has_a_section_of_its_own_and_a_class() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_target_that_is_not_configured_says_in_one_line_what_it_needs(platform, key) -> None:
+def test_a_target_that_is_not_configured_lists_the_missing_settings_in_one_line(platform, key) -> None:
     said = error_messages(platform.materialize(f"{key}_endpoint"))
     line = next(line for line in said.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
     assert f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__" in line
@@ -102,7 +102,7 @@ STATES = {"failed": "failed", "stale": "outdated", "missing": "outdated"}
 
 
 @pytest.mark.parametrize(("key", "state"), list(itertools.product(KEYS, STATES)))
-def test_a_closed_gate_is_closed_on_every_target_before_anything_is_sent(platform, configured, key, state) -> None:
+def test_a_closed_gate_stops_every_target_before_anything_is_sent(platform, configured, key, state) -> None:
     """The newest evaluation about the version's bytes decides: a failed one closes the gate; where there is none about
     its bytes, those about others count for nothing.
     """
@@ -132,7 +132,7 @@ def test_an_open_gate_lets_the_version_through_to_the_target(platform, configure
     assert "What to do:" in said
 
 
-def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
+def test_the_smoke_checks_run_only_for_enabled_endpoints() -> None:
     asked = defs.resolve_job_def("smoke_checks").asset_layer.asset_graph
     selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "canary_passes"}
     assert "local_endpoint:canary_passes" in selected
@@ -140,7 +140,7 @@ def test_the_smoke_checks_ask_only_what_is_enabled() -> None:
     assert not any(dg.AssetKey(target.asset) in made for target in REMOTE_TARGETS)
 
 
-def test_an_override_is_told_to_slack(platform, monkeypatch) -> None:
+def test_an_override_is_sent_to_slack(platform, monkeypatch) -> None:
     candidate = latest_version(platform.home / "models")
     manifest = candidate.manifest
     manifest["stages"]["training_set"] = "0" * 64
@@ -168,7 +168,7 @@ def go_back(**config: str) -> dg.ExecuteInProcessResult:
         )
 
 
-def test_the_rollback_job_goes_back_and_the_asset_says_so(platform, monkeypatch) -> None:
+def test_the_rollback_job_rolls_back_and_records_a_materialization(platform, monkeypatch) -> None:
     endpoint = LocalEndpoint(platform.home / "endpoints" / "local")
     first = endpoint.current()
     assert "no previous version" in error_messages(go_back())
@@ -187,14 +187,14 @@ def test_the_rollback_job_goes_back_and_the_asset_says_so(platform, monkeypatch)
     assert event.asset_materialization.metadata["rollback"].value is True
 
 
-def test_only_what_answered_can_be_gone_back_to(platform, monkeypatch) -> None:
+def test_only_a_version_that_was_deployed_can_be_rolled_back_to(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     assert platform.materialize("bridge_model", "quantized_model", "onnx_model", checks=False).success
     untried = latest_version(platform.home / "models").version
     assert f"cannot roll back to version {untried!r}" in error_messages(go_back(model_version=untried))
 
 
-def test_the_command_line_goes_back_too_and_says_what_a_target_needs(platform) -> None:
+def test_the_rollback_command_reports_missing_settings_and_missing_versions(platform) -> None:
     refused = CliRunner().invoke(main, ["rollback", "sagemaker"])
     assert refused.exit_code == 1
     assert "BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__" in refused.output

@@ -28,7 +28,7 @@ def test_every_dependency_is_an_asset_of_ours() -> None:
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.key.to_user_string())
-def test_every_asset_says_what_it_is(node) -> None:
+def test_every_asset_has_a_group_owners_kinds_and_a_description(node) -> None:
     assert node.group_name in groups.ALL_GROUPS
     assert node.owners
     assert node.kinds
@@ -40,7 +40,7 @@ def test_every_check_is_of_an_asset_of_ours() -> None:
     assert {key.asset_key for key in graph.asset_check_keys} <= graph.materializable_asset_keys
 
 
-def test_what_the_gate_requires_is_there_and_blocks() -> None:
+def test_the_checks_that_the_gate_requires_exist_and_block() -> None:
     graph = defs.resolve_asset_graph()
     for requirement in REQUIRED_CHECKS:
         key = dg.AssetCheckKey(dg.AssetKey(requirement.asset), requirement.check)
@@ -61,7 +61,7 @@ def test_schedule_and_sensor_are_stopped_until_someone_starts_them() -> None:
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
 
 
-def test_the_graph_is_the_one_that_was_reviewed() -> None:
+def test_the_graph_equals_the_reviewed_snapshot() -> None:
     """`BRIDGE_ASSETS_UPDATE_SNAPSHOT=1` writes the snapshot anew; the change is then seen in review."""
     graph = defs.resolve_asset_graph()
     now = {

@@ -69,7 +69,7 @@ def run_chain(
     return worked_on
 
 
-def test_a_run_passes_its_own_version_on_and_its_checks_judge_it(instance, place):
+def test_a_run_passes_its_own_version_on_and_its_checks_evaluate_it(instance, place):
     found = run_chain(instance, place, 1)
     assert len(found) == 2 * len(CHAIN)
     assert set(found.values()) == {train(place, 1).version}
@@ -83,7 +83,7 @@ def test_another_training_between_two_stages_changes_nothing(instance, place, st
     assert set(found.values()) == {train(place, 1).version}
 
 
-def test_a_stage_in_a_run_of_its_own_takes_the_latest(instance, place):
+def test_a_stage_in_its_own_run_takes_the_latest_version(instance, place):
     run_chain(instance, place, 1)
     run_chain(instance, place, 2)
     train(place, 3)  # as a training does that was killed before it was recorded: it moves latest.json
@@ -91,7 +91,7 @@ def test_a_stage_in_a_run_of_its_own_takes_the_latest(instance, place):
     assert set(found.values()) == {train(place, 2).version}
 
 
-def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_to_what_it_took(instance, place):
+def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_its_version(instance, place):
     run_chain(instance, place, 1)
     found = run_chain(
         instance,
@@ -104,7 +104,7 @@ def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_to_what_it_took(inst
     assert set(found.values()) == {train(place, 1).version}
 
 
-def test_a_re_execution_goes_on_with_the_version_of_the_run_that_failed(instance, place):
+def test_a_re_execution_continues_with_the_version_of_the_failed_run(instance, place):
     """Re-executing from the failed step skips the training; what was trained since is another run's."""
 
     def kill() -> None:
@@ -124,7 +124,7 @@ def test_a_re_execution_goes_on_with_the_version_of_the_run_that_failed(instance
         assert upstream_version(context, place, "registered_model") == train(place, 2)  # that run never got there
 
 
-def test_without_a_materialization_it_says_what_to_materialise(instance, place):
+def test_without_a_materialization_the_error_has_a_remedy(instance, place):
     train(place, 1)  # on the command line: the event log does not know it
     with pytest.raises(ModelVersionError, match=r"No bridge_model yet\. What to do: materialise bridge_model\.$"):
         run_chain(instance, place, 0, "quantized_model")
@@ -132,7 +132,7 @@ def test_without_a_materialization_it_says_what_to_materialise(instance, place):
         run_chain(instance, place, 0, "registered_model")
 
 
-def test_a_materialization_reported_by_hand_names_no_version_and_is_passed_over(instance, place):
+def test_a_materialization_reported_by_hand_has_no_version_and_is_skipped(instance, place):
     run_chain(instance, place, 1)
     for _ in range(101):  # more than a page
         instance.report_runless_asset_event(dg.AssetMaterialization("bridge_model"))
@@ -172,13 +172,13 @@ def test_a_training_set_that_was_replaced_after_it_was_materialized_is_refused(i
         )
 
 
-def test_without_a_training_set_it_says_what_to_materialise(instance, place):
+def test_without_a_training_set_the_error_has_a_remedy(instance, place):
     context: Any = SimpleNamespace(instance=instance, run=dg.DagsterRun("chain"))
     with pytest.raises(SourceError, match=r"No training_set yet\. What to do: materialise training_set\.$"):
         upstream_training_set(context, place)
 
 
-def test_rows_of_another_training_set_prove_nothing_about_a_version(place):
+def test_rows_of_another_training_set_are_refused(place):
     digest = write_training_set(place.lake, 3)
     version = create_or_resume(place.data.models_folder, digest, {}, {})
     assert training_set_of(version, place).digest == digest

@@ -15,7 +15,7 @@ from bridge_assets.registry.model_version import latest_version
 STAGES = ("training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
 
 
-def test_the_version_has_its_card_and_every_figure(platform) -> None:
+def test_the_version_has_its_card_and_all_metrics(platform) -> None:
     candidate = latest_version(platform.home / "models")
     candidate.verify_stage("bridge_model")
     assert {"model_card.json", "model_card.md", "evaluation.json"} <= set(candidate.manifest["files"])
@@ -37,7 +37,7 @@ def test_the_version_has_its_card_and_every_figure(platform) -> None:
 @pytest.mark.parametrize(
     ("target", "component", "named"), [("poor", "condition", "poor"), ("fall", "deck", "fall of deck")]
 )
-def test_a_target_goes_from_training_to_scores(platform, monkeypatch, target, component, named) -> None:
+def test_another_target_runs_from_training_to_scores(platform, monkeypatch, target, component, named) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TARGET", target)
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__COMPONENT", component)
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__CALIBRATION_ERROR", "0.2")
@@ -58,7 +58,7 @@ def test_a_target_goes_from_training_to_scores(platform, monkeypatch, target, co
 
 
 @pytest.mark.slow
-def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) -> None:
+def test_a_regression_runs_from_training_to_the_report(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__NAME", "bridge_change")  # with a champion of its own
     made = platform.materialize(*STAGES)
@@ -100,7 +100,7 @@ def test_a_regression_goes_from_training_to_the_report(platform, monkeypatch) ->
 
 
 @pytest.mark.slow
-def test_a_regression_is_no_successor_of_a_classification_by_itself(platform, monkeypatch) -> None:
+def test_a_regression_cannot_replace_a_classification_without_a_decision(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
     stages = [stage for stage in STAGES if stage != "local_endpoint"]
     made = platform.materialize(*stages, checks=False)

@@ -80,7 +80,7 @@ def test_state_files_of_fhwa_become_records(fhwa: DownloadServer, home: Path, mo
     assert "FHWA has revised AL16.txt" in shown(again)["warnings"]
 
 
-def test_a_national_file_is_shown_with_its_address_and_what_was_expected(fhwa: DownloadServer, home: Path) -> None:
+def test_a_national_file_is_shown_with_its_address_and_expected_rows(fhwa: DownloadServer, home: Path) -> None:
     fhwa.serve("/2016old.zip", b"PK\x05\x06" + bytes(18), last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     refused = materialized(2016)
     assert not refused.success
@@ -94,7 +94,7 @@ def test_a_national_file_is_shown_with_its_address_and_what_was_expected(fhwa: D
     assert said["sha256"].startswith(mark)
 
 
-def test_a_file_that_changed_since_it_was_seen_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_since_it_was_read_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(home / "files"))
     for state in ("AK", "AL"):
         write_nbi(home / "files", 2016, [{}], name=f"{state}16.txt")
@@ -103,7 +103,7 @@ def test_a_file_that_changed_since_it_was_seen_is_refused(home: Path, monkeypatc
     assert "the file changed" in error_messages(materialized(2016, load_records))
 
 
-def test_a_bucket_is_a_source(s3_endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_can_be_the_source(s3_endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import s3fs
 
     bucket = s3fs.S3FileSystem()
@@ -118,7 +118,7 @@ def test_a_bucket_is_a_source(s3_endpoint: str, home: Path, monkeypatch: pytest.
     assert isinstance(tick()[0], dg.SkipReason)
 
 
-def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: DownloadServer, home: Path) -> None:
+def test_fhwa_is_polled_once_a_day_for_the_latest_year(fhwa: DownloadServer, home: Path) -> None:
     skipped, asked = tick()
     assert isinstance(skipped, dg.SkipReason)
     assert [request[:2] for request in fhwa.requests] == [("HEAD", "/2025.zip")]
@@ -143,7 +143,7 @@ def test_fhwa_is_asked_once_a_day_for_the_latest_year(fhwa: DownloadServer, home
         ("https://host/NBI_2016.zip", {}, "2016", "2016"),
     ],
 )
-def test_partitions_of_a_source_elsewhere_need_no_network(
+def test_partitions_of_a_remote_source_need_no_network(
     source: str, years: dict[str, int], first: str, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", source)
@@ -158,7 +158,7 @@ def test_a_year_that_the_catalogue_leaves_out_has_no_partition() -> None:
     assert survey_year_partitions(data).get_partition_keys() == ["2015", "2017"]
 
 
-def test_survey_files_are_versioned_where_dvc_has_a_remote(
+def test_survey_files_are_versioned_if_dvc_has_a_remote(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_nbi(tmp_path / "nbi", 2016, [{}])

@@ -37,7 +37,7 @@ def shown(instance: dg.DagsterInstance, year: int) -> dict[str, Any]:
     return {key: each.value for key, each in event.asset_materialization.metadata.items()}
 
 
-def test_every_year_is_counted_and_its_figures_are_numbers_that_the_ui_can_plot(platform) -> None:
+def test_every_year_has_counts_as_numbers_that_the_ui_can_plot(platform) -> None:
     assert platform.lake.available_years("data_quality") == list(range(YEARS[0], YEARS[1] + 1))
     with dg.DagsterInstance.get() as instance:
         for year in (YEARS[0], YEARS[1]):
@@ -51,7 +51,7 @@ def test_every_year_is_counted_and_its_figures_are_numbers_that_the_ui_can_plot(
                 assert f"| {flag} | {records} |" in metadata["top_flags"]
 
 
-def test_the_sample_is_steady_and_the_page_is_named_at_the_end(platform) -> None:
+def test_the_sample_has_no_jumps_and_the_summary_names_the_page(platform) -> None:
     assert platform.first_run.checks["data_quality:quality_is_stable"][:2] == (True, "WARN")
     page = platform.home / "reports" / "data_quality.html"
     assert f"Quality: {page}" in run_summary(platform.first_run, DataSettings.load())
@@ -61,7 +61,7 @@ def test_the_sample_is_steady_and_the_page_is_named_at_the_end(platform) -> None
     assert not read.open
 
 
-def test_an_item_that_is_no_longer_sent_warns_by_name_and_stands_on_the_page(platform) -> None:
+def test_an_item_that_is_no_longer_submitted_warns_by_name_and_is_on_the_page(platform) -> None:
     blank(platform.home / "sample" / "NBI_2018.txt", "YEAR_BUILT_027", 2018)
     made = platform.materialize(*OF_A_YEAR, partition="2018")
     assert made.success, error_messages(made)
@@ -75,7 +75,7 @@ def test_an_item_that_is_no_longer_sent_warns_by_name_and_stands_on_the_page(pla
     assert page.row("missing YEAR_BUILT_027")[1:4] == ["All states", "0", "100.0 %"]
 
 
-def test_records_of_an_earlier_version_say_what_to_do(platform) -> None:
+def test_records_of_an_earlier_version_have_a_remedy(platform) -> None:
     lake = platform.lake
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
     failed = platform.materialize("data_quality", partition="2018", checks=False)

@@ -12,7 +12,7 @@ from support.small_platform import YEARS, error_messages
 from bridge_assets.models.survival.store import latest_model
 
 
-def test_the_first_run_made_years_until_poor_of_every_survey_year(platform) -> None:
+def test_the_first_run_computes_years_until_poor_for_every_survey_year(platform) -> None:
     assert platform.lake.available_years("years_until_poor") == list(range(YEARS[0], YEARS[1] + 1))
     kept = latest_model(platform.home / "models")
     assert set(platform.lake.read_years("years_until_poor")["model_version"]) == {kept.version}
@@ -20,14 +20,14 @@ def test_the_first_run_made_years_until_poor_of_every_survey_year(platform) -> N
     assert platform.first_run.checks["deterioration_model:calibrated_and_beats_kaplan_meier"][1] == "WARN"
 
 
-def test_features_of_other_definitions_get_no_years_until_poor(platform) -> None:
+def test_features_with_other_definitions_get_no_years_until_poor(platform) -> None:
     note = platform.lake.provenance("bridge_features", YEARS[1])
     platform.lake.write_provenance("bridge_features", YEARS[1], {**note, "features_digest": "another"})
     said = error_messages(platform.materialize("years_until_poor", partition=str(YEARS[1])))
     assert f"cannot score the features of {YEARS[1]}" in said
 
 
-def test_a_warning_does_not_keep_the_years_from_being_made(platform, monkeypatch) -> None:
+def test_a_warning_does_not_prevent_years_until_poor(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__SURVIVAL__CONCORDANCE_GAIN", "0.9")
     made = platform.materialize("deterioration_model", "years_until_poor", partition=str(YEARS[1]))
     assert made.success
@@ -37,7 +37,7 @@ def test_a_warning_does_not_keep_the_years_from_being_made(platform, monkeypatch
     assert "(concordance_gain)" in (warned.description or "")
 
 
-def test_the_predictions_of_every_year_carry_them(platform) -> None:
+def test_the_predictions_of_every_year_include_years_until_poor(platform) -> None:
     for year in range(YEARS[0], YEARS[1] + 1):
         years = platform.lake.read_year("years_until_poor", year).select(
             "structure_key", "expected_years", "high_years"
@@ -49,7 +49,7 @@ def test_the_predictions_of_every_year_carry_them(platform) -> None:
     assert platform.first_run.materializations["bridge_predictions"]["model_version"]
 
 
-def test_where_nothing_can_be_learnt_the_predictions_are_made_without_years(platform) -> None:
+def test_if_nothing_can_be_learned_predictions_have_no_years_until_poor(platform) -> None:
     """Too few falls for a deterioration model are no reason to have no scores."""
     year = str(YEARS[1])
     shutil.rmtree(platform.home / "models" / "deterioration")

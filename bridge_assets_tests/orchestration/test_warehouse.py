@@ -50,7 +50,9 @@ def run_step(dbt: Any, log: list[str]) -> list[Any]:
     return list(warehouse._build_and_export(context, dbt, Platform(), ("dim_structures",)))
 
 
-def test_two_runs_do_not_write_the_warehouse_together(data: DataSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_do_not_write_the_warehouse_at_the_same_time(
+    data: DataSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dbt, log = RecordingDbt(), []
     monkeypatch.setattr(
         "bridge_assets.data.warehouse_export.export_tables", lambda *arguments: dbt.events.append("exported")
@@ -81,7 +83,7 @@ def test_a_killed_run_does_not_block_the_next(data: DataSettings) -> None:
     assert f"Waiting for process {killed.pid} to write" in waits[0]
 
 
-def test_what_dbt_built_before_it_failed_is_reported_and_the_lock_is_free(data: DataSettings) -> None:
+def test_models_that_dbt_built_before_it_failed_are_reported_and_the_lock_is_free(data: DataSettings) -> None:
     class FailingDbt(RecordingDbt):
         def stream(self) -> Iterator[Any]:
             yield "built"
@@ -98,7 +100,7 @@ def test_what_dbt_built_before_it_failed_is_reported_and_the_lock_is_free(data: 
         assert waits == []
 
 
-def test_dbt_is_given_the_paths_as_variables(data: DataSettings) -> None:
+def test_dbt_gets_the_paths_as_variables(data: DataSettings) -> None:
     arguments = dbt_arguments(data, Platform().model)
     assert json.loads(arguments[arguments.index("--vars") + 1]) == {
         "lake": str(data.lake),

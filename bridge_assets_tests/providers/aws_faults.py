@@ -1,4 +1,4 @@
-"""What stands in front of an AWS service in a test: it notes every request, and loses, delays or refuses some."""
+"""A front for an AWS service in a test: it records every request, and drops, delays or refuses some on demand."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The variables of a user whose credentials are good for nothing else.
+#: Environment variables with credentials that are valid only here.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
-#: Fault -> status, code, headers. `cut`: the request is heard, its answer is not.
+#: Fault -> status, code, headers. `cut`: the request is processed, but its response is lost.
 FAULT_RESPONSES: dict[str, tuple[int, str, dict[str, str]]] = {
     "throttled": (400, "ThrottlingException", {}),
-    "told to wait": (429, "", {"Retry-After": "1"}),
-    "told to come at once": (429, "", {"Retry-After": "0"}),
+    "retry after 1 s": (429, "", {"Retry-After": "1"}),
+    "retry at once": (429, "", {"Retry-After": "0"}),
     "broken": (500, "InternalFailure", {}),
     "unavailable": (503, "ServiceUnavailable", {}),
     "expired": (400, "ExpiredTokenException", {}),
@@ -49,17 +49,17 @@ class FaultyService:
     operations : list of str
         Operations, in order: `CreateModel`, `s3:PUT` ...
     times : list of float
-        When each was asked for, in seconds of `time.monotonic`.
+        Time of each request, in seconds of `time.monotonic`.
     changes : list of str
-        Those that change something.
+        The operations that change something.
     drop_after : int or None
-        So many changes are heard; then the last one's answer, and everything else, is cut ...
+        Number of changes that are processed; the response to the last one, and everything after it, is dropped ...
     hold_last : bool
-        ... or, while this is set, whoever sent the last one is kept waiting.
+        ... or, while this is set, the client that sent the last one is kept waiting.
     is_dropping : bool
-        That has happened.
+        Whether `drop_after` has been reached.
     last_change_received, released : threading.Event
-        That the last change was heard, and that nobody is kept waiting any more.
+        Set when the last change was processed, and when the waiting client may continue.
     """
 
     address: str = ""
@@ -75,11 +75,11 @@ class FaultyService:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def handle(self, operation: str, environ: dict[str, Any], body: bytes, respond: Respond) -> Iterable[bytes]:
-        """The service itself. Raises Refused."""
+        """The service itself. Raises ServiceError."""
         raise NotImplementedError
 
     def inject_fault(self, operation: str, *kinds: str) -> None:
-        """Let the next requests of an operation fail, one a kind. `*` is any, once it is the first in line."""
+        """Let the next requests of an operation fail, one per kind. A `*` at the front matches any operation."""
         self.faults += [(operation, kind) for kind in kinds]
 
     def recover(self) -> None:
@@ -87,7 +87,7 @@ class FaultyService:
         self.released.set()
 
     def reset_faults(self) -> None:
-        """Make everything as it was at the start."""
+        """Restore the initial state."""
         fresh = FaultyService(self.address)
         for name in FaultyService.__dataclass_fields__.keys() - {"lock"}:
             setattr(self, name, getattr(fresh, name))
@@ -106,9 +106,9 @@ class FaultyService:
                 return _fault(operation, kind, respond)
             try:
                 answer = self.handle(operation, environ, body, respond)
-            except ServiceError as refused:
-                body_sent = {"__type": refused.code, "message": str(refused), "Message": str(refused), **refused.more}
-                answer = send_response(respond, refused.status, body_sent, {"x-amzn-ErrorType": refused.code})
+            except ServiceError as error:
+                body_sent = {"__type": error.code, "message": str(error), "Message": str(error), **error.more}
+                answer = send_response(respond, error.status, body_sent, {"x-amzn-ErrorType": error.code})
             if not operation.startswith(_READ_PREFIXES):
                 self.changes.append(operation)
                 self.is_dropping = self.drop_after is not None and len(self.changes) >= self.drop_after
@@ -130,15 +130,15 @@ class FaultyService:
 
 @contextmanager
 def serve_wsgi(front: FaultyService) -> Iterator[None]:
-    """Serve on loopback for the time of a block."""
+    """Serve on loopback for the duration of a block."""
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
     class Handler(MotoRequestHandler):
-        protocol_version = "HTTP/1.1"  # a connection is kept, as by AWS
+        protocol_version = "HTTP/1.1"  # keeps connections open, as AWS does
 
         def log(self, type: str, message: str, *args: object) -> None:
-            """Nothing on the terminal."""
+            """Print nothing."""
 
     server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=Handler)
     front.address = f"http://127.0.0.1:{server.server_port}"
@@ -162,7 +162,7 @@ def operation_of(environ: Mapping[str, Any]) -> str:
 
 
 def validate_shape(shape: Any, value: Any, where: str) -> None:
-    """Refuse what the service's own model refuses; boto3 looks at types and at the names of members alone."""
+    """Refuse what the service's own model refuses; boto3 checks only types and the names of members."""
     limits = shape.metadata
     if shape.type_name == "structure":
         for name, each in value.items():
@@ -189,7 +189,7 @@ def send_response(respond: Respond, status: int, payload: Any, headers: Mapping[
 
 
 def drop_connection(environ: Mapping[str, Any]) -> None:
-    """Cut the line to the client."""
+    """Drop the connection to the client."""
     with suppress(OSError):
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError

@@ -1,4 +1,4 @@
-"""What a workspace of Azure ML leans on: sign-in, a blob store, and containers: real processes of the served app."""
+"""Services that a workspace of Azure ML uses: sign-in, a blob store, and containers (real processes of the app)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.deployment.server_process import ServerProcess, start_container
 SIGN_IN, BLOBS = "login.microsoftonline.com", "bridgestore.blob.core.windows.net"
 TENANT, TOKEN = "11111111-1111-1111-1111-111111111111", "a-token"
 
-#: What a client that signs in as an application sets. The other variables keep its SDK from looking anywhere else.
+#: Variables of a client that signs in as an application. The last two keep its SDK from looking anywhere else.
 CREDENTIALS = {
     "AZURE_TENANT_ID": TENANT,
     "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
@@ -32,7 +32,7 @@ _SECRETS = {
 
 
 def sign_in(request: Request, error: str = "") -> Response:
-    """Microsoft Entra ID: a token, or why there is none."""
+    """Microsoft Entra ID: returns a token, or an error."""
     base = f"https://{SIGN_IN}/{TENANT}"
     if request.path.endswith("/token"):
         if error:
@@ -52,11 +52,11 @@ class BlobStore:
     Attributes
     ----------
     blobs : dict of str to (bytes, dict)
-        Path, the container's name first -> content and metadata.
+        Path, which begins with the container's name -> content and metadata.
     auth_mode : str
-        A signature (`Sas`), the account's key (`AccountKey`), or who one is (`None`).
+        A signature (`Sas`), the account's key (`AccountKey`), or the caller's identity (`None`).
     corrupts_uploads : bool
-        What is uploaded is not what is kept.
+        Whether uploads are stored with other bytes.
     """
 
     blobs: dict[str, tuple[bytes, dict[str, str]]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class BlobStore:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """What the workspace says of it."""
+        """The credentials as the workspace describes them."""
         return {"credentialsType": "None" if self.auth_mode == "None" else "AccountKey"}
 
     @property
@@ -74,12 +74,12 @@ class BlobStore:
 
     def handle(self, request: Request) -> Response:
         authorization = request.headers.get("authorization", "")
-        opens = {
+        is_authorized = {
             "Sas": request.query.get("sig") == "a-signature",
             "AccountKey": authorization.startswith("SharedKey bridgestore:"),
             "None": authorization == f"Bearer {TOKEN}",
         }
-        if not opens[self.auth_mode]:
+        if not is_authorized[self.auth_mode]:
             return Response(403, b"", {"x-ms-error-code": "AuthenticationFailed"})
         headers = {"ETag": '"1"', "Last-Modified": "Wed, 25 Nov 2026 00:00:00 GMT"}
         metadata_sent = {
@@ -103,14 +103,14 @@ class BlobStore:
 
 @dataclass
 class Containers:
-    """Processes of the served app; the same model with the same variables is started once.
+    """Processes of the served app; the same model with the same variables is started only once.
 
     Attributes
     ----------
     folder : Path
-        Where models are mounted.
+        Models are mounted below it.
     logs : dict of str to str
-        Name of a deployment -> what its container said before it ended.
+        Name of a deployment -> the log of its container before it ended.
     """
 
     folder: Path
@@ -118,7 +118,7 @@ class Containers:
     _servers: dict[str, ServerProcess] = field(default_factory=dict)
 
     def start(self, name: str, file: str, model: bytes, environ: Mapping[str, str]) -> str:
-        """The address of a container in which a model is mounted; empty if it does not come up."""
+        """The address of a container in which a model is mounted; empty if it does not start."""
         key = f"{name} {file} {hash(model)} {sorted(environ.items())}"
         if key not in self._servers:
             mounted = Path(tempfile.mkdtemp(dir=self.folder))
@@ -131,11 +131,11 @@ class Containers:
         return self._servers[key].url
 
     def forward(self, url: str, request: Request) -> Response:
-        """Pass a request on, as Azure ML does: what is not 200 there is 424 here."""
-        passed_on = urllib.request.Request(url, request.body, {"Content-Type": request.headers["content-type"]})
+        """Forward a request, as Azure ML does: any status but 200 becomes 424."""
+        forwarded = urllib.request.Request(url, request.body, {"Content-Type": request.headers["content-type"]})
         direct: Any = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with direct.open(passed_on, timeout=30) as response:
+            with direct.open(forwarded, timeout=30) as response:
                 return Response(200, response.read())
         except urllib.error.HTTPError as error:
             return Response(424, error.read(), {"ms-azureml-model-error-statuscode": str(error.code)})

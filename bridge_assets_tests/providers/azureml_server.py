@@ -1,9 +1,9 @@
-"""Azure, as far as Azure Machine Learning's SDK speaks to it: a resource manager and the scoring addresses of endpoints
-(what these lean on is in `azure_around`).
+"""The parts of Azure that the SDK of Azure Machine Learning talks to: a resource manager and the scoring addresses of
+endpoints (the services that these use are in `azure_services`).
 
-Rules of the real service that a deployment can trip over are kept: names unique in a region, one operation at a time on
-a resource, traffic only to deployments that stand, no deletion of one that has traffic, a model's path fixed for good.
-Faults come on demand (`AzureServer.inject_fault` and what follows it).
+Enforces the rules of the real service that a deployment can violate: names unique in a region, one operation at a time
+on a resource, traffic only to existing deployments, no deletion of a deployment with traffic, an immutable model path.
+Faults come on demand (`AzureServer.inject_fault` and the methods after it).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _RECENT, _OLD = "2126-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 
 @dataclass
 class _Operation:
-    """What goes on with a resource: it ends at the second look, or never."""
+    """An operation on a resource: it ends at the second poll, or never."""
 
     path: str
-    result: dict[str, Any] | None  # what the resource is in the end; None = gone
+    result: dict[str, Any] | None  # the resource when the operation has ended; None = deleted
     is_stuck: bool
     polls: int = 0
     error: str = ""
@@ -47,14 +47,14 @@ class _Operation:
 class _Fault:
     method: str
     path: re.Pattern[str]
-    answer: Response | None  # None = the connection is cut
+    answer: Response | None  # None = the connection is dropped
     times: int
-    applied: bool  # what was asked is done all the same
+    applied: bool  # whether the request is processed anyway
 
 
 @dataclass
 class AzureServer:
-    """The state of a subscription with one workspace. Paths of resources are kept below the workspace, as they came."""
+    """The state of a subscription with one workspace. Paths of resources are relative to the workspace."""
 
     containers: Containers
     store: BlobStore = field(default_factory=BlobStore)
@@ -62,11 +62,9 @@ class AzureServer:
     changes: list[str] = field(default_factory=list)
     reserved_names: set[str] = field(default_factory=set)
     sign_in_error: str = ""
-    container_overrides: dict[str, str] = field(
-        default_factory=dict
-    )  # a slot -> the one whose container answers for it
-    routing_queue: list[str] = field(default_factory=list)  # who answers the next requests that name no deployment
-    instant_operations: bool = False  # what does not get stuck has ended when it is answered
+    container_overrides: dict[str, str] = field(default_factory=dict)  # slot -> slot whose container responds for it
+    routing_queue: list[str] = field(default_factory=list)  # slots for the next requests that name no deployment
+    instant_operations: bool = False  # operations that are not stuck have ended when they are requested
     request_count: int = 0
     _faults: list[_Fault] = field(default_factory=list)
     _operations: dict[str, _Operation] = field(default_factory=dict)
@@ -75,7 +73,7 @@ class AzureServer:
     _lock: Any = field(default_factory=threading.RLock)
     _numbers: Any = field(default_factory=itertools.count)
 
-    # What tests say and ask -----------------------------------------------------------------------------------------
+    # Controls for tests ---------------------------------------------------------------------------------------------
 
     def inject_fault(
         self,
@@ -87,55 +85,55 @@ class AzureServer:
         done: bool = False,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Answer the next requests with an error; status 0 cuts the connection. `done`: do first what they ask."""
+        """Answer the next requests with an error; status 0 drops the connection. `done`: process them first."""
         content = {"error": {"code": code, "message": f"{code}: on demand"}}
         answer = Response(status, content, headers or {}) if status else None
         self._faults.append(_Fault(method, re.compile(path), answer, times, done))
 
     def make_stuck(self, path: str) -> None:
-        """Making or changing such a resource never ends."""
+        """Let creating or changing such a resource never end."""
         self._stuck.append(re.compile(path))
 
     def drop_after(self, changes: int) -> None:
-        """Do so many changes more, then answer nothing: what is seen from here when the client is killed."""
+        """Process this many more changes, then drop everything, as if the client had been killed."""
         self._drop_after = len(self.changes) + changes
 
     def recover(self) -> None:
-        """Answer again. Time has passed: what went on has ended."""
+        """Respond again. Time has passed: operations have ended."""
         self._drop_after = None
         for operation in self._operations.values():
             if not operation.is_stuck:
                 self._finish_operation(operation)
 
     def backdate(self, path: str) -> None:
-        """Let a resource look as if it was last changed long ago."""
+        """Make a resource look as if it was last modified long ago."""
         self.resources[path]["systemData"] = dict.fromkeys(("createdAt", "lastModifiedAt"), _OLD)
 
     def add_resource(self, path: str, **resource: Any) -> None:
-        """A resource that somebody made."""
+        """Add a resource that somebody else created."""
         self.resources[path] = self._with_defaults(path, deepcopy(resource)) | {"systemData": _system_data()}
         self.resources[path]["properties"]["provisioningState"] = "Succeeded"
 
     def all_faults_used(self) -> bool:
-        """Whether every fault has struck."""
+        """Whether every fault has occurred."""
         return not any(fault.times for fault in self._faults)
 
     def states(self) -> dict[str, Any]:
-        """Everything but the records of images, which are nobody's."""
+        """All resources except the records of images, which nobody owns."""
         named = {path: it for path, it in self.resources.items() if "/environments/" not in path}
         return deepcopy({path: (it.get("tags"), it["properties"]) for path, it in named.items()})
 
     def save(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What stands, for `restore`."""
+        """The current state, for `restore`."""
         return deepcopy((self.resources, self.store.blobs))
 
     def restore(self, saved: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        """Nothing but what stood then."""
+        """Restore exactly the saved state."""
         self.reset()
         self.resources, self.store.blobs = deepcopy(saved)
 
     def reset(self) -> None:
-        """A fresh subscription; containers stay."""
+        """Reset to an empty subscription; containers keep running."""
         self.__dict__.update(AzureServer(self.containers).__dict__)
         self.add_resource("", location=REGION, properties={"storageAccount": "/x/bridgestore", "keyVault": "/x/k"})
         self.add_resource(
@@ -152,7 +150,7 @@ class AzureServer:
         )
         self.changes.clear()
 
-    # Which service is asked -----------------------------------------------------------------------------------------
+    # Dispatch by service --------------------------------------------------------------------------------------------
 
     def handle(self, request: Request) -> Response:
         self.request_count += 1
@@ -207,7 +205,7 @@ class AzureServer:
                 return self._record_change(f"PUT {path}", self._put(path, request.json()))
             case "DELETE", _:
                 return self._record_change(f"DELETE {path}", self._delete(path))
-        return _error(405, "MethodNotAllowed", f"{request.method} {path} is nothing that this server knows")
+        return _error(405, "MethodNotAllowed", f"{request.method} {path} is not supported by this server")
 
     def _record_change(self, what: str, answer: Response) -> Response:
         if answer.status < 400:
@@ -217,8 +215,8 @@ class AzureServer:
     def _put(self, path: str, body: dict[str, Any]) -> Response:
         existing, resource = self.resources.get(path), self._with_defaults(path, body)
         endpoint = _parts(path)[0]
-        if refused := self._validation_error(path, existing, resource):
-            return _error(*refused)
+        if problem := self._validation_error(path, existing, resource):
+            return _error(*problem)
         state = "Updating" if existing else "Creating"
         resource["systemData"] = _system_data()
         if not endpoint:
@@ -256,7 +254,7 @@ class AzureServer:
                 return 400, "BadArgument", "The sum of traffic must be 0 or 100."
         if slot:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{2,31}", slot):
-                return 400, "BadArgument", f"{slot} is no name of a deployment"
+                return 400, "BadArgument", f"{slot} is not a valid name of a deployment"
             for what in (properties["model"], properties["environmentId"]):
                 if what.replace(_WORKSPACE, "", 1) not in self.resources:
                     return 400, "BadArgument", f"{what} does not exist"
@@ -273,7 +271,7 @@ class AzureServer:
         traffic = self.resources[f"/onlineEndpoints/{endpoint}"]["properties"]["traffic"]
         if slot and traffic.get(slot):
             return _error(409, "Conflict", f"Deployment {slot} has traffic; set it to 0 first.")
-        for operation in self._operations.values():  # a creation that is under way ends by it
+        for operation in self._operations.values():  # the deletion cancels a creation in progress
             operation.status = "Canceled" if operation.path == path else operation.status
         existing["properties"]["provisioningState"] = "Deleting"
         headers = self._start_operation(path, None)
@@ -290,7 +288,7 @@ class AzureServer:
         return {"Azure-AsyncOperation": where, "Location": where, "x-ms-retry-after-ms": "1"}
 
     def _advance_time(self, path: str) -> None:
-        """Every look at a resource is a moment later; what goes on with it ends at the second one."""
+        """Every poll of a resource advances its time; an operation on it ends at the second poll."""
         for operation in self._operations.values():
             if operation.path == path:
                 operation.polls += 1
@@ -321,7 +319,7 @@ class AzureServer:
         operation.status = "Failed" if operation.error else "Succeeded"
 
     def _with_defaults(self, path: str, resource: dict[str, Any]) -> dict[str, Any]:
-        """With what the service adds."""
+        """The resource with the properties that the service adds."""
         properties = resource.setdefault("properties", {})
         resource |= {"id": _WORKSPACE + path, "name": path.rpartition("/")[2] or WORKSPACE, "type": "x"}
         endpoint, slot = _parts(path)
@@ -343,7 +341,7 @@ class AzureServer:
     # Containers -----------------------------------------------------------------------------------------------------
 
     def _start_container(self, slot: str, deployment: dict[str, Any]) -> str:
-        """Start the container of a deployment; the error, if it does not come up."""
+        """Start the container of a deployment; returns the error if it does not start."""
         properties = deployment["properties"]
         model = self.resources[properties["model"].replace(_WORKSPACE, "", 1)]
         blob = model["properties"]["modelUri"].partition("/paths/")[2]
@@ -369,7 +367,7 @@ class AzureServer:
             f"/onlineEndpoints/{endpoint['name']}/deployments/{self.container_overrides.get(slot, slot)}"
         )
         if not deployment or not deployment.get("container"):
-            return _error(404, "NotFound", f"There is no deployment {slot!r} that answers.")
+            return _error(404, "NotFound", f"There is no deployment {slot!r} that responds.")
         environment = self.resources[deployment["properties"]["environmentId"].replace(_WORKSPACE, "", 1)]
         route = environment["properties"]["inferenceConfig"]["scoringRoute"]
         assert route["port"] == 8080  # where the served app listens in its container
@@ -377,7 +375,7 @@ class AzureServer:
 
 
 def _parts(path: str) -> tuple[str, str]:
-    """Endpoint and deployment in a path; empty where there is none."""
+    """Endpoint and deployment in a path; empty if there is none."""
     found = re.fullmatch(r"/onlineEndpoints/([^/]+)(?:/deployments/([^/]+))?", path)
     return (found[1], found[2] or "") if found else ("", "")
 
@@ -396,7 +394,7 @@ def _missing(path: str) -> Response:
 
 @contextmanager
 def azure_server(folder: Path) -> Iterator[tuple[AzureServer, dict[str, str]]]:
-    """A subscription with a workspace, and the environment variables that make a client come to it."""
+    """A subscription with a workspace, and the environment variables that direct a client to it."""
     azure = AzureServer(Containers(folder))
     azure.reset()
     with intercept_hosts([SIGN_IN, _ARM, BLOBS, f"*.{_SCORING}"], azure.handle, folder) as variables:

@@ -28,7 +28,7 @@ class StoredObject:
 
 
 class GcsServer:
-    """Buckets in memory. `url` is what a client's `api_endpoint` is set to."""
+    """Buckets in memory. `url` is the `api_endpoint` for a client."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -88,12 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, method: str, changes: bool) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/token":  # where a service account's key is exchanged
+        if self.path == "/token":  # exchanges a service account's key for a token
             self._send(200, {"access_token": "token", "expires_in": 3600, "token_type": "Bearer"})
             return
         if not self.path.partition("/b/")[2].partition("/")[2]:
-            # The client asks a bucket about itself in a thread of its own, for traces; whoever deploys need not be
-            # allowed to.
+            # For tracing, the client requests the bucket's metadata in a separate thread; a deployment does not need
+            # this permission.
             self._send(403, {"error": {"code": 403, "message": "storage.buckets.get denied"}})
             return
         fault = self.gcs.faults.next_fault(f"storage.{method}", changes)

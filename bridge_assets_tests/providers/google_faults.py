@@ -1,4 +1,4 @@
-"""What goes wrong at Google's servers of the tests, on demand, and what was asked of them."""
+"""Faults of the Google servers in the tests, on demand, and a record of the calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-#: What gRPC says where the line is cut; over HTTP nothing is said then.
+#: gRPC's message for a dropped connection; over HTTP there is none.
 CONNECTION_LOST = "Socket closed"
 
 #: gRPC status -> HTTP status, as Google maps them.
@@ -25,18 +25,18 @@ HTTP_STATUS = {
 
 @dataclass
 class Fault(Exception):
-    """An answer that is an error.
+    """An error response.
 
     Attributes
     ----------
     code : grpc.StatusCode
     message : str
     times : int
-        How often it is given.
+        How many requests receive it.
     retry_after : float, optional
-        Seconds that the caller is asked to wait.
+        Seconds that the caller should wait.
     applied : bool
-        The request is served all the same; only its answer is lost.
+        Whether the request is processed anyway and only its response is lost.
     """
 
     code: grpc.StatusCode
@@ -53,9 +53,9 @@ class Faults:
     Attributes
     ----------
     drop_from_change : int, optional
-        From the change of this number on, counted from 0, every call is cut.
+        From this change on, counted from 0, every call is dropped.
     drop_after_applying : bool
-        That change itself is still made, and its answer lost.
+        Whether that change itself is still processed and only its response is lost.
     """
 
     pending: dict[str, list[Fault]] = field(default_factory=dict)
@@ -71,17 +71,17 @@ class Faults:
             self.pending.setdefault(method, []).append(one)
 
     def next_fault(self, method: str, changes: bool) -> Fault | None:
-        """Count a call; the fault that it meets."""
+        """Record a call, and return the fault that applies to it."""
         with self._lock:
             self.calls.append(method)
-            cut = Fault(grpc.StatusCode.UNAVAILABLE, CONNECTION_LOST)
+            dropped = Fault(grpc.StatusCode.UNAVAILABLE, CONNECTION_LOST)
             if self.drop_from_change is not None and len(self.changes) > self.drop_from_change:
-                return cut
+                return dropped
             if changes:
                 self.changes.append(method)
                 if self.drop_from_change is not None and len(self.changes) > self.drop_from_change:
-                    cut.applied = self.drop_after_applying
-                    return cut
+                    dropped.applied = self.drop_after_applying
+                    return dropped
             for fault in self.pending.get(method, []):
                 if fault.times > 0:
                     fault.times -= 1
@@ -89,7 +89,7 @@ class Faults:
             return None
 
     def reset(self) -> None:
-        """Begin again: no faults, nothing asked."""
+        """Start again without faults and without recorded calls."""
         self.pending.clear()
         self.calls.clear()
         self.changes.clear()

@@ -1,7 +1,7 @@
 """Containers of pods: the served app, started by `serve/container.py` with the variables of a manifest.
 
-`ProcessContainer` is a process of its own on an address of its own; `SharedContainer` is shared between equal pods and
-starts in no time.
+`ProcessContainer` is a separate process with its own address; `SharedContainer` is shared between equal pods and starts
+at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _addresses = itertools.count(1)
 
 
 class ContainerError(Exception):
-    """A container that does not run: the reason, and the end of its log."""
+    """A container is not running: the reason, and the end of its log."""
 
     def __init__(self, reason: str, log: str) -> None:
         super().__init__(reason)
@@ -65,7 +65,7 @@ class SharedContainer:
 
 @dataclass
 class ProcessContainer:
-    """A container that is a process, on a loopback address of its own with the port of the manifest."""
+    """A container that is a process, with its own loopback address and the port of the manifest."""
 
     environ: dict[str, str]
     grace_seconds: float

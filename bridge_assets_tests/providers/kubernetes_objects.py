@@ -1,9 +1,9 @@
-"""What a Kubernetes API server keeps: objects by kind and name, who owns which field, and server-side apply.
+"""The storage of a Kubernetes API server: objects by kind and name, the owners of fields, and server-side apply.
 
-As the real one: a field that another manager set to another value is a conflict (409, its causes name manager and
-field); a field that an apply leaves out is removed if nobody else owns it; what changes nothing changes no
-`resourceVersion`; a change of `spec` raises `generation`. A dry run validates strictly, against the real schemas; what
-is meant is not validated again, which would take most of a test's time.
+Like the real one: a field that another manager set to another value is a conflict (409; its causes name manager and
+field); a field that an apply leaves out is removed if nobody else owns it; an apply without changes keeps the
+`resourceVersion`; a change of `spec` increases `generation`. A dry run validates strictly against the real schemas; the
+apply itself does not validate again, because that would take most of a test's time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import kubernetes_validate
 FieldPath = tuple[str, ...]
 Key = tuple[str, str]
 
-#: Lists that are merged item by item, and the fields that tell the items apart; any other list is one value.
+#: Lists that are merged item by item, and the fields that identify an item; any other list is a single value.
 _MERGE_KEYS = {
     "containers": ("name",),
     "volumes": ("name",),
@@ -36,7 +36,7 @@ _SCHEMAS = "1.34"
 
 
 class ApiError(Exception):
-    """An answer that is an error, as the API server words it."""
+    """An error response in the format of the API server."""
 
     def __init__(self, status: int, reason: str, message: str, causes: list[dict[str, str]] | None = None) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class ApiError(Exception):
 
 @dataclass
 class ObjectStore:
-    """Objects of one namespace, by plural and name. Whoever looks at more than one holds `lock`."""
+    """Objects of one namespace, by plural and name. Hold `lock` to read more than one."""
 
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
     owners: dict[Key, dict[str, set[FieldPath]]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class ObjectStore:
         return live if live is not None and _same(live, result) else self._write(key, result)
 
     def set_field(self, key: Key, manager: str, path: FieldPath, value: Any) -> None:
-        """Another client's update of one field."""
+        """Update one field as another client."""
         target = self.get(key)
         document = copy.deepcopy(target)
         place = document
@@ -137,14 +137,14 @@ class ObjectStore:
         self.owners[key].setdefault(manager, set()).add(path)
 
     def set_status(self, key: Key, status: dict[str, Any]) -> None:
-        """What a controller says about an object."""
+        """Set the status of an object as a controller."""
         if key in self.objects and self.objects[key].get("status") != status:
             self._version += 1
             self.objects[key] = {**self.objects[key], "status": status}
             self.objects[key]["metadata"] = {**self.objects[key]["metadata"], "resourceVersion": str(self._version)}
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything but what controllers say."""
+        """All objects except pods, without the status that controllers set."""
         with self.lock:
             return {
                 "/".join(key): {name: value for name, value in each.items() if name != "status"}
@@ -205,7 +205,7 @@ def _conflict(conflicts: list[tuple[str, FieldPath]], api: str) -> ApiError:
 
 
 def _flatten(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
-    """Every value of a document that an apply decides by itself."""
+    """Every value of a document that an apply merges separately."""
     keys = _MERGE_KEYS.get(path[-1], ()) if path else ()
     if isinstance(value, dict) and value:
         for name, inner in value.items():

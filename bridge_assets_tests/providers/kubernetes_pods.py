@@ -1,8 +1,8 @@
 """Runs the pods of Deployments: a small autoscaler, Deployment controller, kubelet and Service proxy.
 
-Rollouts respect maxSurge and maxUnavailable. A pod is ready when its readiness probe succeeds; it ends by SIGTERM and
-is killed after its grace period. A Service forwards connections to ready pods, and learns of changes with a delay. The
-containers of pods are in `kubernetes_containers`.
+Rollouts respect maxSurge and maxUnavailable. A pod is ready when its readiness probe succeeds; it is stopped with
+SIGTERM and killed after its grace period. A Service forwards connections to ready pods, and learns of changes with a
+delay. The containers of pods are in `kubernetes_containers`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from providers.kubernetes_containers import ContainerError, ProcessContainer, SharedContainer
 from providers.kubernetes_objects import ObjectStore
 
-#: Real seconds between two looks of the controllers, and between two probes of a pod that is ready.
+#: Real seconds between two rounds of the controllers, and between two probes of a ready pod.
 _TICK_SECONDS, _PROBE_SECONDS = 0.02, 0.2
 
 
@@ -34,17 +34,17 @@ class Pods:
 
     Attributes
     ----------
-    store : BlobStore
+    store : ObjectStore
     seconds_scale : float
-        How long a second of a manifest takes here.
+        Real seconds per second in a manifest.
     processes : bool
-        Whether each pod is a process.
+        Whether each pod is a separate process.
     unschedulable : bool
-        No node has room.
+        Whether no node has room.
     archive_override : callable
         Labels of a pod -> an archive that it serves instead of its own: a wrong model behind the endpoint.
     min_ready : dict
-        Deployment -> fewest pods that were ready at once since it first had as many as it wants.
+        Deployment -> smallest number of ready pods since it first had as many as requested.
     """
 
     store: ObjectStore
@@ -118,8 +118,8 @@ class Pods:
         self._report_rollout(deployment, new, [pod for pod in old if _is_active(pod)])
 
     def _report_rollout(self, deployment: dict[str, Any], new: list[Any], old: list[Any]) -> None:
-        """What a controller says of a rollout. It is given up once a pod waits for what will not come, whatever
-        progressDeadlineSeconds: starting a process takes as long as it takes.
+        """Report a rollout as a controller does. It is given up as soon as a pod can never become ready, regardless of
+        progressDeadlineSeconds, because starting a process takes real time.
         """
         metadata, available = deployment["metadata"], sum(map(_is_ready, [*new, *old]))
         done = len(new) == deployment["spec"]["replicas"] == available and not old
@@ -160,7 +160,7 @@ class Pods:
         return self.store.objects["pods", name]
 
     def _run_pod(self, name: str, pod: dict[str, Any]) -> None:
-        """Start a pod's container, then look after it until the pod is told to end."""
+        """Start a pod's container, then monitor it until the pod is terminated."""
         server = pod["spec"]["containers"][0]
         while self.unschedulable and not self._stop.is_set():
             condition = {
@@ -326,7 +326,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 
 
 def forward_request(pods: Pods, service: dict[str, Any], method: str, path: str, body: bytes) -> tuple[int, bytes]:
-    """What a pod of a Service answers."""
+    """Forward a request to a pod of a Service and return status and response."""
     known = pods.ready_addresses(service["spec"]["selector"])
     if not known:
         name = service["metadata"]["name"]

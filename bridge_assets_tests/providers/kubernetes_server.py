@@ -1,9 +1,9 @@
-"""A Kubernetes API server on loopback, for the real client: one namespace, with pods that really answer.
+"""A Kubernetes API server on loopback, for the real client: one namespace, with pods that really serve.
 
 No API server can be installed where the tests run, and the in-memory one on PyPI (kmock) has neither server-side apply
-nor controllers. So this one speaks the real protocol, as far as a deployment goes: get, list by labels, create,
+nor controllers. This one speaks the part of the real protocol that a deployment uses: get, list by labels, create,
 replace, apply and delete (`kubernetes_objects`); pods and Services (`kubernetes_pods`); logs, and Services through its
-proxy. Faults come on demand (`fail`, `cut`, `drop_after`).
+proxy. Faults come on demand (`inject_error`, `drop_connections`, `drop_after`).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 class _Fault:
     pattern: re.Pattern[str]
     times: int
-    answer: tuple[int, str, dict[str, str]] | None  # None = the connection is cut
-    applied: bool  # what was asked is done all the same
+    answer: tuple[int, str, dict[str, str]] | None  # None = the connection is dropped
+    applied: bool  # whether the request is processed anyway
 
 
 @dataclass
@@ -48,13 +48,13 @@ class Kubernetes:
     ----------
     namespace : str
     rules : list of dict
-        Of the Role of whoever has the token.
-    store : BlobStore
+        Rules of the Role of the token's user.
+    store : ObjectStore
     pods : Pods
     requests : list of str
         `METHOD path?query`, in order.
     drop_after : int or None
-        Changes that still come through; from then on every connection is cut, as for a client that was killed.
+        Number of changes that are still processed; after that every connection is dropped, as for a killed client.
     """
 
     namespace: str
@@ -68,12 +68,12 @@ class Kubernetes:
     service_proxies: list[ServiceProxy] = field(default_factory=list)
 
     def inject_error(self, pattern: str, status: int, message: str = "", *, times: int = 1000, **headers: str) -> None:
-        """Answer requests that match with an error."""
+        """Respond to matching requests with an error."""
         sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.faults.append(_Fault(re.compile(pattern), times, (status, message, sent_headers), False))
 
     def drop_connections(self, pattern: str, *, times: int = 1000, done: bool) -> None:
-        """Cut the connection of requests that match, before or after doing what they ask."""
+        """Drop the connection of matching requests, before or after processing them (`done`)."""
         self.faults.append(_Fault(re.compile(pattern), times, None, done))
 
     def clear_faults(self) -> None:
@@ -82,7 +82,7 @@ class Kubernetes:
 
     @property
     def changes(self) -> list[str]:
-        """What was changed by clients, without the Lease."""
+        """Changes by clients, without the Lease."""
         return [change for change in self.store.changes if " leases/" not in change]
 
     def names(self, plural: str) -> list[str]:
@@ -110,7 +110,7 @@ class Kubernetes:
         return path
 
     def handle(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """What a request is answered, faults aside."""
+        """Status and response of a request, without faults."""
         found = _PATH.fullmatch(path)
         if not found:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
@@ -146,7 +146,7 @@ class Kubernetes:
             if key[1]:
                 return self.store.get(key)
             selector = dict(pair.split("=") for pair in query["labelSelector"].split(","))
-            # Items of a list do not say their kind.
+            # Items of a list do not contain their kind.
             items = [
                 {part: value for part, value in each.items() if part not in ("kind", "apiVersion")}
                 for each in self.store.all(key[0], selector)
@@ -225,12 +225,12 @@ def kubernetes_server(
     Parameters
     ----------
     rules : list of dict
-        What the client may do, as a Role says it.
+        Permissions of the client, in the format of a Role.
     namespace : str
     seconds_scale : float
-        How long a second of a manifest takes here.
+        Real seconds per second in a manifest.
     processes : bool
-        Whether each pod is a process of its own.
+        Whether each pod is a separate process.
     """
     store = ObjectStore()
     cluster = Kubernetes(namespace, rules, store, Pods(store, seconds_scale, processes))

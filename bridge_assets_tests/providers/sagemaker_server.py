@@ -1,8 +1,8 @@
-"""SageMaker as it behaves, in front of moto: S3, records and tags are moto's; endpoints live here.
+"""A realistic SageMaker in front of moto: S3, records and tags are moto's; endpoints are implemented here.
 
-What moto leaves out: endpoints that take their time (Creating, Updating, Deleting), UpdateEndpoint, names in use that
-are refused, requests checked against the service's own model, and invocations that reach a real process of the served
-app, started from the archive in S3 as a container would be. Faults come on demand.
+Adds what moto lacks: endpoints whose operations take time (Creating, Updating, Deleting), UpdateEndpoint, refusal of
+names in use, validation of requests against the service's own model, and invocations that reach a real process of the
+served app, started from the archive in S3 as a container would be. Faults come on demand.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REGION, ACCOUNT, BUCKET = "eu-central-1", "123456789012", "bridges-bucket"
 
 @dataclass
 class EndpointState:
-    """What an endpoint is doing: its configuration, the one it is moving to, and looks left until that is done."""
+    """The state of an endpoint: its configuration, the pending one, and the number of polls until that is active."""
 
     config: str
     status: str = "Creating"
@@ -49,21 +49,21 @@ class SageMaker(FaultyService):
     Attributes
     ----------
     scratch : Path
-        Where archives are unpacked for their containers.
+        Archives are unpacked here for their containers.
     violations : list of str
-        What SageMaker lets happen and its documentation forbids.
+        Requests that SageMaker accepts although its documentation forbids them.
     polls_until_done : int
-        DescribeEndpoint calls that find an endpoint busy before it is what it was asked to be.
+        Number of DescribeEndpoint calls that find an endpoint busy before an operation ends.
     stuck_endpoints : set of str
-        Endpoints that SageMaker goes on being busy with.
+        Endpoints whose operation never ends.
     alarms_firing : bool
-        The alarms that watch an update go off.
+        Whether the alarms that watch an update go off.
     failing_configs : set of str
         Configurations whose container ends at once.
     config_overrides : mapping of (endpoint, configuration) to str
-        The configuration whose container answers in place of the right one.
+        Configuration whose container responds instead of the right one.
     pending_async_outputs : mapping of str to bytes
-        Of asynchronous endpoints: URL in S3 -> content.
+        Outputs of asynchronous endpoints: URL in S3 -> content.
     """
 
     scratch: Path = Path()
@@ -79,7 +79,7 @@ class SageMaker(FaultyService):
     pending_async_outputs: dict[str, bytes] = field(default_factory=dict)
 
     def reset(self) -> None:
-        """An empty account with an empty bucket."""
+        """Reset to an empty account with an empty bucket."""
         self.reset_faults()
         fresh = SageMaker()
         for name in (
@@ -100,7 +100,7 @@ class SageMaker(FaultyService):
             _s3().create_bucket(BUCKET, REGION)
 
     def state(self) -> dict[str, Any]:
-        """Everything that stands, to be compared: names, what they were made of, and tags."""
+        """All resources for a comparison: names, contents and tags."""
         backend = self._backend
         return {
             "endpoints": {
@@ -116,21 +116,21 @@ class SageMaker(FaultyService):
         }
 
     def serving_config(self, endpoint: str) -> str | None:
-        """The configuration that an endpoint answers with."""
+        """The configuration that an endpoint serves."""
         life = self.endpoint_states.get(endpoint)
         return life.config if life and life.status in ("InService", "Updating") else None
 
     def overwrite_object(self, key: str, content: bytes) -> None:
-        """Change the bytes of an object behind everybody's back."""
+        """Change the bytes of an object without anybody noticing."""
         metadata = getattr(_s3().get_object(BUCKET, key), "metadata", {})
         _s3().put_object(BUCKET, key, content).set_metadata(metadata)
 
     def restart_endpoint(self, endpoint: str) -> None:
-        """Let SageMaker start an endpoint's containers once more, as it does when a machine fails."""
+        """Let SageMaker restart an endpoint's containers, as it does when a machine fails."""
         self.endpoint_states[endpoint].status = "Creating"
 
     def create_foreign_resource(self, kind: str, name: str, key: str, like: str) -> None:
-        """Let somebody else have a resource of a name, made as another one was, without our tags."""
+        """Create a resource as somebody else, like an existing one but without our tags."""
         backend = self._backend
         config = backend.endpoint_configs[like]
         if kind == "object":
@@ -145,7 +145,7 @@ class SageMaker(FaultyService):
 
     @contextmanager
     def container(self, config: str) -> Iterator[str]:
-        """Address of the container of a configuration, for the time of a block."""
+        """Address of the container of a configuration, for the duration of a block."""
         variant = self._backend.endpoint_configs[config].production_variants[0]
         container = self._backend._models[variant["ModelName"]].primary_container
         content = _object(container["ModelDataUrl"])
@@ -169,7 +169,7 @@ class SageMaker(FaultyService):
         handler = getattr(self, f"_{operation}", None)
         return list(self.moto(environ, respond)) if handler is None else send_response(respond, 200, handler(request))
 
-    # What SageMaker refuses
+    # Rules that SageMaker enforces
 
     def _check_rules(self, operation: str, request: dict[str, Any]) -> None:
         backend = self._backend
@@ -274,12 +274,12 @@ class SageMaker(FaultyService):
         return {}
 
     def finish_stuck(self, name: str) -> None:
-        """Let SageMaker come to an end with an endpoint that it was stuck with."""
+        """Let the operation of a stuck endpoint end."""
         self.stuck_endpoints.discard(name)
         self._finish_operation(name, self.endpoint_states[name])
 
     def fail_stuck(self, name: str) -> None:
-        """Let SageMaker fail an endpoint that it was stuck with."""
+        """Let the operation of a stuck endpoint fail."""
         self.stuck_endpoints.discard(name)
         self.endpoint_states[name].status, self.endpoint_states[name].reason = "Failed", "Request to service failed."
 
@@ -352,7 +352,7 @@ class SageMaker(FaultyService):
                 return error.code, error.read()
 
     def _deliver_async_output(self, operation: str, path: str) -> None:
-        """An asynchronous answer is there at the second look."""
+        """An asynchronous response appears at the second poll."""
         url = f"s3:/{path}"
         content = self.pending_async_outputs.get(url)
         if operation == "s3:GET" and content is not None:
@@ -372,7 +372,7 @@ class SageMaker(FaultyService):
 
 @contextmanager
 def sagemaker_server(scratch: Path) -> Iterator[SageMaker]:
-    """Run the server for the time of a block."""
+    """Run the server for the duration of a block."""
     import botocore.session
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 

@@ -1,7 +1,7 @@
-"""A proxy that is the internet: it answers, over TLS and under their own names, for the hosts that an SDK speaks to.
+"""A proxy that stands in for the internet: it responds over TLS in the name of the hosts that an SDK talks to.
 
-An SDK that is told of it by `HTTPS_PROXY` and `REQUESTS_CA_BUNDLE` asks its usual addresses, unaware. Nothing is ever
-passed on: a host that nobody answers for is refused.
+An SDK that uses it (`HTTPS_PROXY`, `REQUESTS_CA_BUNDLE`) sends requests to its usual addresses. Nothing is forwarded:
+requests to any other host are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the body as bytes, names of headers in lower case."""
+    """A request: the body as bytes, names of headers in lower case."""
 
     method: str
     host: str
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is said; `content` is sent as it is where it is bytes, as JSON elsewhere."""
+    """A response; `content` is sent unchanged if it is bytes, otherwise as JSON."""
 
     status: int = 200
     content: Any = b""
@@ -49,7 +49,7 @@ class Response:
 
 
 class ConnectionDropped(Exception):
-    """Raised by what answers: the connection ends without a word."""
+    """Raised by a responder to drop the connection without a response."""
 
 
 Responder = Callable[[Request], Response]
@@ -57,16 +57,16 @@ Responder = Callable[[Request], Response]
 
 @contextmanager
 def intercept_hosts(hosts: list[str], respond: Responder, folder: Path) -> Iterator[dict[str, str]]:
-    """Answer for some hosts; gives the environment variables that make a client come here.
+    """Respond for some hosts; yields the environment variables that direct a client here.
 
     Parameters
     ----------
     hosts : list of str
         Names, or `*.` and a domain.
     respond : callable
-        Request -> answer; raises `Cut` for none.
+        Request -> response; raises `ConnectionDropped` for none.
     folder : Path
-        For the certificates.
+        Folder for the certificates.
     """
     authority, chain = certificates(hosts, folder)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -80,7 +80,7 @@ def intercept_hosts(hosts: list[str], respond: Responder, folder: Path) -> Itera
         def do_CONNECT(self) -> None:
             self.host = self.path.rpartition(":")[0]
             if not any(_host_matches(name, self.host) for name in hosts):
-                self.send_error(403, f"nobody answers for {self.host} here")
+                self.send_error(403, f"{self.host} is not served here")
                 return
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             self.connection = tls.wrap_socket(self.connection, server_side=True)
@@ -116,7 +116,7 @@ def intercept_hosts(hosts: list[str], respond: Responder, folder: Path) -> Itera
         def handle(self) -> None:
             try:
                 super().handle()
-            except OSError:  # a client went away, or would not take the certificate: its own tests say so
+            except OSError:  # a client disconnected or rejected the certificate; its own test notices
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
@@ -138,7 +138,7 @@ def _host_matches(name: str, host: str) -> bool:
 
 
 def certificates(hosts: list[str], folder: Path) -> tuple[Path, Path]:
-    """A certificate authority of a day, and the chain of a server of these hosts with its key."""
+    """A certificate authority that is valid for one day, and the chain and key of a server for these hosts."""
     key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bridge_assets tests")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,9 +1,9 @@
-"""Vertex AI on loopback: gRPC over TLS with the service's own messages, and a bucket beside it.
+"""Vertex AI on loopback: gRPC over TLS with the service's own messages, and a bucket.
 
-It keeps the rules that a deployment can trip over: long-running operations, one at a time on an endpoint; ids, labels
-and aliases of their shapes; no traffic to what is not deployed, no undeploying of what has traffic; a model's default
-version, a deployed one and its last one cannot be deleted; an update with an old etag is refused. As the real service
-does, it names a project by its number. A deployed model is a real process of the served app (`behind`).
+Enforces the rules that a deployment can violate: long-running operations, one at a time on an endpoint; the formats of
+ids, labels and aliases; no traffic to a model that is not deployed, no undeploying of a model with traffic; no deletion
+of a model's default version, of a deployed one or of the last one; no update with an old etag. Like the real service,
+it names a project by its number. A deployed model is a real process of the served app (`run_container`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 _FILTER = re.compile(r'labels\.([a-z0-9_-]+)="([a-z0-9_-]*)"')
 _READS = {"GetEndpoint", "ListEndpoints", "GetModel", "ListModelVersions", "Predict", "GetOperation", "ListOperations"}
 
-#: What runs a container: (id of the endpoint, its environment, the archive that it finds) -> its address.
+#: Starts a container: (id of the endpoint, environment, archive) -> address.
 RunContainer = Callable[[str, dict[str, str], bytes], str]
 
 
@@ -49,7 +49,7 @@ def grpc_error(code: str, message: str) -> Fault:
 
 @dataclass
 class RunningOperation:
-    """An operation on a resource: what it will do when it ends, that many requests later."""
+    """An operation on a resource: its effect when it ends, after `requests_left` more requests."""
 
     proto: operations_pb2.Operation
     resource_name: str
@@ -65,15 +65,16 @@ class VertexServer:
     ----------
     run_container : callable
     requests_per_operation : int
-        Requests, of any kind, that come in before an operation ends.
+        Number of requests, of any kind, before an operation ends.
     stuck_methods : set of str
         Methods whose operations do not end until they are cancelled.
     failing_methods : dict of str to Fault
         Methods whose operations end with an error.
     stale_predictions : int
-        Predictions that are still answered by the traffic split before the last one.
+        Number of predictions that still follow the previous traffic split.
     hold_updates : bool
-        UpdateEndpoint is not answered, and not done, until the caller has gone; `update_held` once it has come.
+        UpdateEndpoint is neither processed nor answered until the caller has disconnected; `update_held` is set when
+        the request has arrived.
     """
 
     run_container: RunContainer
@@ -91,7 +92,7 @@ class VertexServer:
     update_held: threading.Event = field(default_factory=threading.Event)
 
     def start(self, folder: Path) -> None:
-        """Listen. `address` and `roots` are what a client needs, `bucket.url` where its archives go."""
+        """Listen. A client needs `address` and `roots`, and `bucket.url` for its archives."""
         self._lock, self._numbers = threading.RLock(), itertools.count(1000)
         self.bucket = GcsServer(self.faults)
         authority, chain = certificates(["localhost"], folder)
@@ -109,11 +110,11 @@ class VertexServer:
         self.bucket.stop()
 
     def save(self) -> Any:
-        """What stands, to `restore` with."""
+        """The current state, for `restore`."""
         return deepcopy((self.endpoints, self.models, self.containers, self.previous_splits, self.bucket.objects))
 
     def restore(self, saved: Any = ({}, {}, {}, {}, {})) -> None:
-        """A project in which nothing else stands, nothing is under way, and nothing goes wrong."""
+        """Reset to the saved state, without operations in progress and without faults."""
         with self._lock:
             self.endpoints, self.models, self.containers, self.previous_splits, self.bucket.objects = deepcopy(saved)
             self.operations.clear()
@@ -128,12 +129,12 @@ class VertexServer:
             self.update_held.clear()
 
     def finish_operations(self) -> None:
-        """Time passes until no operation is under way."""
+        """Let time pass until no operation is in progress."""
         while not all(each.proto.done for each in self.operations.values()):
             self.advance()
 
     def state(self) -> dict[str, Any]:
-        """Everything that stands, to be compared."""
+        """All resources for a comparison."""
         return {
             "endpoints": {name: type(each).to_json(each) for name, each in self.endpoints.items()},
             "models": {name: [type(each).to_json(each) for each in all_] for name, all_ in self.models.items()},
@@ -141,11 +142,11 @@ class VertexServer:
         }
 
     def traffic_by_slot(self, endpoint_id: str) -> dict[str, int]:
-        """Display name of what is deployed on an endpoint -> its share of the traffic."""
+        """Display name of each model deployed on an endpoint -> its share of the traffic."""
         endpoint = self.endpoints[endpoint_id]
         return {each.display_name: endpoint.traffic_split.get(each.id, 0) for each in endpoint.deployed_models}
 
-    # Answers
+    # Requests
 
     def _handler(self, name: str, method: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
         def answer(message: Any, context: grpc.ServicerContext) -> Any:
@@ -161,7 +162,7 @@ class VertexServer:
                 with self._lock:
                     self.advance()
                     if not context.is_active():
-                        raise grpc_error("CANCELLED", "nobody waits for the answer")
+                        raise grpc_error("CANCELLED", "the caller has disconnected")
                     answer = sent(method(self, message))
                 if fault:
                     raise fault
@@ -197,7 +198,7 @@ class VertexServer:
         return proto
 
     def advance(self) -> None:
-        """Time passes: one request came in."""
+        """Let time pass: one request came in."""
         for running in list(self.operations.values()):
             running.requests_left -= 1
             if not running.proto.done and running.requests_left < 0:
@@ -221,7 +222,7 @@ class VertexServer:
         return self.operations[_with_project_number(request.name)].proto
 
     def list_operations(self, request: Any) -> operations_pb2.ListOperationsResponse:
-        """A page holds ten."""
+        """Pages of ten."""
         listed = [
             each.proto for each in self.operations.values() if each.resource_name == _with_project_number(request.name)
         ]

@@ -1,7 +1,7 @@
-"""Deck falls of Massachusetts a year ahead, on bridges and years that the forest never saw.
+"""Predicts deck falls in Massachusetts one year ahead, on bridges and years that the forest never saw.
 
-Wanted are an AUC of 0.74 and an average precision of 0.25 (`benchmarks.massachusetts`). The first is held here. The
-second is out of reach there (0.18; the benchmark says why): held is how far it lies above the table of ratings.
+The goals are an AUC of 0.74 and an average precision of 0.25 (`benchmarks.massachusetts`). The first is asserted here.
+The second is out of reach (0.18; the benchmark explains why), so the test asserts its gain over the rating table.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def test_the_forest_ranks_deck_falls_that_it_never_saw(panel: pl.DataFrame) -> N
     assert ours.average_precision >= 1.4 * table.average_precision
 
 
-def test_what_a_row_says_was_known_in_its_year(real_data: Path, panel: pl.DataFrame, tmp_path: Path) -> None:
-    """The panel as it was after 2006: its rows up to 2005, whose next year it shows, are the same."""
+def test_a_row_uses_only_what_was_known_in_its_year(real_data: Path, panel: pl.DataFrame, tmp_path: Path) -> None:
+    """The panel cut off after 2006 gives the same rows up to 2005, whose next year it contains."""
     cut = pl.read_csv(real_data / "ma_panel" / FILE, infer_schema_length=None).filter(pl.col("data_year") <= 2006)
     (tmp_path / FILE).write_bytes(gzip.compress(cut.write_csv().encode()))
     known, then = panel.filter(pl.col("next_survey_year") <= 2006), read_panel(tmp_path)
@@ -44,8 +44,8 @@ def test_what_a_row_says_was_known_in_its_year(real_data: Path, panel: pl.DataFr
     assert_frame_equal(known.drop(HINDSIGHT), then.drop(HINDSIGHT))
 
 
-def test_hindsight_says_nothing_of_the_deck_that_is_foreseen(real_data, panel, tmp_path) -> None:
-    """With the deck of one year rated otherwise, the hindsight of the year before stays what it was."""
+def test_hindsight_does_not_reveal_the_deck_rating_that_is_predicted(real_data, panel, tmp_path) -> None:
+    """If the deck is rated differently in one year, the hindsight of the year before stays the same."""
     years = pl.read_csv(real_data / "ma_panel" / FILE, infer_schema_length=None)
     other = years.with_columns(deck=pl.when(pl.col("data_year") == 2012).then(pl.lit(1.0)).otherwise("deck"))
     (tmp_path / FILE).write_bytes(gzip.compress(other.write_csv().encode()))

@@ -1,4 +1,4 @@
-"""The same job on real files: it runs to the gate, says why a small panel is no proof, and promotes nothing."""
+"""The same job on real files: it runs to the gate, explains why a small panel is not enough, and promotes nothing."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_the_real_panel_runs_to_the_gate_and_is_not_promoted(real_data: Path, tm
     transitions = lake.read("fct_condition_transitions")
     assert transitions.filter(pl.col("fall").is_not_null()).height > 200
 
-    asked = run(tmp_path, source, "predict", "01-1")
-    assert asked.returncode == 1
-    assert "no model version is deployed" in asked.stderr
+    predicted = run(tmp_path, source, "predict", "01-1")
+    assert predicted.returncode == 1
+    assert "no model version is deployed" in predicted.stderr
 
 
-def test_one_real_year_alone_says_that_nothing_can_be_learned(real_data: Path, tmp_path: Path) -> None:
+def test_a_single_real_year_fails_because_nothing_can_be_learned(real_data: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     shutil.copyfile(real_data / "nbi" / "AK19.txt", source / "AK19.txt")

@@ -15,7 +15,7 @@ from bridge_assets.storage import write_json
 
 
 def make_inspections() -> pl.DataFrame:
-    """6,000 inspections of 2018 and 2020 with features in natural units; `condition` partly decides who falls."""
+    """6,000 inspections of 2018 and 2020 with features in natural units; falls depend partly on `condition`."""
     random = np.random.default_rng(5)
     rows = random.normal(size=(6000, len(FEATURES))).astype(np.float32)
     return pl.DataFrame(
@@ -29,7 +29,7 @@ def make_inspections() -> pl.DataFrame:
 
 
 def gate_settings(**gate: Any) -> ModelSettings:
-    """The default settings but for these of the gate."""
+    """The default settings except for these gate settings."""
     return ModelSettings(gate=GateSettings(**gate))
 
 

@@ -1,4 +1,4 @@
-"""A web server on loopback that serves files well, and badly in every way that a test asks for."""
+"""A web server on loopback that serves files correctly, or with any fault that a test needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import ClassVar
 class ServedFile:
     """One path of the server, and how it behaves.
 
-    `faults` are used up one a request (`503`, `429`, `cut`); what is asked for afterwards is answered properly.
+    Each request uses up one of the `faults` (`503`, `429`, `cut`); later requests are answered normally.
     """
 
     body: bytes = b""
@@ -45,7 +45,7 @@ class ServedFile:
 
 @dataclass
 class DownloadServer:
-    """What is served, and what was asked for: (method, path, headers) and bytes sent."""
+    """The served files, and a record of the requests: (method, path, headers) and bytes sent."""
 
     address: str
     files: dict[str, ServedFile] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class DownloadServer:
 
 @contextmanager
 def download_server(certificate: Path | None = None) -> Iterator[DownloadServer]:
-    """Run a server for the time of a block; over https where there is a certificate (PEM, with its key)."""
+    """Run a server for the duration of a block; over https if a certificate is given (PEM, with its key)."""
     state = DownloadServer("")
     handler = type("_Bound", (_Handler,), {"state": state})
     running = _QuietServer(("127.0.0.1", 0), handler)
@@ -87,7 +87,7 @@ class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves is what some tests are about."""
+        """Ignore clients that disconnect; some tests do this on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -159,16 +159,16 @@ class _Handler(BaseHTTPRequestHandler):
             if served and served.chunked and fault != "cut":
                 self.wfile.write(b"0\r\n\r\n")
         except OSError:
-            self.close_connection = True  # the client has gone
+            self.close_connection = True  # the client has disconnected
         if fault == "cut" or (served and served.content_length is not None):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing on the terminal."""
+        """Print nothing."""
 
 
 def self_signed(path: Path) -> Path:
-    """Write a certificate of 127.0.0.1 that nobody else trusts, with its key, as PEM."""
+    """Write a self-signed certificate for 127.0.0.1, with its key, as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

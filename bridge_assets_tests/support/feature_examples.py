@@ -1,9 +1,9 @@
-"""Fixed records and inspections, and the value that every feature had for them when its version was last raised.
+"""Fixed records and inspections, and the value of every feature for them when its version was last increased.
 
 The files are in `bridge_assets_tests/data/features/examples`: `records.csv` and `transitions.csv` are the inputs (drawn
-once at random: edge values, blanks, codes with and without a leading zero), `expected.json` holds the values. Run as a
-script, it prints the present values as JSON. With `--write` it first replaces the expected values of those features
-whose version was raised, and of no others.
+once at random: edge values, blanks, codes with and without a leading zero), `expected.json` has the values. As a
+script, it prints the current values as JSON. With `--write` it first replaces the expected values of the features whose
+version was increased, and of no others.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def read_examples(name: str) -> pl.LazyFrame:
 
 
 def present_values() -> dict[str, Any]:
-    """Version and values of each feature by the present definitions, with the digest of these and polars' version."""
+    """Version and values of each feature by the current definitions, with their digest and the version of polars."""
     transitions = read_examples("transitions")
     table = build_bridge_features(
         read_examples("records"), condition_history(transitions), peer_outcomes(transitions), SURVEY_YEAR
     )
     features = {
-        # Nine digits tell every float32 from its neighbours.
+        # Nine digits distinguish every float32 from its neighbors.
         each.name: {"version": each.version, "values": [_rounded(value) for value in table[each.name]]}
         for each in FEATURES
     }
@@ -61,14 +61,12 @@ def _rounded(value: float | None) -> float | None:
 
 
 def expected_values() -> dict[str, dict[str, Any]]:
-    """Version and values of each feature as they were when its version was last raised."""
+    """Version and values of each feature when its version was last increased."""
     return json.loads(EXPECTED_FILE.read_text(encoding="utf-8"))
 
 
 def write_expected(present: dict[str, dict[str, Any]]) -> None:
-    """Replace the expected values of features that are new or whose version was raised, and drop features that are
-    gone.
-    """
+    """Replace the expected values of features that are new or have a higher version, and drop removed features."""
     expected = expected_values() if EXPECTED_FILE.is_file() else {}
     kept = {
         name: expected[name] if name in expected and expected[name]["version"] == feature["version"] else feature

@@ -1,4 +1,4 @@
-"""What a browser makes of a page of ours."""
+"""Parses an HTML page as a browser does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VOID_ELEMENTS = {"meta", "br"}
 
 
 class Page(HTMLParser):
-    """What a browser makes of the page: elements, ids, addresses, text, and whether every element is closed."""
+    """A parsed page: elements, ids, addresses, text, and whether every element is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

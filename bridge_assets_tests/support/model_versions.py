@@ -14,9 +14,10 @@ NAME = "bridge_fall"
 
 
 def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> ModelVersion:
-    """A version with every stage, a model card and an evaluation; another seed or skill is another version.
+    """A version with every stage, a model card and an evaluation; another seed or skill gives another version.
 
-    It learns that `condition`, times its skill, makes a fall likely; with task="regression", a fall of one point.
+    In its training data the likelihood of a fall depends on `condition` times `skill`; with task="regression" a fall is
+    one point.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 

@@ -1,4 +1,4 @@
-"""Writing small NBI files in the published text form, and reading files whole, for tests."""
+"""Writes small NBI files in the published text format, and reads whole files, for tests."""
 
 from __future__ import annotations
 

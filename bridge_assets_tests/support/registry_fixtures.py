@@ -20,7 +20,7 @@ def model_versions(tmp_path_factory: pytest.TempPathFactory) -> list[ModelVersio
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without anything: making one takes seconds, copying it none."""
+    """An empty MLflow database: creating one takes seconds, copying it takes no time."""
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     open_registry(f"sqlite:///{path}", NAME).versions()
     return path
@@ -28,7 +28,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without a configuration, whose home is its own."""
+    """A project without configuration files, with its own home."""
     folder = tmp_path / "project"
     (folder / "configs").mkdir(parents=True)
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(folder / "configs"))

@@ -1,4 +1,4 @@
-"""A receiver of incoming webhooks on loopback: answers as Slack does, or as it is told to."""
+"""A receiver of incoming webhooks on loopback: responds like Slack, or with queued responses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class SlackReceiver:
-    """`url` takes messages; `messages` are those that were accepted; `queued_responses` are given first: status,
-    headers, body.
+    """`url` accepts messages; `messages` are those that were accepted; `queued_responses` (status, headers, body) are
+    sent first.
     """
 
     url: str = ""

@@ -1,4 +1,4 @@
-"""A small platform in a home of its own: how to run it as a job, and as clicks in the UI."""
+"""A small platform with its own home: runs jobs, and single assets as a click in the UI does."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 
 from bridge_assets.data.lake import Lake
 
-# The partitions are those of the source when the definitions load: of none here, whatever lies in this
-# machine's own, so that every year has one.
-with pytest.MonkeyPatch.context() as _elsewhere:
-    _elsewhere.setenv("BRIDGE_ASSETS_DATA__HOME", "nowhere")
+# The partitions follow the source at the time the definitions load. It is empty here, whatever this machine's own home
+# contains, so that every year has a partition.
+with pytest.MonkeyPatch.context() as _empty_home:
+    _empty_home.setenv("BRIDGE_ASSETS_DATA__HOME", "nowhere")
     from bridge_assets.definitions import defs
     from bridge_assets.orchestration.runs.run_job import RunResult, run_job, step_errors
 
 YEARS = (2009, 2018)
 
-#: Small enough to be quick; the gate's limits are lowered to what so few structures can show.
+#: Small enough to be fast; the limits of the gate are lowered to what so few structures can reach.
 SMALL_SETTINGS = {
     "BRIDGE_ASSETS_DATA__SOURCE": "sample",
     "BRIDGE_ASSETS_DATA__SAMPLE__STRUCTURES": "900",
@@ -43,7 +43,7 @@ SMALL_SETTINGS = {
 
 @dataclass(frozen=True)
 class SmallPlatform:
-    """The platform in its own home, and what its first run came to."""
+    """The platform in its own home, and the result of its first run."""
 
     home: Path
     first_run: RunResult

@@ -1,4 +1,4 @@
-"""Bridges whose rates of falling are known, inspected at uneven intervals and lost from sight at random."""
+"""Simulated bridges with known rates of falling, inspected at uneven intervals and censored at random."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import polars as pl
 from bridge_assets.data.features.definitions import FEATURE_NAMES
 from bridge_assets.nbi.derived import DAYS_PER_YEAR
 
-#: Yearly rate at which a condition of 5, 6, 7, 8, 9 falls by one point, before the structure's own factor.
+#: Yearly rate at which a condition of 5, 6, 7, 8, 9 falls by one point, before the factor of the structure.
 TRUE_RATES = np.array([0.05, 0.07, 0.08, 0.15, 0.3])
 
-#: The own factor is exp(TRUE_EFFECT * log_trucks), log_trucks standard normal.
+#: The factor of a structure is exp(TRUE_EFFECT * log_trucks), with log_trucks standard normal.
 TRUE_EFFECT = 0.6
 
 FIRST_YEAR = 2000
 
 
 def condition_end_times(rates: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Times, (n, 5), at which conditions 9 to 5 end in a life that begins at 9 at time 0."""
+    """Times, shape (n, 5), at which conditions 9 to 5 end in a life that begins with 9 at time 0."""
     return np.cumsum(random.exponential(1 / rates[:, ::-1]), axis=1)
 
 
@@ -31,10 +31,10 @@ def simulate_intervals(
     seed: int = 0,
     months_between: tuple[int, ...] = (12, 24, 24, 24, 48),
 ) -> pl.DataFrame:
-    """Intervals between inspections as `intervals_at_risk` gives them, with natural-unit features.
+    """Intervals between inspections as `intervals_at_risk` returns them, with features in natural units.
 
-    Every life begins long before the first inspection, so that the time in the first condition is not known in full.
-    `censoring_rate` is the yearly rate at which a structure is lost from sight.
+    Every life begins long before the first inspection, so that the time in the first condition is only partly known.
+    `censoring_rate` is the yearly rate at which a structure is lost to follow-up.
     """
     random = np.random.default_rng(seed)
     factor = random.normal(size=structures)

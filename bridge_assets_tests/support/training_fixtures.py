@@ -1,4 +1,4 @@
-"""A small training table whose true fall probability is known, and forests on float16's grid."""
+"""A small training table with a known true fall probability, and forests on features that are exact in float16."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def training() -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def changing() -> pl.DataFrame:
-    """Inspections for a regression: falls of one or two points, and repairs of culverts, more often of low ones."""
+    """Inspections for a regression: falls of one or two points, and repairs of culverts, more often at low ratings."""
     training, random = make_training(structures=1500), np.random.default_rng(11)
     falls, rating = training["fall"].to_numpy(), training["rating"].to_numpy()
     repaired = ~falls & (random.random(len(falls)) < 0.1 * (9 - rating) * (training["culvert"].to_numpy() > 0.5))
@@ -81,7 +81,7 @@ def model(training: pl.DataFrame, forest_settings: ForestSettings):
 
 @pytest.fixture(scope="session")
 def grid_rows() -> np.ndarray:
-    """Rows as real features are: some continuous, some whole numbers, some 0 or 1."""
+    """Rows with the kinds of real features: continuous, few values, or 0 and 1."""
     random = np.random.default_rng(1)
     columns = [random.normal(size=(1500, 4)), random.integers(-3, 7, (1500, 4)) / 2.3, random.random((1500, 2)) < 0.3]
     return to_float16_grid(np.column_stack(columns))
@@ -89,7 +89,7 @@ def grid_rows() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def classifier(grid_rows: np.ndarray):
-    """Three classes with names."""
+    """A classifier of three named classes."""
     from sklearn.ensemble import RandomForestClassifier
 
     score = grid_rows[:, 0] + grid_rows[:, 4] + np.random.default_rng(2).normal(size=len(grid_rows))

@@ -106,7 +106,7 @@ def assert_answers(azure: AzureServer, target: AzureMLEndpoint, bundles: list[Bu
     assert target.predict(bundles[-1].probe, None).tolist() == pytest.approx(bundles[-1].probe.answers, abs=1e-6)
 
 
-def test_a_version_is_placed_beside_what_runs_asked_by_name_and_given_the_traffic(azure, target, bundles):
+def test_a_deployment_is_created_without_traffic_tested_by_name_and_given_the_traffic(azure, target, bundles):
     assert target.state() == TargetState()
     first = deploy(target, bundles[0])
     assert first.address == target.address == "https://bridge-fall.eastus.inference.ml.azure.com/score"
@@ -137,7 +137,7 @@ def test_deploying_the_same_again_changes_nothing(azure, target, bundles, answer
 
 
 @pytest.mark.parametrize("store", ["Sas", "AccountKey", "None"])
-def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles, answering, store):
+def test_a_rollback_restores_the_previous_version_and_removes_the_other(azure, target, bundles, answering, store):
     azure.store.auth_mode = store
     deploy(target, bundles[1])
     back = rollback(target, opener(bundles))
@@ -147,7 +147,7 @@ def test_a_rollback_goes_back_and_removes_what_it_leaves(azure, target, bundles,
     assert_answers(azure, target, bundles[:1])
 
 
-def test_an_archive_that_cannot_be_removed_fails_nothing_and_goes_the_next_time(
+def test_an_archive_that_cannot_be_removed_is_no_failure_and_is_removed_next_time(
     azure, target, bundles, answering, caplog
 ):
     azure.container_overrides[bundles[1].slot] = bundles[0].slot
@@ -159,7 +159,7 @@ def test_an_archive_that_cannot_be_removed_fails_nothing_and_goes_the_next_time(
     assert_answers(azure, target, bundles[:1])
 
 
-def test_a_wrong_model_behind_a_slot_takes_no_traffic(azure, target, bundles, answering):
+def test_a_wrong_model_in_a_slot_gets_no_traffic(azure, target, bundles, answering):
     before = azure.states()
     azure.container_overrides[bundles[1].slot] = bundles[0].slot
     with pytest.raises(CanaryMismatch, match=f"slot {bundles[1].slot}"):
@@ -168,7 +168,7 @@ def test_a_wrong_model_behind_a_slot_takes_no_traffic(azure, target, bundles, an
     assert_answers(azure, target, bundles[:1])
 
 
-def test_the_front_door_may_hear_late_of_a_change_but_not_too_late(azure, target, bundles, answering):
+def test_the_public_address_may_follow_a_change_late_but_not_too_late(azure, target, bundles, answering):
     azure.routing_queue = [bundles[0].slot] * 2
     deploy(patient(target, settle=60), bundles[1])
     assert azure.routing_queue == []
@@ -178,7 +178,7 @@ def test_the_front_door_may_hear_late_of_a_change_but_not_too_late(azure, target
     assert_answers(azure, target, bundles[:2])
 
 
-def test_a_first_version_that_the_front_door_does_not_reach_is_taken_back(azure, target, bundles):
+def test_a_first_version_that_the_public_address_does_not_reach_is_rolled_back(azure, target, bundles):
     azure.routing_queue = ["nobody"]
     with pytest.raises(DeploymentError, match="no deployment 'nobody'"):
         deploy(target, bundles[0])
@@ -188,7 +188,7 @@ def test_a_first_version_that_the_front_door_does_not_reach_is_taken_back(azure,
     assert_answers(azure, target, bundles[:1])
 
 
-def test_a_container_that_does_not_start_is_told_with_its_last_words(azure, target, bundles, answering):
+def test_a_container_that_does_not_start_is_reported_with_the_end_of_its_log(azure, target, bundles, answering):
     azure.store.corrupts_uploads = True
     with pytest.raises(DeploymentError, match=r"crashed or terminated.*the archive is not what was deployed"):
         deploy(target, bundles[1])
@@ -196,7 +196,7 @@ def test_a_container_that_does_not_start_is_told_with_its_last_words(azure, targ
 
 
 @pytest.mark.parametrize("stuck", [f"{ENDPOINT}$", f"{ENDPOINT}/deployments/"])
-def test_what_is_stuck_until_the_time_out_is_removed(azure, target, bundles, stuck):
+def test_a_resource_that_is_stuck_until_the_time_out_is_removed(azure, target, bundles, stuck):
     azure.make_stuck(stuck)
     azure.instant_operations = True
     with pytest.raises(DeploymentError, match=r"did not end in 0\.025 minutes"):
@@ -228,7 +228,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_throttling_and_errors_that_pass_are_tried_again(azure, target, bundles, answering, step):
+def test_throttling_and_transient_errors_are_retried(azure, target, bundles, answering, step):
     azure.inject_fault(*STEPS[step], 429, "TooManyRequests", headers={"Retry-After": "0"})
     azure.inject_fault(*STEPS[step], 503, "ServiceUnavailable", times=2)
     deploy(target, bundles[1])
@@ -236,7 +236,7 @@ def test_throttling_and_errors_that_pass_are_tried_again(azure, target, bundles,
     assert_answers(azure, target, bundles[:2])
 
 
-def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bundles, answering):
+def test_permanent_errors_are_reported_and_the_current_version_keeps_serving(azure, target, bundles, answering):
     azure.inject_fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
     with pytest.raises(DeploymentError, match=r"creating slot .* failed.*ServiceUnavailable"):
         deploy(target, bundles[1])
@@ -244,7 +244,7 @@ def test_errors_that_do_not_pass_are_told_and_what_ran_goes_on(azure, target, bu
 
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic", "removing"])
-def test_a_connection_that_is_cut_after_the_request_was_taken(azure, target, bundles, answering, step):
+def test_a_connection_that_drops_after_the_request_was_processed(azure, target, bundles, answering, step):
     azure.inject_fault(*STEPS[step], done=True)
     try:
         deploy(target, bundles[1])
@@ -255,7 +255,7 @@ def test_a_connection_that_is_cut_after_the_request_was_taken(azure, target, bun
     assert_answers(azure, target, bundles[:2])
 
 
-def test_a_connection_that_is_cut_while_the_endpoint_is_made(azure, target, bundles):
+def test_a_connection_that_drops_while_the_endpoint_is_created(azure, target, bundles):
     azure.inject_fault("PUT", f"{ENDPOINT}$", done=True)
     with pytest.raises(DeploymentError, match="in progress"):
         deploy(target, bundles[0])
@@ -264,7 +264,7 @@ def test_a_connection_that_is_cut_while_the_endpoint_is_made(azure, target, bund
     assert_answers(azure, target, bundles[:1])
 
 
-def test_killed_once_the_endpoint_is_made_and_again_is_the_end(azure, target, bundles):
+def test_a_kill_after_the_endpoint_was_created_is_resumed(azure, target, bundles):
     azure.drop_after(1)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[0])
@@ -274,7 +274,9 @@ def test_killed_once_the_endpoint_is_made_and_again_is_the_end(azure, target, bu
     assert_answers(azure, target, bundles[:1])
 
 
-def test_killed_after_any_change_one_version_answers_and_again_is_the_end(azure, target, bundles, answering):
+def test_after_a_kill_at_any_change_one_version_serves_and_a_new_deployment_completes(
+    azure, target, bundles, answering
+):
     old, new = (bundle.slot for bundle in bundles[:2])
     before = azure.save()
     deploy(target, bundles[1])
@@ -294,7 +296,9 @@ def test_killed_after_any_change_one_version_answers_and_again_is_the_end(azure,
 
 
 @pytest.mark.parametrize("instances", [2, 3])
-def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure, target, bundles, answering, instances):
+def test_resources_that_a_killed_deployment_left_behind_are_reused_if_they_match(
+    azure, target, bundles, answering, instances
+):
     azure.drop_after(3)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[1])
@@ -310,7 +314,9 @@ def test_what_a_killed_deployment_left_is_used_where_it_is_what_is_wanted(azure,
     assert_answers(azure, target, [bundles[0], wanted])
 
 
-def test_leftovers_of_a_killed_deployment_are_removed_by_that_of_another_version(azure, target, bundles, answering):
+def test_leftovers_of_a_killed_deployment_are_removed_by_the_deployment_of_another_version(
+    azure, target, bundles, answering
+):
     azure.drop_after(1)
     with pytest.raises(DeploymentError):
         deploy(target, bundles[1])
@@ -343,7 +349,7 @@ def test_credentials_that_are_not_valid(azure, target, bundles, monkeypatch, spo
 
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic"])
-def test_what_is_forbidden_changes_nothing(azure, target, bundles, answering, step):
+def test_a_forbidden_request_changes_nothing(azure, target, bundles, answering, step):
     azure.inject_fault(*STEPS[step], 403, "AuthorizationFailed")
     with pytest.raises(DeploymentError, match=r"AuthorizationFailed.*AZURE_CLIENT_ID.*AzureML Data Scientist"):
         deploy(target, bundles[1])
@@ -357,7 +363,7 @@ def theirs(azure: AzureServer, path: str, **properties) -> None:
 
 
 @pytest.mark.parametrize("what", ["endpoint", "model", "deployment", "deployment with the traffic", "another owner's"])
-def test_a_name_that_is_somebody_elses_is_not_touched(azure, target, bundles, answering, what):
+def test_a_resource_of_somebody_else_is_not_touched(azure, target, bundles, answering, what):
     slot = bundles[1].slot
     match what:
         case "endpoint":
@@ -379,14 +385,14 @@ def test_a_name_that_is_somebody_elses_is_not_touched(azure, target, bundles, an
     assert (azure.states(), azure.store.blobs, azure.changes) == (before, blobs, [])
 
 
-def test_a_name_that_is_taken_in_the_region(azure, target, bundles):
+def test_a_name_that_is_taken_in_the_region_is_refused(azure, target, bundles):
     azure.reserved_names.add("bridge-fall")
     with pytest.raises(OwnershipError, match="unique within a region"):
         deploy(target, bundles[0])
     assert azure.changes == []
 
 
-def test_somebody_elses_deployment_and_model_stay_beside_ours(azure, target, bundles, answering):
+def test_deployments_and_models_of_somebody_else_are_kept(azure, target, bundles, answering):
     theirs(azure, f"{ENDPOINT}/deployments/roads")
     theirs(azure, f"{MODEL}/1", modelUri="azureml://datastores/x/paths/model.pkl")
     deploy(target, bundles[1])
@@ -434,7 +440,7 @@ def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, mo
     assert azure.changes == []
 
 
-def test_what_is_not_configured_is_named_in_one_line(monkeypatch, tmp_path):
+def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
     opened = partial(AzureMLEndpoint.from_settings, lock_folder=tmp_path)
     with pytest.raises(NotConfiguredError) as caught:

@@ -17,7 +17,7 @@ from bridge_assets.errors import DeploymentError, OwnershipError
 from bridge_assets.runtime.package import Package
 
 
-def test_the_same_version_gives_the_same_bytes_and_another_another_slot(model_versions):
+def test_the_same_version_gives_the_same_bytes_and_another_version_another_slot(model_versions):
     first, again, other = (
         bundle_of(model_versions[0]),
         bundle_of(model_versions[0].folder),
@@ -29,7 +29,7 @@ def test_the_same_version_gives_the_same_bytes_and_another_another_slot(model_ve
     assert version_of(first.slot) == model_versions[0].version
 
 
-def test_the_archive_is_a_package_with_the_code_that_answers(model_versions, tmp_path):
+def test_the_archive_is_a_package_with_the_code_that_serves_it(model_versions, tmp_path):
     bundle = bundle_of(model_versions[0])
     with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as tar:
         assert sorted(tar.getnames()) == sorted([*BUNDLE_FILES, "manifest.json", "code.zip"])
@@ -47,7 +47,7 @@ def test_the_archive_is_a_package_with_the_code_that_answers(model_versions, tmp
     assert bundle.unpack(tmp_path / "again").joinpath("code.zip").is_file()
 
 
-def test_a_byte_that_changed_is_refused_before_and_while_it_is_packed(model_versions):
+def test_a_changed_byte_is_refused_before_and_during_packing(model_versions):
     bundle = bundle_of(model_versions[0])
     corrupt_byte(model_versions[0].file("model.onnx"))
     with pytest.raises(DeploymentError, match=r"model\.onnx changed while it was being packed"):
@@ -56,7 +56,7 @@ def test_a_byte_that_changed_is_refused_before_and_while_it_is_packed(model_vers
         bundle_of(model_versions[0])
 
 
-def test_tags_keep_the_trail_and_tell_ours_from_others():
+def test_tags_store_the_history_and_the_owner():
     trail = ("m1-a", "m2-b", "m3-c")
     tags = deployment_tags("bridge-assets", trail)
     assert history_from_tags(tags) == trail

@@ -73,7 +73,7 @@ def import_closure(module: str, sources: dict[str, str]) -> set[str]:
     return found
 
 
-def test_the_archive_holds_exactly_what_the_server_imports(sources):
+def test_the_archive_contains_exactly_what_the_server_imports(sources):
     assert tuple(sorted(sources)) == SHIPPED_MODULES
     assert import_closure(SERVER_MODULE, sources) == set(SHIPPED_MODULES)
 
@@ -83,7 +83,7 @@ def test_the_archive_is_small(sources):
     assert sum(source.count("\n") for source in sources.values()) <= 5_000
 
 
-def test_nothing_that_trains_registers_deploys_or_reports_is_shipped():
+def test_no_code_for_training_registration_deployment_or_reports_is_shipped():
     elsewhere = (
         *("alerting", "cli", "dashboard", "deployment", "drift", "forecast", "jobs", "metrics", "nbi"),
         *("orchestration", "registry", "reporting", "scoring", "settings"),
@@ -110,7 +110,7 @@ def test_a_comment_in_a_shipped_module_changes_the_code(copy, path):
     assert build_code_archive(copy) != code_archive()
 
 
-def test_a_module_that_is_missing_is_an_error_that_names_it(copy):
+def test_a_missing_module_is_an_error_that_names_it(copy):
     (copy / "bridge_assets" / "serve" / "app.py").unlink()
     with pytest.raises(DeploymentError, match=r"cannot be packed.*app\.py.*reinstall bridge-assets"):
         build_code_archive(copy)

@@ -92,7 +92,7 @@ def bundles(model_versions) -> list[Bundle]:
     return [bundle_of(candidate) for candidate in model_versions]
 
 
-def test_a_version_is_placed_asked_given_the_traffic_asked_again_and_the_old_one_retired(shelf, bundles):
+def test_a_version_is_provisioned_tested_given_the_traffic_tested_again_and_the_old_one_retired(shelf, bundles):
     first = deploy(shelf, bundles[0])
     assert shelf.calls == ["standing", "place", "ask", "shift", "ask", "standing"]
     assert (first.version, first.previous, first.removed) == (bundles[0].version, None, ())
@@ -102,7 +102,7 @@ def test_a_version_is_placed_asked_given_the_traffic_asked_again_and_the_old_one
     assert list(shelf.slots) == [bundles[1].slot]
 
 
-def test_deploying_what_answers_sends_the_canary_and_nothing_else(shelf, bundles):
+def test_deploying_the_current_slot_sends_only_the_canary(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.calls.clear()
     deploy(shelf, bundles[0])
@@ -117,7 +117,9 @@ def calls_of(shelf: Shelf, bundles: list[Bundle]) -> int:
 
 
 @pytest.mark.parametrize("failure", [OSError("the line was cut"), Killed()], ids=["fails", "killed"])
-def test_a_failure_or_a_kill_at_any_call_leaves_one_version_answering_and_again_is_the_end(tmp_path, bundles, failure):
+def test_a_failure_or_a_kill_at_any_call_leaves_one_version_serving_and_a_new_deployment_completes(
+    tmp_path, bundles, failure
+):
     def fresh(name: str) -> Shelf:
         (tmp_path / name).mkdir()
         return Shelf(tmp_path / name, failure=failure)
@@ -137,7 +139,7 @@ def test_a_failure_or_a_kill_at_any_call_leaves_one_version_answering_and_again_
         assert list(shelf.slots) == [bundles[1].slot]
 
 
-def test_a_wrong_model_behind_the_front_door_is_taken_back(shelf, bundles):
+def test_a_wrong_model_behind_the_public_address_is_rolled_back(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.wrong_behind_the_door = True
     with pytest.raises(CanaryMismatch):
@@ -146,7 +148,7 @@ def test_a_wrong_model_behind_the_front_door_is_taken_back(shelf, bundles):
     assert list(shelf.slots) == [bundles[0].slot]
 
 
-def test_what_cannot_be_taken_back_is_said_beside_the_error(shelf, bundles):
+def test_a_failed_undo_is_added_to_the_error_as_a_note(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.fail_at = len(shelf.calls) + 1
     shelf.failure = Killed()
@@ -161,13 +163,13 @@ def test_what_cannot_be_taken_back_is_said_beside_the_error(shelf, bundles):
     assert "no route" in wrong.value.__notes__[0]
 
 
-def test_leftovers_of_killed_deployments_are_removed_and_named(shelf, bundles):
+def test_leftovers_of_killed_deployments_are_removed_and_listed(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.provision(bundles[2])
     assert deploy(shelf, bundles[1]).removed == (bundles[2].slot, bundles[0].slot)
 
 
-def test_rollback_goes_to_the_healthy_version_before_and_forgets_what_came_after(shelf, bundles):
+def test_rollback_returns_to_the_previous_healthy_version_and_drops_later_ones(shelf, bundles):
     open_kept = opener(bundles)
     for bundle in bundles[:3]:
         deploy(shelf, bundle)
@@ -186,7 +188,7 @@ def test_rollback_goes_to_the_healthy_version_before_and_forgets_what_came_after
         rollback(shelf, open_kept, bundles[3].version)
 
 
-def test_a_rollback_of_which_nothing_comes_names_every_reason(shelf, bundles):
+def test_a_failed_rollback_lists_every_reason(shelf, bundles):
     for bundle in bundles[:2]:
         deploy(shelf, bundle)
 
@@ -198,7 +200,7 @@ def test_a_rollback_of_which_nothing_comes_names_every_reason(shelf, bundles):
     assert shelf.trail[-1] == bundles[1].slot
 
 
-def test_the_trail_follows_what_answers():
+def test_the_history_follows_the_slot_with_the_traffic():
     assert resolve_history(None, ("a",)) == ()
     assert resolve_history("b", ("a", "b")) == ("a", "b")
     assert resolve_history("a", ("a", "b")) == ("a",)  # b was never given the traffic, or was taken back
@@ -208,7 +210,7 @@ def test_the_trail_follows_what_answers():
     assert version_of("m0123456789ab-ba9876543210-abc") == "0123456789ab"
 
 
-def test_the_same_version_under_other_settings_is_another_slot_with_a_canary_of_its_own(shelf, bundles):
+def test_the_same_version_under_other_settings_is_another_slot_with_its_own_canary(shelf, bundles):
     deploy(shelf, bundles[0])
     deploy(shelf, bundles[1])
     shelf.runtime_config = {"machine": "larger"}
@@ -220,7 +222,7 @@ def test_the_same_version_under_other_settings_is_another_slot_with_a_canary_of_
     assert shelf.trail == (bundles[0].with_runtime_config(shelf.runtime_config).slot,)
 
 
-def test_what_cannot_be_removed_yet_keeps_no_version_out_but_is_said(shelf, bundles):
+def test_a_slot_that_cannot_be_removed_yet_does_not_prevent_a_deployment_but_is_reported(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.provision(bundles[2])
     retire, shelf.retire = shelf.retire, stubborn(bundles[2].slot, shelf.retire)  # type: ignore[method-assign]
@@ -254,7 +256,7 @@ def rolled_on(shelf, bundles, request) -> list[Bundle]:
     return newer
 
 
-def test_a_rollback_brings_back_the_code_that_answered_then(shelf, bundles, rolled_on):
+def test_a_rollback_brings_back_the_code_of_that_deployment(shelf, bundles, rolled_on):
     first = bundles[0]
     assert rolled_on[0].slot != first.slot
     assert rollback(shelf, opener(bundles)).version == first.version
@@ -263,7 +265,7 @@ def test_a_rollback_brings_back_the_code_that_answered_then(shelf, bundles, roll
     assert kept_path(first.model_version, first.slot).read_bytes() == first.archive
 
 
-def test_a_rollback_to_a_version_of_several_slots_takes_the_one_that_answered_last(shelf, bundles, rolled_on):
+def test_a_rollback_to_a_version_with_several_slots_uses_the_latest_of_them(shelf, bundles, rolled_on):
     deploy(shelf, rolled_on[0])
     deploy(shelf, rolled_on[1])
     rollback(shelf, opener(bundles), bundles[0].version)
@@ -330,7 +332,7 @@ def test_a_kept_bundle_that_cannot_be_used_is_an_error_and_changes_nothing(shelf
     assert (shelf.trail, shelf.slots) == (trail, slots)
 
 
-def test_deploying_again_mends_a_kept_bundle(shelf, bundles):
+def test_deploying_again_repairs_a_kept_bundle(shelf, bundles):
     deploy(shelf, bundles[0])
     path = kept_path(bundles[0].model_version, bundles[0].slot)
     whole = path.read_bytes()
@@ -339,7 +341,7 @@ def test_deploying_again_mends_a_kept_bundle(shelf, bundles):
     assert path.read_bytes() == whole
 
 
-def test_where_the_bundle_cannot_be_kept_nothing_is_deployed(shelf, bundles):
+def test_if_the_bundle_cannot_be_kept_nothing_is_deployed(shelf, bundles):
     kept = bundles[0].model_version.folder / "bundles"
     shutil.rmtree(kept, ignore_errors=True)  # the version may have been deployed by another test
     kept.write_text("a file where the folder should be")

@@ -86,7 +86,7 @@ def champion_in(home: Path, version: ModelVersion) -> FolderRegistry:
     return registry
 
 
-def test_without_a_champion_there_is_nothing_to_lose(candidate, good, lake, tmp_path):
+def test_without_a_champion_there_is_no_comparison(candidate, good, lake, tmp_path):
     assert compare_with_champion(candidate, lake, REGISTRY, tmp_path, SETTINGS) == Comparison(
         None, "there is no champion yet"
     )
@@ -139,7 +139,7 @@ def test_a_candidate_of_another_training_set_cannot_be_compared(good, poor, lake
     )
 
 
-def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake):
+def test_the_held_out_inspections_are_in_natural_units_and_in_order(lake):
     table = make_inspections()
     expected = holdout_rows(split_at(table, 2018, 2020, 0.3)).drop("split")
     found = unscaled_holdout(lake, training_set.load_training_set(lake))
@@ -148,7 +148,7 @@ def test_the_held_out_inspections_come_in_natural_units_and_in_their_order(lake)
     assert 0 < found.height < table.height
 
 
-def test_a_regression_brings_the_change_too(lake):
+def test_a_regression_also_has_the_change(lake):
     made = write_training_set(lake, make_inspections().with_columns(change=pl.lit(-1.0)), task="regression")
     found = unscaled_holdout(lake, made)
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", "change", *FEATURES]
@@ -186,7 +186,7 @@ def test_a_held_out_inspection_that_has_no_features_is_left_out(lake):
     assert after.height == before.height - 1
 
 
-def test_a_structure_that_has_its_features_twice_is_an_error(lake):
+def test_duplicated_features_of_a_structure_are_an_error(lake):
     table = make_inspections()
     write_features(lake, 2020, pl.concat([table, table]))
     with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
@@ -201,7 +201,7 @@ def test_a_structure_that_has_its_features_twice_is_an_error(lake):
     ],
     ids=["not worse", "worse"],
 )
-def test_the_gate_judges_the_comparison_alone(poor, comparison, state, said):
+def test_the_decision_depends_only_on_the_comparison(poor, comparison, state, said):
     started = time.time()
     decision = champion_decision(poor, comparison, "run-1")
     [finding] = decision.findings
@@ -215,7 +215,7 @@ def test_the_gate_judges_the_comparison_alone(poor, comparison, state, said):
     assert started <= evaluation.timestamp <= time.time()
 
 
-def test_a_version_without_an_onnx_model_is_not_let_through(poor, tmp_path):
+def test_a_version_without_an_onnx_model_is_refused(poor, tmp_path):
     [finding] = champion_decision(
         with_stages(poor, tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
     ).findings

@@ -99,7 +99,7 @@ def test_without_a_hold_out_there_is_nothing_to_compare(good, poor):
     assert compare_versions(poor, good, None, gate_settings()) == Comparison(None, "there is no champion yet")
 
 
-def test_the_champion_itself_is_named(good, holdout):
+def test_the_champion_itself_is_reported(good, holdout):
     assert compare_versions(good, good, holdout, gate_settings()) == Comparison(good.version, "this is the champion")
 
 
@@ -142,7 +142,7 @@ def test_the_intervals_are_those_of_the_gain_over_the_champion_and_the_same_ever
     assert found.score_gains["auc"].low < auc < found.score_gains["auc"].high
 
 
-def test_a_metric_that_cannot_be_computed_is_not_judged(holdout, tmp_path):
+def test_a_metric_that_cannot_be_computed_is_not_compared(holdout, tmp_path):
     good, poor = (make_version(tmp_path / str(skill), 1, skill=skill, task="regression") for skill in (1.0, 0.05))
     # One change everywhere: there is an error, but nothing to rank.
     found = compare_versions(poor, good, holdout.with_columns(change=pl.lit(0.0)), gate_settings(champion_rmse_loss=9))
@@ -176,7 +176,7 @@ def test_the_table_shows_both_with_the_gain_and_its_interval():
     ]
 
 
-def test_a_metric_that_one_of_them_lacks_is_left_out_of_the_table():
+def test_a_metric_that_one_version_lacks_is_left_out_of_the_table():
     happened = np.array([True, False] * 50)
     whole, empty = (
         probability_metrics(happened, happened * 0.5),

@@ -140,7 +140,7 @@ def test_without_the_recorded_metrics_of_one_somebody_must_decide(good, poor, ho
     assert found == Comparison(versions["champion"].version, said, (problem,))
 
 
-def test_every_differing_definition_is_named(good, poor, holdout, tmp_path):
+def test_every_differing_definition_is_reported(good, poor, holdout, tmp_path):
     mine = with_recorded_metrics(poor, tmp_path / "mine", 0.7, 0.09, target="fall", component="deck", horizon_months=48)
     champion = with_recorded_metrics(
         good, tmp_path / "champion", 0.7, 0.09, features_digest="0" * 12, target="poor", component="condition"
@@ -169,12 +169,12 @@ def test_exactly_the_required_number_of_inspections_and_falls_is_enough(good, po
 
 
 @pytest.mark.parametrize("fell", [True, False])
-def test_where_all_or_none_fell_there_is_nothing_to_rank(good, poor, holdout, fell):
+def test_if_all_or_none_fell_nothing_can_be_ranked(good, poor, holdout, fell):
     found = compare_versions(poor, good, holdout.with_columns(fall=pl.lit(fell)), gate_settings(holdout_falls=1))
     assert found.message == too_few(good, holdout.height, holdout.height * fell)
 
 
-def test_a_hold_out_of_no_inspections_is_too_small(good, poor, holdout):
+def test_an_empty_hold_out_is_too_small(good, poor, holdout):
     assert compare_versions(poor, good, holdout.clear(), gate_settings()).message == too_few(good, 0, 0)
 
 

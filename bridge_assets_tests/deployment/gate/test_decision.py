@@ -156,7 +156,7 @@ def test_a_closed_gate_names_each_check_its_state_its_result_and_the_next_step()
     assert all("What to do: " in line for check, line in lines.items() if not check.endswith("input_checks_passed"))
 
 
-def test_a_missing_stage_is_named():
+def test_a_missing_stage_is_reported():
     decision = decide("v1", {"training_set": STAGES["training_set"]}, all_passed())
     assert (
         "onnx_model:onnx_parity missing: this version has no onnx_model. What to do: run onnx_model again"
@@ -164,7 +164,7 @@ def test_a_missing_stage_is_named():
     )
 
 
-def test_the_table_of_findings_survives_text_from_a_check():
+def test_the_table_of_findings_escapes_text_from_a_check():
     recorded = [
         CheckEvaluation("onnx_model", "onnx_parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")
     ]
@@ -190,14 +190,14 @@ def test_a_short_reason_is_rejected_with_the_required_length():
         require_open_gate(closed(), "urgent")
 
 
-def test_a_reason_passes_a_closed_gate_and_is_kept():
+def test_a_reason_overrides_a_closed_gate_and_is_recorded():
     override = require_open_gate(closed(), "  bridge 12 closed, old model cannot score it ")
     assert override is not None
     assert override.reason == "bridge 12 closed, old model cannot score it"
 
 
 @pytest.mark.parametrize("length", [9, 10, 11])
-def test_a_reason_of_ten_characters_is_one(length):
+def test_a_reason_needs_at_least_ten_characters(length):
     reason = "crack in 72"[:length]
     if length < 10:
         with pytest.raises(GateClosedError) as caught:
@@ -323,7 +323,7 @@ def test_a_message_cannot_add_a_column_a_link_or_html_to_the_table():
     assert "<b>" not in row and "[here](" not in row
 
 
-def test_a_closed_gate_carries_its_decision_and_its_introduction():
+def test_the_error_of_a_closed_gate_has_the_decision_and_its_introduction():
     raised = GateClosedError(decision_of(), "by hand; ")
     assert raised.decision == decision_of()
     assert str(raised) == f"by hand; {decision_of().explain()}"

@@ -70,7 +70,7 @@ def answers_of(bundle: Bundle, probe: Probe, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_no_request_fails_while_a_version_takes_over_and_only_the_new_one_answers_afterwards(
+def test_no_request_fails_while_a_version_takes_over_and_only_the_new_one_serves_afterwards(
     tmp_path, model_versions, monkeypatch
 ):
     old, new = bundle_of(model_versions[0]), bundle_of(model_versions[1])

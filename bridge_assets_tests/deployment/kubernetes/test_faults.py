@@ -50,7 +50,7 @@ def assert_nothing_happened(here: ReleaseFixture, bundles: list[Bundle]) -> None
 # The API server
 
 
-def test_expired_credentials_are_said_and_nothing_is_touched(running, bundles, monkeypatch):
+def test_expired_credentials_are_reported_and_nothing_is_touched(running, bundles, monkeypatch):
     here, before = running, running.cluster.store.snapshot()
     monkeypatch.setenv("KUBECONFIG", str(here.cluster.kubeconfig(here.folder / "old", token="expired")))
     with pytest.raises(
@@ -68,14 +68,14 @@ def test_expired_credentials_are_said_and_nothing_is_touched(running, bundles, m
         (r"POST .*/leases", "create leases"),
     ],
 )
-def test_what_rbac_denies_is_named_with_the_manifest_that_grants_it(running, bundles, denied, said):
+def test_a_permission_that_rbac_denies_is_reported_with_the_manifest_that_grants_it(running, bundles, denied, said):
     running.cluster.inject_error(denied, 403, 'User "ci" cannot do this')
     with pytest.raises(DeploymentError, match=rf"`{said}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
 
 
-def test_throttling_is_waited_out(running, bundles):
+def test_throttled_requests_are_retried(running, bundles):
     running.cluster.inject_error(r"PATCH .*/deployments/bridge-fall\?", 429, "slow down", times=1, Retry_After="1")
     running.cluster.inject_error(r"GET .*/pods", 503, "starting", times=3)
     running.cluster.inject_error(r"POST .*/proxy/", 500, "a hiccup", times=2)
@@ -83,7 +83,7 @@ def test_throttling_is_waited_out(running, bundles):
     assert running.is_serving(bundles[1])
 
 
-def test_a_server_that_goes_on_failing_is_given_up(running, bundles):
+def test_a_server_that_keeps_failing_is_given_up(running, bundles):
     running.cluster.inject_error(r"PATCH .*/services/bridge-fall\?(?!.*dryRun)", 503, "overloaded", times=6)
     with pytest.raises(DeploymentError, match=r"503 .*overloaded.*the request was sent 6 times"):
         deploy(running.target(), bundles[1])
@@ -91,14 +91,14 @@ def test_a_server_that_goes_on_failing_is_given_up(running, bundles):
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before it was made", "after it was made"])
-def test_a_connection_that_is_cut_while_something_is_made(running, bundles, done):
+def test_a_connection_that_drops_while_something_is_created(running, bundles, done):
     running.cluster.drop_connections(r"PATCH .*/deployments/bridge-fall-canary-.*force=true", times=2, done=done)
     running.cluster.drop_connections(r"POST .*/leases", times=1, done=done)
     assert deploy(running.target(), bundles[1]).version == bundles[1].version
     assert running.is_serving(bundles[1])
 
 
-def test_a_connection_that_stays_cut_is_an_error_and_running_again_is_the_end(running, bundles):
+def test_a_connection_that_stays_down_is_an_error_and_a_new_deployment_completes(running, bundles):
     running.cluster.drop_connections(r"PATCH .*/deployments/bridge-fall\?(?!.*dryRun)", done=False)
     with pytest.raises(DeploymentError, match=r"`patch deployments bridge-fall` did not reach the cluster"):
         deploy(running.target(), bundles[1])
@@ -125,7 +125,7 @@ def selecting_otherwise(here: ReleaseFixture) -> None:
         (selecting_otherwise, r"patch deployments bridge-fall`.*selector: field is immutable"),
     ],
 )
-def test_what_the_server_refuses_is_found_before_anything_is_made(running, bundles, change, said):
+def test_an_object_that_the_server_refuses_is_reported_before_anything_is_created(running, bundles, change, said):
     change(running)
     before = running.cluster.store.snapshot()
     with pytest.raises(DeploymentError, match=said):
@@ -134,7 +134,7 @@ def test_what_the_server_refuses_is_found_before_anything_is_made(running, bundl
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["nobody there", "no TLS"])
-def test_a_cluster_that_cannot_be_reached_is_named(here, bundles, address):
+def test_a_cluster_that_cannot_be_reached_is_reported(here, bundles, address):
     port = here.cluster.url.rpartition(":")[2]
     here.cluster.url = address.format(port=port)
     here.cluster.kubeconfig(here.folder / "kubeconfig")
@@ -142,7 +142,7 @@ def test_a_cluster_that_cannot_be_reached_is_named(here, bundles, address):
         deploy(here.target(), bundles[0])
 
 
-def test_a_namespace_that_is_not_there_is_named(here, bundles):
+def test_a_missing_namespace_is_reported(here, bundles):
     with pytest.raises(DeploymentError, match=r"`create leases`.*404 Not Found: namespaces \"elsewhere\" not found"):
         deploy(here.target(namespace="elsewhere"), bundles[0])
 
@@ -150,13 +150,13 @@ def test_a_namespace_that_is_not_there_is_named(here, bundles):
 # The pods
 
 
-def test_an_image_that_cannot_be_pulled_is_named_and_what_was_made_is_removed(running, bundles):
+def test_an_image_that_cannot_be_pulled_is_reported_and_the_new_slot_is_removed(running, bundles):
     with pytest.raises(DeploymentError, match=r"canary-.*the cluster gave up.*ImagePullBackOff.*missing/serve:1"):
         deploy(running.target(image="missing/serve:1"), bundles[1])
     assert_nothing_happened(running, bundles)
 
 
-def test_pods_that_never_start_are_given_up_after_the_time_that_was_set(here, bundles):
+def test_pods_that_never_start_are_given_up_after_the_time_out(here, bundles):
     here.cluster.pods.unschedulable = True
     target = replace(here.target(), rollout_timeout=0.2)
     with pytest.raises(DeploymentError, match=r"After 0\.2 s.*Unschedulable 0/3 nodes have room"):
@@ -165,7 +165,7 @@ def test_pods_that_never_start_are_given_up_after_the_time_that_was_set(here, bu
     assert here.archives() == []
 
 
-def test_a_container_that_ends_is_quoted(running, bundles):
+def test_the_log_of_a_container_that_ends_is_quoted(running, bundles):
     damaged = running.folder / "damaged.tar.gz"
     damaged.write_bytes(b"this is no archive")
     running.swap_archive(damaged, "canary")
@@ -174,7 +174,7 @@ def test_a_container_that_ends_is_quoted(running, bundles):
     assert_nothing_happened(running, bundles)
 
 
-def test_a_rollout_that_gets_stuck_is_taken_back(running, bundles):
+def test_a_rollout_that_gets_stuck_is_rolled_back(running, bundles):
     damaged = running.folder / "damaged.tar.gz"
     damaged.write_bytes(b"this is no archive")
     running.swap_archive(damaged, "live")
@@ -187,7 +187,7 @@ def test_a_rollout_that_gets_stuck_is_taken_back(running, bundles):
 
 
 @pytest.mark.parametrize("behind", ["canary", "live"])
-def test_a_wrong_model_behind_the_canary_or_the_front_door_is_taken_back(running, bundles, behind):
+def test_a_wrong_model_behind_the_canary_or_the_public_address_is_rolled_back(running, bundles, behind):
     running.swap_archive(bundles[2].write(running.folder / "wrong.tar.gz"), behind)
     with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
         deploy(running.target(), bundles[1])
@@ -195,7 +195,7 @@ def test_a_wrong_model_behind_the_canary_or_the_front_door_is_taken_back(running
     assert running.cluster.pods.min_ready == {NAME: 2}
 
 
-def test_of_a_first_version_that_answers_wrong_nothing_is_left(here, bundles):
+def test_a_first_version_with_wrong_predictions_leaves_nothing_behind(here, bundles):
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
     with pytest.raises(CanaryMismatch):
         deploy(here.target(), bundles[0])
@@ -207,7 +207,7 @@ def test_of_a_first_version_that_answers_wrong_nothing_is_left(here, bundles):
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_change_leaves_a_version_answering_and_the_next_deployment_tidies_up(running, bundles):
+def test_a_kill_at_any_change_leaves_a_version_serving_and_the_next_deployment_cleans_up(running, bundles):
     here, now, number = running, bundles[0], 0
     for number in itertools.count():
         other, third = (bundle for bundle in bundles[:3] if bundle is not now)

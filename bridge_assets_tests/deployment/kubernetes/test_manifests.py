@@ -50,7 +50,7 @@ def edit(folder: Path, file: str, change: Callable[[Body], Any]) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_schemas_of_kubernetes_take_what_is_shipped_and_what_is_sent(version):
+def test_the_shipped_and_the_sent_manifests_match_the_schemas_of_kubernetes(version):
     bodies = [document.body for document in read_manifests(SHIPPED_MANIFESTS, "default")]
     bodies += yaml.safe_load_all(RBAC.read_text())
     sent = release(name="another-name").manifests_for_slot("m1-2-3", PACKAGE)
@@ -58,7 +58,7 @@ def test_the_schemas_of_kubernetes_take_what_is_shipped_and_what_is_sent(version
         assert kubernetes_validate.validate(body, version, strict=True) == version
 
 
-def test_every_kind_that_keeps_an_endpoint_up_and_closed_is_shipped():
+def test_manifests_for_availability_and_isolation_are_shipped():
     assert [document.kind for document in read_manifests(SHIPPED_MANIFESTS, "default")] == [
         "HorizontalPodAutoscaler",
         "Deployment",
@@ -69,7 +69,7 @@ def test_every_kind_that_keeps_an_endpoint_up_and_closed_is_shipped():
     ]
 
 
-def test_the_pods_may_do_nothing_but_answer():
+def test_the_pods_have_no_permissions_beyond_serving():
     deployment = next(body for body in release().objects if body["kind"] == "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
@@ -91,20 +91,20 @@ def test_the_pods_may_do_nothing_but_answer():
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
-def test_a_pod_has_the_time_to_end_in_order():
+def test_a_pod_has_enough_time_to_shut_down():
     pod = next(body for body in release().objects if body["kind"] == "Deployment")["spec"]["template"]["spec"]
     said = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
     closing = float(said["BRIDGE_ASSETS_CLOSING_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > closing + serve_server._GRACEFUL_SHUTDOWN_SECONDS
 
 
-def test_another_name_is_one_throughout():
+def test_a_different_name_is_used_throughout():
     bodies = release(name="other").manifests_for_slot("m1-2-3", PACKAGE)
     assert {body["metadata"]["name"] for body in bodies} == {"other"}
     assert "bridge-fall" not in yaml.safe_dump(bodies)
 
 
-def test_no_selector_of_the_release_finds_the_canary_and_none_of_the_canary_finds_the_release():
+def test_selectors_of_the_release_do_not_match_the_canary_and_vice_versa():
     bodies = release().manifests_for_slot("m1-2-3", PACKAGE)
     canary = canary_manifests(bodies, "bridge-fall-canary")
 
@@ -135,7 +135,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("value", [None, 7, [None], {"a": 1}], ids=repr)
-def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_line(value):
+def test_any_value_in_any_field_is_accepted_or_refused_in_one_line(value):
     documents = read_manifests(SHIPPED_MANIFESTS, "default")
     taken = 0
     for number, document in enumerate(documents):
@@ -226,7 +226,7 @@ WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_manifests_that_do_not_fit_together_are_refused_with_their_place(folder, what):
+def test_manifests_that_do_not_fit_together_are_refused_with_file_and_document(folder, what):
     file, change, said = WRONG[what]
     edit(folder, file, change)
     with pytest.raises(DeploymentError, match=rf"{file}, document 1: .*{said}.*Nothing was sent") as caught:
@@ -235,7 +235,7 @@ def test_manifests_that_do_not_fit_together_are_refused_with_their_place(folder,
 
 
 @pytest.mark.parametrize("what", list(WRONG)[:5])
-def test_schemas_alone_would_pass_the_five(folder, what):
+def test_the_schemas_alone_would_accept_these_five(folder, what):
     file, change, _ = WRONG[what]
     edit(folder, file, change)
     kubernetes_validate.validate(yaml.safe_load((folder / file).read_text()), VERSIONS[-1], strict=True)
@@ -263,7 +263,7 @@ OBJECT = "apiVersion: v1\nkind: {}\nmetadata: {{name: x{}}}\nspec: {{}}\n"
         ("\x00", "this is not YAML"),
     ],
 )
-def test_what_is_no_manifest_is_refused_with_file_and_document(tmp_path, text, said):
+def test_a_file_that_is_not_a_manifest_is_refused_with_file_and_document(tmp_path, text, said):
     file = tmp_path / "endpoint.yaml"
     file.write_text(text)
     with pytest.raises(DeploymentError, match=rf"endpoint\.yaml.*{said}") as caught:
@@ -271,14 +271,14 @@ def test_what_is_no_manifest_is_refused_with_file_and_document(tmp_path, text, s
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_or_file_without_manifests_is_said(tmp_path):
+def test_a_folder_or_file_without_manifests_is_reported(tmp_path):
     with pytest.raises(DeploymentError, match="there are no manifests"):
         read_manifests(tmp_path, "default")
     with pytest.raises(DeploymentError, match=r"gone\.yaml: the manifest cannot be read"):
         read_manifests(tmp_path / "gone.yaml", "default")
 
 
-def test_one_file_may_hold_them_all(tmp_path):
+def test_one_file_may_contain_all_manifests(tmp_path):
     file = tmp_path / "all.yaml"
     file.write_text("---\n".join(path.read_text() for path in sorted(SHIPPED_MANIFESTS.glob("*.yaml"))))
     documents = read_manifests(file, "default")

@@ -37,7 +37,7 @@ def kinds(removed: tuple[str, ...]) -> list[str]:
     return [name.split(" ")[0] for name in removed]
 
 
-def test_a_version_is_asked_beside_what_runs_then_takes_over_pod_by_pod(here, bundles):
+def test_a_version_is_tested_next_to_the_current_one_then_takes_over_pod_by_pod(here, bundles):
     target = here.target()
     assert target.state() == TargetState()
     first = deploy(target, bundles[0])
@@ -55,7 +55,7 @@ def test_a_version_is_asked_beside_what_runs_then_takes_over_pod_by_pod(here, bu
     assert here.cluster.names("leases") == []
 
 
-def test_deploying_what_is_current_asks_and_changes_nothing(here, bundles):
+def test_deploying_the_current_version_sends_the_canary_and_changes_nothing(here, bundles):
     deploy(here.target(), bundles[0])
     here.cluster.store.changes.clear()
     before = here.cluster.store.snapshot()
@@ -64,7 +64,7 @@ def test_deploying_what_is_current_asks_and_changes_nothing(here, bundles):
     assert here.cluster.store.snapshot() == before
 
 
-def test_what_is_applied_carries_our_labels_and_only_what_the_pods_need(here, bundles):
+def test_applied_objects_have_our_labels_and_only_the_necessary_variables(here, bundles):
     deploy(here.target(), bundles[0])
     deployment = here.cluster.deployment(NAME)
     labels = deployment["metadata"]["labels"]
@@ -82,7 +82,7 @@ def test_what_is_applied_carries_our_labels_and_only_what_the_pods_need(here, bu
 # Editing the manifests
 
 
-def test_edited_manifests_are_a_deployment_of_the_same_version_with_a_way_back(here, bundles):
+def test_edited_manifests_are_a_new_deployment_that_can_be_rolled_back(here, bundles):
     deploy(here.target(), bundles[0])
     before = here.target()
 
@@ -107,7 +107,7 @@ def test_edited_manifests_are_a_deployment_of_the_same_version_with_a_way_back(h
     assert here.cluster.pods.min_ready == {NAME: 2}
 
 
-def test_what_the_manifests_no_longer_hold_is_removed_and_named_and_the_capacity_stays(here, bundles):
+def test_objects_that_the_manifests_no_longer_contain_are_removed_and_the_capacity_stays(here, bundles):
     here.edit("deployment.yaml", lambda body: body["spec"].update(replicas=2))
     autoscaler = here.manifests / "autoscaler.yaml"
     kept = autoscaler.read_text()
@@ -136,7 +136,7 @@ def test_replicas_in_the_manifests_take_over_from_an_autoscaler_but_not_from_a_p
         deploy(here.target(), bundles[1])
 
 
-def test_one_set_of_manifests_makes_two_releases_that_do_not_find_each_other(here, bundles):
+def test_two_releases_from_the_same_manifests_do_not_interfere(here, bundles):
     deploy(here.target(), bundles[0])
     other = here.target(name="other")
     deploy(other, bundles[1])
@@ -150,7 +150,7 @@ def test_one_set_of_manifests_makes_two_releases_that_do_not_find_each_other(her
 # The trail
 
 
-def test_rollback_goes_back_and_what_left_the_trail_is_removed(here, bundles):
+def test_a_rollback_removes_slots_that_left_the_history(here, bundles):
     target = here.target()
     for bundle in bundles[:3]:
         deploy(target, bundle)
@@ -164,7 +164,7 @@ def test_rollback_goes_back_and_what_left_the_trail_is_removed(here, bundles):
     assert here.is_serving(bundles[1])
 
 
-def test_an_archive_that_was_damaged_is_mended_by_deploying_and_never_gone_back_to(here, bundles):
+def test_a_damaged_archive_is_repaired_by_a_deployment_and_never_rolled_back_to(here, bundles):
     target = here.target()
     deploy(target, bundles[0])
     archive = next(here.artifacts.rglob("*.tar.gz"))
@@ -194,7 +194,7 @@ def configured(here, model_versions, monkeypatch) -> ReleaseFixture:
     return here
 
 
-def test_the_promised_function_deploys_the_last_version_or_the_one_that_the_manifests_name(configured, model_versions):
+def test_the_public_function_deploys_the_latest_version_or_the_one_in_the_manifests(configured, model_versions):
     write_json({"version": model_versions[1].version}, configured.folder / "models" / LATEST)
     assert deploy_model_kubernetes(str(configured.manifests)).version == model_versions[1].version
     named = {"bridge-assets/version": model_versions[0].version}
@@ -210,7 +210,7 @@ def test_a_damaged_model_is_refused_before_anything_is_sent(configured, model_ve
     assert configured.cluster.requests == []
 
 
-def test_missing_settings_are_said_in_one_line(here, monkeypatch):
+def test_missing_settings_are_listed_in_one_line(here, monkeypatch):
     with pytest.raises(NotConfiguredError) as caught:
         KubernetesEndpoint.from_settings(here.settings(image="", artifacts=""), here.folder)
     said = str(caught.value)
@@ -222,7 +222,7 @@ def test_missing_settings_are_said_in_one_line(here, monkeypatch):
         here.target()
 
 
-def test_a_path_that_the_pods_do_not_see_is_refused(here):
+def test_a_path_that_the_pods_do_not_mount_is_refused(here):
     with pytest.raises(NotConfiguredError, match="No volume is mounted"):
         here.target(artifacts="/elsewhere")
 
@@ -238,20 +238,20 @@ def test_without_credentials_nothing_is_sent(here, bundles, monkeypatch, config)
     assert here.cluster.requests == []
 
 
-def test_a_context_that_is_not_there_is_not_replaced_by_another_cluster(here, bundles):
+def test_a_missing_context_is_not_replaced_by_another_cluster(here, bundles):
     with pytest.raises(NotConfiguredError, match="production"):
         deploy(here.target(context="production"), bundles[0])
     assert here.cluster.requests == []
 
 
-def test_the_cost_is_said_from_the_manifests(here):
+def test_the_cost_follows_from_the_manifests(here):
     assert here.target().cost == (
         "2 to 6 pods of 250m CPU and 512Mi of memory, on nodes that you pay for; two more during a deployment"
     )
     assert here.target().console_url == ""
 
 
-def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
+def test_bundles_can_be_stored_in_a_bucket(here, bundles, s3_endpoint, monkeypatch):
     import boto3
 
     boto3.client("s3").create_bucket(Bucket="bundles")
@@ -269,7 +269,7 @@ def test_a_bucket_holds_the_bundles(here, bundles, s3_endpoint, monkeypatch):
         here.target(artifacts="s3://no-such-bucket").artifacts.upload("m1-2-3", bundles[0])
 
 
-def test_a_web_folder_that_takes_put_holds_them_too(here, bundles):
+def test_bundles_can_be_stored_in_a_web_folder_that_accepts_put(here, bundles):
     files: dict[str, bytes] = {}
 
     class Folder(BaseHTTPRequestHandler):
@@ -297,7 +297,7 @@ def test_a_web_folder_that_takes_put_holds_them_too(here, bundles):
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "Lease"])
-def test_what_is_somebody_elses_is_never_touched(here, bundles, kind):
+def test_resources_of_somebody_else_are_never_touched(here, bundles, kind):
     plural = {"Service": "services", "PodDisruptionBudget": "poddisruptionbudgets", "Lease": "leases"}[kind]
     name = f"{NAME}-deploy" if kind == "Lease" else NAME
     here.cluster.store.create((plural, name), {"kind": kind, "metadata": {"name": name}, "spec": {}})
@@ -307,7 +307,7 @@ def test_what_is_somebody_elses_is_never_touched(here, bundles, kind):
     assert here.cluster.store.snapshot() == before
 
 
-def test_another_release_of_ours_is_not_touched_either(here, bundles):
+def test_another_release_of_the_same_owner_is_not_touched_either(here, bundles):
     deploy(here.target(), bundles[0])
     here.edit("service-account.yaml", lambda body: body["metadata"].update(name="shared"))
     here.edit("deployment.yaml", lambda body: body["spec"]["template"]["spec"].update(serviceAccountName="shared"))
@@ -318,7 +318,7 @@ def test_another_release_of_ours_is_not_touched_either(here, bundles):
     assert here.cluster.store.snapshot() == before
 
 
-def test_a_field_that_somebody_else_set_is_a_conflict_that_names_both(here, bundles):
+def test_a_field_that_another_manager_set_is_a_conflict_that_names_field_and_manager(here, bundles):
     deploy(here.target(), bundles[0])
     path = ("spec", "progressDeadlineSeconds")
     with here.cluster.store.lock:
@@ -349,13 +349,13 @@ def test_a_deployment_from_another_machine_is_waited_for_then_refused(here, bund
     assert here.cluster.store.snapshot() == before
 
 
-def test_a_lease_that_nobody_renews_is_taken_over(here, bundles):
+def test_an_expired_lease_is_taken_over(here, bundles):
     held_by(here, "elsewhere/12345678/9", "2020-01-01T00:00:00.000000Z")
     deploy(here.target(), bundles[0])
     assert here.cluster.names("leases") == []
 
 
-def test_whoever_lost_the_lease_changes_nothing_more(here, bundles):
+def test_a_deployment_that_lost_the_lease_changes_nothing_more(here, bundles):
     target = here.target()
     with target.exclusive_lock("testing"):
         lease = target._lease

@@ -36,8 +36,8 @@ REQUESTS = ("s3:PUT", "CreateModel", "CreateEndpointConfig", "CreateEndpoint", "
 SHIFT = ("UpdateEndpoint", "AddTags", "InvokeEndpoint", "DescribeEndpoint", "ListTags")
 
 
-@pytest.mark.parametrize("kind", ["told to come at once", "cut"])
-def test_every_request_that_fails_for_now_is_sent_again(aws, target, bundles, kind):
+@pytest.mark.parametrize("kind", ["retry at once", "cut"])
+def test_every_request_with_a_transient_failure_is_sent_again(aws, target, bundles, kind):
     deploy(target, bundles[0])
     for operation in (*REQUESTS, *SHIFT):
         aws.inject_fault(operation, kind)
@@ -47,15 +47,15 @@ def test_every_request_that_fails_for_now_is_sent_again(aws, target, bundles, ki
     assert is_serving(target, bundles[1])
 
 
-def test_every_failure_that_passes_is_worth_another_try(aws, target, bundles):
+def test_every_transient_failure_is_retried(aws, target, bundles):
     aws.inject_fault("s3:PUT", "unavailable")
     aws.inject_fault("CreateModel", "throttled", "broken")
     target.provision(bundles[0])
     assert not aws.faults
 
 
-def test_whoever_is_told_when_to_come_again_waits_for_as_long(aws, target, bundles):
-    aws.inject_fault("CreateModel", "told to wait")
+def test_retry_after_is_obeyed(aws, target, bundles):
+    aws.inject_fault("CreateModel", "retry after 1 s")
     target.provision(bundles[0])
     first, second = (time for time, asked in zip(aws.times, aws.operations, strict=True) if asked == "CreateModel")
     assert second - first >= 1
@@ -76,7 +76,7 @@ def test_whoever_is_told_when_to_come_again_waits_for_as_long(aws, target, bundl
         ("UpdateEndpoint", "denied", "update_endpoint was refused"),
     ],
 )
-def test_a_refusal_says_what_to_do_and_the_old_version_goes_on_answering(aws, target, bundles, operation, kind, said):
+def test_a_refusal_has_a_remedy_and_the_old_version_keeps_serving(aws, target, bundles, operation, kind, said):
     deploy(target, bundles[0])
     aws.inject_fault(operation, kind)
     with pytest.raises(DeploymentError, match=said):
@@ -85,7 +85,7 @@ def test_a_refusal_says_what_to_do_and_the_old_version_goes_on_answering(aws, ta
     assert is_serving(target, bundles[0])
 
 
-def test_credentials_that_expire_on_the_way_leave_what_the_next_deployment_ends(aws, target, bundles):
+def test_after_credentials_expire_during_a_deployment_the_next_one_completes_it(aws, target, bundles):
     deploy(target, bundles[0])
     aws.inject_fault("CreateEndpoint", "expired")
     aws.inject_fault("*", *["expired"] * 20)
@@ -98,7 +98,7 @@ def test_credentials_that_expire_on_the_way_leave_what_the_next_deployment_ends(
     assert_only_deployed(aws, bundles[0], bundles[2])
 
 
-def test_no_credentials_at_all_name_the_variables(aws, target, bundles, monkeypatch):
+def test_missing_credentials_are_reported_with_their_variables(aws, target, bundles, monkeypatch):
     target = replace(target, aws=AwsClient(REGION))
     for variable in CREDENTIALS:
         monkeypatch.delenv(variable)
@@ -110,13 +110,13 @@ def test_no_credentials_at_all_name_the_variables(aws, target, bundles, monkeypa
     assert not aws.operations
 
 
-def test_a_bucket_that_is_not_there_is_said_before_anything_is_made(aws, make_endpoint, bundles):
+def test_a_missing_bucket_is_reported_before_anything_is_created(aws, make_endpoint, bundles):
     with pytest.raises(DeploymentError, match=r"NoSuchBucket.*create the bucket"):
         deploy(make_endpoint(bucket="s3://no-such-bucket"), bundles[0])
     assert not aws.changes
 
 
-def test_a_container_that_does_not_start_is_removed_and_its_reason_said(aws, target, bundles):
+def test_a_container_that_does_not_start_is_removed_and_the_reason_reported(aws, target, bundles):
     deploy(target, bundles[0])
     aws.failing_configs.add(resource_name(bundles[1]))
     with pytest.raises(
@@ -129,7 +129,7 @@ def test_a_container_that_does_not_start_is_removed_and_its_reason_said(aws, tar
 # Time
 
 
-def test_an_endpoint_stuck_in_creating_is_said_and_removed_once_sagemaker_lets_anybody(aws, make_endpoint, bundles):
+def test_an_endpoint_stuck_in_creating_is_reported_and_removed_as_soon_as_possible(aws, make_endpoint, bundles):
     target, impatient = make_endpoint(), make_endpoint(wait_minutes=0.0001)
     deploy(target, bundles[0])
     aws.stuck_endpoints.add(resource_name(bundles[1]))
@@ -159,7 +159,7 @@ def test_a_version_whose_endpoint_was_stuck_is_deployed_again(aws, make_endpoint
     assert_only_deployed(aws, bundles[0])
 
 
-def test_an_update_that_does_not_end_leaves_the_old_version_answering_and_what_it_needs(aws, make_endpoint, bundles):
+def test_an_update_that_does_not_end_leaves_the_old_version_serving(aws, make_endpoint, bundles):
     target = make_endpoint()
     deploy(target, bundles[0])
     aws.stuck_endpoints.add("bridge-fall")
@@ -194,7 +194,7 @@ def test_a_second_deployment_from_this_machine_is_refused(target, bundles):
 
 
 @pytest.mark.parametrize("versions", [1, 2], ids=["the first version", "the second"])
-def test_whatever_request_is_the_last_to_be_heard_again_is_the_end(aws, target, aws_without_retries, bundles, versions):
+def test_after_a_kill_at_any_request_a_new_deployment_completes(aws, target, aws_without_retries, bundles, versions):
     changes = 0
     while True:
         aws.reset()
@@ -242,7 +242,7 @@ def deploy_in_a_process(environ: dict[str, str], locks: Path, bundle: Bundle) ->
     deploy(replace(SageMakerEndpoint.from_settings(environment(), locks), poll_seconds=0.001), bundle)
 
 
-def test_a_version_killed_on_its_way_is_removed_by_the_next(aws, target, aws_without_retries, bundles):
+def test_a_killed_deployment_is_removed_by_the_next_one(aws, target, aws_without_retries, bundles):
     deploy(target, bundles[0])
     aws.changes.clear()
     aws.drop_after = 4
@@ -268,7 +268,7 @@ def test_a_name_that_is_taken_is_left_alone(aws, make_endpoint, bundles):
 
 
 @pytest.mark.parametrize("kind", ["object", "model", "endpoint configuration", "endpoint"])
-def test_a_record_of_somebody_else_is_left_alone(aws, target, bundles, kind):
+def test_a_resource_of_somebody_else_is_left_alone(aws, target, bundles, kind):
     deploy(target, bundles[0])
     aws.create_foreign_resource(
         kind, resource_name(bundles[1]), f"{FOLDER}/{bundles[1].slot}.tar.gz", like=resource_name(bundles[0])
@@ -285,7 +285,7 @@ def test_a_record_of_somebody_else_is_left_alone(aws, target, bundles, kind):
     assert left[kinds[kind]].items() <= before[kinds[kind]].items()
 
 
-def test_an_endpoint_that_runs_what_no_deployment_made_is_left_alone(aws, target, bundles):
+def test_an_endpoint_that_was_not_deployed_by_us_is_left_alone(aws, target, bundles):
     deploy(target, bundles[0])
     aws.endpoint_states["bridge-fall"].config = "handmade"
     before = aws.state()

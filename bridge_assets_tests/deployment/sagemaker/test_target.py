@@ -25,7 +25,7 @@ from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSet
 # Deploying
 
 
-def test_a_version_is_placed_asked_and_given_the_traffic(aws, target, bundles):
+def test_a_version_is_provisioned_tested_and_given_the_traffic(aws, target, bundles):
     assert target.state() == TargetState()
     first = deploy(target, bundles[0])
     assert (first.target, first.version, first.previous, first.removed) == ("sagemaker", bundles[0].version, None, ())
@@ -57,7 +57,7 @@ def test_a_version_is_placed_asked_and_given_the_traffic(aws, target, bundles):
     assert state["configs"][resource_name(bundles[0])][0] == [{"VariantName": "AllTraffic", **variant}]
 
 
-def test_the_next_version_takes_over_blue_green_and_the_one_before_stays_for_a_rollback(aws, target, bundles):
+def test_the_next_version_takes_over_blue_green_and_the_previous_one_is_kept_for_a_rollback(aws, target, bundles):
     deploy(target, bundles[0])
     aws.changes.clear()
     second = deploy(target, bundles[1])
@@ -74,7 +74,7 @@ def test_the_next_version_takes_over_blue_green_and_the_one_before_stays_for_a_r
     }
 
 
-def test_deploying_what_answers_sends_the_canary_and_changes_nothing(aws, target, bundles):
+def test_deploying_the_current_slot_sends_the_canary_and_changes_nothing(aws, target, bundles):
     first = deploy(target, bundles[0])
     aws.changes.clear()
     aws.operations.clear()
@@ -83,7 +83,7 @@ def test_deploying_what_answers_sends_the_canary_and_changes_nothing(aws, target
     assert aws.operations.count("InvokeEndpoint") == 1
 
 
-def test_a_rollback_places_the_version_before_and_what_came_after_is_removed(aws, make_endpoint, bundles):
+def test_a_rollback_provisions_the_previous_version_and_removes_later_ones(aws, make_endpoint, bundles):
     target = make_endpoint(rollback_alarms=("errors",))
     for bundle in bundles[:3]:
         deploy(target, bundle)
@@ -96,7 +96,7 @@ def test_a_rollback_places_the_version_before_and_what_came_after_is_removed(aws
     assert "AutoRollbackConfiguration" not in aws.endpoint_states["bridge-fall"].update["DeploymentConfig"]
 
 
-def test_after_an_upgrade_a_rollback_brings_back_the_very_slot(aws, target, model_versions, request):
+def test_after_an_upgrade_a_rollback_restores_exactly_the_old_slot(aws, target, model_versions, request):
     remote = RemoteEndpoint(target, model_versions[0].folder.parent)
     remote.deploy(model_versions[0])
     slot = target.state().current_slot
@@ -110,7 +110,7 @@ def test_after_an_upgrade_a_rollback_brings_back_the_very_slot(aws, target, mode
     assert bundle_of(model_versions[0]).with_runtime_config(target.runtime_config).slot != slot
 
 
-def test_a_place_made_with_other_settings_is_made_anew(aws, make_endpoint, bundles):
+def test_a_slot_with_other_settings_is_created_again(aws, make_endpoint, bundles):
     make_endpoint().provision(bundles[0])
     aws.changes.clear()
     target = make_endpoint(instances=3)
@@ -131,7 +131,7 @@ def test_a_serverless_endpoint(aws, make_endpoint, bundles):
     target = make_endpoint(mode="serverless")
     bundles = [bundle.with_runtime_config(target.runtime_config) for bundle in bundles]
     deploy(target, bundles[0])
-    aws.inject_fault("InvokeEndpoint", "told to come at once")  # it is still starting
+    aws.inject_fault("InvokeEndpoint", "retry at once")  # it is still starting
     deploy(target, bundles[1])
     assert_only_deployed(aws, bundles[0], bundles[1])
     [variant] = aws.state()["configs"][resource_name(bundles[1])][0]
@@ -140,7 +140,7 @@ def test_a_serverless_endpoint(aws, make_endpoint, bundles):
     assert target.cost == "2048 MB serverless, billed per millisecond of prediction, free while idle"
 
 
-def test_an_asynchronous_endpoint_answers_through_the_bucket_and_leaves_nothing_there(aws, make_endpoint, bundles):
+def test_an_asynchronous_endpoint_responds_through_the_bucket_and_leaves_nothing_there(aws, make_endpoint, bundles):
     target = make_endpoint(mode="async")
     bundles = [bundle.with_runtime_config(target.runtime_config) for bundle in bundles]
     assert deploy(target, bundles[0]).address.endswith("/endpoints/bridge-fall/async-invocations")
@@ -165,7 +165,7 @@ class Lost(dict):
         pass
 
 
-def test_requests_are_captured_where_that_is_asked_for(aws, make_endpoint, bundles):
+def test_requests_are_captured_if_configured(aws, make_endpoint, bundles):
     target = make_endpoint(capture_percent=20)
     deploy(target, bundles[0])
     assert aws.state()["configs"][resource_name(bundles[0].with_runtime_config(target.runtime_config))][1] == {
@@ -177,7 +177,7 @@ def test_requests_are_captured_where_that_is_asked_for(aws, make_endpoint, bundl
     }
 
 
-def test_alarms_take_an_update_back_and_the_old_version_goes_on_answering(aws, make_endpoint, bundles):
+def test_alarms_roll_an_update_back_and_the_old_version_keeps_serving(aws, make_endpoint, bundles):
     target = make_endpoint(rollback_alarms=("errors", "latency"))
     deploy(target, bundles[0])
     aws.alarms_firing = True
@@ -200,7 +200,7 @@ def test_alarms_take_an_update_back_and_the_old_version_goes_on_answering(aws, m
     }
 
 
-def test_everything_of_ours_is_deleted_and_named(aws, target, make_endpoint, bundles):
+def test_everything_of_ours_is_deleted_and_listed(aws, target, make_endpoint, bundles):
     other = make_endpoint(name="bridge-fall-2")
     deploy(other, bundles[0])
     before = aws.state()
@@ -234,7 +234,7 @@ def test_a_wrong_model_gets_no_traffic(aws, target, bundles):
     assert is_serving(target, bundles[0])
 
 
-def test_a_wrong_model_behind_the_endpoint_is_taken_back(aws, make_endpoint, bundles):
+def test_a_wrong_model_behind_the_endpoint_is_rolled_back(aws, make_endpoint, bundles):
     target = make_endpoint(rollback_alarms=("errors",))
     deploy(target, bundles[0])
     aws.config_overrides["bridge-fall", resource_name(bundles[1])] = resource_name(bundles[0])
@@ -245,7 +245,7 @@ def test_a_wrong_model_behind_the_endpoint_is_taken_back(aws, make_endpoint, bun
     assert is_serving(target, bundles[0])
 
 
-def test_a_first_version_that_answers_wrongly_leaves_no_endpoint(aws, make_endpoint, bundles):
+def test_a_first_version_with_wrong_predictions_leaves_no_endpoint(aws, make_endpoint, bundles):
     other = make_endpoint(name="another")
     deploy(other, bundles[1])
     before = aws.state()
@@ -255,7 +255,7 @@ def test_a_first_version_that_answers_wrongly_leaves_no_endpoint(aws, make_endpo
     assert aws.state() == before
 
 
-def test_an_archive_changed_in_the_bucket_never_answers(aws, target, bundles):
+def test_an_archive_that_was_changed_in_the_bucket_is_never_served(aws, target, bundles):
     deploy(target, bundles[0])
     target.provision(bundles[1])
     changed = aws.state()
@@ -302,7 +302,7 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
         ({**SETTINGS, "mode": "serverless", "rollback_alarms": ("a",)}, "does not support rollback_alarms"),
     ],
 )
-def test_what_is_not_configured_is_said_in_one_line(aws, tmp_path, settings, said):
+def test_missing_settings_are_listed_in_one_line(aws, tmp_path, settings, said):
     environment = EnvironmentSettings(sagemaker=SageMakerSettings(**settings))
     with pytest.raises(NotConfiguredError) as refused:
         SageMakerEndpoint.from_settings(environment, tmp_path)
@@ -311,13 +311,13 @@ def test_what_is_not_configured_is_said_in_one_line(aws, tmp_path, settings, sai
     assert not aws.operations
 
 
-def test_without_boto3_the_extra_is_named(make_endpoint, monkeypatch):
+def test_without_boto3_the_error_names_the_extra(make_endpoint, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     with pytest.raises(NotConfiguredError, match=r"Not installed: boto3.*pip install 'bridge-assets\[aws\]'"):
         make_endpoint()
 
 
-def test_the_promised_function_takes_a_version_a_name_and_an_instance_type(
+def test_the_public_function_takes_a_version_a_name_and_an_instance_type(
     aws, shared_versions, bundles, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path))
@@ -338,14 +338,14 @@ def test_the_promised_function_takes_a_version_a_name_and_an_instance_type(
     assert kinds == {"ml.m5.4xlarge"}
 
 
-def test_a_place_to_look_at_and_what_it_costs(target):
+def test_console_url_and_cost(target):
     assert target.console_url == (
         "https://eu-central-1.console.aws.amazon.com/sagemaker/home?region=eu-central-1#/endpoints/bridge-fall"
     )
     assert target.cost == ("2 x ml.m5.large, billed per second while deployed; twice that during a deployment")
 
 
-def test_what_the_container_refuses_is_said(target, bundles):
+def test_a_request_that_the_container_refuses_is_reported(target, bundles):
     deploy(target, bundles[0])
     with pytest.raises(DeploymentError, match=r"ModelError: .*colour"):
         target.invoke([{"colour": 1.0}])

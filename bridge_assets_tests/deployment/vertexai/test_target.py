@@ -148,7 +148,7 @@ def answers_alone(vertex: VertexServer, bundle: Bundle) -> bool:
 # Deploying
 
 
-def test_a_version_is_registered_asked_on_an_endpoint_of_its_own_and_given_the_traffic(endpoint, vertex, bundles):
+def test_a_version_is_registered_tested_on_a_staging_endpoint_and_given_the_traffic(endpoint, vertex, bundles):
     first, second = (deploy(endpoint, bundle) for bundle in bundles[:2])
     assert (first.target, first.version, first.previous, first.removed) == ("vertexai", bundles[0].version, None, ())
     assert (
@@ -172,7 +172,7 @@ def test_a_version_is_registered_asked_on_an_endpoint_of_its_own_and_given_the_t
     assert endpoint.state().resources == {slots[1]}
 
 
-def test_the_container_is_told_what_it_must_find(endpoint, vertex, bundles):
+def test_the_container_gets_the_digest_and_slot_to_expect(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     version, (deployed,) = vertex.models[NAME][0], vertex.endpoints[NAME].deployed_models
     spec = version.container_spec
@@ -190,7 +190,7 @@ def test_the_container_is_told_what_it_must_find(endpoint, vertex, bundles):
     )
 
 
-def test_deploying_what_answers_changes_nothing(endpoint, vertex, bundles):
+def test_deploying_the_current_slot_changes_nothing(endpoint, vertex, bundles):
     first, before = deploy(endpoint, bundles[0]), vertex.state()
     vertex.faults.reset()
     assert deploy(endpoint, bundles[0]) == first
@@ -198,7 +198,7 @@ def test_deploying_what_answers_changes_nothing(endpoint, vertex, bundles):
     assert vertex.state() == before
 
 
-def test_a_rollback_deploys_what_is_still_registered(endpoint, vertex, bundles):
+def test_a_rollback_deploys_a_version_that_is_still_registered(endpoint, vertex, bundles):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     vertex.faults.reset()
@@ -210,7 +210,7 @@ def test_a_rollback_deploys_what_is_still_registered(endpoint, vertex, bundles):
     assert [set(version.version_aliases) for version in vertex.models[NAME]] == [{bundles[0].slot, "default"}]
 
 
-def test_records_of_a_slot_that_left_the_trail_are_removed(endpoint, vertex, bundles):
+def test_records_of_a_slot_that_left_the_history_are_removed(endpoint, vertex, bundles):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     del vertex.endpoints[NAME].labels["bridge-assets-slot-1"]
@@ -218,7 +218,7 @@ def test_records_of_a_slot_that_left_the_trail_are_removed(endpoint, vertex, bun
     assert removed == (f"model version {NAME}@1", f"{BUCKET}/{NAME}/{bundles[0].slot}/bundle.tar.gz")
 
 
-def test_a_slot_registered_with_another_image_is_registered_and_deployed_anew(endpoint, vertex, bundles):
+def test_a_slot_registered_with_another_image_is_registered_and_deployed_again(endpoint, vertex, bundles):
     endpoint.provision(bundles[0])
     other = replace(endpoint, settings=endpoint.settings.model_copy(update={"image": "serve:2"}))
     deploy(other, bundles[0])
@@ -228,7 +228,7 @@ def test_a_slot_registered_with_another_image_is_registered_and_deployed_anew(en
     assert version.container_spec.image_uri == "serve:2"
 
 
-def test_what_others_set_on_the_endpoint_stays(endpoint, vertex, bundles):
+def test_labels_and_models_of_others_on_the_endpoint_are_kept(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     vertex.endpoints[NAME].labels["team"] = "bridges"
     vertex.models[NAME].append(v.Model(name=vertex.models[NAME][0].name, version_id="9", artifact_uri="gs://else/x"))
@@ -253,7 +253,7 @@ def test_traffic_that_was_split_by_hand_ends_on_one_version(endpoint, vertex, bu
     assert answers_alone(vertex, bundles[0])
 
 
-def test_the_front_door_may_follow_the_split_a_moment_later(endpoint, vertex, bundles):
+def test_the_public_address_may_follow_the_split_with_a_delay(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     vertex.stale_predictions = 3
     deploy(endpoint, bundles[1])
@@ -261,7 +261,7 @@ def test_the_front_door_may_follow_the_split_a_moment_later(endpoint, vertex, bu
     assert answers_alone(vertex, bundles[1])
 
 
-def test_traffic_that_never_follows_the_split_is_taken_back(endpoint, vertex, bundles):
+def test_traffic_that_never_follows_the_split_is_rolled_back(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     vertex.stale_predictions = 10**9
     with pytest.raises(DeploymentError, match="traffic does not follow the split"):
@@ -269,7 +269,7 @@ def test_traffic_that_never_follows_the_split_is_taken_back(endpoint, vertex, bu
     assert answers_alone(vertex, bundles[0])
 
 
-def test_deleting_leaves_nothing(endpoint, vertex, bundles):
+def test_deleting_leaves_nothing_behind(endpoint, vertex, bundles):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     endpoint.provision(bundles[0])
@@ -292,7 +292,7 @@ def test_deleting_leaves_nothing(endpoint, vertex, bundles):
     ],
     ids=["503", "500", "429", "lost answers"],
 )
-def test_every_call_is_made_again_after_an_answer_that_may_pass(endpoint, vertex, bundles, fault):
+def test_every_call_is_retried_after_a_transient_error(endpoint, vertex, bundles, fault):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
     undisturbed = stands(vertex)
@@ -306,7 +306,7 @@ def test_every_call_is_made_again_after_an_answer_that_may_pass(endpoint, vertex
     assert not (vertex.endpoints or vertex.models or vertex.bucket.objects)
 
 
-def test_the_service_says_how_long_to_wait(endpoint, vertex):
+def test_the_requested_delay_is_obeyed(endpoint, vertex):
     """RetryInfo over gRPC, Retry-After over HTTP: an hour is more than there is patience for."""
     for method in ("GetEndpoint", "storage.list"):
         vertex.faults.reset()
@@ -332,7 +332,7 @@ class Expired(Credentials):
     ],
 )
 @pytest.mark.parametrize("method", ["GetEndpoint", "DeployModel", "storage.get", "UpdateEndpoint"])
-def test_a_refusal_is_not_asked_again_and_names_what_to_mend(endpoint, vertex, bundles, method, code, said):
+def test_a_refusal_is_not_retried_and_has_a_remedy(endpoint, vertex, bundles, method, code, said):
     deploy(endpoint, bundles[0])
     vertex.faults.reset()
     vertex.faults.inject(method, grpc_error(code, "Request had invalid authentication credentials."))
@@ -342,7 +342,7 @@ def test_a_refusal_is_not_asked_again_and_names_what_to_mend(endpoint, vertex, b
     assert deploy(endpoint, bundles[1]).previous == bundles[0].version
 
 
-def test_credentials_that_cannot_be_renewed_are_said_at_once(endpoint, vertex, bundles):
+def test_credentials_that_cannot_be_renewed_are_reported_at_once(endpoint, vertex, bundles):
     expired = replace(endpoint, cloud=replace(endpoint.cloud, credentials=Expired()))
     with pytest.raises(DeploymentError, match=r"Token has been expired.*renew the credentials"):
         expired.state()
@@ -351,7 +351,7 @@ def test_credentials_that_cannot_be_renewed_are_said_at_once(endpoint, vertex, b
     assert vertex.faults.calls == []
 
 
-def test_missing_credentials_are_said_before_anything_is_sent(endpoint, vertex, bundles, monkeypatch, tmp_path):
+def test_missing_credentials_are_reported_before_anything_is_sent(endpoint, vertex, bundles, monkeypatch, tmp_path):
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
@@ -361,7 +361,7 @@ def test_missing_credentials_are_said_before_anything_is_sent(endpoint, vertex, 
     assert vertex.faults.calls == []
 
 
-def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, shared_versions):
+def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path, shared_versions):
     for variable in ("GOOGLE_CLOUD_PROJECT", "BRIDGE_ASSETS_ENVIRONMENT__VERTEXAI__PROJECT"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(NotConfiguredError) as said:
@@ -382,7 +382,7 @@ def test_missing_settings_are_named_in_one_line(monkeypatch, tmp_path, shared_ve
 
 
 @pytest.mark.parametrize("method", ["CreateEndpoint", "UploadModel", "DeployModel"])
-def test_a_step_that_does_not_end_is_given_up_and_what_was_made_is_removed(endpoint, vertex, bundles, method):
+def test_a_step_that_does_not_end_is_given_up_and_the_new_slot_is_removed(endpoint, vertex, bundles, method):
     if method != "CreateEndpoint":
         deploy(endpoint, bundles[0])
     before = stands(vertex)
@@ -396,7 +396,7 @@ def test_a_step_that_does_not_end_is_given_up_and_what_was_made_is_removed(endpo
     assert answers_alone(vertex, bundles[1])
 
 
-def test_an_operation_that_fails_is_said_with_its_reason(endpoint, vertex, bundles):
+def test_a_failed_operation_is_reported_with_its_reason(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     before = stands(vertex)
     vertex.failing_methods = {"DeployModel": grpc_error("FAILED_PRECONDITION", "out of capacity in us-central1")}
@@ -409,7 +409,7 @@ def test_an_operation_that_fails_is_said_with_its_reason(endpoint, vertex, bundl
 
 
 @pytest.mark.parametrize("where", ["asked", "front door"])
-def test_a_wrong_model_behind_an_endpoint_takes_no_traffic_or_gives_it_back(endpoint, vertex, bundles, where):
+def test_a_wrong_model_behind_an_endpoint_gets_no_traffic_or_is_rolled_back(endpoint, vertex, bundles, where):
     deploy(endpoint, bundles[0])
     before = stands(vertex)
     wrong = {"asked": f"{NAME}-{bundles[1].slot}", "front door": NAME}[where]
@@ -420,14 +420,14 @@ def test_a_wrong_model_behind_an_endpoint_takes_no_traffic_or_gives_it_back(endp
     assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "front door")
 
 
-def test_a_damaged_artifact_is_refused_before_anything_is_asked(endpoint, vertex, model_versions):
+def test_a_damaged_artifact_is_refused_before_any_request(endpoint, vertex, model_versions):
     model_versions[0].file("model.onnx").write_bytes(b"other")
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
         deploy(endpoint, bundle_of(model_versions[0]))
     assert vertex.faults.calls == []
 
 
-def test_a_damaged_archive_is_sent_again_and_one_that_is_damaged_later_does_not_start(endpoint, vertex, bundles):
+def test_a_damaged_archive_is_uploaded_again_and_one_that_is_damaged_later_does_not_start(endpoint, vertex, bundles):
     archives(endpoint).upload(bundles[0].slot, b"half", "0" * 64)
     deploy(endpoint, bundles[0])
     (archive,) = vertex.bucket.objects.values()
@@ -438,7 +438,7 @@ def test_a_damaged_archive_is_sent_again_and_one_that_is_damaged_later_does_not_
     assert answers_alone(vertex, bundles[0])
 
 
-def test_a_large_archive_goes_up_in_parts(endpoint, vertex):
+def test_a_large_archive_is_uploaded_in_parts(endpoint, vertex):
     archive = os.urandom(9 << 20)  # above 8 MiB google-cloud-storage opens a session
     vertex.faults.inject("storage.upload", Fault(grpc.StatusCode.UNAVAILABLE, "cut", times=2))
     archives(endpoint).upload("m000000000000-000000000000", archive, "0" * 64)
@@ -479,7 +479,7 @@ def foreign_traffic(vertex: VertexServer, bundle: Bundle) -> None:
     ],
     ids=["endpoint", "endpoint of the slot", "model", "archive", "what takes the traffic"],
 )
-def test_what_is_somebody_elses_is_never_touched(endpoint, vertex, bundles, taken):
+def test_resources_of_somebody_else_are_never_touched(endpoint, vertex, bundles, taken):
     taken(vertex, bundles[0])
     before = vertex.state()
     with pytest.raises(OwnershipError, match=r"bridge-assets-owner|was not deployed by bridge_assets"):
@@ -491,7 +491,7 @@ def test_what_is_somebody_elses_is_never_touched(endpoint, vertex, bundles, take
 # Two at once, and kills
 
 
-def test_another_deployment_under_way_is_said(endpoint, vertex, bundles):
+def test_another_deployment_in_progress_is_reported(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
     vertex.stuck_methods = {"DeployModel"}
     with suppress(DeploymentError):
@@ -515,7 +515,7 @@ def changes_of(vertex: VertexServer, endpoint: VertexAIEndpoint, before: list[Bu
 
 @pytest.mark.parametrize("after_it", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", [1, 2], ids=["the first deployment", "the second deployment"])
-def test_dying_at_any_change_leaves_one_version_answering_and_again_is_the_end(
+def test_a_kill_at_any_change_leaves_one_version_serving_and_a_new_deployment_completes(
     endpoint, vertex, bundles, number, after_it
 ):
     """From a change on nothing gets through any more, also not to take something back; then it is done again."""

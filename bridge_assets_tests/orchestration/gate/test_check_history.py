@@ -81,12 +81,12 @@ def result(
     )
 
 
-def test_what_was_judged_is_a_text_or_one_a_survey_year():
+def test_judged_metadata_is_a_digest_or_one_per_survey_year():
     assert judged_metadata("abc") == {"about": dg.MetadataValue.text("abc")}
     assert judged_metadata({"2020": "abc"}, rows=3) == {"about": dg.MetadataValue.json({"2020": "abc"}), "rows": 3}
 
 
-def test_an_evaluation_is_read_with_all_that_it_says(instance):
+def test_an_evaluation_is_read_completely(instance):
     run_id = run(instance, "onnx_model", result("onnx_parity", False, "d" * 64, said="0.1 apart"))
     [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
     assert found == CheckEvaluation("onnx_model", "onnx_parity", False, "d" * 64, found.timestamp, run_id, "0.1 apart")
@@ -94,31 +94,31 @@ def test_an_evaluation_is_read_with_all_that_it_says(instance):
     assert stats.start_time <= found.timestamp <= stats.end_time
 
 
-def test_an_evaluation_without_a_description_says_nothing(instance):
+def test_an_evaluation_without_a_description_has_an_empty_message(instance):
     run(instance, "onnx_model", result("onnx_parity", True, "d" * 64))
     [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
     assert (found.passed, found.message) == (True, "")
 
 
-def test_an_evaluation_of_several_survey_years_is_one_a_year(instance):
+def test_an_evaluation_of_several_survey_years_is_one_per_year(instance):
     run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x", "2020": "y"}))
     found = list(check_evaluations(instance, "raw_bridges", "rows_reconcile"))
     assert sorted(each.digest for each in found) == ["x", "y"]
     assert all(each.passed for each in found)
 
 
-def test_an_evaluation_that_does_not_say_what_it_judged_is_about_no_version(instance):
+def test_an_evaluation_without_a_digest_matches_no_version(instance):
     run(instance, "onnx_model", result("onnx_parity", True))
     assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["None"]
 
 
-def test_evaluations_of_other_checks_and_assets_are_not_among_them(instance):
+def test_evaluations_of_other_checks_and_assets_are_excluded(instance):
     run(instance, "onnx_model", result("onnx_parity", True, "1"), result("other", True, "2"))
     run(instance, "bridge_model", result("onnx_parity", True, "3"))
     assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["1"]
 
 
-def test_a_check_that_raised_has_evaluated_nothing(instance):
+def test_a_check_that_raised_an_error_left_no_evaluation(instance):
     run(instance, "onnx_model", planned=("onnx_parity",))
     assert instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey("onnx_model"), "onnx_parity"), limit=2
@@ -128,7 +128,7 @@ def test_a_check_that_raised_has_evaluated_nothing(instance):
     assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["1"]
 
 
-def test_a_history_of_several_pages_is_read_to_its_end_and_once(instance):
+def test_a_history_of_several_pages_is_read_completely_and_once(instance):
     for number in range(102):
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "onnx_parity", True, judged_metadata(f"{number}"))
@@ -156,7 +156,7 @@ def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool
     assert dg.materialize([stages], instance=instance).success
 
 
-def test_the_gate_opens_when_every_required_check_has_passed_about_the_version(instance, tmp_path):
+def test_the_gate_opens_when_every_required_check_has_passed_for_the_version(instance, tmp_path):
     candidate = candidate_in(tmp_path)
     nothing = gate_decision(instance, candidate)
     assert (nothing.version, nothing.is_open) == (candidate.version, False)
@@ -187,7 +187,7 @@ def test_records_whose_checks_passed_are_trusted(instance):
     assert raw_problems(instance) == []
 
 
-def test_each_survey_year_whose_check_failed_or_is_missing_is_named(instance):
+def test_each_survey_year_whose_check_failed_or_is_missing_is_reported(instance):
     run(instance, "raw_bridges", result("rows_reconcile", False, {"2019": "x"}))
     assert raw_problems(instance) == [
         "raw_bridges:rows_reconcile[2019] failed",
@@ -204,7 +204,7 @@ def test_the_newest_evaluation_of_the_same_records_decides(instance, last):
     assert (raw_problems(instance) == []) is last
 
 
-def test_every_check_on_the_records_is_asked(instance):
+def test_every_required_check_on_the_records_counts(instance):
     run(instance, "raw_bridges", result("rows_reconcile", True, {"2019": "x"}))
     assert data_problems(instance, {"2019": "x"}, ["rows_reconcile", "contract"], []) == [
         "raw_bridges:contract[2019] was not evaluated on the records in use"
@@ -219,22 +219,22 @@ def dbt_result(passed: bool, severity: dg.AssetCheckSeverity = ERROR) -> dg.Asse
     return result(DBT_TEST.name, passed, severity=severity)
 
 
-def test_a_dbt_test_that_passed_is_no_problem(instance):
+def test_a_dbt_test_that_passed_is_not_a_problem(instance):
     run(instance, "dim_structures", dbt_result(True))
     assert dbt_problems(instance) == []
 
 
-def test_a_dbt_test_that_was_never_evaluated_is_named(instance):
+def test_a_dbt_test_that_was_never_evaluated_is_reported(instance):
     run(instance, "dim_structures")
     assert dbt_problems(instance) == ["dim_structures:unique_structure_key was never evaluated"]
 
 
-def test_a_dbt_test_that_failed_is_named(instance):
+def test_a_dbt_test_that_failed_is_reported(instance):
     run(instance, "dim_structures", dbt_result(False))
     assert dbt_problems(instance) == ["dim_structures:unique_structure_key failed"]
 
 
-def test_a_dbt_test_that_only_warns_is_no_problem(instance):
+def test_a_dbt_test_that_only_warns_is_not_a_problem(instance):
     run(instance, "dim_structures", dbt_result(False, WARN))
     assert dbt_problems(instance) == []
 
@@ -246,7 +246,7 @@ def test_the_newest_evaluation_of_a_dbt_test_decides(instance, passed, problems)
     assert len(dbt_problems(instance)) == problems
 
 
-def test_what_was_evaluated_last_decides_not_what_was_planned_last(instance):
+def test_the_last_evaluation_decides_not_the_last_planned_one(instance):
     specs = [dg.AssetCheckSpec(DBT_TEST.name, asset=DBT_TEST.asset_key)]
 
     @dg.multi_asset(specs=[dg.AssetSpec(DBT_TEST.asset_key)], check_specs=specs)
@@ -259,7 +259,7 @@ def test_what_was_evaluated_last_decides_not_what_was_planned_last(instance):
     assert dbt_problems(instance) == []
 
 
-def test_a_table_that_was_made_anew_without_its_test_is_named(instance):
+def test_a_table_that_was_rebuilt_without_its_test_is_reported(instance):
     run(instance, "dim_structures", dbt_result(True))
     run(instance, "dim_structures")
     assert dbt_problems(instance) == ["dim_structures:unique_structure_key was evaluated before the table was rebuilt"]
@@ -267,23 +267,23 @@ def test_a_table_that_was_made_anew_without_its_test_is_named(instance):
     assert dbt_problems(instance) == []
 
 
-def test_a_table_that_its_own_run_reports_after_its_test_is_the_one_that_was_tested(instance):
+def test_a_table_that_is_reported_after_its_test_in_the_same_run_counts_as_tested(instance):
     run(instance, "dim_structures", dbt_result(True), check_first=True)
     assert dbt_problems(instance) == []
 
 
-def test_a_test_evaluated_alone_after_the_table_was_made_counts(instance):
+def test_a_test_that_was_evaluated_separately_after_the_table_was_built_counts(instance):
     run(instance, "dim_structures")
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
     assert dbt_problems(instance) == []
 
 
-def test_a_test_on_a_table_that_dagster_did_not_make_counts(instance):
+def test_a_test_on_a_table_without_a_materialization_counts(instance):
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
     assert dbt_problems(instance) == []
 
 
-def test_every_problem_is_named_in_the_order_of_the_checks(instance):
+def test_every_problem_is_reported_in_the_order_of_the_checks(instance):
     other = dg.AssetCheckKey(dg.AssetKey(["marts", "fct"]), "not_null")
     run(instance, "dim_structures", dbt_result(False))
     assert data_problems(instance, {"2019": "x"}, ["rows_reconcile"], [DBT_TEST, other]) == [

@@ -32,7 +32,7 @@ def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
 
 
-def test_by_hand_in_a_later_run_the_checks_of_the_first_one_count(platform) -> None:
+def test_in_a_later_run_by_hand_the_checks_of_the_first_run_count(platform) -> None:
     before = served(platform)
     assert platform.materialize("local_endpoint").success
     assert served(platform) == before == latest_version(platform.home / "models").version
@@ -66,7 +66,7 @@ def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeyp
     assert served(platform) == before
 
 
-def test_the_same_model_with_its_checks_is_taken(platform, monkeypatch) -> None:
+def test_the_same_model_with_its_checks_is_deployed(platform, monkeypatch) -> None:
     before = served(platform)
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
@@ -83,7 +83,7 @@ def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> N
     assert "has changed since it was written" in error_messages(by_hand)
 
 
-def test_checks_about_another_training_set_do_not_count(platform) -> None:
+def test_checks_of_another_training_set_do_not_count(platform) -> None:
     candidate = latest_version(platform.home / "models")
     manifest = candidate.manifest
     manifest["stages"]["training_set"] = "0" * 64
@@ -108,7 +108,7 @@ def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch
     assert "[2014]" not in said
 
 
-def test_records_that_changed_on_the_disk_after_their_checks_close_the_gate(platform) -> None:
+def test_records_that_changed_on_disk_after_their_checks_close_the_gate(platform) -> None:
     """As a run leaves them that was killed between the records and its checks."""
     platform.lake.write(platform.lake.read_year("raw_bridges", 2015).head(-5), "raw_bridges", 2015)
     assert platform.materialize("bridge_features", partition="2015").success
@@ -118,7 +118,7 @@ def test_records_that_changed_on_the_disk_after_their_checks_close_the_gate(plat
     assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
 
 
-def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
+def test_an_override_needs_a_reason_that_is_recorded(platform, monkeypatch) -> None:
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
     short = platform.materialize("local_endpoint", config={"override_reason": "x"})
@@ -135,7 +135,7 @@ def test_an_override_takes_a_reason_that_is_kept(platform, monkeypatch) -> None:
     assert run.tags[OVERRIDE_TAG] == reason
 
 
-def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatch) -> None:
+def test_an_earlier_version_can_be_deployed_by_name_through_the_gate(platform, monkeypatch) -> None:
     first = served(platform)
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL).success
@@ -147,7 +147,7 @@ def test_an_earlier_version_can_be_named_and_is_asked_about(platform, monkeypatc
     assert "there is no model version 'abc'" in error_messages(unknown)
 
 
-def test_without_any_model_it_says_what_to_do(platform, monkeypatch, tmp_path) -> None:
+def test_without_any_model_the_error_has_a_remedy(platform, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))  # an event log without any run
     said = error_messages(platform.materialize("local_endpoint"))
     assert "No registered_model yet" in said
@@ -178,7 +178,7 @@ def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(plat
     assert registry(platform).aliases()["champion"] == champion
 
 
-def test_a_damaged_champion_proves_nothing(platform, monkeypatch) -> None:
+def test_a_damaged_champion_fails_the_check(platform, monkeypatch) -> None:
     whole = {path: path.read_bytes() for path in (platform.home / "mlartifacts").rglob("model.onnx")}
     train_otherwise(monkeypatch)
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__DEPTH", "5")

@@ -6,7 +6,7 @@ from bridge_assets.nbi.schema import columns
 from bridge_assets.orchestration.metadata.display import raw_bridges_schema
 
 
-def test_the_column_schema_says_number_unit_codes_and_years() -> None:
+def test_the_column_schema_has_number_unit_codes_and_years() -> None:
     shown = {column.name: column for column in raw_bridges_schema().columns}
     assert list(shown) == [column.name for column in columns()]
     assert shown["STRUCTURE_LEN_MT_049"].type == "decimal (m)"

@@ -29,7 +29,7 @@ def outputs(platform) -> dict[str, str]:
     return {str(path.relative_to(platform.home)): digest(path) for path in files if path.is_file()}
 
 
-def test_the_first_run_made_everything(platform) -> None:
+def test_the_first_run_builds_everything(platform) -> None:
     assert platform.first_run.success, platform.first_run.errors
     assert platform.first_run.errors == []
     assert {
@@ -47,7 +47,7 @@ def test_the_first_run_made_everything(platform) -> None:
     )
 
 
-def test_the_first_of_each_state_in_the_last_year_are_told_why(platform) -> None:
+def test_the_first_bridges_of_each_state_in_the_last_year_have_reasons(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     told = scores.filter(pl.col("reasons").is_not_null())
     assert told.height == scores.filter(pl.col("look_first_rank") <= 25).height
@@ -67,7 +67,7 @@ def test_a_version_is_served_and_explained_after_its_folder_is_gone(platform) ->
     assert platform.lake.provenance("bridge_predictions", YEARS[1])["explained"]["explained"] > 0
 
 
-def test_features_and_staging_take_the_same_record_of_a_structure(platform) -> None:
+def test_features_and_staging_use_the_same_record_of_a_structure(platform) -> None:
     inspections = platform.lake.read("int_inspections")
     features = platform.lake.read_years("bridge_features")
     joined = inspections.join(features, on=["structure_key", "survey_year"], how="inner", suffix="_of_features")
@@ -83,7 +83,7 @@ def test_a_second_run_gives_the_same_bytes(platform) -> None:
     assert outputs(platform) == before
 
 
-def test_predict_answers_from_the_endpoint(platform) -> None:
+def test_predict_uses_the_model_of_the_endpoint(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     key, probability = scores.select("structure_key", "fall_probability").row(0)
     answered = CliRunner().invoke(main, ["predict", key])
@@ -95,7 +95,7 @@ def test_predict_answers_from_the_endpoint(platform) -> None:
     assert "there is no bridge 01-NOSUCHBRIDGE" in unknown.output
 
 
-def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
+def test_rollback_reports_the_served_version(platform, monkeypatch) -> None:
     nothing = CliRunner().invoke(main, ["rollback"])
     assert nothing.exit_code == 1
     assert "no previous version" in nothing.output
@@ -110,7 +110,7 @@ def test_rollback_says_what_is_served(platform, monkeypatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["load_records ", "dbt_inventory", "bridge_predictions "])
-def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_same(platform, after) -> None:
+def test_a_killed_run_leaves_complete_outputs_and_the_next_run_gives_the_same_result(platform, after) -> None:
     before = outputs(platform)
     command = [
         str(Path(sys.executable).parent / "bridge-assets"),
@@ -150,7 +150,7 @@ def test_a_run_that_is_killed_leaves_whole_outputs_and_the_next_one_ends_the_sam
     ],
     ids=["missing", "empty", "web page", "wrong header", "binary", "two files"],
 )
-def test_a_bad_file_fails_with_its_reason_and_leaves_what_was_there(platform, break_it, says) -> None:
+def test_a_bad_file_fails_with_its_reason_and_leaves_existing_outputs(platform, break_it, says) -> None:
     before = outputs(platform)
     break_it(platform.home / "sample")
     failed = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
@@ -179,7 +179,7 @@ def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None
     assert platform.lake.read_year("rejected_records", 2018).height == 20
 
 
-def test_features_of_other_definitions_are_not_scored(platform) -> None:
+def test_features_with_other_definitions_are_not_scored(platform) -> None:
     note = platform.lake.provenance("bridge_features", 2018)
     platform.lake.write_provenance("bridge_features", 2018, {**note, "features_digest": "another"})
     said = error_messages(platform.materialize("bridge_predictions", partition="2018"))

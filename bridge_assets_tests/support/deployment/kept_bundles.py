@@ -1,4 +1,4 @@
-"""Opening kept bundles as a remote endpoint does."""
+"""Opens kept bundles as a remote endpoint does."""
 
 from __future__ import annotations
 

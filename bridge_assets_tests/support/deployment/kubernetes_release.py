@@ -69,12 +69,12 @@ class ReleaseFixture:
     def is_serving(self, bundle: Bundle) -> bool:
         """Whether the endpoint returns the predictions of a version, and every pod belongs to it."""
         target = self.target()
-        compare_answers(target.predict(bundle.probe, None), bundle.probe, "the front door")
+        compare_answers(target.predict(bundle.probe, None), bundle.probe, "the public address")
         slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
         return slots == {bundle.with_runtime_config(target.runtime_config).slot}
 
     def swap_archive(self, archive: Path, role: str) -> None:
-        """Make new pods of a role serve another archive than their own; pods of existing slots keep theirs."""
+        """Make new pods of a role serve a different archive than their own; pods of existing slots keep theirs."""
         existing_slots = {pod["metadata"]["labels"]["bridge-assets-slot"] for pod in self.pods()}
 
         def swap(labels: dict[str, str]) -> Path | None:
@@ -95,14 +95,14 @@ class ReleaseFixture:
 def release_fixture(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds_scale: float = 0.02, processes: bool = False
 ) -> Iterator[ReleaseFixture]:
-    """An empty cluster, credentials with exactly the rights of the shipped Role, and the shipped manifests with a
+    """An empty cluster, credentials with exactly the permissions of the shipped Role, and the shipped manifests with a
     volume for artifacts.
     """
     role = next(each for each in yaml.safe_load_all(RBAC.read_text()) if each["kind"] == "Role")
     with kubernetes_server(role["rules"], seconds_scale=seconds_scale, processes=processes) as cluster:
         fixture = ReleaseFixture(cluster, folder)
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(folder / "kubeconfig")))
-        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)  # where the tests themselves run in a cluster
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)  # set if the tests themselves run in a cluster
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")
         shutil.copytree(SHIPPED_MANIFESTS, fixture.manifests)

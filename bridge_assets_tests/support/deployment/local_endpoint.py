@@ -63,7 +63,7 @@ def assert_consistent(endpoint: LocalEndpoint) -> None:
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Every file and link below a folder, such that a rewritten file makes a difference."""
+    """Every file and link below a folder, so that rewriting a file changes the result."""
     return {
         str(path.relative_to(root)): str(path.readlink())
         if path.is_symlink()

@@ -1,4 +1,4 @@
-"""The served app as a real process on loopback, started as a container starts it."""
+"""The served app as a real process on loopback, started as in a container."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pathlib import Path
 from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.serve import container
 
-#: What tells a server where its bundle is and how it is asked. Nothing of it is taken from the shell of a test.
+#: Prefixes of variables that configure a server. They are not inherited from the shell of a test.
 _SERVER_VARIABLES = ("BRIDGE_ASSETS_", "AIP_", "AZUREML_", "SAGEMAKER_")
 
 _START_TIMEOUT_SECONDS = 60
 
 
 class ServerProcess:
-    """A server process. `url` once it answers, `log` what it said: one object a line. A variable of None is not set."""
+    """A server process. `url` is set once it serves; `log` has one object per line. A variable of None is not set."""
 
     def __init__(self, command: list[str], **environ: str | None) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SERVER_VARIABLES)}
@@ -36,7 +36,7 @@ class ServerProcess:
         self.log: list[dict] = []
         self.errors: list[str] = []
         self._ready: queue.Queue[dict | None] = queue.Queue()
-        # Both pipes are read to their end: a server must not wait for whoever reads its log.
+        # Both pipes are read continuously, so that the server never blocks on its log.
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_errors)]
         for reader in self._readers:
             reader.start()
@@ -50,7 +50,7 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
-        """Let it end in order; its exit code."""
+        """Shut it down gracefully; returns its exit code."""
         if self.process.poll() is None:
             self.terminate()
         try:
@@ -78,11 +78,11 @@ class ServerProcess:
 
 
 def start_container(**environ: str) -> ServerProcess:
-    """What a container runs, with these variables."""
+    """Start what a container runs, with these variables."""
     return ServerProcess([sys.executable, str(Path(container.__file__))], **environ)
 
 
-#: Servers that stay for the next test; each takes some 120 MB.
+#: Number of servers kept for later tests; each takes about 120 MB.
 _MAX_IDLE_SERVERS = 6
 
 _servers: dict[tuple[str, ...], ServerProcess] = {}
@@ -92,9 +92,9 @@ _lock = threading.RLock()
 
 @contextmanager
 def serving(bundle: Bundle | Path, **environ: str) -> Iterator[str]:
-    """The address of a server of a bundle, of an archive, or of a folder that holds one.
+    """The address of a server for a bundle, an archive, or a folder that contains one.
 
-    The same bytes and variables are served by the same process, which stays for the next test.
+    The same bytes and variables are served by the same process, which is kept for the next test.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def serving(bundle: Bundle | Path, **environ: str) -> Iterator[str]:
             with tempfile.TemporaryDirectory() as folder:
                 where = bundle.write(Path(folder) / container.ARCHIVE_NAME) if isinstance(bundle, Bundle) else bundle
                 server = start_container(BRIDGE_ASSETS_PACKAGE=str(where), **environ)
-        _servers[key] = server  # the one used last stands last
+        _servers[key] = server  # the most recently used one is last
         _use_counts[key] += 1
         for idle in [each for each in _servers if not _use_counts[each]][: max(0, len(_servers) - _MAX_IDLE_SERVERS)]:
             _servers.pop(idle).stop()
@@ -121,6 +121,6 @@ def serving(bundle: Bundle | Path, **environ: str) -> Iterator[str]:
 
 @atexit.register
 def end_servers() -> None:
-    """End what `serving` started."""
+    """Stop the servers that `serving` started."""
     while _servers:
         _servers.popitem()[1].stop()
