@@ -1,6 +1,6 @@
-"""From a training table to a registered model version: train, evaluate, shrink, export, predict, register.
+"""From a training table to an exported model: split, train, evaluate, quantize, export.
 
-Belongs here: everything that makes, judges or applies a model, as plain functions on tables, arrays and files. Does not
-belong here: how features are made (`bridge_assets.data`), where a version is served (`bridge_assets.deployment`),
-Dagster.
+Belongs here: training, evaluating and applying a model, as plain functions on tables, arrays and files. Does not belong
+here: computing features (`bridge_assets.data`), registering versions (`bridge_assets.registry`), serving them
+(`bridge_assets.deployment`), Dagster.
 """

@@ -1,4 +1,4 @@
-"""A forest as an ONNX graph: the promised names. They live elsewhere; this module re-exports them."""
+"""Export a forest to ONNX. This module only re-exports the public names."""
 
 from bridge_assets.errors import ExportError
 from bridge_assets.models.forest.onnx_export import export_to_onnx

@@ -1,4 +1,4 @@
-"""A random forest in float16: the promised names. They live elsewhere; this module re-exports them."""
+"""Quantize a random forest to float16. This module only re-exports the public names."""
 
 from bridge_assets.errors import FeatureRangeError, ForestFileError
 from bridge_assets.models.forest.float16_forest import Float16Forest

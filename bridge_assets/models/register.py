@@ -1,4 +1,4 @@
-"""Registering and staging model versions: the promised names. They live elsewhere; this module re-exports them."""
+"""Register and stage model versions. This module only re-exports the public names."""
 
 from bridge_assets.registry.base import CHALLENGER, CHAMPION, RegisteredVersion
 from bridge_assets.registry.register import (

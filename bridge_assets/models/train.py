@@ -1,4 +1,4 @@
-"""Training a forest: the promised names. They live elsewhere; this module re-exports them."""
+"""Train a forest. This module only re-exports the public names."""
 
 from bridge_assets.errors import FeatureError, ModelFileError, TrainingError
 from bridge_assets.models.dataset.split import split_inspections

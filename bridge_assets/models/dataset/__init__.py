@@ -1,1 +1,1 @@
-"""From features and transitions to what a forest is trained on: targets, the split, matrices."""
+"""From features and transitions to the input of a forest: targets, the split, matrices."""

@@ -1,1 +1,1 @@
-"""A model held against held-out structures in later years, beside its baselines."""
+"""Evaluation of a model and its baselines on held-out structures in later years."""

@@ -71,8 +71,9 @@ def no_change(training: pl.DataFrame) -> np.ndarray:
 
 
 def rating_table(training: pl.DataFrame) -> np.ndarray | None:
-    """The share that fell, or the mean change, by condition and years in condition, shrunk towards that of the
-    condition where data are sparse.
+    """The share that fell, or the mean change, by condition and years in condition.
+
+    Where data are sparse, a cell is shrunk towards its condition.
 
     Parameters
     ----------
@@ -127,8 +128,9 @@ def rating_table(training: pl.DataFrame) -> np.ndarray | None:
 
 
 def linear(training: pl.DataFrame, features: Sequence[str]) -> np.ndarray | None:
-    """Logistic regression, or ridge regression of the change, on the scaled features, with a light penalty
-    (scikit-learn's C = 1, alpha = 1).
+    """Logistic regression, or ridge regression of the change, on the scaled features.
+
+    The penalty is light (scikit-learn's C = 1, alpha = 1).
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ _MODEL, _TABLE, _CHANCE = "#1f5f8b", "#c9762b", "#8a8a8a"
 
 
 def calibration_plot_png(training: pl.DataFrame, answers: np.ndarray) -> bytes:
-    """Two panels: observed against predicted by tenths, and the share of falls found by looking at the worst first.
+    """Two panels: observed against predicted by tenths, and the share of falls found by inspecting the worst first.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _draw_calibration(axes: Axes, task: Task, bins: Sequence[CalibrationBin]) ->
 
 def _draw_gain_curve(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[np.ndarray, str]]) -> None:
     axes.set(
-        xlabel="Share of inspections looked at, worst first",
+        xlabel="Share of held-out inspections, worst first",
         ylabel="Share of falls found",
         title="Falls found by inspecting the worst first",
     )
@@ -200,8 +200,8 @@ def _draw_gain_curve(axes: Axes, falls: np.ndarray, forecasts: dict[str, tuple[n
         _draw_no_data(axes)
         return
     for name, (values, color) in forecasts.items():
-        looked_at, found = gain_curve(falls, values)
-        axes.plot(looked_at / len(falls), found / falls.sum(), color=color, linewidth=1.8, label=name)
+        inspected, found = gain_curve(falls, values)
+        axes.plot(inspected / len(falls), found / falls.sum(), color=color, linewidth=1.8, label=name)
     axes.plot([0, 1], [0, 1], color=_CHANCE, linewidth=1, linestyle="--", label="chance")
     values, color = forecasts["model"]
     for share in TOP_SHARES:

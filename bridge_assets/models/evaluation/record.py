@@ -51,9 +51,9 @@ class Evaluation:
     scores : mapping of str to ProbabilityMetrics or ChangeMetrics
         By forecast, in the order of `FORECAST_LABELS`.
     intervals : mapping of str to mapping of str to Interval
-        forecast -> figure -> 95 % interval, by resampling structures.
+        forecast -> metric -> 95 % interval, by resampling structures.
     gains : mapping of str to mapping of str to Interval
-        forecast -> figure -> 95 % interval of the model's gain over it; above 0 is in the model's favour.
+        forecast -> metric -> 95 % interval of the model's gain over it; above 0 favors the model.
     expected_auc : mapping of str to float or None
         forecast -> AUC averaged over all outcomes by the oracle's probabilities (`probability.expected_auc`); empty
         without an oracle.

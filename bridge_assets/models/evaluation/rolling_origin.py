@@ -90,8 +90,7 @@ def rolling_origin(
         figure = metric.value(found[-1].scores["model"])
         progress(
             f"cut {cut}: trained on {found[-1].train_inspections:,} inspections, evaluated on "
-            f"{found[-1].inspections:,}, "
-            f"{metric.name} {'-' if figure is None else format(figure, '.3f')}"
+            f"{found[-1].inspections:,}, {metric.name} {'-' if figure is None else format(figure, '.3f')}"
         )
     return found
 

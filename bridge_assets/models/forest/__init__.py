@@ -1,1 +1,1 @@
-"""The float16 forest: how it is made from a random forest, laid out, walked, saved and exported to ONNX."""
+"""The float16 forest: quantization of a random forest, memory layout, prediction, file format and ONNX export."""

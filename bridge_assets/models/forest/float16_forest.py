@@ -3,7 +3,8 @@
 Nodes are stored breadth first, tree after tree, so children need no pointers: the children of a tree's k-th inner node
 are at positions 2k+1 and 2k+2. One bit marks a leaf; inner nodes have a feature and a threshold, leaves their values.
 
-Does not belong here: how a forest is quantized (`quantize`), how rows are walked down its trees (`kernels`).
+Belongs here: the arrays, prediction and the file. Does not belong here: quantization (`quantize`), walking rows down
+the trees (`kernels`).
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ class Float16Forest:
     Attributes
     ----------
     leaf_bits : np.ndarray of uint8
-        One bit a node, most significant first: 1 = leaf.
+        One bit per node, most significant first: 1 = leaf.
     tree_nodes : np.ndarray of int32, shape (n_trees,)
-        Nodes in each tree.
+        Number of nodes in each tree.
     feature : np.ndarray of uint8 or uint16, shape (n_inner,)
     threshold : np.ndarray of float16, shape (n_inner,)
         A row goes left where `x <= threshold`, compared in float32.
     leaf : np.ndarray of float16, shape (n_leaves, n_outputs)
-        Class probabilities, or the one value of a regression. Each is rounded to nearest, so a row sums to 1 within
-        2**-12 per class.
+        Class probabilities, or the value of a regression. Each is rounded to nearest, so a row sums to 1 within 2**-12
+        per class.
     features : tuple of str
-        In the order of the columns of X.
+        Names, in the order of the columns of X.
     classes : tuple
         Labels in the order of the leaf values; empty for a regression.
     task : {"classifier", "regressor"}
     metadata : mapping of str to str
-        What it was made from.
+        Kind and library version of the model it was quantized from.
     """
 
     leaf_bits: np.ndarray
@@ -71,7 +72,7 @@ class Float16Forest:
 
     @cached_property
     def nodes(self) -> UnpackedNodes:
-        """The packed arrays unpacked, once."""
+        """The unpacked nodes; computed once."""
         import numpy as np
 
         count = int(self.tree_nodes.sum())
@@ -96,39 +97,39 @@ class Float16Forest:
 
     @cached_property
     def packed(self) -> PackedForest:
-        """The arrays that the compiled loops read; packed once."""
+        """The arrays that the compiled loops read; computed once."""
         from bridge_assets.models.forest.packing import pack_forest
 
         return pack_forest(self.nodes, self.threshold, self.leaf, len(self.features))
 
     def apply(self, X: Any, threads: int = 0) -> np.ndarray:
-        """The leaf each row reaches in each tree.
+        """The leaf that each row reaches in each tree.
 
         Parameters
         ----------
         X : array of shape (n, n_features) or DataFrame
-            Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+            Normalised features; see `matrix.feature_matrix`, also for the errors.
         threads : int
-            Threads a call may use; 0 = one for each processor. Few rows take one.
+            Maximum number of threads; 0 = one for each processor. Few rows use one thread.
 
         Returns
         -------
         np.ndarray
-            Shape (n, n_trees), int32: the leaf's place among the nodes of its tree, breadth first, the root being 0.
+            Shape (n, n_trees), int32: the index of the leaf among the nodes of its tree, breadth first; the root is 0.
         """
         from bridge_assets.models.forest import kernels
 
         return kernels.leaf_indices(self.packed, feature_matrix(X, self.features), threads)
 
     def predict_proba(self, X: Any, threads: int = 0) -> np.ndarray:
-        """Class probabilities: the mean over the trees. The same to the bit for any number of threads.
+        """Class probabilities: the mean over the trees, bit-identical for any number of threads.
 
         Parameters
         ----------
         X : array of shape (n, n_features) or DataFrame
-            Normalised features; see `matrix.feature_matrix`, which also says what is refused.
+            Normalised features; see `matrix.feature_matrix`, also for the errors.
         threads : int
-            Threads a call may use; 0 = one for each processor. Few rows take one.
+            Maximum number of threads; 0 = one for each processor. Few rows use one thread.
 
         Returns
         -------
@@ -145,7 +146,7 @@ class Float16Forest:
         return self._mean_over_trees(X, threads)
 
     def predict(self, X: Any, threads: int = 0) -> np.ndarray:
-        """The most likely class (the first of equals), or the value of a regression (float32); shape (n,)."""
+        """The most likely class (the first one of a tie), or the value of a regression (float32); shape (n,)."""
         import numpy as np
 
         mean = self._mean_over_trees(X, threads)
@@ -158,7 +159,7 @@ class Float16Forest:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of header and arrays, in hex: two forests with the same one answer the same."""
+        """SHA-256 of header and arrays, in hex: forests with the same checksum give the same predictions."""
         return _checksum(self._header(), self._arrays())
 
     def save(self, path: Path) -> Path:
@@ -167,12 +168,12 @@ class Float16Forest:
         Raises
         ------
         StorageError
-            If it cannot be written; `path` is then what it was before.
+            If it cannot be written; `path` is then unchanged.
         """
         from safetensors.numpy import save
 
         header = json.dumps({**self._header(), "checksum": self.checksum}, sort_keys=True, ensure_ascii=False)
-        # One key: safetensors writes several in an order that changes from process to process.
+        # A single key: safetensors writes several keys in an order that changes from process to process.
         content = save(self._arrays(), metadata={FORMAT: header})
         with atomic_write(path) as temp_path:
             temp_path.write_bytes(content)
@@ -185,7 +186,7 @@ class Float16Forest:
         Raises
         ------
         ForestFileError
-            If the file is no such file, of another format version, or its bytes changed.
+            If the file is not a float16 forest, has another format version, or its bytes changed.
         OSError
             If it cannot be read.
         """

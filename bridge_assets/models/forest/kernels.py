@@ -1,14 +1,14 @@
 """Compiled loops that walk rows down the trees of a float16 forest.
 
-The cost is waiting for memory, since each step needs the one before it. So many walks are taken at once (`walks`): of
-many rows down one tree or, with few rows, of one row down many trees; and no step has a branch. A node takes eight
-bytes, a leaf value two. Rows pass a few trees while these stay in the second-level cache.
+The bottleneck is memory latency, since each step depends on the previous one. So many walks advance at once (`walks`):
+many rows down one tree or, with few rows, one row down many trees; and no step has a branch. A node takes eight bytes,
+a leaf value two. All rows of a block walk a few trees while these trees are in the second-level cache.
 
-Values are compared as integers: a row's value, rounded up to float16's grid, is above a float16 threshold exactly where
+Values are compared as integers: a value that is rounded up to float16's grid is above a float16 threshold exactly if
 the value itself is.
 
-Belongs here: in what order rows and trees are taken. Does not belong here: what a forest is (`float16_forest`), which
-rows are refused (`dataset.matrix`), how one step is done (`walks`).
+Belongs here: the order in which rows and trees are processed. Does not belong here: the forest (`float16_forest`),
+validation of rows (`dataset.matrix`), a single step (`walks`).
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from bridge_assets.models.forest.walks import (
 if TYPE_CHECKING:
     from bridge_assets.models.forest.packing import PackedForest
 
-#: Rows in a block: their keys and sums are kept until they have passed all trees.
+#: Rows in a block: their keys and sums stay in memory until they have walked all trees.
 BLOCK_ROWS = 32_768
 
-#: Bytes of the trees that a tile of rows passes before the next tile: half of a server's second-level cache.
+#: Bytes of trees that a tile of rows walks before the next tile starts: half of a server's second-level cache.
 TREE_GROUP_BYTES = 1 << 20
 
-#: Rows in a tile, which pass one tree before the next tree: their keys and sums stay in the first-level cache.
+#: Rows in a tile. A tile walks one tree at a time, so its keys and sums stay in the first-level cache.
 TILE_ROWS = 256
 
-#: Smallest block, in rows times trees: about two milliseconds. Less is not worth a thread of its own.
+#: Smallest block, in rows times trees: about two milliseconds. Less is not worth a separate thread.
 MIN_BLOCK_WORK = 100_000
 
 
-# IEEE 754: float16 has 10 bits of fraction and float32 has 23; the exponents are biased by 15 and 127. Below 2**-14
-# float16 counts in steps of 2**-24.
+# IEEE 754: float16 has 10 bits of fraction and float32 has 23; the exponents are biased by 15 and 127. Below 2**-14,
+# float16 has steps of 2**-24.
 _DROPPED_BITS = 23 - 10
 _BIAS = (127 - 15) << 10
 _MAGNITUDE = 0x7FFFFFFF
@@ -62,12 +62,17 @@ _WAYS, _TILE = np.uint64(WALKS), np.uint64(TILE_ROWS)
 
 
 def row_keys(rows: np.ndarray) -> np.ndarray:
-    """Keys of values: int16, above the key of a threshold exactly where the value is above the threshold.
+    """Keys of values: the key of a value is above that of a threshold exactly if the value is above the threshold.
 
     Parameters
     ----------
     rows : np.ndarray of shape (n, n_features)
         float32, C order, finite.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n, n_features), int16.
     """
     keys = np.empty(rows.shape, dtype=np.int16)
     _row_keys(rows.ravel(), rows.view(np.int32).ravel(), keys.ravel())
@@ -77,12 +82,13 @@ def row_keys(rows: np.ndarray) -> np.ndarray:
 def mean_leaf_values(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np.ndarray:
     """The mean over the trees of the leaf values that each row reaches.
 
-    Trees are added in their order, in float64, whatever the number of rows or threads. A float16 value is a multiple of
+    Trees are added in order, in float64, whatever the number of rows or threads. A float16 value is a multiple of
     2**-24 below 2**16, so the sum of up to 2**13 trees needs 53 bits and is exact. One division and one rounding to
     float32 follow.
 
     Parameters
     ----------
+    packed : PackedForest
     rows : np.ndarray of shape (n, n_features)
         float32, C order, finite.
     threads : int
@@ -103,8 +109,8 @@ def mean_leaf_values(packed: PackedForest, rows: np.ndarray, threads: int = 0) -
     trees_per_group = max(1, TREE_GROUP_BYTES // bytes_each)
 
     def score(block: slice) -> None:
-        some = rows[block]
-        _means(*arrays, packed.n_trees, trees_per_group, some, some.view(np.int32), found[block])
+        block_rows = rows[block]
+        _means(*arrays, packed.n_trees, trees_per_group, block_rows, block_rows.view(np.int32), found[block])
 
     _run_blocks(score, len(rows), packed.n_trees, threads)
     return found
@@ -116,8 +122,8 @@ def leaf_indices(packed: PackedForest, rows: np.ndarray, threads: int = 0) -> np
     found = np.empty((len(rows), packed.n_trees), dtype=np.int32)
 
     def descend(block: slice) -> None:
-        some = rows[block]
-        _leaf_indices(packed.nodes, packed.roots, packed.depths, some, some.view(np.int32), found[block])
+        block_rows = rows[block]
+        _leaf_indices(packed.nodes, packed.roots, packed.depths, block_rows, block_rows.view(np.int32), found[block])
 
     _run_blocks(descend, len(rows), packed.n_trees, threads)
     return found
@@ -132,7 +138,7 @@ def _resolve_threads(threads: int) -> int:
 
 
 def _run_blocks(task: Callable[[slice], None], rows: int, trees: int, threads: int) -> None:
-    """Run a task over blocks of rows. Blocks share nothing, so it does not matter which thread takes which."""
+    """Run a task over blocks of rows. Blocks are independent, so any thread can take any block."""
     blocks = list(_blocks(rows, trees, threads))
     if threads == 1 or len(blocks) <= 1:
         for block in blocks:
@@ -144,7 +150,7 @@ def _run_blocks(task: Callable[[slice], None], rows: int, trees: int, threads: i
 
 
 def _blocks(rows: int, trees: int, threads: int) -> Iterator[slice]:
-    """Blocks of the same size, as many for each thread, so that none waits for another."""
+    """Blocks of equal size, and an equal number for each thread, so that no thread waits for another."""
     share = max(-(-rows // threads), -(-MIN_BLOCK_WORK // trees))
     step = -(-share // -(-share // BLOCK_ROWS))
     step = -(-step // WALKS) * WALKS
@@ -166,7 +172,7 @@ def _add_leaf(values, outputs, leaf, sums, row):
 
 @njit(forceinline=True)
 def _keys_of_block(rows, bits):
-    """Keys of the rows, then of as many more, all zero, as make them a multiple of `WALKS`."""
+    """Keys of the rows, padded with zero rows to a multiple of `WALKS`."""
     whole = (len(rows) + WALKS - 1) // WALKS * WALKS
     keys = np.zeros(whole * rows.shape[1] + KEY_PADDING, dtype=np.int16)
     _row_keys(rows.ravel(), bits.ravel(), keys)
@@ -232,8 +238,8 @@ def _leaf_indices(nodes, roots, depths, rows, bits, found):
     starts, reached = np.zeros(WALKS, dtype=np.uint64), np.empty(WALKS, dtype=np.uint64)
     places = np.arange(WALKS).astype(np.uint64) * width
     for first in range(0, whole, WALKS):
-        some = keys[np.uint64(first) * width :]
+        row_keys_slice = keys[np.uint64(first) * width :]
         for tree in range(found.shape[1]):
-            walk_rows(nodes, roots[tree], starts, some, places, depths[tree], reached)
+            walk_rows(nodes, roots[tree], starts, row_keys_slice, places, depths[tree], reached)
             for way in range(min(WALKS, count - first)):
                 found[first + way, tree] = reached[way] - roots[tree]

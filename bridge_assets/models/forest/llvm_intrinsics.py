@@ -1,16 +1,14 @@
 """Walks and sums as vector instructions: the only module that uses private interfaces of numba and llvmlite.
 
-numba hands loops to LLVM, which turns them into vector instructions only where it can prove that no store touches a
-later load; here it cannot. So the instructions are written in LLVM's own language, and LLVM picks what the processor
-has.
+numba compiles loops with LLVM, which vectorizes them only if it can prove that no store affects a later load; here it
+cannot. So the vector instructions are written in LLVM IR, and LLVM selects those of the processor.
 
-A processor that loads from eight addresses with one instruction (AVX-512, since 2017) takes 64 walks at once; measured,
-scoring takes less than two thirds of the time. Other processors would take longer that way, so they walk in plain numba
-(`plain_walk`, which also says what a node is). Both reach the same leaves.
+A processor that loads from eight addresses with one instruction (AVX-512, since 2017) advances 64 walks at once;
+measured, scoring takes less than two thirds of the time. On other processors this would be slower, so they walk in
+plain numba (`plain_walk`, which also documents the node format). Both reach the same leaves.
 
-Belongs here: instructions. Does not belong here: on which processor which are used (`walks`), in what order trees and
-rows are taken (`kernels`). numba's cache does not notice a change of this file: delete the `__pycache__` of this folder
-after one.
+Belongs here: instructions. Does not belong here: the choice by processor (`walks`), the order of trees and rows
+(`kernels`). numba's cache does not notice changes in this file: delete the `__pycache__` of this folder after a change.
 """
 
 from __future__ import annotations
@@ -26,21 +24,21 @@ from numba.np.arrayobj import make_array
 
 from bridge_assets.models.forest.plain_walk import FEATURE, FEATURE_AT, KEY_AT, LANES, LEFT
 
-#: Vectors that a walk advances at once. Measured: with 4 a walk takes a third longer, with 6 a twentieth.
+#: Vectors that advance at once. Measured: with 4, a walk takes a third longer; with 6, a twentieth.
 VECTORS_PER_WALK = 8
 
-#: Walks taken at once.
+#: Number of walks that advance at once.
 WALKS = LANES * VECTORS_PER_WALK
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
 
-#: Levels whose nodes are the first of a tree, at most `LANES`: they are kept in a register and not loaded each time.
-#: Measured: a tenth of the time.
+#: Number of top levels whose nodes, at most `LANES`, are kept in a register instead of being loaded at each step.
+#: Measured: saves a tenth of the time.
 _TOP_LEVELS = 3
 
-#: Whether numba compiles for a processor with AVX-512: this one, or the one that NUMBA_CPU_NAME and
-#: NUMBA_CPU_FEATURES name.
+#: Whether numba compiles for a processor with AVX-512: the one of this machine, or the one set with NUMBA_CPU_NAME and
+#: NUMBA_CPU_FEATURES.
 _TARGET: Any = cpu_target.target_context
 HAS_AVX512 = "+avx512f" in _TARGET.codegen().magic_tuple()[2]
 
@@ -54,7 +52,7 @@ def _constant_vector(of: Any, value: float, lanes: int = LANES) -> Any:
 
 
 def _load(builder: Any, pointer: Any, of: Any, place: Any, lanes: int = LANES) -> Any:
-    """`lanes` numbers of an array from a place on."""
+    """Load `lanes` numbers of an array, starting at `place`."""
     loaded = builder.load(_vector_pointer(builder, pointer, of, place, lanes), typ=_vector(of, lanes))
     loaded.align = of.width // 8 if isinstance(of, ir.IntType) else 8
     return loaded
@@ -70,9 +68,9 @@ def _vector_pointer(builder: Any, pointer: Any, of: Any, place: Any, lanes: int)
 
 
 def _gather(builder: Any, pointer: Any, of: Any, places: Any) -> Any:
-    """Eight bytes from each of eight places in an array of `of`."""
+    """Load eight bytes at each of eight places in an array of `of`."""
     addresses = builder.gep(pointer, [places], source_etype=of)
-    addresses.type = _vector(ir.PointerType())  # llvmlite has no word for addresses that differ by lane
+    addresses.type = _vector(ir.PointerType())  # llvmlite has no type for a vector of addresses
     mask = _constant_vector(ir.IntType(1), 1)
     signature = ir.FunctionType(_vector(_I64), [addresses.type, _I32, mask.type, _vector(_I64)])
     gather = cgutils.get_or_insert_function(builder.module, signature, "llvm.masked.gather.v8i64.v8p0")
@@ -81,7 +79,7 @@ def _gather(builder: Any, pointer: Any, of: Any, places: Any) -> Any:
 
 
 def _permute(builder: Any, table: Any, places: Any) -> Any:
-    """Of a vector the numbers at eight places: one instruction, since LLVM knows this way of saying it."""
+    """The elements of a vector at eight places; LLVM recognizes this pattern and emits one instruction."""
     vector = ir.Constant(table.type, ir.Undefined)
     for lane in range(LANES):
         lane = ir.Constant(_I32, lane)
@@ -98,7 +96,7 @@ def _splat(builder: Any, value: Any) -> Any:
 
 
 def _data_pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """Of each argument that is an array, where its numbers begin."""
+    """The arguments, with each array replaced by the pointer to its data."""
     return [
         make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
         for kind, value in zip(signature.args, arguments, strict=True)
@@ -106,7 +104,7 @@ def _data_pointers(context: Any, builder: Any, signature: Any, arguments: Any) -
 
 
 def _build_gather_walk(top_levels: int) -> Any:
-    """A walk by gathering, whose first steps find their nodes among the first eight from `root` on."""
+    """Build a walk that gathers its nodes; the first `top_levels` steps look them up among a tree's first eight."""
 
     @intrinsic
     def walk(_, nodes, root, starts, keys, rows, depth, reached):
@@ -124,7 +122,7 @@ def _build_gather_walk(top_levels: int) -> Any:
                 key = builder.shl(
                     _gather(builder, keys, _I16, builder.add(row, feature)), _constant_vector(_I64, KEY_AT)
                 )
-                # The threshold stands on top of the node; what is below it does not make a smaller key larger.
+                # The threshold is in the highest bits of the node; the lower bits cannot make a smaller key larger.
                 left = builder.and_(node, _constant_vector(_I64, LEFT))
                 right = builder.add(left, _constant_vector(_I64, 1))
                 return builder.select(builder.icmp_signed(">", key, node), right, left)
@@ -146,17 +144,17 @@ def _build_gather_walk(top_levels: int) -> Any:
     return walk
 
 
-#: The walks of `plain_walk.walk`, `WALKS` at once: rows through one tree, and one row through trees from their roots.
+#: Like `plain_walk.walk`, for `WALKS` walks: many rows down one tree, and one row down many trees from their roots.
 walk_rows, walk_trees = _build_gather_walk(_TOP_LEVELS), _build_gather_walk(0)
 
 
 def _float16_to_float64(builder: Any, halves: Any) -> Any:
-    """float64 of the bits of float16."""
+    """Convert the bits of float16 to float64."""
     lanes = halves.type.count
     if HAS_AVX512:
         return builder.fpext(builder.bitcast(halves, _vector(ir.HalfType(), lanes)), _vector(_DOUBLE, lanes))
-    # By hand, since where a processor can't, LLVM calls a function that numba lacks: float32 has exponent and fraction
-    # 13 bits further left, and its exponent is biased by 112 more. All of it is exact.
+    # Without hardware support, LLVM would call a function that numba lacks, so the conversion is done here: float32 has
+    # exponent and fraction 13 bits further left, and its exponent is biased by 112 more. The conversion is exact.
     bits = builder.sext(halves, _vector(_I32, lanes))
     sign = builder.and_(bits, _constant_vector(_I32, -(2**31), lanes))
     rest = builder.shl(builder.and_(bits, _constant_vector(_I32, 0x7FFF, lanes)), _constant_vector(_I32, 13, lanes))
@@ -179,5 +177,5 @@ def _build_add(lanes: int) -> Any:
     return add
 
 
-#: Add two, or eight, float16 values (their bits, uint16) from a place on to the float64 sums from another place on.
+#: Add two, or eight, float16 values (as bits, uint16), starting at one place, to float64 sums, starting at another.
 add_two, add_eight = _build_add(2), _build_add(LANES)

@@ -1,4 +1,4 @@
-"""The nodes of a forest as plain arrays, one entry a node: what exports and the compiled loops start from."""
+"""The nodes of a forest as plain arrays with one entry per node: the input of the export and the compiled loops."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class UnpackedNodes:
-    """The nodes of all trees, unpacked; one entry a node. A leaf is its own left child.
+    """The nodes of all trees, unpacked. A leaf is its own left child.
 
     Attributes
     ----------
     roots : np.ndarray of shape (n_trees,)
-        Where each tree begins.
+        Index of the root of each tree.
     depths : np.ndarray of shape (n_trees,)
-        Steps from a root to its deepest leaf.
-    is_leaf : np.ndarray of bool
-    left : np.ndarray
-        Left child, where `x <= threshold`; the right child stands right after it.
-    feature : np.ndarray
+        Steps from the root to the deepest leaf.
+    is_leaf : np.ndarray of bool, shape (n_nodes,)
+    left : np.ndarray of shape (n_nodes,)
+        Left child, taken if `x <= threshold`; the right child follows it.
+    feature : np.ndarray of shape (n_nodes,)
         0 at a leaf.
-    threshold : np.ndarray of float32
-        Infinite at a leaf, so that a row which has arrived stays.
-    leaf : np.ndarray
-        The row of `Float16Forest.leaf` for a leaf; meaningless elsewhere.
+    threshold : np.ndarray of float32, shape (n_nodes,)
+        Infinite at a leaf, so that a row stays at the leaf it has reached.
+    leaf : np.ndarray of shape (n_nodes,)
+        The row of `Float16Forest.leaf` for a leaf; meaningless at inner nodes.
     """
 
     roots: np.ndarray

@@ -1,12 +1,12 @@
-"""A forest as an ONNX file, the form that is served.
+"""Export a forest to ONNX, the format that endpoints serve.
 
-The trees of a float16 forest stand in one TreeEnsemble, their thresholds in float32 fields that hold float16 values
-(ONNX Runtime refuses float16 trees), so each decision is the same. A leaf of that operator holds one number: here the
-row of a table, in float16, where its values are. The rows that all trees reach are looked up and averaged in float32.
-Each class has its own column, two classes too: 1 - p is not the forest's answer for the other, each is rounded by
-itself and a row sums to 1 within 2**-12 a class.
+The trees of a float16 forest become one TreeEnsemble. Its thresholds are float32 fields with float16 values (ONNX
+Runtime does not support float16 trees), so each decision is the same. A leaf of that operator holds one number: here,
+the row of a float16 table with the leaf's values. The rows that all trees reach are looked up and averaged in float32.
+Each class has its own column, also with two classes: each value is rounded separately, so the second one is not 1 - p,
+and a row sums to 1 within 2**-12 per class.
 
-While it answers, a call takes 8 bytes, and 6 for each class, for each row and tree: ask for some thousand rows a call.
+A call needs 8 bytes, plus 6 per class, for each row and tree: send a few thousand rows per call.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-#: Operator sets and file version. TreeEnsemble came with ai.onnx.ml 5, that with ONNX 1.16 (2024), whose files are of
-#: version 10. ONNX Runtime runs it since 1.21.
+#: Operator sets and file version. TreeEnsemble was added in ai.onnx.ml 5, with ONNX 1.16 (2024) and file version 10.
+#: ONNX Runtime supports it since 1.21.
 OPSET, ML_OPSET, IR_VERSION = 17, 5, 10
 
-#: skl2onnx writes forests with operators that later ones deprecate.
+#: skl2onnx writes forests with operators that later sets deprecate.
 _SKLEARN_ML_OPSET = 3
 
-#: Whole numbers that float32 holds.
+#: Largest count of integers that float32 represents exactly.
 _MAX_LEAVES = 2**24
 
 #: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html
 _SUM, _BRANCH_LEQ = 1, 0
 
-#: Most an output may differ from the model's own answer on the sample rows, as a share of the largest answer where that
-#: is above 1: float32 sums of some hundred trees.
+#: Largest difference allowed between the export and the model on the sample rows, relative to the largest prediction if
+#: that is above 1. The cause is float32 sums over some hundred trees.
 _SAMPLE_TOLERANCE = 1e-5
 
 
 def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
-    """Write a forest as ONNX, after asking the export for the sample rows and comparing the answers.
+    """Write a forest as ONNX, after comparing the export's predictions for the sample rows with the model's.
 
     Parameters
     ----------
     model : Float16Forest, RandomForestClassifier or RandomForestRegressor
-        A classifier's export gives `label` and `probabilities` (n, n_classes), a regressor's `prediction` (n, 1); the
-        input is `X` (n, n_features), float32.
+        The export of a classifier has the outputs `label` and `probabilities` (n, n_classes), that of a regressor
+        `prediction` (n, 1); the input is `X` (n, n_features), float32.
     X_sample : array of shape (n, n_features) or DataFrame
         Some rows of normalised features.
     path : Path or str
@@ -59,17 +59,18 @@ def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
     Returns
     -------
     Path
+        `path`.
 
     Raises
     ------
     TypeError
-        If the model is something else, or not fitted.
+        If the model has another type, or is not fitted.
     FeatureError
         If the sample rows do not fit the model.
     ExportError
-        If the export is not valid ONNX or answers otherwise than the model.
+        If the export is not valid ONNX or its predictions differ from the model's.
     StorageError
-        If it cannot be written; `path` is then what it was before.
+        If it cannot be written; `path` is then unchanged.
     """
     import onnx
 
@@ -134,20 +135,20 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
 
 
 def _tree_ensemble_attributes(forest: Float16Forest) -> dict[str, Any]:
-    """The forest as attributes of a TreeEnsemble that adds up, tree by tree, the row of the leaf that is reached.
+    """The forest as attributes of a TreeEnsemble that outputs, for each tree, the row of the leaf that is reached.
 
-    ONNX Runtime 1.22 takes a root whose two sides have the same number for a leaf, even if one is an inner node
-    (https://github.com/microsoft/onnxruntime/issues/24679). Inner nodes and leaves are counted apart; with the leaves
-    of each tree counted from the last to the first, the two sides of a root never meet. A tree of one leaf gets a node
-    above two of that leaf.
+    ONNX Runtime 1.22 treats a root as a leaf if its two children have the same number, even if one of them is an inner
+    node (https://github.com/microsoft/onnxruntime/issues/24679). Inner nodes and leaves are numbered separately; with
+    the leaves of each tree numbered from the last to the first, the two children of a root never have the same number.
+    A tree of one leaf gets a root above two copies of that leaf.
     """
     import numpy as np
     from onnx import numpy_helper
 
     if len(forest.leaf) > _MAX_LEAVES:
         raise ExportError(
-            f"the forest has {len(forest.leaf):,} leaves; at most {_MAX_LEAVES:,} can be told apart in float32. "
-            f"What to do: train fewer or shallower trees"
+            f"the forest has {len(forest.leaf):,} leaves; float32 can number at most {_MAX_LEAVES:,}",
+            do="train fewer or shallower trees",
         )
     nodes = forest.nodes
     tree = np.repeat(np.arange(forest.n_trees), forest.tree_nodes)
@@ -184,7 +185,7 @@ def _label_tensor(classes: tuple[Any, ...]) -> onnx.TensorProto:
     kinds = {bool: TensorProto.BOOL, int: TensorProto.INT64, float: TensorProto.DOUBLE, str: TensorProto.STRING}
     kind = kinds.get(type(classes[0]))
     if kind is None or len({type(label) for label in classes}) > 1:
-        raise ExportError(f"class labels must be all Boolean, whole, decimal or text, found {classes!r}")
+        raise ExportError(f"class labels must be all Boolean, all integer, all float or all text, found {classes!r}")
     values = [label.encode() for label in classes] if kind == TensorProto.STRING else list(classes)
     return helper.make_tensor("classes", kind, [len(classes)], values)
 
@@ -196,12 +197,12 @@ def _from_sklearn(model: Any) -> onnx.ModelProto:
 
     if model.n_outputs_ != 1:
         raise ExportError(
-            f"the forest has {model.n_outputs_} outputs; one can be exported. What to do: train one forest each"
+            f"the forest has {model.n_outputs_} outputs; only one is supported", do="train one forest per output"
         )
     classifies = is_classifier(model)
     return convert_sklearn(  # type: ignore[return-value] # annotated for all its backends
         model,
-        name="random_forest",  # the default is a new random name each time
+        name="random_forest",  # the default is a random name
         initial_types=[("X", FloatTensorType([None, model.n_features_in_]))],
         final_types=None if classifies else [("prediction", FloatTensorType([None, 1]))],
         options={"zipmap": False} if classifies else None,
@@ -212,15 +213,15 @@ def _from_sklearn(model: Any) -> onnx.ModelProto:
 def _set_metadata(graph: onnx.ModelProto, model: Any, features: tuple[str, ...]) -> None:
     from onnx import helper
 
-    about: Mapping[str, str]
+    origin: Mapping[str, str]
     if isinstance(model, Float16Forest):
-        classes, about = model.classes, {**model.metadata, "forest_sha256": model.checksum, "task": model.task}
+        classes, origin = model.classes, {**model.metadata, "forest_sha256": model.checksum, "task": model.task}
     else:
         import sklearn
 
         classes = tuple(model.classes_.tolist()) if hasattr(model, "classes_") else ()
-        about = {"made_from": f"sklearn.{type(model).__name__}", "sklearn_version": sklearn.__version__}
-    properties = {**about, "features": json.dumps(list(features)), "classes": json.dumps(list(classes))}
+        origin = {"made_from": f"sklearn.{type(model).__name__}", "sklearn_version": sklearn.__version__}
+    properties = {**origin, "features": json.dumps(list(features)), "classes": json.dumps(list(classes))}
     helper.set_model_props(graph, dict(sorted(properties.items())))
 
 
@@ -235,18 +236,18 @@ def _check_predictions_match(content: bytes, model: Any, sample: np.ndarray) -> 
     options.intra_op_num_threads = 1
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no other base
-        raise ExportError(f"ONNX Runtime refuses the export: {error}") from error
+    except Exception as error:  # ONNX Runtime's errors have no common base class but Exception
+        raise ExportError(f"ONNX Runtime cannot load the export: {error}") from error
     classifies = model.task == "classifier" if isinstance(model, Float16Forest) else is_classifier(model)
-    (answers,) = session.run(["probabilities" if classifies else "prediction"], {"X": sample})
+    (predictions,) = session.run(["probabilities" if classifies else "prediction"], {"X": sample})
     rows = sample if isinstance(model, Float16Forest) else _with_names(model, sample)
     expected = model.predict_proba(rows) if classifies else model.predict(rows).reshape(-1, 1)
     scale = max(1.0, float(np.abs(expected).max()))
-    if (difference := float(np.abs(np.asarray(answers) - expected).max()) / scale) > _SAMPLE_TOLERANCE:
+    if (difference := float(np.abs(np.asarray(predictions) - expected).max()) / scale) > _SAMPLE_TOLERANCE:
         raise ExportError(
-            f"the export answers otherwise than the model: by {difference:.2g} on the sample rows, "
-            f"where {_SAMPLE_TOLERANCE:g} is the most. What to do: report it with the versions of onnx, skl2onnx and "
-            f"onnxruntime"
+            f"the predictions of the export differ from the model's by {difference:.2g} on the sample rows",
+            why=f"At most {_SAMPLE_TOLERANCE:g} is allowed",
+            do="report it with the versions of onnx, skl2onnx and onnxruntime",
         )
 
 

@@ -1,7 +1,7 @@
-"""Does an exported file decide and answer as the float16 forest it was made from?
+"""Check that an exported ONNX file makes the same decisions and predictions as its float16 forest.
 
-Equal probabilities alone would not prove equal decisions: two wrong branches can cancel. So ONNX Runtime is also asked
-which leaf each row reached in each tree of the file, and that is compared with `Float16Forest.apply`.
+Equal probabilities alone would not prove equal decisions: two wrong branches can cancel out. So the leaf that each row
+reaches in each tree of the file is compared with `Float16Forest.apply` too.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-#: Random rows of each kind, and given rows that the decisions are compared on.
+#: Number of random rows, of rows on thresholds, and of given rows for which decisions are compared.
 _N_ROWS = 1000
 
-#: Rows that ONNX Runtime is asked for at once.
+#: Rows in one call of ONNX Runtime.
 _BATCH_ROWS = 10_000
 
-#: What the trees of an export give, for each row and tree: the row of the forest's leaf values.
+#: Internal output of an export: for each row and tree, the row of the forest's leaf values.
 LEAF_OUTPUT = "leaf"
 
 
@@ -36,27 +36,27 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
     path : Path
         Written by `export_to_onnx` from `forest`.
     X : array of shape (n, n_features) or DataFrame
-        Real rows, normalised. All of them are compared by their answers; decisions on 1,000 spread over them.
+        Real rows, normalised. Predictions are compared for all of them, decisions for 1,000 spread evenly over them.
     limit : float
-        Most an answer may differ. Decisions may not differ at all.
+        Largest difference allowed in a prediction. Decisions may not differ at all.
 
     Returns
     -------
     problems : list of str
         Empty = parity.
     difference : float
-        The largest difference of an answer; 1, the most that a probability can differ, where the file gives none.
+        Largest difference of a prediction; 1, the maximum for a probability, if the file cannot be compared.
     """
     import numpy as np
     import onnx
 
     try:
         model = onnx.load(path)
-    except Exception as error:  # protobuf's and the disk's errors share no other base
+    except Exception as error:  # errors of protobuf and of the disk have no common base class but Exception
         return [f"{path} cannot be read as ONNX: {error}"], 1.0
     problems = _metadata_problems(forest, model)
     if problems or not any(node.op_type == "TreeEnsemble" and LEAF_OUTPUT in node.output for node in model.graph.node):
-        return problems or [f"{path.name} holds no TreeEnsemble: it was not made from a float16 forest"], 1.0
+        return problems or [f"{path.name} has no TreeEnsemble: it was not exported from a float16 forest"], 1.0
     given = feature_matrix(X, forest.features)
     kinds = {"given": given, "random": random_rows(forest), "threshold": threshold_rows(forest, given)}
     session = _session(model, forest.n_trees)
@@ -76,36 +76,36 @@ def onnx_problems(forest: Float16Forest, path: Path, X: Any, limit: float = 1e-5
         largest = max(largest, difference)
         if not difference <= limit:
             problems.append(
-                f"on {len(rows):,} {kind} rows an answer differs by {difference:.3g}; the limit is {limit:g}"
+                f"on {len(rows):,} {kind} rows, a prediction differs by {difference:.3g}; at most {limit:g} is allowed"
             )
         sampled_rows = rows[:: max(1, len(rows) // _N_ROWS)]
         (reached,) = session.run([LEAF_OUTPUT], {"X": sampled_rows})
         if n_mismatches := int((reached != forest.nodes.leaf[forest.nodes.roots + forest.apply(sampled_rows)]).sum()):
             problems.append(
-                f"on {len(sampled_rows):,} {kind} rows {n_mismatches:,} of {reached.size:,} decisions (row and tree) "
-                f"are other ones"
+                f"on {len(sampled_rows):,} {kind} rows, {n_mismatches:,} of {reached.size:,} decisions (row and tree) "
+                f"differ"
             )
     return problems, largest
 
 
 def random_rows(forest: Float16Forest, count: int = _N_ROWS, seed: int = 0) -> np.ndarray:
-    """Rows of any finite float16 values, tiny and huge alike; shape (count, n_features), float32."""
+    """Rows of random finite float16 values of any size; shape (count, n_features), float32."""
     import numpy as np
 
     bits = np.random.default_rng(seed).integers(0, 2**16, size=(count, len(forest.features)), dtype=np.uint16)
-    bits = np.where((bits & 0x7C00) == 0x7C00, bits & 0x83FF, bits)  # an exponent of all ones is infinite or no number
+    bits = np.where((bits & 0x7C00) == 0x7C00, bits & 0x83FF, bits)  # an exponent of all ones means infinite or NaN
     return bits.view(np.float16).astype(np.float32)
 
 
 def threshold_rows(forest: Float16Forest, X: np.ndarray, count: int = _N_ROWS, seed: int = 0) -> np.ndarray:
-    """Rows whose values are thresholds of their features, or the float16 value next above or below one.
+    """Rows whose values are thresholds of their features, or the next float16 value above or below one.
 
     Parameters
     ----------
     forest : Float16Forest
     X : np.ndarray of shape (n, n_features)
-        Where a feature has no threshold, and for half of the others, the value is that of a row of X (0 if there are
-        none): a row of nothing but thresholds would take few of the paths.
+        Features without a threshold, and half of the others, take their value from a row of X (0 if X is empty): rows
+        of thresholds only would reach few of the leaves.
 
     Returns
     -------
@@ -139,14 +139,14 @@ def _metadata_problems(forest: Float16Forest, model: onnx.ModelProto) -> list[st
         "forest_sha256": forest.checksum,
     }
     return [
-        f"the file says that its {key} is {metadata.get(key, 'nothing')[:80]}, the forest's is {value[:80]}"
+        f"{key} in the file is {metadata.get(key, 'missing')[:80]}, but {value[:80]} in the forest"
         for key, value in expected.items()
         if metadata.get(key) != value
     ]
 
 
 def _session(model: onnx.ModelProto, n_trees: int) -> Any:
-    """The file's own graph, which gives the leaves too; shape (n, n_trees)."""
+    """A session of the file's graph with the leaves, shape (n, n_trees), as an additional output."""
     import onnxruntime as ort
     from onnx import TensorProto, helper
 

@@ -1,6 +1,6 @@
-"""The nodes of a forest laid out for the compiled loops: eight bytes a node, two a leaf value.
+"""The memory layout of a forest for the compiled loops: eight bytes per node, two per leaf value.
 
-Belongs here: layouts of arrays. Does not belong here: what a forest is (`float16_forest`), how rows go through it
+Belongs here: layouts of arrays. Does not belong here: the forest (`float16_forest`), walking rows down its trees
 (`kernels`).
 """
 
@@ -20,24 +20,26 @@ if TYPE_CHECKING:
 NODE_DTYPE = np.dtype([("left", np.uint32), ("feature", np.uint16), ("threshold", np.int16)])
 
 
-#: Above every key, so that a row which has arrived at a leaf stays.
+#: Above every key of a row, so that a row stays at the leaf it has reached.
 _MAX_KEY = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, eq=False)
 class PackedForest:
-    """A forest as the compiled loops read it.
+    """A forest in the layout of the compiled loops.
 
     Attributes
     ----------
     nodes : np.ndarray of int64
-        `NODE_DTYPE`s: left child (of a leaf: itself; the right child stands behind the left one), feature, key of the
-        threshold.
+        Packed `NODE_DTYPE`: left child (a leaf is its own left child; the right child follows the left one), feature,
+        key of the threshold.
     roots, depths : np.ndarray of uint64 and int64
-        One a tree, with single leaves added until their number is a multiple of `WALKS`.
+        One per tree, padded with single leaves to a multiple of `WALKS`.
     values : np.ndarray of uint16, shape (n_nodes, padded n_outputs)
-        The bits of float16 at a leaf, 0 elsewhere: two outputs, or a multiple of eight; added that many at a time.
+        Leaf values as float16 bits, 0 at inner nodes. The outputs are padded to two or to a multiple of eight, the
+        number that is added at a time.
     n_trees, n_outputs, n_features : int
+        Without padding.
     """
 
     nodes: np.ndarray
@@ -50,13 +52,13 @@ class PackedForest:
 
 
 def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.ndarray, n_features: int) -> PackedForest:
-    """Lay out a forest: its nodes in eight bytes each, the values of a leaf beside each other.
+    """Pack a forest: eight bytes per node, the values of a leaf next to each other.
 
     Parameters
     ----------
     nodes : UnpackedNodes
     thresholds : np.ndarray of float16
-        Of the inner nodes, in order.
+        Thresholds of the inner nodes, in order.
     leaf_values : np.ndarray of float16, shape (n_leaves, n_outputs)
     n_features : int
     """
@@ -82,7 +84,7 @@ def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.nd
 
 
 def threshold_keys(thresholds: np.ndarray) -> np.ndarray:
-    """Integers (int16) in the order of float16 thresholds; no number, which nothing is above, is the largest."""
+    """Integers (int16) in the order of float16 thresholds; NaN, which no value exceeds, gets the largest key."""
     bits = np.ascontiguousarray(thresholds).view(np.int16)
     magnitude = bits & np.int16(0x7FFF)
     return np.where(np.isnan(thresholds), np.int16(_MAX_KEY), np.where(bits < 0, -magnitude, magnitude))

@@ -1,9 +1,9 @@
 """Quantize a scikit-learn random forest to float16.
 
-It keeps every decision because features are on float16's grid before training (`data.features.normalization` rounds
-them). A threshold rounded down to the grid then decides as the original for every row, and only the leaf values are
-rounded: a probability changes by at most 2**-12. Rounding thresholds to nearest would send some rows down other
-branches.
+Quantization keeps every decision, because features are on float16's grid before training (`data.features.normalization`
+rounds them). A threshold that is rounded down to the grid then gives the same decision for every row. Only the leaf
+values are rounded: a probability changes by at most 2**-12. Rounding thresholds to nearest would send some rows down
+other branches.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def to_float16_grid(values: np.ndarray, names: Sequence[str] | None = None) -> n
     Raises
     ------
     FeatureRangeError
-        If a value is larger than 65504 in size, or not finite.
+        If the magnitude of a value is above 65504, or the value is not finite.
     """
     import numpy as np
 
@@ -48,15 +48,15 @@ def to_float16_grid(values: np.ndarray, names: Sequence[str] | None = None) -> n
     if not fits.all():
         row, column = (int(index) for index in np.argwhere(~fits)[0])
         raise FeatureRangeError(
-            f"feature {names[column] if names else column}: {values[row, column]} (row {row}) cannot be held in "
-            f"float16, whose largest value is {FLOAT16_MAX:.0f}. What to do: fill, scale or take the logarithm of the "
-            f"feature first"
+            f"feature {names[column] if names else column}: {values[row, column]} (row {row}) does not fit in float16, "
+            f"whose largest value is {FLOAT16_MAX:.0f}",
+            do="fill, scale or take the logarithm of the feature first",
         )
     return values.astype(np.float16).astype(np.float32)
 
 
 def quantize_rf(rf_model: Any) -> Float16Forest:
-    """A fitted random forest with thresholds and leaf values in float16.
+    """Convert the thresholds and leaf values of a fitted random forest to float16.
 
     Thresholds are rounded down to float16's grid, which changes no decision for features on that grid; leaf values are
     rounded to nearest.
@@ -64,7 +64,8 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
     Parameters
     ----------
     rf_model : RandomForestClassifier or RandomForestRegressor
-        Fitted, one output. Feature names are taken from `feature_names_in_`, else they are feature_0, feature_1, ...
+        Fitted, with one output. Feature names come from `feature_names_in_`; without it, they are feature_0,
+        feature_1, ...
 
     Returns
     -------
@@ -73,7 +74,7 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
     Raises
     ------
     TypeError
-        If it is something else, or not fitted.
+        If the model has another type, or is not fitted.
     ModelError
         If it has several outputs, was trained on missing values, or predicts values beyond float16's range.
     """
@@ -97,8 +98,8 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
     values = np.concatenate(leaves)
     if (largest := float(np.abs(values).max())) > FLOAT16_MAX:
         raise ModelError(
-            f"the forest predicts {largest:g}, which float16 cannot hold (largest: {FLOAT16_MAX:.0f}). What to do: "
-            f"scale the target"
+            f"the forest predicts {largest:g}, which does not fit in float16 (largest: {FLOAT16_MAX:.0f})",
+            do="scale the target",
         )
     classifies = isinstance(rf_model, RandomForestClassifier)
     names = feature_names(rf_model)
@@ -116,7 +117,7 @@ def quantize_rf(rf_model: Any) -> Float16Forest:
 
 
 def _checked_kind(rf_model: Any) -> str:
-    """Module and class of a model that can be quantized; raises what `quantize_rf` raises for any other."""
+    """Module and class of a model that can be quantized; for any other, raises the errors of `quantize_rf`."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = f"{type(rf_model).__module__.split('.')[0]}.{type(rf_model).__name__}"
@@ -126,7 +127,7 @@ def _checked_kind(rf_model: Any) -> str:
         raise TypeError(f"the {kind} is not fitted. What to do: call fit first")
     if rf_model.n_outputs_ != 1:
         raise ModelError(
-            f"the forest has {rf_model.n_outputs_} outputs; float16 forests have one. What to do: train one each"
+            f"the forest has {rf_model.n_outputs_} outputs; float16 forests have one", do="train one forest per output"
         )
     return kind
 
@@ -153,8 +154,8 @@ def _round_down(thresholds: np.ndarray) -> np.ndarray:
 
 
 def _check_no_missing_values(tree: Any, number: int) -> None:
-    # scikit-learn does not keep whether missing values were seen. Without them it sends a missing value to the child
-    # that had more samples, and no threshold is infinite; a node that differs has learnt from missing values.
+    # scikit-learn does not record whether the training data had missing values. Without them, each node sends a missing
+    # value to the child with more samples, and no threshold is infinite; any other node was trained on missing values.
     import numpy as np
 
     inner = tree.children_left != -1
@@ -165,5 +166,6 @@ def _check_no_missing_values(tree: Any, number: int) -> None:
         name = int(tree.feature[inner][learnt][0])
         raise ModelError(
             f"the forest was trained on missing values (tree {number}, feature {name}); a float16 forest has no branch "
-            f"for them. What to do: fill missing values before training"
+            f"for them",
+            do="fill missing values before training",
         )

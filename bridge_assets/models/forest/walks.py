@@ -1,7 +1,7 @@
-"""How this process walks down trees: with vector instructions where it can, in plain numba otherwise.
+"""Select how trees are walked: with vector instructions where possible, otherwise in plain numba.
 
-Both reach the same leaves and give the same sums. The choice depends on the processor, and on whether the private
-interfaces that `llvm_intrinsics` uses are there in the numba and llvmlite that are installed.
+Both reach the same leaves and give the same sums. The choice depends on the processor, and on whether the installed
+numba and llvmlite have the private interfaces that `llvm_intrinsics` uses.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Figures of a model: ranking, calibration, groups, intervals. They know arrays, and no model."""
+"""Metrics: ranking, calibration, groups, intervals. They take arrays and do not know any model."""

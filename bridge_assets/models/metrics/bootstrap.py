@@ -1,8 +1,8 @@
-"""How sure a figure is: the cluster bootstrap, which draws whole structures.
+"""Confidence intervals by the cluster bootstrap, which resamples whole structures.
 
-Inspections of one structure resemble each other, so that drawing single ones would promise too much (Field and Welsh,
-J. R. Stat. Soc. B 69, 2007). A resample is a weight an inspection, how often its structure was drawn; a forecast is
-sorted once, whatever the number of resamples.
+Inspections of one structure are correlated, so resampling single inspections would give intervals that are too narrow
+(Field and Welsh, J. R. Stat. Soc. B 69, 2007). A resample is one weight per inspection: how often its structure was
+drawn. So each forecast is sorted only once, whatever the number of resamples.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CONFIDENCE_LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A 95 % interval: percentiles of the resamples in which the figure could be measured."""
+    """A 95 % interval: percentiles of the resamples in which the metric could be measured."""
 
     low: float
     high: float
 
 
 def bootstrap_weights(structures: Sequence[str], resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row's structure was drawn, resample by resample.
+    """How often the structure of each row was drawn, resample by resample.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def bootstrap_weights(structures: Sequence[str], resamples: int, seed: int) -> I
     Yields
     ------
     np.ndarray
-        Shape (n,), int64. As many structures are drawn as there are, with replacement.
+        Shape (n,), int64. Each resample draws as many structures as there are, with replacement.
     """
     import numpy as np
 
@@ -54,23 +54,23 @@ def bootstrap_weights(structures: Sequence[str], resamples: int, seed: int) -> I
 
 
 class WeightedMetrics(Protocol):
-    """One forecast on one set of inspections, whose figures can be asked for any weights."""
+    """One forecast on one set of inspections, prepared for computing its metrics with any weights."""
 
-    #: Figures that have an interval, in the order of `compute`.
+    #: Metrics that have an interval, in the order of `compute`.
     METRICS: ClassVar[tuple[str, ...]]
 
-    #: Where a higher figure is the worse one.
+    #: Metrics of which a lower value is better.
     LOWER_IS_BETTER: ClassVar[frozenset[str]]
 
     def __init__(self, outcomes: np.ndarray, predictions: np.ndarray, /) -> None: ...
 
     def compute(self, weights: np.ndarray) -> list[float]:
-        """The figures of `METRICS` with these weights, one a row; NaN where there is nothing to measure."""
+        """The values of `METRICS` with one weight per row; NaN where there is nothing to measure."""
         ...
 
 
 class WeightedFallMetrics:
-    """Probabilities of a fall, sorted once, whose figures can be asked for any weights.
+    """Probabilities of a fall, sorted once, for computing their metrics with any weights.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ class WeightedFallMetrics:
         self._squares = (ranked - self._falls) ** 2
 
     def compute(self, weights: np.ndarray) -> list[float]:
-        """The figures of `METRICS` with these weights, one a row; NaN where there is nothing to measure.
+        """The values of `METRICS` with one weight per row; NaN where there is nothing to measure.
 
-        With weights of one they are those of `scores.scores`.
+        With all weights 1, they equal those of `probability.probability_metrics`.
         """
         import numpy as np
 
@@ -126,26 +126,27 @@ def bootstrap_intervals(
     seed: int,
     metrics_type: type[WeightedMetrics] = WeightedFallMetrics,
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
-    """95 % intervals of every forecast's figures, and of what the model gains over others on the same resamples.
+    """95 % intervals of the metrics of every forecast, and of the model's gains over baselines on the same resamples.
 
     Parameters
     ----------
     outcomes : np.ndarray, shape (n,)
-        Whether each inspection found a fall, or what else `metrics_type` takes.
+        Whether each inspection found a fall, or another outcome that `metrics_type` takes.
     forecasts : mapping of str to np.ndarray of shape (n,)
-        With `model`.
+        Must contain `model`.
     structures : sequence of str, length n
+        The structure key of each row.
     baselines : sequence of str
-        Names of forecasts that the model's gain is measured over; those that are not there are left out.
+        Names of the forecasts to measure the model's gain over; names that are not in `forecasts` are skipped.
     resamples, seed : int
     metrics_type : type of WeightedMetrics
-        What the figures are.
+        Computes the metrics.
 
     Returns
     -------
-    of_figures, of_gains : dict of str to dict of str to Interval
-        forecast -> figure -> interval. A gain above 0 is in the model's favour, where lower is better too. Figures that
-        hardly any resample could measure (fewer than half) have none.
+    metric_intervals, gain_intervals : dict of str to dict of str to Interval
+        forecast -> metric -> interval. A gain above 0 favors the model, also for metrics of which lower is better.
+        A metric that fewer than half of the resamples could measure has no interval.
     """
     import numpy as np
 
@@ -157,24 +158,24 @@ def bootstrap_intervals(
         ]
     ).reshape(-1, len(ranked), len(metrics_type.METRICS))
     names = list(ranked)
-    of_figures = {name: _by_metric(samples[:, place], metrics_type.METRICS) for place, name in enumerate(names)}
-    sign = np.array([-1.0 if figure in metrics_type.LOWER_IS_BETTER else 1.0 for figure in metrics_type.METRICS])
+    metric_intervals = {name: _by_metric(samples[:, place], metrics_type.METRICS) for place, name in enumerate(names)}
+    sign = np.array([-1.0 if metric in metrics_type.LOWER_IS_BETTER else 1.0 for metric in metrics_type.METRICS])
     model = samples[:, names.index("model")]
-    of_gains = {
+    gain_intervals = {
         name: _by_metric(sign * (model - samples[:, names.index(name)]), metrics_type.METRICS)
         for name in baselines
         if name in ranked
     }
-    return of_figures, of_gains
+    return metric_intervals, gain_intervals
 
 
-def _by_metric(samples: np.ndarray, figures: Sequence[str]) -> dict[str, Interval]:
-    found = {figure: percentile_interval(samples[:, place]) for place, figure in enumerate(figures)}
-    return {figure: interval for figure, interval in found.items() if interval is not None}
+def _by_metric(samples: np.ndarray, metrics: Sequence[str]) -> dict[str, Interval]:
+    found = {metric: percentile_interval(samples[:, place]) for place, metric in enumerate(metrics)}
+    return {metric: interval for metric, interval in found.items() if interval is not None}
 
 
 def percentile_interval(samples: np.ndarray) -> Interval | None:
-    """The middle 95 % of what resamples gave; None where fewer than half of them gave anything."""
+    """The middle 95 % of the resampled values; None if fewer than half of them are finite."""
     import numpy as np
 
     known = samples[np.isfinite(samples)]

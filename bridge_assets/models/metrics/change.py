@@ -1,4 +1,4 @@
-"""Metrics of expected changes: errors in points, rank correlation, and falls found by looking at the worst first.
+"""Metrics of expected changes: errors in points, rank correlation, and falls found by inspecting the worst first.
 
 A change is the next rating minus the present one, in points of the rating (0 to 9): negative = worse. Nine ratings in
 ten do not change, so "No change" has the smallest mean absolute error almost by definition; an expected change is a
@@ -30,11 +30,11 @@ class ChangeMetrics:
         Share of the squared error of "No change" that the forecast removes: 0 = none, below 0 = it adds error. None
         where nothing changed.
     spearman : float or None
-        Rank correlation of expected and observed change; ties share their mean rank. None where one of them is the same
-        everywhere.
+        Rank correlation of expected and observed change; ties share their mean rank. None where one of them is
+        constant.
     worst_5, worst_10, worst_20 : float or None
         Share of all falls (changes below 0) that is among the 5, 10 or 20 % of inspections with the lowest expected
-        change; ties as in `scores.ProbabilityMetrics`.
+        change; ties as in `probability.ProbabilityMetrics`.
     """
 
     LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"mae", "rmse"})
@@ -75,14 +75,14 @@ class ChangeMetrics:
 
 
 def change_metrics(change: np.ndarray, expected: np.ndarray) -> ChangeMetrics:
-    """Figures of one forecast.
+    """Compute the metrics of one forecast.
 
     Parameters
     ----------
     change : np.ndarray, shape (n,)
-        Observed, in points.
+        Observed change, in points.
     expected : np.ndarray, shape (n,)
-        In points.
+        Expected change, in points.
     """
     import numpy as np
 
@@ -96,13 +96,14 @@ def change_metrics(change: np.ndarray, expected: np.ndarray) -> ChangeMetrics:
 
 
 class WeightedChangeMetrics:
-    """One forecast, sorted once, whose figures can be asked for any weights; as `resampling.WeightedFallMetrics`.
+    """Expected changes, sorted once, for computing their metrics with any weights; see `bootstrap.WeightedMetrics`.
 
     Parameters
     ----------
     change : np.ndarray, shape (n,)
-        Observed, in points.
+        Observed change, in points.
     expected : np.ndarray, shape (n,)
+        Expected change, in points.
     """
 
     METRICS: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2", "spearman", "worst_5", "worst_10", "worst_20")
@@ -117,7 +118,7 @@ class WeightedChangeMetrics:
         self._falls = WeightedFallMetrics(change < 0, -expected)
 
     def compute(self, weights: np.ndarray) -> list[float]:
-        """The figures of `METRICS` with these weights, one a row; NaN where there is nothing to measure."""
+        """The values of `METRICS` with one weight per row; NaN where there is nothing to measure."""
         weight = weights.astype(float)
         rows = weight.sum()
         if not rows:
@@ -133,7 +134,7 @@ class WeightedChangeMetrics:
 
 
 def _ranks(ties: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The mean rank of each row's ties, a row counting as often as its weight says."""
+    """The mean rank of the ties of each row; each row counts `weight` times."""
     import numpy as np
 
     count = np.bincount(ties, weights=weight)
@@ -144,5 +145,5 @@ def _correlation(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> floa
     rows = weight.sum()
     one, other = (values - (weight * values).sum() / rows for values in (one, other))
     spreads = [float((weight * values**2).sum()) for values in (one, other)]
-    # Two ranks that differ are a spread of at least one half; less is rounding.
+    # Two different ranks have a spread of at least one half; anything less is rounding.
     return float((weight * one * other).sum()) / math.sqrt(math.prod(spreads)) if min(spreads) > 0.1 else math.nan

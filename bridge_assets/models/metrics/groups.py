@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _Group = TypeVar("_Group", "FallGroupMetrics", "ChangeGroupMetrics")
 
-#: Column of the keys -> what people call it, and the NBI item.
+#: Column of the group keys -> label, and NBI item.
 GROUPINGS = {
     "state": ("state", "1"),
     "material": ("material", "43A"),
@@ -51,10 +51,10 @@ class GroupMetrics:
     observed, observed_low, observed_high : float
         Mean outcome, and its 95 % interval.
     skipped_reason : str
-        Why metrics are missing; empty if none is.
+        Why metrics are missing; empty if all are there.
     """
 
-    #: Headings of `table_cells`, and what the mark at an expectation means.
+    #: Headings of `table_cells`, and the meaning of the asterisk.
     COLUMN_HEADINGS: ClassVar[tuple[str, ...]]
     FOOTNOTE: ClassVar[str]
 
@@ -80,13 +80,13 @@ class GroupMetrics:
         return self.loss is not None and not self.observed_low <= self.expected <= self.observed_high
 
     def table_cells(self) -> tuple[str, ...]:
-        """The figures as a table shows them."""
+        """The values as table cells."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class FallGroupMetrics(GroupMetrics):
-    """The figures of probabilities: `expected` is a mean probability, `observed` the share that fell (Wilson).
+    """Metrics of probabilities: `expected` is the mean probability, `observed` the share that fell (Wilson interval).
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class FallGroupMetrics(GroupMetrics):
 
 @dataclass(frozen=True, slots=True)
 class ChangeGroupMetrics(GroupMetrics):
-    """The figures of expected changes, in points of the rating; negative = worse.
+    """Metrics of expected changes, in points of the rating; negative = worse.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ class ChangeGroupMetrics(GroupMetrics):
 
 
 def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
-    """State, material, owner and condition of inspections, as text.
+    """State, material, owner and condition of each inspection, as text.
 
     Parameters
     ----------
@@ -155,7 +155,8 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        The columns of `GROUPINGS`, String, one row a row of `holdout`, in its order; `?` where a code is missing.
+        The columns of `GROUPINGS`, String, one row for each row of `holdout`, in its order; `?` where a code is
+        missing.
     """
     import polars as pl
 
@@ -198,11 +199,11 @@ def group_keys(holdout: pl.DataFrame, lake: Lake) -> pl.DataFrame:
 def fall_group_metrics(
     by: str, code: str, falls: np.ndarray, probability: np.ndarray, settings: EvaluationSettings
 ) -> FallGroupMetrics:
-    """The figures of one group of inspections: whether each fell, and the probability that it would."""
+    """Metrics of one group of inspections, from outcomes and probabilities of a fall."""
     count, hits = len(falls), int(falls.sum())
     low, high = wilson_interval(hits, count)
     too_small = too_small_reason(count, hits, settings)
-    judged = count >= settings.least_inspections
+    is_large_enough = count >= settings.least_inspections
     return FallGroupMetrics(
         by,
         code,
@@ -215,7 +216,7 @@ def fall_group_metrics(
         high,
         too_small,
         None if too_small else roc_auc(falls, probability),
-        float(((probability - falls) ** 2).mean()) if judged else None,
+        float(((probability - falls) ** 2).mean()) if is_large_enough else None,
     )
 
 
@@ -226,20 +227,20 @@ def metrics_by_group(
     settings: EvaluationSettings,
     compute_metrics: Callable[[str, str, np.ndarray, np.ndarray, EvaluationSettings], _Group] = fall_group_metrics,
 ) -> list[_Group]:
-    """The figures of every group, grouping by grouping, the largest group first.
+    """Metrics of every group, grouping by grouping, the largest group first.
 
     Parameters
     ----------
     outcomes : np.ndarray, shape (n,)
-        Whether each inspection found a fall, or what else `compute_metrics` takes.
+        Whether each inspection found a fall, or another outcome that `compute_metrics` takes.
     predictions : np.ndarray, shape (n,)
-        The probability of it, or what else was said.
+        The predicted probability or change.
     keys : pl.DataFrame
-        n rows; a column a grouping, as `group_keys` gives it.
+        n rows, one column per grouping: the result of `group_keys`.
     settings : EvaluationSettings
-        Which groups are too small.
+        Minimum size of a group.
     compute_metrics : callable
-        Makes the figures of one group: `fall_group_metrics`, or its counterpart for another task.
+        Computes the metrics of one group: `fall_group_metrics` or `change_group_metrics`.
     """
     import numpy as np
 
@@ -253,24 +254,24 @@ def metrics_by_group(
 
 
 def too_small_reason(inspections: int, falls: int, settings: EvaluationSettings) -> str:
-    """Why a group is too small to have every figure; empty where it is not."""
+    """Why a group is too small for all metrics; empty if it is not."""
     if inspections < settings.least_inspections:
         return f"fewer than {settings.least_inspections} inspections"
     return f"fewer than {settings.least_falls} falls" if falls < settings.least_falls else ""
 
 
 def code_meaning(by: str, code: str) -> str:
-    """What a group's code means: a state's name, a material, an owner; the condition itself."""
+    """The meaning of a group's code: a state, a material, an owner; a condition means itself."""
     from bridge_assets.nbi.coding_guide.codes import meaning_of
 
     if by not in _ITEM_OF_GROUPING:
         return code
     text = meaning_of(_ITEM_OF_GROUPING[by], code) if code != "?" else "not known"
-    return (text or "no code of the guide").removesuffix(" (item 44: none)")
+    return (text or "not in the coding guide").removesuffix(" (item 44: none)")
 
 
 def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMetrics]) -> str:
-    """The groups as a Markdown table, those that are too small with their counts and why."""
+    """The groups as a Markdown table; small groups show their counts and the reason why metrics are missing."""
     kind = type(groups[0]) if groups else FallGroupMetrics
     rows = []
     for group in groups:
@@ -284,7 +285,7 @@ def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMet
 def change_group_metrics(
     by: str, code: str, change: np.ndarray, expected: np.ndarray, settings: EvaluationSettings
 ) -> ChangeGroupMetrics:
-    """The figures of one group of inspections: how each changed, and how it was expected to."""
+    """Metrics of one group of inspections, from observed and expected changes in points."""
     count, falls = len(change), int((change < 0).sum())
     too_small = too_small_reason(count, falls, settings)
     figures = change_metrics(change, expected)

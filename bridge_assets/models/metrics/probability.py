@@ -1,4 +1,4 @@
-"""Metrics of probabilities: AUC, average precision, Brier score, accuracy, falls found by looking at the worst first.
+"""Metrics of probabilities: AUC, average precision, Brier score, accuracy, falls found by inspecting the worst first.
 
 A metric is None where it cannot be measured: no inspections, no falls, or only falls.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import numpy as np
 
-#: Shares of the list that are looked at, worst first.
+#: Shares of the list that are inspected, worst first.
 TOP_SHARES = (0.05, 0.10, 0.20)
 
 
@@ -50,7 +50,7 @@ class ProbabilityMetrics:
     brier : float or None
         Mean squared distance between probability and outcome; smaller is better.
     accuracy : float or None
-        Share of inspections on the right side of one half.
+        Share of inspections whose outcome agrees with a threshold of one half.
     worst_5, worst_10, worst_20 : float or None
         Share of all falls that is among the 5, 10 or 20 % of inspections with the highest probability. Ties are broken
         by chance, so a constant finds 5, 10 and 20 %.
@@ -150,9 +150,9 @@ def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
 
 
 def recall_at_share(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
-    """Share of all falls found by looking at the worst `share` of the list (rounded up to a whole inspection).
+    """Share of all falls found by inspecting the worst `share` of the list (rounded up to a whole inspection).
 
-    Where only part of the inspections with equal probability is looked at, falls are found in proportion.
+    If only some of the inspections with equal probability are included, falls are found in proportion.
     """
     import numpy as np
 
@@ -163,13 +163,13 @@ def recall_at_share(falls: np.ndarray, probability: np.ndarray, share: float) ->
 
 
 def gain_curve(falls: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Falls found against inspections looked at, the most probable first.
+    """Falls found against number inspected, the most probable first.
 
     Returns
     -------
     inspected, found : np.ndarray
-        Counts, from (0, 0) to (n, falls); one point for each distinct probability, a straight line between them being
-        what ties broken by chance find on average.
+        Counts, from (0, 0) to (n, falls), one point for each distinct probability. Linear interpolation gives the
+        average over ties broken by chance.
     """
     import numpy as np
 

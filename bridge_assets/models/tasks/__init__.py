@@ -1,1 +1,1 @@
-"""What is predicted: the probability of a fall, or the expected change of a rating."""
+"""The tasks: predicting the probability of a fall, or the expected change of a rating."""

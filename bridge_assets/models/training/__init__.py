@@ -1,1 +1,1 @@
-"""Training: the training set, leakage checks, the forest, its settings and its file."""
+"""Training: the training set, leakage checks, the forest, its hyperparameters and its file."""

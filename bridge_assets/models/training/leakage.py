@@ -1,4 +1,4 @@
-"""Leaks: ways in which a model could know what it is asked to foresee."""
+"""Leakage checks: features or splits that would give the model the outcome it has to predict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge_assets.models.tasks.tasks import TASKS
 if TYPE_CHECKING:
     import polars as pl
 
-#: Say which bridge, which file or which part of the split a row is, and nothing about the bridge.
+#: Columns that identify the row (bridge, file, split) and do not describe the bridge.
 IDENTIFIERS = frozenset(
     {
         "structure_key",
@@ -25,33 +25,33 @@ IDENTIFIERS = frozenset(
     }
 )
 
-#: What is learnt, of either task.
+#: Labels of both tasks.
 LABEL_COLUMNS = frozenset(task.label_column for task in TASKS.values())
 
-#: A feature that ranks falls better than this by itself is a copy of the answer: with all features together, a
-#: forest that foresees deck falls in Massachusetts a year ahead reaches 0.71.
+#: A single feature that ranks falls better than this is a copy of the outcome: with all features together, a forest
+#: that predicts deck falls in Massachusetts a year ahead reaches 0.71.
 SUSPICIOUS_AUC = 0.97
 
-#: Fewer falls than this may be ranked perfectly by chance.
+#: With fewer falls than this, a feature may rank them perfectly by chance.
 _MIN_FALLS = 25
 
 
 def leakage_problems(training: pl.DataFrame, features: Sequence[str]) -> list[str]:
-    """Leaks in a training table; an empty list lets it pass.
+    """Find leaks in a training table; an empty list means that it passes.
 
     Parameters
     ----------
     training : pl.DataFrame
         With `structure_key`, `survey_year`, `next_survey_year`, `fall`, `split` and the features.
     features : sequence of str
-        What the model is given.
+        The model's inputs.
 
     Returns
     -------
     list of str
         Forbidden columns among the features (functions of the ratings, the outcome, identifiers), structures on both
-        sides of the split, training outcomes that became known only in the held-out years, and features that all but
-        give the answer.
+        sides of the split, training outcomes that became known only in the held-out years, and features that almost
+        determine the outcome.
     """
     return [*_forbidden_features(features), *_split_problems(training), *_suspicious_features(training, features)]
 
@@ -65,9 +65,9 @@ def _forbidden_features(features: Sequence[str]) -> list[str]:
         if item is not None and item.derived_from_ratings:
             problems.append(f"feature {name} is a function of the condition ratings ({item.meaning})")
         elif name in LABEL_COLUMNS or name.startswith("next_"):
-            problems.append(f"feature {name} is made from the next inspection, which is what the model is asked for")
+            problems.append(f"feature {name} comes from the next inspection, which the model has to predict")
         elif name in IDENTIFIERS:
-            problems.append(f"feature {name} says which row it is and nothing about the bridge")
+            problems.append(f"feature {name} identifies the row and does not describe the bridge")
     return problems
 
 
@@ -84,7 +84,7 @@ def _split_problems(training: pl.DataFrame) -> list[str]:
     )
     if both.height:
         examples = ", ".join(map(str, both["structure_key"].head(3)))
-        problems.append(f"{both.height:,} structures are both trained on and held out, such as {examples}")
+        problems.append(f"{both.height:,} structures are both in training and held out, for example {examples}")
     if train.is_empty() or holdout.is_empty():
         return problems
     first_held_out = holdout.select(pl.col("survey_year").min()).item()
@@ -92,7 +92,7 @@ def _split_problems(training: pl.DataFrame) -> list[str]:
     if late:
         problems.append(
             f"the outcome of {late:,} training inspections was not known before survey year {first_held_out}, the "
-            f"first that is held out"
+            f"first held-out year"
         )
     return problems
 
@@ -107,11 +107,11 @@ def _suspicious_features(training: pl.DataFrame, features: Sequence[str]) -> lis
     problems = []
     for name in features:
         if name not in train.columns or not train.schema[name].is_numeric():
-            continue  # `train_forest` refuses it
+            continue  # `train_forest` rejects it
         auc = roc_auc(falls, train[name].cast(pl.Float64).fill_nan(None).fill_null(strategy="zero").to_numpy())
         if auc is not None and max(auc, 1 - auc) > SUSPICIOUS_AUC:
             problems.append(
                 f"feature {name} alone ranks the falls with an AUC of {max(auc, 1 - auc):.3f}, more than "
-                f"{SUSPICIOUS_AUC}: it all but gives the answer"
+                f"{SUSPICIOUS_AUC}: it almost determines the outcome"
             )
     return problems

@@ -1,8 +1,8 @@
-"""Which forest? A few settings tried on training inspections alone.
+"""Tune the forest's settings with a grid search on the training inspections.
 
-The inner splits are like the outer one: other structures, and later than what is trained on. Together they hold out
-every training structure once. The outer hold-out is never looked at, so that its figures stay honest. What was found
-stands in configs/model_config.yaml.
+The inner splits are made like the outer one: held-out structures, in later years than the training years. Together they
+hold out every training structure once. The outer hold-out is never used, so its metrics stay unbiased. The settings
+that were found are in configs/model_config.yaml.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from bridge_assets.models.tasks.base import AcceptanceMetric
     from bridge_assets.settings import ForestSettings
 
-#: Tried by default: everything else stays as it is set.
+#: Default grid; all other settings keep their configured values.
 GRID: Mapping[str, Sequence[Any]] = {"leaf": (10, 20, 40, 80), "features": ("sqrt", 0.3, 0.5), "depth": (12, 20)}
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A forest's settings and its figures on the inner splits.
+    """Settings of a forest and its metrics on the inner splits.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class Trial:
     settings: ForestSettings
     scores: tuple[Any, ...]
 
-    def mean_metric(self, figure: str) -> float | None:
-        """Mean over the inner splits that could be judged; None where none could."""
-        known = [value for each in self.scores if (value := getattr(each, figure)) is not None]
+    def mean_metric(self, metric: str) -> float | None:
+        """Mean over the inner splits in which the metric could be measured; None if there are none."""
+        known = [value for each in self.scores if (value := getattr(each, metric)) is not None]
         return sum(known) / len(known) if known else None
 
 
@@ -58,31 +58,31 @@ def search_forest(
     years: int = 6,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Trial]:
-    """Try every combination of a grid, and the present settings, on training inspections.
+    """Try every combination of a grid, and the current settings, on training inspections.
 
     Parameters
     ----------
     training : pl.DataFrame
-        With `split`, `fall`, in a regression `change`, structure and years, and the features, normalised.
+        With `split`, `fall`, for a regression `change`, structure and years, and the features, normalised.
     features : sequence of str
     base : ForestSettings
-        The present settings: what the grid does not name stays, the seed included.
+        The current settings; settings that are not in the grid keep these values, including the seed.
     grid : mapping of str to iterable
         Field of ForestSettings -> values.
     trees : int
-        Most trees of a forest tried: the order of settings shows long before the last tree.
+        Maximum number of trees per trial: few trees are enough to rank the settings.
     splits : int
-        Inner splits; each holds out its own part of the structures.
+        Number of inner splits; each holds out another part of the structures.
     years : int
-        Inner hold-out: the last survey years of the training inspections.
+        Number of survey years in the inner hold-out, the last ones of the training inspections.
     progress : callable
-        Told each trial, a line with its place, settings and figures.
+        Called once per trial with a line of text: its number, settings and metrics.
 
     Returns
     -------
     list of Trial
-        The best first, by the mean of the figure that decides first (`Task.acceptance_metrics`: AUC, or RMSE); of
-        equals, the earlier in the grid.
+        The best first, by the mean of the first acceptance metric (`Task.acceptance_metrics`: AUC, or RMSE); ties in
+        grid order.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def search_forest(
     inner = [_inner_split(training, years, splits, number) for number in range(splits)]
     metrics = task_of_table(training).acceptance_metrics
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    if (present := {name: getattr(base, name) for name in grid}) not in combinations:
-        combinations.insert(0, present)
+    if (current := {name: getattr(base, name) for name in grid}) not in combinations:
+        combinations.insert(0, current)
     trials = []
     for place, changed in enumerate(combinations, start=1):
         trial_settings = base.model_copy(update={"trees": min(base.trees, trees), **changed})
@@ -114,20 +114,20 @@ def search_forest(
 def search_markdown(
     trials: Sequence[Trial], base: ForestSettings, metrics: Sequence[AcceptanceMetric], names: Sequence[str]
 ) -> str:
-    """The trials as a Markdown table, the present settings marked.
+    """The trials as a Markdown table in which the current settings are marked.
 
     Parameters
     ----------
     trials : sequence of Trial
-        As `search_forest` gives them.
+        Result of `search_forest`.
     base : ForestSettings
-        The present settings.
-    metrics : sequence of CalibrationResult
-        Of the task: their means are shown, and of the first one what each inner split gave.
+        The current settings.
+    metrics : sequence of AcceptanceMetric
+        Metrics of the task. The table shows their means, and the value of the first one on each inner split.
     names : sequence of str
-        The settings that were tried: the grid's.
+        Names of the settings in the grid.
     """
-    figures = [each.name for each in metrics]
+    metric_names = [each.name for each in metrics]
     rows = []
     for trial in trials:
         cells = [
@@ -137,12 +137,12 @@ def search_markdown(
             "now" if trial.settings == base else "",
         ]
         rows.append(cells)
-    header = (*names, *figures, f"{figures[0]} of each inner split", "")
-    return table(header, rows, "r" * (len(names) + len(figures)))
+    header = (*names, *metric_names, f"{metric_names[0]} by inner split", "")
+    return table(header, rows, "r" * (len(names) + len(metric_names)))
 
 
 def config_changes(base: ForestSettings, better: ForestSettings) -> list[str]:
-    """Which lines of configs/model_config.yaml to change, and to what, one a setting; nothing is written."""
+    """The suggested changes to configs/model_config.yaml, one line per setting; nothing is written."""
     from bridge_assets.settings import ModelSettings
 
     return [
@@ -154,17 +154,18 @@ def config_changes(base: ForestSettings, better: ForestSettings) -> list[str]:
 
 def _inner_split(training: pl.DataFrame, years: int, splits: int, number: int) -> pl.DataFrame:
     train = train_rows(training)
-    seen = sorted(train["survey_year"].unique().to_list())
-    if len(seen) <= years:
+    train_years = sorted(train["survey_year"].unique().to_list())
+    if len(train_years) <= years:
         raise TrainingError(
-            f"the training inspections are of {len(seen)} survey years, too few to hold {years} of them out. What to "
-            f"do: load more survey years"
+            f"the training inspections span {len(train_years)} survey years, too few to hold out {years} of them",
+            do="load more survey years",
         )
     share = 1 / splits if splits > 1 else 0.3
-    inner = split_at(train, seen[-years], seen[-1], share, offset=number * share, salt="inner: ")
+    inner = split_at(train, train_years[-years], train_years[-1], share, offset=number * share, salt="inner: ")
     if train_rows(inner)["fall"].n_unique() < 2 or holdout_rows(inner)["fall"].n_unique() < 2:
         raise TrainingError(
-            "the inner split does not hold both outcomes on both sides. What to do: load more survey years"
+            "an inner split has only falls, or none, on one of its sides; both outcomes are needed",
+            do="load more survey years",
         )
     return inner
 
@@ -173,8 +174,8 @@ def _evaluate_split(table: pl.DataFrame, features: Sequence[str], settings: Fore
     from bridge_assets.models.training.train_forest import holdout_predictions, train_forest
 
     task = task_of_table(table)
-    answers = holdout_predictions(train_forest(table, features, settings), table, features)
-    return task.compute_metrics(task.outcomes(holdout_rows(table)), answers)
+    predictions = holdout_predictions(train_forest(table, features, settings), table, features)
+    return task.compute_metrics(task.outcomes(holdout_rows(table)), predictions)
 
 
 def _sort_key(trial: Trial, metric: AcceptanceMetric) -> float:

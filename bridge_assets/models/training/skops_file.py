@@ -54,9 +54,9 @@ def save_model(model: Any, path: Path) -> Path:
     Raises
     ------
     ModelFileError
-        If it holds something that `load_model` would refuse.
+        If it contains a type that `load_model` would reject.
     StorageError
-        If it cannot be written; `path` is then what it was before.
+        If it cannot be written; `path` is then unchanged.
     """
     import skops.io
 
@@ -84,18 +84,18 @@ def load_model(path: Path) -> RandomForestClassifier:
     _check_trusted_types(content, path)
     try:
         model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree"])
-    except Exception as error:  # of a damaged file zip, zlib, JSON, numpy and scikit-learn each raise their own
+    except Exception as error:  # on a damaged file, zip, zlib, JSON, numpy and scikit-learn each raise their own error
         raise ModelFileError("the file is damaged", where=path, why=str(error), **_REMEDY) from error
     if not isinstance(model, RandomForestClassifier | RandomForestRegressor):
         raise ModelFileError(f"expected a random forest, found a {type(model).__name__}", where=path, **_REMEDY)
-    return model  # type: ignore[return-value] # a regressor is for those who saved one
+    return model  # type: ignore[return-value] # a regressor if one was saved
 
 
 def _deterministic_bytes(content: bytes) -> bytes:
-    """The same skops file with nothing in it that changes from run to run.
+    """Rewrite a skops file without anything that changes from run to run.
 
-    skops numbers objects and files by memory address and stamps members with the time. Objects are numbered in their
-    order instead, files named by their content, and members dated 1980, the first year of a zip file.
+    skops numbers objects and files by memory address and stamps members with the time. Here, objects are numbered in
+    order, files are named by their content, and members are dated 1980, the earliest date in a zip file.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
@@ -120,14 +120,16 @@ def _check_trusted_types(content: bytes, path: Path) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             schema = json.loads(archive.read(_SCHEMA))
-    except Exception as error:  # of a damaged file zip, zlib and JSON each raise their own
+    except Exception as error:  # on a damaged file, zip, zlib and JSON each raise their own error
         raise ModelFileError("not a complete skops file", where=path, why=str(error), **_REMEDY) from None
     types = {f"{node.get('__module__')}.{node['__class__']}" for node in _schema_objects(schema) if "__class__" in node}
     if untrusted_types := sorted(types - TRUSTED_TYPES):
         raise ModelFileError(
-            f"{path} holds {', '.join(untrusted_types)}, which is no part of a random forest; nothing of it was "
-            f"loaded. What "
-            f"to do: find out where the file comes from; a forest trained here is written by bridge_model"
+            f"the file contains {', '.join(untrusted_types)}, which is not part of a random forest",
+            where=path,
+            why="Loading it could run foreign code, so nothing was loaded",
+            do="find out where the file comes from, or train the model again",
+            stage="bridge_model",
         )
 
 

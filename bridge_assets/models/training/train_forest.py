@@ -145,7 +145,7 @@ def train_from_parquet(
         raise FeatureError(f"{path} lacks {len(missing)} features: {', '.join(missing)}")
     if task_of_table(table) is not TASKS[settings.task]:
         raise TrainingError(
-            f"{path} is a table for {task_of_table(table).name}, but the task is {settings.task}",
+            f"{path} is a training table for {task_of_table(table).name}, but the task is {settings.task}",
             why="A table for regression has the column change, one for classification does not",
             do=f"set task to {task_of_table(table).name} in configs/model_config.yaml, or build the table again",
         )

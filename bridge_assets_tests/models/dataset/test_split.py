@@ -42,7 +42,7 @@ def table_of(rows) -> pl.DataFrame:
 
 @settings(deadline=None, max_examples=150)
 @given(inspections, st.floats(0.01, 0.99), st.integers(1, 25))
-def test_nothing_of_the_held_out_structures_or_years_is_trained_on(rows, share, years):
+def test_training_never_uses_held_out_structures_or_years(rows, share, years):
     table = table_of(rows)
     split = split_inspections(table, SplitSettings(holdout_structures=share, holdout_years=years))
     train, holdout = train_rows(split), holdout_rows(split)
@@ -57,7 +57,7 @@ def test_nothing_of_the_held_out_structures_or_years_is_trained_on(rows, share, 
 
 @settings(deadline=None, max_examples=50)
 @given(inspections, st.randoms())
-def test_the_order_of_the_rows_and_other_rows_change_nothing(rows, random):
+def test_the_order_of_the_rows_does_not_matter(rows, random):
     chosen = SplitSettings(holdout_structures=0.4, holdout_years=3)
     split = split_inspections(table_of(rows), chosen)
     shuffled = list(rows)
@@ -69,11 +69,11 @@ def test_the_order_of_the_rows_and_other_rows_change_nothing(rows, random):
 def test_the_held_out_structures_are_the_same_on_every_machine():
     table = table_of([(structure, year, 1, False) for structure in range(12) for year in (2001, 2010)])
     split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=1))
-    # SHA-256 of the key below 0.3 of its range, worked out by sha256sum.
+    # SHA-256 of the key below 0.3 of its range, computed with sha256sum.
     assert holdout_rows(split)["structure_key"].to_list() == ["01-4", "01-5", "01-10"]
 
 
-def test_the_two_sides_share_no_structure_and_no_year():
+def test_training_and_hold_out_share_no_structure_and_no_year():
     waits = {2001: 1, 2004: 3, 2006: 4, 2009: 1, 2010: 1, 2012: None}
     table = table_of([(structure, year, wait, False) for structure in range(12) for year, wait in waits.items()])
     split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=2))
@@ -94,8 +94,8 @@ def test_an_outcome_of_the_first_held_out_year_is_not_trained_on():
     assert set(train_rows(split)["survey_year"]) == {2007}, "the outcome of 2008 was found in 2009"
 
 
-def test_an_outcome_that_is_not_known_is_on_neither_side():
-    """A next inspection beyond the horizon says nothing of the label, though its year is known."""
+def test_an_inspection_without_a_known_outcome_is_unused():
+    """A next inspection beyond the horizon gives no label, although its year is known."""
     table = table_of([(structure, year, 1, False) for structure in range(12) for year in (2001, 2003, 2009)])
     censored = table.with_columns(fall=pl.when(pl.col("survey_year") != 2003).then("fall"))
     split = split_inspections(censored, SplitSettings(holdout_structures=0.3, holdout_years=1))
@@ -105,11 +105,11 @@ def test_an_outcome_that_is_not_known_is_on_neither_side():
     assert later["split"].to_list() == ["unused"] * 36
 
 
-def test_an_offset_turns_the_circle_of_fractions_forwards():
+def test_an_offset_rotates_which_structures_are_held_out():
     table = table_of([(structure, 2009, 1, False) for structure in range(12)])
-    # SHA-256 of "x" and the key, plus three quarters, below 0.3 of the range, worked out by sha256sum.
-    turned = holdout_rows(split_at(table, 2009, 2009, 0.3, offset=0.75, salt="x"))
-    assert turned["structure_key"].to_list() == [f"01-{number}" for number in (1, 3, 4, 6, 8, 9, 10)]
+    # SHA-256 of "x" and the key, plus three quarters, below 0.3 of the range, computed with sha256sum.
+    rotated = holdout_rows(split_at(table, 2009, 2009, 0.3, offset=0.75, salt="x"))
+    assert rotated["structure_key"].to_list() == [f"01-{number}" for number in (1, 3, 4, 6, 8, 9, 10)]
 
 
 def test_without_a_known_outcome_every_inspection_is_unused():
@@ -118,7 +118,7 @@ def test_without_a_known_outcome_every_inspection_is_unused():
     assert split_inspections(table.clear(), SplitSettings()).columns == [*table.columns, "split"]
 
 
-def test_the_share_of_structures_held_out_is_the_one_asked_for():
+def test_the_share_of_held_out_structures_is_the_configured_one():
     table = table_of([(structure, 2010, 1, False) for structure in range(5000)])
     held_out = holdout_rows(split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=1)))
     assert held_out.height / table.height == pytest.approx(0.3, abs=0.02)
@@ -147,7 +147,7 @@ def test_an_outcome_known_only_in_a_held_out_year_is_unused():
     assert train_rows(split)["survey_year"].unique().to_list() == [2005]
 
 
-def test_fewer_years_than_are_held_out_leave_nothing_to_train_on():
+def test_with_fewer_years_than_held_out_years_there_is_no_training_data():
     split = split_inspections(
         table_of([(structure, 2010, 1, True) for structure in range(20)]), SplitSettings(holdout_years=4)
     )

@@ -1,4 +1,4 @@
-"""What is foreseen: the outcome follows the target and the component, and is not known where nothing was seen."""
+"""Targets: the outcome depends on target and component, and is unknown without a next inspection."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def found(transitions, inspections, **settings) -> pl.DataFrame:
     return with_outcomes(transitions, inspections, ModelSettings(**settings)).sort("survey_year").collect()
 
 
-def test_a_fall_of_the_condition_is_that_of_the_transitions(transitions):
+def test_a_fall_of_the_condition_is_taken_from_the_transitions(transitions):
     table = found(transitions, None)
     assert table["fall"].to_list() == [True, False, True, None, None]
     assert table["rating"].to_list() == CONDITIONS
@@ -57,7 +57,7 @@ def test_a_fall_of_the_condition_is_that_of_the_transitions(transitions):
     assert not table["is_now"].any()
 
 
-def test_a_regression_learns_the_change_in_points(transitions, inspections):
+def test_a_regression_has_the_change_in_points(transitions, inspections):
     assert "change" not in found(transitions, None).columns
     table = found(transitions, None, task="regression")
     assert table["change"].to_list() == [-1, 0, -1, None, None]
@@ -75,7 +75,7 @@ def test_poor_is_four_or_less_at_the_next_inspection(transitions):
     assert table["is_now"].to_list() == [False, False, False, True, True]
 
 
-def test_a_component_has_outcomes_and_years_of_its_own(transitions, inspections):
+def test_a_component_has_its_own_outcomes_and_years(transitions, inspections):
     table = found(transitions, inspections, component="deck")
     assert table["fall"].to_list() == [False, True, False, None, None]
     assert table["rating"].to_list() == DECKS
@@ -83,7 +83,7 @@ def test_a_component_has_outcomes_and_years_of_its_own(transitions, inspections)
     assert table.height == 5
 
 
-def test_a_component_that_was_not_rated_next_time_has_no_outcome(transitions, inspections):
+def test_a_component_without_a_rating_at_the_next_inspection_has_no_outcome(transitions, inspections):
     unrated = inspections.with_columns(
         deck_rating_058=pl.when(pl.col("inspection_date") != date(2014, 6, 1)).then(pl.col("deck_rating_058"))
     )
@@ -92,14 +92,14 @@ def test_a_component_that_was_not_rated_next_time_has_no_outcome(transitions, in
     assert table["is_now"].to_list() == [False, False, None, False, None]
 
 
-def test_inspections_without_the_component_are_refused(transitions, inspections):
+def test_inspections_without_the_component_are_rejected(transitions, inspections):
     for table in (None, inspections.drop("deck_rating_058")):
         with pytest.raises(TrainingError, match=r"no column deck_rating_058, .*set component: condition"):
             with_outcomes(transitions, table, ModelSettings(component="deck"))
 
 
 @pytest.mark.parametrize("component", RATING_COLUMNS)
-def test_every_target_has_a_name_and_words(component):
+def test_every_target_has_a_name_and_a_description(component):
     assert describe_target("fall", component).endswith("is at least one point lower")
     assert describe_target("poor", component).endswith("is 4 or less")
     assert target_name("fall", component) == ("fall" if component == "condition" else f"fall of {component}")

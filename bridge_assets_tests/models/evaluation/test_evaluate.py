@@ -33,7 +33,7 @@ def evaluation(model, training) -> Evaluation:
     )
 
 
-def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, training):
+def test_metrics_are_computed_on_the_held_out_inspections(evaluation, model, training):
     holdout, train = holdout_rows(training), train_rows(training)
     assert (evaluation.inspections, evaluation.falls) == (holdout.height, holdout["fall"].sum())
     assert evaluation.base_rate == pytest.approx(holdout["fall"].mean())
@@ -43,9 +43,9 @@ def test_the_figures_are_those_of_the_held_out_inspections(evaluation, model, tr
     assert evaluation.scores["model"].auc == pytest.approx(expected)
 
 
-def test_the_forecasts_come_in_the_order_one_expects(evaluation):
-    learnt = ["logistic_regression", "gradient_boosting"]
-    assert list(evaluation.scores) == ["base_rate", "persistence", "rating_table", *learnt, "model", "oracle"]
+def test_forecasts_are_ordered_and_rank_as_expected(evaluation):
+    trained = ["logistic_regression", "gradient_boosting"]
+    assert list(evaluation.scores) == ["base_rate", "persistence", "rating_table", *trained, "model", "oracle"]
     auc = {name: figures.auc for name, figures in evaluation.scores.items()}
     assert auc["base_rate"] == auc["persistence"] == 0.5
     assert 0.5 < auc["rating_table"] < auc["model"] < auc["oracle"] < 0.95
@@ -53,7 +53,7 @@ def test_the_forecasts_come_in_the_order_one_expects(evaluation):
     assert evaluation.scores["persistence"].brier == pytest.approx(evaluation.base_rate)
 
 
-def test_it_comes_back_from_json_as_it_was(evaluation, tmp_path):
+def test_saving_and_loading_preserves_the_evaluation(evaluation, tmp_path):
     path = evaluation.save(tmp_path / "evaluation.json")
     assert Evaluation.load(path) == evaluation
     for figures in ("scores", "intervals", "gains"):
@@ -67,7 +67,7 @@ def test_a_good_model_passes(evaluation):
     assert quality_problems(evaluation, GATE) == []
 
 
-def test_each_limit_is_named_with_its_figure(evaluation):
+def test_each_problem_names_its_setting_and_value(evaluation):
     strict = GateSettings(holdout_inspections=10_000, holdout_falls=5_000, auc_gain=0.4, brier_gain=0.2)
     problems = quality_problems(evaluation, strict)
     assert problems[0].startswith(f"Only {evaluation.inspections:,} held-out inspections; at least 10,000 are required")
@@ -77,7 +77,7 @@ def test_each_limit_is_named_with_its_figure(evaluation):
     assert problems[3].endswith("at least +0.20000 is required (brier_gain)")
 
 
-def test_every_figure_has_an_interval_around_it(evaluation):
+def test_every_metric_lies_within_its_interval(evaluation):
     for name in ("auc", "average_precision", "brier", "worst_5", "worst_10", "worst_20"):
         interval = evaluation.interval("model", name)
         assert interval.low < getattr(evaluation.scores["model"], name) < interval.high
@@ -87,10 +87,10 @@ def test_every_figure_has_an_interval_around_it(evaluation):
     table = intervals_markdown(evaluation)
     assert "gain over gradient boosting" in table
     assert table.count("\n") == 7
-    assert intervals_markdown(evaluate_nothing(evaluation)).startswith("No intervals")
+    assert intervals_markdown(without_intervals(evaluation)).startswith("No intervals")
 
 
-def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_outcomes(evaluation):
+def test_the_gap_to_the_oracle_is_reported_for_actual_and_for_averaged_outcomes(evaluation):
     figures = evaluation.headline_metrics()
     assert figures["auc_gap_to_oracle"] == pytest.approx(
         evaluation.scores["oracle"].auc - evaluation.scores["model"].auc
@@ -101,19 +101,19 @@ def test_the_distance_to_the_oracle_is_said_with_and_without_the_luck_of_the_out
     assert oracle_gap_text(replace(evaluation, expected_auc={})) == ""
 
 
-def evaluate_nothing(evaluation: Evaluation) -> Evaluation:
+def without_intervals(evaluation: Evaluation) -> Evaluation:
     return replace(evaluation, intervals={}, gains={})
 
 
-def test_a_gain_that_chance_may_have_given_is_none(evaluation):
+def test_a_gain_that_may_be_due_to_chance_does_not_count(evaluation):
     low = Interval(-0.01, 0.2)
     unsure = replace(evaluation, gains={**evaluation.gains, "rating_table": {"auc": low}})
     [problem] = quality_problems(unsure, GATE)
     assert "(95 % interval -0.0100 to +0.2000); at least +0.0000 is required (auc_gain)" in problem
-    assert quality_problems(evaluate_nothing(unsure), GATE) == []
+    assert quality_problems(without_intervals(unsure), GATE) == []
 
 
-def test_probabilities_that_do_not_come_true_are_a_problem(evaluation, training):
+def test_miscalibrated_probabilities_are_a_problem(evaluation, training):
     assert calibration_problems(evaluation, GATE) == []
     doubled = evaluate(training, np.full(holdout_rows(training).height, 2 * evaluation.base_rate))
     [problem] = calibration_problems(doubled, GATE)
@@ -133,7 +133,7 @@ def test_a_model_worse_than_the_rating_table_does_not_pass(training):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (pl.col("split") == "train", "0 held-out inspections"),
         (pl.col("split") == "holdout", "AUC needs training inspections"),
@@ -143,29 +143,29 @@ def test_a_model_worse_than_the_rating_table_does_not_pass(training):
     ],
     ids=["nothing held out", "nothing trained on", "nothing at all", "no fall held out", "nothing but falls held out"],
 )
-def test_too_little_data_is_a_problem_and_no_crash(rows, said, training, tmp_path):
+def test_too_little_data_is_a_problem_and_does_not_raise(rows, message, training, tmp_path):
     few = training.filter(rows)
     found = evaluate(few, np.full(holdout_rows(few).height, 0.1))
-    assert any(said in problem for problem in quality_problems(found, GateSettings()))
+    assert any(message in problem for problem in quality_problems(found, GateSettings()))
     assert evaluation_markdown(found)
     assert found.headline_metrics()["auc"] is None or found.train_inspections == 0
     values = json.loads(found.save(tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert Evaluation.from_dict(values) == found
 
 
-def test_as_many_probabilities_as_held_out_inspections_are_asked_for(training):
+def test_one_prediction_per_held_out_inspection_is_required(training):
     with pytest.raises(ModelError, match="one for each held-out inspection, found 3"):
         evaluate(training, np.zeros(3))
 
 
-def test_an_oracle_that_does_not_know_an_inspection_is_refused(training):
+def test_an_oracle_that_lacks_an_inspection_is_rejected(training):
     count = holdout_rows(training).height
     partly = training["truth"].scatter(training["split"].to_list().index("holdout"), None)
     with pytest.raises(ModelError, match=f"has no probability for 1 of {count} held-out inspections"):
         evaluate(training, np.zeros(count), oracle=partly)
 
 
-def test_the_table_for_people_has_a_row_a_forecast(evaluation):
+def test_the_markdown_table_has_one_row_per_forecast(evaluation):
     lines = evaluation_markdown(evaluation).splitlines()
     assert f"{evaluation.inspections:,} held-out inspections of 2018 to 2021" in lines[0]
     assert [line.split(" | ")[0] for line in lines[4:]] == [
@@ -180,18 +180,18 @@ def test_the_table_for_people_has_a_row_a_forecast(evaluation):
     assert len({line.count("|") for line in lines[2:]}) == 1
 
 
-def test_figures_are_plain_numbers(evaluation):
+def test_headline_metrics_are_plain_numbers(evaluation):
     assert {type(value) for value in evaluation.headline_metrics().values()} == {int, float}
 
 
-def test_float16_costs_next_to_nothing(model, training):
+def test_float16_hardly_changes_the_predictions(model, training):
     problems, difference, loss = quantization_problems(model, quantize_rf(model), training, FEATURES, GATE)
     assert problems == []
     assert 0 < difference <= 0.00025
     assert abs(loss) < 0.0005
 
 
-def test_a_forest_that_is_not_the_same_is_found(model, training, forest_settings):
+def test_another_forest_is_found(model, training, forest_settings):
     from bridge_assets.models.training.train_forest import train_forest
 
     other = train_forest(training, FEATURES, forest_settings.model_copy(update={"trees": 3, "depth": 2, "leaf": 200}))
@@ -203,7 +203,7 @@ def test_a_forest_that_is_not_the_same_is_found(model, training, forest_settings
     assert "AUC drops by" in problems[1]
 
 
-def test_without_held_out_inspections_float16_is_not_let_through(model, training):
+def test_without_held_out_inspections_float16_does_not_pass(model, training):
     train = train_rows(training)
     assert quantization_problems(model, quantize_rf(model), train, FEATURES, GATE) == (
         ["there are no held-out inspections to measure the loss on"],

@@ -1,4 +1,4 @@
-"""The card says what was made from what, what it showed, and what it is not for; both forms say the same."""
+"""The card has provenance, metrics and intended use; Markdown and JSON have the same content."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def card(model, training):
     )
     assert found.groups == tuple(metrics_by_group(holdout["fall"].to_numpy(), probability, keys, settings))
     ones = (1.0,) * len(FEATURES)
-    made = TrainingSet(training, "a" * 64, MADE_FROM, Normalization(FEATURES, ones, ones, ones))
+    training_set = TrainingSet(training, "a" * 64, MADE_FROM, Normalization(FEATURES, ones, ones, ones))
     return model_card(
         "bridge_fall",
         "0123456789ab",
         training_recipe(FEATURES, ForestSettings()),
-        made,
+        training_set,
         found,
         source="the generated sample inventory",
         model_digest="d" * 64,
@@ -62,9 +62,9 @@ def card(model, training):
     )
 
 
-def test_it_says_everything_that_a_reader_asks(card):
+def test_the_card_has_all_sections(card):
     text = card_markdown(card)
-    for said in (
+    for expected in (
         "# Model card: bridge_fall 0123456789ab",
         "the deck rating is at least one point lower, within 48 months",
         "Source: the generated sample inventory.",
@@ -83,12 +83,12 @@ def test_it_says_everything_that_a_reader_asks(card):
         f"- training_set: `{'a' * 64}`",
         f"- raw_bridges 2009: `{'9' * 64}`",
     ):
-        assert said in text, said
+        assert expected in text, expected
     assert "None" not in text
     assert "nan" not in text.lower().split()
 
 
-def test_both_forms_are_kept_and_say_the_same_each_time(card, tmp_path):
+def test_both_formats_are_saved_and_reproducible(card, tmp_path):
     text = save_card(card, tmp_path)
     read = json.loads((tmp_path / CARD_JSON).read_text(), parse_constant=pytest.fail)
     assert card_markdown(read) == text == (tmp_path / CARD_MARKDOWN).read_text()

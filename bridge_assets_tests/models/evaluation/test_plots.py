@@ -18,7 +18,7 @@ from bridge_assets.settings import EvaluationSettings, ForestSettings, ModelSett
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
 
-def test_the_picture_is_a_png_and_the_same_each_time(model, training):
+def test_the_plot_is_a_reproducible_png(model, training):
     probability = holdout_predictions(model, training, FEATURES)
     picture = calibration_plot_png(training, probability)
     image = Image.open(io.BytesIO(picture))
@@ -28,7 +28,7 @@ def test_the_picture_is_a_png_and_the_same_each_time(model, training):
     assert calibration_plot_png(training, probability) == picture
 
 
-def test_importance_is_drawn_whether_or_not_there_is_one():
+def test_importance_is_plotted_even_if_there_is_none():
     losses = {f"feature_{place}": FeatureImportance(0.1 / (place + 1), 0.01) for place in range(20)}
     picture = importance_plot_png(
         PermutationImportance(0.75, 100, 100, 5, losses, {"traffic": FeatureImportance(0.2, 0.02)})
@@ -52,16 +52,19 @@ def test_importance_is_drawn_whether_or_not_there_is_one():
     ],
     ids=["nothing held out", "nothing trained on", "nothing at all", "no fall held out", "hardly anything held out"],
 )
-def test_too_little_data_still_gives_a_picture(rows, training):
+def test_too_little_data_still_gives_a_plot(rows, training):
     few = training.filter(rows)
-    said = np.full(holdout_rows(few).height, 0.1)
+    predictions = np.full(holdout_rows(few).height, 0.1)
     settings = EvaluationSettings(resamples=5)
-    for picture in (calibration_plot_png(few, said), rolling_origin_plot_png(evaluate(few, said, settings=settings))):
+    for picture in (
+        calibration_plot_png(few, predictions),
+        rolling_origin_plot_png(evaluate(few, predictions, settings=settings)),
+    ):
         assert picture.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("kind", ["training", "changing"])
-def test_earlier_cuts_are_drawn_beside_the_hold_out(kind, request):
+def test_earlier_cuts_are_plotted_next_to_the_hold_out(kind, request):
     table = request.getfixturevalue(kind)
     settings = ModelSettings(forest=ForestSettings(trees=5, depth=4), split=SplitSettings(rolling_cuts=2))
     answers = holdout_predictions(train_forest(table, FEATURES, settings.forest), table, FEATURES)

@@ -1,4 +1,4 @@
-"""Earlier cut years: nothing known later is learnt from, nothing trained on is tested, and the cost is bounded."""
+"""Earlier cut years: no later knowledge in training, no training structure in the test, and a bounded cost."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SETTINGS = ModelSettings(
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def cuts(training, said):
-    return rolling_origin(training, FEATURES, SETTINGS, said.append)
+def cuts(training, lines):
+    return rolling_origin(training, FEATURES, SETTINGS, lines.append)
 
 
-def test_the_cuts_lie_before_the_final_hold_out_and_do_not_overlap(training):
+def test_the_cuts_precede_the_final_hold_out_and_do_not_overlap(training):
     assert cut_years(training, SETTINGS.split) == [(2012, 2013), (2014, 2015), (2016, 2017)]
     assert holdout_rows(training)["survey_year"].min() == 2018
     long = SplitSettings(rolling_cuts=9, rolling_years=3)
@@ -34,7 +34,7 @@ def test_the_cuts_lie_before_the_final_hold_out_and_do_not_overlap(training):
     assert cut_years(train_rows(training), SETTINGS.split) == []
 
 
-def test_each_cut_is_judged_on_structures_it_never_saw_in_years_it_did_not_know(training, cuts):
+def test_each_cut_is_evaluated_on_unseen_structures_in_later_years(training, cuts):
     for cut in cuts:
         table = split_at(training, cut.first_year, cut.last_year, SETTINGS.split.holdout_structures)
         train, holdout = train_rows(table), holdout_rows(table)
@@ -50,17 +50,17 @@ def test_each_cut_is_judged_on_structures_it_never_saw_in_years_it_did_not_know(
         assert set(holdout["survey_year"]).isdisjoint(holdout_rows(training)["survey_year"])
 
 
-def test_each_cut_ranks_falls_and_says_so(cuts, said):
+def test_each_cut_ranks_falls_and_reports_progress(cuts, lines):
     assert [cut.trees for cut in cuts] == [10, 10, 10]
     assert all(cut.scores["model"].auc > cut.scores["base_rate"].auc == 0.5 for cut in cuts)
-    assert len(said) == 3
-    assert said[0].startswith("cut 2012: ")
+    assert len(lines) == 3
+    assert lines[0].startswith("cut 2012: ")
     table = rolling_markdown(cuts)
     assert "One forest of 10 trees per cut" in table
     assert table.count("| 20") == 3
 
 
-def test_a_cut_without_training_inspections_has_counts_and_no_figures(training):
+def test_a_cut_without_training_inspections_has_counts_and_no_metrics(training):
     late = pl.when(pl.col("split") == "train").then(pl.lit(2019, dtype=pl.Int16)).otherwise(pl.col("next_survey_year"))
     unknown = training.with_columns(next_survey_year=late)
     one_cut = SETTINGS.model_copy(update={"split": SplitSettings(rolling_cuts=1)})

@@ -19,7 +19,7 @@ def saved(classifier, tmp_path):
     return forest, forest.save(tmp_path / "forest.safetensors")
 
 
-def test_a_saved_forest_answers_as_before(saved, grid_rows):
+def test_a_loaded_forest_gives_the_same_predictions(saved, grid_rows):
     forest, path = saved
     loaded = Float16Forest.load(path)
     assert loaded.checksum == forest.checksum
@@ -29,7 +29,7 @@ def test_a_saved_forest_answers_as_before(saved, grid_rows):
     assert (loaded.predict(grid_rows) == forest.predict(grid_rows)).all()
 
 
-def test_a_file_takes_three_bytes_an_inner_node_and_two_a_leaf_value(saved):
+def test_a_file_takes_three_bytes_per_inner_node_and_two_per_leaf_value(saved):
     forest, path = saved
     inner, leaves = len(forest.feature), len(forest.leaf)
     assert path.stat().st_size < 3 * inner + 6 * leaves + (inner + leaves) / 8 + 4 * forest.n_trees + 2000
@@ -60,7 +60,7 @@ def test_another_process_writes_the_same_bytes(saved, tmp_path):
 
 
 @pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.6, 0.999])
-def test_a_changed_byte_is_noticed(saved, place):
+def test_a_changed_byte_is_found(saved, place):
     _, path = saved
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 0x10
@@ -70,14 +70,14 @@ def test_a_changed_byte_is_noticed(saved, place):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_truncated_file_is_noticed(saved, share):
+def test_a_truncated_file_is_found(saved, share):
     _, path = saved
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(ForestFileError, match="not a complete safetensors file"):
         Float16Forest.load(path)
 
 
-def test_a_changed_header_is_noticed(saved):
+def test_a_changed_header_is_found(saved):
     forest, path = saved
     header = {"format_version": 1, "features": list(reversed(forest.features)), "classes": list(forest.classes)}
     header |= {"task": forest.task, "metadata": dict(forest.metadata), "checksum": forest.checksum}
@@ -86,7 +86,7 @@ def test_a_changed_header_is_noticed(saved):
         Float16Forest.load(path)
 
 
-def test_another_format_version_is_refused(saved):
+def test_another_format_version_is_rejected(saved):
     _, path = saved
     header = json.dumps({"format_version": 2, "checksum": ""})
     save_file(load_file(path), path, metadata={FORMAT: header})
@@ -94,13 +94,13 @@ def test_another_format_version_is_refused(saved):
         Float16Forest.load(path)
 
 
-def test_another_safetensors_file_is_refused(tmp_path):
+def test_another_safetensors_file_is_rejected(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"weight": np.zeros(3, dtype=np.float32)}, path)
     with pytest.raises(ForestFileError, match="without a float16 forest"):
         Float16Forest.load(path)
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         Float16Forest.load(tmp_path / "forest.safetensors")

@@ -22,12 +22,12 @@ from bridge_assets.models.forest.packing import threshold_keys
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
 from bridge_assets.models.forest.walks import LANES, WALKS
 
-#: The most rows that are taken one by one, each through many trees at a time.
+#: The most rows that are processed one by one, each through many trees at a time.
 FEW = WALKS - 1
 
 
 def walk(forest: Float16Forest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leaves and means by a plain walk over the packed arrays, node by node, in float32 and float64."""
+    """Reference: leaves and means by walking the packed arrays node by node, in float32 and float64."""
     is_leaf = np.unpackbits(forest.leaf_bits, count=int(forest.tree_nodes.sum())).astype(bool)
     inner_of, leaf_of = np.cumsum(~is_leaf) - 1, np.cumsum(is_leaf) - 1
     reached = np.empty((len(rows), forest.n_trees), dtype=np.int32)
@@ -48,18 +48,20 @@ def walk(forest: Float16Forest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return reached, means
 
 
-def answer(forest: Float16Forest, rows: np.ndarray, threads: int = 1) -> np.ndarray:
+def predict_forest(forest: Float16Forest, rows: np.ndarray, threads: int = 1) -> np.ndarray:
     if forest.task == "classifier":
         return forest.predict_proba(rows, threads=threads)
     return forest.predict(rows, threads=threads).reshape(-1, 1)
 
 
-def equals_the_walk(forest: Float16Forest, rows: np.ndarray) -> bool:
+def matches_reference(forest: Float16Forest, rows: np.ndarray) -> bool:
     reached, means = walk(forest, rows)
-    return bool((forest.apply(rows) == reached).all() and (answer(forest, rows) == means).all())
+    return bool((forest.apply(rows) == reached).all() and (predict_forest(forest, rows) == means).all())
 
 
-def made_of(left_right: list[list[tuple[int, float] | None]], values: np.ndarray, features: int, task) -> Float16Forest:
+def build_forest(
+    left_right: list[list[tuple[int, float] | None]], values: np.ndarray, features: int, task
+) -> Float16Forest:
     """A forest of trees given breadth first: (feature, threshold) at an inner node, None at a leaf."""
     nodes = [node for tree in left_right for node in tree]
     inner = [node for node in nodes if node is not None]
@@ -76,15 +78,15 @@ def made_of(left_right: list[list[tuple[int, float] | None]], values: np.ndarray
 
 
 def any_tree(draw, features: int, most_inner: int) -> list[tuple[int, float] | None]:
-    """Any shape: the nodes that wait are made inner or leaf one by one, breadth first."""
+    """A tree of any shape: pending nodes become inner nodes or leaves one by one, breadth first."""
     tree: list[tuple[int, float] | None] = []
-    waiting, inner = 1, 0
+    pending, inner = 1, 0
     threshold = st.floats(width=16, allow_nan=False)
-    while waiting:
-        waiting -= 1
+    while pending:
+        pending -= 1
         if inner < most_inner and draw(st.booleans()):
             tree.append((draw(st.integers(0, features - 1)), draw(threshold)))
-            waiting, inner = waiting + 2, inner + 1
+            pending, inner = pending + 2, inner + 1
         else:
             tree.append(None)
     return tree
@@ -97,12 +99,12 @@ def forests(draw):
     outputs = draw(st.integers(2, 9)) if task == "classifier" else 1
     leaves = sum(node is None for tree in trees for node in tree)
     bits = draw(hnp.arrays(np.uint16, (leaves, outputs), elements=st.integers(0, 0x7BFF)))
-    return made_of(trees, bits.view(np.float16), features, task)
+    return build_forest(trees, bits.view(np.float16), features, task)
 
 
 @settings(max_examples=150, deadline=None)  # the first example may have to compile
 @given(st.data())
-def test_any_forest_answers_as_a_walk_through_its_trees(data):
+def test_any_forest_predicts_like_the_reference_walk(data):
     forest = data.draw(forests())
     thresholds = forest.threshold.astype(np.float32).tolist()
     value = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -112,17 +114,17 @@ def test_any_forest_answers_as_a_walk_through_its_trees(data):
         value = value | on | st.sampled_from([float(each) for each in steps])
     shape = (data.draw(st.sampled_from([0, 1, 2, FEW, FEW + 1, FEW + 9])), len(forest.features))
     rows = data.draw(hnp.arrays(np.float32, shape, elements=value))
-    assert equals_the_walk(forest, rows)
+    assert matches_reference(forest, rows)
 
 
 @settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.floats(width=16, allow_nan=False))
-def test_keys_compare_as_the_numbers_do(value, threshold):
+def test_keys_compare_like_their_numbers(value, threshold):
     (key,) = row_keys(np.array([value], dtype=np.float32))
     assert (key > threshold_keys(np.array([threshold], dtype=np.float16))[0]) == (value > threshold)
 
 
-def test_keys_of_every_threshold_compare_as_the_numbers_beside_it():
+def test_keys_around_every_threshold_compare_like_their_numbers():
     thresholds = np.arange(2**16, dtype=np.uint16).view(np.float16)
     keys = threshold_keys(thresholds)
     finite = np.isfinite(thresholds)
@@ -131,46 +133,48 @@ def test_keys_of_every_threshold_compare_as_the_numbers_beside_it():
         assert ((row_keys(values) > keys[finite]) == (values > numbers)).all()
     assert (row_keys(numbers) > keys[thresholds == -np.inf]).all()
     assert (row_keys(numbers) <= keys[thresholds == np.inf]).all()
-    assert (keys[np.isnan(thresholds)] == np.iinfo(np.int16).max).all(), "no number is above no number"
+    assert (keys[np.isnan(thresholds)] == np.iinfo(np.int16).max).all(), (
+        "no value is above a threshold that is not a number"
+    )
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("count", [0, 1, FEW, FEW + 1, 300])
-def test_rows_on_thresholds_reach_the_leaf_of_the_walk(kind, count, grid_rows, request):
+def test_rows_on_thresholds_reach_the_leaf_of_the_reference_walk(kind, count, grid_rows, request):
     forest = quantize_rf(request.getfixturevalue(kind))
-    assert equals_the_walk(forest, threshold_rows(forest, grid_rows, count=count))
-    assert equals_the_walk(forest, random_rows(forest, count=count))
+    assert matches_reference(forest, threshold_rows(forest, grid_rows, count=count))
+    assert matches_reference(forest, random_rows(forest, count=count))
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
-def test_neither_blocks_nor_threads_change_an_answer(kind, beyond, grid_rows, request):
+def test_neither_blocks_nor_threads_change_a_prediction(kind, beyond, grid_rows, request):
     forest = quantize_rf(request.getfixturevalue(kind))
     rows = threshold_rows(forest, grid_rows, count=3 * MIN_BLOCK_WORK // forest.n_trees + beyond)
-    few = np.concatenate([answer(forest, rows[start : start + FEW]) for start in range(0, len(rows), FEW)])
+    few = np.concatenate([predict_forest(forest, rows[start : start + FEW]) for start in range(0, len(rows), FEW)])
     leaves = np.concatenate([forest.apply(rows[start : start + FEW]) for start in range(0, len(rows), FEW)])
     for threads in (1, 2, 3, 0):
-        assert answer(forest, rows, threads=threads).tobytes() == few.tobytes()
+        assert predict_forest(forest, rows, threads=threads).tobytes() == few.tobytes()
         assert (forest.apply(rows, threads=threads) == leaves).all()
 
 
-def test_more_rows_than_a_block_are_answered_like_fewer(classifier, grid_rows):
+def test_more_rows_than_a_block_are_predicted_like_fewer(classifier, grid_rows):
     forest = quantize_rf(classifier)
     rows = threshold_rows(forest, grid_rows, count=BLOCK_ROWS + 1)
     halves = np.array_split(rows, 2)
-    assert (answer(forest, rows) == np.concatenate([answer(forest, half) for half in halves])).all()
+    assert (predict_forest(forest, rows) == np.concatenate([predict_forest(forest, half) for half in halves])).all()
     assert (forest.apply(rows) == np.concatenate([forest.apply(half) for half in halves])).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 100])
-def test_a_number_of_threads_below_nought_is_refused(count, classifier, grid_rows):
+def test_a_negative_number_of_threads_is_rejected(count, classifier, grid_rows):
     with pytest.raises(ValueError, match="threads must be 0"):
         quantize_rf(classifier).predict_proba(grid_rows[:count], threads=-1)
 
 
 @pytest.mark.parametrize("count", [1, FEW + 1])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_missing_or_infinite_value_is_refused_by_name(value, count, classifier, grid_rows):
+def test_a_missing_or_infinite_value_is_rejected_with_the_feature_name(value, count, classifier, grid_rows):
     rows = grid_rows[:count].copy()
     rows[-1, 3] = value
     with pytest.raises(FeatureError, match=rf"row {count - 1}: feature feature_3 is {value}"):
@@ -178,19 +182,19 @@ def test_a_missing_or_infinite_value_is_refused_by_name(value, count, classifier
 
 
 @pytest.mark.parametrize("classes", [2, 3, 8, 40])
-def test_any_number_of_classes_is_answered(classes, grid_rows):
+def test_any_number_of_classes_is_predicted(classes, grid_rows):
     labels = np.random.default_rng(classes).integers(0, classes, len(grid_rows))
     model = RandomForestClassifier(9, max_depth=6, random_state=0).fit(grid_rows, labels)
     forest = quantize_rf(model)
-    assert equals_the_walk(forest, grid_rows[:60])
+    assert matches_reference(forest, grid_rows[:60])
     assert (forest.predict(grid_rows) == np.asarray(forest.classes)[forest.predict_proba(grid_rows).argmax(1)]).all()
     assert np.abs(forest.predict_proba(grid_rows) - model.predict_proba(grid_rows)).max() <= 0.001
 
 
 @pytest.mark.parametrize("depth", [1, 2, None])
-def test_stumps_and_trees_grown_to_the_end_are_walked(depth, grid_rows):
+def test_stumps_and_fully_grown_trees_are_walked(depth, grid_rows):
     model = RandomForestRegressor(7, max_depth=depth, random_state=0).fit(grid_rows, grid_rows[:, 1] ** 2)
-    assert equals_the_walk(quantize_rf(model), grid_rows[:80])
+    assert matches_reference(quantize_rf(model), grid_rows[:80])
 
 
 def test_a_tree_as_deep_as_it_has_inner_nodes_is_walked():
@@ -200,27 +204,27 @@ def test_a_tree_as_deep_as_it_has_inner_nodes_is_walked():
         chain += [None, (0, float(level))]
     chain += [None, None]
     values = np.arange(depth + 1, dtype=np.float16).reshape(-1, 1)
-    forest = made_of([chain, [None]], np.vstack([values, [[0]]]).astype(np.float16), 1, "regressor")
+    forest = build_forest([chain, [None]], np.vstack([values, [[0]]]).astype(np.float16), 1, "regressor")
     rows = np.arange(-1, depth + 1, dtype=np.float32).reshape(-1, 1)
-    assert equals_the_walk(forest, rows)
+    assert matches_reference(forest, rows)
 
 
 def test_more_than_256_features_are_walked():
     rows = np.random.default_rng(0).integers(-9, 9, (200, 300)).astype(np.float32)
     model = RandomForestClassifier(20, random_state=0).fit(rows, rows[:, 299] > 0)
-    assert equals_the_walk(quantize_rf(model), rows)
+    assert matches_reference(quantize_rf(model), rows)
 
 
-def test_a_threshold_beyond_float16_and_values_beyond_it_are_compared_right():
-    forest = made_of(
+def test_thresholds_and_values_beyond_float16_are_compared_correctly():
+    forest = build_forest(
         [[(0, -np.inf), None, (0, 65504.0), None, None]], np.array([[0], [1], [2]], np.float16), 1, "regressor"
     )
     rows = np.array([[-3e38], [-65504], [65504], [np.nextafter(np.float32(65504), np.float32(1e9))], [3e38]])
     assert forest.predict(rows).tolist() == [1, 1, 1, 2, 2]
-    assert equals_the_walk(forest, rows)
+    assert matches_reference(forest, rows)
 
 
-def test_rows_in_any_order_of_memory_are_answered_alike(classifier, grid_rows):
+def test_the_memory_layout_of_the_rows_does_not_matter(classifier, grid_rows):
     forest = quantize_rf(classifier)
     expected = forest.predict_proba(grid_rows)
     assert (forest.predict_proba(np.asfortranarray(grid_rows)) == expected).all()
@@ -228,7 +232,7 @@ def test_rows_in_any_order_of_memory_are_answered_alike(classifier, grid_rows):
     assert (forest.predict_proba(grid_rows.astype(np.float64)) == expected).all()
 
 
-def test_a_loaded_forest_is_asked_from_several_threads_at_once(classifier, grid_rows, tmp_path):
+def test_a_loaded_forest_predicts_from_several_threads_at_once(classifier, grid_rows, tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     forest = quantize_rf(classifier)
@@ -239,18 +243,18 @@ def test_a_loaded_forest_is_asked_from_several_threads_at_once(classifier, grid_
     assert all((found == expected).all() for found in answers)
 
 
-def test_leaf_values_that_differ_most_are_summed_exactly():
-    # 2**-24 beside 1: a sum in float32 would lose the small ones.
+def test_leaf_values_of_very_different_size_are_summed_exactly():
+    # 2**-24 next to 1: a sum in float32 would lose the small ones.
     small, trees = float(np.float16(2**-24)), 300
     values = np.tile(np.array([[1.0, small]], dtype=np.float16), (trees, 1))
     values[::2] = values[::2, ::-1]
-    forest = made_of([[None]] * trees, values, 1, "classifier")
+    forest = build_forest([[None]] * trees, values, 1, "classifier")
     exact = np.float32((trees / 2 * (1 + small)) / trees)
     for count in (1, FEW + 1):
         assert (forest.predict_proba(np.zeros((count, 1))) == exact).all()
 
 
-def test_replacing_the_leaves_changes_the_answer_of_the_new_forest_only(regressor, grid_rows):
+def test_replacing_the_leaves_changes_only_the_new_forest(regressor, grid_rows):
     forest = quantize_rf(regressor)
     before = forest.predict(grid_rows)
     doubled = replace(forest, leaf=forest.leaf * np.float16(2))
@@ -263,7 +267,7 @@ def test_values_on_the_grid_keep_their_order_as_keys(grid_rows):
     assert (np.diff(row_keys(values)) > 0).all()
 
 
-#: How another process is made to take the plain walk: its processor, what is run first, and what must then hold.
+#: Ways to force the plain walk in another process: environment, code to run first, and a condition that must hold.
 PLAIN_RUNS = {
     "without AVX-512": ({"NUMBA_CPU_NAME": "generic"}, "", "walks.WALKS == walks.LANES"),
     "without private interfaces": (
@@ -276,14 +280,14 @@ PLAIN_RUNS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", PLAIN_RUNS)
-def test_the_plain_walk_gives_the_same_answers(run, tmp_path):
-    """The other tests here, once more, in a process that cannot take the vector instructions."""
-    variables, first, condition = PLAIN_RUNS[run]
+def test_the_plain_walk_gives_the_same_predictions(run, tmp_path):
+    """Runs the other tests of this file in a process that cannot use the vector instructions."""
+    variables, setup, condition = PLAIN_RUNS[run]
     if run == "without AVX-512" and WALKS == LANES:
-        pytest.skip("this processor has no AVX-512: all tests here take that walk already")
+        pytest.skip("this processor has no AVX-512: all tests here already use that walk")
     code = f"""
 import sys
-{first}
+{setup}
 from bridge_assets.models.forest import plain_walk, walks
 assert {condition}
 import pytest

@@ -77,7 +77,7 @@ def exported(classifier, grid_rows, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor", "model"])
-def test_the_export_decides_and_answers_as_the_forest(kind, grid_rows, training, tmp_path, request):
+def test_the_export_decides_and_predicts_like_the_forest(kind, grid_rows, training, tmp_path, request):
     forest = quantize_rf(request.getfixturevalue(kind))
     rows = training.select(forest.features).to_numpy() if kind == "model" else grid_rows
     path = export_to_onnx(forest, rows[:50], tmp_path / "model.onnx")
@@ -97,14 +97,14 @@ def test_rows_on_thresholds_give_the_same_labels_and_probabilities(exported, gri
 
 @pytest.mark.parametrize("classes", [(False, True), ()], ids=["classifier", "regressor"])
 @pytest.mark.parametrize("order", list(permutations(range(len(SHAPES)))), ids=str)
-def test_trees_of_one_leaf_and_lopsided_ones_are_exported_in_any_order(order, classes, tmp_path):
+def test_single_leaves_and_unbalanced_trees_are_exported_in_any_order(order, classes, tmp_path):
     forest = forest_of([SHAPES[place] for place in (*order, order[0])], classes)
     rows = np.random.default_rng(0).choice(np.array([-2, -1, -0.5, 0, 0.5, 1, 2], dtype=np.float32), (500, 3))
     path = export_to_onnx(forest, rows, tmp_path / "model.onnx")
     problems, difference = onnx_problems(forest, path, rows)
     assert problems == []
     assert difference < 1e-6
-    # Where its sides have the same number, ONNX Runtime 1.22 takes a root for a leaf, whatever they are.
+    # ONNX Runtime 1.22 treats a root as a leaf if its two children have the same number.
     model = onnx.load(path)
     yes, no = tree_field(model, "nodes_truenodeids").ints, tree_field(model, "nodes_falsenodeids").ints
     assert all(yes[root] != no[root] for root in tree_field(model, "tree_roots").ints)
@@ -121,7 +121,7 @@ def test_a_missing_value_goes_right_and_an_infinite_one_to_its_side(exported):
 
 
 @pytest.mark.parametrize("labels", [[False, True], [3, 7], ["good", "poor"], [1.0, 2.0]])
-def test_labels_come_back_as_they_were(labels, grid_rows, tmp_path):
+def test_labels_keep_type_and_value(labels, grid_rows, tmp_path):
     rows = grid_rows[:300]
     model = RandomForestClassifier(5, random_state=0).fit(rows, np.array(labels)[(rows[:, 0] > 0).astype(int)])
     forest = quantize_rf(model)
@@ -130,13 +130,13 @@ def test_labels_come_back_as_they_were(labels, grid_rows, tmp_path):
     assert json.loads(properties(path)["classes"]) == labels
 
 
-def test_the_file_says_what_it_takes_and_what_it_was_made_from(exported):
+def test_the_file_records_its_features_classes_and_origin(exported):
     forest, path = exported
-    said = properties(path)
-    assert json.loads(said["features"]) == list(forest.features)
-    assert json.loads(said["classes"]) == ["fair", "good", "poor"]
-    assert said["forest_sha256"] == forest.checksum
-    assert said["sklearn_version"] == forest.metadata["sklearn_version"]
+    metadata = properties(path)
+    assert json.loads(metadata["features"]) == list(forest.features)
+    assert json.loads(metadata["classes"]) == ["fair", "good", "poor"]
+    assert metadata["forest_sha256"] == forest.checksum
+    assert metadata["sklearn_version"] == forest.metadata["sklearn_version"]
 
 
 def test_thresholds_and_leaf_values_are_float16_values(exported):
@@ -184,12 +184,12 @@ def test_a_forest_with_named_features_takes_a_table_as_sample(model, training, t
     ],
     ids=["no model", "not fitted", "two outputs"],
 )
-def test_what_cannot_be_exported_is_refused_and_the_file_before_stays(found, error, message, grid_rows, tmp_path):
+def test_an_unsupported_model_is_rejected_and_the_existing_file_stays(found, error, message, grid_rows, tmp_path):
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"the version before")
+    path.write_bytes(b"the previous version")
     with pytest.raises(error, match=message):
         export_to_onnx(found, grid_rows[:5], path)
-    assert path.read_bytes() == b"the version before"
+    assert path.read_bytes() == b"the previous version"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -197,13 +197,11 @@ def test_a_threshold_moved_by_the_smallest_step_is_found(exported, grid_rows):
     forest, path = exported
     change_tensor(path, "threshold", lambda values: np.nextafter(values.astype(np.float16), np.float16(np.inf)))
     problems, _ = onnx_problems(forest, path, grid_rows)
-    assert any(
-        "threshold rows" in problem and "decisions (row and tree) are other ones" in problem for problem in problems
-    )
+    assert any("threshold rows" in problem and "decisions (row and tree) differ" in problem for problem in problems)
 
 
-def test_decisions_that_cancel_out_in_the_answer_are_found(grid_rows, tmp_path):
-    # All leaves hold the same value: no answer can show which leaf a row reached.
+def test_wrong_decisions_that_cancel_out_in_the_prediction_are_found(grid_rows, tmp_path):
+    # All leaves have the same value: no prediction can show which leaf a row reached.
     model = RandomForestRegressor(5, max_depth=4, random_state=0).fit(grid_rows, grid_rows[:, 0])
     forest = quantize_rf(model)
     flat = {field: getattr(forest, field) for field in ("leaf_bits", "tree_nodes", "feature", "threshold")}
@@ -226,7 +224,7 @@ def test_a_changed_leaf_value_is_found(exported, grid_rows):
     change_tensor(path, "leaf", lambda values: values + np.float16(0.01))
     problems, difference = onnx_problems(forest, path, grid_rows)
     assert difference == pytest.approx(0.01, abs=1e-4)
-    assert "an answer differs by 0.01; the limit is 1e-05" in problems[0]
+    assert "a prediction differs by 0.01; at most 1e-05 is allowed" in problems[0]
 
 
 def test_the_export_of_another_forest_is_found(exported, regressor, grid_rows):
@@ -236,7 +234,7 @@ def test_the_export_of_another_forest_is_found(exported, regressor, grid_rows):
     assert any("forest_sha256" in problem for problem in problems)
 
 
-def test_a_file_that_is_no_export_is_a_problem_and_no_crash(exported, grid_rows, tmp_path):
+def test_a_file_that_is_not_an_export_is_a_problem_and_does_not_raise(exported, grid_rows, tmp_path):
     forest, _ = exported
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"<html>not found</html>")

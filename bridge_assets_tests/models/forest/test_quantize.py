@@ -38,7 +38,7 @@ def leaves_by_scikit_learn(model, rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-def test_every_row_on_the_grid_reaches_the_leaf_it_reached_before(kind, grid_rows, request):
+def test_every_row_on_the_grid_reaches_the_same_leaf(kind, grid_rows, request):
     model = request.getfixturevalue(kind)
     forest = quantize_rf(model)
     for rows in (grid_rows, threshold_rows(forest, grid_rows, count=2000), random_rows(forest, count=2000)):
@@ -46,7 +46,7 @@ def test_every_row_on_the_grid_reaches_the_leaf_it_reached_before(kind, grid_row
 
 
 def test_rows_exactly_on_a_threshold_go_left_as_before(classifier, grid_rows):
-    # Thresholds lie half way between two values, so many of them are themselves on the grid.
+    # Thresholds are halfway between two values, so many of them are themselves on the grid.
     forest = quantize_rf(classifier)
     rows = threshold_rows(forest, grid_rows, count=500)
     on_a_threshold = sum(
@@ -57,9 +57,11 @@ def test_rows_exactly_on_a_threshold_go_left_as_before(classifier, grid_rows):
     assert (forest.apply(rows) == leaves_by_scikit_learn(classifier, rows)).all()
 
 
-def test_rounding_thresholds_to_nearest_would_not_do(classifier, grid_rows):
+def test_rounding_thresholds_to_nearest_would_change_decisions(classifier, grid_rows):
     thresholds = np.concatenate([estimator.tree_.threshold for estimator in classifier.estimators_])
-    assert (thresholds.astype(np.float16) > thresholds).any(), "the trap that rounding down avoids is not in this test"
+    assert (thresholds.astype(np.float16) > thresholds).any(), (
+        "this test does not contain the case that rounding down avoids"
+    )
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(width=16, allow_nan=False, allow_infinity=False))
@@ -69,7 +71,7 @@ def test_a_threshold_rounded_down_decides_the_same_for_any_float16_value(thresho
     assert (value <= rounded[0]) == (value <= threshold)
 
 
-def test_no_probability_moves_by_more_than_a_thousandth(classifier, grid_rows):
+def test_no_probability_changes_by_more_than_a_thousandth(classifier, grid_rows):
     forest = quantize_rf(classifier)
     rows = threshold_rows(forest, grid_rows, count=2000)
     assert np.abs(forest.predict_proba(rows) - classifier.predict_proba(rows)).max() <= 0.001
@@ -92,7 +94,7 @@ def test_the_mean_is_exact_so_the_order_of_the_trees_does_not_matter(classifier,
     assert (quantize_rf(backwards).predict_proba(grid_rows) == forest.predict_proba(grid_rows)).all()
 
 
-def test_no_rows_give_no_answers(classifier):
+def test_no_rows_give_no_predictions(classifier):
     forest = quantize_rf(classifier)
     assert forest.predict_proba(np.empty((0, 10))).shape == (0, 3)
     assert forest.apply(np.empty((0, 10))).shape == (0, 25)
@@ -123,7 +125,7 @@ def test_the_last_of_256_and_of_257_features_is_the_one_that_decides(count, dtyp
     assert forest.predict_proba(rows)[:, 1].tolist() == [0.0] * 10 + [1.0] * 10
 
 
-def test_what_it_was_made_from_is_kept(model, training):
+def test_the_origin_is_recorded(model, training):
     import sklearn
 
     forest = quantize_rf(model)
@@ -142,7 +144,7 @@ def test_columns_of_a_table_are_found_by_name(model, training):
     assert (forest.predict_proba(shuffled.to_pandas()) == expected).all()
 
 
-def test_rows_that_do_not_fit_are_refused(model):
+def test_rows_that_do_not_fit_are_rejected(model):
     forest = quantize_rf(model)
     with pytest.raises(FeatureError, match=r"expected rows of 5 features \(condition, .*\), found .* \(2, 4\)"):
         forest.predict_proba(np.zeros((2, 4)))
@@ -160,17 +162,17 @@ def test_rows_that_do_not_fit_are_refused(model):
         (RandomForestClassifier(), TypeError, "not fitted"),
         (RandomForestClassifier(2).fit(np.eye(4), np.eye(4, 2)), ModelError, "2 outputs"),
         (RandomForestRegressor(2).fit(np.eye(4), np.eye(4, 3)), ModelError, "3 outputs"),
-        (RandomForestRegressor(2).fit(np.eye(4), [2e5, 3e5, 4e5, 1e6]), ModelError, "float16 cannot hold"),
+        (RandomForestRegressor(2).fit(np.eye(4), [2e5, 3e5, 4e5, 1e6]), ModelError, "does not fit in float16"),
     ],
     ids=["no model", "other model", "not fitted", "classifier, two outputs", "regressor, three outputs", "too large"],
 )
-def test_what_cannot_be_quantized_is_refused(found, error, message):
+def test_an_unsupported_model_is_rejected(found, error, message):
     with pytest.raises(error, match=message):
         quantize_rf(found)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5])
-def test_a_forest_trained_on_missing_values_is_refused(share, grid_rows):
+def test_a_forest_trained_on_missing_values_is_rejected(share, grid_rows):
     random = np.random.default_rng(5)
     rows = np.where(random.random(grid_rows.shape) < share, np.nan, grid_rows)
     model = RandomForestClassifier(10, random_state=0).fit(rows, grid_rows[:, 0] + random.normal(size=len(rows)) > 0)
@@ -178,8 +180,8 @@ def test_a_forest_trained_on_missing_values_is_refused(share, grid_rows):
         quantize_rf(model)
 
 
-def test_a_root_that_has_learnt_from_missing_values_is_refused():
-    """The root is the one inner node: six rows go left, and the missing values right, to the smaller side."""
+def test_a_root_trained_on_missing_values_is_rejected():
+    """The root is the only inner node: six rows go left, and the missing values go right, to the smaller side."""
     rows = np.zeros((10, 3))
     rows[6:8, 2], rows[8:, 2] = 1, np.nan
     classifier = RandomForestClassifier(1, max_depth=1, bootstrap=False, random_state=0)
@@ -216,7 +218,7 @@ def tree_of(missing_go_to_left=(1, 0, 0), thresholds=(0.5, 0.5, 0.5), samples=(9
         ({"thresholds": (0.5, 0.5, -np.inf)}, 6),
     ],
 )
-def test_the_first_node_that_has_learnt_from_missing_values_is_named(changes, feature):
+def test_the_first_node_trained_on_missing_values_is_reported(changes, feature):
     ways = {"missing_go_to_left": (1, 0, 1)}
     _check_no_missing_values(tree_of(**ways), 3)
     with pytest.raises(ModelError, match=rf"\(tree 3, feature {feature}\)"):
@@ -233,19 +235,19 @@ def test_where_both_sides_are_equal_missing_values_go_right():
 def test_the_largest_value_that_float16_holds_is_kept():
     model = RandomForestRegressor(1, bootstrap=False).fit([[0.0], [1.0]], [65504.0, -65504.0])
     assert quantize_rf(model).predict(np.array([[0.0], [1.0]])).tolist() == [65504.0, -65504.0]
-    with pytest.raises(ModelError, match="the forest predicts 65600, which float16 cannot hold"):
+    with pytest.raises(ModelError, match="the forest predicts 65600, which does not fit in float16"):
         quantize_rf(RandomForestRegressor(1, bootstrap=False).fit([[0.0], [1.0]], [0.0, -65600.0]))
 
 
-def test_values_are_put_on_the_nearest_point_of_the_grid():
+def test_values_are_rounded_to_the_nearest_point_of_the_grid():
     found = to_float16_grid(np.array([[0.1, 65504.0, -1e-9]]))
     assert found.dtype == np.float32
     assert found.tolist() == [[0.0999755859375, 65504.0, 0.0]]
 
 
 @pytest.mark.parametrize("value", [65505.0, -1e6, np.inf, np.nan])
-def test_a_value_that_float16_cannot_hold_is_named(value):
-    with pytest.raises(FeatureRangeError, match=rf"feature adt: {value} \(row 1\) cannot be held in float16"):
+def test_a_value_beyond_float16_is_reported_by_feature(value):
+    with pytest.raises(FeatureRangeError, match=rf"feature adt: {value} \(row 1\) does not fit in float16"):
         to_float16_grid(np.array([[1.0, 2.0], [3.0, value]]), ["age", "adt"])
     with pytest.raises(FeatureRangeError, match="feature 1:"):
         to_float16_grid(np.array([[1.0, value]]))

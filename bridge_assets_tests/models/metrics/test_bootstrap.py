@@ -1,4 +1,4 @@
-"""Intervals by resampling structures: the figures are the plain ones, and structures count, not rows."""
+"""Intervals by resampling structures: weighted metrics equal the plain ones, and structures count, not rows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def plain(falls: np.ndarray, probability: np.ndarray) -> list[float | None]:
 
 @settings(deadline=None, max_examples=150)
 @given(forecasts)
-def test_a_weight_is_a_row_that_stands_there_as_often(rows):
+def test_a_weight_is_equivalent_to_repeating_the_row(rows):
     falls = np.array([fell for fell, _, _ in rows], dtype=bool)
-    probability = np.array([said / 6 for _, said, _ in rows])
+    probability = np.array([value / 6 for _, value, _ in rows])
     weights = np.array([weight for _, _, weight in rows], dtype=np.int64)
     ranked = WeightedFallMetrics(falls, probability)
     for weight in (weights, np.ones(len(rows), dtype=np.int64)):
@@ -44,7 +44,7 @@ def a_forecast(structures: int = 400, seed: int = 0):
     return falls, probability, [f"01-{number}" for number in range(structures)]
 
 
-def test_rows_of_one_structure_are_no_more_evidence_than_one():
+def test_repeated_rows_of_a_structure_do_not_narrow_the_interval():
     falls, probability, structures = a_forecast()
     once, _ = bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=50, seed=3)
     again, _ = bootstrap_intervals(
@@ -60,25 +60,25 @@ def test_rows_of_one_structure_are_no_more_evidence_than_one():
         assert again["model"][figure].high == pytest.approx(once["model"][figure].high)
 
 
-def test_nineteen_of_twenty_intervals_hold_the_truth():
-    # Brier score of probabilities that are right: the mean of p (1 - p).
-    held = 0
+def test_nineteen_of_twenty_intervals_contain_the_truth():
+    # Brier score of correct probabilities: the mean of p (1 - p).
+    covered = 0
     for seed in range(60):
         falls, probability, structures = a_forecast(300, seed)
         found, _ = bootstrap_intervals(falls, {"model": probability}, structures, (), resamples=100, seed=seed)
         truth = 1 * 7 / (8 * 9)  # E[p (1 - p)] of a beta(1, 7): ab / ((a + b)(a + b + 1))
-        held += found["model"]["brier"].low <= truth <= found["model"]["brier"].high
-    assert held >= 51
+        covered += found["model"]["brier"].low <= truth <= found["model"]["brier"].high
+    assert covered >= 51
 
 
-def test_a_gain_is_measured_on_the_same_resamples_and_for_the_model():
+def test_a_gain_is_measured_on_the_same_resamples_and_positive_if_the_model_is_better():
     falls, probability, structures = a_forecast()
     noise = np.random.default_rng(5).random(len(falls))
     _, gains = bootstrap_intervals(
         falls,
         {"model": probability, "itself": probability, "noise": noise},
         structures,
-        ("itself", "noise", "elsewhere"),
+        ("itself", "noise", "unknown"),
         resamples=100,
         seed=0,
     )

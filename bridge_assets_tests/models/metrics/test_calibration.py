@@ -1,4 +1,4 @@
-"""Probabilities that come true are told from those that do not, by more than chance."""
+"""Calibrated probabilities are distinguished from miscalibrated ones, beyond chance."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def falls(truth) -> np.ndarray:
     return np.random.default_rng(1).random(STRUCTURES) < truth
 
 
-def judged(falls, probability, resamples: int = 100) -> Any:
+def measure(falls, probability, resamples: int = 100) -> Any:
     structures = [f"01-{number}" for number in range(len(falls))]
     return reliability(falls, probability, structures, resamples=resamples, seed=0)
 
 
 def test_true_probabilities_show_no_more_error_than_chance(truth, falls):
-    found = judged(falls, truth)
+    found = measure(falls, truth)
     assert found.error <= found.error_if_perfect_95
     assert abs(found.excess) < 0.006
     assert found.slope == pytest.approx(1, abs=0.12)
@@ -46,8 +46,8 @@ def test_true_probabilities_show_no_more_error_than_chance(truth, falls):
     ],
     ids=["halved", "doubled", "too close to each other", "too far apart"],
 )
-def test_probabilities_that_are_off_are_found(change, ratio, slopes, truth, falls):
-    found = judged(falls, change(truth))
+def test_miscalibrated_probabilities_are_found(change, ratio, slopes, truth, falls):
+    found = measure(falls, change(truth))
     assert found.error > found.error_if_perfect_95
     assert found.excess > 0.02
     assert ratio[0] < found.ratio < ratio[1]
@@ -55,18 +55,18 @@ def test_probabilities_that_are_off_are_found(change, ratio, slopes, truth, fall
     assert ": more than perfect probabilities show" in found.summary
 
 
-def test_the_tenths_hold_every_inspection_in_order(truth, falls):
-    bins = judged(falls, truth).bins
+def test_every_inspection_is_in_one_of_the_sorted_tenths(truth, falls):
+    bins = measure(falls, truth).bins
     assert sum(each.inspections for each in bins) == STRUCTURES
     assert sum(each.falls for each in bins) == falls.sum()
     assert [each.expected for each in bins] == sorted(each.expected for each in bins)
     assert all(each.observed_low <= each.observed <= each.observed_high for each in bins)
 
 
-def test_what_cannot_be_measured_is_none():
-    assert judged(np.empty(0, dtype=bool), np.empty(0)) is None
-    calm = judged(np.zeros(30, dtype=bool), np.full(30, 0.1))
-    assert (calm.ratio, calm.ratio_interval, calm.slope) == (None, None, None)
-    few = judged(np.array([True, False, False]), np.array([0.5, 0.2, 0.1]), resamples=0)
+def test_a_metric_that_cannot_be_measured_is_none():
+    assert measure(np.empty(0, dtype=bool), np.empty(0)) is None
+    no_falls = measure(np.zeros(30, dtype=bool), np.full(30, 0.1))
+    assert (no_falls.ratio, no_falls.ratio_interval, no_falls.slope) == (None, None, None)
+    few = measure(np.array([True, False, False]), np.array([0.5, 0.2, 0.1]), resamples=0)
     assert (few.error_interval, len(few.bins)) == (None, 3)
     assert calibration_slope(np.array([True, False]), np.array([0.2, 0.2])) is None

@@ -1,4 +1,4 @@
-"""Figures of expected changes: those of scipy and scikit-learn, a weight being a row that stands there as often."""
+"""Metrics of expected changes equal those of scipy and scikit-learn; a weight is equivalent to repeating a row."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ rows = st.lists(st.tuples(st.integers(-2, 3), st.integers(-4, 4), st.integers(0,
 
 @settings(deadline=None, max_examples=150)
 @given(rows)
-def test_a_weight_is_a_row_that_stands_there_as_often(rows):
+def test_a_weight_is_equivalent_to_repeating_the_row(rows):
     change = np.array([changed for changed, _, _ in rows], dtype=float)
-    expected = np.array([said / 4 for _, said, _ in rows])
+    expected = np.array([value / 4 for _, value, _ in rows])
     weights = np.array([weight for _, _, weight in rows], dtype=np.int64)
     ranked = WeightedChangeMetrics(change, expected)
     for weight in (weights, np.ones(len(rows), dtype=np.int64)):
@@ -36,7 +36,7 @@ def a_forecast(count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
     return np.where(random.random(count) < chance, np.sign(expected), 0), expected
 
 
-def test_the_figures_are_the_usual_ones():
+def test_metrics_equal_those_of_scipy_and_scikit_learn():
     change, expected = a_forecast()
     found = change_metrics(change, expected)
     assert found.mae == pytest.approx(mean_absolute_error(change, expected))
@@ -57,14 +57,14 @@ def test_no_change_explains_nothing_and_ranks_nothing():
 
 
 @pytest.mark.parametrize("count", [0, 1, 50_001])
-def test_where_there_is_nothing_to_measure_there_is_no_figure(count):
+def test_metrics_are_none_where_there_is_nothing_to_measure(count):
     found = change_metrics(np.zeros(count), np.full(count, 0.1))
     assert (found.r2, found.spearman, found.worst_10) == (None, None, None)
     assert (found == ChangeMetrics()) == (count == 0)
     assert count == 0 or (found.mae, found.rmse) == pytest.approx((0.1, 0.1))
 
 
-def test_a_gain_is_in_the_model_s_favour_where_errors_are_smaller():
+def test_a_gain_is_positive_where_the_errors_of_the_model_are_smaller():
     change, expected = a_forecast()
     forecasts = {"persistence": np.zeros(len(change)), "model": expected}
     structures = [str(number // 2) for number in range(len(change))]

@@ -1,4 +1,4 @@
-"""Figures by state, material, owner and condition, from the codes of the records; none where there is too little."""
+"""Metrics by state, material, owner and condition, from the codes of the records; none for groups that are small."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lake(tmp_path) -> Lake:
         a_record("19-2", " 5", "1"),
         a_record("19-3", None, None),
         a_record("19-4", "0", "27", line=3, month=1),
-        a_record("19-4", "7", "27", line=9, month=8),  # a later inspection stands for the structure
+        a_record("19-4", "7", "27", line=9, month=8),  # the later inspection represents the structure
         a_record("19-1", "9", "99", on=False),  # a route under the bridge
     ]
     schema = {"survey_year": pl.Int16, "line_number": pl.UInt32}
@@ -43,7 +43,7 @@ def lake(tmp_path) -> Lake:
     return lake
 
 
-def test_the_keys_are_those_of_the_record_that_stands_for_the_structure(lake):
+def test_the_keys_come_from_the_record_that_represents_the_structure(lake):
     keys = ["19-4", "19-1", "19-3", "19-2", "06-9"]
     holdout = pl.DataFrame({"structure_key": keys, "survey_year": [2020] * 5, "rating": [7.0, 6.0, 5.0, 4.0, None]})
     found = group_keys(holdout, lake)
@@ -61,9 +61,9 @@ def figures():
     random = np.random.default_rng(0)
     states = np.repeat(["19", "25", "36", "06"], [400, 300, 50, 200])
     truth = np.where(states == "25", 0.3, np.where(states == "06", 0.01, 0.1)) * random.uniform(0.2, 1.8, 950)
-    said = np.where(states == "25", truth / 3, truth)
+    probability = np.where(states == "25", truth / 3, truth)
     falls = random.random(950) < truth
-    return falls, said, metrics_by_group(falls, said, pl.DataFrame({"state": states}), SETTINGS)
+    return falls, probability, metrics_by_group(falls, probability, pl.DataFrame({"state": states}), SETTINGS)
 
 
 def test_the_largest_group_comes_first_and_each_inspection_is_in_one(figures):
@@ -74,7 +74,7 @@ def test_the_largest_group_comes_first_and_each_inspection_is_in_one(figures):
     assert sum(group.falls for group in groups) == falls.sum()
 
 
-def test_a_group_that_the_model_is_wrong_about_is_marked(figures):
+def test_a_miscalibrated_group_is_marked(figures):
     iowa, massachusetts, california, new_york = figures[2]
     assert massachusetts.is_miscalibrated
     assert massachusetts.expected < massachusetts.observed_low

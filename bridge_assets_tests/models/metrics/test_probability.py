@@ -16,7 +16,7 @@ from bridge_assets.models.metrics.probability import (
 )
 
 
-def test_figures_worked_out_by_hand():
+def test_metrics_computed_by_hand():
     falls = np.array([True, False, True, False, False])
     found = probability_metrics(falls, np.array([0.9, 0.8, 0.4, 0.2, 0.2]))
     # Pairs of a fall and no fall: 6, of which 0.9 wins 3 and 0.4 wins 2.
@@ -29,7 +29,7 @@ def test_figures_worked_out_by_hand():
     assert (found.worst_5, found.worst_10, found.worst_20) == (0.5, 0.5, 0.5)
 
 
-def test_figures_are_those_of_scikit_learn():
+def test_metrics_equal_those_of_scikit_learn():
     random = np.random.default_rng(0)
     falls = random.random(2000) < 0.1
     probability = np.round(np.clip(0.1 + 0.1 * falls + random.normal(0, 0.1, 2000), 0, 1), 2)  # with ties
@@ -39,7 +39,7 @@ def test_figures_are_those_of_scikit_learn():
     assert found.brier == pytest.approx(brier_score_loss(falls, probability))
 
 
-def test_a_constant_finds_what_chance_finds():
+def test_a_constant_ranks_like_chance():
     falls = np.arange(1000) % 10 == 0
     found = probability_metrics(falls, np.full(1000, 0.3))
     assert (found.auc, found.average_precision) == (0.5, pytest.approx(0.1))
@@ -49,35 +49,35 @@ def test_a_constant_finds_what_chance_finds():
 def test_ties_at_the_cut_count_in_proportion():
     falls = np.array([True, True, False, False, False, False, False, False, False, False])
     probability = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
-    # The second of two inspections looked at is one of four with the same probability, one of which fell.
+    # The second of the two inspected ones is one of four with the same probability, one of which fell.
     assert recall_at_share(falls, probability, 0.2) == pytest.approx((1 + 0.25) / 2)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=60))
-def test_the_gain_curve_rises_from_nothing_to_everything(rows):
+def test_the_gain_curve_rises_from_zero_to_all_falls(rows):
     falls, probability = np.array([fell for fell, _ in rows]), np.array([value for _, value in rows])
-    looked_at, found = gain_curve(falls, probability)
-    assert (looked_at[0], found[0]) == (0, 0)
-    assert (looked_at[-1], found[-1]) == (len(rows), falls.sum())
-    assert (np.diff(looked_at) > 0).all()
+    inspected, found = gain_curve(falls, probability)
+    assert (inspected[0], found[0]) == (0, 0)
+    assert (inspected[-1], found[-1]) == (len(rows), falls.sum())
+    assert (np.diff(inspected) > 0).all()
     assert (np.diff(found) >= 0).all()
 
 
 def test_nothing_to_measure_gives_none():
     assert probability_metrics(np.array([], dtype=bool), np.array([])) == ProbabilityMetrics()
-    calm = probability_metrics(np.zeros(3, dtype=bool), np.array([0.1, 0.2, 0.3]))
-    assert (calm.auc, calm.average_precision, calm.worst_10) == (None, None, None)
-    assert (calm.brier, calm.accuracy) == (pytest.approx(0.14 / 3), 1.0)
-    doomed = probability_metrics(np.ones(3, dtype=bool), np.array([0.1, 0.2, 0.3]))
-    assert doomed.auc is None
+    no_falls = probability_metrics(np.zeros(3, dtype=bool), np.array([0.1, 0.2, 0.3]))
+    assert (no_falls.auc, no_falls.average_precision, no_falls.worst_10) == (None, None, None)
+    assert (no_falls.brier, no_falls.accuracy) == (pytest.approx(0.14 / 3), 1.0)
+    only_falls = probability_metrics(np.ones(3, dtype=bool), np.array([0.1, 0.2, 0.3]))
+    assert only_falls.auc is None
 
 
 def test_the_expected_auc_is_the_mean_over_outcomes():
     random = np.random.default_rng(0)
     truth = random.beta(1, 4, 300)
-    said = truth + random.normal(0, 0.1, 300)
-    drawn = [probability_metrics(random.random(300) < truth, said).auc or 0.0 for _ in range(400)]
-    best, found, constant = (expected_auc(truth, each) or 0.0 for each in (truth, said, np.full(300, 0.1)))
+    forecast = truth + random.normal(0, 0.1, 300)
+    drawn = [probability_metrics(random.random(300) < truth, forecast).auc or 0.0 for _ in range(400)]
+    best, found, constant = (expected_auc(truth, each) or 0.0 for each in (truth, forecast, np.full(300, 0.1)))
     assert found == pytest.approx(np.mean(drawn), abs=0.004)
     assert best > found > constant == 0.5
     for none in (np.empty(0), np.zeros(3), np.ones(3)):

@@ -1,4 +1,4 @@
-"""A regression goes the way a classification goes: trained, held against its baselines, judged, kept."""
+"""A regression goes through the same steps as a classification: training, evaluation, acceptance, saving."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def evaluation(forest, changing) -> Evaluation:
     )
 
 
-def test_a_table_and_a_record_say_whose_they_are(training, changing):
+def test_a_table_and_a_provenance_identify_their_task(training, changing):
     assert (task_of_table(training), task_of_table(changing)) == (CLASSIFICATION, REGRESSION)
     assert task_from_provenance({}) is task_from_provenance(CLASSIFICATION.provenance) is CLASSIFICATION
     assert task_from_provenance(REGRESSION.provenance) is TASKS["regression"] is REGRESSION
 
 
-def test_the_forest_gives_the_expected_change(forest, changing):
+def test_the_forest_predicts_the_expected_change(forest, changing):
     assert type(forest).__name__ == "RandomForestRegressor"
     again = train_forest(changing, FEATURES, ForestSettings(trees=30, depth=8, leaf=10, seed=7))
     answers = holdout_predictions(forest, changing, FEATURES)
@@ -70,26 +70,26 @@ def test_the_baselines_are_means_of_the_change(changing):
     assert found["persistence"] is not None
     assert not found["persistence"].any()
     assert found["average_change"] == pytest.approx(train_rows(changing)["change"].mean())
-    table = pl.DataFrame({"rating": holdout_rows(changing)["rating"], "said": rating_table(changing)})
-    by_rating = dict(table.group_by("rating").agg(pl.col("said").mean()).iter_rows())
+    table = pl.DataFrame({"rating": holdout_rows(changing)["rating"], "prediction": rating_table(changing)})
+    by_rating = dict(table.group_by("rating").agg(pl.col("prediction").mean()).iter_rows())
     assert by_rating[4.0] > by_rating[9.0], "the lower the rating, the more is repaired"
     none_trained = baseline_forecasts(changing.filter(pl.col("split") == "holdout"), FEATURES)
-    assert [name for name, said in none_trained.items() if said is not None] == ["persistence"]
+    assert [name for name, forecast in none_trained.items() if forecast is not None] == ["persistence"]
 
 
-def test_the_model_is_held_against_them_in_points(evaluation):
+def test_the_model_is_compared_with_the_baselines_in_points(evaluation):
     figures = {name: each.rmse for name, each in evaluation.scores.items()}
     assert figures["model"] < figures["rating_table"] < figures["persistence"]
     assert evaluation.scores["persistence"].r2 == 0
     assert evaluation.scores["model"].mae > evaluation.scores["persistence"].mae, "no change has the smallest by far"
     assert evaluation.gain("persistence", "rmse").low > 0
-    said = evaluation.headline_metrics()
-    assert {"rmse", "r2", "mae", "spearman", "falls_in_worst_10_percent", "calibration_error"} <= said.keys()
-    assert "auc" not in said
+    headline = evaluation.headline_metrics()
+    assert {"rmse", "r2", "mae", "spearman", "falls_in_worst_10_percent", "calibration_error"} <= headline.keys()
+    assert "auc" not in headline
     assert oracle_gap_text(evaluation) == ""
 
 
-def test_tables_speak_of_points(evaluation):
+def test_tables_are_in_points(evaluation):
     table = evaluation_markdown(evaluation)
     assert "| forecast | MAE | RMSE | R² over no change | rank correlation |" in table
     assert table.count("\n| ") == 7
@@ -99,14 +99,14 @@ def test_tables_speak_of_points(evaluation):
     assert "| expected change | mean change (95 %) |" in groups_markdown(evaluation.groups)
 
 
-def test_it_comes_back_from_json_as_it_was(evaluation, tmp_path):
+def test_saving_and_loading_preserves_the_evaluation(evaluation, tmp_path):
     path = evaluation.save(tmp_path / "evaluation.json")
     assert json.loads(path.read_text())["task"] == "regression"
     assert Evaluation.load(path) == evaluation
     assert list(Evaluation.load(path).gains) == list(evaluation.gains)
 
 
-def test_a_good_model_passes_and_each_limit_is_named(evaluation):
+def test_a_good_model_passes_and_each_problem_names_its_setting(evaluation):
     assert quality_problems(evaluation, GATE) + calibration_problems(evaluation, GATE) == []
     strict = GATE.model_copy(update={"rmse_gain": 0.5, "spearman_gain": 0.9, "calibration_error": 0.0})
     rmse, rank = quality_problems(evaluation, strict)
@@ -116,7 +116,7 @@ def test_a_good_model_passes_and_each_limit_is_named(evaluation):
     assert "(spearman_gain)" in rank
 
 
-def test_losses_that_do_not_come_are_found_out(changing):
+def test_predicted_losses_that_do_not_occur_are_found(changing):
     table = changing.with_columns(change=pl.lit(0.0), fall=pl.lit(False))
     wrong = evaluate(table, np.full(holdout_rows(table).height, -0.5), settings=EvaluationSettings(resamples=20))
     [problem] = calibration_problems(wrong, GATE)
@@ -124,7 +124,7 @@ def test_losses_that_do_not_come_are_found_out(changing):
     assert "at most 0.05 is allowed (calibration_error)" in problem
 
 
-def test_nothing_held_out_is_said(changing):
+def test_an_empty_hold_out_is_reported(changing):
     nothing = evaluate(train_rows(changing), np.empty(0), settings=EvaluationSettings(resamples=3))
     assert [problem.partition(":")[0] for problem in quality_problems(nothing, GATE)][-2:] == [
         "the expected changes cannot be measured",
@@ -135,7 +135,7 @@ def test_nothing_held_out_is_said(changing):
     ]
 
 
-def test_float16_moves_no_expectation_beyond_the_limit(forest, changing):
+def test_float16_changes_no_prediction_beyond_the_limit(forest, changing):
     problems, difference, loss = quantization_problems(forest, quantize_rf(forest), changing, FEATURES, GATE)
     assert problems == []
     assert 0 < difference < 0.001
@@ -145,15 +145,15 @@ def test_float16_moves_no_expectation_beyond_the_limit(forest, changing):
     assert problem.startswith("an expected change changes by up to ")
 
 
-def test_the_search_goes_by_rmse(changing):
-    base, said = ForestSettings(trees=6, depth=6, leaf=10), []
-    trials = search_forest(changing, FEATURES, base, {"leaf": (10, 600)}, splits=2, years=3, progress=said.append)
-    assert said[0].startswith("  1 of 2: leaf 10: RMSE 0.")
-    assert "rank correlation 0." in said[0]
+def test_the_search_ranks_by_rmse(changing):
+    base, lines = ForestSettings(trees=6, depth=6, leaf=10), []
+    trials = search_forest(changing, FEATURES, base, {"leaf": (10, 600)}, splits=2, years=3, progress=lines.append)
+    assert lines[0].startswith("  1 of 2: leaf 10: RMSE 0.")
+    assert "rank correlation 0." in lines[0]
     assert trials[0].settings == base
 
 
-def test_a_table_of_another_task_is_refused(changing, training, tmp_path):
+def test_a_table_of_another_task_is_rejected(changing, training, tmp_path):
     for table, task in ((training, "regression"), (changing, "classification")):
         path = tmp_path / f"{task}.parquet"
         table.write_parquet(path)
@@ -164,7 +164,7 @@ def test_a_table_of_another_task_is_refused(changing, training, tmp_path):
     assert train_from_parquet(tmp_path / "table.parquet", tmp_path / "model.skops", settings, FEATURES).is_file()
 
 
-def test_what_it_goes_by_is_what_ranks_the_falls(forest, changing):
+def test_importance_of_a_regression_is_measured_by_ranking_falls(forest, changing):
     settings = EvaluationSettings(importance_repeats=2)
     families = {"rating": ["condition", "years_in_condition"], "traffic": ["log_adt"]}
     found = permutation_importance(quantize_rf(forest), changing, families, settings)
@@ -174,14 +174,16 @@ def test_what_it_goes_by_is_what_ranks_the_falls(forest, changing):
     assert found.features["age"].auc_loss < found.features["log_adt"].auc_loss
 
 
-def test_reasons_add_up_to_the_expected_change(forest, changing):
+def test_contributions_add_up_to_the_expected_change(forest, changing):
     holdout = holdout_rows(changing)
-    said = quantize_rf(forest).predict(holdout)
-    scored = holdout.with_columns(expected_change=pl.Series(said, dtype=pl.Float32)).drop("change")
+    predictions = quantize_rf(forest).predict(holdout)
+    scored = holdout.with_columns(expected_change=pl.Series(predictions, dtype=pl.Float32)).drop("change")
     identity = Normalization(FEATURES, (0.0,) * 5, (0.0,) * 5, (1.0,) * 5)
     first = scored.with_row_index().with_columns(first=pl.col("index") < 20).drop("index")
-    reasons, note = Explainer(quantize_rf(forest)).explain(first, identity, pl.col("first"))
-    assert (note["explained"], reasons.height) == (20, 20)
-    assert note["base_value"] == pytest.approx(said.mean(), abs=1e-4)
+    reasons, provenance = Explainer(quantize_rf(forest)).explain(first, identity, pl.col("first"))
+    assert (provenance["explained"], reasons.height) == (20, 20)
+    assert provenance["base_value"] == pytest.approx(predictions.mean(), abs=1e-4)
     total = reasons["reasons"].list.eval(pl.element().struct.field("contribution")).list.sum()
-    assert (note["base_value"] + total).to_numpy() == pytest.approx(said[:20], abs=1e-4), "five features, five reasons"
+    assert (provenance["base_value"] + total).to_numpy() == pytest.approx(predictions[:20], abs=1e-4), (
+        "five features, five reasons"
+    )

@@ -19,24 +19,24 @@ def test_a_clean_table_has_no_leak(training):
         ("SUFFICIENCY_RATING", "function of the condition ratings"),
         ("lowest_rating", "function of the condition ratings"),
         ("STRUCTURAL_EVAL_067", "function of the condition ratings"),
-        ("fall", "made from the next inspection"),
-        ("change", "made from the next inspection"),
-        ("next_condition", "made from the next inspection"),
-        ("structure_key", "says which row it is"),
-        ("survey_year", "says which row it is"),
-        ("split", "says which row it is"),
+        ("fall", "comes from the next inspection"),
+        ("change", "comes from the next inspection"),
+        ("next_condition", "comes from the next inspection"),
+        ("structure_key", "identifies the row"),
+        ("survey_year", "identifies the row"),
+        ("split", "identifies the row"),
     ],
 )
-def test_a_forbidden_feature_is_named(name, why, training):
+def test_a_forbidden_feature_is_reported(name, why, training):
     problems = leakage_problems(training, (*FEATURES, name))
     assert any(problem.startswith(f"feature {name} ") and why in problem for problem in problems)
 
 
-def test_a_structure_on_both_sides_is_found(training):
+def test_a_structure_on_both_sides_of_the_split_is_found(training):
     key = training.filter(pl.col("split") == "train")["structure_key"][0]
     held_out = training.filter(pl.col("split") == "holdout").head(1).with_columns(structure_key=pl.lit(key))
     (problem,) = leakage_problems(pl.concat([training, held_out]), FEATURES)
-    assert problem == f"1 structures are both trained on and held out, such as {key}"
+    assert problem == f"1 structures are both in training and held out, for example {key}"
 
 
 @pytest.mark.parametrize("year", [2018, 2019, None])
@@ -52,21 +52,21 @@ def test_an_outcome_not_known_before_the_held_out_years_is_found(year, training)
     assert problem.startswith("the outcome of 3 training inspections was not known before survey year 2018")
 
 
-def test_random_rows_instead_of_a_split_are_found(training):
+def test_a_random_split_of_rows_is_found(training):
     random = np.random.default_rng(0).random(training.height) < 0.3
     mixed = training.with_columns(split=pl.when(pl.Series(random)).then(pl.lit("holdout")).otherwise(pl.lit("train")))
     assert len(leakage_problems(mixed, FEATURES)) == 2
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_feature_that_gives_the_answer_away_is_found(sign, training):
+def test_a_feature_that_reveals_the_outcome_is_found(sign, training):
     noise = np.random.default_rng(0).normal(0, 0.2, training.height)
-    telling = training.with_columns(telltale=sign * pl.col("fall").cast(pl.Float32) + pl.Series(noise))
-    (problem,) = leakage_problems(telling, (*FEATURES, "telltale"))
-    assert problem.startswith("feature telltale alone ranks the falls with an AUC of ")
+    leaking = training.with_columns(leak=sign * pl.col("fall").cast(pl.Float32) + pl.Series(noise))
+    (problem,) = leakage_problems(leaking, (*FEATURES, "leak"))
+    assert problem.startswith("feature leak alone ranks the falls with an AUC of ")
 
 
-def test_a_handful_of_falls_makes_nothing_suspicious(training):
+def test_with_a_handful_of_falls_no_feature_is_suspicious(training):
     few = training.filter(pl.col("split") == "train").sort("fall", descending=True).head(60)
     few = few.with_columns(fall=pl.int_range(pl.len()) < 5, lucky=-pl.int_range(pl.len()))
     assert leakage_problems(few, ("lucky",)) == []

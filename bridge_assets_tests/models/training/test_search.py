@@ -1,4 +1,4 @@
-"""The search looks at training inspections alone and says what it tries."""
+"""The search uses the training inspections only and reports each trial."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ GRID = {"leaf": (5, 700), "features": ("sqrt", 0.8)}
 
 
 def test_every_combination_is_tried_and_the_best_comes_first(training):
-    said: list[str] = []
-    trials = search_forest(training, FEATURES, BASE, GRID, trees=8, splits=2, years=3, progress=said.append)
-    assert len(trials) == len(said) == 5, "the present settings are tried too"
-    assert said[0].startswith("  1 of 5: leaf 10, features 0.3: AUC 0.")
-    assert said[1].startswith("  2 of 5: leaf 5, features sqrt: AUC 0.")
+    lines: list[str] = []
+    trials = search_forest(training, FEATURES, BASE, GRID, trees=8, splits=2, years=3, progress=lines.append)
+    assert len(trials) == len(lines) == 5, "the current settings are tried too"
+    assert lines[0].startswith("  1 of 5: leaf 10, features 0.3: AUC 0.")
+    assert lines[1].startswith("  2 of 5: leaf 5, features sqrt: AUC 0.")
     found = [trial.mean_metric("auc") or 0.0 for trial in trials]
     assert found == sorted(found, reverse=True)
-    assert {trial.settings.leaf for trial in trials[-2:]} == {700}, "leaves of a third of the inspections rank nothing"
+    assert {trial.settings.leaf for trial in trials[-2:]} == {700}, (
+        "with leaves of a third of the inspections, nothing is ranked"
+    )
     assert trials[0].settings.trees == BASE.trees
     assert trials == search_forest(training, FEATURES, BASE, GRID, trees=8, splits=2, years=3)
 
 
-def test_the_hold_out_is_not_looked_at(training):
+def test_the_hold_out_is_not_used(training):
     others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
     grid = {"leaf": (5, 40)}
     one, two = (
@@ -45,9 +47,9 @@ def test_the_hold_out_is_not_looked_at(training):
     assert one == two
 
 
-def test_too_few_years_are_said(training):
+def test_too_few_years_are_rejected(training):
     few = training.filter((pl.col("split") != "train") | (pl.col("survey_year") < 2010))
-    with pytest.raises(TrainingError, match=r"are of 2 survey years, too few to hold 6 of them out\. What to do"):
+    with pytest.raises(TrainingError, match=r"span 2 survey years, too few to hold out 6 of them\. What to do"):
         search_forest(few, FEATURES, BASE)
 
 
@@ -62,15 +64,15 @@ forest:
 
 @pytest.fixture(params=["training", "changing"])
 def home(request, tmp_path, monkeypatch) -> Path:
-    """A platform that has made a training set, of either task, and nothing else."""
+    """A platform that has only a training set, of either task."""
     table, lake = request.getfixturevalue(request.param), Lake(tmp_path / "home" / "lake")
     values = (0.0,) * len(FEATURES)
-    note = {
+    provenance = {
         "digest": lake.write(table, "training_set"),
         "made_from": {},
         "normalization": asdict(Normalization(FEATURES, values, values, (1.0,) * len(FEATURES))),
     }
-    write_json(note, lake.table_path("training_set").with_suffix(".json"))
+    write_json(provenance, lake.table_path("training_set").with_suffix(".json"))
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "model_config.yaml").write_text(CONFIG)
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(tmp_path / "configs"))
@@ -82,30 +84,32 @@ def shell(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["search", "--splits", "2", "--years", "3", *arguments])
 
 
-def test_a_search_from_a_shell_says_which_lines_to_change_and_changes_nothing(home):
+def test_the_search_command_prints_config_changes_and_writes_nothing(home):
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    said = shell("--try", "leaf=10", "--try", "depth=5,6")
-    assert said.exit_code == 0, said.output
-    assert "  3 of 3: leaf 10, depth 6: " in said.output
-    table = [line for line in said.output.splitlines() if line.startswith("| ")]
+    result = shell("--try", "leaf=10", "--try", "depth=5,6")
+    assert result.exit_code == 0, result.output
+    assert "  3 of 3: leaf 10, depth 6: " in result.output
+    table = [line for line in result.output.splitlines() if line.startswith("| ")]
     assert table[0].startswith("| leaf | depth | ")
-    assert [line.endswith("| now |") for line in table] == [False, False, False, True], "the worst are the present ones"
+    assert [line.endswith("| now |") for line in table] == [False, False, False, True], (
+        "the current settings are the worst"
+    )
     config = home / "configs" / "model_config.yaml"
-    assert f"  {config}, line 5: leaf: 10 (now 600)" in said.output
-    assert f"  {config}, a new line below forest: depth: " in said.output
+    assert f"  {config}, line 5: leaf: 10 (now 600)" in result.output
+    assert f"  {config}, a new line below forest: depth: " in result.output
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
-def test_where_nothing_is_better_nothing_is_to_be_changed(home):
-    said = shell("--try", "leaf=600")
-    assert said.output.endswith("The current settings are the best of these: nothing to change.\n")
+def test_if_no_settings_are_better_no_change_is_suggested(home):
+    result = shell("--try", "leaf=600")
+    assert result.output.endswith("The current settings are the best of these: nothing to change.\n")
 
 
 @pytest.mark.parametrize(
-    ("tried", "says"),
+    ("argument", "message"),
     [("leaves=3", "'leaves' is not a setting of the forest: trees, depth"), ("leaf=few", "leaf=few: Input should be")],
 )
-def test_a_setting_that_is_none_is_refused(tried, says):
-    said = shell("--try", tried)
-    assert said.exit_code == 2
-    assert says in " ".join(said.output.replace("\u2502", " ").split())
+def test_an_unknown_setting_is_rejected(argument, message):
+    result = shell("--try", argument)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("\u2502", " ").split())

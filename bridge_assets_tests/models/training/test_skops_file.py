@@ -12,13 +12,13 @@ from bridge_assets.models.dataset.matrix import feature_names
 from bridge_assets.models.training.skops_file import load_model, save_model
 
 
-class Stranger:
+class UntrustedType:
     def __init__(self) -> None:
         self.harmless = False
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor", "model"])
-def test_a_saved_forest_answers_as_before(kind, grid_rows, tmp_path, request):
+def test_a_loaded_forest_gives_the_same_predictions(kind, grid_rows, tmp_path, request):
     model = request.getfixturevalue(kind)
     loaded = load_model(save_model(model, tmp_path / "model.skops"))
     rows = grid_rows[:, : model.n_features_in_]
@@ -45,40 +45,40 @@ def test_skops_itself_can_read_the_file(classifier, grid_rows, tmp_path):
     assert (loaded.predict_proba(grid_rows) == classifier.predict_proba(grid_rows)).all()
 
 
-def test_a_type_that_is_no_part_of_a_forest_is_refused(classifier, tmp_path):
-    classifier_with_a_stranger = RandomForestClassifier(2).fit(np.eye(3), [0, 1, 1])
-    classifier_with_a_stranger.extra_ = Stranger()
+def test_a_type_that_is_not_part_of_a_forest_is_rejected(classifier, tmp_path):
+    model = RandomForestClassifier(2).fit(np.eye(3), [0, 1, 1])
+    model.extra_ = UntrustedType()
     path = tmp_path / "model.skops"
-    skops.io.dump(classifier_with_a_stranger, path)
+    skops.io.dump(model, path)
     with pytest.raises(
-        ModelFileError, match=r"holds .*Stranger, which is no part of a random forest; nothing of it was"
+        ModelFileError, match=r"contains .*UntrustedType, which is not part of a random forest.*nothing was loaded"
     ):
         load_model(path)
 
 
-def test_what_skops_trusts_by_itself_is_refused_too(tmp_path):
+def test_types_that_skops_trusts_by_default_are_rejected_too(tmp_path):
     path = tmp_path / "model.skops"
     skops.io.dump(make_pipeline(FunctionTransformer(np.exp), RandomForestClassifier(2)), path)
     assert skops.io.get_untrusted_types(file=path) == []
-    with pytest.raises(ModelFileError, match=r"holds numpy\.exp, sklearn\.pipeline\.Pipeline"):
+    with pytest.raises(ModelFileError, match=r"contains numpy\.exp, sklearn\.pipeline\.Pipeline"):
         load_model(path)
 
 
-def test_a_stranger_is_not_even_saved(tmp_path):
+def test_an_untrusted_type_is_not_saved_either(tmp_path):
     path = tmp_path / "model.skops"
     with pytest.raises(ModelFileError, match="FunctionTransformer"):
         save_model(FunctionTransformer(np.exp), path)
     assert not path.exists()
 
 
-def test_something_else_made_of_allowed_types_is_refused(tmp_path):
+def test_another_object_of_trusted_types_is_rejected(tmp_path):
     path = tmp_path / "model.skops"
     skops.io.dump([1, 2, 3], path)
     with pytest.raises(ModelFileError, match="expected a random forest, found a list"):
         load_model(path)
 
 
-def test_a_damaged_file_is_refused(classifier, tmp_path):
+def test_a_damaged_file_is_rejected(classifier, tmp_path):
     path = save_model(classifier, tmp_path / "model.skops")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

@@ -39,14 +39,14 @@ def test_training_again_in_another_process_gives_the_same_bytes(model, training,
     assert digest(here) == digest(tmp_path / "there.skops")
 
 
-def test_the_forest_has_the_settings_it_was_asked_for(model, forest_settings):
+def test_the_forest_has_the_configured_settings(model, forest_settings):
     assert (len(model.estimators_), model.max_depth, model.min_samples_leaf) == (30, 8, 10)
     assert model.max_features == forest_settings.features
     assert model.random_state == forest_settings.seed
     assert tuple(model.feature_names_in_) == FEATURES
 
 
-def test_only_training_inspections_are_learnt_from(training, forest_settings, model):
+def test_only_training_inspections_are_used(training, forest_settings, model):
     others = pl.when(pl.col("split") != "train").then(~pl.col("fall")).otherwise(pl.col("fall"))
     again = train_forest(training.with_columns(fall=others), FEATURES, forest_settings)
     assert (holdout_predictions(again, training, FEATURES) == holdout_predictions(model, training, FEATURES)).all()
@@ -61,23 +61,23 @@ def test_probabilities_belong_to_the_held_out_rows_in_their_order(model, trainin
     assert (probability == expected).all()
 
 
-def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_settings):
-    calm = train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings)
-    assert not holdout_predictions(calm, training, FEATURES).any()
-    doomed = train_forest(training.with_columns(fall=pl.lit(True)), FEATURES, forest_settings)
-    assert (holdout_predictions(doomed, training, FEATURES) == 1).all()
+def test_a_model_trained_without_falls_predicts_probability_zero(training, forest_settings):
+    never = train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings)
+    assert not holdout_predictions(never, training, FEATURES).any()
+    always = train_forest(training.with_columns(fall=pl.lit(True)), FEATURES, forest_settings)
+    assert (holdout_predictions(always, training, FEATURES) == 1).all()
 
 
 def test_no_held_out_inspections_give_no_probabilities(model, training):
     assert holdout_predictions(model, training.filter(pl.col("split") == "train"), FEATURES).shape == (0,)
 
 
-def test_nothing_to_train_on_is_said(training, forest_settings):
+def test_an_empty_training_split_is_rejected(training, forest_settings):
     with pytest.raises(TrainingError, match=r"can be used for training\. .*What to do: load more survey years"):
         train_forest(training.filter(pl.col("split") != "train"), FEATURES, forest_settings)
 
 
-def test_features_that_do_not_fit_are_named(training, forest_settings):
+def test_missing_or_invalid_features_are_reported_by_name(training, forest_settings):
     with pytest.raises(FeatureError, match="lacks 1 of the model's features: scour"):
         train_forest(training, (*FEATURES, "scour"), forest_settings)
     with pytest.raises(FeatureError, match="feature age is nan"):
@@ -94,7 +94,7 @@ def test_a_recipe_changes_with_settings_and_features():
     assert set(one["libraries"]) == {"scikit-learn", "numpy"}
 
 
-def test_the_way_through_from_a_file_of_features(training, tmp_path):
+def test_training_from_a_parquet_file(training, tmp_path):
     from bridge_assets.data.features.normalization import Normalization
 
     raw = training.drop("split").with_columns(
