@@ -1,1 +1,1 @@
-"""Alerts to people. Nothing is sent until a destination is configured."""
+"""Alerts. Nothing is sent until a destination is configured."""

@@ -1,4 +1,4 @@
-"""Sends messages to a Slack channel by an incoming webhook (https://api.slack.com/messaging/webhooks)."""
+"""Send messages to a Slack channel through an incoming webhook (https://api.slack.com/messaging/webhooks)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 from bridge_assets.errors import AlertError
 
-#: The webhook's address is a credential, so it is read from the environment only. Unset = no alert is sent.
+#: The webhook's address is a credential, so it is read only from the environment. Unset = no alert is sent.
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 
-#: Slack truncates longer texts (https://api.slack.com/changelog/2018-04-truncating-really-long-messages). Characters.
+#: Characters. Slack truncates longer texts (https://api.slack.com/changelog/2018-04-truncating-really-long-messages).
 _MAX_TEXT_LENGTH = 40_000
 
 _MAX_RETRIES, _TIMEOUT_SECONDS = 4, 10
@@ -20,7 +20,7 @@ _CHECK_WEBHOOK = f"check {WEBHOOK_VARIABLE}"
 def send_slack_alert(msg: str, webhook_url: str) -> None:
     """Send a message.
 
-    Throttled requests (429) wait as long as Slack demands, and server errors are retried.
+    Throttled requests (429) are retried after the time that Slack specifies, and server errors are retried too.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def send_slack_alert(msg: str, webhook_url: str) -> None:
     Raises
     ------
     AlertError
-        If Slack cannot be reached or refuses the message. The address is not part of the error.
+        If Slack cannot be reached or rejects the message. The error does not contain the address.
     """
     import requests
     from requests.adapters import HTTPAdapter
@@ -51,12 +51,12 @@ def send_slack_alert(msg: str, webhook_url: str) -> None:
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
         try:
-            answer = session.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
+            response = session.post(webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS)
         except requests.RequestException as error:
             raise AlertError("Slack cannot be reached", why=type(error).__name__, do=_CHECK_WEBHOOK) from None
-    if not answer.ok:
-        message = " ".join(answer.text.split())[:200]
-        raise AlertError("Slack refused the message", why=f"{answer.status_code} {message}", do=_CHECK_WEBHOOK)
+    if not response.ok:
+        message = " ".join(response.text.split())[:200]
+        raise AlertError("Slack rejected the message", why=f"{response.status_code} {message}", do=_CHECK_WEBHOOK)
 
 
 def alert(msg: str) -> bool:

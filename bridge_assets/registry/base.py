@@ -20,7 +20,7 @@ from bridge_assets.storage import atomic_write, digest, json_digest
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
-#: Tags that are copied with a version to another registry: the gate's findings, and why it was overridden.
+#: Tags that are copied with a version to another registry: results of the gate's checks, and the reason of an override.
 PORTABLE_TAG_PREFIXES = ("gate.", "override_reason")
 
 #: What to do about a version whose files in the registry are damaged or missing.
@@ -39,7 +39,7 @@ class RegisteredVersion:
     name : str
         Name of the registered model.
     version_number : int
-        The registry's own count, from 1.
+        Number that the registry assigned, from 1.
     run_id : str
         The MLflow run that logged it; empty in a folder.
     uri : str
@@ -92,10 +92,10 @@ class Registry(Protocol):
         ...
 
     def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
-        """Store a version; an identical one that is already registered is found, and its tags are updated.
+        """Store a version. If an identical one is already registered, only its tags are updated.
 
-        The version becomes visible once every file has been read back and its digest matches. Resumes what an
-        interrupted call left behind. Raises RegistryError if a file did not arrive intact.
+        The version becomes visible once every file has been read back and its digest matches. Resumes an interrupted
+        call. Raises RegistryError if a file did not arrive intact.
         """
         ...
 
@@ -104,12 +104,12 @@ class Registry(Protocol):
         ...
 
     def download_file(self, registered: RegisteredVersion, file: str, destination: Path) -> None:
-        """Copy one file to a path, unchecked: the caller compares its digest."""
+        """Copy one file to a path without checking it: the caller compares its digest."""
         ...
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """File name -> SHA-256 of every file of a version; names that begin with a dot are still being written."""
+    """File name -> SHA-256 of every file of a version, except names that start with a dot, which are incomplete."""
     return {
         path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")
     }
@@ -144,12 +144,12 @@ def validate_version(version: str, where: str) -> str:
 
 
 def find_version(registry: Registry, version: str) -> RegisteredVersion:
-    """Find a version by its name or by an alias; the newest one where it is registered more than once.
+    """Find a version by its name or by an alias; the newest one if it is registered more than once.
 
     Raises
     ------
     RegistryError
-        If there is none; lists the known versions and aliases.
+        If it does not exist; the message lists the known versions and aliases.
     """
     if found := find_alias(registry, version):
         return found
@@ -190,7 +190,7 @@ def download_version(
     Returns
     -------
     ModelVersion
-        Its manifest names this version, and every downloaded stage has the manifest's digest.
+        Its manifest has this version, and every downloaded stage has the digest in the manifest.
 
     Raises
     ------
@@ -225,7 +225,8 @@ def _compare_with_manifest(
         manifest = model_version.manifest
         if manifest["version"] != registered.version:
             raise RegistryError(
-                f"it is registered as model version {registered.version}, but its manifest is of {manifest['version']}",
+                f"it is registered as model version {registered.version}, but its manifest is for "
+                f"{manifest['version']}",
                 where=registered.uri,
                 do=RESTORE_HINT,
             )

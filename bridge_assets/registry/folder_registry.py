@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REGISTRY_FILE = "registry.json"
 
-#: The file that makes the predictions: a version in this folder may get a new model card, but not a new model.
+#: The file that determines the predictions: a version in this folder may get a new model card, but not a new model.
 _SERVED_FILE = STAGE_FILES["onnx_model"]
 
 
@@ -71,9 +71,10 @@ class FolderRegistry:
         }
 
     def register(self, model_version: ModelVersion, tags: Mapping[str, str] | None = None) -> RegisteredVersion:
-        """See `base.Registry.register`. Refuses a version that exists with other bytes, listed or not.
+        """See `base.Registry.register`. Rejects a version that exists with other bytes, listed or not.
 
-        A version that was trained in this folder is listed again if only files other than its model changed.
+        A version that was trained in this folder may be registered again if its model is unchanged, for example with a
+        new model card.
         """
         files = file_digests(model_version.folder)
         version = validate_version(model_version.version, str(model_version.folder))

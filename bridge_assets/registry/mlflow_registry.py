@@ -1,7 +1,7 @@
 """The registry in MLflow: one run per version, its files as plain artifacts, and aliases such as `champion`.
 
-No MLflow flavour is used for writing, because flavours write pickles. The folder of the version is registered as it is,
-with an additional `MLmodel` file that holds the signature and tells MLflow how to load the ONNX file.
+No MLflow flavor is used for writing, because flavors write pickles. The folder of the version is registered as is, with
+an additional `MLmodel` file that has the signature and tells MLflow how to load the ONNX file.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MlflowRegistry:
     ----------
     settings : MlflowSettings
     home : Path
-        A database keeps its artifacts in `<home>/mlartifacts`; a server has its own place for them.
+        With a database, artifacts are stored in `<home>/mlartifacts`; a server stores them itself.
     name : str
         Name of the registered model.
     """
@@ -91,7 +91,7 @@ class MlflowRegistry:
         ]
 
     def aliases(self) -> dict[str, RegisteredVersion]:
-        """The version that each alias points at; a version that bridge_assets did not register has no files."""
+        """The version that each alias points at; versions that bridge_assets did not register have no files."""
         from mlflow.exceptions import MlflowException
 
         with self._translate_errors():
@@ -140,7 +140,7 @@ class MlflowRegistry:
     def _experiment_id(self) -> str:
         settings, client = self._settings, self.client
         found = client.get_experiment_by_name(settings.experiment)
-        if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server has its own place for artifacts
+        if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server stores artifacts itself
             return found.experiment_id if found else client.create_experiment(settings.experiment)
         folder = (self._home / ARTIFACTS).resolve()
         if found is None:
@@ -148,7 +148,7 @@ class MlflowRegistry:
         location = urlparse(found.artifact_location)
         if location.scheme not in ("", "file") or not Path(unquote(location.path)).resolve().is_relative_to(folder):
             raise RegistryError(
-                f"MLflow experiment {settings.experiment} keeps its artifacts in {found.artifact_location}, not in "
+                f"MLflow experiment {settings.experiment} stores its artifacts in {found.artifact_location}, not in "
                 f"{folder}",
                 why="The experiment was created elsewhere, or the home folder was moved",
                 do="set another `experiment` in configs/mlflow_config.yaml, or move the home folder back",
@@ -157,8 +157,9 @@ class MlflowRegistry:
 
     @contextmanager
     def _active_run(self, experiment: str, model_version: ModelVersion, content: str) -> Iterator[str]:
-        """An MLflow run that ends as FINISHED, FAILED, or KILLED if it was stopped. Resumes a run that was killed while
-        it uploaded the same content.
+        """An MLflow run that ends as FINISHED, FAILED, or KILLED if it was interrupted.
+
+        Resumes a run that was killed while it uploaded the same content.
         """
         tags = {VERSION_TAG: model_version.version, CONTENT_TAG: content}
         same = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
@@ -188,7 +189,7 @@ class MlflowRegistry:
             self.client.log_artifact(run_id, str(model_version.file(name)))
             if (found := self._remote_digest(run_id, name)) != expected:
                 raise RegistryError(
-                    f"{name} of model version {model_version.version} was changed on its way to the registry",
+                    f"{name} of model version {model_version.version} was damaged during the upload",
                     where=self.address,
                     why=f"Its SHA-256 is {found[:12]} there and {expected[:12]} here. Nothing was registered",
                     do="check the registry's disk and the network, then register or push the version again",
@@ -266,5 +267,5 @@ class MlflowRegistry:
                 "the MLflow registry did not accept the request",
                 where=self.address,
                 why=f"MLflow says: {message[:500].rstrip('.')}",
-                do="check that the registry runs, that its address is right and its files are intact, then try again",
+                do="check that the registry is running, its address is right and its files are intact, then try again",
             ) from None

@@ -1,6 +1,6 @@
-"""What an MLflow run records about a model version: parameters, held-out metrics, training data, signature.
+"""Log a model version to an MLflow run: parameters, held-out metrics, training data, signature.
 
-Everything is written the same way each time, so that an interrupted registration can be resumed.
+Logging is reproducible, so an interrupted registration can be resumed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def import_mlflow() -> Any:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # The default of seven, with doubling waits, takes minutes to report a wrong address.
+        # With the default of seven retries and exponential backoff, a wrong address is reported after minutes.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     }.items():
         os.environ.setdefault(variable, value)

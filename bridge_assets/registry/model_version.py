@@ -1,4 +1,4 @@
-"""A model version as a folder: its files, their digests, and what it was made from.
+"""A model version as a folder: its files, their digests, and its provenance.
 
     <models>/<version>/
         manifest.json          version, digest of each stage, provenance
@@ -13,10 +13,10 @@
     <models>/latest.json       the version trained last, for the command line only
 
 The version is a digest of its inputs: the same training set, settings and libraries give the same version; any
-difference gives another. A check records the digest that it judged; the gate compares it with the one in the manifest.
+difference gives another one. A check records the digest that it checked; the gate compares it with the manifest.
 
-`latest.json` serves the command line and callers without Dagster. The assets never read it: a stage takes the version
-that its upstream stage passed on, so that two trainings at the same time cannot mix.
+`latest.json` is for the command line and callers without Dagster. The assets never read it: each stage gets the version
+from its upstream stage, so that two concurrent trainings cannot mix.
 
 Belongs here: the folder, the manifest and the digests. Does not belong here: registering a version
 (`registry.register`), and which version a stage works on (`orchestration.model_chain`).
@@ -121,7 +121,7 @@ class ModelVersion:
         companion_digests = {
             name: digest(self.file(name)) for name in COMPANION_FILES.get(stage, ()) if self.file(name).is_file()
         }
-        with _exclusive_lock(self.folder):  # two runs may be making stages of the same version
+        with _exclusive_lock(self.folder):  # two runs may be writing stages of the same version
             manifest = self.manifest
             if manifest["stages"].get(stage) != value:
                 later = list(STAGE_FILES)[list(STAGE_FILES).index(stage) + 1 :]
@@ -150,11 +150,11 @@ class ModelVersion:
                 stage=stage,
             )
         for name, expected in {**manifest.get("files", {}), path.name: manifest["stages"][stage]}.items():
-            made_by = next((key for key, names in COMPANION_FILES.items() if name in names), stage)
-            self._verify_digest(name, expected, made_by)
+            owner = next((key for key, names in COMPANION_FILES.items() if name in names), stage)
+            self._verify_digest(name, expected, owner)
         return path
 
-    def _verify_digest(self, name: str, expected: str, made_by: str) -> None:
+    def _verify_digest(self, name: str, expected: str, stage: str) -> None:
         path = self.file(name)
         if not path.is_file():
             problem, why = "is missing", ""
@@ -167,14 +167,15 @@ class ModelVersion:
             f"{name} of model version {self.version} {problem}",
             where=path,
             why=why,
-            do=_REMEDIES[made_by],
-            stage=made_by,
+            do=_REMEDIES[stage],
+            stage=stage,
         )
 
 
 def compute_version(training_set: str, recipe: Mapping[str, Any]) -> str:
-    """The name of a version: 12 hex digits that depend on the training set's digest and the recipe (settings, features,
-    libraries).
+    """The name of a version: 12 hex digits of the digest of the training set and the recipe.
+
+    The recipe consists of settings, features and libraries.
     """
     return json_digest({"training_set": training_set, "recipe": dict(recipe)})[:12]
 
@@ -241,7 +242,7 @@ def get_version(models: Path, version: str) -> ModelVersion:
 
 @contextmanager
 def _exclusive_lock(folder: Path) -> Iterator[None]:
-    """Wait for, then hold, the lock on a folder; the system releases it when the process ends, however it ends."""
+    """Wait for and hold the lock on a folder; the operating system releases it when the process ends for any reason."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

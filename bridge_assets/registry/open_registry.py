@@ -1,4 +1,4 @@
-"""Opens the registry at an address.
+"""Open the registry at an address.
 
 | address | registry |
 |---|---|
@@ -22,7 +22,7 @@ from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, pr
 
 
 class RegistryNotFoundError(RegistryError):
-    """There is no registry at an address that is to be read."""
+    """A registry that must exist does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,19 @@ def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, mu
     Parameters
     ----------
     address : str
-        As in the table above. Relative folders are relative to the project's folder, as in the configuration.
+        As in the table in this module's docstring. Relative folders are relative to the project's folder, as in the
+        configuration.
     name : str
         Name of the registered model.
     dvc : DvcSettings, optional
         For `dvc:`; default: configs/dvc_config.yaml.
     must_exist : bool
-        Do not create a missing database or folder, but raise: for a registry that is to be read.
+        Raise instead of creating a missing database or folder: for reading.
 
     Raises
     ------
     RegistryError
-        If the address has none of these forms.
+        If the address has another form.
     RegistryNotFoundError
         If the registry must exist and does not.
     """
@@ -71,7 +72,7 @@ def open_registry(address: str, name: str, *, dvc: DvcSettings | None = None, mu
             raise _not_found_error(address, path)
         return _open_mlflow(f"sqlite:///{path}", path.parent, name)
     if scheme in (*_HTTP_SCHEMES, *_DATABASE_SCHEMES):
-        # A database keeps its artifacts in the platform's home; a server keeps them itself.
+        # With a database, artifacts are stored in the platform's home; a server stores them itself.
         return _open_mlflow(address, DataSettings.load().home_folder, name)
     if scheme:
         raise RegistryError(

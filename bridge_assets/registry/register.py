@@ -51,7 +51,7 @@ def register_version(
     """Register a complete model version, with every file in its folder, and point an alias at it.
 
     Registering the same version again updates its tags and the alias. If a file was rebuilt with other bytes, MLflow
-    gets another entry for the version, and a folder refuses it.
+    gets another entry for the version, and a folder rejects it.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def register_version(
     ModelVersionError
         If a stage is missing or its bytes changed. Nothing is registered then.
     RegistryError
-        If the experiment keeps its artifacts outside `home`, or a file did not arrive intact.
+        If the experiment stores its artifacts outside `home`, or a file did not arrive intact.
     DvcError
         If the version could not be pushed to DVC's remote.
     """

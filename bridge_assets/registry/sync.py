@@ -2,7 +2,7 @@
 
 A version is downloaded into a staging folder, every file is compared with its registered digest, stored in the other
 registry and read back there. Files that arrived before an interruption are not transferred again. A version that the
-other registry holds with other bytes is refused. Aliases are not copied, except `champion` with `promote`.
+other registry has with other bytes is rejected. Aliases are not copied, except `champion` with `promote`.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class RegistryConflictError(RegistryError):
 
 @dataclass(frozen=True, slots=True)
 class SyncStep:
-    """What a sync would do, or did, with one version.
+    """The planned or completed sync of one version.
 
     Attributes
     ----------
     version : str
     action : {"copy", "resume", "there", "conflict"}
-        `resume`: an earlier transfer was interrupted. `there`: nothing to do. `conflict`: refused.
+        `resume`: continues an interrupted transfer. `there`: already in the target. `conflict`: rejected.
     source, target : str
         Addresses, without credentials.
     files : tuple of str
-        Files that are transferred; for a conflict, files that differ.
+        Files to transfer; for a conflict, files that differ.
     aliases : tuple of str
         Aliases that point at the version in the source.
     """
@@ -74,7 +74,6 @@ class Transfer:
     Attributes
     ----------
     step : SyncStep
-        What was done.
     registered : RegisteredVersion
         The version in the other registry.
     promoted : bool
@@ -129,15 +128,15 @@ class RegistrySync:
             Its name, or an alias that points at it.
         to : str or Registry
         promote : bool
-            Make it the champion there; it must be the champion here.
+            Make it the champion there as well; it must be the champion here.
 
         Raises
         ------
         RegistryConflictError
             If the other registry has the version with other bytes.
         RegistryError
-            If there is no such version, a file is damaged on either side, or a version that is not the champion is to
-            be promoted. The other registry is then unchanged.
+            If the version does not exist, a file is damaged on either side, or `promote` is set for a version that is
+            not the champion. The other registry is then unchanged.
         DvcError, StorageError
             If DVC fails or the disk cannot be written.
         """
@@ -150,7 +149,7 @@ class RegistrySync:
     def plan(
         self, other: str | Registry, *, version: str | None = None, direction: Literal["push", "pull"] = "push"
     ) -> list[SyncStep]:
-        """What `push` to, or `pull` from, another registry would do. Nothing is transferred, and no file is read.
+        """The steps of a `push` to, or `pull` from, another registry. Transfers nothing and reads no file.
 
         Parameters
         ----------
@@ -162,13 +161,13 @@ class RegistrySync:
         Raises
         ------
         RegistryError
-            If there is no such version or no such registry.
+            If the version or the registry does not exist.
         """
         source_address, target_address = (self._registry, other) if direction == "push" else (other, self._registry)
         source = self._open(source_address, must_exist=True)
         try:
             target = self._open(target_address, must_exist=True)
-        except RegistryNotFoundError:  # it would be created
+        except RegistryNotFoundError:  # a sync would create it
             target = EmptyRegistry(self._name, redact_url(str(target_address)))
         if version is not None:
             return [self._plan_step(find_version(source, version), source, target)]
@@ -203,9 +202,7 @@ class RegistrySync:
 
     def _plan_step(self, registered: RegisteredVersion, source: Registry, target: Registry | EmptyRegistry) -> SyncStep:
         action, files = self._choose_action(registered, target)
-        aliases = tuple(
-            sorted(alias for alias, registered_there in source.aliases().items() if registered_there == registered)
-        )
+        aliases = tuple(sorted(alias for alias, target_of in source.aliases().items() if target_of == registered))
         return SyncStep(registered.version, action, source.address, target.address, files, aliases)
 
     def _choose_action(

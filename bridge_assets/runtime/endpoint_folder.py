@@ -1,12 +1,12 @@
 """The folder of the local endpoint: its packages, and a link to the current one.
 
-    <root>/current                           link to the package that answers
+    <root>/current                           link to the active package
     <root>/versions/<version>-<content>/     packages; the content distinguishes two exports of one version
-    <root>/history.json                      what `current` pointed to, oldest first
+    <root>/history.json                      previous targets of `current`, oldest first
     <root>/.lock, <root>/.*.tmp              lock of the writer; leftovers of a killed one, removed by the next
 
-Belongs here: the layout of the folder and atomic changes to it. Does not belong here: when it changes
-(`deployment.local`), and what a package is (`package`).
+Belongs here: the layout of the folder and atomic changes to it. Does not belong here: deployments (`deployment.local`)
+and the content of a package (`package`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def version_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class EndpointFolder:
-    """Packages by name. Hold `exclusive_lock` while changing anything."""
+    """The folder of an endpoint, with packages by name. Hold `exclusive_lock` while changing anything."""
 
     root: Path
 
@@ -44,7 +44,7 @@ class EndpointFolder:
         return self.root / VERSIONS / name
 
     def current(self) -> str | None:
-        """The package that answers; None before the first deployment.
+        """The active package; None before the first deployment.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class EndpointFolder:
         return target.name
 
     def previous(self) -> str | None:
-        """The package that answered before the current one."""
+        """The package that was active before the current one; None if there is none on disk."""
         current, existing = self.current(), self.on_disk()
         return next((name for name in reversed(self.active_history()) if name != current and name in existing), None)
 
@@ -75,7 +75,7 @@ class EndpointFolder:
         return {path.name for path in (self.root / VERSIONS).glob("*") if path.is_dir()}
 
     def packages_newest_first(self) -> list[str]:
-        """Packages on the disk: the current one, earlier ones, those rolled back, and those that never answered."""
+        """Packages on disk: the current one, earlier ones, those rolled back, and those that were never active."""
         existing = self.on_disk()
         order = [*reversed(self.active_history()), *reversed(self.history()), *sorted(existing)]
         return [name for name in dict.fromkeys(order) if name in existing]
@@ -93,14 +93,14 @@ class EndpointFolder:
                 "the history of deployments cannot be read",
                 where=path,
                 why=error_summary(error),
-                do="remove the file: the current version goes on answering, only the earlier ones are forgotten",
+                do="remove the file: the current version stays active, only the history of earlier ones is lost",
             ) from error
         return history
 
     def active_history(self) -> list[str]:
-        """Packages that answered, oldest first, the current one last."""
-        # The history is written before the link is swapped. Entries after the last mention of the current package
-        # never answered (killed in between) or were rolled back: either way they were not before the current one.
+        """Packages that were active, oldest first, the current one last."""
+        # The history is written before the link is switched. Entries after the last mention of the current package
+        # were never active (the run was killed in between) or were rolled back: they do not precede the current one.
         current, history = self.current(), self.history()
         if current is None:
             return []
@@ -109,10 +109,10 @@ class EndpointFolder:
         return history[: len(history) - history[::-1].index(current)]
 
     def install(self, temporary: Path, name: str) -> None:
-        """Move a finished package to its place."""
+        """Move a finished package to its final path."""
         folder = self.package(name)
         if folder.is_dir():
-            # A damaged copy, perhaps the current one: replaced file by file, so that `current` never dangles.
+            # A damaged copy, perhaps the current one: it is replaced file by file, so that `current` never dangles.
             for path in sorted(temporary.iterdir()):
                 path.replace(folder / path.name)
             fsync(folder)
@@ -127,7 +127,7 @@ class EndpointFolder:
         self._switch_link(name)
 
     def rollback(self, name: str) -> None:
-        """Make an earlier package the current one; the one before it then is the previous one again."""
+        """Make an earlier package the current one; the package before it becomes the previous one again."""
         if name in self.history():
             self._switch_link(name)
         else:
@@ -149,7 +149,7 @@ class EndpointFolder:
         return retired
 
     def temporary_path(self, name: str) -> Path:
-        """A path for something unfinished, which readers ignore."""
+        """A path for unfinished content, which readers ignore."""
         return self.root / f".{name}.{secrets.token_hex(4)}.tmp"
 
     def remove_leftovers(self) -> list[str]:
@@ -169,14 +169,14 @@ class EndpointFolder:
         Parameters
         ----------
         action : str
-            What it is held for, for the error message.
+            Purpose of the lock, for the error message.
         timeout : float
             Seconds to wait for another writer.
 
         Raises
         ------
         DeploymentError
-            If another writer does not finish in that time, or the disk fails inside the block.
+            If another writer does not finish in time, or the disk fails inside the block.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -186,6 +186,6 @@ class EndpointFolder:
             raise DeploymentError(
                 f"{action} failed",
                 where=self.root,
-                why=f"{error}. The current version goes on answering",
+                why=f"{error}. The current version stays active",
                 do="free some space or correct the permissions, then run again",
             ) from error

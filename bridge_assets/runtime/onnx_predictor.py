@@ -12,12 +12,12 @@ from bridge_assets.models.dataset.matrix import fall_probability_column, feature
 if TYPE_CHECKING:
     import numpy as np
 
-#: Rows in one call of ONNX Runtime: its buffers grow with rows times trees, and it does not release them.
+#: Rows in one call of ONNX Runtime: its buffers grow with rows times trees and are never released.
 _BATCH_ROWS = 1000
 
 
 class OnnxPredictor:
-    """An exported forest: predicts the probability of a fall, or the expected change of the rating.
+    """An exported forest that predicts the probability of a fall, or the expected change of the rating.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class OnnxPredictor:
                 "there is no ONNX model", where=path, do="export the model version", stage="onnx_model"
             )
         try:
-            # From the path, not from bytes: a session keeps a copy of the bytes it is given.
+            # Loaded from the path: a session would keep a copy of the bytes.
             self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common base class but Exception
             raise PredictorError(f"{path} is not a model that ONNX Runtime can run: {error}") from error
@@ -62,7 +62,7 @@ class OnnxPredictor:
         outputs = {output.name for output in self._session.get_outputs()}
         if "features" not in self.metadata or not outputs & {"probabilities", "prediction"}:
             raise PredictorError(
-                f"{path} is not a forest written by export_to_onnx: it names no features, or outputs neither "
+                f"{path} was not written by export_to_onnx: its metadata has no features, or it outputs neither "
                 f"probabilities nor a prediction"
             )
         self.task_name = "classification" if "probabilities" in outputs else "regression"
@@ -107,11 +107,11 @@ class OnnxPredictor:
         return self.predict(X)
 
     def require_classification(self) -> None:
-        """Raise PredictorError if the model gives no probability."""
+        """Raise PredictorError if the model does not predict a probability."""
         if not self._is_classification:
             raise PredictorError(
-                "this model is a regression: it predicts by how many points the rating changes, not a probability. "
-                "What to do: call predict, or deploy a model of task: classification"
+                "this model is a regression: it predicts by how many points the rating changes, not a probability",
+                do="call predict, or deploy a model with task: classification",
             )
 
     @property

@@ -1,13 +1,13 @@
-"""A package: the folder that an endpoint answers from, with the digest of each of its files.
+"""A package: the folder that an endpoint serves, with the digest of each file.
 
     model.onnx           the ONNX graph
     forest.safetensors   the float16 forest that the graph was exported from; it scores a whole year faster (local only)
     normalization.json   fill values, means and standard deviations that scale a request's features
-    probe.json           the canary's rows and expected answers
+    probe.json           the canary's rows and expected predictions
     manifest.json        the version's manifest, with the digests of the other files under `served`
 
-Belongs here: reading a package, every file compared with its digest. Does not belong here: making one
-(`deployment.core.packing`), and where it goes (`deployment.local` and the cloud targets).
+Belongs here: reading a package and comparing every file with its digest. Does not belong here: building one
+(`deployment.core.packing`), and deploying it (`deployment.local` and the cloud targets).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Package:
         return path
 
     def matches_content(self, content: str) -> bool:
-        """Whether every byte of this package is that of a content (`content_digest`)."""
+        """Whether every file of this package is intact and together they have this `content_digest`."""
         try:
             served = self.manifest["served"]
             return content_digest(served) == content and all(self.file(name) for name in served)
@@ -101,7 +101,7 @@ class Package:
             ) from error
 
     def normalization(self) -> Normalization:
-        """Load the normalization. Raises DeploymentError if it is damaged or not one that training wrote."""
+        """Load the normalization. Raises DeploymentError if it is damaged or was not written by training."""
         from bridge_assets.data.features.normalization import Normalization
 
         path = self.file(NORMALIZATION)
@@ -117,16 +117,16 @@ class Package:
             ) from error
 
     def canary(self) -> CanaryReport:
-        """Load the model from this folder and compare its answers with the probe's: `check_probe`."""
+        """Load the model from this folder and check its predictions for the probe; see `check_probe`."""
         return self.check_probe(self.load_model())
 
     def check_probe(self, served: ServedModel) -> CanaryReport:
-        """Compare the answers of this package's loaded model with the probe's.
+        """Compare the predictions of this package's loaded model with those in the probe.
 
         Raises
         ------
         CanaryMismatch
-            If an answer differs, or model, normalization and probe do not have the same features in the same order.
+            If a prediction differs, or model, normalization and probe do not have the same features in the same order.
         DeploymentError
             If a file is damaged.
         """
@@ -136,7 +136,7 @@ class Package:
             if features != expected:
                 others = ", ".join(sorted(set(features) ^ set(expected)))
                 raise CanaryMismatch(
-                    f"{name} and {MODEL} are not of one model",
+                    f"{name} and {MODEL} belong to different models",
                     where=self.folder,
                     why=f"Features of only one of them: {others}" if others else "Their features are in another order",
                     do="train, quantize and export the model version again",
@@ -150,7 +150,7 @@ class Package:
         Raises
         ------
         DeploymentError
-            If a file is damaged, or the manifest does not record what the version was trained on.
+            If a file is damaged, or the manifest does not record the training data.
         """
         from bridge_assets.runtime.served_model import ServedModel
 
@@ -161,7 +161,7 @@ class Package:
             version, features_digest = manifest["version"], made_from["features_digest"]
         except (KeyError, TypeError, ValueError) as error:
             raise DeploymentError(
-                "the manifest does not record what the version was trained on",
+                "the manifest does not record the training data of the version",
                 where=self.folder / MANIFEST,
                 why=error_summary(error),
                 do="build the training set and train the model version again",
@@ -171,12 +171,12 @@ class Package:
 
 
 def content_digest(served: Mapping[str, str]) -> str:
-    """Name a content: the first 12 hex digits of the digest of a file -> SHA-256 mapping."""
+    """Identifier of a package's content: 12 hex digits over the mapping of file name to SHA-256."""
     return json_digest(dict(served))[:12]
 
 
 def fsync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""The canary: a fixed batch of rows that an endpoint must answer as the exported artifact did.
+"""The canary: a fixed batch of rows for which an endpoint must give the same predictions as the exported artifact.
 
-The rows are in natural units, with some values missing: the answers are right only if features, normalization and model
-are of the same version.
+The rows are in natural units, with some values missing: the predictions are right only if features, normalization and
+model belong to the same version.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Largest difference allowed between a canary's answer and the artifact's own. Probabilities are float32 sums over some
+#: Largest difference allowed between a canary's prediction and the artifact's. Probabilities are float32 sums over some
 #: hundred trees; another order of summation (threads, another processor) changes them by about 1e-7, another model by
 #: far more.
 CANARY_TOLERANCE = 1e-6
 
-#: In one of so many rows of a probe a value is left out, each feature in turn: an endpoint must fill it as training
+#: In every eighth row of a probe, one value is missing, each feature in turn: an endpoint must fill it like training
 #: did.
 _MISSING_VALUE_STEP = 8
 
 
 @dataclass(frozen=True)
 class CanaryReport:
-    """Result of a canary that was answered correctly.
+    """Result of a successful canary.
 
     Attributes
     ----------
     rows : int
-        Rows sent.
+        Number of rows sent.
     largest_difference : float
-        From the artifact's own answers: in probability, or in points.
+        Largest difference from the artifact's predictions: in probability, or in points.
     """
 
     rows: int
@@ -49,7 +49,7 @@ class CanaryReport:
 
 @dataclass(frozen=True)
 class Probe:
-    """The canary's rows and the expected answers.
+    """The canary's rows and the expected predictions.
 
     Attributes
     ----------
@@ -58,7 +58,8 @@ class Probe:
     rows : tuple of tuple of (float or None)
         In natural units, as in bridge_features; None = missing.
     answers : tuple of float
-        One a row, a probability of a fall or an expected change: the artifact's own answers when it was exported.
+        The prediction for each row, a probability of a fall or an expected change, computed by the artifact when it was
+        exported.
 
     Raises
     ------
@@ -74,12 +75,14 @@ class Probe:
         import numpy as np
 
         if not self.rows or len(self.rows) != len(self.answers):
-            raise ValueError(f"a probe needs rows and one answer a row, got {len(self.rows)} and {len(self.answers)}")
+            raise ValueError(
+                f"a probe needs rows with one answer each, found {len(self.rows)} rows and {len(self.answers)} answers"
+            )
         if any(len(row) != len(self.features) for row in self.rows):
-            raise ValueError(f"every row of a probe needs {len(self.features)} values, one a feature")
+            raise ValueError(f"every row of a probe needs {len(self.features)} values, one per feature")
         numbers = [value for row in self.rows for value in row if value is not None]
         if not (np.isfinite(numbers).all() and np.isfinite(self.answers).all()):
-            raise ValueError("a probe with a number that is not finite compares equal to nothing")
+            raise ValueError("a probe must not contain numbers that are not finite")
 
     def table(self) -> pl.DataFrame:
         """The rows as a table of features, Float32; missing values are null."""
@@ -88,7 +91,7 @@ class Probe:
         return pl.DataFrame(list(self.rows), schema=dict.fromkeys(self.features, pl.Float32), orient="row")
 
     def request_rows(self) -> list[dict[str, float | None]]:
-        """The rows as in a request: feature -> value; missing values are None."""
+        """The rows as in a request: one dict per row, feature -> value; missing values are None."""
         return [dict(zip(self.features, row, strict=True)) for row in self.rows]
 
     def save(self, path: Path) -> Path:
@@ -116,7 +119,7 @@ class Probe:
         Raises
         ------
         DeploymentError
-            If it is anything else; names `where` it was read from.
+            If the text is anything else; the message contains `where` it was read from.
         """
         try:
             values = json.loads(text)
@@ -138,24 +141,29 @@ def _unreadable(path: Path, error: Exception) -> DeploymentError:
 def write_probe(
     predict: Callable[[Any], np.ndarray], normalization: Normalization, rows: np.ndarray, path: Path
 ) -> Path:
-    """Let the exported artifact answer some rows, and save rows and answers as the probe.
+    """Compute the exported artifact's predictions for some rows, and save both as the probe.
 
     Parameters
     ----------
     predict : callable
-        Of the exported artifact: rows of shape (n, f) on the model's scale -> answers of shape (n,).
+        Prediction function of the exported artifact: rows of shape (n, f) on the model's scale -> shape (n,).
     normalization : Normalization
         Of the same model version.
     rows : np.ndarray, shape (n, f)
-        On the model's scale; a few hundred are enough. They are converted back to natural units, and one value in
-        every eighth row is left out.
+        On the model's scale; a few hundred are enough. They are converted back to natural units, and one value is
+        removed in every eighth row.
     path : Path
-        Where `probe.json` is written, atomically.
+        Path of `probe.json`, which is written atomically.
+
+    Returns
+    -------
+    Path
+        `path`.
 
     Raises
     ------
     ValueError
-        If there are no rows, or a row or an answer is not finite.
+        If there are no rows, or a row or a prediction is not finite.
     """
     import numpy as np
 
@@ -171,12 +179,12 @@ def write_probe(
 
 
 def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: Path | str) -> CanaryReport:
-    """Compare an endpoint's answers to the probe with the expected ones.
+    """Compare an endpoint's predictions for the probe with the expected ones.
 
     Parameters
     ----------
     answers : array of shape (n,)
-        Answers that an endpoint gave to the probe's rows.
+        The endpoint's predictions for the probe's rows.
     probe : Probe
     where : Path or str
         The endpoint, for the message.
@@ -184,7 +192,7 @@ def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: 
     Raises
     ------
     CanaryMismatch
-        If the shape differs, an answer is not a number, or one differs by more than `CANARY_TOLERANCE`.
+        If the shape differs, a prediction is not a number, or one differs by more than `CANARY_TOLERANCE`.
     """
     import numpy as np
 
@@ -194,15 +202,15 @@ def compare_answers(answers: Sequence[float] | np.ndarray, probe: Probe, where: 
     if found.shape != expected.shape:
         why = f"The probe has {len(expected)} rows, the answer has the shape {found.shape}"
         raise CanaryMismatch(
-            "the canary got an answer of another shape", where=where, why=why, do=do, stage="onnx_model"
+            "the answer to the canary has the wrong shape", where=where, why=why, do=do, stage="onnx_model"
         )
     differences = np.abs(found - expected)
-    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: NaN is wrong, too
+    wrong = ~(differences <= CANARY_TOLERANCE)  # not `>`: NaN is wrong too
     if wrong.any():
         first = int(wrong.argmax())
         why = (
-            f"{int(wrong.sum())} of {len(expected)} answers are not the artifact's own; row {first}: "
+            f"{int(wrong.sum())} of {len(expected)} predictions differ from the exported model's; row {first}: "
             f"{found[first]:.6g} instead of {expected[first]:.6g} (tolerance {CANARY_TOLERANCE:g})"
         )
-        raise CanaryMismatch("the canary got wrong answers", where=where, why=why, do=do, stage="onnx_model")
+        raise CanaryMismatch("the answer to the canary is wrong", where=where, why=why, do=do, stage="onnx_model")
     return CanaryReport(rows=len(expected), largest_difference=float(differences.max()))

@@ -1,7 +1,6 @@
-"""A packaged model version as batch scoring uses it: with its float16 forest, its task and its target.
+"""A packaged model version for batch scoring: with its float16 forest, its task and its target.
 
-Belongs here: what scoring needs beyond an endpoint's answer. It is not shipped in a bundle
-(`deployment.core.code_archive`).
+Belongs here: whatever batch scoring needs beyond an endpoint. Not shipped in a bundle (`deployment.core.code_archive`).
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ if TYPE_CHECKING:
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
     from bridge_assets.runtime.probe import CanaryReport
 
-#: From this number of rows on, the forest's compiled loops are used: for fewer, loading them takes longer than the
-#: graph does.
+#: Smallest number of rows for which the forest's compiled loops are used: for fewer, loading them takes longer than
+#: running the graph.
 _COMPILED_MIN_ROWS = 10_000
 
 
 @dataclass(frozen=True)
 class ScoringModel(ServedModel):
-    """A served model with what scoring a whole survey year needs.
+    """A served model with target and forest, for scoring a whole survey year.
 
     Attributes
     ----------
     target : str
-        What is predicted: `Task.target_name`.
+        Name of the target (`Task.target_name`).
     forest : Float16Forest, optional
-        The forest that the predictor's graph was exported from. It predicts the same, and many rows faster.
+        The forest that the predictor's graph was exported from. It gives the same predictions, faster for many rows.
     """
 
     target: str = "fall"
@@ -58,7 +57,7 @@ def load_scoring_model(package: Package) -> ScoringModel:
     Raises
     ------
     DeploymentError
-        If a file is damaged, or the manifest does not record what the version was trained on.
+        If a file is damaged, or the manifest does not record the training data.
     """
     served = package.load_model()
     made_from = package.manifest["made_from"]
@@ -77,12 +76,12 @@ def load_scoring_model(package: Package) -> ScoringModel:
 
 
 def canary(package: Package) -> CanaryReport:
-    """Load everything from a package, the forest too, and compare its answers with the probe's.
+    """Load everything from a package, including the forest, and compare its predictions with the probe's.
 
     Raises
     ------
     CanaryMismatch
-        If an answer differs.
+        If a prediction differs.
     DeploymentError
         If a file is damaged.
     """
@@ -90,12 +89,12 @@ def canary(package: Package) -> CanaryReport:
 
 
 def _load_forest(package: Package, predictor: OnnxPredictor) -> Float16Forest | None:
-    """The forest that the graph was exported from; None where the package holds none, as in a bundle.
+    """The forest that the graph was exported from; None if the package has none, as in a bundle.
 
     Raises
     ------
     DeploymentError
-        If it is damaged, or is not the forest of the graph.
+        If it is damaged, or the graph was exported from another forest.
     """
     if FOREST not in package.manifest["served"]:
         return None
@@ -109,7 +108,7 @@ def _load_forest(package: Package, predictor: OnnxPredictor) -> Float16Forest | 
         ) from error
     if forest.checksum != (expected_checksum := predictor.metadata.get("forest_sha256")):
         raise DeploymentError(
-            f"{FOREST} and {MODEL} are not of one model",
+            f"{FOREST} and {MODEL} belong to different models",
             where=path,
             why=f"Its checksum is {forest.checksum[:12]}, {MODEL} was exported from {str(expected_checksum)[:12]}",
             do=do,

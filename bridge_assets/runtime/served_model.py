@@ -38,7 +38,7 @@ class ServedModel:
 
     @property
     def prediction_column(self) -> str:
-        """Name of the predictions: `fall_probability`, or `expected_change` of a regression."""
+        """Name of the predictions: `fall_probability`, or `expected_change` for a regression."""
         return PREDICTION_COLUMNS[self.predictor.task_name]
 
     def predict(self, features: pl.DataFrame) -> pl.Series:
@@ -47,12 +47,12 @@ class ServedModel:
         Parameters
         ----------
         features : pl.DataFrame
-            One row a bridge, at least the model's features; missing values are null or NaN.
+            One row per bridge, with at least the model's features; missing values are null or NaN.
 
         Returns
         -------
         pl.Series
-            Float32, one value a row, named `prediction_column`: a probability, or a change in points.
+            Float32, one value per row, named `prediction_column`: a probability, or a change in points.
         """
         import polars as pl
 

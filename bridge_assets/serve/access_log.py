@@ -29,7 +29,7 @@ def log_event(event: str, **fields: Any) -> None:
 
 
 class AccessLog:
-    """Middleware: fixes the version that answers a request, adds response headers, and logs a line."""
+    """Middleware: pins each request to the current version, adds response headers, and logs a line."""
 
     def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app, self._state = app, state
@@ -49,7 +49,7 @@ class AccessLog:
                 headers = MutableHeaders(scope=message)
                 headers["X-Model-Version"], headers["X-Model-Slot"] = model.version, model.slot
                 if self._state.draining:
-                    headers["Connection"] = "close"  # so that the next request goes to another server
+                    headers["Connection"] = "close"  # the client's next request goes to another server
             sent += len(message.get("body", b""))
             await send(message)
 
@@ -65,7 +65,7 @@ class AccessLog:
             log_event("failed", path=scope["path"], trace=traceback.format_exc())
             if status:
                 raise
-            body = {"error": "the server failed to answer; its log says why"}
+            body = {"error": "internal server error; see the server's log"}
             await JSONResponse(body, 500)(scope, receive, send_with_headers)
         if status >= 400 or scope["method"] != "GET":
             log_event(

@@ -1,7 +1,7 @@
 """The ASGI app: every provider's routes to one predictor.
 
-Each response carries the version and the slot that produced it. An invalid request gets one line of JSON that says why;
-for an internal error the caller learns only that it failed, the log holds the details.
+Each response has the version and the slot that produced it in its headers. An invalid request gets one line of JSON
+with the reason; for an internal error, the details are only in the log.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.request_rows import RequestError
 from bridge_assets.serve.state import AppState
 
-#: Most bytes of one body. A chosen limit: enough for 10,000 rows of 44 features.
+#: Maximum size of a body in bytes. A chosen limit: enough for 10,000 rows of 44 features.
 MAX_BODY_BYTES = 16 << 20
 
-#: Requests running or waiting for a thread; further ones get 503 and may retry. A chosen limit.
+#: Maximum number of requests running or waiting for a thread; further ones get 503 and may retry. A chosen limit.
 MAX_PENDING_REQUESTS = 128
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -52,7 +52,7 @@ def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan:
         Routes and model name set by a provider: `AIP_HEALTH_ROUTE`, `AIP_PREDICT_ROUTE`,
         `BRIDGE_ASSETS_MODEL_NAME`.
     lifespan : callable, optional
-        Runs as long as the app does.
+        Context that is active while the app runs.
     """
 
     def get(path: str, answer: Callable[[LoadedModel], Response]) -> Route:
@@ -105,10 +105,10 @@ def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request]
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         body = await _read_body(request)
         if state.pending_requests >= MAX_PENDING_REQUESTS:
-            raise RequestError("too many requests are waiting; come again in a second", 503)
+            raise RequestError("too many requests are waiting; retry in a second", 503)
         state.pending_requests += 1
         try:
-            # Parsing rows takes as long as predicting: both run in a thread, so that health checks are answered.
+            # Parsing rows takes as long as predicting; both run in a thread, so that health checks are not blocked.
             answer = await get_running_loop().run_in_executor(
                 state.executor, respond, body, media_type, request.state.answering
             )
@@ -120,8 +120,10 @@ def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request]
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read the body; RequestError 413 if it is too large. An oversized body is read and dropped up to a limit: a client
-    that is still sending would not see the response.
+    """Read the body; raises RequestError 413 if it is too large.
+
+    An oversized body is read and discarded up to a limit, because a client that is still sending would not see the
+    response.
     """
     parts, size = [], 0
     try:
@@ -132,7 +134,7 @@ async def _read_body(request: Request) -> bytes:
             elif size > 4 * MAX_BODY_BYTES:
                 break
     except ClientDisconnect:
-        raise RequestError("the body was cut") from None
+        raise RequestError("the connection was closed before the body was complete") from None
     if size > MAX_BODY_BYTES:
         raise RequestError(f"the body is too large; send at most {MAX_BODY_BYTES >> 20} MiB", 413)
     return b"".join(parts)
@@ -155,7 +157,5 @@ def _request_error(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = {404: "there is no such route", 405: "this route takes another method"}.get(
-        error.status_code, error.detail
-    )
+    message = {404: "no such route", 405: "method not allowed for this route"}.get(error.status_code, error.detail)
     return JSONResponse({"error": message}, error.status_code, headers=error.headers)

@@ -1,24 +1,24 @@
-"""Starts a container: finds the bundle, verifies it, and serves with the code inside it.
+"""Start a container: find the bundle, verify it, and serve with the code inside it.
 
-This file is the only one of bridge_assets in the image. Nothing of bridge_assets is imported before the bundle's own
-`code.zip` is first in `sys.path`. It is configured by environment variables:
+This is the only file of bridge_assets in the image. No other part of bridge_assets is imported before the bundle's
+`code.zip` is first in `sys.path`. The container is configured with environment variables:
 
 =============================  ===========================================================================
 BRIDGE_ASSETS_PACKAGE          The bundle: a folder, an archive, or a URL (s3://, gs://, https://).
-BRIDGE_ASSETS_PACKAGE_SHA256   Of the archive; compared before anything is unpacked.
-BRIDGE_ASSETS_SLOT             `Bundle.slot`, which identifies model, normalization, probe and code; compared before any
-                               code is run. A bundle from a URL is run only if this or the digest is given.
-AZUREML_MODEL_DIR              Where Azure ML mounts the bundle; used if no package is set.
-AIP_STORAGE_URI                Where Vertex AI copied it; used if no package is set.
-(none of these)                /opt/ml/model, where SageMaker unpacks it.
-BRIDGE_ASSETS_PORT             Else AIP_HTTP_PORT (Vertex AI), SAGEMAKER_BIND_TO_PORT, or 8080. 0 = any.
-BRIDGE_ASSETS_HOST             Default 0.0.0.0.
-BRIDGE_ASSETS_CLOSING_SECONDS  How long requests are accepted after SIGTERM (`server`).
+BRIDGE_ASSETS_PACKAGE_SHA256   SHA-256 of the archive; verified before anything is unpacked.
+BRIDGE_ASSETS_SLOT             `Bundle.slot`, which identifies model, normalization, probe and code; verified before any
+                               code is run. A bundle from a URL is run only if this or the digest is set.
+AZUREML_MODEL_DIR              Folder in which Azure ML mounts the bundle; used if no package is set.
+AIP_STORAGE_URI                URL to which Vertex AI copied the bundle; used if no package is set.
+(none of these)                /opt/ml/model, where SageMaker unpacks the bundle.
+BRIDGE_ASSETS_PORT             Default: AIP_HTTP_PORT (Vertex AI), SAGEMAKER_BIND_TO_PORT, or 8080. 0 = any free port.
+BRIDGE_ASSETS_HOST             Default: 0.0.0.0.
+BRIDGE_ASSETS_CLOSING_SECONDS  Seconds for which requests are accepted after SIGTERM (`server`).
 AIP_HEALTH_ROUTE and others    Read by the app (`app.make_app`).
 =============================  ===========================================================================
 
-A folder holds either the unpacked bundle or one `bundle.tar.gz`. If it cannot start, one line on stderr says why, and
-the exit code is 2.
+A folder contains either the unpacked bundle or one `bundle.tar.gz`. If the container cannot start, it prints the reason
+in one line on stderr and exits with code 2.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from urllib.parse import urlsplit, urlunsplit
 ARCHIVE_NAME, MANIFEST, CODE = "bundle.tar.gz", "manifest.json", "code.zip"
 BUNDLE_FILES = ("model.onnx", "normalization.json", "probe.json")
 
-#: Most bytes of one unpacked file. A chosen limit: far above any model, too little to fill a disk.
+#: Maximum size of one unpacked file in bytes. A chosen limit: far above any model, too little to fill a disk.
 MAX_FILE_BYTES = 1 << 30
 
 SAGEMAKER_FOLDER = "/opt/ml/model"
@@ -52,7 +52,7 @@ _REDEPLOY_HINT = "deploy the version again"
 
 
 class StartError(Exception):
-    """Why the container does not start. The message says what, where, why, and what to do."""
+    """The container cannot start. The message says what, where, why, and what to do."""
 
     def __init__(self, what: str, *, where: object, why: str, do: str) -> None:
         super().__init__(f"{where}: {what}. {why}. What to do: {do}.")
@@ -61,9 +61,8 @@ class StartError(Exception):
 def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
     # Process 1 of a container ignores SIGTERM unless it installs a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    os.environ.setdefault(
-        "POLARS_MAX_THREADS", "1"
-    )  # requests run in parallel; a pool of threads each would only cost memory
+    # Requests run in parallel already; a thread pool of polars would only cost memory.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     try:
         folder = bundle_folder(environ)
         slot = verify_bundle(folder, environ.get("BRIDGE_ASSETS_SLOT"))
@@ -75,8 +74,9 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
 
         host = environ.get("BRIDGE_ASSETS_HOST", "0.0.0.0")  # noqa: S104 # the container's own network
         serve_package(folder, slot, host, port)
-    except Exception as error:  # the container's log must hold any reason in one line
-        is_explained = isinstance(error, StartError) or hasattr(error, "do")  # DeploymentError cannot be named here
+    except Exception as error:  # the container's log must have the reason in one line, whatever it is
+        # DeploymentError cannot be imported here, so its attribute `do` identifies it.
+        is_explained = isinstance(error, StartError) or hasattr(error, "do")
         message = str(error) if is_explained else f"{type(error).__name__}: {error}"
         print(" ".join(message.split()), file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(2)
@@ -84,14 +84,14 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
 
 
 def bundle_folder(environ: Mapping[str, str]) -> Path:
-    """The folder that holds the unpacked bundle; an archive is compared with its digest, then unpacked below /tmp."""
+    """The folder of the unpacked bundle; an archive is compared with its digest and unpacked below /tmp."""
     sha256 = environ.get("BRIDGE_ASSETS_PACKAGE_SHA256")
     named = (environ.get(variable) for variable in ("BRIDGE_ASSETS_PACKAGE", "AZUREML_MODEL_DIR", "AIP_STORAGE_URI"))
     source = next(filter(None, named), SAGEMAKER_FOLDER)
     if "://" in source:
         return _download(source, sha256, is_pinned=bool(sha256 or environ.get("BRIDGE_ASSETS_SLOT")))
     path = Path(source)
-    # Azure ML mounts a model that is a folder one level below the folder it names.
+    # If the model is a folder, Azure ML mounts it one level below AZUREML_MODEL_DIR.
     for folder in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
         if (folder / ARCHIVE_NAME).is_file():
             return _unpack_file(folder / ARCHIVE_NAME, sha256)
@@ -100,23 +100,24 @@ def bundle_folder(environ: Mapping[str, str]) -> Path:
                 raise StartError(
                     "this folder cannot be compared with BRIDGE_ASSETS_PACKAGE_SHA256",
                     where=folder,
-                    why="That is the digest of an archive, and this is an unpacked one",
+                    why="That is the digest of an archive, but this bundle is unpacked",
                     do="set BRIDGE_ASSETS_SLOT instead, which identifies the content",
                 )
             return folder
     if path.is_file():
         return _unpack_file(path, sha256)
     raise StartError(
-        "there is no bundle",
+        "no bundle was found",
         where=path,
-        why=f"It holds neither {ARCHIVE_NAME} nor {MANIFEST}" if path.is_dir() else "There is no such folder or file",
+        why=f"It contains neither {ARCHIVE_NAME} nor {MANIFEST}" if path.is_dir() else "The path does not exist",
         do="set BRIDGE_ASSETS_PACKAGE to a folder, an archive or a URL",
     )
 
 
 def verify_bundle(folder: Path, expected: str | None) -> str:
-    """The slot of a bundle (`Bundle.slot`), after comparing its files with the manifest and the slot with the expected
-    one.
+    """The slot of a bundle (`Bundle.slot`), after comparing its files with the manifest.
+
+    Raises StartError if a file is damaged or the slot is not the expected one.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -135,21 +136,20 @@ def verify_bundle(folder: Path, expected: str | None) -> str:
                 do=_REDEPLOY_HINT,
             )
     slot = f"m{version}-{hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:12]}"
-    if (
-        expected and slot != expected and not expected.startswith(f"{slot}-")
-    ):  # the rest are the digits of the runtime config
+    # An expected slot may end with the digest of the runtime config.
+    if expected and slot != expected and not expected.startswith(f"{slot}-"):
         why = f"It is {slot}, BRIDGE_ASSETS_SLOT says {expected}"
         raise StartError("this is not the expected bundle", where=folder, why=why, do=_REDEPLOY_HINT)
     return expected or slot
 
 
 def port_of(environ: Mapping[str, str]) -> int:
-    """The port that the provider wants."""
+    """The port that the provider has set, or 8080."""
     for variable in ("BRIDGE_ASSETS_PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"):
         if value := environ.get(variable):
             if value.isascii() and value.isdigit() and int(value) < 1 << 16:
                 return int(value)
-            raise StartError("this is not a port", where=variable, why=f"It is {value!r}", do="set it to 0 to 65535")
+            raise StartError("not a port number", where=variable, why=f"It is {value!r}", do="set it to 0 to 65535")
     return 8080
 
 
@@ -157,12 +157,11 @@ def _download(url: str, sha256: str | None, *, is_pinned: bool) -> Path:
     parts = urlsplit(url)
     if not parts.path.endswith((".tar.gz", ".tgz")):
         parts = parts._replace(path=f"{parts.path.rstrip('/')}/{ARCHIVE_NAME}")
-    redacted_url = urlunsplit(
-        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
-    )  # signatures are secrets
+    # For messages: without user, password and signature.
+    redacted_url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     if not is_pinned:
         raise StartError(
-            "the expected content of this URL is not given",
+            "the expected content of this URL is not set",
             where=redacted_url,
             why="Downloaded code is run only if BRIDGE_ASSETS_PACKAGE_SHA256 or BRIDGE_ASSETS_SLOT identifies it",
             do="set one of them to the value that the deployment printed",
@@ -177,10 +176,10 @@ def _download(url: str, sha256: str | None, *, is_pinned: bool) -> Path:
             return _unpack(copy, sha256, redacted_url)
     except StartError:
         raise
-    except Exception as error:  # each storage library has errors of its own
+    except Exception as error:  # each storage library raises its own errors
         why = f"{type(error).__name__}: {error}".replace(url, redacted_url)
         do = "correct the address, or the credentials of this container"
-        raise StartError("the archive cannot be fetched", where=redacted_url, why=why, do=do) from None
+        raise StartError("the archive cannot be downloaded", where=redacted_url, why=why, do=do) from None
 
 
 def _unpack_file(path: Path, sha256: str | None) -> Path:
@@ -198,7 +197,7 @@ def _unpack(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
             do=_REDEPLOY_HINT,
         )
     archive.seek(0)
-    # A restarted container has the same process number; leftovers of the killed one would fill the disk.
+    # A restarted container has the same process id; leftovers of the killed one would fill the disk.
     prefix = f"bridge_assets_{os.getpid()}_"
     for leftover in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -213,7 +212,7 @@ def _unpack(archive: BufferedIOBase, sha256: str | None, where: object) -> Path:
                     or member.name not in (*BUNDLE_FILES, MANIFEST, CODE)
                     or member.size > MAX_FILE_BYTES
                 ):
-                    raise tarfile.TarError(f"it holds {member.name!r}, which is not part of a bundle, or too large")
+                    raise tarfile.TarError(f"{member.name!r} is not part of a bundle, or is too large")
                 with (folder / member.name).open("xb") as file:
                     shutil.copyfileobj(content, file)
             while unzipped.read(1 << 16):  # to the end, so that gzip verifies its checksum

@@ -1,7 +1,7 @@
 """Request and response formats of each provider: a pair of functions around one table of features.
 
-`parse_request` makes the table from a request's body, `format_response` the response from the predictions. Everything
-in between is the same for all.
+`parse_request` converts the body of a request to the table, `format_response` converts the predictions to the response.
+Everything in between is shared.
 """
 
 from __future__ import annotations
@@ -67,15 +67,15 @@ def _parse_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> P
     if media_type == "text/csv":
         return ParsedRequest(_table_of_csv(body, features))
     if media_type != "application/json":
-        raise RequestError(f"{media_type:.60} is not understood; send application/json or text/csv", 415)
+        raise RequestError(f"{media_type:.60} is not supported; send application/json or text/csv", 415)
     return _parse_instances(body, media_type, features)
 
 
 def _parse_vertex(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    """`instances`; the service also forwards `parameters` of the caller, of which this model has none."""
+    """`instances`; the service also forwards the caller's `parameters`, but this model has none."""
     request = parse_json_object(body, ["instances", "parameters"])
     if request.get("parameters"):
-        raise RequestError("parameters: this model takes none", 422)
+        raise RequestError("parameters: this model has no parameters", 422)
     return ParsedRequest(table_of_instances(request.get("instances"), features))
 
 
@@ -90,18 +90,18 @@ def _parse_azureml(body: bytes, media_type: str, features: Sequence[str]) -> Par
         return ParsedRequest(table_of_instances(request.get("instances"), features))
     split = request["input_data"]
     if not isinstance(split, dict) or not {"columns", "data"} <= split.keys() <= {"columns", "index", "data"}:
-        raise RequestError("input_data: expected an object with 'columns', 'data' and perhaps 'index'", 422)
+        raise RequestError("input_data: expected an object with 'columns', 'data' and optionally 'index'", 422)
     return ParsedRequest(table_of_rows(split["columns"], split["data"], features))
 
 
 def _parse_kserve(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    """One tensor [rows, features] in the model's order, or one tensor [rows] or [rows, 1] for each feature, by name."""
+    """One tensor [rows, features] in the model's order, or a tensor [rows] or [rows, 1] for each feature by name."""
     request = parse_json_object(body, ["id", "parameters", "inputs", "outputs"])
     inputs, id_ = request.get("inputs"), request.get("id")
     if not isinstance(inputs, list) or not inputs:
         raise RequestError("inputs: expected a list of tensors", 422)
     if not (id_ is None or isinstance(id_, str)):
-        raise RequestError("id: expected a text", 422)
+        raise RequestError("id: expected a string", 422)
     tensors = [_parse_tensor(number, tensor) for number, tensor in enumerate(inputs)]
     name, shape, values = tensors[0]
     if len(tensors) == 1 and name not in features:
@@ -122,26 +122,26 @@ def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
         raise RequestError(f"inputs[{number}]: expected 'name', 'shape', 'datatype' and 'data'", 422)
     name, shape, datatype, data = (tensor[key] for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str):
-        raise RequestError(f"inputs[{number}]: name: expected a text", 422)
+        raise RequestError(f"inputs[{number}]: name: expected a string", 422)
     if datatype not in _TENSOR_TYPES:
         raise RequestError(
-            f"tensor {name!r:.60}: expected a datatype of numbers, such as FP32, found {datatype!r:.20}", 422
+            f"tensor {name!r:.60}: expected a numeric datatype such as FP32, found {datatype!r:.20}", 422
         )
     if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(_is_dimension(size) for size in shape):
-        raise RequestError(f"tensor {name!r:.60}: expected a shape of one or two sizes, found {shape!r:.40}", 422)
+        raise RequestError(f"tensor {name!r:.60}: expected one or two dimensions, found the shape {shape!r:.40}", 422)
     sizes = [int(size) for size in shape]
     width = sizes[1] if len(sizes) == 2 else 1
     if isinstance(data, list) and data and all(isinstance(row, list) and len(row) == width for row in data):
         data = [value for row in data for value in row]  # nested, as the protocol allows
     expected = sizes[0] * width
     if not isinstance(data, list) or len(data) != expected:
-        found = len(data) if isinstance(data, list) else "no list"
-        raise RequestError(f"tensor {name!r:.60}: the shape {sizes} takes {expected} values, found {found}", 422)
+        found = str(len(data)) if isinstance(data, list) else "something other than a list"
+        raise RequestError(f"tensor {name!r:.60}: shape {sizes} needs {expected} values, found {found}", 422)
     return name, sizes, data
 
 
 def _is_dimension(size: Any) -> bool:
-    return isinstance(size, float) and size >= 0 and size.is_integer()  # every number of a body is a float
+    return isinstance(size, float) and size >= 0 and size.is_integer()  # every number in a body is parsed as a float
 
 
 def _table_of_csv(body: bytes, features: Sequence[str]) -> pl.DataFrame:
@@ -150,7 +150,7 @@ def _table_of_csv(body: bytes, features: Sequence[str]) -> pl.DataFrame:
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"the body is not CSV: {error}") from None
     if not lines:
-        raise RequestError("the body is empty; the first row of a CSV names the features", 422)
+        raise RequestError("the body is empty; the first row of a CSV must have the feature names", 422)
     head = [name.strip() for name in lines[0]]
     return table_of_rows(head, [[parse_number(cell) for cell in line] for line in lines[1:]], features)
 
@@ -162,7 +162,7 @@ AZUREML = Contract(_parse_azureml, _format_predictions)
 
 
 def kserve_contract(model_name: str) -> Contract:
-    """The Open Inference Protocol, version 2, for a model of that name."""
+    """The contract of the Open Inference Protocol, version 2, for a model name."""
 
     def format_response(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
         output = {"name": model.output_name, "datatype": "FP32", "shape": [len(answers)], "data": answers}
@@ -173,7 +173,7 @@ def kserve_contract(model_name: str) -> Contract:
 
 
 def kserve_metadata(model_name: str, model: LoadedModel) -> dict[str, Any]:
-    """A model's metadata in that protocol."""
+    """The model's metadata in that protocol."""
     return {
         "name": model_name,
         "versions": [model.version],

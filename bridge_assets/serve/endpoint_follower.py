@@ -1,6 +1,6 @@
-"""Serves the local endpoint: a newly deployed version answers as soon as it is loaded.
+"""Serve the local endpoint and switch to a newly deployed version as soon as it is loaded.
 
-Not shipped in a bundle (`deployment.core.code_archive`): a container serves one version for good.
+Not shipped in a bundle (`deployment.core.code_archive`): a container only ever serves one version.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from bridge_assets.serve.state import AppState
 
 
 class EndpointFollower:
-    """Follows the `current` link of a local endpoint. A new version answers once it is loaded completely.
+    """Follows the `current` link of a local endpoint. A new version is served once it is loaded completely.
 
     Attributes
     ----------
     current : LoadedModel
-        A request takes it once and keeps it until it is answered.
+        A request reads it once and uses it until it is answered.
 
     Raises
     ------
     DeploymentError
-        If nothing is deployed, or what is deployed cannot be loaded.
+        If nothing is deployed, or the deployed version cannot be loaded.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,9 +43,9 @@ class EndpointFollower:
         self.current = self._load(name)
 
     def refresh(self) -> bool:
-        """Load the package that `current` points to, if it is another one than before; return whether it was.
+        """Load the package that `current` points to if it has changed; return whether it has.
 
-        If loading fails, the version that answered goes on answering and the error is raised.
+        If loading fails, the previous version stays active and the error is raised.
         """
         name = self._folder.current()
         if name is None or name == self.current.slot:
@@ -58,7 +58,7 @@ class EndpointFollower:
 
 
 def serve_endpoint(root: Path, host: str, port: int) -> None:
-    """Serve the current version of the local endpoint, and follow it to the next one.
+    """Serve the current version of the local endpoint, and every later one, until SIGTERM.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def serve_endpoint(root: Path, host: str, port: int) -> None:
         Folder of the endpoint.
     host : str
     port : int
-        0 = any free one.
+        0 = any free port.
 
     Raises
     ------
     DeploymentError
-        If nothing is deployed, it cannot be loaded, or the port is taken.
+        If nothing is deployed, the version cannot be loaded, or the port is in use.
     """
     follower = EndpointFollower(root)
     run_server(AppState(lambda: follower.current), host, port, follower.refresh)

@@ -1,4 +1,4 @@
-"""A model version in memory, checked by its probe before it answers."""
+"""A model version in memory, checked with its probe before it is served."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model version in memory that answered its own probe correctly."""
+    """A model version in memory that has passed its probe."""
 
     model: ServedModel
     slot: str
 
     @classmethod
     def load(cls, package: Package, slot: str) -> LoadedModel:
-        """Load a version and check its answers to its probe.
+        """Load a version and check its predictions for its probe.
 
         Raises
         ------
         DeploymentError
             If a file is damaged.
         CanaryMismatch
-            If it answers here differently from where it was exported.
+            If its predictions differ from those at export.
         """
         model = package.load_model()
         package.check_probe(model)
@@ -50,7 +50,7 @@ class LoadedModel:
 
     @property
     def output_name(self) -> str:
-        """Name of the output, where a contract needs one: `fall_probability`, or `expected_change`."""
+        """Name of the output, for contracts that need one: `fall_probability` or `expected_change`."""
         return self.model.prediction_column
 
     def predict(self, table: pl.DataFrame) -> list[float]:
@@ -73,6 +73,6 @@ class LoadedModel:
 
 
 def _release_memory() -> None:
-    """Return the memory of loading to the system: as much again as the graph itself, which glibc would keep."""
+    """Return memory that was used for loading to the system: glibc would keep as much as the graph itself takes."""
     with suppress(AttributeError, OSError):  # a C library other than glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,7 @@
-"""Parsing a request's rows into a table of features in natural units, with errors that name the row and the feature.
+"""Parse the rows of a request into a table of features in natural units, with errors that name row and feature.
 
-A missing value is null, or a feature that is left out; nothing else is guessed. Rows are counted from 0.
+A value is missing if it is null or the feature is omitted; nothing else is treated as missing. Rows are numbered from
+0.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-#: Most rows of one request. A chosen limit: more are faster in batch scoring (`bridge-assets run --job scoring`).
+#: Maximum number of rows per request. A chosen limit: batch scoring (`bridge-assets run --job scoring`) is faster for
+#: more rows.
 MAX_ROWS = 10_000
 
 _NUMBER_TYPES = {float, int, type(None)}
@@ -34,9 +36,9 @@ class RequestError(Exception):
 
 
 def parse_json_object(body: bytes, allowed_keys: Sequence[str]) -> dict[str, Any]:
-    """Parse a body as a JSON object with no keys but the allowed ones. Every number becomes a float."""
+    """Parse a body as a JSON object that has only allowed keys. Every number becomes a float."""
     try:
-        # As floats, integers of any length are accepted; NaN and Infinity are not valid JSON.
+        # Parsed as floats, integers may have any length; NaN and Infinity are not valid JSON.
         value = json.loads(body, parse_int=float, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}") from None
@@ -56,7 +58,7 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
     ----------
     instances : list of dict
     features : sequence of str
-        Of the model, in its order.
+        The model's features, in order.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
     Raises
     ------
     RequestError
-        400 or 422, with row, feature, what was found and what was expected; 413 for too many rows.
+        400 or 422, with the row, the feature, and the found and expected value; 413 for too many rows.
     """
     if not isinstance(instances, list):
         raise RequestError(f"instances: expected a list of rows, found {_describe_value(instances)}", 422)
@@ -79,12 +81,12 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
             name = next(name for name in row if name not in known)
             raise RequestError(f"row {number}: {_unknown_feature_message(name, features)}", 422)
         if not row:
-            raise RequestError(f"row {number}: no feature is given; null stands for a value that is missing", 422)
+            raise RequestError(f"row {number}: no feature is given; use null for a missing value", 422)
     return _table(features, [[row.get(name) for name in features] for row in instances], features)
 
 
 def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Column names and rows of values as a table, in the form of `table_of_instances`."""
+    """Column names and rows of values as a table, in the format of `table_of_instances`."""
     if not isinstance(columns, list) or not columns or not all(isinstance(name, str) for name in columns):
         raise RequestError(f"columns: expected a list of feature names, found {_describe_value(columns)}", 422)
     if unknown := [name for name in columns if name not in features]:
@@ -98,18 +100,18 @@ def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFr
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
             found = f"{len(row)}" if isinstance(row, list) else _describe_value(row)
-            raise RequestError(f"row {number}: expected {len(columns)} values, one a column, found {found}", 422)
+            raise RequestError(f"row {number}: expected {len(columns)} values, one per column, found {found}", 422)
     return _table(columns, rows, features)
 
 
 def parse_number(cell: str) -> float | str | None:
-    """Parse a cell of a CSV table; anything but a number stays text, for an error with its row and feature."""
+    """Parse a cell of a CSV table; anything but a number stays text, so that a later error has its row and feature."""
     text = cell.strip()
     try:
         number = float(text) if text and "_" not in text else None
     except ValueError:
         return text
-    return text or None if number is None or number != number else number  # float() knows the text "nan"
+    return text or None if number is None or number != number else number  # float() accepts the text "nan"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequence[str]) -> pl.DataFrame:
@@ -121,11 +123,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
         if not _NUMBER_TYPES.issuperset(map(type, row)):
             name, value = next(each for each in zip(columns, row, strict=True) if type(each[1]) not in _NUMBER_TYPES)
             raise _invalid_value_error(number, name, _describe_value(value))
-    # As one matrix, in which None becomes NaN: column by column, a small request would take several times as long.
+    # One matrix, in which None becomes NaN: column by column, a small request would take several times as long.
     values = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
     if len(infinite := np.argwhere(np.isinf(values))):
         number, place = (int(index) for index in infinite[0])
-        raise _invalid_value_error(number, columns[place], "one that is too large")
+        raise _invalid_value_error(number, columns[place], "a number that is too large")
     matrix = np.full((len(rows), len(features)), np.nan)
     matrix[:, [features.index(name) for name in columns]] = values
     return pl.DataFrame(matrix, schema=list(features))
@@ -138,8 +140,8 @@ def _check_count(rows: int) -> None:
 
 def _unknown_feature_message(name: str, features: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, features, n=1)
-    meant = f"did you mean {near[0]!r}?" if near else f"expected {_list_names(features)}"
-    return f"there is no feature {name!r:.60}; {meant}"
+    suggestion = f"did you mean {near[0]!r}?" if near else f"expected {_list_names(features)}"
+    return f"unknown feature {name!r:.60}; {suggestion}"
 
 
 def _invalid_value_error(row: int, name: str, found: str) -> RequestError:

@@ -1,7 +1,7 @@
 """The server process: binds a port, runs the app, and shuts down without dropping a request.
 
-On SIGTERM it reports that it is not ready and goes on answering for a few seconds, since load balancers notice late;
-then it accepts no more requests, and ends once the last response is sent.
+On SIGTERM it reports that it is not ready and keeps serving for a few seconds, since load balancers notice late. Then
+it stops accepting requests, and exits once the last response is sent.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from bridge_assets.serve.app import make_app
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
-#: Seconds that the server goes on accepting requests after SIGTERM. Kubernetes sends it before every proxy knows.
+#: Seconds for which the server accepts requests after SIGTERM. Kubernetes sends it before all proxies are updated.
 DRAIN_SECONDS = 5.0
 
-#: Seconds for the requests in progress after that. Together less than the 30 s after which Kubernetes kills.
+#: Seconds for the requests in progress after that. In total less than the 30 s after which Kubernetes kills it.
 _GRACEFUL_SHUTDOWN_SECONDS = 20
 
 #: Seconds between two checks for a new version.
 _POLL_SECONDS = 0.2
 
-#: Longer than load balancers keep an idle connection (60 s is common), so that they close it, not the server.
+#: Longer than load balancers keep an idle connection (60 s is common), so that the load balancer closes it first.
 _KEEP_ALIVE_SECONDS = 75
 
 
@@ -45,28 +45,28 @@ def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
     Raises
     ------
     DeploymentError
-        If it cannot be loaded, does not answer its probe, or the port is taken.
+        If it cannot be loaded, fails its probe, or the port is in use.
     """
     model = LoadedModel.load(Package(folder), slot)
     run_server(AppState(lambda: model), host, port)
 
 
 def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
-    """Run the app until the process is told to end.
+    """Run the app until the process receives SIGTERM or SIGINT.
 
     Parameters
     ----------
     state : AppState
     host : str
     port : int
-        0 = any free one.
+        0 = any free port.
     refresh : callable, optional
         Called every `_POLL_SECONDS` in a thread; loads a new version and returns whether there was one.
 
     Raises
     ------
     DeploymentError
-        If the port is taken.
+        If the port is in use.
     """
 
     @asynccontextmanager
@@ -80,7 +80,7 @@ def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool
 
     config = uvicorn.Config(
         make_app(state, lifespan=lifespan),
-        # Named, so that the server is the same whatever other packages are installed.
+        # Set explicitly, so that the server does not depend on which other packages are installed.
         loop="asyncio",
         http="h11",
         ws="none",
@@ -106,14 +106,14 @@ async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) ->
             if await asyncio.to_thread(refresh):
                 log_event("version", version=state.current_model().version, slot=state.current_model().slot)
             last_error = ""
-        except Exception as error:  # the current version goes on answering; the next check may succeed
+        except Exception as error:  # the current version stays active; the next check may succeed
             if last_error != (last_error := f"{type(error).__name__}: {error}"):
                 log_event("not taken", why=last_error, version=state.current_model().version)
 
 
 def _bind_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # IPPROTO_TCP explicitly: asyncio sets TCP_NODELAY, which sends small responses at once, only on such a socket.
+    # IPPROTO_TCP is explicit because asyncio sets TCP_NODELAY, which sends small responses at once, only if it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,7 +127,7 @@ def _bind_socket(host: str, port: int) -> socket.socket:
 
 
 class _DrainingServer(uvicorn.Server):
-    """A server that reports not ready for a while before it stops."""
+    """A server that reports that it is not ready for a while before it stops."""
 
     def __init__(self, config: uvicorn.Config, state: AppState, drain_seconds: float) -> None:
         super().__init__(config)
@@ -139,7 +139,7 @@ class _DrainingServer(uvicorn.Server):
         log_event("serving", version=model.version, slot=model.slot, host=listening[0], port=listening[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not the base's: it raises the signal again at the end, and an orderly shutdown would look like a kill.
+        # The base class would raise the signal again at the end, and an orderly shutdown would look like a kill.
         if self._state.draining or sig == signal.SIGINT:
             self.should_exit = True
         self._state.draining = True

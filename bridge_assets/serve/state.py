@@ -1,4 +1,4 @@
-"""What the app and the process around it share."""
+"""State that the app shares with its server process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _THREADS = min(8, len(os.sched_getaffinity(0)))
 
 @dataclass
 class AppState:
-    """What the app and the process around it share.
+    """State that the app shares with its server process.
 
     Attributes
     ----------
     current_model : callable
-        Returns the version that answers a new request.
+        Returns the version for a new request.
     draining : bool
-        The process is shutting down: not ready any more, but still answering requests.
+        The process is shutting down: no longer ready, but still serving requests.
     pending_requests : int
-        Requests running or waiting for a thread.
+        Number of requests running or waiting for a thread.
     executor : ThreadPoolExecutor
         Parses requests and predicts.
     """

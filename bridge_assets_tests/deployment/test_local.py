@@ -176,8 +176,8 @@ def another_feature(candidate: ModelVersion, other: ModelVersion) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (wrong_model, "answers are not the artifact's own"),
-        (wrong_answer, "1 of 32 answers are not the artifact's own; row 7"),
+        (wrong_model, "predictions differ from the exported model's"),
+        (wrong_answer, "1 of 32 predictions differ from the exported model's; row 7"),
         (features_in_another_order, "another order"),
         (another_feature, "colour, condition"),
     ],
@@ -307,6 +307,6 @@ def test_a_forest_that_does_not_match_the_graph_is_refused(endpoint, model_versi
     manifest = model_versions[1].manifest
     manifest["stages"]["quantized_model"] = digest(model_versions[1].file("forest.safetensors"))
     model_versions[1].file("manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DeploymentError, match=r"forest\.safetensors and model\.onnx are not of one model"):
+    with pytest.raises(DeploymentError, match=r"forest\.safetensors and model\.onnx belong to different models"):
         endpoint.deploy(model_versions[1])
     assert is_serving(endpoint, model_versions[0])

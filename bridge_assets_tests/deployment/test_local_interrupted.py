@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_old_version_serving(endpoint, model_versions, tm
     process.join()
     assert process.exitcode == 0
     assert "File too large" in (tmp_path / "said").read_text()
-    assert "goes on answering" in (tmp_path / "said").read_text()
+    assert "stays active" in (tmp_path / "said").read_text()
     assert snapshot(endpoint.root) == before
     assert is_serving(endpoint, model_versions[0])
 

@@ -1,4 +1,4 @@
-"""Registries to sync between: two MLflow databases, an MLflow server on loopback, a DVC repository with a remote."""
+"""Registries for sync tests: MLflow databases, an MLflow server on loopback, a DVC repository with a remote."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["empty_database", "model_versions", "project"]
 
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path) -> Callable[[str], str]:
-    """The address of a new MLflow database in a folder of its own."""
+    """Creates an MLflow database in a separate folder and returns its address."""
 
     def make(name: str) -> str:
         path = tmp_path / name / "mlflow.db"
@@ -36,7 +36,7 @@ def database(empty_database: Path, tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
-    """An MLflow server on loopback, which keeps the artifacts itself."""
+    """An MLflow server on loopback, which stores the artifacts itself."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(empty_database, folder / "mlflow.db")
     with socket.socket() as free:
@@ -54,7 +54,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # workers for what no registry does
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # workers that a registry does not need
     }
     with (folder / "log").open("w") as log:
         running = subprocess.Popen(
@@ -69,7 +69,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path
         _wait_for_server(f"{address}/health", running, folder / "log")
         yield address
     finally:
-        os.killpg(running.pid, signal.SIGKILL)  # its own group: it keeps nothing that is needed
+        os.killpg(running.pid, signal.SIGKILL)  # the whole process group; nothing has to be saved
         running.wait(20)
 
 

@@ -1,4 +1,4 @@
-"""A folder is a registry of one model."""
+"""The registry of one model in a folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge_assets.errors import RegistryError
 from bridge_assets.registry.folder_registry import REGISTRY_FILE, FolderRegistry
 
 
-def test_a_version_made_in_the_folder_may_get_another_card_but_not_another_model(tmp_path):
+def test_a_version_in_the_folder_may_get_another_card_but_not_another_model(tmp_path):
     candidate, registry = make_version(tmp_path, 1), FolderRegistry(tmp_path, NAME)
     first = registry.register(candidate, {"gate.onnx_model.parity": "passed"})
     candidate.file("model_card.md").write_text("Another card\n")
@@ -26,7 +26,7 @@ def test_a_version_made_in_the_folder_may_get_another_card_but_not_another_model
     assert registry.versions() == [second]
 
 
-def test_a_registry_that_cannot_be_read_says_so_and_is_left_alone(tmp_path):
+def test_a_registry_that_cannot_be_read_is_reported_and_not_changed(tmp_path):
     candidate, registry = make_version(tmp_path, 1), FolderRegistry(tmp_path, NAME)
     for content in ("{", "[]", '{"versions": []}', json.dumps({"versions": {}, "aliases": {}})):
         (tmp_path / REGISTRY_FILE).write_text(content)

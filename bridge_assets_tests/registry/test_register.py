@@ -55,7 +55,7 @@ def found_uri(home: Path, alias: str) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """One database for the tests that do not mind each other: making one takes seconds."""
+    """One database for all tests that do not interfere with each other: creating one takes seconds."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -69,7 +69,7 @@ def registered(candidate, home) -> RegisteredVersion:
     return register_version(candidate, SETTINGS, home, "bridge_fall")
 
 
-def test_a_version_is_registered_with_what_it_is_made_of(registered, candidate, home):
+def test_a_version_is_registered_with_its_recipe_and_metrics(registered, candidate, home):
     assert (registered.name, registered.version_number, registered.uri) == ("bridge_fall", 1, "models:/bridge_fall/1")
     client = mlflow_client(home)
     version = client.get_model_version("bridge_fall", "1")
@@ -83,12 +83,12 @@ def test_a_version_is_registered_with_what_it_is_made_of(registered, candidate, 
     assert int(client.get_model_version_by_alias("bridge_fall", "challenger").version) == 1
 
 
-def test_its_files_lie_in_the_home_as_they_were(registered, candidate, home):
+def test_its_files_are_stored_unchanged_in_the_home(registered, candidate, home):
     folder = Path(str(mlflow_client(home).get_run(registered.run_id).info.artifact_uri).removeprefix("file://"))
     assert folder.is_relative_to(home / "mlartifacts")
-    there = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "MLmodel"}
-    assert there == {path.name: path.read_bytes() for path in candidate.folder.iterdir()}
-    assert "model.onnx" in there
+    stored = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "MLmodel"}
+    assert stored == {path.name: path.read_bytes() for path in candidate.folder.iterdir()}
+    assert "model.onnx" in stored
 
 
 def test_mlflow_shows_its_signature_and_loads_it_without_a_pickle(registered, candidate, home, training):
@@ -99,18 +99,18 @@ def test_mlflow_shows_its_signature_and_loads_it_without_a_pickle(registered, ca
     uri = mlflow_client(home).get_run(registered.run_id).info.artifact_uri
     assert uri
     loaded = pyfunc.load_model(uri)
-    takes, gives = loaded.metadata.get_input_schema(), loaded.metadata.get_output_schema()
-    assert takes and gives
-    [rows] = takes.inputs
+    inputs, outputs = loaded.metadata.get_input_schema(), loaded.metadata.get_output_schema()
+    assert inputs and outputs
+    [rows] = inputs.inputs
     assert (rows.name, rows.type.name, rows.shape) == ("X", "float32", (-1, len(FEATURES)))
-    assert [each.name for each in gives.inputs] == ["label", "probabilities"]
+    assert [each.name for each in outputs.inputs] == ["label", "probabilities"]
     sample = training.select(FEATURES).head(50).to_numpy().astype("float32")
     answers = loaded.predict({"X": sample})["probabilities"][:, 1]
     assert (answers == OnnxPredictor(candidate.file("model.onnx")).predict_proba(sample)).all()
     assert onnx.load_model(uri).graph.input[0].name == "X"
 
 
-def test_the_data_it_was_trained_on_is_named(registered, candidate, home):
+def test_the_training_data_is_logged(registered, candidate, home):
     inputs = mlflow_client(home).get_run(registered.run_id).inputs
     assert inputs
     [used] = inputs.dataset_inputs
@@ -119,20 +119,20 @@ def test_the_data_it_was_trained_on_is_named(registered, candidate, home):
     assert json.loads(used.dataset.profile or "") == {"survey_years": [2008, 2021]}
 
 
-def test_what_the_gate_found_is_noted_and_renewed(registered, candidate, home):
+def test_results_of_the_gate_are_tagged_and_updated(registered, candidate, home):
     for state in ("failed: too large", "passed"):
-        noted = register_version(candidate, SETTINGS, home, "bridge_fall", tags={"gate.onnx_model.parity": state})
-        assert noted.tags == {"gate.onnx_model.parity": state}
-        assert noted.version_number == registered.version_number
+        tagged = register_version(candidate, SETTINGS, home, "bridge_fall", tags={"gate.onnx_model.parity": state})
+        assert tagged.tags == {"gate.onnx_model.parity": state}
+        assert tagged.version_number == registered.version_number
     assert mlflow_client(home).get_model_version("bridge_fall", "1").tags["gate.onnx_model.parity"] == "passed"
 
 
-def test_a_registered_version_is_fetched_again_with_its_bytes_compared(registered, candidate, home, tmp_path):
+def test_a_registered_version_is_downloaded_and_verified(registered, candidate, home, tmp_path):
     fetched = fetch_by_alias(SETTINGS, home, "bridge_fall", "challenger", tmp_path, exclude=("model.skops",))
     assert fetched is not None
     assert fetched.verify_stage("onnx_model").read_bytes() == candidate.file("model.onnx").read_bytes()
     assert not fetched.file("model.skops").exists()
-    assert fetch_by_alias(SETTINGS, home, "bridge_fall", "nobody", tmp_path) is None
+    assert fetch_by_alias(SETTINGS, home, "bridge_fall", "unknown", tmp_path) is None
 
 
 def test_registering_again_finds_the_same_version(registered, candidate, home):
@@ -157,20 +157,20 @@ def test_a_registered_version_is_promoted(registered, candidate, home):
     assert found_uri(home, "champion") == registered.uri
 
 
-def test_what_is_not_registered_is_not_promoted(registered, candidate, home):
+def test_an_unregistered_version_is_not_promoted(registered, candidate, home):
     with pytest.raises(RegistryError, match=r"is not registered as elsewhere, so it cannot become its champion"):
         promote(candidate, SETTINGS, home, "elsewhere")
     assert find_by_alias(SETTINGS, home, "elsewhere", "champion") is None
 
 
-def test_nothing_reports_home(registered):
+def test_telemetry_is_disabled(registered):
     import mlflow.telemetry
 
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert mlflow.telemetry.get_telemetry_client() is None
 
 
-def test_a_failed_registration_is_shown_as_failed_and_can_be_repeated(model, training, tmp_path):
+def test_a_failed_registration_is_marked_as_failed_and_can_be_repeated(model, training, tmp_path):
     candidate = make_candidate(tmp_path / "models", model, training)
     (tmp_path / "mlartifacts").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="mlartifacts"):
@@ -181,7 +181,7 @@ def test_a_failed_registration_is_shown_as_failed_and_can_be_repeated(model, tra
     assert register_version(candidate, SETTINGS, tmp_path, "bridge_fall").version_number == 1
     assert sorted(run.info.status for run in runs(tmp_path)) == ["FAILED", "FINISHED"]
 
-    # An experiment whose artifacts lie elsewhere, as after the home folder was moved.
+    # An experiment whose artifacts are elsewhere, as after moving the home folder.
     client = mlflow_client(tmp_path)
     client.create_experiment("moved", artifact_location=(tmp_path / "old_home" / "mlartifacts").as_uri())
     other = make_candidate(tmp_path / "models", model, training, seed=1)
@@ -194,14 +194,14 @@ def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
     candidate.file("model.onnx").write_bytes(b"something else")
     with pytest.raises(ModelVersionError, match="has changed since it was written"):
         register_version(candidate, SETTINGS, tmp_path, "bridge_fall")
-    begun = create_or_resume(tmp_path / "models", "b" * 64, {}, {})
+    incomplete = create_or_resume(tmp_path / "models", "b" * 64, {}, {})
     with pytest.raises(ModelVersionError, match="has no bridge_model"):
-        register_version(begun, SETTINGS, tmp_path, "bridge_fall")
+        register_version(incomplete, SETTINGS, tmp_path, "bridge_fall")
     assert not (tmp_path / "mlflow.db").exists()
 
 
 @pytest.mark.slow
-def test_by_config_a_version_is_registered_in_dvc(model, training, tmp_path, monkeypatch):
+def test_with_dvc_settings_a_version_is_registered_in_dvc(model, training, tmp_path, monkeypatch):
     pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
     (tmp_path / "configs").mkdir()
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path / "configs"))

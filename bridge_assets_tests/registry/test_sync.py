@@ -1,4 +1,4 @@
-"""A version arrives whole in another registry, or not at all."""
+"""A version arrives completely in another registry, or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
 from bridge_assets.registry.open_registry import open_registry
 from bridge_assets.registry.sync import RegistryConflictError, RegistrySync
 
-NOTES = {"gate.onnx_model.parity": "passed: largest difference 0", "override_reason": ""}
+TAGS = {"gate.onnx_model.parity": "passed: largest difference 0", "override_reason": ""}
 SPAWN = multiprocessing.get_context("forkserver")
 SPAWN.set_forkserver_preload(
     ["pytest", "bridge_assets.registry.sync", "bridge_assets.registry.folder_registry", __name__]
@@ -32,20 +32,20 @@ def sync_of(address: str | Registry, staging: Path, **more) -> RegistrySync:
     return RegistrySync(address, name=NAME, staging=staging, **more)
 
 
-def filled(address: str, candidates: list[ModelVersion], champion: int | None = None, **more) -> Registry:
-    """A registry that holds these versions."""
+def registry_with(address: str, candidates: list[ModelVersion], champion: int | None = None, **more) -> Registry:
+    """A registry with these versions."""
     registry = open_registry(address, NAME, **more)
     stored = [
-        registry.register(candidate, {key: value for key, value in NOTES.items() if value}) for candidate in candidates
+        registry.register(candidate, {key: value for key, value in TAGS.items() if value}) for candidate in candidates
     ]
     if champion is not None:
         registry.set_alias(CHAMPION, stored[champion])
     return registry
 
 
-def holds(registry: Registry, candidate: ModelVersion, at: Path) -> bool:
-    """Whether a registry gives a version's very bytes."""
-    fetched = download_version(registry, find_version(registry, candidate.version), at / "looked_at")
+def has_version(registry: Registry, candidate: ModelVersion, at: Path) -> bool:
+    """Whether a registry has a version with exactly these bytes."""
+    fetched = download_version(registry, find_version(registry, candidate.version), at / "downloaded")
     return file_contents(fetched.folder) == file_contents(candidate.folder)
 
 
@@ -59,9 +59,9 @@ def change_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_version_goes_from_one_mlflow_to_another_and_back_to_a_folder(database, model_versions, tmp_path):
+def test_a_version_is_pushed_between_mlflow_databases_and_pulled_into_a_folder(database, model_versions, tmp_path):
     here, there, folder = database("here"), database("there"), str(tmp_path / "shelf")
-    source = filled(here, model_versions[:2], champion=0)
+    source = registry_with(here, model_versions[:2], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     pushed = sync.push("champion", there)
     target = open_registry(there, NAME)
@@ -70,7 +70,7 @@ def test_a_version_goes_from_one_mlflow_to_another_and_back_to_a_folder(database
         model_versions[0].version,
         False,
     )
-    assert holds(target, model_versions[0], tmp_path)
+    assert has_version(target, model_versions[0], tmp_path)
     assert pushed.registered.files == find_version(source, "champion").files
     assert pushed.registered.tags == {"gate.onnx_model.parity": "passed: largest difference 0"}
     assert [each.version for each in target.versions()] == [model_versions[0].version]
@@ -80,9 +80,9 @@ def test_a_version_goes_from_one_mlflow_to_another_and_back_to_a_folder(database
     assert not [path for path in (tmp_path / "staging").iterdir() if path.is_dir()]
 
 
-def test_doing_it_again_changes_nothing(database, model_versions, tmp_path):
+def test_pushing_again_changes_nothing(database, model_versions, tmp_path):
     here, there = database("here"), database("there")
-    filled(here, model_versions[:1])
+    registry_with(here, model_versions[:1])
     sync = sync_of(here, tmp_path / "staging")
     first = sync.push(model_versions[0].version, there)
     again = sync.push(model_versions[0].version, there)
@@ -93,10 +93,10 @@ def test_doing_it_again_changes_nothing(database, model_versions, tmp_path):
     assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"]
 
 
-def test_the_champion_follows_only_when_asked(model_versions, tmp_path):
+def test_the_champion_alias_is_copied_only_with_promote(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, model_versions[:2], champion=0)
-    target = filled(there, model_versions[1:2], champion=0)
+    registry_with(here, model_versions[:2], champion=0)
+    target = registry_with(there, model_versions[1:2], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     sync.push("champion", there)
     assert target.aliases()[CHAMPION].version == model_versions[1].version
@@ -107,9 +107,9 @@ def test_the_champion_follows_only_when_asked(model_versions, tmp_path):
     assert target.aliases()[CHAMPION].version == model_versions[0].version
 
 
-def test_a_plan_moves_nothing_and_makes_nothing(database, model_versions, tmp_path):
+def test_a_plan_transfers_nothing_and_creates_nothing(database, model_versions, tmp_path):
     here, there = str(tmp_path / "here"), f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
-    filled(here, model_versions, champion=1)
+    registry_with(here, model_versions, champion=1)
     sync = sync_of(here, tmp_path / "staging")
     steps = sync.plan(there)
     assert [(step.version, step.action) for step in steps] == [(each.version, "copy") for each in model_versions]
@@ -125,13 +125,13 @@ def test_a_plan_moves_nothing_and_makes_nothing(database, model_versions, tmp_pa
     assert (step.action, step.source, step.target) == ("copy", here, shelf)
 
 
-def test_the_same_version_with_other_bytes_is_refused(model_versions, tmp_path):
+def test_the_same_version_with_other_bytes_is_rejected(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, model_versions[:1])
+    registry_with(here, model_versions[:1])
     changed = ModelVersion(shutil.copytree(model_versions[0].folder, tmp_path / "made" / model_versions[0].version))
     changed.file("model_card.md").write_text("Another card\n")
     changed.record_stage("bridge_model")
-    filled(there, [changed])
+    registry_with(there, [changed])
     before = file_contents(tmp_path / "there" / model_versions[0].version)
     sync = sync_of(here, tmp_path / "staging")
     with pytest.raises(RegistryConflictError, match=r"with other bytes than .*: manifest.json, model_card.md"):
@@ -139,20 +139,20 @@ def test_the_same_version_with_other_bytes_is_refused(model_versions, tmp_path):
     [step] = sync.plan(there)
     assert (step.action, step.files) == ("conflict", ("manifest.json", "model_card.md"))
     assert file_contents(tmp_path / "there" / model_versions[0].version) == before
-    # Bytes that lie in a folder and are not registered are somebody's, too.
+    # Files in the folder that are not registered are not overwritten either.
     (tmp_path / "there" / REGISTRY_FILE).unlink()
     with pytest.raises(RegistryError, match=r"exists, but is not registered: manifest\.json"):
         sync.push(model_versions[0].version, there)
     assert file_contents(tmp_path / "there" / model_versions[0].version) == before
 
 
-def test_a_conflict_in_mlflow_is_refused_too(database, model_versions, tmp_path):
+def test_a_conflict_in_mlflow_is_rejected_too(database, model_versions, tmp_path):
     here, there = database("here"), str(tmp_path / "there")
     changed = ModelVersion(shutil.copytree(model_versions[0].folder, tmp_path / "made" / model_versions[0].version))
     changed.file("model_card.md").write_text("Another card\n")
     changed.record_stage("bridge_model")
-    mlflow = filled(here, [changed])
-    filled(there, model_versions[:1])
+    mlflow = registry_with(here, [changed])
+    registry_with(there, model_versions[:1])
     with pytest.raises(RegistryConflictError, match="with other bytes"):
         sync_of(here, tmp_path / "staging").pull(model_versions[0].version, there)
     assert len(mlflow.versions()) == 1
@@ -160,7 +160,7 @@ def test_a_conflict_in_mlflow_is_refused_too(database, model_versions, tmp_path)
 
 def test_a_damaged_artifact_is_not_passed_on(database, model_versions, tmp_path):
     here = database("here")
-    filled(here, model_versions[:1])
+    registry_with(here, model_versions[:1])
     [damaged] = artifacts(here).rglob("forest.safetensors")
     change_a_byte(damaged)
     sync = sync_of(here, tmp_path / "staging")
@@ -168,15 +168,15 @@ def test_a_damaged_artifact_is_not_passed_on(database, model_versions, tmp_path)
         with pytest.raises(RegistryError, match=r"forest.safetensors of model version \w+ is damaged\. Its SHA-256 is"):
             sync.push(model_versions[0].version, there)
         assert open_registry(there, NAME).versions() == []
-    change_a_byte(damaged)  # the same bit again: as it was
+    change_a_byte(damaged)  # flips the same bit again: repaired
     assert sync.push(model_versions[0].version, str(tmp_path / "shelf")).step.action == "resume"
     damaged.unlink()
     with pytest.raises(RegistryError, match="What to do"):
         sync.push(model_versions[0].version, str(tmp_path / "shelf2"))
 
 
-def test_a_damaged_file_on_its_way_is_fetched_again(model_versions, tmp_path):
-    here = filled(str(tmp_path / "here"), model_versions[:1])
+def test_a_damaged_file_in_the_staging_folder_is_downloaded_again(model_versions, tmp_path):
+    here = registry_with(str(tmp_path / "here"), model_versions[:1])
     place = (
         tmp_path / "staging" / find_version(here, model_versions[0].version).content_digest / model_versions[0].version
     )
@@ -184,11 +184,11 @@ def test_a_damaged_file_on_its_way_is_fetched_again(model_versions, tmp_path):
     change_a_byte(place / "model.onnx")
     pushed = sync_of(here, tmp_path / "staging").push(model_versions[0].version, str(tmp_path / "there"))
     assert (pushed.step.action, pushed.step.files) == ("resume", ("model.onnx",))
-    assert holds(open_registry(str(tmp_path / "there"), NAME), model_versions[0], tmp_path)
+    assert has_version(open_registry(str(tmp_path / "there"), NAME), model_versions[0], tmp_path)
 
 
 def test_a_registry_cannot_lead_out_of_its_folder(model_versions, tmp_path):
-    here = filled(str(tmp_path / "here"), model_versions[:1])
+    here = registry_with(str(tmp_path / "here"), model_versions[:1])
     path = tmp_path / "here" / REGISTRY_FILE
     good = json.loads(path.read_text())
     entry = good["versions"][model_versions[0].version]
@@ -205,19 +205,19 @@ def test_a_registry_cannot_lead_out_of_its_folder(model_versions, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def test_a_manifest_of_another_version_is_refused(model_versions, tmp_path):
-    here = filled(str(tmp_path / "here"), model_versions[:1])
+def test_a_manifest_of_another_version_is_rejected(model_versions, tmp_path):
+    here = registry_with(str(tmp_path / "here"), model_versions[:1])
     folder = tmp_path / "here"
     ledger = json.loads((folder / REGISTRY_FILE).read_text())
     ledger["versions"] = {"f" * 12: ledger["versions"][model_versions[0].version]}
     (folder / REGISTRY_FILE).write_text(json.dumps(ledger))
     shutil.move(folder / model_versions[0].version, folder / ("f" * 12))
-    with pytest.raises(RegistryError, match=f"its manifest is of {model_versions[0].version}"):
+    with pytest.raises(RegistryError, match=f"its manifest is for {model_versions[0].version}"):
         sync_of(here, tmp_path / "staging").push("f" * 12, str(tmp_path / "there"))
 
 
-def test_what_is_not_there_is_said(database, model_versions, tmp_path):
-    here = filled(str(tmp_path / "here"), model_versions[:1], champion=0)
+def test_missing_versions_and_registries_are_reported(database, model_versions, tmp_path):
+    here = registry_with(str(tmp_path / "here"), model_versions[:1], champion=0)
     sync = sync_of(here, tmp_path / "staging")
     with pytest.raises(
         RegistryError, match=f"no version or alias 'abc' .* Known: champion, {model_versions[0].version}"
@@ -254,9 +254,9 @@ def push_and_be_killed(here: str, there: str, staging: Path, version: str, chang
     sync_of(here, staging).push(version, there, promote=True)
 
 
-def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_same(model_versions, tmp_path):
+def test_after_a_kill_before_any_change_no_version_is_incomplete_and_the_next_push_completes(model_versions, tmp_path):
     here = str(tmp_path / "here")
-    filled(here, model_versions[:1], champion=0)
+    registry_with(here, model_versions[:1], champion=0)
     resumed = kills = 0
     for change in range(0, 200, 3):
         there, staging = tmp_path / f"there{change}", tmp_path / f"staging{change}"
@@ -266,7 +266,7 @@ def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_s
         process.start()
         process.join()
         if process.exitcode == 0:
-            break  # there are no more changes than that
+            break  # all changes have been tried
         assert process.exitcode == -signal.SIGKILL
         kills += 1
         for registered in open_registry(str(there), NAME).versions():
@@ -281,9 +281,9 @@ def test_a_kill_before_a_change_leaves_nothing_half_and_the_next_push_ends_the_s
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "probe.json"])
-def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, model_versions, tmp_path):
+def test_a_killed_upload_to_mlflow_is_resumed(file, database, model_versions, tmp_path):
     here, there, staging = str(tmp_path / "here"), database("there"), tmp_path / "staging"
-    filled(here, model_versions[:1])
+    registry_with(here, model_versions[:1])
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -305,17 +305,17 @@ def test_an_upload_to_mlflow_that_was_killed_is_gone_on_with(file, database, mod
     assert "forest.safetensors" in before
     pushed = sync_of(here, staging).push(model_versions[0].version, there)
     assert (pushed.step.action, pushed.step.files) == ("resume", ())
-    assert holds(target, model_versions[0], tmp_path)
+    assert has_version(target, model_versions[0], tmp_path)
     after = {path.name: path.stat().st_mtime_ns for path in artifacts(there).rglob("*") if path.is_file()}
-    assert before["forest.safetensors"] == after["forest.safetensors"]  # not moved again
+    assert before["forest.safetensors"] == after["forest.safetensors"]  # not uploaded again
     client = target.client  # type: ignore[attr-defined]
     experiment = client.get_experiment_by_name("bridge_assets").experiment_id
     assert [run.info.status for run in client.search_runs([experiment])] == ["FINISHED"]
 
 
-def test_two_pushes_at_once_end_as_one(model_versions, tmp_path):
+def test_two_concurrent_pushes_register_one_version(model_versions, tmp_path):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    filled(here, model_versions[:1], champion=0)
+    registry_with(here, model_versions[:1], champion=0)
     both = [
         SPAWN.Process(target=push_and_be_killed, args=(here, there, tmp_path / "staging", "champion", 10**6))
         for _ in range(2)
@@ -331,11 +331,11 @@ def test_two_pushes_at_once_end_as_one(model_versions, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(
+def test_a_version_is_pushed_to_a_dvc_remote_and_pulled_without_its_folder(
     database, dvc, model_versions, tmp_path, project
 ):
     here, shelf = database("here"), "dvc:models"
-    filled(here, model_versions[:1], champion=0)
+    registry_with(here, model_versions[:1], champion=0)
     pushed = sync_of(here, tmp_path / "staging", dvc=dvc).push("champion", shelf, promote=True)
     assert pushed.registered.tags["dvc_md5"].endswith(".dir")
     models = project / "models"
@@ -347,7 +347,7 @@ def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(
     pulled = sync_of(other, tmp_path / "staging", dvc=dvc).pull("champion", shelf, promote=True)
     assert file_contents(Path(pulled.registered.uri)) == file_contents(model_versions[0].folder)
     assert "dvc_md5" not in pulled.registered.tags
-    # What is damaged in the remote is noticed.
+    # Damage in the remote is detected.
     shutil.rmtree(models / model_versions[0].version)
     shutil.rmtree(project / ".dvc" / "cache")
     largest = max((path for path in (project / "remote").rglob("*") if path.is_file()), key=lambda p: p.stat().st_size)
@@ -359,31 +359,31 @@ def test_a_version_goes_to_a_dvc_remote_and_comes_back_without_its_folder(
 
 
 @pytest.mark.slow
-def test_a_version_goes_to_an_mlflow_server_and_back(mlflow_server, database, model_versions, tmp_path):
+def test_a_version_is_pushed_to_an_mlflow_server_and_pulled_back(mlflow_server, database, model_versions, tmp_path):
     here, back = database("here"), database("back")
-    filled(here, model_versions[:2], champion=1)
+    registry_with(here, model_versions[:2], champion=1)
     sync = sync_of(here, tmp_path / "staging")
     assert [step.action for step in sync.plan(mlflow_server)] == ["copy", "copy"]
     sync.push("champion", mlflow_server, promote=True)
     assert [step.action for step in sync.plan(mlflow_server)] == ["copy", "there"]
     there = open_registry(mlflow_server, NAME)
-    assert holds(there, model_versions[1], tmp_path)
+    assert has_version(there, model_versions[1], tmp_path)
     assert there.aliases()[CHAMPION].version == model_versions[1].version
     pulled = sync_of(back, tmp_path / "staging").pull("champion", mlflow_server, promote=True)
     assert pulled.registered.files == find_version(open_registry(here, NAME), "champion").files
-    assert holds(open_registry(back, NAME), model_versions[1], tmp_path)
+    assert has_version(open_registry(back, NAME), model_versions[1], tmp_path)
     changed = make_version(tmp_path / "made", 1)
     changed.file("model_card.md").write_text("Another card\n")
     changed.record_stage("bridge_model")
-    filled(str(tmp_path / "shelf"), [changed])
+    registry_with(str(tmp_path / "shelf"), [changed])
     with pytest.raises(RegistryConflictError, match="with other bytes"):
         sync_of(str(tmp_path / "shelf"), tmp_path / "staging").push(changed.version, mlflow_server)
 
 
 @pytest.mark.slow
-def test_a_registry_that_does_not_answer_is_named_without_its_password(model_versions, tmp_path, monkeypatch):
+def test_an_unreachable_registry_is_reported_without_its_password(model_versions, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    filled(str(tmp_path / "here"), model_versions[:1])
+    registry_with(str(tmp_path / "here"), model_versions[:1])
     with pytest.raises(RegistryError, match=r"http://127.0.0.1:9: .*MLflow says: .*What to do: check that") as error:
         sync_of(str(tmp_path / "here"), tmp_path / "staging").push(
             model_versions[0].version, "http://reader:secret-word@127.0.0.1:9"

@@ -22,7 +22,7 @@ def served(model, training, tmp_path_factory):
 
 
 @pytest.mark.parametrize("threads", [0, 1])
-def test_it_gives_the_forest_s_probability_of_a_fall(threads, served, model, training):
+def test_it_predicts_the_probability_of_the_forest(threads, served, model, training):
     predictor = OnnxPredictor(served, threads=threads)
     found = predictor.predict_proba(training.select(FEATURES).to_numpy())
     assert found.dtype == np.float32
@@ -30,7 +30,7 @@ def test_it_gives_the_forest_s_probability_of_a_fall(threads, served, model, tra
     assert np.abs(found - quantize_rf(model).predict_proba(training)[:, 1]).max() < 1e-6
 
 
-def test_it_knows_its_features_and_finds_them_by_name(served, training):
+def test_it_has_its_features_and_finds_them_by_name(served, training):
     predictor = OnnxPredictor(served)
     assert predictor.features == FEATURES
     assert predictor.classes == (False, True)
@@ -44,7 +44,7 @@ def test_it_knows_its_features_and_finds_them_by_name(served, training):
     assert predictor.predict_proba(rows.clear()).shape == (0,)
 
 
-def test_rows_that_do_not_fit_are_refused(served, training):
+def test_rows_that_do_not_fit_are_rejected(served, training):
     predictor = OnnxPredictor(served)
     with pytest.raises(FeatureError, match="expected rows of 5 features"):
         predictor.predict_proba(np.zeros((1, 6)))
@@ -56,13 +56,13 @@ def test_rows_that_do_not_fit_are_refused(served, training):
         predictor.predict_proba(training.with_columns(culvert=pl.lit(None, dtype=pl.Float32)))
 
 
-def test_a_model_that_never_saw_a_fall_gives_it_no_probability(training, forest_settings, tmp_path):
-    calm = quantize_rf(train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings))
-    predictor = OnnxPredictor(export_to_onnx(calm, training.head(5), tmp_path / "model.onnx"))
+def test_a_model_trained_without_falls_predicts_probability_zero(training, forest_settings, tmp_path):
+    never = quantize_rf(train_forest(training.with_columns(fall=pl.lit(False)), FEATURES, forest_settings))
+    predictor = OnnxPredictor(export_to_onnx(never, training.head(5), tmp_path / "model.onnx"))
     assert not predictor.predict_proba(training).any()
 
 
-def test_a_regression_answers_in_points_and_gives_no_probability(regressor, grid_rows, tmp_path):
+def test_a_regression_predicts_points_and_no_probability(regressor, grid_rows, tmp_path):
     forest = quantize_rf(regressor)
     predictor = OnnxPredictor(export_to_onnx(forest, grid_rows[:5], tmp_path / "regression.onnx"))
     assert (TASKS[predictor.task_name], predictor.classes) == (REGRESSION, ())
@@ -74,7 +74,7 @@ def test_a_regression_answers_in_points_and_gives_no_probability(regressor, grid
         predictor.predict_proba(grid_rows)
 
 
-def test_a_file_that_cannot_be_used_is_refused(served, tmp_path):
+def test_an_unusable_file_is_rejected(served, tmp_path):
     with pytest.raises(PredictorError, match="there is no ONNX model"):
         OnnxPredictor(tmp_path / "absent.onnx")
     broken = tmp_path / "broken.onnx"
@@ -84,5 +84,5 @@ def test_a_file_that_cannot_be_used_is_refused(served, tmp_path):
     model = onnx.load(served)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "nameless.onnx")
-    with pytest.raises(PredictorError, match="names no features"):
+    with pytest.raises(PredictorError, match="its metadata has no features"):
         OnnxPredictor(tmp_path / "nameless.onnx")

@@ -1,4 +1,4 @@
-"""A canary proves something, or is refused."""
+"""A probe that could not detect anything is rejected."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bridge_assets.runtime.probe import Probe, compare_answers, write_probe
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "message"),
     [
         ([0.1, float("nan")], "instead of 0.2"),
-        ([0.1], "an answer of another shape"),
-        ([[0.1], [0.2]], "an answer of another shape"),
+        ([0.1], "has the wrong shape"),
+        ([[0.1], [0.2]], "has the wrong shape"),
     ],
 )
-def test_a_canary_takes_nothing_for_an_answer(answers, said):
+def test_an_invalid_answer_to_the_canary_is_rejected(answers, message):
     probe = Probe(("age",), ((1.0,), (2.0,)), (0.1, 0.2))
-    with pytest.raises(CanaryMismatch, match=said):
+    with pytest.raises(CanaryMismatch, match=message):
         compare_answers(np.array(answers), probe, "here")
 
 
@@ -28,7 +28,7 @@ def test_a_canary_takes_nothing_for_an_answer(answers, said):
     "content",
     ["", "{}", '{"features": ["age"], "rows": [], "answers": []}', '{"features": [], "rows": [[1]], "answers": [1]}'],
 )
-def test_a_probe_that_proves_nothing_is_refused(tmp_path, content):
+def test_an_empty_or_invalid_probe_is_rejected(tmp_path, content):
     path = tmp_path / "probe.json"
     path.write_text(content)
     with pytest.raises(DeploymentError, match="the probe cannot be read"):
@@ -37,14 +37,14 @@ def test_a_probe_that_proves_nothing_is_refused(tmp_path, content):
         Probe(("age",), ((float("nan"),),), (0.1,))
 
 
-def test_a_probe_keeps_every_bit(tmp_path):
+def test_a_probe_is_saved_without_rounding(tmp_path):
     rows = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     probe = Probe(("a", "b", "c"), tuple(map(tuple, rows.tolist())), tuple(rows[:, 0].tolist()))
     assert Probe.load(probe.save(tmp_path / "probe.json")) == probe
     assert (np.asarray(probe.rows, dtype=np.float32) == rows).all()
 
 
-def test_rows_are_kept_in_natural_units_with_values_missing_and_answered_on_the_models_scale(tmp_path):
+def test_rows_are_saved_in_natural_units_with_missing_values_and_predicted_on_the_scale_of_the_model(tmp_path):
     scale = Normalization(("age", "span"), fill=(40.0, 12.0), center=(35.0, 10.0), scale=(20.0, 4.0))
     scaled = np.array([[0.5, -1.0], [0.25, 2.0]] * 8, dtype=np.float32)
     seen = []

@@ -1,4 +1,4 @@
-"""Model versions, and a server of one of them."""
+"""Model versions, and a server for one of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def bundle(versions) -> Bundle:
 
 @pytest.fixture(scope="session")
 def vertex_variables() -> dict[str, str]:
-    """What Vertex AI says to a container."""
+    """Environment variables that Vertex AI sets in a container."""
     return {"AIP_HEALTH_ROUTE": "/vertex/alive", "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict"}
 
 
 @pytest.fixture(scope="session")
 def client(bundle, vertex_variables):
-    """A client of a server of `bundle`."""
+    """A client of a server that serves `bundle`."""
     with serving(bundle, **vertex_variables) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client

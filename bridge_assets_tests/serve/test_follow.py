@@ -1,4 +1,4 @@
-"""`bridge-assets serve`: the local endpoint over HTTP, while its versions are swapped."""
+"""`bridge-assets serve`: the local endpoint over HTTP, while its versions are switched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bridge_assets.serve.endpoint_follower import EndpointFollower
 
 COMMAND = [str(Path(sys.executable).parent / "bridge-assets"), "serve", "--port", "0"]
 
-#: Requests a second of the client that watches.
+#: Requests per second of the watching client.
 RATE = 50
 
 
@@ -42,20 +42,20 @@ def server(endpoint, versions, tmp_path):
     server.stop()
 
 
-def answers_with(url: str) -> str:
+def active_version(url: str) -> str:
     return httpx.get(f"{url}/health", timeout=30).json()["version"]
 
 
 def wait_for_version(server: ServerProcess, version: str) -> None:
     until = time.monotonic() + 30
-    while answers_with(server.url) != version:
+    while active_version(server.url) != version:
         assert time.monotonic() < until, server.log
         time.sleep(0.02)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One request: when it was sent and answered (s), with what status, by which version, and its predictions."""
+class Response:
+    """One response: when the request was sent and answered (s), its status, version and predictions."""
 
     sent: float
     answered: float
@@ -65,37 +65,37 @@ class Seen:
 
 
 @dataclass
-class Reign:
-    """A version, when its deployment began, and when its successor had been heard of (s)."""
+class ActivePeriod:
+    """A version, when its deployment began, and when its successor first answered (s)."""
 
     version: str
     began: float
     ended: float = float("inf")
 
 
-def watched(url: str, body: dict, until: threading.Event) -> list[Seen]:
-    """Ask `RATE` times a second, whether or not the answers come, until the event."""
-    seen: list[Seen] = []
+def send_requests(url: str, body: dict, until: threading.Event) -> list[Response]:
+    """Send `RATE` requests per second until the event, without waiting for the responses."""
+    responses: list[Response] = []
     with httpx.Client(base_url=url, timeout=30) as client, ThreadPoolExecutor(16) as threads:
 
-        def ask() -> None:
+        def send() -> None:
             sent = time.monotonic()
             reply = client.post("/predict", json=body)
-            said = reply.json()
+            content = reply.json()
             version = reply.headers["X-Model-Version"]
-            assert said["model_version"] == version
-            seen.append(Seen(sent, time.monotonic(), reply.status_code, version, said["predictions"]))
+            assert content["model_version"] == version
+            responses.append(Response(sent, time.monotonic(), reply.status_code, version, content["predictions"]))
 
-        began, asked = time.monotonic(), []
+        began, pending = time.monotonic(), []
         while not until.is_set():
-            asked.append(threads.submit(ask))
-            until.wait(max(0.0, began + len(asked) / RATE - time.monotonic()))
-        for each in asked:
+            pending.append(threads.submit(send))
+            until.wait(max(0.0, began + len(pending) / RATE - time.monotonic()))
+        for each in pending:
             each.result()  # a request that failed fails the test
-    return seen
+    return responses
 
 
-def test_no_request_fails_and_no_old_version_answers_while_versions_are_swapped(server, endpoint, versions):
+def test_no_request_fails_and_no_old_version_answers_while_versions_are_switched(server, endpoint, versions):
     probe = Probe.load(versions[0].file("probe.json"))
     expected = {}
     for version in versions:
@@ -103,34 +103,34 @@ def test_no_request_fails_and_no_old_version_answers_while_versions_are_swapped(
         expected[version.version] = endpoint.load_model().fall_probability(probe.table()).to_list()
     assert len({tuple(answers) for answers in expected.values()}) == len(versions)
     wait_for_version(server, versions[-1].version)
-    reigns = [Reign(versions[-1].version, 0.0)]
+    periods = [ActivePeriod(versions[-1].version, 0.0)]
 
-    def shift(change: Callable[[], Deployment]) -> None:
+    def switch(change: Callable[[], Deployment]) -> None:
         began, version = time.monotonic(), change().version
         wait_for_version(server, version)
-        reigns[-1].ended = time.monotonic()
-        reigns.append(Reign(version, began))
+        periods[-1].ended = time.monotonic()
+        periods.append(ActivePeriod(version, began))
 
     done = threading.Event()
     with ThreadPoolExecutor(1) as watcher:
-        watching = watcher.submit(watched, server.url, {"instances": probe.request_rows()}, done)
+        watching = watcher.submit(send_requests, server.url, {"instances": probe.request_rows()}, done)
         try:
             for number in range(6):
-                shift(partial(endpoint.deploy, versions[number % 3]))
-            shift(endpoint.rollback)
+                switch(partial(endpoint.deploy, versions[number % 3]))
+            switch(endpoint.rollback)
         finally:
             done.set()
-        seen = watching.result()
-    assert {each.status for each in seen} == {200}
-    assert {each.version for each in seen} == set(expected)
-    for each in seen:
-        assert each.predictions == expected[each.version], "the values are of the version that the header names"
-        possible = {reign.version for reign in reigns if reign.began <= each.answered and each.sent <= reign.ended}
-        assert each.version in possible, "no version answers once its successor did"
+        responses = watching.result()
+    assert {each.status for each in responses} == {200}
+    assert {each.version for each in responses} == set(expected)
+    for each in responses:
+        assert each.predictions == expected[each.version], "the predictions are those of the version in the header"
+        possible = {period.version for period in periods if period.began <= each.answered and each.sent <= period.ended}
+        assert each.version in possible, "no version answers after its successor has"
 
 
-def test_health_says_which_version_answers(server, endpoint, versions):
-    assert answers_with(server.url) == versions[0].version
+def test_health_reports_the_active_version(server, endpoint, versions):
+    assert active_version(server.url) == versions[0].version
     deployment = endpoint.deploy(versions[1])
     wait_for_version(server, deployment.version)
     health = httpx.get(f"{server.url}/health").json()
@@ -139,7 +139,7 @@ def test_health_says_which_version_answers(server, endpoint, versions):
     assert server.log[-1]["version"] == versions[1].version
 
 
-def test_what_cannot_be_loaded_leaves_the_old_version_answering_until_it_is_mended(server, endpoint, versions):
+def test_if_a_version_cannot_be_loaded_the_old_one_stays_active_until_it_is_repaired(server, endpoint, versions):
     endpoint.deploy(versions[1])
     wait_for_version(server, versions[1].version)
     endpoint.deploy(versions[0])
@@ -153,25 +153,25 @@ def test_what_cannot_be_loaded_leaves_the_old_version_answering_until_it_is_mend
         assert time.monotonic() < until
         time.sleep(0.02)
     assert "model.onnx is not what was deployed" in server.log[-1]["why"]
-    assert answers_with(server.url) == versions[0].version
+    assert active_version(server.url) == versions[0].version
     endpoint.deploy(versions[1])
     wait_for_version(server, versions[1].version)
-    assert sum(event["event"] == "not taken" for event in server.log) == 1, "said once, not at every look"
+    assert sum(event["event"] == "not taken" for event in server.log) == 1, "logged once, not at every check"
 
 
-def test_a_follower_keeps_what_it_has_and_says_when_there_is_another(endpoint, versions):
+def test_a_follower_reports_when_it_loaded_another_version(endpoint, versions):
     with pytest.raises(DeploymentError, match=r"no model version is deployed.*deploy a version to the local endpoint"):
         EndpointFollower(endpoint.root)
     endpoint.deploy(versions[0])
     follower = EndpointFollower(endpoint.root)
-    taken = follower.current
-    assert (taken.version, follower.refresh()) == (versions[0].version, False)
+    first = follower.current
+    assert (first.version, follower.refresh()) == (versions[0].version, False)
     endpoint.deploy(versions[1])
     assert follower.refresh()
-    assert (taken.version, follower.current.version) == (versions[0].version, versions[1].version)
+    assert (first.version, follower.current.version) == (versions[0].version, versions[1].version)
 
 
-def test_nothing_deployed_is_a_message_and_not_a_stack_trace(tmp_path):
+def test_without_a_deployment_there_is_an_error_message_and_no_stack_trace(tmp_path):
     ran = subprocess.run(
         COMMAND,
         env={"BRIDGE_ASSETS_DATA__HOME": str(tmp_path)},

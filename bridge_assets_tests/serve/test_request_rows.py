@@ -1,4 +1,4 @@
-"""Rows of requests: what is taken, and how the rest is refused."""
+"""Rows of requests: what is accepted, and the errors for everything else."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from bridge_assets.serve.request_rows import (
 FEATURES = ("condition", "age", "traffic")
 
 
-def test_a_row_may_leave_features_out_and_null_is_missing():
+def test_omitted_features_and_null_are_missing_values():
     table = table_of_instances([{"age": 3, "condition": None}, {"traffic": 1.5}], FEATURES)
     assert table.columns == list(FEATURES)
     assert set(table.dtypes) == {pl.Float64}
     assert table.fill_nan(None).rows() == [(None, 3.0, None), (None, None, 1.5)]
 
 
-def test_no_rows_are_a_table_without_rows():
+def test_no_rows_give_an_empty_table():
     assert table_of_instances([], FEATURES).shape == (0, 3)
     assert table_of_rows(["age"], [], FEATURES).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
-    ("instances", "said"),
+    ("instances", "message"),
     [
         (None, "instances: expected a list of rows, found null"),
         ({"age": 1}, "instances: expected a list of rows, found an object"),
         ([{"age": 1}, [1, 2, 3]], "row 1: expected an object of features, found a list"),
         ([{"age": 1}, {}], "row 1: no feature is given"),
-        ([{"age": 1}, {"conditoin": 4}], "row 1: there is no feature 'conditoin'; did you mean 'condition'?"),
-        ([{"colour": 4}], "row 0: there is no feature 'colour'; expected 'condition', 'age', 'traffic'"),
+        ([{"age": 1}, {"conditoin": 4}], "row 1: unknown feature 'conditoin'; did you mean 'condition'?"),
+        ([{"colour": 4}], "row 0: unknown feature 'colour'; expected 'condition', 'age', 'traffic'"),
         ([{"age": 1}, {"age": "old"}], "row 1: feature 'age': expected a finite number or null, found the text 'old'"),
         ([{"age": True}], "row 0: feature 'age': expected a finite number or null, found a boolean"),
         ([{"age": [1]}], "row 0: feature 'age': expected a finite number or null, found a list"),
@@ -45,57 +45,57 @@ def test_no_rows_are_a_table_without_rows():
         ([{"age": None}, {"age": float("inf")}], "row 1: feature 'age': expected a finite number or null"),
     ],
 )
-def test_what_is_no_row_of_features_is_refused_with_row_and_feature(instances, said):
-    with pytest.raises(RequestError) as refused:
+def test_an_invalid_row_is_rejected_with_row_and_feature(instances, message):
+    with pytest.raises(RequestError) as caught:
         table_of_instances(instances, FEATURES)
-    assert refused.value.status == 422
-    assert str(refused.value).startswith(said)
+    assert caught.value.status == 422
+    assert str(caught.value).startswith(message)
 
 
-def test_what_was_sent_is_not_sent_back_at_length():
-    with pytest.raises(RequestError) as refused:
+def test_error_messages_truncate_the_content_of_the_request():
+    with pytest.raises(RequestError) as caught:
         table_of_instances([{"x" * 10_000: 1}], FEATURES)
-    assert len(str(refused.value)) < 200
-    with pytest.raises(RequestError) as refused:
+    assert len(str(caught.value)) < 200
+    with pytest.raises(RequestError) as caught:
         table_of_instances([{"age": "y" * 10_000}], FEATURES)
-    assert len(str(refused.value)) < 200
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
-    ("columns", "rows", "said"),
+    ("columns", "rows", "message"),
     [
         ("age", [], "columns: expected a list of feature names"),
         ([], [], "columns: expected a list of feature names"),
         (["age", "age"], [], "columns: feature 'age' is given twice"),
-        (["age", "colour"], [[1, 2]], "there is no feature 'colour'"),
+        (["age", "colour"], [[1, 2]], "unknown feature 'colour'"),
         (["age"], {"0": [1]}, "data: expected a list of rows, found an object"),
-        (["age"], [[1], [1, 2]], "row 1: expected 1 values, one a column, found 2"),
-        (["age"], [[1], 2], "row 1: expected 1 values, one a column, found a number"),
+        (["age"], [[1], [1, 2]], "row 1: expected 1 values, one per column, found 2"),
+        (["age"], [[1], 2], "row 1: expected 1 values, one per column, found a number"),
         (["age"], [[1], ["2"]], "row 1: feature 'age': expected a finite number or null, found the text '2'"),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused(columns, rows, said):
-    with pytest.raises(RequestError, match=said) as refused:
+def test_an_invalid_table_is_rejected(columns, rows, message):
+    with pytest.raises(RequestError, match=message) as caught:
         table_of_rows(columns, rows, FEATURES)
-    assert refused.value.status == 422
+    assert caught.value.status == 422
 
 
 @pytest.mark.parametrize(
-    "read",
+    "parse",
     [
         lambda rows: table_of_instances([{"age": 1.0}] * rows, FEATURES),
         lambda rows: table_of_rows(["age"], [[1.0]] * rows, FEATURES),
     ],
 )
-def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
-    assert read(MAX_ROWS).height == MAX_ROWS
-    with pytest.raises(RequestError, match="10,001 rows are too many for one request; send at most 10,000") as refused:
-        read(MAX_ROWS + 1)
-    assert refused.value.status == 413
+def test_the_maximum_number_of_rows_is_accepted_and_one_more_is_rejected(parse):
+    assert parse(MAX_ROWS).height == MAX_ROWS
+    with pytest.raises(RequestError, match="10,001 rows are too many for one request; send at most 10,000") as caught:
+        parse(MAX_ROWS + 1)
+    assert caught.value.status == 413
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "the body is not JSON"),
         (b"\xff\xfe\x00", "the body is not JSON"),
@@ -106,13 +106,13 @@ def test_too_many_rows_are_refused_and_as_many_as_allowed_are_taken(read):
         (b'{"b": 1}', "unknown key 'b'; expected 'a'"),
     ],
 )
-def test_a_body_that_is_no_object_of_known_keys_is_refused(body, said):
-    with pytest.raises(RequestError, match=said) as refused:
+def test_a_body_that_is_not_an_object_with_known_keys_is_rejected(body, message):
+    with pytest.raises(RequestError, match=message) as caught:
         parse_json_object(body, ["a"])
-    assert refused.value.status == 400
+    assert caught.value.status == 400
 
 
-def test_numbers_of_any_length_are_read_and_refused_as_numbers():
+def test_very_long_numbers_are_parsed_and_rejected_as_numbers():
     huge = parse_json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"])["a"]
     with pytest.raises(RequestError, match="row 0: feature 'age': expected a finite number or null"):
         table_of_instances([{"age": huge}], FEATURES)

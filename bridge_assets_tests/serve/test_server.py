@@ -1,4 +1,4 @@
-"""The process that serves: its limits, its log, and how it ends."""
+"""The server process: limits, log and shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge_assets.serve.state import AppState
 
 @pytest.fixture
 def server(bundle, tmp_path):
-    """A server of a test's own, to be ended."""
+    """A separate server, which the test may stop."""
     server = start_container(BRIDGE_ASSETS_PACKAGE=str(bundle.write(tmp_path / "bundle.tar.gz")))
     yield server
     server.stop()
@@ -34,67 +34,67 @@ def answering(bundle, tmp_path) -> LoadedModel:
     return LoadedModel.load(Package(bundle.unpack(tmp_path / "package")), bundle.slot)
 
 
-def asked(door: AppState, method: str, path: str, **request) -> httpx.Response:
-    """What the app of a door says, without a server around it."""
+def request_app(state: AppState, method: str, path: str, **request) -> httpx.Response:
+    """The response of the app with a state, without a server."""
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(door, {}))
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(make_app(state, {}))
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             return await client.request(method, path, **request)
 
-    return asyncio.run(ask())
+    return asyncio.run(send())
 
 
 # Limits
 
 
-def test_a_body_that_is_too_large_is_refused_however_it_is_sent(client):
+def test_a_body_that_is_too_large_is_rejected_with_and_without_a_content_length(client):
     for content in (b" " * (MAX_BODY_BYTES + 1), iter([b" " * MAX_BODY_BYTES, b" "])):
         reply = client.post("/predict", content=content)
         assert (reply.status_code, reply.json()) == (413, {"error": "the body is too large; send at most 16 MiB"})
     assert client.post("/predict", content=b" " * MAX_BODY_BYTES).status_code == 400
 
 
-def test_too_many_rows_are_refused(client):
+def test_too_many_rows_are_rejected(client):
     reply = client.post("/predict", json={"instances": [{"age": 1}] * 10_001})
     assert reply.status_code == 413
     assert client.post("/predict", json={"instances": [{"age": 1}] * 10_000}).status_code == 200
 
 
-def test_a_number_beyond_the_models_scale_is_refused_by_name(client):
+def test_a_number_beyond_the_scale_of_the_model_is_rejected_with_the_feature_name(client):
     reply = client.post("/predict", json={"instances": [{"age": 1}, {"age": 1, "traffic": 1e30}]})
     assert (reply.status_code, reply.json()) == (422, {"error": "row 1: feature 'traffic': 1e+30 is too large"})
 
 
-def test_other_routes_and_methods_are_refused_without_a_word_of_the_inside(client):
+def test_other_routes_and_methods_are_rejected_without_internal_details(client):
     for method, path, status in (("GET", "/nothing", 404), ("GET", "/predict", 405), ("POST", "/health", 405)):
         reply = client.request(method, path)
         assert (reply.status_code, list(reply.json())) == (status, ["error"])
         assert reply.headers["X-Model-Version"]
 
 
-def test_too_many_that_wait_are_sent_away(answering):
-    door = AppState(lambda: answering, pending_requests=MAX_PENDING_REQUESTS)
-    reply = asked(door, "POST", "/predict", json={"instances": [{"age": 1}]})
+def test_too_many_pending_requests_get_503(answering):
+    state = AppState(lambda: answering, pending_requests=MAX_PENDING_REQUESTS)
+    reply = request_app(state, "POST", "/predict", json={"instances": [{"age": 1}]})
     assert (reply.status_code, reply.headers["Retry-After"]) == (503, "1")
-    assert asked(door, "GET", "/health").status_code == 200
+    assert request_app(state, "GET", "/health").status_code == 200
 
 
-def test_requests_side_by_side_get_their_own_answers(client, answering):
+def test_concurrent_requests_get_their_own_predictions(client, answering):
     rows = [[{"condition": number / 10, "age": float(size)} for number in range(size)] for size in range(1, 40)]
     expected = [answering.predict(table_of_instances(each, answering.features)) for each in rows]
 
-    def ask(instances: list) -> list[float]:
+    def predict(instances: list) -> list[float]:
         return client.post("/predict", json={"instances": instances}).json()["predictions"]
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(ask, rows)) == expected
+        assert list(threads.map(predict, rows)) == expected
 
 
 # The log
 
 
-def test_the_log_says_who_answered_what_and_nothing_that_was_sent(server, bundle):
+def test_the_log_has_version_and_status_but_no_request_content(server, bundle):
     with httpx.Client(base_url=server.url) as client:
         client.post("/predict", json={"instances": [{"age": 42424}]}, headers={"Authorization": "Bearer secret"})
         client.post("/predict?key=secret", json={"instances": [{"secret": 42424}]})
@@ -113,21 +113,21 @@ def test_the_log_says_who_answered_what_and_nothing_that_was_sent(server, bundle
     assert server.errors == []
 
 
-def test_a_failure_is_told_to_the_log_and_not_to_the_caller(answering, capsys):
+def test_an_internal_error_is_logged_and_not_sent_to_the_client(answering, capsys):
     scale = replace(answering.model.normalization, features=("condition", "age"))  # of another model
     broken = replace(answering, model=replace(answering.model, normalization=scale))
-    reply = asked(AppState(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
-    assert (reply.status_code, reply.json()) == (500, {"error": "the server failed to answer; its log says why"})
+    reply = request_app(AppState(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
+    assert (reply.status_code, reply.json()) == (500, {"error": "internal server error; see the server's log"})
     failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
     assert (failed["event"], failed["path"], answered["status"]) == ("failed", "/predict", 500)
     assert "Traceback" in failed["trace"]
 
 
-# Ending
+# Shutdown
 
 
 def half_sent(url: str, body: bytes) -> socket.socket:
-    """A connection with a request on it whose last byte is missing."""
+    """A connection with a request whose last byte has not been sent."""
     connection = socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=30)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     connection.sendall(head.encode())
@@ -143,7 +143,7 @@ def wait_for(holds) -> None:
         time.sleep(0.01)
 
 
-def refuses(url: str) -> bool:
+def refuses_connections(url: str) -> bool:
     try:
         socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=30).close()
     except ConnectionRefusedError:
@@ -151,11 +151,11 @@ def refuses(url: str) -> bool:
     return False
 
 
-def test_a_request_that_is_under_way_is_answered_after_the_end_was_asked_for(server, bundle):
+def test_a_request_in_progress_is_answered_after_sigterm(server, bundle):
     body = json.dumps({"instances": bundle.probe.request_rows()}).encode()
     with half_sent(server.url, body) as connection:
         server.terminate()
-        wait_for(lambda: refuses(server.url))
+        wait_for(lambda: refuses_connections(server.url))
         assert server.process.poll() is None
         connection.sendall(body[-1:])
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -165,7 +165,7 @@ def test_a_request_that_is_under_way_is_answered_after_the_end_was_asked_for(ser
     assert server.errors == []
 
 
-def test_for_a_while_it_is_not_ready_and_still_answers(bundle, tmp_path):
+def test_while_draining_the_server_is_not_ready_but_still_answers(bundle, tmp_path):
     archive = bundle.write(tmp_path / "bundle.tar.gz")
     server = start_container(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="60")
     server.terminate()
@@ -177,17 +177,17 @@ def test_for_a_while_it_is_not_ready_and_still_answers(bundle, tmp_path):
         assert client.get("/v2/health/live").status_code == 200
         reply = client.post("/predict", json={"instances": [{"age": 1}]})
         assert (reply.status_code, reply.headers["Connection"]) == (200, "close")
-    assert server.stop() == 0, "told again, it waits no longer"
+    assert server.stop() == 0, "a second SIGTERM ends the wait"
 
 
-def test_no_request_is_cut_when_a_server_ends_under_load(bundle, tmp_path):
-    """Fifty requests a second, by clients that go elsewhere once they are told to, as a load balancer does."""
+def test_no_request_is_dropped_when_a_server_stops_under_load(bundle, tmp_path):
+    """Fifty requests per second from clients that leave once the server asks them to, like a load balancer."""
     archive = bundle.write(tmp_path / "bundle.tar.gz")
     server = start_container(BRIDGE_ASSETS_PACKAGE=str(archive), BRIDGE_ASSETS_CLOSING_SECONDS="2")
     body = {"instances": bundle.probe.request_rows()}
-    told, statuses = threading.Event(), []
+    under_load, statuses = threading.Event(), []
 
-    def ask() -> None:
+    def send_requests() -> None:
         with httpx.Client(base_url=server.url, timeout=30) as client:
             while True:
                 reply = client.post("/predict", json=body)
@@ -195,14 +195,14 @@ def test_no_request_is_cut_when_a_server_ends_under_load(bundle, tmp_path):
                 if reply.headers.get("Connection") == "close":
                     return
                 if len(statuses) > 25:
-                    told.set()
+                    under_load.set()
                 time.sleep(0.08)
 
     with ThreadPoolExecutor(4) as clients:
-        asking = [clients.submit(ask) for _ in range(4)]
-        assert told.wait(30)
+        running = [clients.submit(send_requests) for _ in range(4)]
+        assert under_load.wait(30)
         server.terminate()
-        for each in asking:
+        for each in running:
             each.result()
     assert set(statuses) == {200}
     assert server.stop() == 0

@@ -189,7 +189,7 @@ def test_a_rollout_that_gets_stuck_is_rolled_back(running, bundles):
 @pytest.mark.parametrize("behind", ["canary", "live"])
 def test_a_wrong_model_behind_the_canary_or_the_public_address_is_rolled_back(running, bundles, behind):
     running.swap_archive(bundles[2].write(running.folder / "wrong.tar.gz"), behind)
-    with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
+    with pytest.raises(CanaryMismatch, match="predictions differ from the exported model's"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
     assert running.cluster.pods.min_ready == {NAME: 2}

@@ -92,7 +92,7 @@ def test_edited_manifests_are_a_new_deployment_that_can_be_rolled_back(here, bun
     here.edit("deployment.yaml", more)
     target = here.target()
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
-    with pytest.raises(DeploymentError, match="canary got wrong answers"):
+    with pytest.raises(DeploymentError, match="answer to the canary is wrong"):
         deploy(target, bundles[0])
     assert before.state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
     here.cluster.pods.archive_override = lambda labels: None
@@ -170,7 +170,7 @@ def test_a_damaged_archive_is_repaired_by_a_deployment_and_never_rolled_back_to(
     archive = next(here.artifacts.rglob("*.tar.gz"))
     corrupt_byte(archive)
     here.swap_archive(bundles[2].write(here.folder / "wrong.tar.gz"), "live")
-    with pytest.raises(DeploymentError, match="canary got wrong answers") as caught:
+    with pytest.raises(DeploymentError, match="answer to the canary is wrong") as caught:
         deploy(target, bundles[1])
     assert "the archive is missing or was changed after it was uploaded" in caught.value.__notes__[0]
     here.cluster.pods.archive_override = lambda labels: None

@@ -414,7 +414,7 @@ def test_a_wrong_model_behind_an_endpoint_gets_no_traffic_or_is_rolled_back(endp
     before = stands(vertex)
     wrong = {"asked": f"{NAME}-{bundles[1].slot}", "front door": NAME}[where]
     vertex.run_container.instead[wrong] = bundles[2]
-    with pytest.raises(CanaryMismatch, match="answers are not the artifact's own"):
+    with pytest.raises(CanaryMismatch, match="predictions differ from the exported model's"):
         deploy(endpoint, bundles[1])
     assert stands(vertex) == before
     assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "front door")
