@@ -1,5 +1,5 @@
-"""From survey files to features: finding files, ingesting them, engineering features.
+"""From survey files to features: finding files, ingesting them, computing features.
 
-Belongs here: everything between a file on disk and the table a model learns from. Does not belong here: what the bytes
-of an NBI record mean (`bridge_assets.nbi`), models, Dagster.
+Belongs here: everything between a source file and the table that a model is trained on. Does not belong here: the
+format of an NBI record (`bridge_assets.nbi`), models, Dagster.
 """

@@ -1,4 +1,4 @@
-"""Survey files and models in DVC: the promised names. They live elsewhere; this module re-exports them."""
+"""Public functions for survey files and models in DVC; re-exported from the modules that define them."""
 
 from bridge_assets.data.dvc.versions import dvc_add, dvc_pull, dvc_push
 

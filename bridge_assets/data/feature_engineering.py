@@ -1,4 +1,4 @@
-"""Features on pandas tables: the promised names. They live elsewhere; this module re-exports them."""
+"""Public functions for features on pandas tables; re-exported from the modules that define them."""
 
 from bridge_assets.data.features.build import add_env_features, add_traffic_features, normalize
 

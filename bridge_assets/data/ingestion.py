@@ -1,4 +1,4 @@
-"""Survey files as tables: the promised names. They live elsewhere; this module re-exports them."""
+"""Public functions for reading survey files as tables; re-exported from the modules that define them."""
 
 from bridge_assets.data.ingest.ingest import IngestionReport, ingest
 from bridge_assets.data.ingest.pandas_api import load_bridge_data, rejected_bridge_data, save_processed_data

@@ -1,7 +1,7 @@
-"""Where tables lie: Parquet files in one folder, a file a survey year or a file a table, each with a note of its
-making.
+"""The lake: tables as Parquet files in one folder, one file per survey year or per table, with their provenance.
 
-A note is the provenance of a file: what it was made from, by digest. Consumers compare it; they do not only show it.
+The provenance of a file records the digests of its inputs. Consumers compare it with the current inputs to find out
+whether the table is up to date.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class YearTable:
-    """One survey year of a table, read once: what a function takes that does not read the lake itself.
+    """One survey year of a table, read once, as input for functions that do not read the lake themselves.
 
     Attributes
     ----------
     name : str
     survey_year : int
     path : Path
-        Where it was read from, for error messages.
+        The file it was read from, for error messages.
     table : pl.DataFrame
     digest : str
         SHA-256 of the bytes that the table was read from.
     provenance : dict
-        As written with the table. Its `digest` differs from `digest` if a run was killed between the two.
+        As written with the table. Its `digest` differs from `digest` if a run was killed between the two writes.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Lake:
     folder: Path
 
     def table_path(self, name: str) -> Path:
-        """The file of a table that has one file."""
+        """The file of a table that is not split by survey year."""
         return self.folder / f"{name}.parquet"
 
     def year_path(self, name: str, survey_year: int) -> Path:
@@ -60,29 +60,29 @@ class Lake:
         return self.folder / name / f"{survey_year}.parquet"
 
     def available_years(self, name: str) -> list[int]:
-        """The survey years of a yearly table that have been made."""
+        """The survey years for which a yearly table exists."""
         return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].parquet"))
 
     def years_with_provenance(self, name: str) -> list[int]:
-        """The survey years of a table, or of files that lie elsewhere, that have a note."""
+        """The survey years with provenance, of a table or of files outside the lake."""
         return sorted(int(path.stem) for path in (self.folder / name).glob("[12][0-9][0-9][0-9].json"))
 
     def write_provenance(self, name: str, survey_year: int, provenance: dict[str, Any]) -> dict[str, Any]:
-        """Note what one survey year of a table was made from."""
+        """Write the provenance of one survey year of a table."""
         write_json(provenance, self.year_path(name, survey_year).with_suffix(".json"))
         return provenance
 
     def has_provenance(self, name: str, survey_year: int) -> bool:
-        """Whether one survey year of a table has been made."""
+        """Whether one survey year of a table has provenance."""
         return self.year_path(name, survey_year).with_suffix(".json").is_file()
 
     def provenance(self, name: str, survey_year: int) -> dict[str, Any]:
-        """The note of one survey year of a table.
+        """The provenance of one survey year of a table.
 
         Raises
         ------
         SourceError
-            If that year has not been made.
+            If it does not exist.
         """
         path = self.year_path(name, survey_year).with_suffix(".json")
         if not path.is_file():
@@ -90,18 +90,18 @@ class Lake:
         return json.loads(path.read_text(encoding="utf-8"))
 
     def digest(self, name: str, survey_year: int) -> str:
-        """SHA-256 of the bytes of one survey year of a table. Raises SourceError if it has not been made."""
+        """SHA-256 of the bytes of one survey year of a table. Raises SourceError if it does not exist."""
         path = self.year_path(name, survey_year)
         if not path.is_file():
             raise _missing_table_error(f"{name}[{survey_year}]", path)
         return digest(path)
 
     def read_year(self, name: str, survey_year: int) -> pl.DataFrame:
-        """One survey year of a table. Raises SourceError if it has not been made."""
+        """One survey year of a table. Raises SourceError if it does not exist."""
         return self._read(self.year_path(name, survey_year), f"{name}[{survey_year}]")
 
     def load_year(self, name: str, survey_year: int) -> YearTable:
-        """One survey year of a table with its digest and provenance. Raises SourceError if one does not exist yet."""
+        """One survey year of a table with its digest and provenance. Raises SourceError if either does not exist."""
         import polars as pl
 
         path = self.year_path(name, survey_year)
@@ -112,7 +112,7 @@ class Lake:
         return YearTable(name, survey_year, path, table, value, self.provenance(name, survey_year))
 
     def find_year(self, name: str, survey_year: int) -> YearTable | None:
-        """As `load_year`; None if the table or its provenance does not exist yet."""
+        """As `load_year`; None if the table or its provenance does not exist."""
         if not (self.year_path(name, survey_year).is_file() and self.has_provenance(name, survey_year)):
             return None
         return self.load_year(name, survey_year)
@@ -125,7 +125,7 @@ class Lake:
         return self.write_provenance(name, survey_year, {"digest": value, "rows": table.height, **provenance})
 
     def scan_year(self, name: str, survey_year: int) -> pl.LazyFrame:
-        """One survey year of a table, of which only what is asked for will be read. Raises as `read_year`."""
+        """One survey year of a table, lazily: only the columns and rows in use are read. Raises as `read_year`."""
         import polars as pl
 
         path = self.year_path(name, survey_year)
@@ -134,7 +134,7 @@ class Lake:
         return pl.scan_parquet(path)
 
     def scan_years(self, name: str) -> pl.LazyFrame:
-        """All survey years of a table that have been made, as `scan_year`."""
+        """All existing survey years of a table, lazily. Raises SourceError if there are none."""
         import polars as pl
 
         years = self.available_years(name)
@@ -143,7 +143,7 @@ class Lake:
         return pl.concat([self.scan_year(name, year) for year in years], how="vertical")
 
     def read_years(self, name: str, survey_years: list[int] | None = None) -> pl.DataFrame:
-        """Several survey years of a table, all that have been made by default, one below the other."""
+        """Several survey years of a table, by default all existing ones. Raises SourceError if one is missing."""
         import polars as pl
 
         years = self.available_years(name) if survey_years is None else survey_years
@@ -152,11 +152,11 @@ class Lake:
         return pl.concat([self.read_year(name, year) for year in years], how="vertical")
 
     def read(self, name: str) -> pl.DataFrame:
-        """A table that has one file. Raises SourceError if it has not been made."""
+        """A table that is not split by survey year. Raises SourceError if it does not exist."""
         return self._read(self.table_path(name), name)
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """A table that has one file, as `scan_year`."""
+        """A table that is not split by survey year, lazily. Raises SourceError if it does not exist."""
         import polars as pl
 
         if not self.table_path(name).is_file():
@@ -164,7 +164,7 @@ class Lake:
         return pl.scan_parquet(self.table_path(name))
 
     def write(self, table: pl.DataFrame, name: str, survey_year: int | None = None) -> str:
-        """Write a table, or one survey year of it; returns the digest of the file."""
+        """Write a table, or one survey year of it, and return the digest of the file."""
         return digest(
             write_parquet(table, self.table_path(name) if survey_year is None else self.year_path(name, survey_year))
         )
@@ -178,11 +178,11 @@ class Lake:
 
 
 def _missing_table_error(what: str, path: Path) -> SourceError:
-    asset = what.partition("[")[0]
+    name = what.partition("[")[0]
     return SourceError(
-        f"{what} has not been made",
+        f"{what} has not been built yet",
         where=path,
         why="The file does not exist",
-        do=f"run the pipeline up to {asset} first",
-        stage=asset,
+        do=f"run the pipeline up to {name} first",
+        stage=name,
     )

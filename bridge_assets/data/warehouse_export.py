@@ -1,4 +1,4 @@
-"""Tables out of the DuckDB warehouse into the lake, so that nobody but dbt ever opens the warehouse."""
+"""Exports tables from the DuckDB warehouse to the lake, so that only dbt ever opens the warehouse for writing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bridge_assets.storage import atomic_write
 
 
 def export_tables(warehouse: Path, tables: Iterable[str], lake: Lake) -> None:
-    """Write tables of the warehouse as one Parquet file each.
+    """Write each table of the warehouse to a Parquet file.
 
     Parameters
     ----------
     warehouse : Path
-        The DuckDB file; opened for reading only.
+        The DuckDB file; opened read-only.
     tables : iterable of str
-        Names of tables of its main schema, each exported in the order of all its columns, so that the same rows give
-        the same bytes.
+        Names of tables in its main schema. Rows are sorted by all columns, so that the same rows give the same bytes.
+    lake : Lake
     """
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for table in tables:

@@ -1,1 +1,1 @@
-"""What people read: the sheet for Looker and the condition report."""
+"""Reports for people: the condition report, the data quality page, and the table for Looker."""

@@ -1,10 +1,10 @@
-"""A table for Looker or Looker Studio: a file, or a tab of a Google Sheet.
+"""Writes a table for Looker or Looker Studio, to a file or a tab of a Google Sheet.
 
-Belongs here: how a table is written so that a dashboard reads it. Does not belong here: what is in the table.
+Belongs here: writing a table in a form that a dashboard can read. Does not belong here: the contents of the table.
 
-Text is written as it is. A bridge name such as `=HYPERLINK(...)` comes from a public file that anyone may have
-edited: in a Google Sheet it is stored with the input option RAW, as text that is shown and never run. A CSV file
-holds the same text unchanged; a program that runs formulas found in CSV files has to be told not to.
+Text is written unchanged. A bridge name such as `=HYPERLINK(...)` comes from a public file that anyone may have edited:
+in a Google Sheet it is stored with the input option RAW, as text that is shown and never evaluated. A CSV file contains
+the same text; a program that evaluates formulas in CSV files must be configured not to.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: "up to 10 million cells", support.google.com/drive/answer/37603.
 MAX_SHEET_CELLS = 10_000_000
 
-#: Rows sent in one request: the Sheets API counts requests (60 a minute) and recommends payloads of at most 2 MB.
+#: Rows per request: the Sheets API limits requests (60 per minute) and recommends payloads of at most 2 MB.
 ROWS_PER_REQUEST = 5_000
 
 SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
@@ -40,7 +40,7 @@ SUPPORTED_TARGETS = (
 
 @dataclass(frozen=True, slots=True)
 class SheetTab:
-    """A tab of a Google Sheet: by name, by number (the `gid` of its address), or the first one."""
+    """A tab of a Google Sheet: by name, by id (the `gid` in its address), or the first one."""
 
     key: str
     tab: str | None = None
@@ -48,7 +48,7 @@ class SheetTab:
 
 
 class Worksheet(Protocol):
-    """What is used of a `gspread.Worksheet`."""
+    """The part of `gspread.Worksheet` that is used here."""
 
     def resize(self, rows: int, cols: int) -> Any: ...
 
@@ -56,49 +56,47 @@ class Worksheet(Protocol):
 
 
 def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
-    """Write a table where Looker reads it, replacing what was there.
+    """Write a table where Looker reads it, replacing the previous one.
 
     Parameters
     ----------
     df : pd.DataFrame
-        Columns are written in their order, the index is not written.
+        Columns are written in order; the index is not written.
     out_path : str or Path
-        - a file ending in `.csv`: UTF-8, one header row, dates as YYYY-MM-DD, moments in ISO 8601, lists and records
+        - a file ending in `.csv`: UTF-8, one header row, dates as YYYY-MM-DD, timestamps in ISO 8601, lists and records
           as JSON, missing values empty;
-        - a file ending in `.parquet`, with every value as it is;
-        - `https://docs.google.com/spreadsheets/d/<key>` (the tab of `#gid=`, else the first) or
-          `gsheet://<key>/<tab>` (made if it is not there). Needs `pip install 'bridge-assets[sheets]'`, and
-          credentials from the environment: the file that GOOGLE_APPLICATION_CREDENTIALS names, or application default
+        - a file ending in `.parquet`: values unchanged;
+        - `https://docs.google.com/spreadsheets/d/<key>` (the tab of `#gid=`, else the first one) or
+          `gsheet://<key>/<tab>` (created if it does not exist). Requires `pip install 'bridge-assets[sheets]'` and
+          credentials from the environment: the file set in GOOGLE_APPLICATION_CREDENTIALS, or application default
           credentials. The sheet must be shared with that account.
 
     Returns
     -------
     str
-        Where it was written.
+        `out_path`.
 
     Raises
     ------
     ValueError
-        If `out_path` is none of these, there are no columns, two columns have one name, or the table is too large for
-        a sheet.
+        If `out_path` is none of these, there are no columns, two columns have the same name, or the table is too large
+        for a sheet.
     ImportError
-        If a sheet is asked for and gspread is not installed.
+        If `out_path` is a sheet and gspread is not installed.
     SheetError
         If there are no credentials, or the sheet cannot be opened with them.
     StorageError
-        If the file cannot be written. A previous file is then untouched.
+        If the file cannot be written. An existing file is unchanged.
     """
     target = _parse_target(out_path)
     if df.columns.empty:
         raise SheetError("the table has no columns, so there is nothing to write")
     if duplicate_columns := sorted({str(name) for name in df.columns[df.columns.duplicated()]}):
-        raise SheetError(
-            f"columns that are there twice: {', '.join(duplicate_columns)}. Looker needs one name for each column"
-        )
+        raise SheetError(f"duplicated columns: {', '.join(duplicate_columns)}. Looker needs unique column names")
     if isinstance(target, SheetTab):
         if (cells := (len(df) + 1) * len(df.columns)) > MAX_SHEET_CELLS:
             raise SheetError(
-                f"{cells:,} cells do not fit into a Google Sheet ({MAX_SHEET_CELLS:,} at most). What to do: write a "
+                f"{cells:,} cells do not fit into a Google Sheet (at most {MAX_SHEET_CELLS:,}). What to do: write a "
                 f".parquet file, or fewer rows"
             )
         write_worksheet(_open_worksheet(target), sheet_rows(df))
@@ -112,22 +110,22 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
 
 
 def sheet_rows(df: pd.DataFrame) -> list[list[Any]]:
-    """The header and the rows of a table as a sheet takes them: text, numbers, Booleans, and "" for what is missing.
+    """The header and rows of a table as cell values of a sheet: text, numbers, Booleans, and "" for missing values.
 
-    Dates are ISO text, lists and records JSON. Every cell has a value: a null would leave the cell's previous content
-    standing.
+    Dates are ISO text; lists and records are JSON. Every cell has a value, because a null would not overwrite the
+    previous content of the cell.
     """
     header: list[Any] = [str(name) for name in df.columns]
-    # astype(object) gives Python's own numbers instead of numpy's, which JSON does not know.
+    # astype(object) gives Python numbers instead of numpy numbers, which cannot be encoded as JSON.
     columns = [[_cell(value) for value in column.astype(object)] for _, column in _to_cell_values(df).items()]
     return [header, *(list(row) for row in zip(*columns, strict=True))]
 
 
 def write_worksheet(worksheet: Worksheet, rows: list[list[Any]]) -> None:
-    """Replace the content of a worksheet, text as text (RAW).
+    """Replace the contents of a worksheet; text is stored as text (RAW).
 
-    The worksheet is first cut or extended to the size of the table, then every cell is overwritten: nothing of the
-    previous content is left, and a dashboard never sees an empty sheet.
+    The worksheet is first resized to the table, then every cell is overwritten: no previous content is left, and a
+    dashboard never sees an empty sheet.
     """
     worksheet.resize(rows=len(rows), cols=len(rows[0]))
     for start in range(0, len(rows), ROWS_PER_REQUEST):
@@ -138,7 +136,7 @@ def _parse_target(out_path: str | Path) -> Path | SheetTab:
     text = str(out_path)
     if "://" not in text:
         if Path(text).suffix.lower() not in (".csv", ".parquet"):
-            raise SheetError(f"{text!r}: cannot write this kind of file. Possible: {SUPPORTED_TARGETS}")
+            raise SheetError(f"{text!r}: cannot write this type of file. Supported: {SUPPORTED_TARGETS}")
         return Path(text)
     address = urlsplit(text)
     if address.scheme == "gsheet" and (tab := unquote(address.path.strip("/"))) and address.netloc:
@@ -147,11 +145,11 @@ def _parse_target(out_path: str | Path) -> Path | SheetTab:
     if address.scheme == "https" and address.netloc == "docs.google.com" and key:
         gid = re.search(r"gid=(\d+)", f"{address.query}&{address.fragment}")
         return SheetTab(key[1], gid=int(gid[1]) if gid else None)
-    raise SheetError(f"{text!r}: cannot write there. Possible: {SUPPORTED_TARGETS}")
+    raise SheetError(f"{text!r}: cannot write to this address. Supported: {SUPPORTED_TARGETS}")
 
 
 def _open_worksheet(target: SheetTab) -> Worksheet:
-    # importlib, because the extra is not there for the type checker either.
+    # importlib, because the optional extra is not installed for the type checker either.
     try:
         gspread = importlib.import_module("gspread")
         google_auth = importlib.import_module("google.auth")
@@ -190,10 +188,10 @@ def _to_cell_values(df: pd.DataFrame) -> pd.DataFrame:
 
     def as_text(column: pd.Series) -> pd.Series:
         if is_datetime64_any_dtype(column.dtype):
-            moments = column.dropna()
-            only_dates = (moments == moments.dt.normalize()).all() and moments.dt.tz is None
+            timestamps = column.dropna()
+            only_dates = (timestamps == timestamps.dt.normalize()).all() and timestamps.dt.tz is None
             return column.astype(object).map(
-                lambda moment: _iso(moment.date() if only_dates else moment), na_action="ignore"
+                lambda timestamp: _iso(timestamp.date() if only_dates else timestamp), na_action="ignore"
             )
         return column.map(_as_text, na_action="ignore") if is_object_dtype(column.dtype) else column
 
@@ -201,11 +199,11 @@ def _to_cell_values(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def _iso(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.date) else value  # a datetime is a date
+    return value.isoformat() if isinstance(value, dt.date) else value  # datetime is a subclass of date
 
 
 def _as_text(value: Any) -> Any:
-    """A date as ISO text, and what no cell can hold as JSON; anything else as it is."""
+    """A date as ISO text, a list or record as JSON; any other value unchanged."""
     import numpy as np
 
     if isinstance(value, list | tuple | dict | np.ndarray):
@@ -214,7 +212,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _json_default(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else _iso(value)  # numpy's arrays and numbers
+    return value.tolist() if hasattr(value, "tolist") else _iso(value)  # numpy arrays and numbers
 
 
 def _cell(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-#: The colours of the report's light page (templates/style.css).
+#: The colours of the light theme of the report (templates/style.css).
 CLASS_COLOURS = {"Poor": "#b3392f", "Fair": "#dfae3f", "Good": "#2a8576"}
 TEXT_COLOUR, GRID_COLOUR = "#14202b", "#dce3e9"
 
@@ -24,7 +24,7 @@ def condition_trend_png(condition_by_year: pl.DataFrame) -> bytes:
     Returns
     -------
     bytes
-        A PNG; the same table gives the same bytes. Without a row it says so.
+        A PNG; the same table gives the same bytes. An empty table gives a plot with a message.
     """
     import polars as pl
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def condition_trend_png(condition_by_year: pl.DataFrame) -> bytes:
         for name, colour in CLASS_COLOURS.items():
             shares = total[f"share_{name.lower()}"].fill_null(0.0).to_list()
             axes.bar(years, shares, bottom=bottoms, color=colour, width=0.78, label=name)
-            bottoms = [under + share for under, share in zip(bottoms, shares, strict=True)]
+            bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
         figure.legend(loc="outside lower center", ncols=3, frameon=False, reverse=True)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})

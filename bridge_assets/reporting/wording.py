@@ -1,6 +1,6 @@
-"""Numbers, dates and states as a person reads them. `None` and NaN become a dash.
+"""Formats numbers, dates and states for readers. `None` and NaN become a dash.
 
-Figures and their units are held together by a no-break space.
+A number and its unit are joined by a no-break space.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def has_value(value: float | None) -> TypeGuard[float]:
 
 
 def count(value: float | None) -> str:
-    """`12,345`; rounded, so that an expected number reads like a counted one."""
+    """`12,345`; rounded, so that an expected number looks like a count."""
     return f"{value:,.0f}" if has_value(value) else DASH
 
 
@@ -31,7 +31,7 @@ def percent(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share that may be very small: `12.3 %`, `0.04 %`, `< 0.01 %`, and `0` only where there is nothing at all."""
+    """A share that may be very small: `12.3 %`, `0.04 %`, `< 0.01 %`, and `0` only for exactly zero."""
     if not has_value(value) or value >= 0.001:
         return percent(value)
     if value == 0:
@@ -40,9 +40,9 @@ def share(value: float | None) -> str:
 
 
 def points(change: float) -> str:
-    """A change of a share in percentage points, to be followed by "than": `0.2 points less`, `no more and no less`."""
+    """A change of a share in percentage points, as a comparison: `0.2 points less than`, `the same share as`."""
     shown = round(change * 100, 1)
-    return f"{abs(shown):.1f}{_SPACE}points {'more' if shown > 0 else 'less'}" if shown else "no more and no less"
+    return f"{abs(shown):.1f}{_SPACE}points {'more' if shown > 0 else 'less'} than" if shown else "the same share as"
 
 
 def decimal(value: float | None) -> str:
@@ -56,7 +56,7 @@ def month(value: dt.date | None) -> str:
 
 
 def state(code: str) -> str:
-    """`Massachusetts`, or `State 99` for a code that FIPS does not have."""
+    """`Massachusetts`, or `State 99` for a code that is not in FIPS."""
     return STATE_NAMES.get(code, f"State {code}")
 
 
@@ -66,7 +66,7 @@ def plural(number: float, one: str, many: str) -> str:
 
 
 def years(text: str | None) -> str:
-    """Years until Poor as `lifetimes.in_words` says them: `12.3`, `Poor now` for `Poor`, `over 60` for `> 60`."""
+    """Years until Poor from `survival.store.format_years`: `12.3`, `Poor now` for `Poor`, `over 60` for `> 60`."""
     if text is None:
         return DASH
     return f"Poor{_SPACE}now" if text == "Poor" else text.replace("> ", f"over{_SPACE}")

@@ -1,4 +1,4 @@
-"""The table for Looker: real files; the sheet as far as it goes without gspread."""
+"""The table for Looker: real files, and sheets as far as possible without gspread."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def outlook() -> pd.DataFrame:
     )
 
 
-def test_csv_is_utf8_with_iso_dates_in_the_order_of_the_columns(outlook: pd.DataFrame, tmp_path: Path) -> None:
+def test_csv_is_utf8_with_iso_dates_in_column_order(outlook: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "reports" / "outlook.csv"
     assert export_to_looker(outlook, path) == str(path)
     lines = path.read_bytes().decode("utf-8").split("\n")
@@ -46,16 +46,16 @@ def test_csv_is_utf8_with_iso_dates_in_the_order_of_the_columns(outlook: pd.Data
     assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
 
 
-def test_csv_keeps_text_as_it_is(outlook: pd.DataFrame, tmp_path: Path) -> None:
+def test_csv_keeps_text_unchanged(outlook: pd.DataFrame, tmp_path: Path) -> None:
     back = pd.read_csv(export_to_looker(outlook, str(tmp_path / "x.CSV")), dtype=str, keep_default_na=False)
     assert back["facility_carried"].to_list() == [FORMULA, 'O\'NEAL ROAD, "OLD"', ""]
     assert back["location"].to_list() == outlook["location"].to_list()
     assert float(back["fall_probability"][2]) == 1 / 3
 
 
-def test_lists_and_records_become_json_in_a_cell_and_stay_as_they_are_in_parquet(tmp_path: Path) -> None:
-    told = [{"feature": FORMULA, "value": np.float32(2), "since": dt.date(2024, 5, 1)}]
-    nested = pd.DataFrame({"reasons": [np.array(told, dtype=object), [], None], "one": [told[0], (1, 2), np.nan]})
+def test_lists_and_records_become_json_in_csv_and_are_unchanged_in_parquet(tmp_path: Path) -> None:
+    entries = [{"feature": FORMULA, "value": np.float32(2), "since": dt.date(2024, 5, 1)}]
+    nested = pd.DataFrame({"reasons": [np.array(entries, dtype=object), [], None], "one": [entries[0], (1, 2), np.nan]})
     cells = pd.read_csv(export_to_looker(nested, tmp_path / "x.csv"), dtype=str, keep_default_na=False)
     plain = {"feature": FORMULA, "value": 2.0, "since": "2024-05-01"}
     assert [json.loads(cells[name][0]) for name in cells] == [[plain], plain]
@@ -72,7 +72,7 @@ def test_parquet_keeps_values_and_types(outlook: pd.DataFrame, tmp_path: Path) -
     pd.testing.assert_frame_equal(back, outlook.reset_index(drop=True))
 
 
-def test_writing_twice_gives_the_same_bytes_and_leaves_nothing_aside(outlook: pd.DataFrame, tmp_path: Path) -> None:
+def test_writing_twice_gives_the_same_bytes_and_leaves_no_other_file(outlook: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "outlook.csv"
     export_to_looker(outlook, path)
     first = path.read_bytes()
@@ -87,9 +87,9 @@ def test_a_table_without_rows_is_a_header(outlook: pd.DataFrame, tmp_path: Path)
     assert path.read_text(encoding="utf-8") == ",".join(outlook.columns) + "\n"
 
 
-def test_a_failed_write_is_an_error_that_leaves_everything_as_it_was(outlook: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_failed_write_is_an_error_and_changes_nothing(outlook: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "outlook.csv"
-    folder.mkdir()  # stands where the file should go
+    folder.mkdir()  # occupies the path of the file
     with pytest.raises(StorageError, match="was not written"):
         export_to_looker(outlook, folder)
     assert folder.is_dir() and list(tmp_path.iterdir()) == [folder]
@@ -107,13 +107,13 @@ def test_a_failed_write_is_an_error_that_leaves_everything_as_it_was(outlook: pd
         "https://example.com/spreadsheets/d/key",
     ],
 )
-def test_another_place_is_refused_with_what_is_possible(outlook: pd.DataFrame, out_path: str) -> None:
-    with pytest.raises(ValueError, match=r"Possible: a file ending in \.csv or \.parquet, .*spreadsheets.*gsheet://"):
+def test_other_targets_are_refused_with_the_supported_ones(outlook: pd.DataFrame, out_path: str) -> None:
+    with pytest.raises(ValueError, match=r"Supported: a file ending in \.csv or \.parquet, .*spreadsheets.*gsheet://"):
         export_to_looker(outlook, out_path)
 
 
-def test_columns_that_looker_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="columns that are there twice: a"):
+def test_duplicated_and_missing_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="duplicated columns: a"):
         export_to_looker(pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), tmp_path / "x.csv")
     with pytest.raises(ValueError, match="no columns"):
         export_to_looker(pd.DataFrame(), tmp_path / "x.csv")
@@ -130,13 +130,13 @@ def test_a_sheet_without_the_extra_names_the_extra(outlook: pd.DataFrame, out_pa
         export_to_looker(outlook, out_path)
 
 
-def test_a_table_too_large_for_a_sheet_is_refused_before_anything_is_opened() -> None:
+def test_a_table_too_large_for_a_sheet_is_refused_before_opening_the_sheet() -> None:
     wide = pd.DataFrame(np.zeros((100, 100_001), dtype=np.int8))
     with pytest.raises(ValueError, match="cells do not fit into a Google Sheet"):
         export_to_looker(wide, "gsheet://key/tab")
 
 
-def test_sheet_rows_are_json_with_every_cell_filled_and_text_untouched(outlook: pd.DataFrame) -> None:
+def test_sheet_rows_are_json_with_every_cell_filled_and_text_unchanged(outlook: pd.DataFrame) -> None:
     header, first, second, third = json.loads(json.dumps(sheet_rows(outlook), allow_nan=False))
     assert header == list(outlook.columns)
     assert first[1:4] == [FORMULA, "+1 KM", "2024-05-01"]
@@ -145,6 +145,6 @@ def test_sheet_rows_are_json_with_every_cell_filled_and_text_untouched(outlook: 
     assert sheet_rows(pd.DataFrame({"x": [np.inf]})) == [["x"], ["inf"]]
 
 
-def test_nothing_of_the_environment_is_needed_to_write_a_file(outlook: pd.DataFrame, tmp_path: Path) -> None:
+def test_writing_a_file_needs_no_credentials(outlook: pd.DataFrame, tmp_path: Path) -> None:
     assert "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ
     assert Path(export_to_looker(outlook, tmp_path / "x.csv")).is_file()

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats of numbers, dates and states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_numbers_have_separators_and_one_decimal_of_a_percent() -> None:
     )
 
 
-def test_a_small_share_is_never_shown_as_nothing() -> None:
+def test_a_small_share_is_never_shown_as_zero() -> None:
     assert [share(value) for value in (0.1236, 0.001, 0.0004, 0.00005, 1e-9, 0.0, None)] == [
         f"12.4{NB}%",
         f"0.1{NB}%",
@@ -31,15 +31,15 @@ def test_a_small_share_is_never_shown_as_nothing() -> None:
 
 
 def test_missing_is_a_dash() -> None:
-    for say in (count, percent, decimal):
-        assert say(None) == say(float("nan")) == DASH
+    for format_number in (count, percent, decimal):
+        assert format_number(None) == format_number(float("nan")) == DASH
     assert month(None) == DASH
 
 
-def test_a_change_is_told_in_points() -> None:
-    assert points(0.0123) == f"1.2{NB}points more"
-    assert points(-0.002) == f"0.2{NB}points less"
-    assert points(0.0001) == points(-0.0001) == "no more and no less"
+def test_a_change_is_given_in_points() -> None:
+    assert points(0.0123) == f"1.2{NB}points more than"
+    assert points(-0.002) == f"0.2{NB}points less than"
+    assert points(0.0001) == points(-0.0001) == "the same share as"
 
 
 def test_one_is_not_plural() -> None:

@@ -1,4 +1,4 @@
-"""Survey files and model versions in DVC, which runs as a process of its own.
+"""Survey files and model versions in DVC, which runs as a separate process.
 
-Belongs here: everything that knows DVC. Does not belong here: where versions are registered (`registry`).
+Belongs here: everything that depends on DVC. Does not belong here: registering model versions (`registry`).
 """

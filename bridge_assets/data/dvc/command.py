@@ -1,6 +1,6 @@
-"""Running the DVC command line: as a subprocess, without telemetry, and never waiting for an answer from a terminal.
+"""Runs the DVC command line as a subprocess, without telemetry and without prompts.
 
-DVC is not imported: its own start-up and its dependencies stay out of the platform's processes.
+DVC is not imported, so that its start-up time and dependencies stay out of the processes of the platform.
 """
 
 from __future__ import annotations
@@ -18,54 +18,54 @@ from bridge_assets.errors import SourceError
 
 log = logging.getLogger(__name__)
 
-#: A command that runs on is mentioned this often, in seconds.
+#: Interval, in seconds, at which a long-running command is logged.
 _LOG_INTERVAL_SECONDS = 60.0
 
-#: A command that is stopped has this long, in seconds, to give its lock back.
+#: Time, in seconds, that a terminated command has to release its lock.
 _TERMINATE_GRACE_SECONDS = 5.0
 
-#: DVC_NO_ANALYTICS: no usage report. CI: the only switch of DVC's look for updates that works in a repository that we
-#: did not set up (`core.check_update` stands in the ones that we did).
+#: DVC_NO_ANALYTICS: no usage report. CI: the only way to switch off DVC's update check in a repository that we did not
+#: set up (in those that we did, `core.check_update` is set).
 _DVC_ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "CI": "1"}
 
-
-#: What DVC adds to unexpected errors.
+#: Text that DVC appends to unexpected errors.
 _SUPPORT_FOOTER = "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!"
 
-#: What DVC or its remote says -> what to do about it.
+#: Part of a message of DVC or its remote -> what to do about it.
 _REMEDIES = {
     "is git-ignored": "let git see the pointers; for the folder `var`, write `var/**`, `!var/**/`, `!var/**/*.dvc` and "
-    "`!var/**/.gitignore` into .gitignore in place of `var/`",
-    "outside of DVC project": "set `repository` in configs/dvc_config.yaml to a folder that holds the data",
+    "`!var/**/.gitignore` into .gitignore instead of `var/`",
+    "outside of DVC project": "set `repository` in configs/dvc_config.yaml to a folder that contains the data",
     "not inside of a DVC repository": "run `dvc init` there, or set `remote` in configs/dvc_config.yaml",
-    # DVC drops the mark of a process that is gone, but takes a zombie, or another process with its number, for it.
+    # DVC ignores the lock of a process that has ended, but not that of a zombie or of a reused process id.
     "it is being blocked by": "wait for that process; if it was killed, and is a zombie or another process has its "
-    "number now, remove .dvc/tmp/rwlock",
-    "unsaved": "the data here was changed and is in no version; keep it with dvc_add or move it away, then try again",
-    "ucket does not exist": "make the bucket, or correct `remote` in configs/dvc_config.yaml",
+    "process id now, remove .dvc/tmp/rwlock",
+    "unsaved": "the local data was changed and is not in any version; save it with dvc_add or move it away, then run "
+    "again",
+    "ucket does not exist": "create the bucket, or correct `remote` in configs/dvc_config.yaml",
     "Unable to locate credentials": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "Could not connect": "check the network, and `remote` and `endpoint_url` in configs/dvc_config.yaml",
-    "Missing cache files": "push from where the version was added; this remote does not hold all of it",
-    "Is your cache up to date": "push the version again from where it was added; the remote lacks a part, or holds a "
-    "damaged one",
+    "Missing cache files": "push from where the version was added; this remote does not have all of its files",
+    "Is your cache up to date": "push the version again from where it was added; a file in the remote is missing or "
+    "damaged",
 }
 
 
 class DvcError(SourceError):
-    """DVC is missing or switched off, or it could not do what was asked; the message holds what it said."""
+    """DVC is not installed or is switched off, or a command failed; the message contains the output of DVC."""
 
 
 @dataclass(frozen=True, slots=True)
 class DvcResult:
-    """What a DVC command left.
+    """The result of a DVC command.
 
     Attributes
     ----------
     command : str
-        Of DVC: `add`, `pull` ...
+        The DVC command, such as `add` or `pull`.
     code : int
-        The exit code; 0 = success. 1 = failed, 253 = there is no DVC repository, 254 = unknown argument, 255 = another
-        error (DVC 3).
+        The exit code: 0 = success, 1 = failed, 253 = no DVC repository, 254 = unknown argument, 255 = any other error
+        (DVC 3).
     stdout, stderr : str
     """
 
@@ -76,22 +76,22 @@ class DvcResult:
 
     @property
     def message(self) -> str:
-        """What DVC said, on one line."""
-        output = self.stderr.replace(_SUPPORT_FOOTER, "").strip() or self.stdout.strip() or "it said nothing"
+        """The output of DVC, on one line."""
+        output = self.stderr.replace(_SUPPORT_FOOTER, "").strip() or self.stdout.strip() or "no output"
         return " ".join(output.split())
 
 
 def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
-    """Run one DVC command in a repository, to its end.
+    """Run one DVC command in a repository and wait for it to finish.
 
-    Where another DVC process holds the repository's lock, this one waits for it. What DVC says is logged: as an error
-    where the exit code is not 0.
+    If another DVC process holds the lock of the repository, the command waits for it. The output of DVC is logged; if
+    the exit code is not 0, as an error.
 
     Parameters
     ----------
     command : str
     arguments : str
-        Options and paths, as DVC takes them; relative paths start at `repository`.
+        Options and paths for DVC; relative paths start at `repository`.
     repository : Path
         The working directory.
 
@@ -102,7 +102,7 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
     Raises
     ------
     DvcError
-        If DVC is not installed, or `repository` is no folder. A command that fails raises nothing.
+        If DVC is not installed, or `repository` is not a folder. A failed command does not raise.
     """
     if importlib.util.find_spec("dvc") is None:
         raise DvcError(
@@ -115,8 +115,8 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
         raise DvcError(
             f"`dvc {command}` cannot run",
             where=repository,
-            why="This folder does not exist; `repository` in configs/dvc_config.yaml names it",
-            do="make the folder or correct the setting",
+            why="This folder, which is `repository` in configs/dvc_config.yaml, does not exist",
+            do="create the folder or correct the setting",
         )
     outcome = _run([sys.executable, "-m", "dvc", "--wait-for-lock", command, *arguments], command, repository)
     if outcome.code:
@@ -146,12 +146,12 @@ def _run(line: list[str], command: str, repository: Path) -> DvcResult:
                     return DvcResult(command, process.returncode, stdout, stderr)
                 except subprocess.TimeoutExpired:
                     log.info(
-                        "dvc %s in %s has been running for %.0f s; it moves data, or waits for another dvc process",
+                        "dvc %s in %s has been running for %.0f s, moving data or waiting for another dvc process",
                         command,
                         repository,
                         monotonic() - started,
                     )
-        except BaseException:  # whoever stops this process stops DVC with it
+        except BaseException:  # if this process is interrupted, DVC is stopped with it
             process.terminate()
             try:
                 process.wait(_TERMINATE_GRACE_SECONDS)
@@ -161,17 +161,18 @@ def _run(line: list[str], command: str, repository: Path) -> DvcResult:
 
 
 def require_success(outcome: DvcResult, where: Path) -> DvcResult:
-    """The outcome of a command that must succeed.
+    """Return the result of a command, which must have succeeded.
 
     Raises
     ------
     DvcError
-        If it did not, with what DVC said and what to do about it.
+        If it failed, with the output of DVC and what to do about it.
     """
     if outcome.code == 0:
         return outcome
     remedy = next(
-        (do for said, do in _REMEDIES.items() if said in outcome.message), "correct what DVC names, then again"
+        (do for text, do in _REMEDIES.items() if text in outcome.message),
+        "fix the problem that DVC reports, then run again",
     )
     raise DvcError(
         f"`dvc {outcome.command}` failed with exit code {outcome.code}",

@@ -1,4 +1,4 @@
-"""Pointers: the small files `<path>.dvc` by which DVC knows its data, and the repository they lie in."""
+"""DVC pointers, the small `<path>.dvc` files that identify tracked data, and the repository that contains them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from bridge_assets.data.dvc.command import DvcError
 
 
 def absolute_path(path: str | Path) -> Path:
-    """A path from the root, without `..`."""
-    # Links are not followed: DVC tracks a path by its name in the repository.
+    """An absolute path without `..`."""
+    # Symbolic links are not followed: DVC tracks a path by its name in the repository.
     return Path(os.path.abspath(path))  # noqa: PTH100 # Path.absolute keeps `..`
 
 
 def enclosing_repository(path: Path) -> Path | None:
-    """The nearest folder above an absolute path that holds a DVC repository."""
+    """The nearest folder above an absolute path that is a DVC repository."""
     return next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
 
 
 def repository_of(path: Path) -> Path:
-    """The DVC repository that holds a path; where there is none, a folder in which DVC says so."""
+    """The DVC repository that contains a path; if there is none, an existing folder in which DVC reports that."""
     return enclosing_repository(path) or next(folder for folder in path.parents if folder.is_dir())
 
 
 def find_pointer(path: Path) -> Path | None:
-    """The pointer that an absolute path is tracked by: beside it, or beside a folder that it lies in."""
+    """The pointer that tracks an absolute path: next to the path, or next to a folder that contains it."""
     repository = enclosing_repository(path)
-    for place in (path, *path.parents):
-        if place == repository or not place.name:
+    for tracked_path in (path, *path.parents):
+        if tracked_path == repository or not tracked_path.name:
             return None
-        pointer = place.with_name(f"{place.name}.dvc")
+        pointer = tracked_path.with_name(f"{tracked_path.name}.dvc")
         if pointer.is_file():
             return pointer
         if repository is None:
@@ -42,12 +42,12 @@ def find_pointer(path: Path) -> Path | None:
 
 
 def read_pointer(pointer: Path) -> dict[str, Any]:
-    """What a pointer says of its data: `md5`, `size`, `path` ...
+    """The entries of a pointer about its data: `md5`, `size`, `path` ...
 
     Raises
     ------
     DvcError
-        If it is no pointer.
+        If the file is not a pointer.
     """
     try:
         return yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]

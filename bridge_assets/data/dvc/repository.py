@@ -1,4 +1,4 @@
-"""The DVC repository that `configs/dvc_config.yaml` describes: set up, and kept as described.
+"""Sets up the DVC repository described in `configs/dvc_config.yaml`, and keeps its configuration current.
 
 No credentials are written: DVC finds them in the environment.
 """
@@ -13,15 +13,15 @@ from bridge_assets.data.dvc.command import DvcError, require_success, run_dvc
 from bridge_assets.settings import DvcSettings, project_folder
 from bridge_assets.storage import write_text
 
-#: What is still being written (`storage.atomic_write`, downloads) is no part of a version.
+#: Files that are still being written (`storage.atomic_write`, downloads), which are not part of a version.
 _IGNORE_PATTERNS = (".*.tmp", ".*.part*")
 
 
 def ensure_repository(settings: DvcSettings | None = None) -> Path:
-    """Set up the DVC repository and its remote as configured; what already is so is left alone.
+    """Set up the DVC repository and its remote as configured, changing only what differs.
 
-    Where the folder lies in a git repository, DVC works with git; otherwise without. The configured remote becomes the
-    repository's default remote. Usage reports and the look for updates are switched off in it.
+    If the folder is in a git repository, DVC works with git, otherwise without. The configured remote becomes the
+    default remote of the repository. Usage reports and update checks are switched off in it.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def ensure_repository(settings: DvcSettings | None = None) -> Path:
     Raises
     ------
     DvcError
-        If DVC is switched off (no `remote`), an address holds credentials, or DVC refuses.
+        If DVC is switched off (no `remote`), an address contains credentials, or a DVC command fails.
     """
     settings = settings or DvcSettings.load()
     if not settings.enabled:
@@ -65,14 +65,14 @@ def ensure_repository(settings: DvcSettings | None = None) -> Path:
 
 
 def _desired_config(settings: DvcSettings, repository: Path, *, git: bool) -> dict[str, str]:
-    """What `.dvc/config` must say, in an order that DVC accepts at each step; an empty value must not be there."""
+    """The required entries of `.dvc/config`, in an order that DVC accepts; keys with an empty value must be unset."""
     remote = f"remote.{settings.remote_name}"
     s3 = settings.remote.startswith("s3://")
     wanted = {
         f"{remote}.endpointurl": settings.endpoint_url if s3 else "",
         f"{remote}.region": settings.region if s3 else "",
         f"{remote}.url": _address(settings.remote, repository),
-        # Compare what is downloaded with its digest: DVC takes it on trust otherwise.
+        # Compare downloads with their digests; by default, DVC does not.
         f"{remote}.verify": "true",
         "core.remote": settings.remote_name,
         "core.analytics": "false",
@@ -87,7 +87,7 @@ def _desired_config(settings: DvcSettings, repository: Path, *, git: bool) -> di
 
 
 def _address(remote: str, repository: Path) -> str:
-    """A local folder as DVC takes it: a relative one of ours starts at the project, one of DVC's at the repository."""
+    """A remote for DVC: our relative paths start at the project folder, those of DVC at the repository."""
     if "://" in remote or Path(remote).is_absolute():
         return remote
     return os.path.relpath(project_folder() / remote, repository)
@@ -96,12 +96,12 @@ def _address(remote: str, repository: Path) -> str:
 def _config_equals(current: str | None, desired: str, repository: Path) -> bool:
     if current is None:
         return False
-    # DVC lists booleans as it read them, and a local folder as an absolute path.
+    # DVC lists booleans as written, and a local folder as an absolute path.
     return current.lower() == desired.lower() or Path(current) == Path(os.path.abspath(repository / desired))  # noqa: PTH100
 
 
 def _git_root(folder: Path) -> Path | None:
-    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    return next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
 
 
 def _refuse_credentials(key: str, address: str) -> None:
@@ -109,11 +109,11 @@ def _refuse_credentials(key: str, address: str) -> None:
         parts = urlsplit(address)
         secret = parts.password is not None or (parts.username is not None and parts.scheme in ("s3", "http", "https"))
     except ValueError:
-        secret = False  # not an address at all: DVC says so
+        secret = False  # not a valid address: DVC reports that
     if secret:  # the address is not repeated: messages are logged
         raise DvcError(
             f"`{key}` contains credentials",
             where="configs/dvc_config.yaml",
             why="It would be written to .dvc/config, which is committed",
-            do="take them out, and set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            do="remove them, and set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )

@@ -1,11 +1,11 @@
-"""Versions of survey files and trained models in DVC: the pointer lies beside the data, the bytes in a remote.
+"""Versions of survey files and trained models in DVC: pointers next to the data, the bytes in a remote.
 
-`dvc_add`, `dvc_pull` and `dvc_push` are the commands themselves, in any DVC repository; they return DVC's exit code.
-`version_raw_files` and `version_model` work in the repository that `configs/dvc_config.yaml` describes and raise where
-a version did not arrive in the remote. `restore` brings tracked data back and compares its bytes with the pointer.
+`dvc_add`, `dvc_pull` and `dvc_push` run the DVC command in any DVC repository and return its exit code.
+`version_raw_files` and `version_model` use the repository described in `configs/dvc_config.yaml`, and raise if a
+version did not reach the remote. `restore` brings tracked data back and compares its bytes with the pointer.
 
-Versioning leaves the data as it is on disk: same file, same times, same permissions. A limit of DVC: where a remote
-holds the list of a folder's files, it is taken to hold the files, too; what was deleted in it is not uploaded again.
+Versioning does not change the data on disk: same file, same times, same permissions. A limitation of DVC: if the remote
+has the list of the files in a folder, DVC assumes that it has the files too, and does not upload deleted ones again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bridge_assets.settings import DataSettings, DvcSettings
 
 
 def dvc_add(path: str | Path) -> int:
-    """Track a file or folder with DVC: `<path>.dvc` is written beside it, its bytes go into DVC's cache.
+    """Track a file or folder with DVC: writes `<path>.dvc` next to it, and copies its bytes into the DVC cache.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ def dvc_add(path: str | Path) -> int:
     Returns
     -------
     int
-        The exit code of `dvc add`; 0 = success. What DVC said is in the log.
+        The exit code of `dvc add`; 0 = success. The output of DVC is in the log.
 
     Raises
     ------
     DvcError
         If DVC is not installed.
     """
-    # Without --no-relink DVC moves the file into its cache and puts a copy in its place: other times and permissions,
-    # and nothing at all if it is killed in between.
+    # Without --no-relink, DVC moves the file into its cache and replaces it by a copy with other times and permissions;
+    # if it is killed in between, the file is missing.
     return _run_on_path(Path(path), "add", "--no-relink").code
 
 
@@ -50,18 +50,18 @@ def dvc_pull(*paths: str | Path) -> int:
     Parameters
     ----------
     paths : str or Path
-        Tracked data, a file in a tracked folder, or pointers. Without any: everything the configured repository tracks.
+        Tracked data, a file in a tracked folder, or pointers. Without any, everything in the configured repository.
 
     Returns
     -------
     int
-        The exit code of `dvc pull`; 0 = success. Data that was changed here and is in no version is not overwritten:
-        the code is then 1.
+        The exit code of `dvc pull`; 0 = success. Local changes that are not in any version are not overwritten: the
+        code is then 1.
 
     Raises
     ------
     DvcError
-        If DVC is not installed, or the configured repository's folder is not there.
+        If DVC is not installed, or the folder of the configured repository does not exist.
     """
     return _run_per_repository("pull", paths)
 
@@ -77,8 +77,8 @@ def dvc_push(*paths: str | Path) -> int:
     Returns
     -------
     int
-        The exit code of `dvc push`; 0 = success. DVC also returns 0, with a warning, where its cache no longer holds
-        what it should upload; `version_raw_files` and `version_model` fill the cache first.
+        The exit code of `dvc push`; 0 = success. DVC also returns 0, with a warning, if its cache no longer has the
+        files to upload; `version_raw_files` and `version_model` fill the cache first.
 
     Raises
     ------
@@ -89,15 +89,14 @@ def dvc_push(*paths: str | Path) -> int:
 
 
 def is_tracked(path: str | Path) -> bool:
-    """Whether DVC tracks a path, itself (`<path>.dvc` lies beside it) or in a folder; the data may be absent."""
+    """Whether DVC tracks a path, directly (`<path>.dvc` is next to it) or in a folder; the data may be absent."""
     return find_pointer(absolute_path(path)) is not None
 
 
 def restore(path: str | Path) -> Path:
-    """See to it that tracked data is there, with the bytes that its pointer names.
+    """Make sure that tracked data exists, with the bytes recorded in its pointer.
 
-    Data that is absent, or is another version, is pulled. Data that was changed here and is in no version is left as it
-    is.
+    Data that is absent, or is another version, is pulled. Local changes that are not in any version are kept.
 
     Parameters
     ----------
@@ -112,8 +111,8 @@ def restore(path: str | Path) -> Path:
     Raises
     ------
     DvcError
-        A SourceError. If DVC does not track `path` or could not restore it, or if what it restored is not what the
-        pointer names: a damaged object in DVC's cache.
+        A SourceError. If DVC does not track `path` or cannot restore it, or if the restored data does not match the
+        pointer, because of a damaged object in the DVC cache.
     """
     path = absolute_path(path)
     pointer = find_pointer(path)
@@ -121,41 +120,41 @@ def restore(path: str | Path) -> Path:
         raise DvcError(
             "DVC does not track this path",
             where=path,
-            why=f"There is no {path.name}.dvc next to it, and none for a folder above it",
-            do="correct the path, or add the data with dvc_add where it is",
+            why=f"There is no {path.name}.dvc next to it, and no pointer for a folder above it",
+            do="correct the path, or add the data with dvc_add on the machine that has it",
         )
     if path.exists() and not _changed_files(path):
         return path
     require_success(_run_on_path(path, "pull"), path)
-    if not path.exists():  # DVC pulls a name that a tracked folder does not hold without a word, and returns 0
+    if not path.exists():  # `dvc pull` of a name that is not in the tracked folder does nothing, and returns 0
         raise DvcError(
-            "DVC has no such file",
+            "DVC does not have this file",
             where=path,
-            why=f"The folder that {pointer.name} tracks does not hold it in this version",
-            do="correct the path, or bring the pointer to the version that holds it",
+            why=f"It is not in this version of the folder that {pointer.name} tracks",
+            do="correct the path, or check out the version of the pointer that includes it",
         )
     if differing := _changed_files(path):
         raise DvcError(
-            f"what DVC restored differs from its pointer in {len(differing)} files: {', '.join(differing[:3])}",
+            f"the restored data differs from its pointer in {len(differing)} files: {', '.join(differing[:3])}",
             where=path,
-            why="An object in DVC's cache is damaged; DVC itself trusts its cache",
-            do="remove the file here and DVC's cache (.dvc/cache), then pull again",
+            why="An object in the DVC cache is damaged; DVC does not verify its cache",
+            do="remove the local file and the DVC cache (.dvc/cache), then pull again",
         )
     return path
 
 
 def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | None = None) -> dict[Path, str]:
-    """Add the survey files as they are now (source folder, downloads) and push them.
+    """Add the current survey files (source folder, downloads) to DVC and push them.
 
     Returns
     -------
     dict of Path to str
-        The MD5 that each folder's pointer names; the same files give the same one.
+        Folder -> MD5 in its pointer; the same files give the same MD5.
 
     Raises
     ------
     DvcError
-        If there is nothing to version, or a version did not arrive in the remote.
+        If there is nothing to version, or a version did not reach the remote.
     """
     data = data or DataSettings.load()
     folders = [path for path in (data.source_folder, data.downloads_folder) if _has_files(path)]
@@ -171,17 +170,17 @@ def version_raw_files(data: DataSettings | None = None, settings: DvcSettings | 
 
 
 def version_model(version_folder: str | Path, settings: DvcSettings | None = None) -> str:
-    """Add a model version's folder as it is now and push it.
+    """Add the folder of a model version to DVC and push it.
 
     Returns
     -------
     str
-        The MD5 that `<version_folder>.dvc` names; the same files give the same one.
+        The MD5 in `<version_folder>.dvc`; the same files give the same MD5.
 
     Raises
     ------
     DvcError
-        If the folder is missing or empty, or the version did not arrive in the remote.
+        If the folder is missing or empty, or the version did not reach the remote.
     """
     folder = absolute_path(version_folder)
     if not (folder.is_dir() and _has_files(folder)):
@@ -225,13 +224,13 @@ def _changed_files(path: Path) -> list[str]:
     """The files at `path` that are absent or not what DVC recorded. DVC itself compares times, not bytes."""
     pointer = find_pointer(path)
     if pointer is None or read_pointer(pointer).get("hash") != "md5":
-        return []  # before DVC 3, digests were of text with its line ends changed
+        return []  # before DVC 3, digests were computed after converting line ends
     repository = repository_of(path)
     name = os.path.relpath(path, repository)
     listing = ("--recursive", "--dvc-only", "--show-hash", "--json", "--", ".", name)
     listed = run_dvc("ls", *listing, repository=repository)
     if listed.code:
-        return [name]  # the list of a folder's files is itself in the remote
+        return [name]  # the list of the files in the folder has to be pulled, too
     entries = [entry for entry in json.loads(listed.stdout) if entry.get("md5")]
     files = [(path / entry["path"] if path.is_dir() else path, entry["md5"]) for entry in entries]
     return [str(file) for file, md5 in files if not file.is_file() or _md5(file) != md5]

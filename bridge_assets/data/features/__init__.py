@@ -1,5 +1,5 @@
-"""Features: what a model knows about a bridge, defined once and computed alike for training, batches and requests.
+"""Features: the inputs of a model, defined once and computed identically for training, batches and requests.
 
-Belongs here: a feature, its source and its version. Does not belong here: which features a model is trained on
+Belongs here: a feature, its source and its version. Does not belong here: the choice of features for a model
 (`models.training`).
 """

@@ -22,9 +22,9 @@ class Feature:
     expression : pl.Expr
         Computes it from a record with the columns of `HISTORY_COLUMNS` and `PEERS_FALL_RATE`; numeric or Boolean.
     version : int
-        Raise it with every change of the expression that changes a value. Models are only used with features of the
-        versions that they were trained on (`build.features_digest`). The expression cannot serve for that: how polars
-        prints one changes between releases.
+        Increase it with every change of the expression that changes a value. Models are only used with the feature
+        versions that they were trained on (`build.features_digest`). The printed expression cannot serve as a version,
+        because polars prints expressions differently between releases.
     """
 
     name: str
@@ -41,7 +41,7 @@ def log10_plus_one(item: str) -> pl.Expr:
 
 
 def non_negative(item: str) -> pl.Expr:
-    """An item, or null where it is negative."""
+    """An item; null if it is negative."""
     return pl.when(pl.col(item) >= 0).then(pl.col(item))
 
 
@@ -52,6 +52,6 @@ def has_code(item: str, *codes: str) -> pl.Expr:
 
 
 def years_since(year: pl.Expr) -> pl.Expr:
-    """Years from a year to the survey year; null where the year is not valid or is after the survey year."""
+    """Years from a year to the survey year; null if the year is invalid or after the survey year."""
     age = pl.col("survey_year").cast(pl.Int32) - year
     return pl.when((year > 1600) & (age >= 0)).then(age)

@@ -1,4 +1,4 @@
-"""Features for training, batch scoring and single requests, all by the same code, and the public pandas functions."""
+"""Computes features for training, batch scoring and single requests with the same code; and the pandas functions."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ ID_COLUMNS = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001
 
 
 def features_digest() -> str:
-    """Digest of the feature definitions: 12 hexadecimal digits. A model only accepts features of its own digest.
+    """Digest of the feature definitions: 12 hexadecimal digits. A model only accepts features with its own digest.
 
-    It covers names, units and versions, and the tables of climate and coast as they are. No expression enters it: how
-    polars prints one differs between releases.
+    It covers names, units and versions, and the tables of climate and coast. Expressions are not included, because
+    polars prints them differently between releases.
     """
     definitions = [(feature.name, feature.unit, feature.version) for feature in FEATURES]
     return json_digest([definitions, normals_text(), coastline_text()])[:12]
@@ -44,7 +44,7 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
     Raises
     ------
     SourceError
-        If a year's features were made from records that have since changed, or by other definitions.
+        If the features of a year were computed from records, or by definitions, that have since changed.
     """
     provenance_by_year = {
         year: lake.provenance("bridge_features", year) for year in lake.available_years("bridge_features")
@@ -67,12 +67,12 @@ def current_feature_provenance(lake: Lake) -> dict[int, dict[str, Any]]:
 
 
 def condition_history(transitions: pl.LazyFrame) -> pl.DataFrame:
-    """The columns of the structures' history that `build_bridge_features` needs, sorted, for all survey years.
+    """The history columns that `build_bridge_features` needs, sorted, for all survey years.
 
     Parameters
     ----------
     transitions : pl.LazyFrame
-        fct_condition_transitions: one row per inspection. Only columns that were known on its day are taken.
+        fct_condition_transitions: one row per inspection. Only columns known at the time of the inspection are used.
     """
     history_columns = [pl.col(name).cast(dtype) for name, dtype in HISTORY_COLUMNS.items()]
     history = transitions.select("structure_key", pl.col("survey_year").cast(pl.Int16), *history_columns).collect()
@@ -101,7 +101,7 @@ def build_bridge_features(
     -------
     pl.DataFrame
         One row per structure with a condition: `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, sorted by structure key.
-        History is that of the structure's latest inspection in the files up to this year, or null without one.
+        The history is that of the latest inspection of the structure in the files up to this year; null without one.
     """
     is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
     latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
@@ -171,14 +171,15 @@ def add_env_features(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def normalize(df: pd.DataFrame, normalization: Normalization | None = None) -> pd.DataFrame:
-    """Put the feature columns of a table on the model's scale.
+    """Normalise the feature columns of a table.
 
     Parameters
     ----------
     df : pd.DataFrame
         A table with feature columns; other columns are unchanged.
     normalization : Normalization, optional
-        That of a model version. Without it, one is fitted to this table: fine for exploring, wrong for scoring.
+        The normalisation of a model version. By default, one is fitted to this table: fine for exploring, wrong for
+        scoring.
     """
     table = pl.from_pandas(df)
     if normalization is None:

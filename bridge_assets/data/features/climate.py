@@ -1,8 +1,8 @@
-"""The climate of a state: NOAA's normals of 1991 to 2020, and quantities derived from them.
+"""The climate of each state: NOAA's normals of 1991 to 2020, and quantities derived from them.
 
-`climate_normals.csv` holds the mean temperature and the precipitation of each month; its header names the source. A
-state is coarse: its mountains and its coast share one climate here. Two quantities are proxies, since NOAA publishes no
-statewide normals for them:
+`climate_normals.csv` contains the mean temperature and the precipitation of each month; its header cites the source.
+The resolution is coarse: the mountains and the coast of a state have the same climate here. Two quantities are proxies,
+since NOAA publishes no statewide normals for them:
 
 snowfall
     Precipitation that falls as snow, by the mean temperature of the month: all of it up to -10 degrees Celsius, none
@@ -31,8 +31,8 @@ import polars as pl
 
 _TABLE = "climate_normals.csv"
 
-#: Version of every feature that is looked up here: raise it when a quantity of `state_climate` or a feature made from
-#: one is computed differently.
+#: Version of every feature that is looked up here: increase it when a quantity of `state_climate`, or a feature derived
+#: from one, is computed differently.
 CLIMATE_VERSION = 1
 
 #: States missing from nClimDiv, and the state whose climate is used for them: the District of Columbia takes that of
@@ -55,8 +55,8 @@ def state_climate() -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        mean_temperature and january_temperature in degrees Celsius; precipitation and snowfall in mm of water a year;
-        freeze_thaw in months a year. States without normals are not in it.
+        mean_temperature and january_temperature in degrees Celsius; precipitation and snowfall in mm of water per year;
+        freeze_thaw in months per year. States without normals are left out.
     """
     by_quantity: dict[str, dict[str, float]] = {
         name: {} for name in ("mean_temperature", "january_temperature", "precipitation", "snowfall", "freeze_thaw")

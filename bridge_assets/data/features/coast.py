@@ -1,8 +1,8 @@
 """Distance of a bridge from the sea.
 
-`coastline.csv` holds the coast as lines of points; its header names the source. The points are within some 2 km of the
-coast that Natural Earth draws at 1:50 million, so a distance of a few km means that the sea is near, not how near. The
-Great Lakes do not count as sea.
+`coastline.csv` contains the coast as lines of points; its header cites the source. The points are within about 2 km of
+the coast in Natural Earth at 1:50 million, so a distance of a few km only means that the sea is near. The Great Lakes
+do not count as sea.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import polars as pl
 
 _TABLE = "coastline.csv"
 
-#: Version of the features made from the distance: raise it when the distance is computed differently.
+#: Version of the features derived from the distance: increase it when the distance is computed differently.
 COAST_VERSION = 1
 
-#: Larger distances count as this, in km: a choice. Salt in the air falls off within the first kilometres.
+#: Larger distances are set to this, in km: a choice. Salt in the air decreases within the first kilometres.
 MAX_DISTANCE_KM = 100.0
 
 #: Largest spacing of points along a line, in km.
@@ -40,7 +40,7 @@ def coastline_text() -> str:
 
 
 def coast_distance() -> pl.Expr:
-    """Distance of a record from the sea in km, at most `MAX_DISTANCE_KM`; null where its location is not known."""
+    """Distance of a record from the sea in km, at most `MAX_DISTANCE_KM`; null if its location is unknown."""
     return pl.struct("latitude", "longitude").map_batches(
         _coast_distance_batch, return_dtype=pl.Float64, is_elementwise=True
     )
@@ -52,12 +52,12 @@ def coast_distance_km(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray
     Parameters
     ----------
     latitude, longitude : np.ndarray of shape (n,)
-        Degrees; NaN where not known. Beyond 90 and 180 either way counts as not known.
+        Degrees; NaN if unknown. Latitudes of 90 and longitudes of 180 or more, in either direction, count as unknown.
 
     Returns
     -------
     np.ndarray
-        Shape (n,), km, at most `MAX_DISTANCE_KM`; NaN where the location is not known.
+        Shape (n,), km, at most `MAX_DISTANCE_KM`; NaN if the location is unknown.
     """
     by_cell = _coast_points_by_cell()
     known = (np.abs(latitude) < 90) & (np.abs(longitude) < 180)
@@ -86,12 +86,12 @@ def _coast_distance_batch(places: pl.Series) -> pl.Series:
 
 
 def _cell(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Number of the one-degree cell that a location is in."""
+    """Number of the one-degree cell that contains a location."""
     return ((np.floor(latitude) + 90) * 360 + np.floor(longitude) + 180).astype(np.int64)
 
 
 def _project_to_km(places: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Degrees as km north and east of `middle`; both (n, 2). Float32 is accurate to some 100 m here."""
+    """Degrees as km north and east of `middle`; both (n, 2). Float32 is accurate to about 100 m here."""
     north, east = (places - middle).T
     east = ((east + 180) % 360 - 180) * np.cos(np.radians(middle[0]))
     return (np.column_stack([north, east]) * _KM_PER_DEGREE).astype(np.float32)
@@ -106,8 +106,9 @@ def _group_by_key(keys: np.ndarray, values: np.ndarray) -> list[tuple[int, np.nd
 
 @cache
 def _coast_points_by_cell() -> dict[int, np.ndarray]:
-    """Cell -> points of the coast, (m, 2), that may be within `MAX_DISTANCE_KM` of a location in that cell. Cells too
-    far from any coast are not in it.
+    """Cell -> points of the coast, (m, 2), that may be within `MAX_DISTANCE_KM` of a location in the cell.
+
+    Cells too far from any coast are left out.
     """
     table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
     line, points = table["line"].to_numpy(), table.select("latitude", "longitude").to_numpy()

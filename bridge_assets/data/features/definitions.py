@@ -1,8 +1,8 @@
 """All features of a bridge, each declared once: name, unit, sources, reason, version and the expression.
 
-A feature depends on one record, on the structure's inspections up to that record, and on how its peers did in the files
-up to that year (`peers`). Nothing from the future is used, and no column that FHWA computes from the ratings. Missing
-values stay null here; `normalization` fills them.
+A feature depends on one record, on the inspections of the structure up to that record, and on the outcomes of its peers
+in the files up to that year (`peers`). Nothing from the future is used, and no column that FHWA computes from the
+ratings. Missing values stay null here; `normalization` fills them.
 """
 
 from __future__ import annotations

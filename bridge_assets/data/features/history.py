@@ -23,7 +23,7 @@ HISTORY_COLUMNS = {
 #: The column that `peers` adds to a record.
 PEERS_FALL_RATE = "peers_fall_rate"
 
-#: Version of that feature: raise it when `peers` groups inspections or computes the rate differently.
+#: Version of that feature: increase it when `peers` groups inspections or computes the rate differently.
 PEERS_VERSION = 1
 
 
@@ -32,7 +32,7 @@ def years_since_date(date: str) -> pl.Expr:
     return (pl.col("inspection_date") - pl.col(date)).dt.total_days() / DAYS_PER_YEAR
 
 
-#: Years that the structure has been in its present condition.
+#: Years for which the structure has been in its present condition.
 YEARS_IN_CONDITION = years_since_date("entered_at")
 
 _RATINGS = [rating(item) for item in CONDITION_ITEMS]
@@ -41,8 +41,8 @@ _COMPONENTS_AT_LOWEST = pl.sum_horizontal((each == pl.col("condition")).cast(pl.
 CONDITION = (
     Feature("condition", "rating 0-9", "58-60, 62", "Lowest component rating", pl.col("condition")),
     *(
-        Feature(name, "rating 0-9", BY, "Rating of the component", each)
-        for name, BY, each in zip(
+        Feature(name, "rating 0-9", item, "Rating of the component", expression)
+        for name, item, expression in zip(
             ("deck", "superstructure", "substructure", "culvert_rating"),
             ("58", "59", "60", "62"),
             _RATINGS,

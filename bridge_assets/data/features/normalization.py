@@ -1,7 +1,7 @@
-"""Normalisation of features: missing values filled, standardised, and rounded to float16's grid.
+"""Normalisation of features: fills missing values, standardises, and rounds to the float16 grid.
 
-It is fitted on the training inspections only and kept with the model version, so that a prediction uses the scale that
-its model was trained on.
+It is fitted on the training inspections only and saved with the model version, so that predictions use the scale on
+which the model was trained.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Normalization:
     Attributes
     ----------
     features : tuple of str
-        Names, in the order of the model's input.
+        Names, in the order of the model input.
     fill : tuple of float
         Replaces a missing value: the training median, or 0 for a feature without any value.
     center, scale : tuple of float
@@ -51,9 +51,9 @@ class Normalization:
         )
 
     def transform(self, table: pl.DataFrame) -> pl.DataFrame:
-        """A table with its features on the model's scale; other columns are unchanged.
+        """Normalise the features of a table; other columns are unchanged.
 
-        Values are Float32, rounded to float16's grid: thresholds in float16 then decide as the original ones did.
+        Values are Float32, rounded to the float16 grid, so that thresholds in float16 decide like the original ones.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Normalization:
         )
 
     def inverse_transform(self, scaled: np.ndarray) -> np.ndarray:
-        """Rows on the model's scale, shape (n, f), back in natural units, as float32."""
+        """Convert normalised rows, shape (n, f), back to natural units, as float32."""
         import numpy as np
 
         natural = np.asarray(scaled, dtype=np.float64) * self.scale + self.center

@@ -2,9 +2,9 @@
 
 For a survey year, an inspection counts if its next inspection is in the files up to that year; nothing found later is
 used. The rate starts from the share of all inspections that fell and is multiplied by one factor per kind of group:
-falls in the group divided by the falls expected so far, shrunk towards 1 where the group is small. Rates by small cells
-(one condition of one material in one state) are worth less: on inner folds of the sample inventory they added 0.001 of
-AUC, the product of factors 0.006.
+falls in the group divided by the falls expected so far, shrunk towards 1 if the group is small. Rates of small cells
+(one condition of one material in one state) are less useful: on inner folds of the sample inventory they added 0.001 to
+the AUC, while the product of factors added 0.006.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bridge_assets.data.features.history import PEERS_FALL_RATE, YEARS_IN_CONDIT
 #: continuous spans together, culverts apart), the same state, the same number of years in the condition.
 PEER_FACTORS: tuple[tuple[str, ...], ...] = (("condition",), ("material", "is_culvert"), ("state",), ("years",))
 
-#: Shrinkage: each group counts as if it had this many more falls, all of them expected. A choice.
+#: Shrinkage: this number is added to the observed and to the expected falls of each group. A choice.
 PRIOR_FALLS = 10
 
 #: Lower bounds of the classes of years in the condition. Inspections are about 24 months apart (23 CFR 650.311), so
@@ -44,7 +44,7 @@ def peer_groups(state: pl.Expr, material: pl.Expr) -> list[pl.Expr]:
         material.str.strip_chars_start("0").replace(_CONTINUOUS_TO_SIMPLE).alias("material"),
         pl.col("is_culvert"),
         state.alias("state"),
-        # Where the start is not on file, the years are a lower bound: these get classes of their own.
+        # If the start is not on file, the years are a lower bound: these get separate classes.
         pl.when(pl.col("entry_seen")).then(years).otherwise(-1 - years).cast(pl.Int8).alias("years"),
     ]
 
@@ -85,7 +85,7 @@ class PeerRates:
     Attributes
     ----------
     overall : float or None
-        Share of all inspections that fell; None where no outcome was known.
+        Share of all inspections that fell; None if no outcome was known.
     ratios : tuple of pl.DataFrame
         One table per factor: its columns, and `ratio`.
     """
@@ -94,7 +94,7 @@ class PeerRates:
     ratios: tuple[pl.DataFrame, ...]
 
     def fall_rate(self, table: pl.DataFrame) -> pl.Series:
-        """The rate of each row's peers, `peers_fall_rate`; null where no outcome was known.
+        """The fall rate of the peers of each row, `peers_fall_rate`; null if no outcome was known.
 
         Parameters
         ----------

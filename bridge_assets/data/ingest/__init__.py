@@ -1,1 +1,1 @@
-"""From survey files to the records of one survey year: raw_bridges and rejected_records."""
+"""Ingests the survey files of one survey year into raw_bridges and rejected_records."""

@@ -1,4 +1,4 @@
-"""Which survey years of the source are new, or changed since nbi_files saw them. Nothing is downloaded to find out."""
+"""Finds survey years that are new in the source, or changed since nbi_files was updated, without downloading them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge_assets.storage import json_digest
 
 @dataclass(frozen=True, slots=True)
 class SurveyYearChange:
-    """A survey year with news: its files by name, and a digest that is another one when they change."""
+    """A new or changed survey year: the names of its files, and a digest that changes with them."""
 
     survey_year: int
     file_names: tuple[str, ...]
@@ -29,23 +29,23 @@ class SurveyYearChange:
 
 
 def detect_changes(data: DataSettings, lake: Lake) -> tuple[dict[int, SurveyYearChange], list[str]]:
-    """Compare the source with what nbi_files saw.
+    """Compare the source with the provenance of nbi_files.
 
-    A local file is compared by its bytes, so that a copy with a new date is no news; a remote one by what its server
-    says of it (ETag, checksum or date). Of `fhwa` only the latest survey year is asked for, as long as it was not made.
-    What cannot be used (a web page, a download that has not ended, two files for one year) is a problem to report, not
-    a reason to leave the others.
+    Local files are compared by their bytes, so that a new modification date alone is not a change; remote files by
+    ETag, checksum or date. For `fhwa`, only the latest survey year is checked, and only until it is in nbi_files.
+    Unusable files (a web page, an unfinished download, two files for one year) are reported as problems, and do not
+    block the other years.
 
     Returns
     -------
-    arrived : dict
-        Survey year -> `SurveyYearChange`, for new and changed ones.
+    changes : dict
+        Survey year -> `SurveyYearChange`, for new and changed years.
     problems : list of str
 
     Raises
     ------
     SourceError
-        If the source cannot be listed, or its server not be asked.
+        If the source cannot be listed, or the server cannot be reached.
     """
     match data.source_kind:
         case "fhwa":
@@ -84,7 +84,7 @@ def _remote_changes(data: DataSettings, lake: Lake) -> tuple[dict[int, SurveyYea
             continue
         current_versions = sorted((redact_url(address), version) for address, version in files)
         recorded_versions = _recorded_versions(lake, year)
-        # A single address on a web server tells no version: it is news once, until nbi_files has it.
+        # A single address on a web server has no version: it is reported once, until it is in nbi_files.
         if [address for address, _ in current_versions] != [address for address, _ in recorded_versions] or any(
             version and (address, version) not in recorded_versions for address, version in current_versions
         ):

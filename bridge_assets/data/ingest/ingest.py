@@ -1,7 +1,7 @@
-"""From a survey file to typed records and rejected records.
+"""Ingests survey files into typed records and rejected records.
 
-Every row of a file is either a record or a rejected record: rows read = loaded + rejected. The functions for people who
-work without Dagster are promised under this name too; they stand in `loading` and `validation`.
+Every row of a file becomes either a record or a rejected record: rows read = loaded + rejected. The functions for use
+without Dagster are in `pandas_api` and `records.validation`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bridge_assets.nbi.delimited.records import Batch
 from bridge_assets.nbi.tables.by_year import YearBatch
 from bridge_assets.storage import atomic_write, write_parquet
 
-#: Values of a column encoded together: an eighth less time than with Parquet's own 1,024.
+#: Values of a column that are encoded together: one eighth faster than with Parquet's default of 1,024.
 WRITE_BATCH_SIZE = 16_384
 
 Item = TypeVar("Item")
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class IngestionReport:
-    """What became of the rows of one file."""
+    """Row counts of an ingestion."""
 
     files: tuple[str, ...]
     layouts: tuple[str, ...]
@@ -40,25 +40,26 @@ class IngestionReport:
     rejected: int
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     unparsed: int = 0
-    """Records in which at least one number was no number; the item is null there and its text stands in `unparsed`."""
+    """Records with at least one number that could not be parsed; the item is null, and its text is in `unparsed`."""
 
 
 def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected_path: Path) -> IngestionReport:
-    """Read the file of a survey year, or its state files, into two Parquet files.
+    """Read the national file of a survey year, or its state files, into two Parquet files.
 
-    Goes batch by batch, so that memory stays flat; while one is read, the one before is decoded and written.
+    Works in batches, so that memory use stays constant; while one batch is read, the previous one is decoded and
+    written.
 
     Parameters
     ----------
     files : sequence of Path
-        One file or several, of any format that `data.formats` reads; of a file with several survey years inside, this
-        one is taken.
+        One or more files in any format supported by `reading.formats`; from a file with several survey years, only
+        this one is read.
     survey_year : int
         Their survey year.
     records_path : Path
-        Where the typed records go, one row a source row, `BRIDGE_SCHEMA`.
+        Output for the typed records, one row per source row, `BRIDGE_SCHEMA`.
     rejected_path : Path
-        Where the rejected records go, `nbi.records_path.REJECTED_SCHEMA` and survey_year.
+        Output for the rejected records, `delimited.records.REJECTED_SCHEMA` and survey_year.
 
     Returns
     -------
@@ -67,9 +68,9 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
     Raises
     ------
     SourceError, LayoutError
-        If a file as a whole cannot be read. Neither output is touched then.
+        If a file as a whole cannot be read. Neither output is changed.
     StorageError
-        If an output cannot be written. It is untouched then.
+        If an output cannot be written. It is unchanged.
     """
     rejected_batches: list[pl.DataFrame] = []
     layouts: dict[str, None] = {}
@@ -107,7 +108,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
 
 
 def _map_pipelined(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Do something with each thing given, beside the making of the next one."""
+    """Apply a function to each item in a second thread, while the next item is produced."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         previous = None
         for item in items:

@@ -1,7 +1,7 @@
-"""Bridge data as one pandas table, from anywhere; and tables back into files.
+"""Reads bridge data from any source into one pandas table, and writes tables to files.
 
-Belongs here: the promised functions for people who call the library without Dagster. They hold a table in memory as a
-whole; the platform itself goes through `ingestion.ingest`, which does not.
+Belongs here: public functions for use without Dagster. They load the whole table into memory; the platform itself uses
+`ingest.ingest`, which works in batches.
 """
 
 from __future__ import annotations
@@ -30,59 +30,60 @@ if TYPE_CHECKING:
 
 
 def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
-    """Read bridge data from anywhere into one table.
+    """Read bridge data from any source into one table.
 
     Parameters
     ----------
     path : str or Path
         A delimited NBI file in one of the published layouts, a CSV or Parquet file with canonical names, or an
-        InfoBridge export; also compressed (gzip, or a zip with one delimited file). A folder of such files, state files
-        of one year or of several. An address: http(s)://, s3://, gs://, abfs://. A file or folder that DVC tracks.
+        InfoBridge export; also compressed (gzip, or a zip with one delimited file). A folder of such files, for example
+        state files of one or several years. An address: http(s)://, s3://, gs://, abfs://. A file or folder tracked by
+        DVC.
     survey_year : int, optional
-        Where a file holds several years, or a folder files of several: the one that is wanted, all by default.
-        Otherwise the survey year of the file, by default the one in its name.
+        If a file or folder has several survey years: the year to read, by default all. Otherwise the survey year of
+        the file, by default the one in its name.
 
     Returns
     -------
     pd.DataFrame of shape (n_records, n_columns)
-        The columns of `BRIDGE_SCHEMA`, records in the order of the file. Lengths in metres, ratings in metric tons,
-        whatever the file has. Rejected rows are not in it; `rejected_bridge_data` has them.
+        The columns of `BRIDGE_SCHEMA`, records in file order. Lengths in metres and ratings in metric tons, whatever
+        the units of the file. Rejected rows are not included; see `rejected_bridge_data`.
 
     Raises
     ------
     SourceError
-        If the file is missing, empty, a web page, a damaged or ambiguous archive, or of an unknown survey year.
+        If the file is missing, empty, a web page, a damaged or ambiguous archive, or its survey year is unknown.
     LayoutError
-        If its header is none that is known.
+        If its header row is not recognised.
     """
-    with _local_path(path) as place:
-        tables = [_table(file, year) for file, year in _files_with_years(place, survey_year)]
+    with _local_path(path) as local_path:
+        tables = [_table(file, year) for file, year in _files_with_years(local_path, survey_year)]
     return pl.concat(tables).to_pandas()
 
 
 def rejected_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
     """The rejected records of a source: file, line_number, reason, detail, line. Parameters as `load_bridge_data`."""
-    with _local_path(path) as place:
+    with _local_path(path) as local_path:
         rejected = [
             each.batch.rejected
-            for file, year in _files_with_years(place, survey_year)
+            for file, year in _files_with_years(local_path, survey_year)
             for each in read_survey_file(file, year)
         ]
     return pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *rejected]).to_pandas()
 
 
 def save_processed_data(df: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as Parquet or CSV, by the suffix of the path, atomically.
+    """Write a table as Parquet or CSV, depending on the suffix of the path, atomically.
 
-    What `load_bridge_data` gave comes back from either as it was. In the CSV a missing value is empty, a text with a
-    comma, a quote or a line break stands in double quotes; numbers have all their digits.
+    `load_bridge_data` reads either file back without loss. In CSV, missing values are empty, text with a comma, a quote
+    or a line break is in double quotes, and numbers have full precision.
 
     Raises
     ------
     ValueError
         If the suffix is neither `.parquet` nor `.csv`.
     StorageError
-        If it cannot be written; a previous file is untouched then.
+        If it cannot be written; an existing file is unchanged.
     """
     path = Path(path)
     if path.suffix not in (".parquet", ".csv"):
@@ -98,7 +99,7 @@ def save_processed_data(df: pd.DataFrame, path: str | Path) -> None:
 
 @contextmanager
 def _local_path(path: str | Path) -> Iterator[Path]:
-    """The path of a source on this machine, for as long as it is read."""
+    """Yield a local path for a source; a copy of a remote file exists only inside the block."""
     from bridge_assets.data.dvc.versions import is_tracked, restore
     from bridge_assets.data.sources.fsspec_files import is_remote, local_copy
 
@@ -107,33 +108,33 @@ def _local_path(path: str | Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="bridge_assets_") as folder:
             yield local_copy(address, Path(folder))
         return
-    place = Path(url2pathname(urlsplit(address).path)) if address.lower().startswith("file://") else Path(path)
-    yield restore(place) if not place.exists() and is_tracked(place) else place
+    local_path = Path(url2pathname(urlsplit(address).path)) if address.lower().startswith("file://") else Path(path)
+    yield restore(local_path) if not local_path.exists() and is_tracked(local_path) else local_path
 
 
-def _files_with_years(place: Path, survey_year: int | None) -> list[tuple[Path, int | None]]:
-    """The files of a source, each with the survey year to ask it for."""
-    if not place.is_dir():
-        return [(place, survey_year)]
-    by_year = survey_files(place)
+def _files_with_years(source: Path, survey_year: int | None) -> list[tuple[Path, int | None]]:
+    """The files of a source, each with the survey year to read from it."""
+    if not source.is_dir():
+        return [(source, survey_year)]
+    by_year = survey_files(source)
     for year, paths in by_year.items():
-        check_no_conflicts(year, [path.relative_to(place).as_posix() for path in paths], place)
+        check_no_conflicts(year, [path.relative_to(source).as_posix() for path in paths], source)
     if survey_year is not None:
         if survey_year not in by_year:
-            raise no_survey_file_error(survey_year, by_year, place)
+            raise no_survey_file_error(survey_year, by_year, source)
         return [(path, survey_year) for path in by_year[survey_year]]
     if not by_year:
         raise SourceError(
             "no survey file in the folder",
-            where=place,
-            why="No file in it has a survey year in its name or inside",
+            where=source,
+            why="No file in it has a survey year in its name or in its rows",
             do="put survey files there under names with their year, such as NBI_2016.txt or AK19.txt",
         )
-    # A table with years inside is listed under each of them, and read once.
+    # A table with a survey year column is listed under each of its years but read only once.
     years_by_path: dict[Path, int | None] = {}
     for year, paths in by_year.items():
         for path in paths:
-            years_by_path[path] = None if path.parent == place and survey_year_of(path.name) is None else year
+            years_by_path[path] = None if path.parent == source and survey_year_of(path.name) is None else year
     return list(years_by_path.items())
 
 

@@ -1,1 +1,1 @@
-"""Data quality of a survey year: flags, missing items, rejected rows, and jumps against earlier years."""
+"""Data quality of a survey year: flags, missing items, rejected rows, and jumps compared with earlier years."""

@@ -1,6 +1,6 @@
-"""A survey year's data quality in a few figures, for those who show them beside the table.
+"""Headline figures of the data quality of a survey year, to show next to the full table.
 
-Belongs here: what is picked out of a summary. Does not belong here: the counting (`quality`).
+Belongs here: the choice of figures from a summary. Does not belong here: the counting (`summary`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bridge_assets.nbi.flag_rules import FLAGS
 
 
 def headline(summary: pl.DataFrame) -> dict[str, int | float]:
-    """A survey year in a few figures: rows_read, loaded, rejected, flagged, share_flagged, unparsed, duplicates."""
+    """Headline figures of a survey year: rows_read, loaded, rejected, flagged, share_flagged, unparsed, duplicates."""
     national = summary.filter(pl.col("state") == ALL_STATES).select("measure", "name", "records", "share")
     found = {(measure, name): (records, share) for measure, name, records, share in national.iter_rows()}
     flagged, share = found["flag", ANY]
@@ -31,7 +31,7 @@ def headline(summary: pl.DataFrame) -> dict[str, int | float]:
 
 
 def top_flags(summary: pl.DataFrame, limit: int = 8) -> Iterator[dict[str, Any]]:
-    """The flags that most records of a survey year have, with their meaning: name, records, share, meaning."""
+    """The most frequent flags of a survey year: name, records, share, meaning."""
     flags = summary.filter(
         (pl.col("measure") == "flag") & (pl.col("state") == ALL_STATES) & (pl.col("name") != ANY), pl.col("records") > 0
     )

@@ -1,8 +1,8 @@
-"""What jumped: shares of a survey year that lie far above what the years before it show.
+"""Detects jumps: shares of a survey year that are far above those of earlier years.
 
-A flag or a missing item that is always there is a fact of the inventory. One that came over a year is a fact of the
-file: an item that a state stopped sending, a unit that changed, a reader that broke. Belongs here: the rule and its
-margins, each with its reason. Does not belong here: the counting (`quality`).
+A flag or a missing item that is always frequent is a property of the inventory. One that appears from one year to the
+next is a property of the file: an item that a state stopped submitting, a changed unit, a broken reader. Belongs here:
+the rule and its margins, each with its reason. Does not belong here: the counting (`summary`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import polars as pl
 
 from bridge_assets.data.quality.measures import ALL_STATES, ANY, REQUIRED_ITEMS
 
-#: Earlier survey years that a median needs. Of fewer, one odd year decides it.
+#: Minimum number of earlier survey years for a median. With fewer, a single unusual year would decide.
 MIN_YEARS = 3
 
-#: measure -> how far above the median of the earlier years a share of all states may lie. 1 % of a national file is
-#: 6,200 bridges: more than the yearly work of a state. Rejected rows are 1 in 22 million in the 34 national files, so
-#: that one in a thousand is a file of another kind.
+#: Measure -> how far the share over all states may exceed the median of the earlier years. 1 % of a national file is
+#: 6,200 bridges: more than the yearly work of a state. In the 34 national files, 1 row in 22 million is rejected, so 1
+#: in 1,000 indicates a different kind of file.
 MARGINS = {"flag": 0.01, "missing": 0.01, "rejected": 0.001}
 
-#: The same for one state. States clean up, reorganise and renumber: by less than a tenth of their bridges it is theirs.
+#: The same for a single state. States clean up, reorganise and renumber: up to a tenth of their bridges is normal.
 STATE_MARGIN = 0.10
 
-#: A jump is also above this many standard errors of a share, so that a file of a few hundred bridges is not judged by
-#: chance: at 5, one in three million by chance, where a national history asks some 10,000 times.
+#: A jump must also exceed this many standard errors of the share, so that a file of a few hundred bridges does not jump
+#: by chance: at 5, the probability is one in three million, and a national history makes some 10,000 comparisons.
 STANDARD_ERRORS = 5.0
 
 JUMP_SCHEMA = pl.Schema(
@@ -46,15 +46,15 @@ def detect_jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     Parameters
     ----------
     summaries : pl.DataFrame
-        `quality_measures.SUMMARY_SCHEMA`, of this survey year and others. Later ones are not looked at.
+        `measures.SUMMARY_SCHEMA`, for this survey year and others. Later years are ignored.
     survey_year : int
 
     Returns
     -------
     pl.DataFrame
-        `JUMP_SCHEMA`, the largest jump first: `share` in the survey year, `median` the median of the `years` earlier
-        ones, in which a flag that nobody had counts as 0 and an item that the layout lacked as no year. Empty where
-        fewer than `MIN_YEARS` can be compared. Of missing items, `quality_measures.REQUIRED_ITEMS` only.
+        `JUMP_SCHEMA`, largest jump first: `share` in the survey year; `before`, the median share of the `years` earlier
+        years. A flag that no record had counts as 0; a year whose layout lacks the item is not counted. Empty if fewer
+        than `MIN_YEARS` can be compared. Missing items are limited to `measures.REQUIRED_ITEMS`.
     """
     compared = summaries.filter(
         pl.col("measure").is_in(list(MARGINS)) & (pl.col("name") != ANY),
@@ -83,7 +83,7 @@ def _medians(
     earlier = pl.col("survey_year") < survey_year
     loaded_years = summaries.filter(earlier & (pl.col("measure") == "rows") & (pl.col("name") == "loaded"))
     years = candidates.select(key).join(loaded_years.select("state", "survey_year"), on="state")
-    # An item that a layout lacks is not missing in its years. Every item that it has is there for all states.
+    # An item that a layout lacks is not missing in those years. Every item of a layout has a row for all states.
     reported_items = compared.filter(earlier & (pl.col("measure") == "missing") & (pl.col("state") == ALL_STATES))
     items = years.filter(pl.col("measure") == "missing").join(reported_items, on=["survey_year", "name"], how="semi")
     years = pl.concat([years.filter(pl.col("measure") != "missing"), items])

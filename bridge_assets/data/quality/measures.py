@@ -1,6 +1,6 @@
 """The data quality measures of a survey year, the rules for duplicates, and the items that must have a value.
 
-Belongs here: declarations, each once. Does not belong here: the counting (`quality`) and which flags there are
+Belongs here: declarations. Does not belong here: the counting (`summary`) and the definitions of the flags
 (`nbi.flag_rules`).
 """
 
@@ -14,7 +14,7 @@ from bridge_assets.nbi.coding_guide.items import ITEMS
 
 ALL_STATES = "all"
 
-#: Name under which a measure counts the records that have at least one flag, or one unparsed number.
+#: Name under which a measure counts the records with at least one flag, or at least one unparsed number.
 ANY = "any"
 
 SUMMARY_SCHEMA = pl.Schema(
@@ -39,7 +39,7 @@ class Measure:
     denominator: str
 
 
-#: measure -> what it is, in the order of the summary.
+#: Measure -> definition, in the order of the summary.
 MEASURES = {
     "rows": Measure("Rows of the source file", "read, loaded, rejected, on_structure (record type 1)", "read"),
     "rejected": Measure("Rows that were not loaded", "reason code", "read"),
@@ -47,7 +47,7 @@ MEASURES = {
         "Records that contradict themselves, the Coding Guide or the survey year", "flag, or any", "loaded"
     ),
     "unparsed": Measure("Records with a numeric item that could not be parsed", "item, or any", "loaded"),
-    "missing": Measure("Records of type 1 without a value; items of the file's layout only", "item", "on_structure"),
+    "missing": Measure("Records of type 1 without a value; only items of the file layout", "item", "on_structure"),
     "duplicate": Measure(
         "Records of type 1 set aside because another record of the same structure counts", "rule", "on_structure"
     ),
@@ -56,7 +56,7 @@ MEASURES = {
     ),
 }
 
-#: rule -> measure that it belongs to, and what it means. The rules are those of `bridges.one_record_per_structure`.
+#: Rule -> its measure and its meaning. The rules are those of `structures.one_record_per_structure`.
 DUPLICATE_RULES = {
     "later_inspection": (
         "duplicate",

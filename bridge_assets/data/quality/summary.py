@@ -1,9 +1,9 @@
-"""The data quality of a survey year, counted: what was read, not loaded, is wrong, is missing, or occurs twice.
+"""Counts the data quality of a survey year: rows read and rejected, flags, missing values, and duplicates.
 
-Belongs here: how the measures are counted. Does not belong here: which there are (`quality_measures`), what became of
-a share over the years (`quality_jumps`), and how a person reads it (`reporting.quality_page`).
+Belongs here: counting the measures. Does not belong here: their definitions (`measures`), comparisons between years
+(`jumps`), and the page (`reporting.quality`).
 
-Works on the Parquet file, a few columns at a time: memory stays flat, however many rows it has.
+Works on the Parquet file, a few columns at a time, so that memory use does not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bridge_assets.nbi.flags import SEPARATOR
 if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
 
-#: Items counted in one pass over the file. More are hardly faster, and need memory for each.
+#: Items counted in one pass over the file. More would hardly be faster, and each needs memory.
 ITEMS_PER_PASS = 16
 
 _STATE = pl.col("structure_key").str.head(2).alias("state")
@@ -33,7 +33,7 @@ _COUNTS = pl.Schema({"state": pl.String(), "measure": pl.String(), "name": pl.St
 
 
 def write_quality_summary(lake: Lake, survey_year: int) -> pl.DataFrame:
-    """Count a survey year of the lake into its table data_quality, and note what it was made from.
+    """Count the data quality of a survey year, and write the table data_quality with its provenance to the lake.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def write_quality_summary(lake: Lake, survey_year: int) -> pl.DataFrame:
     Raises
     ------
     SourceError
-        If the records of that year, or what was rejected of it, have not been made, or were not marked.
+        If raw_bridges or rejected_records of that year do not exist, or the records have no flags.
     """
     provenance = lake.provenance("raw_bridges", survey_year)
     made_from = {name: lake.digest(name, survey_year) for name in ("raw_bridges", "rejected_records")}
@@ -55,36 +55,36 @@ def write_quality_summary(lake: Lake, survey_year: int) -> pl.DataFrame:
 
 
 def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any], survey_year: int) -> pl.DataFrame:
-    """Count what is wrong in the records of a survey year.
+    """Count the data quality of the records of a survey year.
 
     Parameters
     ----------
     records : Path
-        Parquet with the columns of `BRIDGE_SCHEMA`, `flags` among them.
+        Parquet with the columns of `BRIDGE_SCHEMA`, including `flags`.
     rejected : Path
-        Parquet with the columns of `nbi.records.REJECTED_SCHEMA`.
+        Parquet with the columns of `delimited.records.REJECTED_SCHEMA`.
     provenance : mapping
-        Of the ingestion: rows_read, layouts.
+        Provenance of the ingestion: rows_read, layouts.
     survey_year : int
 
     Returns
     -------
     pl.DataFrame
-        `SUMMARY_SCHEMA`, tidy: one row a state (two digits of the structure key, or `all`), measure (`MEASURES`) and
-        name. `records` is a count, `of` what it is a share of, `share` their quotient (0-1, null where `of` is 0).
-        With state `all` every flag, every item of the layout and every rule has a row, also where its count is 0. A
-        state has rows for what occurs in it. Rows read and rejected are of no state: the text of a rejected row says
-        nothing that can be relied on. loaded and rejected are counted from the files, not taken from the note.
+        `SUMMARY_SCHEMA`, tidy: one row for each state (two digits of the structure key, or `all`), measure (`MEASURES`)
+        and name. `records` is a count, `of` its denominator, `share` their quotient (0-1, null if `of` is 0). For state
+        `all`, every flag, every item of the layout and every rule has a row, even if its count is 0; a single state
+        only has rows for counts above 0. Rows read and rejected have no state, because the text of a rejected row is
+        not reliable. `loaded` and `rejected` are counted from the files, not taken from the provenance.
 
     Raises
     ------
     SourceError
-        If the records are of a version that did not mark them.
+        If the records were written by a version without flags.
     """
     table = pl.scan_parquet(records)
     if "flags" not in table.collect_schema():
         raise SourceError(
-            f"the records of {survey_year} have no column flags",
+            f"the records of {survey_year} have no column `flags`",
             where=records,
             why="They were written before flags were introduced",
             do=f"ingest the survey files of {survey_year} again",
@@ -121,7 +121,7 @@ def _row_counts(table: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _count_names(table: pl.LazyFrame, column: str, measure: str, names: Any) -> pl.DataFrame:
-    """Records by each name that a text names. Few texts are distinct, so that names are looked for in these."""
+    """Count records by each name in a text column. Only the distinct texts are split, because there are few."""
     texts = table.filter(pl.col(column).is_not_null()).group_by(_STATE, column).agg(pl.len().cast(pl.Int64))
     found = [
         (state, measure, name, height)
@@ -137,29 +137,29 @@ def _flag_names(text: str) -> list[str]:
 
 
 def _item_names(text: str) -> set[str]:
-    # The text between the quotes is the source's: only what is an item counts.
+    # The text between the quotes comes from the source and may contain a separator: count only known items.
     return {name for part in text.split(SEPARATOR) if (name := part.partition("=")[0]) in ITEMS_BY_NAME}
 
 
 def _missing(path: Path, table: pl.LazyFrame, rows: pl.DataFrame, layouts: Sequence[str]) -> pl.DataFrame:
     nulls, height = _null_counts(path)
     items = _items_of(layouts) or [item.name for item in ITEMS if nulls.get(item.name, 0) != height]
-    # Parquet says which columns have no value at all, or one everywhere: these need not be read.
+    # From the Parquet statistics, columns without values or without nulls are known and need not be read.
     read = [name for name in items if nulls.get(name) is None or 0 < (nulls[name] or 0) < height]
-    everywhere = [name for name in items if nulls.get(name) == height]
+    always_missing = [name for name in items if nulls.get(name) == height]
     on_structure = table.filter("on_structure").group_by(_STATE)
     parts = [
         _to_long(on_structure.agg(pl.col(names).null_count()).collect(engine="streaming"), "missing")
         for names in (read[start : start + ITEMS_PER_PASS] for start in range(0, len(read), ITEMS_PER_PASS))
     ]
     of_type_1 = rows.filter(pl.col("name") == "on_structure")
-    parts += [of_type_1.with_columns(measure=pl.lit("missing"), name=pl.lit(name)) for name in everywhere]
+    parts += [of_type_1.with_columns(measure=pl.lit("missing"), name=pl.lit(name)) for name in always_missing]
     zero = [(ALL_STATES, "missing", name, 0) for name in items]
     return pl.concat([*parts, pl.DataFrame(zero, schema=_COUNTS, orient="row")])
 
 
 def _null_counts(path: Path) -> tuple[dict[str, int | None], int]:
-    """Nulls by column, as Parquet's statistics say; None where they do not. And the rows."""
+    """Nulls by column from the Parquet statistics (None if they are missing), and the number of rows."""
     metadata = pq.read_metadata(path)
     nulls: dict[str, int | None] = {}
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
@@ -174,7 +174,7 @@ def _null_counts(path: Path) -> tuple[dict[str, int | None], int]:
 
 
 def _items_of(layouts: Sequence[str]) -> list[str]:
-    """The items that every file of the year has; none where one came in a format without a fixed list of items."""
+    """The items that every file of the year has; empty if a file has a format without a fixed list of items."""
     known = {layout.name: set(layout.canonical_columns) for layout in LAYOUTS}
     if not layouts or any(name not in known for name in layouts):
         return []
@@ -183,7 +183,7 @@ def _items_of(layouts: Sequence[str]) -> list[str]:
 
 
 def _duplicates(table: pl.LazyFrame) -> pl.DataFrame:
-    """Records that share a structure key, by the rule of `bridges.one_record_per_structure` that set them aside."""
+    """Count records that share a structure key, by the rule of `structures.one_record_per_structure` that applied."""
     on_structure = table.filter("on_structure")
     repeated_keys = (
         on_structure.group_by("structure_key").agg(pl.len()).filter(pl.col("len") > 1).select("structure_key")
@@ -198,8 +198,8 @@ def _duplicates(table: pl.LazyFrame) -> pl.DataFrame:
             _STATE,
             kept_date=pl.col("inspection_date").last().over("structure_key"),
             kept_line=pl.col("line_number").last().over("structure_key"),
-            stands=pl.int_range(pl.len()).over("structure_key") == pl.len().over("structure_key") - 1,
-            ways=pl.col("STRUCTURE_NUMBER_008").n_unique().over("structure_key"),
+            is_kept=pl.int_range(pl.len()).over("structure_key") == pl.len().over("structure_key") - 1,
+            spellings=pl.col("STRUCTURE_NUMBER_008").n_unique().over("structure_key"),
         )
     )
     rule = (
@@ -209,15 +209,15 @@ def _duplicates(table: pl.LazyFrame) -> pl.DataFrame:
         .then(pl.lit("earlier_line"))
         .otherwise(pl.lit("file_name"))
     )
-    duplicates = groups.filter(~pl.col("stands")).select("state", measure=pl.lit("duplicate"), name=rule)
-    written = groups.filter(pl.col("ways") > 1)
-    variants = written.select("state", measure=pl.lit("padding_variant"), name=pl.lit("leading_zeros"))
+    duplicates = groups.filter(~pl.col("is_kept")).select("state", measure=pl.lit("duplicate"), name=rule)
+    respelled = groups.filter(pl.col("spellings") > 1)
+    variants = respelled.select("state", measure=pl.lit("padding_variant"), name=pl.lit("leading_zeros"))
     counts = pl.concat([duplicates, variants]).group_by("state", "measure", "name").agg(records=pl.len())
     return counts.cast(dict(_COUNTS.items()))
 
 
 def _required_rows() -> pl.DataFrame:
-    """What has a row with state `all` also where there is nothing to count."""
+    """The measures and names that have a row with state `all` even if their count is 0."""
     names = [("rows", "loaded"), ("rows", "on_structure"), ("flag", ANY), ("unparsed", ANY)]
     names += [("flag", name) for name, flag in FLAGS.items() if flag.expression is not None]
     names += [(measure, rule) for rule, (measure, _) in DUPLICATE_RULES.items()]
@@ -244,7 +244,7 @@ def _with_shares(counts: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     return (
         counts.join(denominators, on="measure")
         .join(totals, on=["state", "unit"], how="left")
-        .with_columns(pl.col("of").fill_null(read))  # a state's rows are a share of the file's
+        .with_columns(pl.col("of").fill_null(read))  # the rows of a state are a share of the rows of the file
         .with_columns(
             pl.lit(survey_year).alias("survey_year"),
             pl.when(pl.col("of") > 0).then(pl.col("records") / pl.col("of")).alias("share"),

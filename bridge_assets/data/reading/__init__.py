@@ -1,5 +1,5 @@
-"""Which kind of file something is, and how it is opened.
+"""Recognises and opens survey files.
 
-Belongs here: names, formats, archives. Does not belong here: where files come from (`data.sources`), what a row means
-(`nbi`).
+Belongs here: names, formats, archives. Does not belong here: where files come from (`data.sources`), and the meaning of
+a row (`nbi`).
 """

@@ -1,8 +1,7 @@
-"""Opening a source file: plain, gzip, or a zip archive with one delimited member, always as one stream of bytes.
+"""Opens a source file (plain, gzip, or a zip archive with one delimited member) as one stream of bytes.
 
-Belongs here: what stands between a path and the bytes of the text in it, and the limits on what an archive may expand
-to. What those bytes mean is `data.formats`. Nothing is ever extracted to the disk, so a member's path (`../x`) cannot
-lead anywhere.
+Belongs here: decompression, and limits on the expanded size. Does not belong here: the meaning of the bytes
+(`reading.formats`). Nothing is ever extracted to the disk, so the path of a member (`../x`) is harmless.
 """
 
 from __future__ import annotations
@@ -24,38 +23,39 @@ from bridge_assets.errors import SourceError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: What a file may expand to: seven times the largest national file, which has 300 MB.
+#: Maximum expanded size: seven times the largest national file, which has 300 MB.
 MAX_EXPANDED_BYTES = 2 << 30
-#: Expanded bytes a compressed byte: forty times that of Alaska's file of 2019 (5.2). Deflate itself ends at 1032.
+#: Maximum ratio of expanded to compressed bytes: forty times that of Alaska's file of 2019 (5.2). The limit of Deflate
+#: is 1032.
 MAX_EXPANSION_RATIO = 200
-#: Below this many expanded bytes the ratio is nobody's business: a small file of equal rows may exceed it.
+#: Below this expanded size the ratio is not checked: a small file of identical rows may exceed it.
 RATIO_CHECK_MIN_BYTES = 64 << 20
 
 GZIP, ZIP, ZIP_EMPTY = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")
 
-#: What the standard library raises on a damaged archive. Not `ValueError`: it would swallow our own errors.
+#: Exceptions of the standard library for damaged archives. Without `ValueError`, which would catch our own errors.
 _ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, struct.error, NotImplementedError, RuntimeError,
     OverflowError, UnicodeError, MemoryError,
 )  # fmt: skip
 
-#: A delimited member has this in its first line: STRUCTURE_NUMBER_008 (`_` taken for a blank), "8 - Structure Number".
+#: In the first line of a delimited member: STRUCTURE_NUMBER_008 (`_` read as a blank) or "8 - Structure Number".
 _KEY_HEADING = b"structure number"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """The bytes of a source, positioned at their start.
+    """The expanded bytes of a source file, positioned at the start.
 
     Attributes
     ----------
     file : BinaryIO
-        Expanded bytes. Reading raises SourceError where an archive turns out to be damaged or too large.
+        Expanded bytes. Reading raises SourceError if an archive turns out to be damaged or too large.
     name : str
-        What stands in errors and in the column `file`: the file's name, `archive.zip/member.txt` for a zip.
+        For errors and the column `file`: the name of the file, or `archive.zip/member.txt` for a zip.
     compressed : bool
-        Whether it comes out of an archive, so that it is read from its start to its end only.
+        Whether the file is compressed and can only be read sequentially.
     """
 
     file: BinaryIO
@@ -65,13 +65,13 @@ class OpenedFile:
 
 @contextmanager
 def open_survey_file(path: Path) -> Iterator[OpenedFile]:
-    """Open a source file; gzip and zip are known by their first bytes, whatever the name says.
+    """Open a source file; gzip and zip are recognised by their first bytes, not by the name.
 
     Parameters
     ----------
     path : Path
-        A plain file, a gzip file, or a zip archive with exactly one delimited member; folders, hidden files, `__MACOSX`
-        and members without the heading of a structure number (a README) do not count.
+        A plain file, a gzip file, or a zip archive with exactly one delimited member. Folders, hidden files, `__MACOSX`
+        and members without a structure number heading (a README) are ignored.
 
     Yields
     ------
@@ -80,10 +80,10 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
     Raises
     ------
     SourceError
-        If the file is missing or cannot be opened; if an archive is damaged, encrypted, nested, holds no or several
+        If the file is missing or cannot be opened; if an archive is damaged, encrypted or nested, has no or several
         delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from `RATIO_CHECK_MIN_BYTES` on,
-        `MAX_EXPANSION_RATIO`. Damage that shows only at the end of a stream (its checksum) is raised by the read that
-        comes upon it.
+        `MAX_EXPANSION_RATIO`. Damage that is detected only at the end of the stream (a wrong checksum) is raised while
+        reading.
     """
     with _open_file(path) as file:
         try:
@@ -106,9 +106,9 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
 
 
 class _BoundedStream(io.RawIOBase):
-    """A stream out of an archive that keeps to the limits and tells damage as SourceError.
+    """A decompressed stream that enforces the size limits and raises SourceError for damage.
 
-    The number of bytes really read is what counts: the size in an archive's header is a claim.
+    The limits apply to the bytes actually read, because the size in the header of an archive may be wrong.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class _BoundedStream(io.RawIOBase):
         self._read += len(data)
         _check_expanded_size(self._read, self._compressed, self._path)
         if not data and self._declared_size not in (None, self._read):
-            raise _damaged_archive_error(self._path, f"{self._declared_size} bytes announced, {self._read} found")
+            raise _damaged_archive_error(self._path, f"{self._declared_size} bytes declared, {self._read} found")
         view[: len(data)] = data
         return len(data)
 
@@ -184,15 +184,15 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         raise SourceError(
             "the archive is encrypted",
             where=path,
-            why="Its members can be read with a password only",
-            do="unpack it with the password and give the file in it",
+            why="Its members can only be read with a password",
+            do="unpack it with the password and use the unpacked file",
         )
     for member in members:
         _check_expanded_size(member.file_size, member.compress_size, path)
     named = [member for member in members if PurePosixPath(member.filename).suffix.lower() in (".txt", ".csv")]
     starts = [_read_member_head(archive, member, path) for member in members]
-    # The name inside is unpredictable (fluna_991992-20160919110712.txt), so the first line decides. Where no first line
-    # does, the only text file is taken all the same: its reader then says what is wrong with it.
+    # The name of the member is unpredictable (fluna_991992-20160919110712.txt), so the first line decides. If no first
+    # line matches, the only text file is used anyway: its reader then reports the problem.
     found = [member for member, start in zip(members, starts, strict=True) if _KEY_HEADING in _first_line(start)]
     if not found and len(named) == 1:
         found = named
@@ -202,10 +202,10 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     listed = ", ".join(repr(member.filename[:60]) for member in (found or members)[:8]) or "nothing"
     more = len(found or members) - 8
     raise SourceError(
-        f"the archive holds {len(found) or 'no'} delimited files; exactly one is expected",
+        f"the archive contains {len(found) or 'no'} delimited files; exactly one is expected",
         where=path,
         why=f"It contains {listed}" + (f" and {more} more" if more > 0 else ""),
-        do=f"unpack {'the archive in it' if nested and not found else 'it'} and give the file or the folder",
+        do=f"unpack {'the inner archive' if nested and not found else 'it'} and use the unpacked file or folder",
     )
 
 
@@ -227,10 +227,10 @@ def _first_line(start: bytes) -> bytes:
 def _check_not_nested(beginning: bytes, path: Path) -> None:
     if beginning.startswith(_ARCHIVES):
         raise SourceError(
-            "the file holds an archive in an archive",
+            "the file is an archive inside an archive",
             where=path,
-            why="What is compressed in it is compressed itself",
-            do="unpack the outer one and give what is in it",
+            why="The compressed file is itself compressed",
+            do="unpack the outer archive and use the inner one",
         )
 
 
@@ -240,10 +240,10 @@ def _check_expanded_size(expanded: int, compressed: int, path: Path) -> None:
         raise SourceError(
             "the archive expands beyond the limit",
             where=path,
-            why=f"{expanded / 1e6:,.0f} MB out of {compressed / 1e6:,.1f} MB; the limits are "
-            f"{MAX_EXPANDED_BYTES / 1e6:,.0f} MB "
-            f"and {MAX_EXPANSION_RATIO} times, and the largest national file has 300 MB",
-            do="look at what it is; unpack it yourself if you trust it",
+            why=f"{compressed / 1e6:,.1f} MB expand to {expanded / 1e6:,.0f} MB; the limits are "
+            f"{MAX_EXPANDED_BYTES / 1e6:,.0f} MB and {MAX_EXPANSION_RATIO} times, and the largest national file has "
+            "300 MB",
+            do="check the contents; if you trust it, unpack it yourself",
         )
 
 
@@ -252,6 +252,6 @@ def _damaged_archive_error(path: Path, error: Exception | str) -> SourceError:
     return SourceError(
         "the archive is damaged",
         where=path,
-        why=f"{kind}: {error}. Its bytes were cut or changed",
+        why=f"{kind}: {error}. The file is truncated or was changed",
         do="download it again",
     )

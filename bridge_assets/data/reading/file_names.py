@@ -1,8 +1,8 @@
-"""What the name of a survey file says: its survey year and its state.
+"""Survey year and state from the name of a survey file.
 
-A record does not say its survey year; the file's name does (`NBI_2016.txt`, `2018HwyBridgesDelimitedAllStates.txt`, or
-as FHWA names state files, `AK19.txt`), or the folder it lies in (`2019/AK.txt`). Names are judged here, whether of a
-local or of a remote folder.
+The records do not contain their survey year; it is in the name of the file (`NBI_2016.txt`,
+`2018HwyBridgesDelimitedAllStates.txt`, or FHWA's state files such as `AK19.txt`) or of its folder (`2019/AK.txt`).
+Belongs here: the rules for names, for local and remote folders alike.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from pathlib import Path, PurePosixPath
 
 from bridge_assets.errors import SourceError
 
-#: Endings of survey files; the outer one is taken off first.
+#: File name endings of survey files; there may be several, as in `.txt.gz`.
 SUFFIXES = (".gz", ".zip", ".txt", ".csv", ".parquet")
 
-
-#: Digits of the SHA-256 that tell revised files apart by name.
+#: Digits of the SHA-256 in the name of a revised file.
 REVISION_DIGITS = 12
-
 
 _REVISION = re.compile(rf"\.[0-9a-f]{{{REVISION_DIGITS}}}$")
 
 
 def base_stem(name: str) -> str:
-    """A file's name without the endings of survey files and without the mark of a revised file."""
+    """The name of a file without the endings of survey files and without the digest of a revised file."""
     stem, _ = _split_suffixes(name)
     return _REVISION.sub("", stem)
 
@@ -62,9 +60,9 @@ def is_year_folder(name: str) -> bool:
 
 
 def survey_year_of(name: str) -> int | None:
-    """The survey year in a file's name, or None where there is none or more than one.
+    """The survey year in the name of a file; None if there is none or more than one.
 
-    A two-digit year belongs to `SSYY.txt` only; 92 to 99 are 1992 to 1999, since FHWA begins with 1992.
+    Only `SSYY.txt` may have a two-digit year; 92 to 99 mean 1992 to 1999, since FHWA's files begin with 1992.
     """
     stem = base_stem(PurePosixPath(name).name)
     if state_file := _STATE_FILE.match(stem):
@@ -75,19 +73,19 @@ def survey_year_of(name: str) -> int | None:
 
 
 def state_of(name: str) -> str | None:
-    """The state whose file a name says it is (`AK19.txt`, `2019/AK.txt`, `NBI_AK_2019.csv`); None for all states."""
+    """The state in the name of a file (`AK19.txt`, `2019/AK.txt`, `NBI_AK_2019.csv`); None for all states."""
     found = {state.upper() for state in _STATE.findall(base_stem(PurePosixPath(name).name))} & STATE_POSTAL_CODES
     return found.pop() if len(found) == 1 else None
 
 
 def group_by_survey_year(names: Iterable[str]) -> tuple[dict[int, list[str]], list[str]]:
-    """The names of survey files by survey year, and those whose names hold no year.
+    """The names of survey files by survey year, and the names without a year.
 
     Parameters
     ----------
     names : iterable of str
-        Names below a folder: `AK19.txt` or, in a folder named after a year, `2019/AK.txt`. Hidden files, deeper
-        ones and those of other folders are left alone.
+        Names relative to a folder: `AK19.txt` or, in a subfolder named after a year, `2019/AK.txt`. Hidden files and
+        files in deeper or other subfolders are ignored.
     """
     years: dict[int, list[str]] = {}
     without_year = []
@@ -104,14 +102,14 @@ def group_by_survey_year(names: Iterable[str]) -> tuple[dict[int, list[str]], li
 
 
 def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str) -> None:
-    """Raise SourceError where two files of a survey year are of the same state, or one is of all."""
+    """Raise SourceError if two files of a survey year are for the same state, or one of several is for all states."""
     for name in names:
         year_from_name = survey_year_of(name)
         if "/" in name and year_from_name not in (None, survey_year):
             raise SourceError(
-                f"{name} is of two survey years",
+                f"{name} has two survey years",
                 where=where,
-                why=f"Its folder is for {survey_year}, its name for {year_from_name}",
+                why=f"Its folder is for {survey_year}, but its name is for {year_from_name}",
                 do="move it into the folder of its year, or out of the source",
             )
     states = [state_of(name) for name in names]
@@ -123,7 +121,6 @@ def check_no_conflicts(survey_year: int, names: Sequence[str], where: Path | str
             f"there are {len(conflicting)} files for survey year {survey_year}",
             where=where,
             why=f"They are {', '.join(conflicting)}, and it is unclear which one is right; several files of one year "
-            f"have to "
-            "be of different states, with the state in the name (AK19.txt)",
+            "must be for different states, with the state in the name (AK19.txt)",
             do="keep one in the folder and move the others away",
         )

@@ -1,7 +1,7 @@
-"""What a source file is, told by its content, and its records in batches of one survey year each.
+"""Detects the format of a source file from its content, and reads it in batches of one survey year each.
 
-Belongs here: the choice between the formats and the survey year of a file. How a format is read is `nbi`; how a file is
-opened is `data.opening`.
+Belongs here: choosing the format and the survey year of a file. Does not belong here: reading a format (`nbi`), and
+opening a file (`reading.archives`).
 """
 
 from __future__ import annotations
@@ -34,29 +34,27 @@ from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
 PARQUET_MAGIC = b"PAR1"
 
-#: Bytes of a file's beginning that are looked at. The longest published heading row has 2,300.
+#: Bytes at the start of a file used for detection. The longest published header row has 2,300.
 _SNIFF_BYTES = 1 << 16
 
 
 class Format(StrEnum):
-    """How a source file says its records. The value is the layout's name of its batches, but for the published ones."""
+    """Format of a source file. Its value is the `layout` of its batches, except for published layouts."""
 
     NBI = "NBI"
-    """The published delimited form, in one of `LAYOUTS`."""
+    """FHWA's delimited format, in one of `LAYOUTS`."""
     CSV = "canonical CSV"
     PARQUET = "canonical Parquet"
     INFOBRIDGE = "InfoBridge export"
 
 
 def detect_format(path: Path) -> Format:
-    """The format of a file by its content; whatever no other format claims is for the reader of the published form.
+    """The format of a file, detected from its content; FHWA's delimited format if no other one matches.
 
     Raises
     ------
     SourceError
-        If the file cannot be opened (`data.opening.opened`).
-    LayoutError
-        If it is in the published text form and its heading row is none of the published ones.
+        If the file cannot be opened (`archives.open_survey_file`).
     """
     with open_survey_file(path) as source:
         beginning = source.file.read(_SNIFF_BYTES)
@@ -82,7 +80,7 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
     path : Path
         A delimited NBI file, a CSV or Parquet file with canonical names, or an InfoBridge export; plain, gzip or zip.
     survey_year : int, optional
-        Of a file that says the year inside: the year whose rows are wanted, all by default. Of any other: its year, by
+        For a file with a survey year column: the year to read, by default all years. For any other file: its year, by
         default the one in its name.
 
     Yields
@@ -93,10 +91,10 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
     Raises
     ------
     SourceError
-        If the file cannot be read as a whole, or its survey year is not known or not in it. Where an archive turns out
-        to be damaged at its end, batches have been given before: whoever takes them must not keep them.
+        If the file as a whole cannot be read, or its survey year is unknown or not in it. If an archive turns out to be
+        damaged at its end, batches have already been yielded: the caller must discard them.
     LayoutError
-        If its heading row is none that is known.
+        If its header row is not recognised.
     """
     kind = detect_format(path)
     year_from_name = survey_year_of(path.name)
@@ -112,14 +110,14 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
         else:
             year = survey_year if survey_year is not None else year_from_name
             if year is None:
-                read_header(source.file, path)  # that a file is a web page is worth more to know than its name's lack
+                read_header(source.file, path)  # if this is a web page, report that rather than the missing year
                 raise unknown_survey_year_error(path)
             for batch in read_batches(source.file, source.name, where=path):
                 yield YearBatch(batch, year, source.name)
 
 
 def survey_years_in_file(path: Path) -> set[int]:
-    """The survey years that the rows of a file say; empty where the format does not say one. Reads one column.
+    """The survey years in the rows of a file; empty if it has no survey year column. Reads only one column.
 
     Raises
     ------
@@ -137,7 +135,7 @@ def survey_years_in_file(path: Path) -> set[int]:
             columns = _years_of_parquet(source.file, path)
         else:
             table = CsvFile(source.file, path)
-            year_column = next((place for place, name in enumerate(table.headings) if name.lower() == heading), None)
+            year_column = next((index for index, name in enumerate(table.headings) if name.lower() == heading), None)
             columns = () if year_column is None else (rows.text[column] for rows in table.rows({year_column: column}))
         for values in columns:
             numbers = values.cast(pl.Float64, strict=False).drop_nulls().unique()
@@ -146,9 +144,9 @@ def survey_years_in_file(path: Path) -> set[int]:
 
 
 def count_rows(path: Path, survey_year: int) -> int:
-    """Rows of a file that are not blank, counted by themselves, to hold a reading against.
+    """Non-blank rows of a file, counted independently of the reader as a cross-check.
 
-    Of a file that says the year inside: the rows of this survey year, and those that say none, which are rejected.
+    For a file with a survey year column: the rows of this year, and those without a year, which are rejected.
     """
     kind = detect_format(path)
     with open_survey_file(path) as source:
@@ -194,24 +192,24 @@ def _check_not_compressed(source: OpenedFile, path: Path) -> None:
         raise SourceError(
             "this is a compressed Parquet file",
             where=path,
-            why="Parquet is compressed in itself and cannot be read as a stream",
+            why="Parquet has its own compression and cannot be read as a stream",
             do="unpack it",
         )
 
 
 def _is_single_quoted(headings: list[str], below: str) -> bool:
-    """Whether the texts of the first rows stand in single quotes: the published form, which CSV would take for text.
+    """Whether the texts of the first rows are in single quotes, as in FHWA's delimited format.
 
-    Such a file has lost or gained a column. Its reader then says against which layout; reading it as CSV would keep the
-    quotes and the padding in every text.
+    Such a file has lost or gained a column. Its reader then compares it with the nearest layout; reading it as CSV
+    would keep the quotes and the padding in every text.
     """
-    texts = [
-        place
-        for place, heading in enumerate(headings)
+    text_columns = [
+        index
+        for index, heading in enumerate(headings)
         if (name := canonical.canonical_name(heading)) in ITEMS_BY_NAME and ITEMS_BY_NAME[name].kind is ItemKind.TEXT
     ]
     rows = [line.split(",") for line in below.split("\n")[:20]]
-    cells = [row[place].strip() for row in rows for place in texts if place < len(row)]
+    cells = [row[index].strip() for row in rows for index in text_columns if index < len(row)]
     cells = [cell for cell in cells if cell]
     quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == "'"]
     return len(quoted) * 2 > len(cells)

@@ -1,1 +1,1 @@
-"""Typed records: the schema of raw_bridges, one record a structure, and the validation of tables that people bring."""
+"""Typed records: the schema of raw_bridges, one record per structure, and validation of user-supplied tables."""

@@ -1,7 +1,7 @@
-"""Bridges: the records of a survey year with what follows from them, the rows of raw_bridges.
+"""The rows of raw_bridges: the records of a survey year with derived columns and flags.
 
-Belongs here: the table's schema and how a batch of records becomes a part of it. Does not belong here: where files come
-from, and what is written where (`ingestion`).
+Belongs here: the schema of the table, and how it is computed from a batch of records. Does not belong here: reading
+source files and writing the table (`ingest`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ def _bridge_schema() -> pl.Schema:
 #: The columns of raw_bridges: file, line number, every NBI item, `unparsed`, the derived columns, and `flags`.
 BRIDGE_SCHEMA = _bridge_schema()
 
-
 #: The derived columns of `BRIDGE_SCHEMA`, in order.
 DERIVED_SCHEMA = pl.Schema(list(BRIDGE_SCHEMA.items())[1 + len(RECORD_SCHEMA) :])
 
@@ -38,7 +37,7 @@ BRIDGE_ARROW_SCHEMA = pa.schema(
 )
 
 
-#: The items that decoding and flagging read, beside the codes.
+#: The items read by `derived_columns` and `flag_records`, apart from the check of codes.
 _INPUT_ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
 
 _DECODED_TYPES = pl.Schema({name: RECORD_SCHEMA[name] for name in DECODED_ITEMS})
@@ -48,7 +47,7 @@ def decode_bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     """The records of a batch as bridges, `BRIDGE_ARROW_SCHEMA`."""
     records = batch.table
     items = pl.DataFrame(records.select(_INPUT_ITEMS)).cast(_DECODED_TYPES)
-    # Lazily, so that what two columns have in common is worked out once.
+    # Lazily, so that subexpressions shared by several columns are computed once.
     decoded = items.lazy().select(derived_columns(survey_year)).collect()
     decoded = decoded.with_columns(flag_records(items.hstack(decoded), survey_year, records))
     name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))

@@ -1,6 +1,6 @@
-"""Which record of a structure counts.
+"""Selects one record per structure and survey year.
 
-Belongs here: the choice between a structure's records of one survey year. `stg_bridges` follows the same rule in SQL.
+Belongs here: the rule for choosing between several records of a structure. `stg_bridges` follows the same rule in SQL.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ RECORD_KEY = ("survey_year", "structure_key")
 
 
 def one_record_per_structure(records: pl.LazyFrame) -> pl.LazyFrame:
-    """The one record of each structure and survey year that counts.
+    """Select one record for each structure and survey year.
 
-    Condition belongs to record type 1 only. If a structure occurs twice in a survey year, the latest inspection
-    counts, then the earlier line. `stg_bridges` follows the same rule in SQL. Does not keep the order of the records.
+    Only records of type 1 carry a condition. If a structure occurs twice in a survey year, the record with the latest
+    inspection is used, then the one on the earlier line. `stg_bridges` follows the same rule in SQL. The order of the
+    records is not preserved.
     """
     records = records.filter(pl.col("on_structure")).with_columns((pl.len().over(RECORD_KEY) > 1).alias("repeated"))
     date = pl.col("inspection_date").fill_null(pl.date(1, 1, 1))

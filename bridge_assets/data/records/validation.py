@@ -1,7 +1,7 @@
-"""Validates a table of bridge data: problems that rule it out, and warnings.
+"""Validates a table of bridge data: problems that make it unusable, and warnings.
 
 Belongs here: checks of a whole table of `BRIDGE_SCHEMA`. Single values are checked by `nbi.flags` and
-`nbi.coding_guide.code_check`; this counts their findings.
+`nbi.coding_guide.code_check`, whose results are counted here.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ValidationReport:
     survey_years : dict of int to int
         Survey year -> records.
     problems : tuple of str
-        Why it is not valid bridge data, a sentence each.
+        Why it is not valid bridge data, one sentence each.
     warnings : tuple of str
-        What to know before using it, a sentence each.
+        What to know before using it, one sentence each.
     duplicates : int
         Records of type 1 that share survey year and structure key with another one.
     flags : dict of str to int
@@ -102,10 +102,10 @@ class ValidationReport:
 def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
     """Validate a table of bridge data.
 
-    Problems are: columns of `BRIDGE_SCHEMA` that are missing or of another type (a code stored as a number has lost its
-    leading zeros), no records, records without structure key or survey year, condition items with a value other than
-    a rating of the Coding Guide (0-9, N) or blank. Warnings are: values outside an item's code list, duplicated
-    structures, numbers that could not be parsed, and flags.
+    Problems are: columns of `BRIDGE_SCHEMA` that are missing or have another type (a code stored as a number has lost
+    its leading zeros), no records, records without structure key or survey year, and condition items with a value other
+    than a rating of the Coding Guide (0-9, N) or blank. Warnings are: values outside the code list of an item,
+    duplicated structures, numbers that could not be parsed, and flags.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def validation_report(df: pd.DataFrame | pl.DataFrame) -> ValidationReport:
 
 
 def record_problems(table: pl.DataFrame) -> list[str]:
-    """Problems of the records of a table, a sentence each, from those of `VALIDATED_COLUMNS` that it has.
+    """Problems in the records of a table, one sentence each; checks those of `VALIDATED_COLUMNS` that it has.
 
-    A record needs a structure key and a survey year, and a condition item a rating or nothing.
+    Every record needs a structure key and a survey year, and every condition item must be a rating or blank.
     """
     problems = []
     for name, what in (("structure_key", "structure key"), ("survey_year", "survey year")):
@@ -168,7 +168,7 @@ def _from_pandas(df: pd.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         try:
             columns.append(pl.from_pandas(values).alias(str(name)))
         except (pa.ArrowException, TypeError, ValueError):
-            mixed.append(f"the column {name} holds values of several types")
+            mixed.append(f"the column {name} contains values of several types")
     return pl.DataFrame(columns), mixed
 
 
@@ -183,7 +183,7 @@ def _type_problems(table: pl.DataFrame) -> list[str]:
             if expected == pl.String and found.is_numeric()
             else ""
         )
-        problems.append(f"the column {name} holds {found}, where {_type_description(expected)} is expected{more}")
+        problems.append(f"the column {name} has type {found}, but {_type_description(expected)} is expected{more}")
     return problems
 
 
@@ -209,7 +209,7 @@ def _rating_problems(table: pl.DataFrame) -> list[str]:
             invalid = values.filter(~values.is_in(RATING_CODES))
             if len(invalid):
                 problems.append(
-                    f"item {ITEMS_BY_NAME[item].number} holds {len(invalid)} values that are not ratings, such as "
+                    f"item {ITEMS_BY_NAME[item].number} has {len(invalid)} values that are not ratings, such as "
                     f"{invalid[0]!r}"
                 )
     return problems
@@ -233,9 +233,9 @@ def _records_by_year(table: pl.DataFrame) -> dict[int, int]:
 def _warnings(table: pl.DataFrame, duplicates: int, flags: dict[str, int]) -> list[str]:
     warnings = code_problems(table)
     if duplicates:
-        warnings.append(f"{duplicates} records on a structure share survey year and structure key with another")
+        warnings.append(f"{duplicates} records of type 1 share survey year and structure key with another record")
     if "unparsed" in table.columns and (unparsed := table.height - table["unparsed"].null_count()):
-        warnings.append(f"{unparsed} records hold a number that was no number; `unparsed` has its text")
+        warnings.append(f"{unparsed} records have a number that could not be parsed; its text is in `unparsed`")
     if flags:
         warnings.append(
             f"{sum(flags.values())} flags: " + ", ".join(f"{flag} {count}" for flag, count in flags.items())

@@ -1,1 +1,1 @@
-"""Where survey files come from: a local folder, a bucket, FHWA; fetched, resumed, verified, never replaced."""
+"""Gets survey files from a local folder, a bucket or FHWA: downloads are resumed and verified, never overwritten."""

@@ -1,6 +1,6 @@
-"""Getting one survey year from whatever `source` of data_config.yaml names: sample, folder, bucket, address or FHWA.
+"""Gets one survey year from the `source` in data_config.yaml: sample, folder, bucket, address or FHWA.
 
-Only what is asked for is fetched, and nothing at all where the source is a local folder.
+Only the requested year is downloaded, and nothing if the source is a local folder.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _log = logging.getLogger(__name__)
 def acquire_survey_year(
     settings: DataSettings, survey_year: int, progress: ProgressCallback = _log.info
 ) -> SurveySource:
-    """The parts of a survey year, on this disk, fixed by their SHA-256.
+    """Get the files of a survey year on the local disk, identified by their SHA-256.
 
     Parameters
     ----------
     settings : DataSettings
-        `source` says where from. A local file stays where it is; anything else is copied into `downloads_folder`.
+        Its `source` is used. A local file stays where it is; anything else is copied into `downloads_folder`.
     survey_year : int
     progress : callable
-        Given progress lines.
+        Called with each progress message.
 
     Raises
     ------
     SourceError
-        If the source has no such year, or several files that claim it, or cannot be read.
+        If the source does not have this year, has conflicting files for it, or cannot be read.
     StorageError
         If a copy cannot be written.
     """
@@ -55,10 +55,10 @@ def acquire_survey_year(
 
 
 def known_years(settings: DataSettings) -> list[int]:
-    """The survey years that a source is known to have, without asking anything over the network.
+    """The survey years that a source is known to have, without a network request.
 
-    Those of the files in a local folder, of the catalogue for `fhwa`, of its name for one remote file; none for a
-    remote folder, which only asking can tell. Raises SourceError where a local folder cannot be listed.
+    For a local folder, the years of its files; for `fhwa`, those of the catalogue; for one remote file, the year in its
+    name; for a remote folder, none. Raises SourceError if a local folder cannot be listed.
     """
     match settings.source_kind:
         case "fhwa":
@@ -71,9 +71,9 @@ def known_years(settings: DataSettings) -> list[int]:
 
 
 def remote_years(settings: DataSettings) -> dict[int, list[tuple[str, str]]]:
-    """Survey year -> (address, version) of its files, as a remote source lists them now. Nothing is transferred.
+    """Survey year -> (address, version) of its files in a remote source. Nothing is downloaded.
 
-    A remote folder is listed; for an address on a web server there is nothing to list, and the version is empty.
+    A remote folder is listed. A web server has no listing, so the version of a single address is empty.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _acquire_remote(settings: DataSettings, survey_year: int, progress: Progress
         copy_remote_file(address, copy_path(address, settings.downloads_folder), progress) for address in addresses
     ]
     warnings = [
-        f"{copy.address} was revised since it was first copied; the new file is used, and the old one kept: "
+        f"{copy.address} was revised since it was first copied; the new file is used, and the old one is kept as "
         f"{copy.previous_copy}"
         for copy in copies
         if copy.revised
@@ -124,8 +124,7 @@ def _year_of_address(source: str) -> int | None:
         raise SourceError(
             "the survey year is not known",
             where=redact_url(source),
-            why="The address of one file has to have its survey year in the file's name, and a web server has no "
-            "folders that can be listed",
-            do="name a file such as https://host/NBI_2016.zip, set source to `fhwa`, or use a bucket",
+            why="The name of the file must contain its survey year, and a web server has no folders that can be listed",
+            do="use the address of a file such as https://host/NBI_2016.zip, set source to `fhwa`, or use a bucket",
         )
     return year

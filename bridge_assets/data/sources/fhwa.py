@@ -1,7 +1,7 @@
-"""What FHWA publishes: the address of each survey year and state, and what its bytes are known to be.
+"""Downloads the files that FHWA publishes, and checks them against the catalogue in configs/data_config.yaml.
 
-The catalogue stands in configs/data_config.yaml. A download that differs from it is a revised file: it is kept beside,
-and not used until a person accepts it, since every figure made before came from the old one.
+The catalogue lists the survey years and the expected digests. A download with another digest is a revised file: it is
+stored under a separate name and not used until a person accepts it, since all earlier results came from the old file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bridge_assets.storage import digest
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """One file that FHWA publishes: its address, its name here, and its expected SHA-256 where that is known."""
+    """One file that FHWA publishes: its address, its local name, and its expected digests if known."""
 
     address: str
     name: str
@@ -33,24 +33,24 @@ class PublishedFile:
 
 
 def publication_deadline(survey_year: int) -> date:
-    """The day by which a survey year is published."""
+    """The date by which FHWA publishes a survey year."""
     return date(survey_year + 1, *PUBLICATION_DEADLINE)
 
 
 def published_files(fhwa: FhwaSettings, survey_year: int) -> list[PublishedFile]:
-    """The files of a survey year: one national file, or one of each state that is set.
+    """The files of a survey year: one national file, or one file for each state in the settings.
 
     Raises
     ------
     SourceError
-        If the year is not in the catalogue, or no address is set for it.
+        If the year is not in the catalogue, or has no address.
     """
     if survey_year not in fhwa.catalogue:
         raise SourceError(
             f"survey year {survey_year} is not in the catalogue",
             where="fhwa.catalogue in configs/data_config.yaml",
             why="It lists the published survey years",
-            do=f"add the line `{survey_year}: {{}}` there, if FHWA publishes it in a delimited layout",
+            do=f"add the line `{survey_year}: {{}}` there if FHWA has published this year as a delimited file",
         )
     if fhwa.states:
         addresses = [_format_address(fhwa.state_address, survey_year, state) for state in fhwa.states]
@@ -60,32 +60,32 @@ def published_files(fhwa: FhwaSettings, survey_year: int) -> list[PublishedFile]
         raise SourceError(
             f"no address for survey year {survey_year}",
             where="fhwa.national_address in configs/data_config.yaml",
-            why=f"Its first year is {min(fhwa.national_address, default='missing')}",
-            do="add a line there",
+            why=f"The first year with an address is {min(fhwa.national_address, default='missing')}",
+            do="add the address of this year there",
         )
     address = _format_address(fhwa.national_address[max(eligible_years)], survey_year)
     return [PublishedFile(address, _file_name(address), fhwa.catalogue[survey_year])]
 
 
 def fetch_from_fhwa(fhwa: FhwaSettings, survey_year: int, downloads: Path, progress: ProgressCallback) -> SurveySource:
-    """Bring a survey year's files here, or find that the copies are still FHWA's.
+    """Download the files of a survey year, unless the local copies are still current.
 
-    A copy that was used before goes on being used, with a warning, where the server cannot be asked or has a revised
-    file that nobody accepted.
+    If the server cannot be reached, or has a revised file that nobody has accepted, the existing copy is used with a
+    warning.
 
     Parameters
     ----------
     fhwa : FhwaSettings
     survey_year : int
     downloads : Path
-        Folder of the copies; each year has a folder in it.
+        Folder of the copies, with a folder for each year.
     progress : callable
-        Given progress lines and warnings.
+        Called with each progress message and warning.
 
     Raises
     ------
     SourceError
-        If a file cannot be had, or only a revised one that is not accepted.
+        If a file cannot be downloaded, or only a revised one that is not accepted.
     """
     files, warnings = [], []
     for published_file in published_files(fhwa, survey_year):
@@ -109,22 +109,22 @@ def _fetch_file(
             sha256=published_file.expected.zip,
             progress=progress,
             not_found_hint=(
-                f"see whether FHWA has published survey year {year} yet (due by "
-                f"{publication_deadline(year):%d %B %Y}), and "
-                "correct the address in configs/data_config.yaml if it has moved"
+                f"check whether FHWA has published survey year {year} yet (due by "
+                f"{publication_deadline(year):%d %B %Y}), and correct the address in configs/data_config.yaml if the "
+                "file has moved"
             ),
         )
     except SourceError as error:
         usable = next(_usable_copies(published_file, fhwa, target), None)
         if usable is None:
             raise
-        return usable, f"the copy here is used, and whether it was revised is not known: {error}"
+        return usable, f"the local copy is used; it is not known whether FHWA has revised the file: {error}"
     if not copy.revised or _is_accepted(copy.sha256, fhwa):
         return _to_source_file(copy, revised=copy.revised), ""
     if _has_expected_member(copy.path, published_file.expected):
         return _to_source_file(
             copy, revised=False
-        ), f"{copy.path.name}: packed anew; the text inside is the one expected"
+        ), f"{copy.path.name}: the archive was repacked; the text inside is unchanged"
     usable = next(_usable_copies(published_file, fhwa, target), None)
     remedy = f"to use it, add {copy.sha256[:REVISION_DIGITS]} to fhwa.accept_revised in configs/data_config.yaml"
     if usable is None:
@@ -136,12 +136,12 @@ def _fetch_file(
             do=remedy[0].upper() + remedy[1:],
         )
     return usable, (
-        f"FHWA has revised {target.name}; the copy from before is used, the new one is kept as {copy.path}: {remedy}"
+        f"FHWA has revised {target.name}; the previous copy is used, the new one is kept as {copy.path}: {remedy}"
     )
 
 
 def _usable_copies(published_file: PublishedFile, fhwa: FhwaSettings, target: Path) -> Iterator[SourceFile]:
-    """Copies that are here and may be used, best first: accepted revised ones, then the one under the plain name."""
+    """Local copies that may be used, best first: accepted revised files, then the file under the plain name."""
     expected = published_file.expected.zip
     for accepted in [*reversed(fhwa.accept_revised), *([expected] if expected else [])]:
         path = target.with_name(revised_file_name(target.name, accepted))
@@ -154,11 +154,11 @@ def _usable_copies(published_file: PublishedFile, fhwa: FhwaSettings, target: Pa
 
 
 def _is_accepted(sha256: str, fhwa: FhwaSettings) -> bool:
-    return any(sha256.startswith(beginning) for beginning in fhwa.accept_revised)
+    return any(sha256.startswith(prefix) for prefix in fhwa.accept_revised)
 
 
 def _has_expected_member(path: Path, expected: NationalFile) -> bool:
-    """Whether an archive with other bytes holds the expected text."""
+    """Whether an archive with a different digest contains the expected text."""
     if expected.member is None or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

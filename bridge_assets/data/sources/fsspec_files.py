@@ -1,7 +1,7 @@
-"""Files that lie elsewhere, and their copies here: one address, or a folder of survey files in a bucket.
+"""Copies remote files to the local disk: one address, or a folder of survey files in a bucket.
 
-http:// and https:// go through `download`; s3://, gs://, abfs:// and whatever else fsspec knows go through fsspec. A
-file whose ETag (or checksum, or date) is the one of the copy is not transferred again.
+http:// and https:// use `download`; s3://, gs://, abfs:// and other schemes use fsspec. A file with the same ETag (or
+checksum, or date) as the local copy is not downloaded again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bridge_assets.data.sources.local_copies import (
 from bridge_assets.errors import SourceError, StorageError
 from bridge_assets.storage import atomic_write, digest
 
-#: Scheme -> (library, extra of this project). Other schemes are fsspec's own matter.
+#: Scheme -> (library, extra of this project). fsspec handles other schemes on its own.
 EXTRAS = {
     "s3": ("s3fs", "aws"),
     "gs": ("gcsfs", "gcp"),
@@ -40,7 +40,7 @@ EXTRAS = {
     "az": ("adlfs", "azure"),
 }
 
-#: What file systems call the version of a file's bytes, best first.
+#: Keys under which file systems report the version of a file, best first.
 VERSION_KEYS = (
     "ETag",
     "etag",
@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a remote folder: its name below that folder, its address, size in bytes, and version."""
+    """A file in a remote folder: its name relative to that folder, address, size in bytes, and version."""
 
     name: str
     address: str
@@ -67,28 +67,28 @@ class RemoteFile:
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address has to be copied before it can be read: anything with a scheme but file://."""
+    """Whether a file has to be copied before it can be read: any address with a scheme other than file://."""
     scheme, separator, _ = address.partition("://")
     return bool(separator) and scheme.lower() not in ("file", "local", "")
 
 
 def local_copy(address: str, folder: Path, progress: ProgressCallback = _log.info) -> Path:
-    """The path of a copy of a remote file that is the remote file as it is now.
+    """The path of an up-to-date local copy of a remote file.
 
     Parameters
     ----------
     address : str
-        http://, https://, s3://, gs://, abfs:// and what else fsspec knows.
+        http://, https://, s3://, gs://, abfs:// and other schemes that fsspec supports.
     folder : Path
-        Where copies lie: each below scheme, host and path of its address.
+        Folder of the copies; each is stored below scheme, host and path of its address.
     progress : callable
-        Given progress lines.
+        Called with each progress message.
 
     Returns
     -------
     Path
-        A file of the address's name; of another one, `name.<12 digits of its SHA-256>`, where the remote file was
-        revised since it was first copied. The older copy stays.
+        A file with the name of the remote one; or `name.<12 digits of its SHA-256>` if the remote file was revised
+        since it was first copied. The older copy is kept.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def local_copy(address: str, folder: Path, progress: ProgressCallback = _log.inf
 
 
 def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _log.info) -> DownloadedFile:
-    """Copy a remote file to a target, or find that the copy here is still right. Raises as `local_copy`."""
+    """Copy a remote file to a target, unless the local copy is still current. Raises as `local_copy`."""
     if urlsplit(address).scheme.lower() in ("http", "https"):
         return download(address, target, progress=progress)
     with exclusive_lock(target, progress), _translate_errors(address):
@@ -109,7 +109,10 @@ def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _l
         info = files.info(path)
         if info["type"] == "directory":
             raise SourceError(
-                "this is a folder", where=redact_url(address), why="A single file was expected", do="name a file in it"
+                "this is a folder",
+                where=redact_url(address),
+                why="A single file was expected",
+                do="use the address of a file in it",
             )
         remote_version, existing = _remote_version(info), read_download_record(target, address)
         if existing and existing.etag == remote_version:
@@ -119,10 +122,10 @@ def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _l
             files.get_file(path, str(temp_path))
             if (copied_bytes := temp_path.stat().st_size) != info["size"]:
                 raise SourceError(
-                    "the copy is not whole",
+                    "the copy is incomplete",
                     where=redact_url(address),
-                    why=f"The file has {info['size']:,} bytes, and {copied_bytes:,} came",
-                    do="run again; if the file is being written just now, later",
+                    why=f"The file has {info['size']:,} bytes, but {copied_bytes:,} were received",
+                    do="run again; if the file is just being written, wait until it is complete",
                 )
         downloaded_path = target.with_name(f".{target.name}.whole")
         sha256 = digest(downloaded_path)
@@ -138,19 +141,19 @@ def copy_remote_file(address: str, target: Path, progress: ProgressCallback = _l
 
 
 def list_remote_files(folder: str) -> list[RemoteFile]:
-    """The files of a remote folder and of the folders directly in it, by name.
+    """The files in a remote folder and in its immediate subfolders, by name.
 
     Raises
     ------
     SourceError
-        If it is not there or cannot be listed, or the library or the credentials for it are missing.
+        If it does not exist or cannot be listed, or the library or the credentials for it are missing.
     """
     if urlsplit(folder).scheme.lower() in ("http", "https"):
         raise SourceError(
             "a web server has no folders that can be listed",
             where=redact_url(folder),
-            why="`source` names it",
-            do="name one file with its year in its name, set source to `fhwa`, or use a bucket",
+            why="`source` is this address",
+            do="use the address of a file with its year in its name, set source to `fhwa`, or use a bucket",
         )
     with _translate_errors(folder):
         files, root = _file_system(folder)
@@ -168,15 +171,18 @@ def list_remote_files(folder: str) -> list[RemoteFile]:
 
 
 def copy_path(address: str, folder: Path) -> Path:
-    """Where the copy of an address lies: below scheme, host and path, so that two addresses never share one."""
+    """The path of the copy of an address: below scheme, host and path, so that two addresses never share a copy."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2].replace(":", "_")
     path_parts = [step for step in unquote(parts.path).split("/") if step.strip(". ")]
-    if parts.query:  # the same path with another query is another file
+    if parts.query:  # the same path with a different query is a different file
         path_parts.insert(len(path_parts) - 1, hashlib.sha256(parts.query.encode()).hexdigest()[:12])
     if not path_parts:
         raise SourceError(
-            "this is the address of no file", where=redact_url(address), why="It has no path", do="correct it"
+            "this address does not name a file",
+            where=redact_url(address),
+            why="It has no path",
+            do="correct the address",
         )
     return folder.joinpath(parts.scheme.lower(), host, *(step.replace("\0", "") for step in path_parts))
 
@@ -184,7 +190,7 @@ def copy_path(address: str, folder: Path) -> Path:
 def _file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
-    # A listing that is remembered would hide the file that has just arrived.
+    # A cached listing would hide a file that has just arrived.
     return fsspec.core.url_to_fs(address, use_listings_cache=False)
 
 
@@ -203,7 +209,7 @@ def _last_modified(info: dict[str, Any]) -> str:
 
 @contextmanager
 def _translate_errors(address: str) -> Iterator[None]:
-    """Say what went wrong elsewhere. Each cloud's library has errors of its own, and no common one."""
+    """Translate the errors of remote file systems: each cloud library has its own error classes."""
     scheme = urlsplit(address).scheme.lower()
     where = redact_url(address)
     try:
@@ -215,7 +221,7 @@ def _translate_errors(address: str) -> Iterator[None]:
         raise SourceError(
             f"{scheme}:// needs {library}, which is not installed",
             where=where,
-            why="The core installs no cloud's library",
+            why="The libraries of the clouds are optional extras",
             do=f"pip install 'bridge-assets[{extra}]'" if extra else "install it",
         ) from None
     except FileNotFoundError:
@@ -227,10 +233,10 @@ def _translate_errors(address: str) -> Iterator[None]:
         ) from None
     except PermissionError as error:
         raise SourceError(
-            "the service does not let us in",
+            "access denied",
             where=where,
             why=_error_line(error),
-            do="check that the credentials in use may list and read there",
+            do="check that the credentials in use may list and read this address",
         ) from None
     except Exception as error:
         if "credential" in f"{type(error).__name__} {error}".lower():
@@ -238,11 +244,11 @@ def _translate_errors(address: str) -> Iterator[None]:
                 "no credentials for this address",
                 where=where,
                 why=_error_line(error),
-                do=f"set those of the service ({_credentials_hint(scheme)})",
+                do=f"set the credentials of the service ({_credentials_hint(scheme)})",
             ) from None
         if isinstance(error, ValueError) and "protocol" in str(error).lower():
             raise SourceError(
-                f"{scheme}:// is not understood",
+                f"{scheme}:// is not supported",
                 where=where,
                 why=_error_line(error),
                 do="use s3://, gs://, abfs:// or https://",
@@ -251,7 +257,7 @@ def _translate_errors(address: str) -> Iterator[None]:
             "the address cannot be reached",
             where=where,
             why=_error_line(error),
-            do="check network, address and credentials",
+            do="check the network, the address and the credentials",
         ) from error
 
 

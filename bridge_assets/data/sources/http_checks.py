@@ -1,4 +1,4 @@
-"""What comes from a web server and is no survey file, or not all of one: refused before it gets a name."""
+"""Refuses responses of a web server that are not survey files, or are incomplete, before they are stored."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def check_response_headers(response: requests.Response, address: str) -> None:
-    """Refuse an answer whose header says that it is unfit."""
+    """Refuse a response whose headers show that it is not usable."""
     if is_web_page(response.headers.get("Content-Type", ""), b""):
         raise_web_page(address)
     if response.headers.get("Content-Encoding", "identity") not in ("identity", ""):
         raise SourceError(
-            "the server compresses what it was asked to send as it is",
+            "the server compresses the file, although it was requested uncompressed",
             where=redact_url(address),
-            why="Bytes that are changed on the way can be neither resumed nor compared",
+            why="A download that is compressed in transit can be neither resumed nor verified",
             do="download the file in a browser and use a local folder as source",
         )
 
 
 def check_zip_complete(partial: PartialDownload, target: Path, address: str) -> None:
-    """Refuse a zip without its directory, which stands at the end: it is not whole."""
+    """Refuse a zip file without its central directory, which is at the end: it is incomplete."""
     if target.suffix.lower() != ".zip":
         return
     try:
@@ -41,16 +41,16 @@ def check_zip_complete(partial: PartialDownload, target: Path, address: str) -> 
         raise SourceError(
             "the archive is damaged",
             where=redact_url(address),
-            why=f"{error}; the server gave another length than the file has, or the file is broken there",
+            why=f"{error}; the server reported a wrong length, or its file is damaged",
             do="run again later, or download it in a browser and use a local folder as source",
         ) from None
 
 
 def check_no_extra_bytes(partial: PartialDownload, address: str, timeout: float) -> None:
-    """Ask for what follows the last byte: a server that has something there said too small a length."""
+    """Request the bytes after the last one: if there are any, the server reported too small a length."""
     length = partial.bytes
     with (
-        suppress(RetryableError, SourceError),  # the question is an extra; most servers answer it with 416
+        suppress(RetryableError, SourceError),  # this check is optional; most servers answer with 416
         open_response("GET", address, {"Range": f"bytes={length}-"}, timeout, "") as response,
     ):
         if response.status_code != 206:
@@ -58,9 +58,9 @@ def check_no_extra_bytes(partial: PartialDownload, address: str, timeout: float)
         partial.discard()
     if not partial.bytes:
         raise SourceError(
-            "the server gives a wrong length",
+            "the server reports a wrong length",
             where=redact_url(address),
-            why=f"It said {length:,} bytes, and has more",
+            why=f"It reported {length:,} bytes but has more",
             do="run again later, or download it in a browser and use a local folder as source",
         )
 
@@ -69,8 +69,8 @@ def raise_web_page(address: str) -> NoReturn:
     raise SourceError(
         "this is a web page, not a survey file",
         where=redact_url(address),
-        why="A server that has moved or lost a file often answers with a page",
-        do="look at the address in a browser, and correct it in the settings",
+        why="A server often sends a page if a file was moved or deleted",
+        do="open the address in a browser, and correct it in the settings",
     )
 
 
@@ -79,14 +79,14 @@ def raise_too_large(address: str, limit: int, why: str) -> NoReturn:
         f"the file is larger than {limit / 1e6:,.0f} MB",
         where=redact_url(address),
         why=why,
-        do="check the address: no survey file is that large",
+        do="check the address: survey files are not that large",
     )
 
 
 def raise_wrong_size(address: str, expected: int | None, size: int) -> NoReturn:
     raise SourceError(
-        "the file has another size than expected" if size else "the file is empty",
+        "the file has an unexpected size" if size else "the file is empty",
         where=redact_url(address),
-        why=f"It has {size:,} bytes" + (f", and {expected:,} were expected" if expected else ""),
-        do="check the address, and the expected size if there is one",
+        why=f"It has {size:,} bytes" + (f", but {expected:,} were expected" if expected else ""),
+        do="check the address, and the expected size if one is set",
     )

@@ -1,7 +1,7 @@
-"""Downloading one file: streamed, resumed, verified, and not at all where nothing changed.
+"""Downloads one file: streamed, resumed and verified, and skipped if it has not changed.
 
-Bytes go to `.name.part` beside the target, so that a later call resumes what an earlier one began, in this process or
-another. Only a whole file gets a name that can be taken for a survey file; `copies` says which name.
+Bytes go to `.name.part` in the folder of the target, so that a later call, in this process or another, resumes an
+interrupted download. Only a complete file gets the name of a survey file; `local_copies` decides which name.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     import requests
     from urllib3.util import Retry
 
-#: More than any survey file: the largest national text is about 300 MB.
+#: More than any survey file: the largest national text file is about 300 MB.
 MAX_BYTES = 4 << 30
 
-#: Small, since what is in the buffer when a connection is cut is lost and asked for again.
+#: Small, because the contents of the buffer are lost, and downloaded again, if the connection is cut.
 CHUNK_BYTES = 64 << 10
 
-#: Longer than this nobody waits because a server asks for it, in seconds.
+#: Longest wait, in seconds, that a server may request with `Retry-After`.
 MAX_RETRY_AFTER_SECONDS = 300
 
 _log = logging.getLogger(__name__)
@@ -62,32 +62,32 @@ def download(
     max_bytes: int = MAX_BYTES,
     not_found_hint: str = "check the address in a browser",
 ) -> DownloadedFile:
-    """Bring a file from a web server to this disk, or find that the copy here is still the server's file.
+    """Download a file from a web server, unless the local copy is still current.
 
     Parameters
     ----------
     address : str
         http:// or https://.
     target : Path
-        Where the copy lies. Another file that is there is never replaced: see `copies`.
+        Path of the copy. An existing file with other bytes is never overwritten: see `local_copies`.
     sha256 : str, optional
-        The expected SHA-256, in hex. Other bytes are kept beside and reported as `revised`.
+        The expected SHA-256, in hex. A file with another digest is stored separately and reported as `revised`.
     size : int, optional
-        The expected number of bytes. Another size is an error.
+        The expected number of bytes. Any other size is an error.
     progress : callable
-        Given a line every `progress_interval` seconds (bytes and rate), and at every new attempt.
+        Called with a message every `progress_interval` seconds (bytes and rate), and at every new attempt.
     progress_interval : float
         Seconds.
     attempts : int
-        Requests at most. Connection errors, cuts, 408, 425, 429 and 5xx are worth another one.
+        Maximum number of requests. Connection errors, interruptions, 408, 425, 429 and 5xx are retried.
     backoff : float
-        Seconds before the third attempt; doubled each time. `Retry-After` of the server goes before it.
+        Seconds before the third attempt; doubled each time. `Retry-After` from the server takes precedence.
     timeout : float
-        Seconds without a byte that count as a cut.
+        Seconds without a byte after which the connection counts as lost.
     max_bytes : int
-        Bytes. A larger file is refused.
+        A larger file is refused.
     not_found_hint : str
-        What to do where the server has no such file, for the message.
+        What to do if the server does not have the file, for the error message.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def download(
     Raises
     ------
     SourceError
-        If the server does not give the file, or gives a web page, a damaged archive or another length than it says.
+        If the server does not provide the file, or sends a web page, a damaged archive or the wrong number of bytes.
     StorageError
-        If it cannot be written. What has come so far is kept, and resumed by the next call.
+        If it cannot be written. The bytes received so far are kept, and the next call resumes the download.
     """
     from urllib3.exceptions import HTTPError
     from urllib3.util import Retry
@@ -113,7 +113,7 @@ def download(
                 try:
                     retry = retry.increment("GET", redact_url(address), error=HTTPError(failed.why))
                 except HTTPError:
-                    _raise_download_error(address, f"{attempts} attempts failed; the last one: {failed.why}")
+                    _raise_download_error(address, f"{attempts} attempts failed, the last one because {failed.why}")
                 wait = _retry_delay(retry, failed)
                 if wait > MAX_RETRY_AFTER_SECONDS:
                     _raise_download_error(address, f"{failed.why} and requires a wait of {wait:.0f} seconds")
@@ -122,7 +122,7 @@ def download(
 
 
 def url_exists(address: str, *, timeout: float = 20.0) -> bool:
-    """Whether a server has a file, without taking it (HEAD). Raises SourceError where it cannot be asked."""
+    """Whether a server has a file, without downloading it (HEAD). Raises SourceError if the request fails."""
     try:
         with open_response("HEAD", address, {}, timeout, "") as response:
             return not is_web_page(response.headers.get("Content-Type", ""), b"")
@@ -148,7 +148,7 @@ class _Transfer:
     bytes_transferred: int = 0
 
     def attempt(self) -> DownloadedFile:
-        """One request, and what follows from its answer."""
+        """Send one request and handle the response."""
         partial = PartialDownload.for_target(self.target)
         validator = partial.if_range_validator(self.address)
         start = partial.bytes if validator else 0
@@ -165,7 +165,7 @@ class _Transfer:
                 return downloaded_file(self.target, existing, self.sha256, self.bytes_transferred)
             if response.status_code in (304, 416):
                 partial.discard()
-                raise RetryableError(f"the server answers {response.status_code} to what we have of it")
+                raise RetryableError(f"the server returned {response.status_code} for the request to resume")
             http_checks.check_response_headers(response, self.address)
             etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
             if response.status_code == 206:
@@ -180,7 +180,7 @@ class _Transfer:
     def _check_content_range(
         self, response: requests.Response, partial: PartialDownload, start: int
     ) -> tuple[int, int | None]:
-        """The first byte of a partial answer and the whole length, after holding it against what was asked for."""
+        """The first byte of a partial response and the total length, after comparing them with the request."""
         found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != start or not start:
             partial.discard()
@@ -189,13 +189,13 @@ class _Transfer:
         announced_total = partial.expected_bytes
         if announced_total is not None and total is not None and total != announced_total:
             partial.discard()
-            raise RetryableError(f"the server said {announced_total:,} bytes, and then {total:,}")
+            raise RetryableError(f"the server first reported {announced_total:,} bytes and then {total:,}")
         return start, total
 
     def _check_size(self, total: int | None, partial: PartialDownload) -> None:
         if total is not None and total > self.max_bytes:
             partial.discard()
-            http_checks.raise_too_large(self.address, self.max_bytes, f"The server says {total / 1e6:,.0f} MB")
+            http_checks.raise_too_large(self.address, self.max_bytes, f"The server reports {total / 1e6:,.0f} MB")
         if total is not None and self.size is not None and total != self.size:
             partial.discard()
             http_checks.raise_wrong_size(self.address, self.size, total)
@@ -212,7 +212,7 @@ class _Transfer:
                     if (received := received + len(chunk)) > self.max_bytes:
                         partial.discard()
                         http_checks.raise_too_large(
-                            self.address, self.max_bytes, f"More than {self.max_bytes / 1e6:,.0f} MB came"
+                            self.address, self.max_bytes, f"More than {self.max_bytes / 1e6:,.0f} MB were received"
                         )
                     file.write(chunk)
                     self.bytes_transferred += len(chunk)
@@ -229,13 +229,14 @@ class _Transfer:
             ) from cut
         except OSError as error:
             raise StorageError(
-                f"{self.target} was not written: {error.strerror or error}. What has come so far is kept. What to do: "
-                "free some space or correct the permissions, then run again"
+                f"{self.target} was not written: {error.strerror or error}",
+                why="The bytes received so far are kept",
+                do="free some space or correct the permissions, then run again",
             ) from error
         if total is not None and received != total:
             if received > total:
                 partial.discard()
-            raise RetryableError(f"the server said {total:,} bytes, and {received:,} came")
+            raise RetryableError(f"the server reported {total:,} bytes, but {received:,} were received")
 
     def _finish(self, partial: PartialDownload, etag: str, last_modified: str) -> DownloadedFile:
         length = partial.bytes
@@ -244,7 +245,7 @@ class _Transfer:
             http_checks.raise_wrong_size(self.address, self.size, length)
         sha256 = digest(partial.path)
         if sha256 != self.sha256:
-            # Bytes that nobody vouches for: a length that is too small would look like a file that was revised.
+            # Without the expected digest, a file cut short by a wrong length would look like a revised file.
             http_checks.check_zip_complete(partial, self.target, self.address)
             http_checks.check_no_extra_bytes(partial, self.address, self.timeout)
         place = store_download(partial.path, self.target, sha256, self.sha256)
@@ -256,7 +257,7 @@ class _Transfer:
 
 
 def _retry_delay(retry: Retry, failed: RetryableError) -> float:
-    """Seconds until the next attempt: what the server asks for, else the backoff."""
+    """Seconds until the next attempt: as requested by the server, else the backoff."""
     from urllib3.exceptions import InvalidHeader
 
     retry_after = failed.response.headers.get("Retry-After") if failed.response is not None else None
@@ -275,5 +276,5 @@ def _raise_download_error(address: str, why: str) -> NoReturn:
         "the file could not be downloaded",
         where=redact_url(address),
         why=why[0].upper() + why[1:],
-        do="check the network and the address, then run again: what has come so far is kept and resumed",
+        do="check the network and the address, then run again: the download resumes where it stopped",
     )

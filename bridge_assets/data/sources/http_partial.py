@@ -1,4 +1,4 @@
-"""The beginning of a file that is being downloaded: kept between calls, under a name that no survey file has."""
+"""Partial downloads: kept between calls under hidden names, so that they are not taken for survey files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge_assets.storage import write_json
 
 @dataclass
 class PartialDownload:
-    """The beginning of a file, and which version of it that is."""
+    """The first bytes of a file, and metadata that identify its version on the server."""
 
     path: Path
 
@@ -26,7 +26,7 @@ class PartialDownload:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def if_range_validator(self, address: str) -> str:
-        """What `If-Range` may hold: a strong ETag or a date (RFC 9110, 13.1.5); empty where there is neither."""
+        """The value for `If-Range`: a strong ETag or a date (RFC 9110, 13.1.5); empty if there is neither."""
         metadata = self._read_metadata()
         etag = str(metadata.get("etag", ""))
         strong = etag if not etag.startswith("W/") else ""
@@ -36,7 +36,7 @@ class PartialDownload:
 
     @property
     def expected_bytes(self) -> int | None:
-        """The whole length that the server said when the part began."""
+        """The total length reported by the server when the download began; None if it did not report one."""
         return self._read_metadata().get("total")
 
     def start(self, address: str, etag: str, last_modified: str, total: int | None) -> None:
@@ -52,7 +52,7 @@ class PartialDownload:
         try:
             metadata = json.loads(self._metadata_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}  # the part is then not resumed
+            return {}  # the download then starts from the beginning
         return metadata if isinstance(metadata, dict) else {}
 
     @property

@@ -1,6 +1,6 @@
-"""One request to a web server: redirects that may be followed, answers that are refused, and why.
+"""Sends one request to a web server: follows allowed redirects, and explains refused responses.
 
-Nothing here retries: what may go better another time is raised as `RetryableError`.
+Nothing is retried here: failures that may be temporary are raised as `RetryableError`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 5
 
-#: Bytes are taken as they lie on the server: only those can be resumed and compared with a length.
+#: The file is requested uncompressed: otherwise a download can be neither resumed nor compared with its length.
 HEADERS = {"User-Agent": "bridge-assets", "Accept-Encoding": "identity"}
 
-#: 408 Request Timeout, 425 Too Early, 429 Too Many Requests, and what a server says of itself (RFC 9110, 6585, 8470).
+#: 408 Request Timeout, 425 Too Early, 429 Too Many Requests, and server errors (RFC 9110, 6585, 8470).
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class RetryableError(Exception):
-    """A request failed in a way that may pass."""
+    """A request failed in a way that may be temporary."""
 
     def __init__(self, why: str, response: requests.Response | None = None) -> None:
         self.why, self.response = why, response
@@ -37,14 +37,14 @@ class RetryableError(Exception):
 def open_response(
     method: str, address: str, headers: Mapping[str, str], timeout: float, not_found_hint: str
 ) -> Iterator[requests.Response]:
-    """Ask a server, following redirects, and give its answer: 200, 206, 304 or 416.
+    """Send a request, follow redirects, and yield the response: 200, 206, 304 or 416.
 
     Raises
     ------
     SourceError
-        Where the server refuses, has no such file, or redirects to where nobody should follow.
+        If the server refuses, does not have the file, or redirects to an address that must not be followed.
     RetryableError
-        Where it cannot be reached, or asks for patience.
+        If the server cannot be reached, or is temporarily unable to respond.
     """
     import requests
 
@@ -83,12 +83,12 @@ def open_response(
         f"more than {MAX_REDIRECTS} redirects",
         where=redact_url(address),
         why=f"The last one led to {redact_url(url)}",
-        do="look at the address in a browser, and correct it in the settings",
+        do="open the address in a browser, and correct it in the settings",
     )
 
 
 def redacted_message(error: BaseException, address: str) -> str:
-    """What a library said of a failed request, in one line and without the address's query."""
+    """The error message of a failed request, on one line and without the query of the address."""
     message = " ".join(str(error).split()) or type(error).__name__
     if query := urlsplit(address).query:
         message = message.replace(query, "…")
@@ -96,7 +96,7 @@ def redacted_message(error: BaseException, address: str) -> str:
 
 
 def is_web_page(content_type: str, beginning: bytes) -> bool:
-    """Whether an answer is a page for people: no survey file is one."""
+    """Whether a response is an HTML page, which a survey file never is."""
     start = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
     return "text/html" in content_type.lower() or start.startswith((b"<!doctype html", b"<html"))
 
@@ -107,8 +107,8 @@ def _check_scheme(url: str, previous_url: str, address: str) -> None:
         raise SourceError(
             f"the server redirects to another scheme, {scheme or 'none'}:",
             where=redact_url(address),
-            why=f"It sends us to {redact_url(url)}, and only https is followed (and http, from http)",
-            do="look at the address in a browser, and correct it in the settings",
+            why=f"It redirects to {redact_url(url)}; only https is followed (and http, from http)",
+            do="open the address in a browser, and correct it in the settings",
         )
 
 
@@ -117,7 +117,7 @@ def _raise_for_status(response: requests.Response, address: str, not_found_hint:
     if status in (200, 206, 304, 416):
         return
     if status in RETRYABLE_STATUSES:
-        raise RetryableError(f"the server answers {status} {response.reason}", response)
+        raise RetryableError(f"the server returned {status} {response.reason}", response)
     if status in (404, 410):
         raise SourceError(
             "the file does not exist at this address",
@@ -127,14 +127,14 @@ def _raise_for_status(response: requests.Response, address: str, not_found_hint:
         )
     if status in (401, 403, 407):
         raise SourceError(
-            "the server does not let us in",
+            "access denied",
             where=redact_url(address),
-            why=f"It answers {status} {response.reason}",
-            do="check the address and the credentials (~/.netrc, or the proxy's), or download it in a browser",
+            why=f"The server returned {status} {response.reason}",
+            do="check the address and the credentials (~/.netrc, or those of the proxy), or download it in a browser",
         )
     raise SourceError(
-        "the server does not give the file",
+        "the server does not provide the file",
         where=redact_url(address),
-        why=f"It answers {status} {response.reason}",
-        do="look at the address in a browser, and correct it in the settings",
+        why=f"It returned {status} {response.reason}",
+        do="open the address in a browser, and correct it in the settings",
     )

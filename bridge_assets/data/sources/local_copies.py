@@ -1,8 +1,8 @@
-"""Copies of remote files on this disk: where one lies, what is known of it, and where a revised one goes.
+"""Local copies of remote files: their paths, download records, and revised files.
 
-A copy is never replaced. Bytes that differ from those that were expected, or from those that are here already, are a
-*revised file*: it is stored beside, as `name.<first 12 digits of its SHA-256>.zip`, and said to be revised. Everything
-else that lies in such a folder (partial files, locks, notes) begins with a dot, as no survey file does.
+A copy is never overwritten. A download that differs from the expected digest, or from the existing copy, is a *revised
+file*: it is stored in the same folder as `name.<first 12 digits of its SHA-256>.zip` and reported as revised. All other
+files in such a folder (partial files, locks, download records) have names that begin with a dot, unlike survey files.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ ProgressCallback = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
-    """A copy of a remote file.
+    """A local copy of a remote file.
 
     Attributes
     ----------
     path : Path
-        Where its bytes lie.
+        Path of the copy.
     sha256 : str
     bytes : int
     address : str
-        Where they came from, without credentials or query.
-    etag, last_modified : str or None
-        What the server said of them; empty where it said nothing.
+        Address of the remote file, without credentials or query.
+    etag, last_modified : str
+        As sent by the server; empty if it sent none.
     revised : bool
-        Its SHA-256 is not the expected one or, where none is known, not that of `previous_copy`.
+        Its SHA-256 differs from the expected one or, if none is known, from that of `previous_copy`.
     previous_copy : Path or None
-        The copy that was here before under the plain name, where that is another one.
+        The earlier copy under the plain name, if that is a different file.
     bytes_transferred : int
-        Bytes that came over the network for this call: 0 where the server said that nothing changed.
+        Bytes downloaded by this call: 0 if the server reported no change.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class DownloadedFile:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRecord:
-    """What was noted when a remote file was copied last."""
+    """What was recorded when a remote file was last copied."""
 
     address: str
     file: str
@@ -68,17 +68,17 @@ class DownloadRecord:
 
 
 def redact_url(address: str) -> str:
-    """An address as it may be logged and kept: without credentials, query and fragment, which can hold secrets."""
+    """An address that may be logged and stored: without credentials, query and fragment, which can contain secrets."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def read_download_record(target: Path, address: str) -> DownloadRecord | None:
-    """What is known of the copy of an address, if its bytes are still here and still those."""
+    """The download record for an address, if the copy still exists and its bytes are unchanged."""
     try:
         record = DownloadRecord(**json.loads(_record_path(target).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return None  # a note only saves a transfer
+        return None  # without a record, the file is downloaded again
     path = target.with_name(record.file)
     if record.address != redact_url(address) or not path.is_file() or digest(path) != record.sha256:
         return None
@@ -86,28 +86,28 @@ def read_download_record(target: Path, address: str) -> DownloadRecord | None:
 
 
 def write_download_record(target: Path, copy: DownloadedFile) -> None:
-    """Note what was copied, for the next call."""
+    """Record a copy for the next call."""
     record = DownloadRecord(copy.address, copy.path.name, copy.sha256, copy.bytes, copy.etag, copy.last_modified)
     write_json(asdict(record), _record_path(target))
 
 
 def store_download(downloaded: Path, target: Path, sha256: str, expected: str | None) -> Path:
-    """Give a whole, verified file its name; returns where it lies now.
+    """Move a complete, verified file to its final name, and return its path.
 
-    The plain name is for the expected bytes, or for the first that came where none are expected.
+    The plain name is for the file with the expected digest or, if no digest is expected, for the first copy.
     """
     existing_digest = digest(target) if target.is_file() else None
     if existing_digest == sha256:
         downloaded.unlink()
         return target
     is_expected = existing_digest is None and expected in (None, sha256)
-    place = target if is_expected else target.with_name(revised_file_name(target.name, sha256))
-    downloaded.replace(place)
-    return place
+    path = target if is_expected else target.with_name(revised_file_name(target.name, sha256))
+    downloaded.replace(path)
+    return path
 
 
 def downloaded_file(target: Path, record: DownloadRecord, expected: str | None, transferred: int) -> DownloadedFile:
-    """A copy, judged by what is expected and by what is here."""
+    """Describe a copy, comparing it with the expected digest and with the copy under the plain name."""
     previous_copy = target if target.is_file() and target.name != record.file else None
     revised = record.sha256 != expected if expected is not None else previous_copy is not None
     return DownloadedFile(
@@ -125,17 +125,19 @@ def downloaded_file(target: Path, record: DownloadRecord, expected: str | None, 
 
 @contextmanager
 def exclusive_lock(target: Path, progress: ProgressCallback | None = None) -> Iterator[None]:
-    """Hold the lock of a copy: whoever else wants the same file waits, and then finds it here."""
+    """Hold the lock of a copy: other processes that need the same file wait, and then use the copy."""
 
     def report_wait(holder: str) -> None:
         if progress:
-            progress(f"{target.name}: another process is fetching it; waiting for that")
+            progress(f"{target.name}: waiting for another process that is downloading it")
 
     with ExitStack() as stack:
         try:
             stack.enter_context(file_lock(target.with_name(f".{target.name}.lock"), on_wait=report_wait))
         except OSError as error:
-            raise StorageError(f"{target.parent} cannot be written: {error.strerror}. What to do: check it") from error
+            raise StorageError(
+                f"{target.parent} cannot be written: {error.strerror}", do="check the folder and its permissions"
+            ) from error
         yield
 
 

@@ -1,6 +1,7 @@
-"""The parts of a survey year: its files, fixed by their bytes.
+"""The files of a survey year, identified by their SHA-256.
 
-A survey year is one file, or the files of several states. Which name says which year and state stands in `naming`.
+A survey year is one national file, or one file for each of several states. `reading.file_names` derives year and state
+from a name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bridge_assets.data.reading.file_names import (
 from bridge_assets.errors import SourceError
 from bridge_assets.storage import digest, json_digest
 
-#: Endings of tables that can have survey years inside.
+#: File name endings of tables that may have a survey year column.
 TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz")
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a survey year, fixed by its bytes.
+    """One file of a survey year, identified by its SHA-256.
 
     Attributes
     ----------
@@ -44,12 +45,12 @@ class SourceFile:
     sha256 : str
     bytes : int
     address : str
-        Where it was copied from, without credentials; empty for a local file.
+        Address it was copied from, without credentials; empty for a local file.
     version : str
-        ETag or date that the server gave for it.
+        ETag or date from the server.
     last_modified : str
     revised : bool
-        It is a revised file that may be used.
+        Whether it is a revised file that may be used.
     """
 
     path: Path
@@ -63,16 +64,16 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class SurveySource:
-    """The parts of a survey year, in the order of their names.
+    """The files of a survey year, sorted by name.
 
     Attributes
     ----------
     survey_year : int
     files : tuple of SourceFile
     warnings : tuple of str
-        What a person should know of them.
+        Warnings about these files.
     expected_rows : int or None
-        Rows below the header, where the catalogue knows them.
+        Rows below the header, if the catalogue lists them.
     """
 
     survey_year: int
@@ -82,7 +83,7 @@ class SurveySource:
 
     @property
     def sha256(self) -> str:
-        """A digest over all parts: that of the file where there is one."""
+        """Digest over all files; for a single file, its SHA-256."""
         digests = sorted(part.sha256 for part in self.files)
         return digests[0] if len(digests) == 1 else json_digest(digests)
 
@@ -91,7 +92,7 @@ class SurveySource:
         return sum(part.bytes for part in self.files)
 
     def provenance(self) -> dict[str, Any]:
-        """What nbi_files keeps of a survey year; `source_files_from_provenance` reads it."""
+        """The provenance of a survey year of nbi_files; `source_files_from_provenance` reads it."""
         return {
             "parts": [{**asdict(part), "path": str(part.path)} for part in self.files],
             "sha256": self.sha256,
@@ -101,28 +102,28 @@ class SurveySource:
 
 
 def source_files_from_provenance(provenance: Mapping[str, Any]) -> tuple[SourceFile, ...]:
-    """The parts of a note of nbi_files. Raises SourceError if an older version of this library wrote it."""
+    """The files in the provenance of nbi_files. Raises SourceError if an older version of this library wrote it."""
     try:
         return tuple(SourceFile(**{**part, "path": Path(part["path"])}) for part in provenance["parts"])
     except (KeyError, TypeError):
         raise SourceError(
-            "the note of nbi_files is of another version",
+            "the provenance of nbi_files was written by another version",
             where=str(provenance.get("path", "nbi_files")),
-            why="It does not list the parts of the survey year",
-            do="take in the survey files again",
+            why="It does not list the files of the survey year",
+            do="register the survey files again",
             stage="nbi_files",
         ) from None
 
 
 def survey_files(folder: Path) -> dict[int, list[Path]]:
-    """Every survey file in a folder, by survey year, in the order of the years.
+    """Every survey file in a folder, by survey year, in ascending order.
 
     Parameters
     ----------
     folder : Path
-        Looked into with its folders that are named after a year (`2019/`). Hidden files and files of no known year
-        are left alone. A table without a year in its name is looked into: it belongs to each year it holds. A file of
-        which only DVC's pointer is there (`NBI_2016.txt.dvc`) counts: `survey_source` restores it.
+        Searched together with its subfolders that are named after a year (`2019/`). Hidden files and files without a
+        known year are ignored. A table without a year in its name is opened and listed under each year it contains. A
+        file of which only the DVC pointer is present (`NBI_2016.txt.dvc`) counts: `survey_source` restores it.
 
     Raises
     ------
@@ -131,14 +132,14 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     """
     try:
         names = _names(folder)
-        for below in folder.iterdir():
-            if is_year_folder(below.name) and below.is_dir():
-                names |= {f"{below.name}/{name}" for name in _names(below)}
+        for subfolder in folder.iterdir():
+            if is_year_folder(subfolder.name) and subfolder.is_dir():
+                names |= {f"{subfolder.name}/{name}" for name in _names(subfolder)}
     except FileNotFoundError:
         raise SourceError(
             "the source folder does not exist",
             where=folder,
-            why="`source` in configs/data_config.yaml (or BRIDGE_ASSETS_DATA__SOURCE) names it",
+            why="It is set as `source` in configs/data_config.yaml (or as BRIDGE_ASSETS_DATA__SOURCE)",
             do="correct the setting, or set it to `sample` and run `make sample`",
         ) from None
     except OSError as error:
@@ -146,7 +147,7 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
             "the source folder cannot be read",
             where=folder,
             why=str(error.strerror),
-            do="check what it is and its permissions",
+            do="check that it is a folder, and its permissions",
         ) from error
     years, yearless = group_by_survey_year(names)
     found = {year: [folder / name for name in of_year] for year, of_year in years.items()}
@@ -157,12 +158,12 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
 
 
 def survey_source(folder: Path, survey_year: int) -> SurveySource:
-    """The parts of a survey year in a local folder; what DVC tracks and is absent is restored.
+    """The files of a survey year in a local folder; missing files that DVC tracks are restored.
 
     Raises
     ------
     SourceError
-        If the folder is missing, or the year has no file, or two that claim the same records.
+        If the folder is missing, or the year has no file or conflicting files.
     """
     from bridge_assets.data.dvc.versions import is_tracked, restore
 
@@ -183,33 +184,33 @@ def no_survey_file_error(survey_year: int, by_year: Mapping[int, object], where:
     return SourceError(
         f"no file for survey year {survey_year}",
         where=where,
-        why=f"Its files are of {_format_ranges(by_year)}",
+        why=f"The source has files for {_format_ranges(by_year)}",
         do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
     )
 
 
 def verify_unchanged(path: Path, sha256: str) -> Path:
-    """The path of a file, after comparing its bytes with a digest taken before.
+    """The path of a file, after comparing its bytes with a recorded digest.
 
     Raises
     ------
     SourceError
-        If the file is gone or its bytes differ.
+        If the file no longer exists or its bytes differ.
     """
     if not path.is_file():
         raise SourceError(
-            "the file is gone",
+            "the file no longer exists",
             where=path,
-            why="nbi_files saw it there",
-            do="put it back, or take in the survey files again",
+            why="It existed when nbi_files was updated",
+            do="put it back, or register the survey files again",
             stage="nbi_files",
         )
     if digest(path) != sha256:
         raise SourceError(
             "the file changed",
             where=path,
-            why="Its SHA-256 is not the one nbi_files saw",
-            do="take in the survey files again",
+            why="Its SHA-256 is not the one recorded in nbi_files",
+            do="register the survey files again",
             stage="nbi_files",
         )
     return path
@@ -227,18 +228,18 @@ def _survey_years_in_file(path: Path) -> frozenset[int]:
     return _read_years(path, stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=256)  # a sensor looks every minute
+@lru_cache(maxsize=256)  # a sensor calls this every minute
 def _read_years(path: Path, mtime_ns: int, size: int) -> frozenset[int]:
-    from bridge_assets.data.reading.formats import survey_years_in_file  # reads tables, which most folders have none of
+    from bridge_assets.data.reading.formats import survey_years_in_file  # imported late: most folders have no tables
 
     try:
         return frozenset(survey_years_in_file(path))
     except SourceError:
-        return frozenset()  # some other table that lies there
+        return frozenset()  # an unrelated table
 
 
 def _format_ranges(years: Mapping[int, object]) -> str:
-    """`1997, 1999-2022` of the years; `no year` of none."""
+    """Years as `1997, 1999-2022`; `no year` if there are none."""
     runs: list[list[int]] = []
     for year in sorted(years):
         if runs and runs[-1][-1] == year - 1:

@@ -69,7 +69,7 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
     Returns
     -------
     list of str
-        Such as `item 22 (OWNER_022) holds 3 values outside its code list: '99' (2), 'XX' (1)`.
+        Such as `item 22 (OWNER_022) has 3 values outside its code list: '99' (2), 'XX' (1)`.
     """
     problems = []
     for name, rows in find_invalid_codes(table).unknown.items():
@@ -78,7 +78,7 @@ def code_problems(table: pl.DataFrame | pa.Table) -> list[str]:
         most_frequent = sorted(invalid_values.value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
         shown = ", ".join(f"{value[:20]!r} ({count})" for value, count in most_frequent[:4])
         more = f" and {len(most_frequent) - 4} others" if len(most_frequent) > 4 else ""
-        problems.append(f"{number} holds {len(invalid_values)} values outside its code list: {shown}{more}")
+        problems.append(f"{number} has {len(invalid_values)} values outside its code list: {shown}{more}")
     return problems
 
 

@@ -1,1 +1,1 @@
-"""The condition report: one page for a survey year."""
+"""The condition report: one page for the latest survey year."""

@@ -1,4 +1,4 @@
-"""Reads the condition report's inputs from the lake, with their provenance."""
+"""Reads the inputs of the condition report from the lake, with their provenance."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from bridge_assets.settings import DataSettings
 
 
-#: Shown in place of probabilities when the served model is a regression.
+#: Shown instead of probabilities if the served model is a regression.
 _REGRESSION_NOTICE = (
     "The served model predicts by how many points ratings change, not the probability of a fall. Its predictions "
-    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its metrics on its model card."
+    "are in bridge_predictions (expected_change, rank_in_state, look_first_rank), its metrics are on its model card."
 )
 
 
 def condition_report_html(lake: Lake, data: DataSettings) -> str:
-    """The condition report of all materialised survey years, with the metrics of the served model.
+    """The condition report for all survey years in the lake, with the metrics of the served model.
 
     Raises
     ------
     SourceError
         If the reporting tables do not exist yet.
     ModelVersionError
-        If the folder of the served model version is gone.
+        If the folder of the served model version no longer exists.
     """
     import polars as pl
 
@@ -95,7 +95,7 @@ def _provenance(served: ModelVersion | None, ingestion_provenance: list[dict], d
 
 
 def _scores_provenance(lake: Lake, is_regression: bool) -> dict[str, str]:
-    """Where the reasons and the years until Poor of the last scored year come from, or why there are none."""
+    """Origin of the reasons and of the years until Poor in the last scored year, or why there are none."""
     from bridge_assets.reporting.wording import percent, plural
     from bridge_assets.scoring.batch import TABLE_NAME
 

@@ -1,11 +1,11 @@
-"""The condition report: one HTML page that a bridge engineer and a director read.
+"""Renders the condition report: one HTML page for bridge engineers and directors.
 
-Belongs here: what the report is made from and how it becomes a page. The figures of each section come from
-`sections`, their wording from `wording`, the charts from `charts`, the markup from `templates/`. Does not belong
-here: where the tables come from, and writing the file (`storage.write_text`).
+Belongs here: the inputs of the report and its rendering. The figures of each section come from `sections`, their format
+from `wording`, the charts from `html.charts`, the markup from `templates/`. Does not belong here: reading the tables
+(`inputs`), and writing the file (`storage.write_text`).
 
-The page asks nothing of a network, follows light and dark, prints, and carries no time of making: the same inputs
-give the same bytes.
+The page makes no network requests, supports light and dark mode and printing, and contains no creation time: the same
+inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -81,38 +81,39 @@ def _empty_table() -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class ConditionReport:
-    """What the report is made from. Every table may be empty; the page then says what is missing and how to make it.
+    """The inputs of the report. Every table may be empty; the page then says what is missing and how to build it.
 
     Attributes
     ----------
     condition_by_year : pl.DataFrame
-        One row a survey year and state, and one with state_code `all` a survey year. survey_year, state_code (two
+        One row per survey year and state, and one per survey year with state_code `all`. survey_year, state_code (two
         digits), structures, good, fair, poor (counts), share_good, share_fair, share_poor (0-1 of the structures),
         good_area_share, fair_area_share, poor_area_share (0-1 of the deck area, nullable), inspections_compared (those
         with a previous inspection to compare with), falls (counts), fall_rate (falls / inspections_compared, nullable),
         mean_fall_probability (nullable).
     outlook : pl.DataFrame
-        One row a structure and scored survey year. structure_key, survey_year, state_code, county_code,
+        One row per structure and scored survey year. structure_key, survey_year, state_code, county_code,
         facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
         inspection_date (Date), fall_probability (0-1, at the next inspection), state_fall_probability (mean of its
-        state), look_first_rank (1 = the one of its state to look at first), target (`targets.target_name`), reasons
+        state), look_first_rank (1 = first bridge to inspect in its state), target (`targets.target_name`), reasons
         (`shap_values.reasons_dtype`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
-        beyond years_until_poor_horizon, which is null where there are none), model_version.
+        beyond years_until_poor_horizon, which is null if no years were computed), model_version.
     evaluation : mapping or None
-        The scores of `models.evaluate.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the held-out
-        inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting, model and,
-        for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the tenth with
-        the highest probability).
+        The scores of `models.evaluation.record.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the
+        held-out inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting,
+        model and, for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the
+        tenth with the highest probability).
     drift : pl.DataFrame
-        survey_year, feature, statistic (nullable), threshold, drifted; one row a feature and survey year.
+        survey_year, feature, statistic (nullable), threshold, drifted; one row per feature and survey year.
     ingestion : pl.DataFrame
-        survey_year, rows_read, loaded, rejected; one row a survey year.
+        survey_year, rows_read, loaded, rejected; one row per survey year.
     rejections : pl.DataFrame
-        survey_year, reason (`nbi.records.REJECTION_REASONS`), rejected; one row a survey year and reason that occurs.
+        survey_year, reason (`nbi.delimited.records.REJECTION_REASONS`), rejected; one row per survey year and reason.
     no_probability_reason : str
-        Why nothing is said of probabilities though a model is served; stands where they would. Empty = it is.
+        Why there are no probabilities although a model is served; shown instead of them. Empty if there are.
     provenance : mapping
-        What it was made from, for people: model version, survey years, digests, source. Shown in the order given.
+        Readable facts about the inputs, such as model version, survey years, digests and source, shown in the given
+        order.
     """
 
     condition_by_year: pl.DataFrame = field(default_factory=_empty_table)
@@ -129,8 +130,8 @@ class ConditionReport:
             table: pl.DataFrame = getattr(self, name)
             if not table.is_empty() and (missing := [column for column in columns if column not in table.columns]):
                 raise ValueError(
-                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: give it the "
-                    f"columns that ConditionReport describes"
+                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: pass a table "
+                    f"with the columns documented in ConditionReport"
                 )
         for forecast in sections.FORECAST_LABELS.keys() & (self.evaluation or {}).keys():
             scores = (self.evaluation or {})[forecast]
@@ -139,7 +140,7 @@ class ConditionReport:
 
     @property
     def survey_year(self) -> int | None:
-        """The year the report is about: the latest one with figures, else the latest one with scores."""
+        """The year of the report: the latest one with figures, else the latest one with scores."""
         for table in (self.condition_by_year, self.outlook):
             if not table.is_empty():
                 return int(table["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column

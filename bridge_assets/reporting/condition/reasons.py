@@ -1,7 +1,7 @@
-"""The reasons of a prediction as a person reads them: `age 61 years: +4.1 points`.
+"""Formats the reasons for a prediction as text: `age 61 years: +4.1 points`.
 
-What a feature is called and how its value reads follow from its name and unit in `data.features`, so that a new feature
-reads as well as the old ones.
+Name and value of a feature are derived from its name and unit in `data.features`, so that new features are readable
+without further work; `_NAMES` has better names for some of them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,30 @@ if TYPE_CHECKING:
 #: One entry of the column `reasons`: feature, value, contribution.
 ReasonEntry: TypeAlias = Mapping[str, Any]
 
-#: Words of a feature's name that are written otherwise.
+#: Feature -> name for readers, if the name derived from the feature would be unclear.
+_NAMES = {
+    "components_at_lowest": "components with the lowest rating",
+    "falls_per_year": "deterioration rate",
+    "peers_fall_rate": "similar bridges that deteriorated",
+    "salt_exposure": "salt exposure (mm of snow × vehicles per day)",
+    "years_in_condition": "time in this condition",
+}
+
+#: Words in the name of a feature that are replaced.
 _WORD_REPLACEMENTS = {"adt": "average daily traffic", "nhs": "the National Highway System", "january": "January"}
 
 
 class Reason(NamedTuple):
-    """One contribution in words.
+    """One contribution as text.
 
     Attributes
     ----------
     name : str
-        `age`.
+        Such as `age`.
     value : str
-        `61 years`.
+        Such as `61 years`.
     contribution : str
-        `+4.1`: percentage points; of an expected change `-0.12`: points of the rating.
+        `+4.1` percentage points; for an expected change, `-0.12` points of the rating.
     """
 
     name: str
@@ -40,7 +49,7 @@ class Reason(NamedTuple):
 
 
 def format_reasons(reasons: Iterable[ReasonEntry], target: str = "fall") -> list[Reason]:
-    """The entries of the column `reasons` of one bridge in words, in their order; `target` is what they are of."""
+    """The entries of the column `reasons` of one bridge as text, in the same order; `target` determines the unit."""
     scale, form = (1, "+.2f") if target.startswith(CHANGE) else (100, "+.1f")
     return [
         Reason(*_name_and_value(each["feature"], each["value"]), format(each["contribution"] * scale, form))
@@ -49,7 +58,7 @@ def format_reasons(reasons: Iterable[ReasonEntry], target: str = "fall") -> list
 
 
 def reasons_text(reasons: Iterable[ReasonEntry] | None, target: str = "fall") -> str | None:
-    """All of them in one line of plain text: `age 61 years: +4.1 points; over water yes: -0.3 points`."""
+    """All reasons on one line of plain text: `age 61 years: +4.1 points; over water yes: -0.3 points`."""
     if reasons is None:
         return None
     return "; ".join(
@@ -58,11 +67,11 @@ def reasons_text(reasons: Iterable[ReasonEntry] | None, target: str = "fall") ->
 
 
 def with_reasons_text(outlook: pl.DataFrame) -> pl.DataFrame:
-    """The same table with the column `reasons` as text, for what holds no lists."""
+    """Replace the column `reasons` by text, for formats that do not support lists."""
     import polars as pl
 
-    of_bridges = zip(outlook["reasons"].to_list(), outlook["target"], strict=True)
-    return outlook.with_columns(pl.Series("reasons", [reasons_text(*each) for each in of_bridges], pl.String))
+    pairs = zip(outlook["reasons"].to_list(), outlook["target"], strict=True)
+    return outlook.with_columns(pl.Series("reasons", [reasons_text(*pair) for pair in pairs], pl.String))
 
 
 def _name_and_value(feature: str, value: float | None) -> tuple[str, str]:
@@ -70,9 +79,9 @@ def _name_and_value(feature: str, value: float | None) -> tuple[str, str]:
 
     unit = next((each.unit for each in FEATURES if each.name == feature), "")
     words = [_WORD_REPLACEMENTS.get(word, word) for word in feature.removeprefix("log_").split("_")]
-    if words[0] == f"{unit}s" and len(words) > 1:  # years_in_condition: the value says "years"
+    if words[0] == f"{unit}s" and len(words) > 1:  # years_since_repair: the value already has "years"
         words = words[1:]
-    return " ".join(words), "unknown" if value is None else _value(value, unit)
+    return _NAMES.get(feature, " ".join(words)), "unknown" if value is None else _value(value, unit)
 
 
 def _value(value: float, unit: str) -> str:
@@ -80,7 +89,7 @@ def _value(value: float, unit: str) -> str:
         return "yes" if value else "no"
     if unit == "log10 ratio":
         return f"{10**value:.2f} times"
-    if unit.startswith("log10"):  # of 1 more than the number, so that 0 has one too
+    if unit.startswith("log10"):  # log10 of the number plus 1, so that 0 is allowed
         return _value(10**value - 1, unit.removeprefix("log10").strip("()") or "count")
     number = _number(value)
     match unit:
@@ -96,11 +105,13 @@ def _value(value: float, unit: str) -> str:
             return f"{number} {unit}" + ("" if number == "1" else "s")
         case "deg":
             return f"{number}°"
-        case _ if " x " in unit:  # a product of unlike things: no unit that says anything, and no digits beyond two
+        case _ if " x " in unit:  # a proxy, whose unit is in its name: two significant digits
             return _number(float(f"{value:.2g}"))
         case _:
-            of_what, per, time = unit.partition("/")
-            return f"{number} {of_what} a {time}".replace(" 1 a ", " a ") if per else f"{number} {unit}"
+            numerator, slash, denominator = unit.partition("/")
+            return (
+                f"{number} {numerator} per {denominator}".replace(" 1 per ", " per ") if slash else f"{number} {unit}"
+            )
 
 
 def _number(value: float) -> str:

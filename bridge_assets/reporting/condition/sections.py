@@ -1,6 +1,6 @@
-"""The figures of each section of the condition report, as plain values.
+"""Computes the figures of each section of the condition report, as plain values.
 
-Each function returns None for an empty table; the page then says what to run.
+Each function returns None for an empty table; the page then says what to build.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Metrics: TypeAlias = Mapping[str, float | None]
 ALL_STATES = "all"
 ORACLE = "oracle"
 
-#: Bridges in the list to inspect first, over all states; each state contributes its first few.
+#: Number of bridges in the list to inspect first, over all states; each state contributes its first few.
 LOOK_FIRST_ROWS = 25
 
 #: Reasons shown per bridge.
 MAX_REASONS_SHOWN = 3
 
-#: Forecasts that an evaluation may lack; they are then left out.
+#: Forecasts that are left out if the evaluation does not have them.
 OPTIONAL_FORECASTS = ("logistic_regression", "gradient_boosting", ORACLE)
 
-#: asset -> what it holds. The small print of each section names one of these.
+#: Asset -> contents. The small print of each section names one of these.
 SOURCES = {
     "mart_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
     "mart_bridge_outlook": "Every structure of a scored survey year: probability, ranks, reasons and years until Poor",
@@ -39,18 +39,18 @@ SOURCES = {
     "rejected_records": "Rows that were not loaded, with line number and reason",
 }
 
-#: forecast of the evaluation -> its name for readers, and how it is made.
+#: Forecast of the evaluation -> name and method for readers.
 FORECAST_LABELS = {
     "persistence": ("No change", "every bridge keeps its current rating"),
     "base_rate": ("Base rate", "every bridge gets the average probability"),
-    "rating_table": ("Rating table", "share that fell among bridges with the same rating for as long"),
+    "rating_table": ("Rating table", "share of falls among bridges with the same rating for the same time"),
     "logistic_regression": ("Logistic regression", "linear model on the same features"),
     "gradient_boosting": ("Gradient boosting", "boosted trees on the same features"),
     "model": ("Model", "random forest on the bridge features"),
-    "oracle": ("Oracle", "the true probability, which only the sample knows: no model can do better"),
+    "oracle": ("Oracle", "the true probability, known only for the sample: no model can do better"),
 }
 
-#: metric -> name, meaning, whether higher is better.
+#: Metric -> name, meaning, whether higher is better.
 METRICS = {
     "auc": ("AUC", "chance that a deteriorating bridge is ranked above one that is not", True),
     "average_precision": ("Average precision", "precision averaged over the ranking", True),
@@ -60,7 +60,7 @@ METRICS = {
 
 
 def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The latest survey year in a few figures, with the change against the previous year of the table."""
+    """Headline figures of the latest survey year, with the change from the previous year in the table."""
     totals = _totals(condition_by_year)
     if not totals:
         return None
@@ -80,7 +80,7 @@ def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int |
             for name in ("Good", "Fair", "Poor")
         ],
         "without_class": current["structures"] - current["good"] - current["fair"] - current["poor"],
-        "before": previous,
+        "previous": previous,
         "poor_change": _share_change(current, previous, "share_poor"),
         "states": states,
         "scored": scored.height,
@@ -104,7 +104,7 @@ def trend(condition_by_year: pl.DataFrame) -> Row | None:
     return {
         "rows": totals[::-1],
         "classes": stacked_shares(f"Share of structures that are Poor, Fair and Good, {span}", years, shares),
-        "falls": shares_by_year(f"Share of bridges that fall, {span}", years, falls) if any_falls else None,
+        "falls": shares_by_year(f"Share of bridges whose rating falls, {span}", years, falls) if any_falls else None,
     }
 
 
@@ -115,7 +115,7 @@ def by_state(condition_by_year: pl.DataFrame, year: int | None) -> list[Row]:
 
 
 def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The bridges to inspect first in each state, for the survey year or else the last scored one, in order of rank."""
+    """The bridges to inspect first in each state, by rank, for the survey year or else the last scored one."""
     import polars as pl
 
     from bridge_assets.models.dataset.targets import describe_target_name
@@ -138,7 +138,7 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
         "is_report_year": scored_year == year,
         "scored": scored.height,
         "states": scored["state_code"].n_unique(),
-        "places": first["look_first_rank"].max(),
+        "ranks": first["look_first_rank"].max(),
         "mean": scored["fall_probability"].mean(),
         "predicts": [describe_target_name(target) for target in scored["target"].drop_nulls().unique().sort()],
         "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
@@ -165,16 +165,16 @@ def _look_first_row(row: Row, scale: float) -> Row:
 
 
 def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
-    """The model and its baselines, the best value of each metric marked, and whether the model ranks better."""
+    """The model and its baselines, with the best value of each metric marked, and whether the model ranks better."""
     if not evaluation:
         return None
     rows = []
-    for key, (name, says) in FORECAST_LABELS.items():
+    for key, (name, method) in FORECAST_LABELS.items():
         metrics = evaluation.get(key, {})
         if key in OPTIONAL_FORECASTS and not has_value(metrics.get("auc")):
             continue
         rows.append(
-            {"key": key, "name": name, "says": says, "metrics": {metric: metrics.get(metric) for metric in METRICS}}
+            {"key": key, "name": name, "method": method, "metrics": {metric: metrics.get(metric) for metric in METRICS}}
         )
     for metric, (_, _, higher) in METRICS.items():
         values = [row["metrics"][metric] for row in rows if row["key"] != ORACLE and has_value(row["metrics"][metric])]
@@ -195,7 +195,7 @@ def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
 
 
 def drift_summary(drift: pl.DataFrame) -> Row | None:
-    """The features that drifted in the latest year compared, and how many drifted in each year."""
+    """The features that drifted in the latest compared year, and the number of drifted features in each year."""
     import polars as pl
 
     if drift.is_empty():
@@ -213,7 +213,7 @@ def drift_summary(drift: pl.DataFrame) -> Row | None:
 
 
 def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | None:
-    """Rows read, loaded and rejected by survey year, and the reasons over all years."""
+    """Rows read, loaded and rejected by survey year, and the reasons for rejection over all years."""
     import polars as pl
 
     from bridge_assets.nbi.delimited.records import REJECTION_REASONS
@@ -228,7 +228,7 @@ def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | Non
             .agg(pl.col("rejected").sum())
             .sort("rejected", "reason", descending=[True, False])
         )
-        reasons = [{**row, "says": REJECTION_REASONS.get(row["reason"], "")} for row in _rows(counted)]
+        reasons = [{**row, "meaning": REJECTION_REASONS.get(row["reason"], "")} for row in _rows(counted)]
     return {
         "rows": rows,
         "total": {name: sum(row[name] for row in rows) for name in ("rows_read", "loaded", "rejected")},
@@ -238,7 +238,7 @@ def data_quality(ingestion: pl.DataFrame, rejections: pl.DataFrame) -> Row | Non
 
 
 def _rows(table: pl.DataFrame) -> list[Row]:
-    # NaN becomes None here, so that everything after it handles one kind of missing value.
+    # Convert NaN to None, so that there is only one kind of missing value from here on.
     import polars.selectors as cs
 
     return table.with_columns(cs.float().fill_nan(None)).to_dicts()

@@ -1,1 +1,1 @@
-"""Parts that pages share: templates, charts, tables."""
+"""Shared parts of the pages: templates, charts, sparklines."""

@@ -1,7 +1,7 @@
-"""Geometry of the report's two charts; the SVG itself is written by the template `charts.html`.
+"""Geometry of the two charts in the report; the template `charts.html` writes the SVG.
 
-Drawn as SVG in the page, not as a picture: the colours follow light, dark and print, and the text can be found and
-read aloud.
+The charts are inline SVG rather than images: colours adapt to light mode, dark mode and print, and the text can be
+searched and read aloud.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_YEAR_LABELS = 9
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """One part of a stacked bar; `name` is its class of colour."""
+    """One part of a stacked bar; `name` is its CSS class."""
 
     name: str
     x: float
@@ -30,7 +30,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Text of an axis at its place."""
+    """An axis label with its position."""
 
     x: float
     y: float
@@ -39,7 +39,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class LineSeries:
-    """A series over the years: pieces without gaps, and its points."""
+    """A series over the years: line segments without gaps, and points."""
 
     name: str
     segments: tuple[str, ...]
@@ -48,7 +48,7 @@ class LineSeries:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What the template draws."""
+    """The elements that the template draws."""
 
     title: str
     year_labels: tuple[Label, ...]
@@ -58,15 +58,15 @@ class Chart:
 
 
 def stacked_shares(title: str, years: Sequence[int], parts: Mapping[str, Sequence[float | None]]) -> Chart:
-    """Bars of 100 % by year, the first part at the bottom, where its change is read best.
+    """Stacked bars of 100 % by year, with the first part at the bottom, where its change is easiest to see.
 
     Parameters
     ----------
     title : str
-        Read aloud in place of the picture.
+        Read aloud by a screen reader.
     years : sequence of int
     parts : mapping
-        name -> share (0-1) by year.
+        Name -> share (0-1) by year.
     """
     step = PLOT_WIDTH / len(years)
     width = min(step * 0.78, 46)
@@ -89,30 +89,30 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
     title : str
     years : sequence of int
     series : mapping
-        name -> share (0-1) or None by year.
+        Name -> share (0-1) or None by year.
     """
     known_values = [value for values in series.values() for value in values if value is not None]
     top, ticks = _nice_axis(max(known_values, default=0.0))
     step = PLOT_WIDTH / len(years)
     lines = []
     for name, values in series.items():
-        dots, pieces, piece = [], [], []
+        points, segments, segment = [], [], []
         for i, value in enumerate(values):
             if value is None:
-                pieces, piece = [*pieces, piece], []
+                segments, segment = [*segments, segment], []
                 continue
             x, y = _px(LEFT + step * (i + 0.5)), _px(TOP + PLOT_HEIGHT * (1 - value / top))
-            piece.append(f"{x},{y}")
-            dots.append((x, y, f"{years[i]} {name}: {value * 100:.1f} %"))
-        drawn = tuple(" ".join(each) for each in [*pieces, piece] if len(each) > 1)
-        lines.append(LineSeries(name, drawn, tuple(dots)))
+            segment.append(f"{x},{y}")
+            points.append((x, y, f"{years[i]} {name}: {value * 100:.1f} %"))
+        polylines = tuple(" ".join(each) for each in [*segments, segment] if len(each) > 1)
+        lines.append(LineSeries(name, polylines, tuple(points)))
     return Chart(title, _year_labels(years), _grid(top, ticks), lines=tuple(lines))
 
 
 def _year_labels(years: Sequence[int]) -> tuple[Label, ...]:
     step = PLOT_WIDTH / len(years)
     every = math.ceil(len(years) / MAX_YEAR_LABELS)
-    # Counted from the last year, which is the one the report is about.
+    # Counted back from the last year, which is the year of the report.
     shown = range(len(years) - 1, -1, -every)
     return tuple(Label(_px(LEFT + step * (i + 0.5)), HEIGHT - 8, str(years[i])) for i in sorted(shown))
 

@@ -1,4 +1,4 @@
-"""From a template to a page: escaping, and the wording of figures. A name that is not there is an error."""
+"""Renders templates: escapes text and provides the formatting filters. An undefined name is an error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bridge_assets.reporting import wording
 
 
 def render_page(template: str, **values: Any) -> str:
-    """A template of `templates/` as one self-contained HTML page.
+    """Render a template in `templates/` as one self-contained HTML page.
 
     Parameters
     ----------
     template : str
-        Its file name.
+        File name of the template.
     values
-        What it shows. All text is escaped.
+        Values for the template. All text is escaped.
 
     Returns
     -------

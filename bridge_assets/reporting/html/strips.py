@@ -1,7 +1,7 @@
-"""Geometry of small multiples: one row of bars or of tinted cells over the survey years, to stand in a table.
+"""Geometry of sparklines: one row of bars or tinted cells over the survey years, for use in a table.
 
-The SVG itself is written by the template `strips.html`. All strips of a page have the same years and the same width, so
-that a year stands at the same place in every row.
+The template `strips.html` writes the SVG. All sparklines of a page have the same years and the same width, so that a
+year has the same position in every row.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 from bridge_assets.reporting.wording import share as shown
 
-#: Widest cell and widest strip, in px.
+#: Maximum width of a cell and of a sparkline, in px.
 MAX_CELL_WIDTH, MAX_STRIP_WIDTH = 26.0, 300.0
 BAR_HEIGHT, CELL_HEIGHT = 26.0, 16.0
 
-#: A share of at least this is of the level, from 1 on; 0 is nothing at all. Tenfold steps, because shares are.
+#: Lower bounds of levels 1, 2, ...; level 0 is exactly zero. Logarithmic, because shares differ by orders of magnitude.
 LEVELS = (0.0, 0.001, 0.01, 0.1, 0.5)
 LEVEL_NAMES = ("none", "below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 to 50 %", "50 % and more")
 
 
 @dataclass(frozen=True, slots=True)
 class SparklineCell:
-    """One year of a strip; `level` is its class of tint, None where the year says nothing."""
+    """One year of a sparkline; `level` is its tint, None if the year has no value."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class SparklineCell:
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """What the template draws."""
+    """The elements that the template draws."""
 
     width: float
     height: float
@@ -54,7 +54,7 @@ def bar_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Spark
 
 
 def tinted_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Sparkline:
-    """A cell a year, tinted by `LEVELS`."""
+    """One cell per year, tinted by `LEVELS`."""
     step = _step(years)
     marks = [
         _mark(i * step, step, 0, CELL_HEIGHT, year, value)
@@ -64,10 +64,10 @@ def tinted_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Sp
 
 
 def tint_level(value: float | None) -> int | None:
-    """The level of a share: 0 for nothing, None where it is not known."""
+    """The level of a share: 0 for exactly zero, None if it is unknown."""
     if value is None:
         return None
-    return sum(value >= least for least in LEVELS) if value > 0 else 0
+    return sum(value >= bound for bound in LEVELS) if value > 0 else 0
 
 
 def _step(years: Sequence[int]) -> float:

@@ -1,11 +1,11 @@
-"""The data quality page: one HTML page that says what was read, what was not, and what is wrong with what was.
+"""Renders the data quality page: rows read and rejected, flags, missing items and duplicates, as one HTML page.
 
-Belongs here: what the page is made from and how it becomes a page, like `condition_report`. The figures of each section
-come from `quality_sections`, the small multiples from `strips`, the markup from `templates/data_quality.html`. Does not
-belong here: the counting (`data.quality`), what jumped (`data.quality_jumps`), and writing the file.
+Belongs here: the inputs of the page and its rendering. The figures of each section come from `sections`, the small
+multiples from `html.strips`, the markup from `templates/data_quality.html`. Does not belong here: the counting
+(`data.quality.summary`), jumps (`data.quality.jumps`), and writing the file.
 
-The page asks nothing of a network, follows light and dark, prints, and carries no time of making: the same inputs give
-the same bytes.
+The page makes no network requests, supports light and dark mode and printing, and contains no creation time: the same
+inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What the page is made from.
+    """The inputs of the page.
 
     Attributes
     ----------
     summary : pl.DataFrame
-        `data.quality_measures.SUMMARY_SCHEMA`, of all survey years that were made; may be empty.
+        `data.quality.measures.SUMMARY_SCHEMA`, for all available survey years; may be empty.
     rejected : pl.DataFrame
-        `nbi.records.REJECTED_SCHEMA` and survey_year, of the same years.
+        `nbi.delimited.records.REJECTED_SCHEMA` and survey_year, for the same years.
     provenance : mapping
-        What it was made from, for people. Shown in the order given.
+        Readable facts about the inputs, shown in the given order.
     """
 
     summary: pl.DataFrame
@@ -49,8 +49,8 @@ class QualityReport:
             table: pl.DataFrame = getattr(self, name)
             if missing := [column for column in columns if column not in table.columns]:
                 raise ValueError(
-                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: give it the "
-                    "columns that QualityReport describes"
+                    f"{name} lacks {', '.join(missing)}; it has {', '.join(table.columns)}. What to do: pass a table "
+                    "with the columns documented in QualityReport"
                 )
 
 
@@ -64,7 +64,7 @@ def render_quality_page(report: QualityReport) -> str:
     Returns
     -------
     str
-        HTML, UTF-8. All text from the tables, rejected lines first of all, is escaped.
+        HTML, UTF-8. All text from the tables, in particular rejected lines, is escaped.
     """
     from bridge_assets.data.quality.measures import MEASURES
     from bridge_assets.reporting.html.charts import shares_by_year
@@ -89,7 +89,7 @@ def render_quality_page(report: QualityReport) -> str:
             "latest": figures.latest,
             "span": span,
             "overview": overview,
-            "moved": sections.jumped_shares(figures),
+            "jumps": sections.jumped_shares(figures),
             "reasons": sections.rejected_lines(figures, report.rejected),
             "flags": sections.flag_rows(figures),
             "unknown_codes": sections.unknown_code_rows(figures),
@@ -103,12 +103,12 @@ def render_quality_page(report: QualityReport) -> str:
 
 
 def data_quality_html(lake: Lake, data: DataSettings) -> str:
-    """The data quality page of every survey year whose quality was counted.
+    """The data quality page for all survey years in data_quality.
 
     Raises
     ------
     SourceError
-        If no survey year was counted.
+        If data_quality has no survey year.
     """
     years = lake.available_years("data_quality")
     summary = lake.read_years("data_quality")
@@ -121,7 +121,7 @@ def data_quality_html(lake: Lake, data: DataSettings) -> str:
 
 
 def _layouts(lake: Lake, years: list[int]) -> list[str]:
-    """The layouts with the years that came in them, such as `1992 (2006 to 2009, 2012)`."""
+    """The layouts with the years that use them, such as `1992 (2006 to 2009, 2012)`."""
     found: dict[str, list[int]] = {}
     for year in years:
         for layout in lake.provenance("data_quality", year)["layouts"]:

@@ -1,4 +1,4 @@
-"""The plot of the data quality for the metadata of its asset in the Dagster UI."""
+"""The data quality plot for the metadata of its asset in the Dagster UI."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from bridge_assets.reporting.plots import GRID_COLOUR, TEXT_COLOUR
 if TYPE_CHECKING:
     import polars as pl
 
-#: Flags drawn, the most frequent ones: more cannot be read at the size of the UI.
+#: Number of flags shown, the most frequent ones: more would not be legible at the size of the UI.
 MAX_FLAGS_SHOWN = 12
 
 
 def flags_by_year_png(summary: pl.DataFrame) -> bytes:
-    """The most frequent flags by survey year, as a table of tinted cells with the share in percent in each.
+    """The most frequent flags by survey year, as a heat map with the share in percent in each cell.
 
     Parameters
     ----------
     summary : pl.DataFrame
-        `data.quality_measures.SUMMARY_SCHEMA`, of one survey year or several.
+        `data.quality.measures.SUMMARY_SCHEMA`, for one or more survey years.
 
     Returns
     -------
     bytes
-        A PNG; the same table gives the same bytes. Where no record has a flag it says so.
+        A PNG; the same table gives the same bytes. If no record has a flag, the plot has a message.
     """
     import numpy as np
     import polars as pl
@@ -46,7 +46,7 @@ def flags_by_year_png(summary: pl.DataFrame) -> bytes:
     else:
         found = {(row["name"], row["survey_year"]): row["share"] or 0.0 for row in flags.iter_rows(named=True)}
         shares = np.array([[found.get((name, year), 0.0) * 100 for year in years] for name in names])
-        # Shares are tenfold apart: tinted by their logarithm, from 0.01 %.
+        # Shares differ by orders of magnitude: coloured by their logarithm, from 0.01 %.
         axes.imshow(np.log10(np.maximum(shares, 0.01)), cmap="Blues", vmin=-2, vmax=3, aspect="auto")
         axes.set_yticks(range(len(names)), names)
         axes.set_xticks(range(len(years)), years, rotation=90 if len(years) > 12 else 0)

@@ -1,4 +1,4 @@
-"""The figures of each section of the data quality page, as plain values, from the summaries of the survey years."""
+"""Computes the figures of each section of the data quality page, as plain values, from the summaries."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, Any]
 
-#: Lines shown of each reason, and characters of each line: a record of the widest layout has about 700.
+#: Lines shown for each reason, and characters per line: a record of the widest layout has about 700.
 MAX_LINES, MAX_LINE_CHARACTERS = 6, 900
 
-#: States with fewer records come last: their shares say little.
+#: States with fewer records come last: their shares mean little.
 MIN_STATE_RECORDS = 100
 
-#: asset -> what it holds. The small print of each section names one of these.
+#: Asset -> contents. The small print of each section names one of these.
 SOURCES = {
     "data_quality": "Every count on this page, one per row: survey year, state, measure, name, records, of, share",
-    "raw_bridges": "The records, with the columns flags and unparsed, and file and line number of each",
+    "raw_bridges": "The records, with flags, unparsed numbers, and the file and line number of each",
     "rejected_records": "Rows that were not loaded, by survey year, with file, line number, reason and text",
     "rejects": "Rejected rows of all survey years in one warehouse table (dbt)",
     "duplicate_records": "The records that share a structure key in a survey year (dbt)",
@@ -37,7 +37,7 @@ SOURCES = {
 
 
 class QualitySummary:
-    """Lookups into the summaries: national totals of all years, and the states of the latest year."""
+    """Lookups into the summaries: national totals for all years, and the states in the latest year."""
 
     def __init__(self, summary: pl.DataFrame) -> None:
         import polars as pl
@@ -54,7 +54,7 @@ class QualitySummary:
 
     @cached_property
     def names_by_measure(self) -> dict[str, list[str]]:
-        """Names of each measure that occur in some year, unordered."""
+        """Measure -> names with records in any year, unordered."""
         found: dict[str, dict[str, None]] = {}
         for (measure, name, _), row in self.national.items():
             if row["records"]:
@@ -65,7 +65,7 @@ class QualitySummary:
         return self.national.get((measure, name, year or self.latest), {}).get("records", 0)
 
     def share(self, measure: str, name: str, year: int | None = None) -> float | None:
-        """None where the layout of that year lacks the item."""
+        """Share of records; None if the layout of that year lacks the item."""
         found = self.national.get((measure, name, year or self.latest))
         if found is not None:
             return found["share"]
@@ -80,16 +80,16 @@ class QualitySummary:
         )
 
     def yearly_row(self, measure: str, name: str, draw: Callable[..., Sparkline]) -> Row:
-        """A row of a table over the years: records and share of the latest year, the sparkline, the peak year."""
+        """A table row: records and share in the latest year, the sparkline over the years, and the peak year."""
         shares = [self.share(measure, name, year) for year in self.years]
-        most = max(self.years, key=lambda year: (self.share(measure, name, year) or 0.0, year))
+        peak_year = max(self.years, key=lambda year: (self.share(measure, name, year) or 0.0, year))
         return {
             "name": name,
             "records": self.records(measure, name),
             "all_years": sum(self.records(measure, name, year) for year in self.years),
             "share": self.share(measure, name),
-            "most": self.share(measure, name, most),
-            "peak_year": most,
+            "peak_share": self.share(measure, name, peak_year),
+            "peak_year": peak_year,
             "strip": draw(self.years, shares),
         }
 
@@ -110,7 +110,7 @@ def overview(figures: QualitySummary) -> Row:
     totals = ("read", "loaded", "rejected", "on_structure", "flagged", "unparsed", "duplicates")
     return {
         "rows": rows,
-        "now": rows[0],
+        "latest": rows[0],
         "total": {name: sum(row[name] for row in rows) for name in totals},
         "unreconciled": [row["survey_year"] for row in rows if row["read"] != row["loaded"] + row["rejected"]],
         "states": sorted(figures.states),
@@ -121,28 +121,28 @@ def jumped_shares(figures: QualitySummary) -> Row:
     """Shares that jumped in the latest survey year, compared with the median of earlier years."""
     found = detect_jumps(figures.summary, figures.latest).to_dicts()
     return {
-        "rows": [{**row, "says": describe_count(row["measure"], row["name"])} for row in found],
+        "rows": [{**row, "meaning": describe_count(row["measure"], row["name"])} for row in found],
         "comparable": len(figures.years) > MIN_YEARS,
-        "least_years": MIN_YEARS,
+        "min_years": MIN_YEARS,
     }
 
 
 def rejected_lines(figures: QualitySummary, rejected: pl.DataFrame) -> list[Row]:
-    """The rejected rows by reason, most first, with the lines themselves of the latest years."""
+    """Rejected rows by reason, most frequent first, with the text of lines of the latest years."""
     import polars as pl
 
     rows = [
         figures.yearly_row("rejected", reason, bar_sparkline) for reason in figures.names_by_measure.get("rejected", [])
     ]
     for row in rows:
-        row["says"] = REJECTION_REASONS.get(row["name"], "")
+        row["meaning"] = REJECTION_REASONS.get(row["name"], "")
         lines = rejected.filter(pl.col("reason") == row["name"])
         lines = lines.sort("survey_year", "file", "line_number", descending=[True, False, False]).head(MAX_LINES)
         row["lines"] = [
             {
                 **line,
                 "text": (line["line"] or "")[:MAX_LINE_CHARACTERS],
-                "cut": max(0, len(line["line"] or "") - MAX_LINE_CHARACTERS),
+                "omitted": max(0, len(line["line"] or "") - MAX_LINE_CHARACTERS),
             }
             for line in lines.to_dicts()
         ]
@@ -150,11 +150,11 @@ def rejected_lines(figures: QualitySummary, rejected: pl.DataFrame) -> list[Row]
 
 
 def flag_rows(figures: QualitySummary) -> list[Row]:
-    """The flags that some record has, over the years; the most frequent of the latest year first."""
+    """Flags with records in any year; the most frequent in the latest year first."""
     rows = [
         {
             **figures.yearly_row("flag", name, bar_sparkline),
-            "says": FLAGS[name].meaning if name in FLAGS else "",
+            "meaning": FLAGS[name].meaning if name in FLAGS else "",
             "worst": worst_state(figures, "flag", name),
         }
         for name in figures.names_by_measure.get("flag", [])
@@ -164,7 +164,7 @@ def flag_rows(figures: QualitySummary) -> list[Row]:
 
 
 def unknown_code_rows(figures: QualitySummary) -> list[Row]:
-    """Items that hold values that are none of their codes, over the years."""
+    """Items with values outside their code lists in any year."""
     rows = []
     for name in figures.names_by_measure.get("flag", []):
         if ":" in name:
@@ -173,7 +173,7 @@ def unknown_code_rows(figures: QualitySummary) -> list[Row]:
                 {
                     **figures.yearly_row("flag", name, bar_sparkline),
                     "item": item,
-                    "says": describe_item(item),
+                    "meaning": describe_item(item),
                     "worst": worst_state(figures, "flag", name),
                 }
             )
@@ -181,44 +181,46 @@ def unknown_code_rows(figures: QualitySummary) -> list[Row]:
 
 
 def missing_rows(figures: QualitySummary) -> Row:
-    """The items without a value: those that the guide asks for, in the latest year and before, and the others."""
-    named = figures.names_by_measure.get("missing", [])
+    """Items with missing values: those that the guide requires, in the latest year or before, and the others."""
+    incomplete = figures.names_by_measure.get("missing", [])
 
     def rows(items: Iterable[str]) -> list[Row]:
         return _sort_by_records(
-            [{**figures.yearly_row("missing", each, tinted_sparkline), "says": describe_item(each)} for each in items]
+            [
+                {**figures.yearly_row("missing", item, tinted_sparkline), "meaning": describe_item(item)}
+                for item in items
+            ]
         )
 
     required_items = [name for name in REQUIRED_ITEMS if ("missing", name, figures.latest) in figures.national]
-    required = rows(name for name in REQUIRED_ITEMS if name in named)
+    required = rows(name for name in REQUIRED_ITEMS if name in incomplete)
     return {
         "required": [row for row in required if row["records"]],
         "earlier": [row for row in required if not row["records"]],
-        "others": rows(name for name in named if name not in REQUIRED_ITEMS),
-        "asked": len(required_items),
+        "others": rows(name for name in incomplete if name not in REQUIRED_ITEMS),
+        "total": len(required_items),
         "complete": sum(not figures.records("missing", name) for name in required_items),
     }
 
 
 def unparsed_rows(figures: QualitySummary) -> list[Row]:
-    """Items that hold a text where a number should be."""
+    """Numeric items with values that could not be parsed."""
     names = [name for name in figures.names_by_measure.get("unparsed", []) if name != ANY]
     return _sort_by_records(
-        [{**figures.yearly_row("unparsed", name, bar_sparkline), "says": describe_item(name)} for name in names]
+        [{**figures.yearly_row("unparsed", name, bar_sparkline), "meaning": describe_item(name)} for name in names]
     )
 
 
 def state_rows(figures: QualitySummary) -> list[Row]:
-    """The states of the latest year, the one with the largest share of flagged records first."""
+    """The states in the latest year, largest share of flagged records first."""
     rows = []
     for code, found in figures.states.items():
         loaded = found.get(("rows", "loaded"), {}).get("records", 0)
         flagged = found.get(("flag", ANY), {"records": 0, "share": 0.0})
         flags = [row for (measure, name), row in found.items() if measure == "flag" and name != ANY]
         gaps = [row for (measure, name), row in found.items() if measure == "missing" and name in REQUIRED_ITEMS]
-        gaps = [
-            row for row in gaps if _excess_over_national(figures, row) > 0
-        ]  # what all states lack is no state's gap
+        # A gap of a state is an item that it lacks more often than all states together.
+        gaps = [row for row in gaps if _excess_over_national(figures, row) > 0]
         rows.append(
             {
                 "state": code,
@@ -234,16 +236,16 @@ def state_rows(figures: QualitySummary) -> list[Row]:
 
 
 def duplicate_rows(figures: QualitySummary) -> list[Row]:
-    """Records set aside, and padding variants, by rule over the years; rules that some record fell under only."""
+    """Records set aside, and padding variants, by rule; only rules with records in any year."""
     return [
-        {**figures.yearly_row(measure, rule, bar_sparkline), "says": meaning}
+        {**figures.yearly_row(measure, rule, bar_sparkline), "meaning": meaning}
         for rule, (measure, meaning) in DUPLICATE_RULES.items()
         if rule in figures.names_by_measure.get(measure, [])
     ]
 
 
 def worst_state(figures: QualitySummary, measure: str, name: str) -> Row | None:
-    """The state with the largest share in the latest year, where there are several to compare."""
+    """The state with the largest share in the latest year; None if there are no states to compare."""
     rows = [found[measure, name] for found in figures.states.values() if (measure, name) in found]
     rows = [row for row in rows if row["of"] >= MIN_STATE_RECORDS]
     if len(figures.states) < 2 or not rows:
@@ -252,7 +254,7 @@ def worst_state(figures: QualitySummary, measure: str, name: str) -> Row | None:
 
 
 def definitions() -> list[Row]:
-    """Every flag with its items, whatever occurs."""
+    """Every flag with its items, including flags without records."""
     return [
         {
             "name": flag.name,
@@ -265,7 +267,7 @@ def definitions() -> list[Row]:
 
 
 def describe_count(measure: str, name: str) -> str:
-    """What a count is about, in words."""
+    """A count in words."""
     flag, _, item = name.partition(":")
     if measure == "flag":
         return f"{describe_item(item)}: values outside its code list" if item else FLAGS[flag].meaning

@@ -1,4 +1,4 @@
-"""DVC keeps versions of survey files and models: the real tool, a local remote, an S3 server on loopback."""
+"""Versions of survey files and models in DVC: with the real tool, a local remote, and an S3 server on loopback."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LOCAL = DvcSettings(remote="remote")
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose DVC repository stands; a relative remote lets it be copied."""
+    """A project with a DVC repository; because its remote is relative, it can be copied."""
     project = tmp_path_factory.mktemp("template") / "project"
     (project / "configs").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -107,10 +107,10 @@ def _objects(store: Path) -> list[Path]:
 def _damage(stored: Path) -> None:
     stored.chmod(0o644)
     stored.write_bytes(b"\0" + stored.read_bytes()[1:])
-    stored.chmod(0o444)  # DVC trusts what is read-only in its cache
+    stored.chmod(0o444)  # DVC trusts read-only files in its cache
 
 
-def test_survey_files_come_back_from_a_local_remote_byte_for_byte(project: Path) -> None:
+def test_survey_files_are_restored_from_a_local_remote_byte_for_byte(project: Path) -> None:
     data = DataSettings(source="nbi")
     source = data.source_folder
     (source / ".NBI_2018.txt.part").write_bytes(b"half a download")
@@ -124,12 +124,12 @@ def test_survey_files_come_back_from_a_local_remote_byte_for_byte(project: Path)
     assert is_tracked(source)
     _lose(source)
     assert dvc_pull() == 0
-    del before[".NBI_2018.txt.part"]  # what is still being written is no part of a version
+    del before[".NBI_2018.txt.part"]  # files that are still being written are not part of a version
     assert _content(source) == before
     assert os.access(source / "NBI_2016.txt", os.W_OK)
 
 
-def test_a_model_version_is_named_by_the_bytes_of_its_folder(project: Path) -> None:
+def test_the_md5_of_a_model_version_is_that_of_its_folder(project: Path) -> None:
     folder = _model(project)
     before = _content(folder)
     md5 = version_model(folder, LOCAL)
@@ -141,7 +141,7 @@ def test_a_model_version_is_named_by_the_bytes_of_its_folder(project: Path) -> N
 
 
 @pytest.mark.slow
-def test_survey_files_and_a_model_come_back_from_s3(
+def test_survey_files_and_a_model_are_restored_from_s3(
     bare: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = _bucket(s3_endpoint, "bridge-versions")
@@ -162,22 +162,22 @@ def test_survey_files_and_a_model_come_back_from_s3(
 
 
 @pytest.mark.slow
-def test_an_s3_remote_that_cannot_be_used_is_named(
+def test_an_unusable_s3_remote_is_an_error_with_the_reason(
     project: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _address_from_settings(monkeypatch, project.parent)
     settings = DvcSettings(remote="s3://no-such-bucket-of-ours/dvc", endpoint_url=s3_endpoint)
-    with pytest.raises(DvcError, match=r"bucket does not exist.*make the bucket"):
+    with pytest.raises(DvcError, match=r"bucket does not exist.*create the bucket"):
         version_raw_files(DataSettings(source="nbi"), settings)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, but nobody listens
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(DvcError, match=r"Could not connect.*check the network"):
             version_raw_files(DataSettings(source="nbi"), settings.model_copy(update={"endpoint_url": address}))
-    assert is_tracked(project / "nbi")  # added here all the same; only the push is missing
+    assert is_tracked(project / "nbi")  # added locally; only the push failed
 
 
-def test_exit_codes_are_those_of_the_tool_and_its_words_are_logged(
+def test_exit_codes_of_dvc_are_returned_and_its_output_is_logged(
     bare: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -188,9 +188,7 @@ def test_exit_codes_are_those_of_the_tool_and_its_words_are_logged(
     assert not (bare / ".dvc").exists()
 
 
-def test_a_path_that_is_not_there_or_not_tracked_is_an_exit_code(
-    project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_and_untracked_paths_give_an_exit_code(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert dvc_add("nbi/NBI_1066.txt") == 1
     assert "does not exist" in caplog.text
     assert not (project / "nbi" / "NBI_1066.txt.dvc").exists()
@@ -224,11 +222,11 @@ def test_one_file_of_a_tracked_folder_is_restored_alone(project: Path) -> None:
     assert is_tracked("nbi/NBI_2016.txt")
     assert restore("nbi/NBI_2016.txt").read_bytes() == SURVEY * 2016
     assert not (project / "nbi" / "NBI_2017.txt").exists()
-    with pytest.raises(SourceError, match=r"DVC has no such file.*nbi\.dvc"):
+    with pytest.raises(SourceError, match=r"DVC does not have this file.*nbi\.dvc"):
         restore("nbi/NBI_1066.txt")
 
 
-def test_a_survey_year_of_which_only_the_pointer_is_there_is_found_and_restored(project: Path) -> None:
+def test_a_survey_year_with_only_a_pointer_is_found_and_restored(project: Path) -> None:
     path = Path("nbi/NBI_2016.txt")
     content = path.read_bytes()
     assert (dvc_add(str(path)), dvc_push(path)) == (0, 0)
@@ -248,23 +246,23 @@ def test_another_version_is_replaced_and_unsaved_work_is_not(project: Path) -> N
     pointer.write_text(first)
     assert restore(path).read_bytes() == SURVEY * 2016
     path.write_bytes(b"an afternoon's work")
-    with pytest.raises(SourceError, match=r"nsaved.*keep it with dvc_add"):
+    with pytest.raises(SourceError, match=r"nsaved.*save it with dvc_add"):
         restore(path)
     assert path.read_bytes() == b"an afternoon's work"
 
 
-def test_a_damaged_object_in_the_remote_is_not_taken(project: Path) -> None:
+def test_a_damaged_object_in_the_remote_is_not_restored(project: Path) -> None:
     assert dvc_add("nbi/NBI_2016.txt") == dvc_push() == 0
     _damage(*_objects(project / "remote"))
     (project / "nbi" / "NBI_2016.txt").unlink()
     shutil.rmtree(".dvc/cache")
     assert dvc_pull() == 1
-    with pytest.raises(SourceError, match=r"the remote lacks a part, or holds a damaged one"):
+    with pytest.raises(SourceError, match=r"a file in the remote is missing or damaged"):
         restore("nbi/NBI_2016.txt")
     assert not (project / "nbi" / "NBI_2016.txt").exists()
 
 
-def test_a_damaged_object_in_the_cache_is_noticed(project: Path) -> None:
+def test_a_damaged_object_in_the_cache_is_detected(project: Path) -> None:
     path = project / "nbi" / "NBI_2016.txt"
     assert dvc_add(path) == 0
     _damage(*_objects(project / ".dvc" / "cache"))
@@ -273,24 +271,24 @@ def test_a_damaged_object_in_the_cache_is_noticed(project: Path) -> None:
         restore(path)
 
 
-def test_a_version_that_does_not_arrive_is_an_error(project: Path) -> None:
-    (project / "remote").write_text("a file in the place of the folder")
+def test_a_version_that_does_not_reach_the_remote_is_an_error(project: Path) -> None:
+    (project / "remote").write_text("a file instead of the folder")
     with pytest.raises(DvcError, match=r"`dvc push` failed"):
         version_raw_files(DataSettings(source="nbi"), LOCAL)
     assert dvc_push() != 0
 
 
-def test_a_pointer_that_is_none_is_named(project: Path) -> None:
+def test_an_invalid_pointer_is_named(project: Path) -> None:
     (project / "nbi" / "NBI_2018.txt.dvc").write_text("<<<<<<< HEAD\nouts:\n")
     (project / "nbi" / "NBI_2018.txt").write_bytes(SURVEY)
     with pytest.raises(SourceError, match=r"NBI_2018\.txt\.dvc: this is not a DVC pointer file"):
         restore("nbi/NBI_2018.txt")
 
 
-def test_a_lost_remote_is_filled_again_from_what_is_on_disk(project: Path) -> None:
+def test_a_lost_remote_is_filled_again_from_the_local_files(project: Path) -> None:
     version_raw_files(DataSettings(source="nbi"), LOCAL)
     _lose(project / "remote")
-    assert dvc_push() == 0  # so DVC says, with a warning: there is nothing that it could upload
+    assert dvc_push() == 0  # with a warning from DVC that it has nothing to upload
     version_raw_files(DataSettings(source="nbi"), LOCAL)
     _lose(project / "nbi")
     assert dvc_pull() == 0
@@ -311,13 +309,13 @@ def test_a_killed_add_leaves_the_file_and_can_be_repeated(project: Path) -> None
     assert not is_tracked(big)
     now = big.stat()
     assert (now.st_ino, now.st_size, now.st_mtime_ns) == (facts.st_ino, facts.st_size, facts.st_mtime_ns)
-    _until(lambda: not _group_is_there(running.pid))  # DVC takes a process that nobody has reaped yet for a living one
+    _until(lambda: not _group_exists(running.pid))  # DVC takes a zombie for a running process
     assert dvc_add(big) == 0
     assert len(_objects(project / ".dvc" / "cache")) == 1
     assert _pointer(big)["size"] == facts.st_size
 
 
-def test_a_lock_that_a_killed_process_left_does_not_stop_anybody(project: Path) -> None:
+def test_a_lock_left_by_a_killed_process_is_ignored(project: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     held = {"pid": ended.pid, "cmd": "dvc add nbi/NBI_2016.txt"}
@@ -340,7 +338,7 @@ def test_a_second_command_waits_for_the_first(project: Path) -> None:
     assert codes == {2016: 0, 2017: 0}
 
 
-def test_with_git_the_pointers_are_git_s_and_the_data_is_not(bare: Path) -> None:
+def test_with_git_the_pointers_are_visible_and_the_data_is_ignored(bare: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], check=True)
     (bare / ".gitignore").write_text("var/\n")
     model = _model(bare)
@@ -384,14 +382,14 @@ def test_credentials_are_refused_and_not_repeated(bare: Path, settings: DvcSetti
     assert not (bare / ".dvc").exists()
 
 
-def test_without_dvc_the_extra_is_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_dvc_is_missing_the_extra_is_named(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dvc", None)
     for call in (lambda: dvc_add("nbi"), dvc_pull, dvc_push, lambda: ensure_repository(LOCAL)):
         with pytest.raises(SourceError, match=r"pip install 'bridge-assets\[dvc\]'"):
             call()
 
 
-def test_nothing_to_version_is_said(project: Path) -> None:
+def test_nothing_to_version_is_an_error(project: Path) -> None:
     with pytest.raises(DvcError, match="no survey file to version"):
         version_raw_files(DataSettings(source="nowhere"), LOCAL)
     with pytest.raises(DvcError, match="no model version"):
@@ -406,14 +404,14 @@ def test_the_shipped_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch) 
     assert DvcSettings.load().enabled
 
 
-def _until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
+def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.005)
 
 
-def _group_is_there(group: int) -> bool:
+def _group_exists(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -438,7 +436,7 @@ def _address_from_settings(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.delenv("AWS_ENDPOINT_URL")
     empty = folder / "aws_config"
     empty.touch()
-    patch.setenv("AWS_CONFIG_FILE", str(empty))  # DVC's S3 part does not take /dev/null for a file
+    patch.setenv("AWS_CONFIG_FILE", str(empty))  # the S3 plugin of DVC does not accept /dev/null
 
 
 def _bucket(endpoint: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Each feature from hand-made records: its unit, what is missing, and one record by itself against the batch."""
+"""Features of hand-made records: units, missing values, and single records compared with a batch."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 
 YEAR = 2018
 
-#: What a record is where a test says nothing else.
+#: Default values of a record.
 RECORD: dict[str, Any] = {
     "survey_year": YEAR, "on_structure": True, "inspected_in_future": False, "is_culvert": False, "line_number": 1,
     "STATE_CODE_001": "25", "ADT_029": 9999, "DETOUR_KILOS_019": 10, "STRUCTURE_KIND_043A": "3", "condition": 6,
     "inspection_date": dt.date(2018, 6, 1), "latitude": 42.36, "longitude": -71.06, "YEAR_BUILT_027": 1968,
 }  # fmt: skip
 
-#: What an inspection is where a test says nothing else: the latest one of RECORD's structure.
+#: Default values of an inspection: the latest one of the structure of RECORD.
 INSPECTION: dict[str, Any] = {
     "survey_year": YEAR, "is_culvert": False, "material_043a": "3", "condition": 6, "next_survey_year": None,
     "inspection_date": dt.date(2018, 6, 1), "next_condition": None, "previous_inspection_date": dt.date(2016, 6, 1),
@@ -53,9 +53,9 @@ def records(**by_key: dict[str, Any]) -> pl.LazyFrame:
 
 
 def inspections(*rows: tuple[str, dict[str, Any]]) -> pl.LazyFrame:
-    made = [{"structure_key": key, **INSPECTION, **changed} for key, changed in rows]
+    data = [{"structure_key": key, **INSPECTION, **changed} for key, changed in rows]
     dates = {name: pl.Date for name in INSPECTION if name.endswith(("date", "_at", "since"))}
-    return pl.DataFrame(made, schema_overrides={**_TYPES, **dates}, infer_schema_length=None).lazy()
+    return pl.DataFrame(data, schema_overrides={**_TYPES, **dates}, infer_schema_length=None).lazy()
 
 
 def features(records: pl.LazyFrame, *past: tuple[str, dict[str, Any]], year: int = YEAR) -> pl.DataFrame:
@@ -104,23 +104,23 @@ def test_traffic_and_environment(name: str, record: dict[str, Any], expected: fl
         ("condition_change_seen", {}, 1.0),
         ("repairs_so_far", {}, 1.0),
         ("years_since_repair", {}, 10.0),
-        ("years_since_repair", {"deterioration_spell": 1}, None),  # never: nothing, not very long
+        ("years_since_repair", {"deterioration_spell": 1}, None),  # never: missing, not a large number
         ("falls_per_year", {}, 0.1),
         ("falls_per_year", {"spell_since": dt.date(2018, 1, 1)}, None),  # less than a year
     ],
 )
-def test_the_past(name: str, inspection: dict[str, Any], expected: float | None) -> None:
+def test_history(name: str, inspection: dict[str, Any], expected: float | None) -> None:
     assert of_one(name, inspection=inspection) == (None if expected is None else pytest.approx(expected, rel=2e-3))
 
 
-def test_without_an_inspection_on_file_nothing_is_said_of_the_past() -> None:
+def test_without_an_inspection_on_file_the_history_is_missing() -> None:
     row = features(records(**{"25-A": {}})).row(0, named=True)
     past = ("years_in_condition", "falls_so_far", "condition_change_seen", "repairs_so_far", "years_since_repair")
     assert [row[name] for name in (*past, "falls_per_year", "peers_fall_rate")] == [None] * 7
     assert row["condition"] == 6
 
 
-def test_the_latest_inspection_up_to_the_year_counts() -> None:
+def test_the_latest_inspection_up_to_the_year_is_used() -> None:
     past = [("25-A", {"survey_year": 2016, "falls_so_far": 1}), ("25-A", {"falls_so_far": 2})]
     assert features(records(**{"25-A": {}}), *past)["falls_so_far"].item() == 2
     earlier = {"survey_year": 2017}
@@ -134,7 +134,7 @@ BATCH = {
     "25-D": {"is_culvert": True, "STRUCTURE_KIND_043A": "1", "inspected_in_future": True},
     "12-E": {"STATE_CODE_001": "12", "latitude": 25.77, "longitude": -80.19, "STRUCTURE_KIND_043A": "05"},
 }
-#: Outcomes that became known in 2016 to 2018: more falls among the worse, and none of them of a structure in BATCH.
+#: Outcomes that became known in 2016 to 2018: more falls among the worse, and none for a structure in BATCH.
 KNOWN = [
     (f"{state}-{number}", {
         "survey_year": year - 2, "next_survey_year": year, "condition": condition,
@@ -153,8 +153,8 @@ def test_one_record_gives_the_same_features_as_in_the_batch() -> None:
         assert alone.equals(batch.filter(pl.col("structure_key") == key)), key
 
 
-def test_what_was_found_later_moves_no_feature() -> None:
-    """Inspections that a later file shows first, and what they found of inspections before, are as if not there."""
+def test_later_findings_change_no_feature() -> None:
+    """Inspections that first appear in a later file, and the outcomes they reveal, have no influence."""
     ours = [(key, {}) for key in BATCH]
     known = features(records(**BATCH), *KNOWN, *ours)
     next_ones = {"survey_year": 2020, "inspection_date": dt.date(2020, 6, 1), "falls_so_far": 9, "entry_seen": False}
@@ -168,22 +168,22 @@ def test_what_was_found_later_moves_no_feature() -> None:
     assert (seen["peers_fall_rate"] != known["peers_fall_rate"]).all()
 
 
-def test_the_order_of_the_records_makes_no_difference() -> None:
+def test_the_order_of_the_records_does_not_matter() -> None:
     past = [*KNOWN, *((key, {}) for key in BATCH)]
     backwards = records(**dict(reversed(BATCH.items())))
     assert features(backwards, *past).equals(features(records(**BATCH), *past))
 
 
 @pytest.mark.parametrize("add", [add_traffic_features, add_env_features])
-def test_pandas_gives_what_polars_gives(add: Any) -> None:
-    made = records(**BATCH).sort("structure_key").collect()
-    ours = features(made.lazy(), ("25-A", {}))
-    with_features = add(made.to_pandas())
+def test_pandas_gives_the_same_features_as_polars(add: Any) -> None:
+    table = records(**BATCH).sort("structure_key").collect()
+    expected = features(table.lazy(), ("25-A", {}))
+    with_features = add(table.to_pandas())
     added = [name for name in with_features.columns if name in FEATURE_NAMES]
     assert {"log_detour_traffic"} <= set(added) or {"salt_exposure", "log_coast_distance"} <= set(added)
     for name in added:
-        if name not in made.columns:
-            pd.testing.assert_series_equal(with_features[name], ours[name].to_pandas(), check_names=False)
+        if name not in table.columns:
+            pd.testing.assert_series_equal(with_features[name], expected[name].to_pandas(), check_names=False)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_pandas_gives_what_polars_gives(add: Any) -> None:
         ((42.36, -71.06), 3.5),  # Boston
         ((38.58, -121.49), 57),  # Sacramento
         ((52.9, 172.9), 9),  # Attu, beyond the date line
-        ((41.88, -87.63), MAX_DISTANCE_KM),  # Chicago: the Great Lakes are no sea
+        ((41.88, -87.63), MAX_DISTANCE_KM),  # Chicago: the Great Lakes are not the sea
         ((np.nan, -90.0), np.nan),
         ((90.0, 181.0), np.nan),
     ],
@@ -202,8 +202,8 @@ def test_distance_to_the_sea(place: tuple[float, float], expected: float) -> Non
     assert found == pytest.approx([expected], abs=1.5, nan_ok=True)
 
 
-def test_distances_are_those_of_a_search_through_all_points() -> None:
-    """Haversine to every point of the coast, for places all over the contiguous states and southern Alaska."""
+def test_distances_agree_with_a_search_through_all_points() -> None:
+    """Haversine distance to every point of the coast, for places in the contiguous states and southern Alaska."""
     from bridge_assets.data.features.coast import coastline_text
 
     table = pl.read_csv(coastline_text().encode(), comment_prefix="#")
@@ -223,16 +223,16 @@ def test_distances_are_those_of_a_search_through_all_points() -> None:
 
 
 def test_the_normals_are_plausible() -> None:
-    made = state_climate()
-    assert {len(by_state) for by_state in made.values()} == {50}  # 48 states, Alaska, and Columbia as Maryland
-    assert min(made["mean_temperature"], key=made["mean_temperature"].__getitem__) == "02"
-    assert max(made["mean_temperature"], key=made["mean_temperature"].__getitem__) == "12"
-    assert all(0 <= value <= 12 for value in made["freeze_thaw"].values())
-    assert all(0 <= made["snowfall"][state] <= made["precipitation"][state] for state in made["snowfall"])
+    climate = state_climate()
+    assert {len(by_state) for by_state in climate.values()} == {50}  # 48 states, Alaska, and D.C. as Maryland
+    assert min(climate["mean_temperature"], key=climate["mean_temperature"].__getitem__) == "02"
+    assert max(climate["mean_temperature"], key=climate["mean_temperature"].__getitem__) == "12"
+    assert all(0 <= value <= 12 for value in climate["freeze_thaw"].values())
+    assert all(0 <= climate["snowfall"][state] <= climate["precipitation"][state] for state in climate["snowfall"])
     assert "NOAA" in normals_text().splitlines()[1]
 
 
-def test_every_feature_says_what_it_is_and_none_is_forbidden() -> None:
+def test_every_feature_is_documented_and_allowed() -> None:
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
     assert all(each.unit and each.source and each.reason for each in FEATURES)
     assert features_markdown().count("\n") == len(FEATURES) + 1
@@ -240,7 +240,7 @@ def test_every_feature_says_what_it_is_and_none_is_forbidden() -> None:
     assert leakage_problems(pl.DataFrame(schema={**schema, "split": pl.String}), FEATURE_NAMES) == []
 
 
-#: Column of the InfoBridge export -> the quantity of a state that it should go with, and how closely at least.
+#: Column of the InfoBridge export -> the climate quantity it should correlate with, and the minimum correlation.
 COLUMNS = {
     "Average Temperature": ("mean_temperature", 0.9),
     "Number of Snowfall Days": ("snowfall", 0.7),
@@ -250,7 +250,7 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_the_climate_of_a_state_goes_with_what_infobridge_measured_at_its_bridges(real_data, column: str) -> None:
+def test_state_climate_correlates_with_infobridge_measurements(real_data, column: str) -> None:
     table = pl.read_csv(real_data / "infobridge_44bridges_2000_2024.csv", infer_schema_length=None)
     codes = {line.split(",")[1]: line.split(",")[0] for line in normals_text().splitlines() if line[:2].isdigit()}
     bridges = (
@@ -260,6 +260,6 @@ def test_the_climate_of_a_state_goes_with_what_infobridge_measured_at_its_bridge
         .drop_nulls()
     )
     assert bridges.height >= 30
-    quantity, least = COLUMNS[column]
+    quantity, min_correlation = COLUMNS[column]
     ours = [state_climate()[quantity][codes[name]] for name in bridges["1 - State Name"]]
-    assert np.corrcoef(ours, bridges[column].to_numpy())[0, 1] >= least
+    assert np.corrcoef(ours, bridges[column].to_numpy())[0, 1] >= min_correlation

@@ -1,4 +1,4 @@
-"""The fall rate of peers: of the past only, drawn towards what is known of broader groups."""
+"""The fall rate of peers: from past outcomes only, shrunk towards the rates of broader groups."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def rate(outcomes: pl.DataFrame, year: int, **changed: Any) -> float | None:
 FELL = {"next_condition": 5}
 
 
-def test_what_became_known_later_changes_nothing() -> None:
-    """The same inspections, but what was found after 2016 is turned round: rates as of 2016 stay to the bit."""
+def test_later_outcomes_change_nothing() -> None:
+    """If the outcomes found after 2016 are reversed, the rates as of 2016 are exactly the same."""
     known = [transitions({}, times=30), transitions(FELL, times=10)]
     later = {"survey_year": 2015, "next_survey_year": 2017}
     one_way = peer_outcomes(pl.concat([*known, transitions({**later, **FELL}, times=50)]))
@@ -51,64 +51,64 @@ def test_what_became_known_later_changes_nothing() -> None:
     assert rate(one_way, 2017) > rate(other_way, 2017)  # type: ignore[operator] # both are known
 
 
-def test_an_inspection_counts_from_the_year_that_shows_the_next_one() -> None:
+def test_an_inspection_counts_once_the_next_one_is_known() -> None:
     outcomes = peer_outcomes(transitions(FELL))
     assert rate(outcomes, 2015) is None
     assert rate(outcomes, 2016) is not None
 
 
-def test_an_inspection_without_a_next_one_is_no_evidence() -> None:
+def test_an_inspection_without_a_next_one_does_not_count() -> None:
     assert peer_outcomes(transitions({"next_condition": None, "next_survey_year": None})).is_empty()
 
 
-def test_a_rise_or_the_same_is_no_fall_and_a_late_inspection_counts() -> None:
+def test_no_change_and_a_rise_are_not_falls_and_a_late_inspection_counts() -> None:
     late = {"next_survey_year": 2024, **FELL}
     outcomes = peer_outcomes(transitions({}, {"next_condition": 8}, late))
     assert outcomes["inspections"].sum() == 3
     assert outcomes["falls"].sum() == 1
 
 
-def test_groups_that_fell_more_often_have_higher_rates_and_small_ones_are_drawn_to_all() -> None:
-    often = {"structure_key": "23-1"}
+def test_groups_with_more_falls_have_higher_rates_and_small_groups_are_shrunk() -> None:
+    frequent = {"structure_key": "23-1"}
     outcomes = peer_outcomes(
         pl.concat(
             [
                 transitions({}, times=900),
                 transitions(FELL, times=100),
-                transitions(often, times=100),
-                transitions({**often, **FELL}, times=100),
+                transitions(frequent, times=100),
+                transitions({**frequent, **FELL}, times=100),
                 transitions({"structure_key": "12-1", **FELL}, times=2),
             ]
         )
     )
-    here, there, hardly = (rate(outcomes, 2016, structure_key=key) for key in ("25-1", "23-1", "12-1"))
-    assert here is not None and there is not None and hardly is not None
-    assert here == pytest.approx(0.1, abs=0.02)
-    assert there > 0.35
-    assert hardly < 0.22  # two of two fell
-    everywhere = 202 / 1202
-    drawn = (2 + PRIOR_FALLS) / (2 * everywhere + PRIOR_FALLS)
-    assert hardly == pytest.approx(everywhere * drawn, rel=0.1)  # the last factor gives back what the others lost
+    large, often, small = (rate(outcomes, 2016, structure_key=key) for key in ("25-1", "23-1", "12-1"))
+    assert large is not None and often is not None and small is not None
+    assert large == pytest.approx(0.1, abs=0.02)
+    assert often > 0.35
+    assert small < 0.22  # two of two fell
+    overall = 202 / 1202
+    shrunk = (2 + PRIOR_FALLS) / (2 * overall + PRIOR_FALLS)
+    assert small == pytest.approx(overall * shrunk, rel=0.1)  # the last factor compensates for the others
 
 
-def test_a_group_never_seen_is_as_all_others() -> None:
+def test_an_unseen_group_has_the_overall_rate() -> None:
     outcomes = peer_outcomes(pl.concat([transitions({}, times=80), transitions(FELL, times=20)]))
     assert rate(outcomes, 2016, structure_key="72-1", condition=3, material_043a="9") == pytest.approx(0.2)
 
 
-def test_peers_are_of_one_material_whatever_its_spelling_and_spans() -> None:
+def test_code_padding_and_continuity_do_not_change_the_material() -> None:
     forms = pl.concat([transitions({"material_043a": form}) for form in ("3", "03", "4", "5", None)])
     outcomes = peer_outcomes(forms)
     assert dict(outcomes.group_by("material").agg(pl.col("inspections").sum()).iter_rows()) == {"3": 3, "5": 1, None: 1}
 
 
 @pytest.mark.parametrize(("years", "seen", "group"), [(0, True, 0), (2, True, 1), (20, True, 4), (0, False, -1), (20, False, -5)])  # fmt: skip  # noqa: E501
-def test_time_in_condition_that_is_a_least_is_a_class_of_its_own(years: int, seen: bool, group: int) -> None:
+def test_a_lower_bound_of_years_in_condition_has_separate_classes(years: int, seen: bool, group: int) -> None:
     since = {"entered_at": dt.date(2014 - years, 6, 1), "entry_seen": seen}
     assert peer_outcomes(transitions(since))["years"].item() == group
 
 
-def test_every_rate_is_a_probability_and_without_evidence_there_is_none() -> None:
+def test_every_rate_is_a_probability_and_null_without_outcomes() -> None:
     outcomes = peer_outcomes(transitions(FELL, times=200))
     assert rate(outcomes, 2016) == 1.0
     groups = outcomes.select(name for factor in PEER_FACTORS for name in factor)

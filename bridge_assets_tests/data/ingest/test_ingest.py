@@ -1,4 +1,4 @@
-"""A file becomes two tables, whole or not at all."""
+"""Ingestion writes two tables, completely or not at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_file_becomes_records_and_rejected_records(dirty: Path, tmp_path: Path
     )
 
 
-def test_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path: Path) -> None:
+def test_ingesting_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path: Path) -> None:
     before, digests = digest(dirty), set()
     for _ in range(2):
         ingest([dirty], 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
@@ -56,7 +56,7 @@ def test_again_gives_the_same_bytes_and_leaves_the_source(dirty: Path, tmp_path:
     assert digest(dirty) == before
 
 
-def test_a_file_that_cannot_be_read_leaves_the_outputs_of_before(dirty: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_leaves_the_previous_outputs(dirty: Path, tmp_path: Path) -> None:
     records, rejected = tmp_path / "records.parquet", tmp_path / "rejected.parquet"
     ingest([dirty], 2019, records, rejected)
     before = digest(records), digest(rejected)
@@ -96,7 +96,7 @@ def large(tmp_path: Path) -> Path:
     return write_nbi(tmp_path / "large", 2019, rows)
 
 
-def test_a_disk_that_takes_no_more_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_outputs(dirty: Path, large: Path, tmp_path: Path) -> None:
     records = tmp_path / "records.parquet"
     ingest([dirty], 2019, records, tmp_path / "rejected.parquet")
     before = digest(records)
@@ -109,7 +109,7 @@ def test_a_disk_that_takes_no_more_leaves_the_outputs_of_before(dirty: Path, lar
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_a_killed_run_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_the_previous_outputs(dirty: Path, large: Path, tmp_path: Path) -> None:
     records = tmp_path / "records.parquet"
     ingest([dirty], 2019, records, tmp_path / "rejected.parquet")
     before = digest(records)
@@ -126,7 +126,7 @@ def test_a_killed_run_leaves_the_outputs_of_before(dirty: Path, large: Path, tmp
     assert pl.read_parquet(records).height == 20_000
 
 
-def test_load_bridge_data_gives_what_was_loaded(dirty: Path) -> None:
+def test_load_bridge_data_returns_the_loaded_records(dirty: Path) -> None:
     table = load_bridge_data(str(dirty))
     assert list(table.columns) == list(BRIDGE_SCHEMA)
     assert table["structure_key"].tolist() == ["01-1234", "01-77", "01-1234"]
@@ -141,12 +141,12 @@ def test_a_survey_year_that_is_not_in_the_name_must_be_given(dirty: Path) -> Non
     assert set(load_bridge_data(str(path), survey_year=2019)["survey_year"]) == {2019}
 
 
-def test_validation_says_yes_or_why_not(dirty: Path) -> None:
+def test_validation_gives_the_reasons(dirty: Path) -> None:
     table = load_bridge_data(str(dirty))
     assert validate_bridge_data(table)
     table.loc[1, "DECK_COND_058"] = "11"
     assert not validate_bridge_data(table)
-    assert validation_problems(table) == ["item 58 holds 1 values that are not ratings, such as '11'"]
+    assert validation_problems(table) == ["item 58 has 1 values that are not ratings, such as '11'"]
     assert "1 columns are missing: ADT_029" in validation_problems(table.drop(columns="ADT_029"))
     assert "the table has no records" in validation_problems(table.iloc[:0])
 
@@ -168,7 +168,7 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
         save_processed_data(pd.DataFrame(), tmp_path / "table.xlsx")
 
 
-def test_one_record_stands_for_a_structure(tmp_path: Path) -> None:
+def test_one_record_per_structure_is_kept(tmp_path: Path) -> None:
     rows = [
         {"DATE_OF_INSPECT_090": "410"},
         {"DATE_OF_INSPECT_090": "411", "STRUCTURE_NUMBER_008": "0001234", "ADT_029": "7"},

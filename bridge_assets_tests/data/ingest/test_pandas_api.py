@@ -1,4 +1,4 @@
-"""Bridge data comes from anywhere as one table, and goes into files from which it comes back as it was."""
+"""Bridge data is read from any source into one table; saving and loading a table preserves it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def keys(table: pd.DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_what_was_saved_loads_as_it_was(tmp_path: Path, suffix: str) -> None:
+def test_a_saved_table_loads_unchanged(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / "source"
     for year in (1997, 2012, 2019):
         write_nbi(source, year, TRICKY)
@@ -45,7 +45,7 @@ def test_what_was_saved_loads_as_it_was(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["AK19.txt", "layouts/nbi_1992.txt", "layouts/nbi_2010.txt", "layouts/nbi_2017.txt"])
-def test_real_records_come_back_from_csv_and_parquet(real_data: Path, tmp_path: Path, name: str) -> None:
+def test_real_records_survive_csv_and_parquet(real_data: Path, tmp_path: Path, name: str) -> None:
     table = load_bridge_data(real_data / "nbi" / name)
     for suffix in (".csv", ".parquet"):
         save_processed_data(table, tmp_path / f"table{suffix}")
@@ -57,7 +57,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters=",\n\0\x1a"), max
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXT, TEXT, st.integers(0, 2**31 - 1), st.floats(0, 1e6)), min_size=1, max_size=4))
-def test_any_table_comes_back_from_csv(tmp_path: Path, rows: list[tuple[str, str, int, float]]) -> None:
+def test_any_table_survives_csv_and_parquet(tmp_path: Path, rows: list[tuple[str, str, int, float]]) -> None:
     items = ("FACILITY_CARRIED_007", "LOCATION_009", "ADT_029", "STRUCTURE_LEN_MT_049")
     write_nbi_utf8(tmp_path / "NBI_2019.txt", [dict(zip(items, map(str, row), strict=True)) for row in rows])
     table = load_bridge_data(tmp_path / "NBI_2019.txt")
@@ -70,7 +70,7 @@ def write_nbi_utf8(path: Path, rows: list[dict[str, str]]) -> None:
     path.write_text(nbi_text(2019, rows, "\n"), encoding="utf-8", newline="")
 
 
-def test_archives_and_their_own_names_say_the_year(tmp_path: Path) -> None:
+def test_the_survey_year_comes_from_the_name_of_the_archive(tmp_path: Path) -> None:
     data = nbi_text(2016, TRICKY).encode()
     (tmp_path / "AK16.txt.gz").write_bytes(gzip.compress(data))
     with zipfile.ZipFile(tmp_path / "2016hwybronlyonefile.zip", "w") as archive:
@@ -98,7 +98,7 @@ def test_a_folder_of_state_files_is_one_table(tmp_path: Path) -> None:
         load_bridge_data(tmp_path, 2017)
 
 
-def test_a_table_with_years_inside_is_read_once_in_a_folder(tmp_path: Path) -> None:
+def test_a_table_with_a_year_column_in_a_folder_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "export.csv").write_text(
         "Year,1 - State Name,8 - Structure Number\n2019,Alaska,1\n2018,Alaska,2\n2019,Alaska,3\n"
     )
@@ -106,7 +106,7 @@ def test_a_table_with_years_inside_is_read_once_in_a_folder(tmp_path: Path) -> N
     assert keys(load_bridge_data(tmp_path, 2018)) == ["02-2"]
 
 
-def test_two_files_of_the_same_records_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+def test_conflicting_files_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no survey file in the folder"):
         load_bridge_data(tmp_path)
     for name in ("NBI_2019.txt", "bridges_2019.csv"):
@@ -161,13 +161,13 @@ def test_a_file_that_dvc_tracks_is_restored(tmp_path: Path, monkeypatch: pytest.
     assert path.is_file()
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist") as raised:
         load_bridge_data(tmp_path / "NBI_2019.txt")
     assert str(tmp_path) in str(raised.value)
 
 
-def test_a_broken_archive_gives_no_table(tmp_path: Path) -> None:
+def test_a_damaged_archive_gives_no_table(tmp_path: Path) -> None:
     data = bytearray(gzip.compress(nbi_text(2019, TRICKY).encode()))
     data[-8] ^= 1
     (tmp_path / "AK19.txt.gz").write_bytes(data)
@@ -175,7 +175,7 @@ def test_a_broken_archive_gives_no_table(tmp_path: Path) -> None:
         load_bridge_data(tmp_path / "AK19.txt.gz")
 
 
-def test_the_columns_of_a_small_table_are_all_there(tmp_path: Path) -> None:
+def test_a_small_table_is_extended_to_all_columns(tmp_path: Path) -> None:
     (tmp_path / "bridges_2019.csv").write_text("structure_number_008,State_Code_001,CAT10\n5,02,G\n")
     table = load_bridge_data(tmp_path / "bridges_2019.csv")
     assert list(table.columns) == list(BRIDGE_SCHEMA)

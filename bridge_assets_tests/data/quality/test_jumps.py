@@ -1,4 +1,4 @@
-"""What counts as a jump, and what does not."""
+"""Which changes of a share count as a jump."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def summaries(
     of: int = NATION,
     had: range | None = None,
 ) -> pl.DataFrame:
-    """A share by survey year; a missing item is in the layouts of the years `had`."""
+    """A share by survey year; a missing item is in the layouts of the years in `had`."""
     rows = []
     for year, share in shares.items():
         rows.append((year, state, "rows", "loaded", of, of, 1.0))
@@ -38,7 +38,7 @@ def steady(now: float, before: float = 0.02, years: int = 5) -> dict[int, float]
     return {**dict.fromkeys(range(2020 - years, 2020), before), 2020: now}
 
 
-def test_a_share_that_jumped_is_named_with_what_it_was_before() -> None:
+def test_a_jump_is_reported_with_the_previous_share() -> None:
     found = detect_jumps(summaries(steady(0.05)), 2020)
     assert found.schema == JUMP_SCHEMA
     assert found.to_dicts() == [
@@ -80,28 +80,28 @@ def test_one_state_has_a_wider_margin() -> None:
     ]
 
 
-def test_one_odd_year_before_is_no_reason_and_no_excuse() -> None:
-    odd = steady(0.05) | {2017: 0.9}
-    assert detect_jumps(summaries(odd), 2020)["before"].to_list() == [0.02]
+def test_one_unusual_earlier_year_does_not_change_the_result() -> None:
+    unusual = steady(0.05) | {2017: 0.9}
+    assert detect_jumps(summaries(unusual), 2020)["before"].to_list() == [0.02]
     assert detect_jumps(summaries(steady(0.02) | {2017: 0.9}), 2020).is_empty()
 
 
-def test_a_flag_that_nobody_had_before_was_at_nothing() -> None:
+def test_a_flag_that_no_record_had_before_counts_as_0() -> None:
     assert detect_jumps(summaries(steady(0.02, 0.0)), 2020)["before"].to_list() == [0.0]
 
 
-def test_a_file_of_a_few_bridges_is_not_judged_by_chance() -> None:
+def test_a_file_of_a_few_bridges_does_not_jump_by_chance() -> None:
     assert detect_jumps(summaries(steady(3 / 60, 0.01), of=60), 2020).is_empty()
     assert detect_jumps(summaries(steady(30 / 60, 0.01), of=60), 2020).height == 1
 
 
-def test_fewer_years_than_a_median_needs_are_not_compared() -> None:
+def test_too_few_years_are_not_compared() -> None:
     assert detect_jumps(summaries(steady(0.9, years=MIN_YEARS - 1)), 2020).is_empty()
     assert detect_jumps(summaries(steady(0.9, years=MIN_YEARS)), 2020).height == 1
     assert detect_jumps(summaries({2020: 0.9}), 2020).is_empty()
 
 
-def test_an_item_that_the_layouts_before_lacked_was_not_missing_then() -> None:
+def test_years_whose_layout_lacks_the_item_do_not_count() -> None:
     new = steady(0.9, 0.0)
     assert detect_jumps(summaries(new, "missing", "ADT_029", had=range(2018, 2021)), 2020).is_empty()
     assert detect_jumps(summaries(new, "missing", "ADT_029", had=range(2017, 2021)), 2020)["years"].to_list() == [3]
@@ -109,7 +109,7 @@ def test_an_item_that_the_layouts_before_lacked_was_not_missing_then() -> None:
     assert detect_jumps(of_state, 2020).is_empty()
 
 
-def test_years_afterwards_are_not_looked_at_and_a_fall_is_no_jump() -> None:
+def test_later_years_are_ignored_and_a_decrease_is_not_a_jump() -> None:
     later = summaries(steady(0.02) | dict.fromkeys(range(2021, 2030), 0.9))
     assert detect_jumps(later, 2020).is_empty()
     assert detect_jumps(summaries(steady(0.0, 0.5)), 2020).is_empty()

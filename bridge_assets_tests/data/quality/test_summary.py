@@ -1,4 +1,4 @@
-"""The data quality of a survey year: every count against the rows that were written."""
+"""The data quality of a survey year: every count is compared with the rows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def check_against_the_records(table: pl.DataFrame, summary: pl.DataFrame, layout: str) -> None:
-    """Counts the slow way, from a table in memory."""
+    """Compare the counts with simple ones from a table in memory."""
     on_structure = table.filter("on_structure")
     items = next(each.canonical_columns for each in LAYOUTS if each.name == layout)
     missing = {item.name: on_structure[item.name].null_count() for item in ITEMS if item.name in items}
@@ -88,7 +88,7 @@ def check_against_the_records(table: pl.DataFrame, summary: pl.DataFrame, layout
         }
 
 
-def test_every_count_of_the_sample_is_the_one_of_its_records(sample: Lake) -> None:
+def test_every_count_of_the_sample_agrees_with_its_records(sample: Lake) -> None:
     for year in sample.available_years("data_quality"):
         summary = sample.read_year("data_quality", year)
         assert summary.schema == SUMMARY_SCHEMA
@@ -118,16 +118,16 @@ def test_states_add_up_to_all_and_shares_are_shares(sample: Lake) -> None:
     assert not summary.select("survey_year", "state", "measure", "name").is_duplicated().any()
 
 
-def test_counting_again_gives_the_same_bytes_and_notes_what_they_are_of(sample: Lake) -> None:
+def test_counting_again_gives_the_same_bytes_and_provenance(sample: Lake) -> None:
     before = sample.digest("data_quality", 2010)
     write_quality_summary(sample, 2010)
     assert sample.digest("data_quality", 2010) == before
-    note = sample.provenance("data_quality", 2010)
-    assert note["layouts"] == ["2010"]
-    assert note["made_from"] == {name: sample.digest(name, 2010) for name in ("raw_bridges", "rejected_records")}
+    provenance = sample.provenance("data_quality", 2010)
+    assert provenance["layouts"] == ["2010"]
+    assert provenance["made_from"] == {name: sample.digest(name, 2010) for name in ("raw_bridges", "rejected_records")}
 
 
-def test_the_headline_and_the_top_flags_are_of_all_states(sample: Lake) -> None:
+def test_the_headline_and_the_top_flags_cover_all_states(sample: Lake) -> None:
     summary = sample.read_year("data_quality", 2012)
     table = sample.read_year("raw_bridges", 2012)
     figures = headline(summary)
@@ -140,7 +140,7 @@ def test_the_headline_and_the_top_flags_are_of_all_states(sample: Lake) -> None:
     assert all(row["meaning"] for row in top)
 
 
-def test_an_item_is_missing_among_records_of_type_1_only(tmp_path: Path) -> None:
+def test_missing_items_are_counted_among_records_of_type_1(tmp_path: Path) -> None:
     rows = [{"STRUCTURE_NUMBER_008": "1", "ADT_029": ""}, {"STRUCTURE_NUMBER_008": "2"}]
     rows += [{"STRUCTURE_NUMBER_008": str(number), "RECORD_TYPE_005A": "2", "ADT_029": ""} for number in range(5)]
     summary = counted(tmp_path, 2009, write_nbi(tmp_path, 2009, rows))
@@ -149,7 +149,7 @@ def test_an_item_is_missing_among_records_of_type_1_only(tmp_path: Path) -> None
     assert "BRIDGE_CONDITION" not in records(summary, "missing")
 
 
-def test_duplicates_are_told_by_the_rule_that_set_them_aside(tmp_path: Path) -> None:
+def test_duplicates_are_counted_by_the_rule_that_applied(tmp_path: Path) -> None:
     rows = [
         {"STRUCTURE_NUMBER_008": "1", "DATE_OF_INSPECT_090": "415"},
         {"STRUCTURE_NUMBER_008": "0001", "DATE_OF_INSPECT_090": "416"},  # kept
@@ -167,27 +167,27 @@ def test_duplicates_are_told_by_the_rule_that_set_them_aside(tmp_path: Path) -> 
     assert {*records(summary, "duplicate"), *records(summary, "padding_variant")} == DUPLICATE_RULES.keys()
 
 
-def test_the_same_line_of_two_files_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+def test_the_same_line_in_two_files_is_counted_by_the_file_name_rule(tmp_path: Path) -> None:
     files = [write_nbi(tmp_path / name, 2018, [{}], f"{name}18.txt") for name in ("AL", "AK")]
     assert records(counted(tmp_path, 2018, *files), "duplicate")["file_name"] == 1
 
 
-def test_files_in_two_layouts_are_asked_for_the_items_that_both_have(tmp_path: Path) -> None:
+def test_missing_items_of_two_layouts_are_those_that_both_have(tmp_path: Path) -> None:
     files = [write_nbi(tmp_path / str(year), year, [{"STRUCTURE_NUMBER_008": str(year)}]) for year in (2016, 2019)]
     missing = records(counted(tmp_path, 2019, *files), "missing")
     assert "BRIDGE_CONDITION" in missing
     assert not {"LOWEST_RATING", "SUFFICIENCY_RATING", "STATUS"} & missing.keys()
 
 
-def test_a_format_without_a_list_of_items_is_asked_for_those_that_it_has(sample: Lake) -> None:
+def test_missing_items_of_other_formats_are_those_with_values(sample: Lake) -> None:
     paths = sample.year_path("raw_bridges", 2012), sample.year_path("rejected_records", 2012)
-    note = sample.provenance("raw_bridges", 2012) | {"layouts": ["infobridge"]}
-    missing = records(quality_summary(*paths, note, 2012), "missing")
+    provenance = sample.provenance("raw_bridges", 2012) | {"layouts": ["infobridge"]}
+    missing = records(quality_summary(*paths, provenance, 2012), "missing")
     table = sample.read_year("raw_bridges", 2012)
     assert missing.keys() == {item.name for item in ITEMS if table[item.name].count()}
 
 
-def test_a_text_that_pretends_to_name_other_items_counts_no_more_than_items(tmp_path: Path) -> None:
+def test_text_that_imitates_other_items_does_not_add_names(tmp_path: Path) -> None:
     rows = [{"ADT_029": "<b>; nothing='1'; YEAR_BUILT_027='2"}, {"STRUCTURE_NUMBER_008": "2", "YEAR_BUILT_027": "old"}]
     summary = counted(tmp_path, 2018, write_nbi(tmp_path, 2018, rows))
     assert records(summary, "unparsed")[ANY] == 2
@@ -210,11 +210,11 @@ def test_a_year_without_rejected_rows_and_one_without_records(tmp_path: Path) ->
     assert headline(nothing)["share_flagged"] == 0.0
 
 
-def test_records_from_before_they_were_marked_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_records_without_flags_are_refused_with_the_remedy(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     ingested(lake, 2018, write_nbi(tmp_path, 2018, [{}]))
     lake.write(lake.read_year("raw_bridges", 2018).drop("flags"), "raw_bridges", 2018)
-    with pytest.raises(SourceError, match=r"no column flags(.|\n)*ingest the survey files of 2018 again"):
+    with pytest.raises(SourceError, match=r"no column `flags`(.|\n)*ingest the survey files of 2018 again"):
         write_quality_summary(lake, 2018)
 
 
@@ -225,7 +225,7 @@ def test_items_that_must_have_a_value_are_items_of_the_guide() -> None:
     assert not {"REMARKS", "SUFFICIENCY_RATING"} & set(REQUIRED_ITEMS)
 
 
-def test_every_count_of_real_files_is_the_one_of_their_records(real_data: Path, tmp_path: Path) -> None:
+def test_every_count_of_real_files_agrees_with_their_records(real_data: Path, tmp_path: Path) -> None:
     files = [(2019, real_data / "nbi" / "AK19.txt")]
     files += [(int(path.stem[-4:]), path) for path in sorted((real_data / "nbi" / "panel").glob("*.txt"))[::4]]
     files += [(int(path.stem[-4:]), path) for path in sorted((real_data / "nbi" / "layouts").glob("*.txt"))]

@@ -1,4 +1,4 @@
-"""Plain, gzip and zip give the same bytes; what cannot be trusted is refused by name."""
+"""Plain, gzip and zip files give the same bytes; untrustworthy archives are refused with the reason."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def content(path: Path) -> tuple[str, bytes]:
         return source.name, source.file.read()
 
 
-def refused(path: Path, says: str) -> None:
-    with pytest.raises(SourceError, match=says) as raised:
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as raised:
         content(path)
     assert str(path) in str(raised.value)
     assert "What to do" in str(raised.value)
 
 
-def test_what_is_packed_is_known_by_its_bytes_not_by_its_name(tmp_path: Path) -> None:
+def test_archives_are_recognised_by_content_not_by_name(tmp_path: Path) -> None:
     for name, data in (("plain.zip", TEXT), ("packed.txt", gzip.compress(TEXT))):
         (tmp_path / name).write_bytes(data)
         assert content(tmp_path / name) == (name, TEXT)
@@ -47,7 +47,7 @@ def test_what_is_packed_is_known_by_its_bytes_not_by_its_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_the_one_delimited_member_is_taken_whatever_lies_beside_it(tmp_path: Path, compression: int) -> None:
+def test_the_only_delimited_member_is_read_and_others_are_ignored(tmp_path: Path, compression: int) -> None:
     members = {
         "2018/": b"",
         "2018/fluna_991992-20160919110712.txt": TEXT,
@@ -64,7 +64,7 @@ def test_the_suffix_of_the_member_does_not_matter(tmp_path: Path) -> None:
     assert content(zipped(tmp_path / "a.zip", {"HWYBRIDGES": TEXT, "notes.txt": b"none"}))[0] == "a.zip/HWYBRIDGES"
 
 
-def test_a_path_that_leads_out_of_the_archive_leads_nowhere(tmp_path: Path) -> None:
+def test_a_member_path_outside_the_archive_is_harmless(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     assert content(zipped(folder / "a.zip", {"../../out.txt": TEXT}))[1] == TEXT
@@ -72,19 +72,19 @@ def test_a_path_that_leads_out_of_the_archive_leads_nowhere(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("members", "says"),
+    ("members", "message"),
     [
         ({}, "no delimited files.*It contains nothing"),
         ({"a.pdf": b"%PDF"}, r"no delimited files.*'a\.pdf'"),
         ({"AK19.txt": TEXT, "AL19.txt": TEXT}, r"2 delimited files.*'AK19\.txt', 'AL19\.txt'"),
         ({f"{number}.txt": TEXT for number in range(12)}, "12 delimited files.* and 4 more"),
-        ({"inner.zip": b"PK\x03\x04" + bytes(50)}, "unpack the archive in it"),
+        ({"inner.zip": b"PK\x03\x04" + bytes(50)}, "unpack the inner archive"),
     ],
 )
 def test_an_archive_without_or_with_several_delimited_files_is_refused(
-    tmp_path: Path, members: dict[str, bytes], says: str
+    tmp_path: Path, members: dict[str, bytes], message: str
 ) -> None:
-    refused(zipped(tmp_path / "a.zip", members), f"(?s){says}")
+    refused(zipped(tmp_path / "a.zip", members), f"(?s){message}")
 
 
 def test_an_archive_in_a_gzip_is_refused(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_an_archive_in_a_gzip_is_refused(tmp_path: Path) -> None:
         archive.writestr("AK19.txt", TEXT)
     for data in (inner.getvalue(), gzip.compress(TEXT)):
         (tmp_path / "a.gz").write_bytes(gzip.compress(data))
-        refused(tmp_path / "a.gz", "an archive in an archive")
+        refused(tmp_path / "a.gz", "an archive inside an archive")
 
 
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "a.zip", "is encrypted")
 
 
-def test_a_checksum_that_is_wrong_is_damage_though_every_byte_was_read(tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_damage_even_if_every_byte_was_read(tmp_path: Path) -> None:
     data = bytearray(zipped(tmp_path / "a.zip", {"AK19.txt": TEXT}, zipfile.ZIP_STORED).read_bytes())
     data[data.find(b"BEAR CREEK", 20_000)] ^= 1
     (tmp_path / "a.zip").write_bytes(data)
@@ -116,7 +116,7 @@ def test_a_checksum_that_is_wrong_is_damage_though_every_byte_was_read(tmp_path:
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.6, 0.99])
-def test_what_was_cut_is_damaged(tmp_path: Path, kept: float) -> None:
+def test_a_truncated_archive_is_damaged(tmp_path: Path, kept: float) -> None:
     for name, data in (
         ("a.gz", gzip.compress(TEXT)),
         ("a.zip", zipped(tmp_path / "whole.zip", {"AK19.txt": TEXT}).read_bytes()),
@@ -126,7 +126,7 @@ def test_what_was_cut_is_damaged(tmp_path: Path, kept: float) -> None:
 
 
 def _bomb(path: Path, size: int, claimed: int) -> Path:
-    """A zip whose member expands to `size` bytes and claims another size in both headers."""
+    """A zip whose member expands to `size` bytes but declares another size in both headers."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     line = b"STRUCTURE_NUMBER_008,A" + b"," * 1000 + b"\n"
     whole = line + b"," * (size - len(line))
@@ -148,19 +148,19 @@ def test_a_file_that_expands_beyond_the_limits_is_refused(tmp_path: Path) -> Non
     refused(tmp_path / "read.gz", "expands beyond the limit")
 
 
-def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_declares_a_wrong_size_is_refused(tmp_path: Path) -> None:
     refused(_bomb(tmp_path / "less.zip", 2 << 20, 100_000), "archive is damaged")
-    refused(_bomb(tmp_path / "more.zip", 20_000, 1 << 20), "archive is damaged.*1048576 bytes announced, 20000 found")
+    refused(_bomb(tmp_path / "more.zip", 20_000, 1 << 20), "archive is damaged.*1048576 bytes declared, 20000 found")
 
 
-def test_what_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "none.zip", "does not exist")
     refused(tmp_path, "cannot be opened")
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=2000))
-def test_any_bytes_come_back_through_gzip_and_zip(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_any_bytes_survive_gzip_and_zip(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("packed")
     data = b"structure_number,\n" + data
     (folder / "a.gz").write_bytes(gzip.compress(data))

@@ -1,7 +1,7 @@
-"""A file is what its content says; no bytes given as any format raise anything but the documented errors.
+"""The format is detected from the content; arbitrary bytes in any format raise only the documented errors.
 
-`BRIDGE_ASSETS_FUZZ` is the number of cases for each format (default 40): a long run is
-`BRIDGE_ASSETS_FUZZ=5000 pytest bridge_assets_tests/data/test_formats.py -k damaged`.
+`BRIDGE_ASSETS_FUZZ` is the number of cases for each format (default 40). For a long run:
+`BRIDGE_ASSETS_FUZZ=5000 pytest bridge_assets_tests/data/reading/test_formats.py -k damaged`.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def test_the_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
             assert detect_format(tmp_path / "a.csv") is kind
 
 
-def test_real_files_are_what_they_are(real_data: Path) -> None:
+def test_the_formats_of_real_files_are_detected(real_data: Path) -> None:
     assert detect_format(real_data / "infobridge_44bridges_2000_2024.csv") is Format.INFOBRIDGE
     assert {detect_format(path) for path in (real_data / "nbi").rglob("*.txt")} == {Format.NBI}
 
 
-def test_a_published_form_that_lost_a_column_is_no_csv(tmp_path: Path) -> None:
+def test_a_published_file_without_a_column_is_not_read_as_csv(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
     lines = [line.split(",") for line in path.read_text().splitlines()]
     path.write_text("\n".join(",".join(line[:20] + line[21:]) for line in lines))
@@ -71,7 +71,7 @@ def test_a_published_form_that_lost_a_column_is_no_csv(tmp_path: Path) -> None:
         table(path)
 
 
-def test_the_years_inside_are_told_without_reading_the_rest(tmp_path: Path, real_data: Path) -> None:
+def test_the_survey_years_in_a_file_are_found(tmp_path: Path, real_data: Path) -> None:
     path = tmp_path / "a.csv"
     for content, years in (
         (INFOBRIDGE, {2000, 2001}),
@@ -89,7 +89,7 @@ def test_the_years_inside_are_told_without_reading_the_rest(tmp_path: Path, real
     assert survey_years_in_file(real_data / "infobridge_44bridges_2000_2024.csv") == set(range(2000, 2025))
 
 
-def test_one_year_of_a_file_of_several_can_be_asked_for(tmp_path: Path) -> None:
+def test_one_of_several_years_in_a_file_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(INFOBRIDGE)
     assert table(path, 2001)["structure_key"].to_list() == ["02-12", "66-7"]
@@ -107,7 +107,7 @@ def test_a_compressed_parquet_file_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
-def test_a_web_page_is_named_before_its_name_is_blamed(tmp_path: Path) -> None:
+def test_a_web_page_is_reported_before_the_missing_year(tmp_path: Path) -> None:
     (tmp_path / "download").write_text("<html>moved</html>")
     with pytest.raises(SourceError, match="web page"):
         table(tmp_path / "download")
@@ -123,7 +123,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters=",\r\n\0\x1a\x85"
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.sampled_from([1992, 2010, 2016, 2017, 2019]))
-def test_a_table_in_the_published_form_is_the_same_through_gzip_and_zip(
+def test_a_published_file_gives_the_same_table_from_gzip_and_zip(
     folder: Path, texts: list[tuple[str, str]], year: int
 ) -> None:
     rows = [{"FACILITY_CARRIED_007": one, "LOCATION_009": other} for one, other in texts]
@@ -199,7 +199,7 @@ def test_damaged_bytes_are_read_or_refused_and_no_row_is_lost(folder: Path, kind
     ),
     st.binary(max_size=300),
 )
-def test_damaged_beginnings_raise_only_what_is_documented(folder: Path, beginning: bytes, noise: bytes) -> None:
+def test_damaged_headers_raise_only_documented_errors(folder: Path, beginning: bytes, noise: bytes) -> None:
     path = folder / "noise_2019"
     path.write_bytes(beginning + noise)
     for read in (lambda: list(read_survey_file(path)), lambda: survey_years_in_file(path)):

@@ -1,4 +1,4 @@
-"""A table of bridge data is judged: what keeps it from being one, and what is odd about it."""
+"""Validation of tables of bridge data: problems that make a table unusable, and warnings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> pd.DataFrame:
     return load_bridge_data(write_nbi(tmp_path, 2019, rows))
 
 
-def test_a_clean_table_is_valid_and_nothing_is_said(table: pd.DataFrame) -> None:
+def test_a_clean_table_is_valid_without_warnings(table: pd.DataFrame) -> None:
     report = validation_report(table)
     assert report.valid
     assert validate_bridge_data(table)
@@ -36,7 +36,7 @@ def test_a_clean_table_is_valid_and_nothing_is_said(table: pd.DataFrame) -> None
     assert "DECK_COND_058" not in report.missing
 
 
-def test_pandas_and_polars_tables_are_judged_alike(table: pd.DataFrame) -> None:
+def test_pandas_and_polars_tables_give_the_same_report(table: pd.DataFrame) -> None:
     table.loc[0, "OWNER_022"] = "99"
     from_pandas = validation_report(table)
     assert from_pandas == validation_report(pl.from_pandas(table))
@@ -44,7 +44,7 @@ def test_pandas_and_polars_tables_are_judged_alike(table: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda table: table.drop(columns=["ADT_029", "condition"]), "2 columns are missing: ADT_029, condition"),
         (lambda table: table.iloc[:0], "the table has no records"),
@@ -52,31 +52,31 @@ def test_pandas_and_polars_tables_are_judged_alike(table: pd.DataFrame) -> None:
         (lambda table: table.assign(survey_year=[2019, None, None, 2019]), "2 records have no survey year"),
         (
             lambda table: table.assign(DECK_COND_058=["6", "11", "x", None]),
-            "item 58 holds 2 values that are not ratings, such as '11'",
+            "item 58 has 2 values that are not ratings, such as '11'",
         ),
         (
             lambda table: table.assign(OWNER_022=[1, 2, 3, 4]),
-            "OWNER_022 holds Int64, where text is expected; a code stored as a number has lost its leading zeros",
+            "OWNER_022 has type Int64, but text is expected; a code stored as a number has lost its leading zeros",
         ),
-        (lambda table: table.assign(ADT_029="many"), "the column ADT_029 holds String, where a number is expected"),
+        (lambda table: table.assign(ADT_029="many"), "the column ADT_029 has type String, but a number is expected"),
         (
             lambda table: table.assign(OWNER_022=[1, "02", 3.0, None]),
-            "the column OWNER_022 holds values of several types",
+            "the column OWNER_022 contains values of several types",
         ),
         (lambda table: pd.concat([table, table[["ADT_029"]]], axis=1), "the column ADT_029 occurs twice"),
         (
             lambda table: table.assign(on_structure="yes"),
-            "the column on_structure holds String, where true or false is",
+            "the column on_structure has type String, but true or false is",
         ),
     ],
 )
-def test_what_keeps_a_table_from_being_bridge_data_is_said(table: pd.DataFrame, change, says: str) -> None:
+def test_problems_make_a_table_invalid(table: pd.DataFrame, change, message: str) -> None:
     changed = change(table)
     assert not validate_bridge_data(changed)
-    assert any(says in problem for problem in validation_problems(changed)), validation_problems(changed)
+    assert any(message in problem for problem in validation_problems(changed)), validation_problems(changed)
 
 
-def test_what_is_odd_is_a_warning_and_counted(tmp_path: Path) -> None:
+def test_unusual_values_are_counted_in_warnings(tmp_path: Path) -> None:
     rows = [
         {"OWNER_022": "99"},
         {"ADT_029": "x", "STRUCTURE_NUMBER_008": "0001234"},
@@ -86,10 +86,10 @@ def test_what_is_odd_is_a_warning_and_counted(tmp_path: Path) -> None:
     report = validation_report(load_bridge_data(write_nbi(tmp_path, 2019, rows)))
     assert report.valid
     assert report.duplicates == 2
-    said = "\n".join(report.warnings)
-    assert "item 22 (OWNER_022) holds 1 values outside its code list: '99' (1)" in said
-    assert "2 records on a structure share survey year and structure key" in said
-    assert "1 records hold a number that was no number" in said
+    warnings = "\n".join(report.warnings)
+    assert "item 22 (OWNER_022) has 1 values outside its code list: '99' (1)" in warnings
+    assert "2 records of type 1 share survey year and structure key" in warnings
+    assert "1 records have a number that could not be parsed" in warnings
     assert "Warnings:" in str(report)
 
 
@@ -100,9 +100,9 @@ def test_the_page_shows_problems_warnings_and_gaps(table: pd.DataFrame) -> None:
         assert part in page
 
 
-def test_anything_at_all_gets_an_answer() -> None:
-    for odd in (pd.DataFrame(), pd.DataFrame({"a": [1]}), pd.DataFrame({"structure_key": [1.5]}), pl.DataFrame()):
-        assert not validate_bridge_data(odd)
+def test_any_table_can_be_validated() -> None:
+    for other in (pd.DataFrame(), pd.DataFrame({"a": [1]}), pd.DataFrame({"structure_key": [1.5]}), pl.DataFrame()):
+        assert not validate_bridge_data(other)
 
 
 def test_real_files_are_bridge_data(real_data: Path) -> None:
@@ -112,12 +112,12 @@ def test_real_files_are_bridge_data(real_data: Path) -> None:
         assert validation_report(table).valid
 
 
-def test_a_condition_item_holds_a_rating_of_the_coding_guide_or_nothing():
+def test_a_condition_item_must_be_a_rating_of_the_coding_guide_or_blank():
     ratings = [*"0123456789", "N", "n", None]
     assert record_problems(pl.DataFrame({"DECK_COND_058": ratings, "CULVERT_COND_062": ratings})) == []
     for wrong in ("10", "-1", "", "X", "NN", "06", " 6"):
         problems = record_problems(pl.DataFrame({"SUPERSTRUCTURE_COND_059": ["6", wrong, None, wrong]}))
-        assert problems == [f"item 59 holds 2 values that are not ratings, such as {wrong!r}"]
+        assert problems == [f"item 59 has 2 values that are not ratings, such as {wrong!r}"]
     both = pl.DataFrame({"DECK_COND_058": ["10"], "SUBSTRUCTURE_COND_060": ["11"], "CULVERT_COND_062": ["12"]})
     assert [problem[:7] for problem in record_problems(both)] == ["item 58", "item 60", "item 62"]
     assert record_problems(pl.DataFrame({"DECK_COND_058": [10]})) == [], "a number is another kind of problem"
@@ -129,17 +129,17 @@ def test_codes_may_come_as_categories_and_numbers_of_another_width(table: pd.Dat
         assert validation_problems(whole.with_columns(pl.col("OWNER_022").cast(text))) == []
     assert validation_problems(whole.with_columns(pl.col("ADT_029").cast(pl.Float64))) == []
     assert validation_problems(whole.with_columns(OWNER_022=None, ADT_029=None, on_structure=None)) == []
-    said = "the column {} holds {}, where {} is expected"
+    message = "the column {} has type {}, but {} is expected"
     for name, value, problem in (
-        ("OWNER_022", True, said.format("OWNER_022", "Boolean", "text")),
-        ("ADT_029", True, said.format("ADT_029", "Boolean", "a number")),
-        ("inspection_date", "2019", said.format("inspection_date", "String", "a date")),
-        ("on_structure", 1.5, said.format("on_structure", "Float64", "true or false")),
+        ("OWNER_022", True, message.format("OWNER_022", "Boolean", "text")),
+        ("ADT_029", True, message.format("ADT_029", "Boolean", "a number")),
+        ("inspection_date", "2019", message.format("inspection_date", "String", "a date")),
+        ("on_structure", 1.5, message.format("on_structure", "Float64", "true or false")),
     ):
         assert validation_problems(whole.with_columns(pl.lit(value).alias(name))) == [problem]
 
 
-def test_a_column_of_ones_own_is_not_looked_at(table: pd.DataFrame) -> None:
+def test_additional_columns_are_ignored(table: pd.DataFrame) -> None:
     own = table.assign(remark=pd.Series([1, "02", 3.0, None], dtype=object))
     assert validation_problems(own) == []
     assert "remark" not in validation_report(own).missing
@@ -156,7 +156,7 @@ def test_up_to_eight_missing_columns_are_named(table: pd.DataFrame) -> None:
     assert nine == [f"9 columns are missing: {', '.join(names[-9:-1])} and 1 more"]
 
 
-def test_duplicates_are_counted_among_records_on_a_structure(table: pd.DataFrame) -> None:
+def test_duplicates_are_counted_among_records_of_type_1(table: pd.DataFrame) -> None:
     years = [2019, 2019, 2018, 2018]
     twice = pl.from_pandas(table).with_columns(
         pl.Series("survey_year", years, dtype=pl.Int16), structure_key=pl.lit("01-1")
@@ -174,24 +174,24 @@ def test_duplicates_are_counted_among_records_on_a_structure(table: pd.DataFrame
     assert validation_report(twice.drop("survey_year")).survey_years == {}
 
 
-def test_every_warning_is_said_with_its_count(table: pd.DataFrame) -> None:
-    odd = pl.from_pandas(table).with_columns(
+def test_every_warning_has_its_count(table: pd.DataFrame) -> None:
+    unusual = pl.from_pandas(table).with_columns(
         pl.Series("unparsed", ["ADT_029='x'", None, "ADT_029='y'", None]),
         pl.Series("flags", ["unknown_code:OWNER_022", None, "unknown_code:OWNER_022", None]),
         pl.Series("OWNER_022", ["99", "02", "99", "02"]),
     )
-    report = validation_report(odd)
+    report = validation_report(unusual)
     assert report.flags == {"unknown_code:OWNER_022": 2}
     assert report.missing["unparsed"] == report.missing["flags"] == 0.5
     assert list(report.warnings) == [
-        "item 22 (OWNER_022) holds 2 values outside its code list: '99' (2)",
-        "2 records hold a number that was no number; `unparsed` has its text",
+        "item 22 (OWNER_022) has 2 values outside its code list: '99' (2)",
+        "2 records have a number that could not be parsed; its text is in `unparsed`",
         "2 flags: unknown_code:OWNER_022 2",
     ]
     assert validation_report(pl.from_pandas(table).with_columns(flags=None)).warnings == ()
 
 
-def test_the_whole_of_a_report_is_said_in_order():
+def test_a_report_is_rendered_as_text_and_markdown():
     report = ValidationReport(
         records=4000,
         survey_years={2018: 1000, 2019: 3000},

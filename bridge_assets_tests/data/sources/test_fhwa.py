@@ -1,4 +1,4 @@
-"""FHWA's files are found by the catalogue; a file that FHWA revised is kept and not used until a person says so."""
+"""FHWA's files are checked against the catalogue; a revised file is kept but not used until a person accepts it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ZIP, OTHER_ZIP = archive(TEXT), archive(OTHER_TEXT)
 
 
 def settings(web: DownloadServer, home: Path, *, catalogue: dict | None = None, **fhwa) -> DataSettings:
-    """FHWA on loopback, with the file of 2016 known by its bytes."""
+    """FHWA on loopback, with the digests of the file of 2016 in the catalogue."""
     national = {1992: web.address + "/{year}hwybronlyonefile.zip", 2018: web.address + "/{year}hwybronefiledel.zip"}
     known = {2016: {"rows": 1, "columns": 135, "zip": digest(ZIP), "member": digest(TEXT.encode())}}
     state = web.address + "/{year}/{state}{yy}.txt"
@@ -50,7 +50,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> FhwaSettings:
     return DataSettings.load().fhwa
 
 
-def test_the_catalogue_that_ships_says_what_the_national_files_were(shipped: FhwaSettings, real_data: Path) -> None:
+def test_the_shipped_catalogue_agrees_with_the_national_files(shipped: FhwaSettings, real_data: Path) -> None:
     facts = json.loads((real_data / "nbi" / "catalog.json").read_text())["vintages"]
     assert sorted(shipped.catalogue) == sorted(map(int, facts)) == list(range(1992, 2026))
     for year, known in shipped.catalogue.items():
@@ -61,7 +61,7 @@ def test_the_catalogue_that_ships_says_what_the_national_files_were(shipped: Fhw
         assert (file.address, file.name) == (fact["source"]["url"], fact["source"]["zip"])
 
 
-def test_state_files_have_an_address_each(shipped: FhwaSettings) -> None:
+def test_every_state_file_has_its_own_address(shipped: FhwaSettings) -> None:
     files = published_files(shipped.model_copy(update={"states": ("AL", "MA")}), 2005)
     assert [file.address for file in files] == [
         "https://www.fhwa.dot.gov/bridge/nbi/2005/delimited/AL05.txt",
@@ -70,14 +70,14 @@ def test_state_files_have_an_address_each(shipped: FhwaSettings) -> None:
     assert files[0].expected.zip is None
 
 
-def test_a_year_that_is_not_in_the_catalogue_says_how_to_add_it(shipped: FhwaSettings) -> None:
+def test_the_error_for_a_year_outside_the_catalogue_says_how_to_add_it(shipped: FhwaSettings) -> None:
     with pytest.raises(SourceError, match=r"2026 is not in the catalogue.*add the line `2026: \{\}`"):
         published_files(shipped, 2026)
     with pytest.raises(SourceError, match="no address for survey year 2016"):
         published_files(shipped.model_copy(update={"national_address": {2018: "https://h"}}), 2016)
 
 
-def test_the_expected_file_is_the_part(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_the_expected_file_is_the_source(web_server: DownloadServer, tmp_path: Path) -> None:
     data = settings(web_server, tmp_path)
     address = web_server.serve("/2016hwybronlyonefile.zip", ZIP)
     assert known_years(data) == [2016]
@@ -90,7 +90,7 @@ def test_the_expected_file_is_the_part(web_server: DownloadServer, tmp_path: Pat
     assert web_server.bytes_sent == len(ZIP)
 
 
-def test_a_year_that_is_not_published_says_when_it_is_due(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_the_error_for_an_unpublished_year_says_when_it_is_due(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"does not exist at this address.*2016 yet \(due by 15 June 2017\)"):
         acquire_survey_year(settings(web_server, tmp_path), 2016)
 
@@ -110,7 +110,7 @@ def test_a_revised_file_is_not_used_until_it_is_accepted(web_server: DownloadSer
     assert not acquire_survey_year(changed, 2016).files[0].revised
 
 
-def test_the_copy_from_before_goes_on_being_used(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_the_previous_copy_stays_in_use(web_server: DownloadServer, tmp_path: Path) -> None:
     data = settings(web_server, tmp_path)
     web_server.serve("/2016hwybronlyonefile.zip", ZIP)
     before = acquire_survey_year(data, 2016)
@@ -126,40 +126,40 @@ def test_the_copy_from_before_goes_on_being_used(web_server: DownloadServer, tmp
     assert "FHWA has revised" in third.warnings[0]
 
 
-def test_an_archive_that_was_packed_anew_is_the_same_file(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_repacked_archive_is_the_same_file(web_server: DownloadServer, tmp_path: Path) -> None:
     web_server.serve("/2016hwybronlyonefile.zip", archive(TEXT, "other.txt", compression=zipfile.ZIP_DEFLATED))
     source = acquire_survey_year(settings(web_server, tmp_path), 2016)
     assert not source.files[0].revised
-    assert "packed anew" in source.warnings[0]
+    assert "repacked" in source.warnings[0]
 
 
-def test_a_server_that_cannot_be_asked_does_not_stop_what_is_here(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_an_existing_copy_is_used_if_the_server_cannot_be_reached(web_server: DownloadServer, tmp_path: Path) -> None:
     data = settings(web_server, tmp_path)
     web_server.serve("/2016hwybronlyonefile.zip", ZIP)
     before = acquire_survey_year(data, 2016)
     del web_server.files["/2016hwybronlyonefile.zip"]
     now = acquire_survey_year(data, 2016)
     assert now.sha256 == before.sha256
-    assert "whether it was revised is not known" in now.warnings[0]
+    assert "it is not known whether FHWA has revised the file" in now.warnings[0]
 
 
-def test_state_files_are_parts_and_a_revised_one_is_kept_beside(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_revised_state_file_is_kept_next_to_the_old_one(web_server: DownloadServer, tmp_path: Path) -> None:
     data = settings(web_server, tmp_path, states=("MA", "AL"))
     for state in ("AL", "MA"):
         web_server.serve(f"/2016/{state}16.txt", nbi_text(2016, [{"LOCATION_009": state}]).encode())
     source = acquire_survey_year(data, 2016)
     assert [part.path.name for part in source.files] == ["AL16.txt", "MA16.txt"]
     web_server.files["/2016/AL16.txt"].set_body(OTHER_TEXT.encode())
-    held = acquire_survey_year(data, 2016)
-    assert held.files[0].sha256 == source.files[0].sha256
-    assert "FHWA has revised AL16.txt" in held.warnings[0]
+    unaccepted = acquire_survey_year(data, 2016)
+    assert unaccepted.files[0].sha256 == source.files[0].sha256
+    assert "FHWA has revised AL16.txt" in unaccepted.warnings[0]
     mark = digest(OTHER_TEXT.encode())[:12]
     accepted = acquire_survey_year(settings(web_server, tmp_path, states=("MA", "AL"), accept_revised=(mark,)), 2016)
     assert accepted.files[0].path.name == f"AL16.{mark}.txt"
     assert accepted.files[0].revised
 
 
-def test_a_state_that_is_missing_is_named(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_missing_state_is_named(web_server: DownloadServer, tmp_path: Path) -> None:
     web_server.serve("/2016/AL16.txt", TEXT.encode())
     with pytest.raises(SourceError, match=r"MA16\.txt: the file does not exist at this address"):
         acquire_survey_year(settings(web_server, tmp_path, states=("AL", "MA")), 2016)

@@ -1,4 +1,4 @@
-"""A remote file is copied once, and again only when its bytes changed; what is missing for that is said."""
+"""A remote file is copied once, and again only when its bytes changed; missing libraries and credentials are named."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def bucket(s3_endpoint: str):
         ("/data/NBI_2016.txt", False), ("NBI_2016.txt", False), ("file:///data/x", False), ("://x", False),
     ],
 )  # fmt: skip
-def test_an_address_is_told_from_a_path(address: str, remote: bool) -> None:
+def test_addresses_and_paths_are_distinguished(address: str, remote: bool) -> None:
     assert is_remote(address) is remote
 
 
 def test_an_object_is_copied_once(bucket, tmp_path: Path) -> None:
     bucket.pipe("bridges/nbi/NBI_2016.txt", b"one")
-    said: list[str] = []
-    path = local_copy("s3://bridges/nbi/NBI_2016.txt", tmp_path, said.append)
+    messages: list[str] = []
+    path = local_copy("s3://bridges/nbi/NBI_2016.txt", tmp_path, messages.append)
     assert path == tmp_path / "s3" / "bridges" / "nbi" / "NBI_2016.txt"
     assert path.read_bytes() == b"one"
-    assert local_copy("s3://bridges/nbi/NBI_2016.txt", tmp_path, said.append) == path
-    assert len(said) == 1
+    assert local_copy("s3://bridges/nbi/NBI_2016.txt", tmp_path, messages.append) == path
+    assert len(messages) == 1
 
 
-def test_an_object_that_changed_is_copied_beside_the_old_one(bucket, tmp_path: Path) -> None:
+def test_a_changed_object_is_copied_next_to_the_old_one(bucket, tmp_path: Path) -> None:
     address, target = "s3://bridges/NBI_2016.txt", tmp_path / "NBI_2016.txt"
     bucket.pipe("bridges/NBI_2016.txt", b"one")
     first = copy_remote_file(address, target)
@@ -67,7 +67,7 @@ def test_an_object_that_changed_is_copied_beside_the_old_one(bucket, tmp_path: P
     assert copy_remote_file(address, target).path == target
 
 
-def test_a_copy_that_was_lost_is_copied_again(bucket, tmp_path: Path) -> None:
+def test_a_deleted_copy_is_copied_again(bucket, tmp_path: Path) -> None:
     bucket.pipe("bridges/NBI_2016.txt", b"one")
     path = local_copy("s3://bridges/NBI_2016.txt", tmp_path)
     path.unlink()
@@ -83,26 +83,26 @@ def test_a_web_address_is_downloaded(web_server: DownloadServer, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("address", "place"),
+    ("address", "path"),
     [
         ("s3://bucket/a/NBI_2016.txt", "s3/bucket/a/NBI_2016.txt"),
         ("https://user:secret@host:8080/NBI_2016.txt", "https/host_8080/NBI_2016.txt"),
         ("https://host/a/../../../../etc/%2e%2e/passwd", "https/host/a/etc/passwd"),
     ],
 )
-def test_a_copy_lies_below_the_folder_by_its_address(address: str, place: str) -> None:
-    assert copy_path(address, Path("down")) == Path("down") / place
+def test_the_path_of_a_copy_follows_from_its_address(address: str, path: str) -> None:
+    assert copy_path(address, Path("down")) == Path("down") / path
 
 
-def test_another_query_is_another_file() -> None:
-    places = {copy_path(f"https://host/NBI_2016.txt{query}", Path()) for query in ("", "?a=1", "?a=2")}
-    assert len(places) == 3
-    assert {place.name for place in places} == {"NBI_2016.txt"}
-    with pytest.raises(SourceError, match="address of no file"):
+def test_a_different_query_is_a_different_file() -> None:
+    paths = {copy_path(f"https://host/NBI_2016.txt{query}", Path()) for query in ("", "?a=1", "?a=2")}
+    assert len(paths) == 3
+    assert {path.name for path in paths} == {"NBI_2016.txt"}
+    with pytest.raises(SourceError, match="does not name a file"):
         copy_path("https://host/", Path())
 
 
-def test_a_folder_is_listed_with_the_folders_in_it(bucket) -> None:
+def test_a_folder_is_listed_with_its_immediate_subfolders(bucket) -> None:
     for name in ("NBI_2016.txt", "2019/AK.txt", "2019/deep/AL.txt"):
         bucket.pipe(f"bridges/nbi/{name}", name.encode())
     files = list_remote_files("s3://bridges/nbi/")
@@ -114,7 +114,7 @@ def test_a_folder_is_listed_with_the_folders_in_it(bucket) -> None:
     assert list_remote_files("s3://bridges/nbi")[1].version != files[1].version
 
 
-def test_a_survey_year_is_taken_from_a_bucket(bucket, tmp_path: Path) -> None:
+def test_a_survey_year_is_copied_from_a_bucket(bucket, tmp_path: Path) -> None:
     for name in ("NBI_2016.txt", "2019/AK.txt", "2019/AL.txt", "readme.md"):
         bucket.pipe(f"bridges/nbi/{name}", name.encode())
     data = DataSettings(source="s3://bridges/nbi", home=tmp_path)
@@ -131,34 +131,36 @@ def test_a_survey_year_is_taken_from_a_bucket(bucket, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "says"),
+    ("address", "message"),
     [
         ("s3://bridges/gone.txt", "nothing found at this address"),
         ("s3://no-such-bucket/gone.txt", "nothing found at this address"),
-        ("odd://x/a.txt", "odd:// is not understood"),
+        ("odd://x/a.txt", "odd:// is not supported"),
     ],
 )
-def test_what_cannot_be_copied_says_why(s3_endpoint: str, bucket, tmp_path: Path, address: str, says: str) -> None:
-    with pytest.raises(SourceError, match=says):
+def test_a_failed_copy_is_an_error_with_the_reason(
+    s3_endpoint: str, bucket, tmp_path: Path, address: str, message: str
+) -> None:
+    with pytest.raises(SourceError, match=message):
         local_copy(address, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("address", "library", "says"),
+    ("address", "library", "message"),
     [
         ("gs://bucket/a.txt", "gcsfs", r"gs:// needs gcsfs.*bridge-assets\[gcp\]"),
         ("abfs://container/a.txt", "adlfs", r"abfs:// needs adlfs.*bridge-assets\[azure\]"),
     ],
 )
-def test_a_library_that_is_not_installed_is_named(tmp_path: Path, monkeypatch, address, library, says) -> None:
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch, address, library, message) -> None:
     for module in [name for name in sys.modules if name.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, library, None)  # what importing finds where it is not installed
-    with pytest.raises(SourceError, match=says):
+    monkeypatch.setitem(sys.modules, library, None)  # importing it then fails as if it were not installed
+    with pytest.raises(SourceError, match=message):
         local_copy(address, tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_said(bucket) -> None:
+def test_a_missing_folder_is_an_error(bucket) -> None:
     for address in ("s3://no-such-bucket/nbi", "s3://bridges/none"):
         with pytest.raises(SourceError, match="nothing found at this address"):
             list_remote_files(address)
@@ -178,9 +180,9 @@ except ValueError as error:
 """
 
 
-def test_missing_credentials_are_said(s3_endpoint: str, tmp_path: Path) -> None:
-    said = subprocess.run(
+def test_missing_credentials_are_named(s3_endpoint: str, tmp_path: Path) -> None:
+    output = subprocess.run(
         [sys.executable, "-c", WITHOUT_CREDENTIALS, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout
-    assert "no credentials for this address" in said
-    assert "AWS_ACCESS_KEY_ID" in said
+    assert "no credentials for this address" in output
+    assert "AWS_ACCESS_KEY_ID" in output

@@ -1,4 +1,4 @@
-"""A download is whole, verified and never replaces a file, whatever the server does."""
+"""A download is complete and verified, and never overwrites a file, whatever the server does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def zipped(content: bytes) -> bytes:
     return packed.getvalue()
 
 
-def test_a_file_comes_whole_and_is_described(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_file_is_downloaded_completely_and_described(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     copy = fetch(address, tmp_path, sha256=digest(BODY), size=len(BODY))
     assert copy.path.read_bytes() == BODY
@@ -54,7 +54,7 @@ def test_a_file_comes_whole_and_is_described(web_server: DownloadServer, tmp_pat
     )  # fmt: skip
 
 
-def test_a_file_that_did_not_change_costs_no_bytes(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_an_unchanged_file_is_not_downloaded_again(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY)
     first = fetch(address, tmp_path)
     again = fetch(address, tmp_path)
@@ -63,15 +63,13 @@ def test_a_file_that_did_not_change_costs_no_bytes(web_server: DownloadServer, t
     assert web_server.bytes_sent == len(BODY)
 
 
-def test_the_date_is_enough_where_there_is_no_etag(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_the_date_is_enough_without_an_etag(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, etag="", last_modified="Mon, 15 Jun 2026 12:00:00 GMT")
     fetch(address, tmp_path)
     assert fetch(address, tmp_path).bytes_transferred == 0
 
 
-def test_a_copy_that_was_tampered_with_is_not_taken_for_the_servers_file(
-    web_server: DownloadServer, tmp_path: Path
-) -> None:
+def test_a_modified_copy_is_not_mistaken_for_the_file_on_the_server(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY)
     copy = fetch(address, tmp_path)
     copy.path.write_bytes(b"mine")
@@ -83,7 +81,7 @@ def test_a_copy_that_was_tampered_with_is_not_taken_for_the_servers_file(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_cut_is_resumed_where_it_was(web_server: DownloadServer, tmp_path: Path, chunked: bool) -> None:
+def test_an_interrupted_download_is_resumed(web_server: DownloadServer, tmp_path: Path, chunked: bool) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut", "cut"], chunked=chunked)
     copy = fetch(address, tmp_path, sha256=digest(BODY))
     assert copy.path.read_bytes() == BODY
@@ -92,9 +90,9 @@ def test_a_cut_is_resumed_where_it_was(web_server: DownloadServer, tmp_path: Pat
     assert web_server.bytes_sent < 1.2 * len(BODY)
 
 
-def test_a_later_call_resumes_what_an_earlier_one_began(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_later_call_resumes_an_earlier_one(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut"])
-    with pytest.raises(SourceError, match=r"could not be downloaded.*cut after [1-9].*kept and resumed"):
+    with pytest.raises(SourceError, match=r"could not be downloaded.*cut after [1-9].*resumes where it stopped"):
         fetch(address, tmp_path, attempts=1)
     assert visible(tmp_path) == []
     assert survey_files(tmp_path) == {}
@@ -103,7 +101,7 @@ def test_a_later_call_resumes_what_an_earlier_one_began(web_server: DownloadServ
     assert copy.bytes_transferred < len(BODY)
 
 
-def test_what_was_revised_in_between_is_not_glued_together(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_parts_of_different_versions_are_not_joined(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut"])
     with pytest.raises(SourceError):
         fetch(address, tmp_path, attempts=1)
@@ -112,75 +110,75 @@ def test_what_was_revised_in_between_is_not_glued_together(web_server: DownloadS
 
 
 @pytest.mark.parametrize("how", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}])
-def test_what_cannot_be_resumed_begins_again(web_server: DownloadServer, tmp_path: Path, how: dict) -> None:
+def test_a_download_that_cannot_be_resumed_starts_again(web_server: DownloadServer, tmp_path: Path, how: dict) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["cut"], **how)
     copy = fetch(address, tmp_path)
     assert copy.path.read_bytes() == BODY
 
 
-def test_a_server_that_asks_for_patience_gets_it(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_retry_after_is_respected(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, faults=["429", "503", "500"], retry_after="0")
-    said: list[str] = []
-    assert fetch(address, tmp_path, progress=said.append).path.read_bytes() == BODY
-    assert "429" in said[0]
+    messages: list[str] = []
+    assert fetch(address, tmp_path, progress=messages.append).path.read_bytes() == BODY
+    assert "429" in messages[0]
     address = web_server.serve("/b.txt", BODY, faults=["429"], retry_after="1")
-    said.clear()
-    fetch(address, tmp_path, "NBI_2017.txt", progress=said.append)
-    assert "in 1.0 s" in said[0]
+    messages.clear()
+    fetch(address, tmp_path, "NBI_2017.txt", progress=messages.append)
+    assert "in 1.0 s" in messages[0]
 
 
-def test_patience_and_attempts_have_an_end(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_waiting_time_and_attempts_are_limited(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="requires a wait of 3600 seconds"):
         fetch(web_server.serve("/a.txt", BODY, faults=["429"], retry_after="3600"), tmp_path)
-    with pytest.raises(SourceError, match=r"3 attempts failed; the last one: the server answers 503"):
+    with pytest.raises(SourceError, match=r"3 attempts failed, the last one because the server returned 503"):
         fetch(web_server.serve("/b.txt", status=503), tmp_path, attempts=3)
     assert len(web_server.requests) == 4
 
 
-def test_a_server_that_falls_silent_is_left(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_silent_server_times_out(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, chunk_delay=0.6)
     with pytest.raises(SourceError, match=r"2 attempts failed.*timed out"):
         fetch(address, tmp_path, timeout=0.2, attempts=2)
 
 
-def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9.*2 attempts failed.*refused"):
         fetch("http://127.0.0.1:9/a.txt", tmp_path, attempts=2)
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("how", "message"),
     [
         ({"content_type": "text/html; charset=utf-8"}, "web page, not a survey file"),
         ({"body": b"\n<!DOCTYPE html><html>moved"}, "web page, not a survey file"),
         ({"body": b""}, "the file is empty"),
         ({"encoding": "gzip"}, "compresses"),
-        ({"status": 403}, r"does not let us in.*403"),
-        ({"status": 401}, r"does not let us in.*401"),
+        ({"status": 403}, r"access denied.*403"),
+        ({"status": 401}, r"access denied.*401"),
         ({"status": 418}, "418"),
         ({"redirect": "file:///etc/passwd"}, "another scheme, file:"),
         ({"redirect": "ftp://127.0.0.1/a"}, "another scheme, ftp:"),
         ({"redirect": "/a.txt"}, "more than 5 redirects"),
-        ({"content_length": 3_000_000}, r"said 3,000,000 bytes, and then 1,000,000"),
+        ({"content_length": 3_000_000}, r"first reported 3,000,000 bytes and then 1,000,000"),
         ({"content_length": 3_000_000, "ranges": False}, "cut after"),
-        ({"content_length": 500_000}, "gives a wrong length"),
+        ({"content_length": 500_000}, "reports a wrong length"),
     ],
     ids=str,
 )
-def test_what_is_no_survey_file_is_refused(web_server: DownloadServer, tmp_path: Path, how: dict, says: str) -> None:
+def test_other_responses_are_refused(web_server: DownloadServer, tmp_path: Path, how: dict, message: str) -> None:
     body = how.pop("body", BODY)
     address = web_server.serve("/a.txt", body, **how)
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=message):
         fetch(address, tmp_path, attempts=2)
     assert visible(tmp_path) == []
 
 
-def test_a_file_that_is_not_there_says_what_to_do(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_says_what_to_do(web_server: DownloadServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"/gone\.txt: the file does not exist at this address.*404.*wait for June"):
         fetch(web_server.address + "/gone.txt", tmp_path, not_found_hint="wait for June")
 
 
-def test_https_is_never_left_for_http(
+def test_https_is_never_redirected_to_http(
     web_server: DownloadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = self_signed(tmp_path / "certificate.pem")
@@ -192,9 +190,9 @@ def test_https_is_never_left_for_http(
         assert fetch(secure.address + "/a.txt", tmp_path).path.read_bytes() == BODY
         with pytest.raises(SourceError, match=r"redirects to another scheme, http:.*only https"):
             fetch(secure.serve("/b.txt", redirect=plain), tmp_path)
-        with pytest.raises(SourceError, match="another scheme, http:"):  # nor by way of another host and back
+        with pytest.raises(SourceError, match="another scheme, http:"):  # not even via another host and back
             fetch(web_server.serve("/c.txt", redirect=secure.address + "/b.txt"), tmp_path)
-    assert [asked[1] for asked in web_server.requests] == ["/c.txt"]
+    assert [request[1] for request in web_server.requests] == ["/c.txt"]
 
 
 def test_a_redirect_is_followed(web_server: DownloadServer, tmp_path: Path) -> None:
@@ -203,7 +201,7 @@ def test_a_redirect_is_followed(web_server: DownloadServer, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_file_that_is_too_large_is_refused_and_takes_no_room(
+def test_a_file_that_is_too_large_is_refused_and_not_stored(
     web_server: DownloadServer, tmp_path: Path, chunked: bool
 ) -> None:
     address = web_server.serve("/a.txt", BODY, chunked=chunked)
@@ -212,13 +210,13 @@ def test_a_file_that_is_too_large_is_refused_and_takes_no_room(
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
 
 
-def test_a_size_that_was_not_expected_is_refused(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_an_unexpected_size_is_refused(web_server: DownloadServer, tmp_path: Path) -> None:
     for chunked in (False, True):
-        with pytest.raises(SourceError, match=r"another size.*1,000,000 bytes, and 5 were"):
+        with pytest.raises(SourceError, match=r"unexpected size.*1,000,000 bytes, but 5 were"):
             fetch(web_server.serve("/a.txt", BODY, chunked=chunked), tmp_path, size=5)
 
 
-def test_an_archive_that_ends_early_is_damaged_and_no_revised_file(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_damaged_and_not_a_revised_file(web_server: DownloadServer, tmp_path: Path) -> None:
     whole = zipped(BODY)
     address = web_server.serve("/a.zip", whole, content_length=len(whole) - 400)
     with pytest.raises(SourceError, match="the archive is damaged"):
@@ -226,7 +224,7 @@ def test_an_archive_that_ends_early_is_damaged_and_no_revised_file(web_server: D
     assert visible(tmp_path) == []
 
 
-def test_bytes_that_were_not_expected_are_kept_under_a_name_of_their_own(
+def test_a_file_with_an_unexpected_digest_is_stored_under_a_separate_name(
     web_server: DownloadServer, tmp_path: Path
 ) -> None:
     address = web_server.serve("/a.txt", REVISED)
@@ -239,7 +237,7 @@ def test_bytes_that_were_not_expected_are_kept_under_a_name_of_their_own(
     assert not fetch(address, tmp_path, sha256=digest(REVISED)).revised
 
 
-def test_a_revised_file_lies_beside_the_old_one(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_revised_file_is_stored_next_to_the_old_one(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY)
     old = fetch(address, tmp_path)
     web_server.files["/a.txt"].set_body(REVISED)
@@ -253,32 +251,33 @@ def test_a_revised_file_lies_beside_the_old_one(web_server: DownloadServer, tmp_
     assert len(visible(tmp_path)) == 2
 
 
-def test_progress_is_said_with_bytes_and_rate(web_server: DownloadServer, tmp_path: Path) -> None:
-    said: list[str] = []
-    fetch(web_server.serve("/a.txt", BODY, chunk_delay=0.02), tmp_path, progress=said.append, progress_interval=0.05)
-    assert len(said) >= 2
-    assert re.fullmatch(r"NBI_2016\.txt: 0\.\d of 1\.0 MB, \d+\.\d MB/s", said[0])
+def test_progress_is_reported_with_bytes_and_rate(web_server: DownloadServer, tmp_path: Path) -> None:
+    messages: list[str] = []
+    address = web_server.serve("/a.txt", BODY, chunk_delay=0.02)
+    fetch(address, tmp_path, progress=messages.append, progress_interval=0.05)
+    assert len(messages) >= 2
+    assert re.fullmatch(r"NBI_2016\.txt: 0\.\d of 1\.0 MB, \d+\.\d MB/s", messages[0])
 
 
-def test_a_query_is_neither_said_nor_kept(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_query_is_neither_logged_nor_stored(web_server: DownloadServer, tmp_path: Path) -> None:
     web_server.serve("/a.txt", BODY)
     address = f"{web_server.address}/a.txt?signature=secret"
-    said: list[str] = []
-    copy = fetch(address, tmp_path, progress=said.append)
-    assert "secret" not in f"{copy}{said}" + "".join(path.read_text("latin-1") for path in tmp_path.iterdir())
+    messages: list[str] = []
+    copy = fetch(address, tmp_path, progress=messages.append)
+    assert "secret" not in f"{copy}{messages}" + "".join(path.read_text("latin-1") for path in tmp_path.iterdir())
     for bad in (address.replace("a.txt", "b.txt"), "http://127.0.0.1:9/a.txt?signature=secret"):
         with pytest.raises(SourceError) as error:
             fetch(bad, tmp_path, attempts=1)
         assert "secret" not in str(error.value)
 
 
-def test_a_folder_that_cannot_be_written_is_said(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error(web_server: DownloadServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         fetch(web_server.serve("/a.txt", BODY), tmp_path / "file")
 
 
-def test_whether_a_file_is_published_costs_no_bytes(web_server: DownloadServer) -> None:
+def test_checking_whether_a_file_is_published_downloads_nothing(web_server: DownloadServer) -> None:
     assert url_exists(web_server.serve("/a.txt", BODY))
     assert not url_exists(web_server.address + "/b.txt")
     assert not url_exists(web_server.serve("/c.txt", b"<html>", content_type="text/html"))
@@ -300,7 +299,7 @@ SMALL = BODY[:200_000]
     chunked=st.booleans(),
     calls=st.integers(1, 7),
 )
-def test_whatever_a_server_does_the_file_is_whole_or_not_there(
+def test_whatever_the_server_does_a_file_is_complete_or_absent(
     web_server: DownloadServer, tmp_path: Path, faults: list[str], cut_after: int, etag: str, date: str, ranges: bool,
     chunked: bool, calls: int,
 ) -> None:  # fmt: skip
@@ -322,9 +321,7 @@ def _fetch_in_process(address: str, folder: Path) -> None:
     assert fetch(address, folder).path.read_bytes() == BODY
 
 
-def test_two_processes_that_want_the_same_file_get_it_whole_and_once(
-    web_server: DownloadServer, tmp_path: Path
-) -> None:
+def test_two_processes_download_the_same_file_only_once(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, chunk_delay=0.02)
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=_fetch_in_process, args=(address, tmp_path)) for _ in range(2)]
@@ -337,7 +334,7 @@ def test_two_processes_that_want_the_same_file_get_it_whole_and_once(
     assert visible(tmp_path) == ["NBI_2016.txt"]
 
 
-def test_a_download_that_was_killed_is_resumed(web_server: DownloadServer, tmp_path: Path) -> None:
+def test_a_killed_download_is_resumed(web_server: DownloadServer, tmp_path: Path) -> None:
     address = web_server.serve("/a.txt", BODY, chunk_delay=0.05)
     process = multiprocessing.get_context("fork").Process(target=_fetch_in_process, args=(address, tmp_path))
     process.start()

@@ -1,4 +1,4 @@
-"""A survey year is late from the first of July of the next year on."""
+"""A survey year that is not available on the first of July of the next year is late."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def test_a_year_is_due_two_weeks_after_its_publication(today: str, due: int) -> 
     assert due_survey_year(datetime.date.fromisoformat(today)) == due
 
 
-def test_the_grace_is_the_time_between_publication_and_lateness() -> None:
+def test_the_grace_period_is_between_publication_and_lateness() -> None:
     assert datetime.date(2026, *PUBLICATION_DEADLINE) + GRACE_PERIOD == datetime.date(2026, *LATE_AFTER)
 
 
-def test_what_is_late_is_said_with_its_dates() -> None:
+def test_the_message_has_year_deadline_and_latest_year() -> None:
     today = datetime.date(2026, 11, 25)
     assert late_survey_year_message([2024, 2025], today) is None
-    said = late_survey_year_message([2019, 2024], today)
-    assert said is not None
-    assert "survey year 2025 is late" in said
-    assert "15 June 2026" in said
-    assert "the latest one here is 2024" in said
-    assert "none is here" in (late_survey_year_message([], today) or "")
+    message = late_survey_year_message([2019, 2024], today)
+    assert message is not None
+    assert "survey year 2025 is late" in message
+    assert "15 June 2026" in message
+    assert "the latest available year is 2024" in message
+    assert "no year is available" in (late_survey_year_message([], today) or "")

@@ -1,4 +1,4 @@
-"""A revised file has a name of its own that says the same year and state; nothing but survey files looks like one."""
+"""The name of a revised file has the same year and state; unfinished files are not taken for survey files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_a_revised_file_keeps_its_year_state_and_ending(name: str, sha256: str) 
 
 
 @given(name=NAMES, mark=st.sampled_from([".part", ".lock", ".json", ".part.json", ".whole"]))
-def test_what_is_unfinished_is_no_survey_file(name: str, mark: str) -> None:
+def test_unfinished_files_are_not_survey_files(name: str, mark: str) -> None:
     assert group_by_survey_year([f".{name}{mark}", f"2019/.{name}{mark}", f".{name}"]) == ({}, [])
 
 
-def test_an_address_is_shown_without_what_may_be_secret() -> None:
+def test_an_address_is_shown_without_secrets() -> None:
     assert redact_url("https://user:secret@host:8080/a%20b.zip?sig=secret#x") == "https://host:8080/a%20b.zip"
     assert redact_url("s3://key:secret@bucket/NBI_2016.txt") == "s3://bucket/NBI_2016.txt"

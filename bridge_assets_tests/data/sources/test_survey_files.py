@@ -1,4 +1,4 @@
-"""A file's name says its survey year and state; what is missing or double is said, never guessed."""
+"""Survey year and state come from the file name; missing and conflicting files are errors, never guesses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from bridge_assets.errors import SourceError
         (".txt", None),
     ],
 )
-def test_the_survey_year_stands_in_the_name(name: str, year: int | None) -> None:
+def test_the_survey_year_is_in_the_name(name: str, year: int | None) -> None:
     assert survey_year_of(name) == year
 
 
@@ -56,7 +56,7 @@ def test_the_survey_year_stands_in_the_name(name: str, year: int | None) -> None
         ("XX19.txt", None),
     ],
 )
-def test_the_state_stands_in_the_name(name: str, state: str | None) -> None:
+def test_the_state_is_in_the_name(name: str, state: str | None) -> None:
     assert state_of(name) == state
 
 
@@ -64,7 +64,7 @@ def names(source: SurveySource) -> list[str]:
     return [part.path.name for part in source.files]
 
 
-def test_several_states_are_one_survey_year(tmp_path: Path) -> None:
+def test_files_of_several_states_are_one_survey_year(tmp_path: Path) -> None:
     for name in ("AL19.txt", "AK19.txt"):
         write_nbi(tmp_path, 2019, [{"LOCATION_009": name}], name=name)
     source = survey_source(tmp_path, 2019)
@@ -82,7 +82,7 @@ def test_the_digest_of_one_file_is_its_own(tmp_path: Path) -> None:
     assert source.sha256 == source.files[0].sha256
 
 
-def test_a_folder_named_after_a_year_gives_its_files_the_year(tmp_path: Path) -> None:
+def test_files_in_a_folder_named_after_a_year_have_that_year(tmp_path: Path) -> None:
     for name in ("AK19.txt", "AL.txt", "MA2019.txt"):
         write_nbi(tmp_path / "2019", 2019, [], name=name)
     write_nbi(tmp_path / "2018", 2018, [], name="whatever.txt")
@@ -99,7 +99,7 @@ def test_archives_and_tables_are_survey_files(tmp_path: Path) -> None:
     assert list(survey_files(tmp_path)) == [2016, 2017, 2018, 2019]
 
 
-def test_a_table_with_years_inside_is_part_of_each(tmp_path: Path) -> None:
+def test_a_table_with_a_year_column_belongs_to_each_of_its_years(tmp_path: Path) -> None:
     table = pl.DataFrame(
         {
             "STATE_CODE_001": ["01", "01"],
@@ -119,24 +119,24 @@ def test_a_table_with_years_inside_is_part_of_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "named"),
+    ("names", "message"),
     [
         (("AK19.txt", "AK19.csv"), r"AK19\.csv, AK19\.txt"),
         (("AK19.txt", "2019/AK.txt", "AL19.txt"), r"2 files.*2019/AK\.txt, AK19\.txt"),
         (("2019/one.txt", "2019/two.txt"), r"2019/one\.txt, 2019/two\.txt"),
         (("NBI_2019.txt", "2019hwybronefiledel.zip"), r"2019hwybronefiledel\.zip, NBI_2019\.txt"),
-        (("2019/AK18.txt",), r"2019/AK18\.txt is of two survey years.*2019.*2018"),
+        (("2019/AK18.txt",), r"2019/AK18\.txt has two survey years.*2019.*2018"),
     ],
 )
-def test_files_that_claim_the_same_records_are_named(tmp_path: Path, there: tuple[str, ...], named: str) -> None:
-    for name in there:
+def test_conflicting_files_are_named(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    for name in names:
         write_nbi((tmp_path / name).parent, 2019, [], name=Path(name).name)
-    with pytest.raises(SourceError, match=named):
+    with pytest.raises(SourceError, match=message):
         survey_source(tmp_path, 2019)
 
 
-def test_a_note_of_another_version_is_said() -> None:
-    with pytest.raises(SourceError, match=r"another version.*take in the survey files again"):
+def test_provenance_of_another_version_is_an_error() -> None:
+    with pytest.raises(SourceError, match=r"another version.*register the survey files again"):
         source_files_from_provenance({"path": "NBI_2016.txt", "sha256": "x"})
 
 
@@ -150,18 +150,18 @@ def test_only_survey_files_are_listed(tmp_path: Path) -> None:
     }
 
 
-def test_a_missing_folder_says_which_setting_names_it(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_folder_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"the source folder does not exist.*BRIDGE_ASSETS_DATA__SOURCE"):
         survey_files(tmp_path / "gone")
 
 
-def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SourceError, match="the source folder cannot be read"):
         survey_files(tmp_path / "file")
 
 
-def test_a_year_without_a_file_lists_the_years_there(tmp_path: Path) -> None:
+def test_the_error_for_a_year_without_a_file_lists_the_other_years(tmp_path: Path) -> None:
     for year in (1997, 1999, 2000, 2001):
         write_nbi(tmp_path, year, [])
     with pytest.raises(SourceError, match=r"no file for survey year 1998.*1997, 1999-2001.*NBI_1998\.txt"):
@@ -175,13 +175,13 @@ def test_two_files_for_one_year_are_both_named(tmp_path: Path) -> None:
         survey_source(tmp_path, 2019)
 
 
-def test_a_file_that_changed_or_went_after_it_was_seen_is_refused(tmp_path: Path) -> None:
+def test_a_changed_or_deleted_file_is_refused(tmp_path: Path) -> None:
     path = write_nbi(tmp_path, 2019, [{}])
-    seen = survey_source(tmp_path, 2019)
-    assert verify_unchanged(path, seen.sha256) == path
+    source = survey_source(tmp_path, 2019)
+    assert verify_unchanged(path, source.sha256) == path
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(SourceError, match="the file changed"):
-        verify_unchanged(path, seen.sha256)
+        verify_unchanged(path, source.sha256)
     path.unlink()
-    with pytest.raises(SourceError, match="the file is gone"):
-        verify_unchanged(path, seen.sha256)
+    with pytest.raises(SourceError, match="the file no longer exists"):
+        verify_unchanged(path, source.sha256)

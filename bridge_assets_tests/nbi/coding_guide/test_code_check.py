@@ -58,8 +58,8 @@ def test_chunks_are_one_column() -> None:
 
 def test_a_problem_lists_item_values_and_counts() -> None:
     assert code_problems(TABLE) == [
-        "item 22 (OWNER_022) holds 3 values outside its code list: '99' (2), 'XX' (1)",
-        "item 92A (FRACTURE_092A) holds 1 values outside its code list: 'Y2' (1)",
+        "item 22 (OWNER_022) has 3 values outside its code list: '99' (2), 'XX' (1)",
+        "item 92A (FRACTURE_092A) has 1 values outside its code list: 'Y2' (1)",
     ]
 
 

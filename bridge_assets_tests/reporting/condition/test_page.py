@@ -1,4 +1,4 @@
-"""The condition report: what stands on the page, what is escaped, what is said when something is missing."""
+"""The condition report: its contents, escaping, and messages for missing data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def bridge(key: str, probability: float | None, **more: object) -> dict:
     }
 
 
-def told(feature: str, value: float | None, contribution: float) -> dict:
+def entry(feature: str, value: float | None, contribution: float) -> dict:
     return {"feature": feature, "value": value, "contribution": contribution}
 
 
@@ -116,10 +116,10 @@ def report() -> ConditionReport:
                 features_intersected='"BIG" & O\'NEAL CREEK',
                 years_until_poor_horizon=60,
                 reasons=[
-                    told("age", 61.0, 0.0412),
-                    told(EVIL, 2.0, -0.02),
-                    told("log_adt", None, 0.01),
-                    told("skew", 30.0, 0.001),
+                    entry("age", 61.0, 0.0412),
+                    entry(EVIL, 2.0, -0.02),
+                    entry("log_adt", None, 0.01),
+                    entry("skew", 30.0, 0.001),
                 ],
             ),
             bridge("02-7", 0.3, inspection_date=None, location=None, county_code=None, condition_class="Poor"),
@@ -161,7 +161,7 @@ def page(report: ConditionReport) -> Page:
     return Page(render_condition_report(report))
 
 
-def test_is_one_page_that_asks_nothing_of_a_network(report: ConditionReport, page: Page) -> None:
+def test_is_one_page_without_network_requests(report: ConditionReport, page: Page) -> None:
     html = render_condition_report(report)
     assert html.startswith("<!doctype html>") and not page.open
     assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
@@ -170,7 +170,7 @@ def test_is_one_page_that_asks_nothing_of_a_network(report: ConditionReport, pag
     assert "url(" not in html and "@import" not in html and "://" not in html
 
 
-def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
+def test_every_link_has_a_target_and_ids_are_unique(page: Page) -> None:
     ids = [value for name, value in page.attributes if name == "id"]
     links = {value[1:] for name, value in page.attributes if name == "href"}
     assert len(ids) == len(set(ids)) and links <= set(ids)
@@ -201,7 +201,7 @@ def test_text_from_the_tables_is_escaped_and_readable(report: ConditionReport, p
     assert f"Source {EVIL} sample" in page.plain_text
 
 
-def test_headline_tells_the_latest_year_and_the_change(page: Page) -> None:
+def test_headline_has_the_latest_year_and_the_change(page: Page) -> None:
     assert "Survey year 2025" in page.plain_text
     assert "Of 12,345 structures in 2 states, 1,234 (10.0\N{NO-BREAK SPACE}%) are Poor" in page.text.replace("\n", " ")
     assert "0.9 points less than in 2024" in page.plain_text
@@ -218,14 +218,14 @@ def test_expected_falls_are_the_sum_of_the_probabilities_of_the_latest_year(page
     assert "Sum of the probabilities of 3 structures" in page.plain_text
 
 
-def looked_at(page: Page) -> list[list[str]]:
-    """The rows of the list, without its head."""
+def listed_bridges(page: Page) -> list[list[str]]:
+    """The rows of the list of bridges to inspect first, without its header."""
     rows = [[" ".join(cell.split()) for cell in cells] for cells in page.rows]
     return [row for row in rows if len(row) == 6 and row[0].isdigit()]
 
 
-def test_look_first_holds_the_first_of_each_state_in_the_latest_year_in_order(page: Page) -> None:
-    first, second, third = looked_at(page)
+def test_look_first_lists_the_first_bridges_of_each_state_by_rank(page: Page) -> None:
+    first, second, third = listed_bridges(page)
     assert (first[0], second[0], third[0]) == ("1", "1", "2")
     assert "25-200" in first[1] and "02-7" in second[1] and "25-100" in third[1]
     assert first[2:] == ["Massachusetts 25, county 017", "4 Poor in 2024-05", "50.0 % state 9.3 %", "Poor now"]
@@ -235,42 +235,41 @@ def test_look_first_holds_the_first_of_each_state_in_the_latest_year_in_order(pa
     assert "the probability that the condition is at least one point lower at the next inspection" in page.plain_text
 
 
-def test_look_first_gives_each_state_its_share_of_25_places(report: ConditionReport) -> None:
+def test_look_first_divides_25_rows_among_the_states(report: ConditionReport) -> None:
     one = table(*(bridge(f"25-{number:03}", 0.2, look_first_rank=number + 1) for number in range(40)))
-    assert [row[0] for row in looked_at(Page(render_condition_report(replace(report, outlook=one))))] == [
-        str(place) for place in range(1, 26)
+    assert [row[0] for row in listed_bridges(Page(render_condition_report(replace(report, outlook=one))))] == [
+        str(rank) for rank in range(1, 26)
     ]
     many = table(
         *(bridge(f"{state:02}-{rank}", 0.2, look_first_rank=rank) for state in range(1, 57) for rank in (1, 2, 3))
     )
-    rows = looked_at(Page(render_condition_report(replace(report, outlook=many))))
+    rows = listed_bridges(Page(render_condition_report(replace(report, outlook=many))))
     assert [row[0] for row in rows] == ["1"] * 56
-    assert rows[0][1].endswith("01-1"), "equal ones stand in the order of their keys"
+    assert rows[0][1].endswith("01-1"), "ties are in key order"
 
 
-def test_years_until_poor_stand_in_words_and_a_dash_where_there_are_none(page: Page) -> None:
-    assert [row[-1] for row in looked_at(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
+def test_years_until_poor_are_formatted_and_missing_ones_are_a_dash(page: Page) -> None:
+    assert [row[-1] for row in listed_bridges(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
     assert "Years until Poor are counted from the inspection and assume no repair" in page.plain_text
 
 
-def test_the_largest_reasons_stand_in_points_and_are_escaped(report: ConditionReport, page: Page) -> None:
-    assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in looked_at(page)[0][1]
+def test_the_largest_reasons_are_in_points_and_escaped(report: ConditionReport, page: Page) -> None:
+    assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in listed_bridges(page)[0][1]
     assert "skew" not in page.plain_text
     assert "relative to the mean of all scored bridges (30.8 %)" in page.plain_text
-    untold = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_dtype()))
-    assert (
-        "explain the model's prediction"
-        not in Page(render_condition_report(replace(report, outlook=untold))).plain_text
-    )
+    note = "explain the prediction of the model"
+    assert note in page.plain_text
+    unexplained = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_dtype()))
+    assert note not in Page(render_condition_report(replace(report, outlook=unexplained))).plain_text
 
 
-def test_another_target_is_said_as_what_it_is(report: ConditionReport) -> None:
+def test_another_target_is_described(report: ConditionReport) -> None:
     decks = report.outlook.with_columns(target=pl.lit("poor of deck"))
     words = Page(render_condition_report(replace(report, outlook=decks))).plain_text
     assert "the probability that the deck rating is 4 or less at the next inspection" in words
 
 
-def test_learned_baselines_stand_beside_the_model_where_they_were_measured(page: Page) -> None:
+def test_learned_baselines_are_listed_if_they_were_evaluated(page: Page) -> None:
     assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %"]
     assert "Gradient boosting" not in page.plain_text
 
@@ -279,16 +278,16 @@ def test_scores_of_an_earlier_year_are_shown_as_such(report: ConditionReport) ->
     earlier = report.outlook.filter(pl.col("survey_year") == 2024)
     words = Page(render_condition_report(replace(report, outlook=earlier))).plain_text
     assert "of 2024, the last year scored" in words
-    assert "2025 is not scored yet" in words and "expected to be found" not in words
+    assert "2025 is not scored yet" in words and "expected to have a lower rating" not in words
 
 
-def test_states_stand_with_name_and_code_the_worst_first(page: Page) -> None:
+def test_states_are_listed_with_name_and_code_worst_first(page: Page) -> None:
     names = [row[0] for row in page.rows if row[0].startswith(("Alaska", "Massachusetts"))]
     assert names == ["Alaska 02", "Massachusetts 25"]
     assert page.row("Alaska")[1] == "1,345" and page.row("Alaska")[-2] == "60 of 1,000"
 
 
-def test_a_model_that_loses_to_a_baseline_is_told_so(report: ConditionReport, page: Page) -> None:
+def test_a_model_that_does_not_beat_a_baseline_is_reported(report: ConditionReport, page: Page) -> None:
     assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %"]
     assert "ranks deteriorating bridges better than the rating table: AUC 0.711 against 0.613" in page.plain_text
     assert report.evaluation is not None
@@ -301,7 +300,7 @@ def test_a_model_that_loses_to_a_baseline_is_told_so(report: ConditionReport, pa
     assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %"]
 
 
-def test_the_oracle_of_the_sample_stands_beside_the_model_and_is_not_in_the_race(report: ConditionReport) -> None:
+def test_the_oracle_of_the_sample_is_listed_but_never_marked_as_best(report: ConditionReport) -> None:
     assert report.evaluation is not None
     oracle = {"auc": 0.8, "average_precision": 0.4, "brier": 0.08, "worst_10": 0.4}
     html = render_condition_report(replace(report, evaluation={**report.evaluation, "oracle": oracle}))
@@ -310,12 +309,12 @@ def test_the_oracle_of_the_sample_stands_beside_the_model_and_is_not_in_the_race
     assert "Oracle" not in Page(render_condition_report(report)).plain_text
 
 
-def test_an_evaluation_without_a_metric_is_refused_by_name(report: ConditionReport) -> None:
+def test_a_missing_metric_is_an_error_that_names_it(report: ConditionReport) -> None:
     with pytest.raises(ValueError, match="evaluation: model lacks brier, worst_10; it has auc, average_precision"):
         replace(report, evaluation={"model": {"auc": 0.7, "average_precision": 0.2}})
 
 
-def test_drift_names_the_features_of_the_latest_year(page: Page) -> None:
+def test_drift_lists_the_features_of_the_latest_year(page: Page) -> None:
     assert "2 of 3 features of 2025 drifted" in page.plain_text
     assert page.row("log_adt")[1:] == ["0.350", "0.060"] and page.row("scour")[1] == "–"
     assert "Drifted features by year: 2024 0, 2025 2" in page.plain_text
@@ -332,35 +331,35 @@ def test_data_quality_adds_up_and_explains_reasons(report: ConditionReport, page
     )
 
 
-def test_an_empty_report_says_what_to_materialise() -> None:
+def test_an_empty_report_says_what_to_build() -> None:
     page = Page(render_condition_report(ConditionReport()))
     assert not page.open and "No survey year yet" in page.plain_text
     for asset in ("raw_bridges", "mart_condition_by_year", "bridge_predictions", "bridge_model", "drift_report"):
-        assert f"materialise {asset}" in page.plain_text or f"then {asset}" in page.plain_text
+        assert f"build {asset}" in page.plain_text or f"then {asset}" in page.plain_text
 
 
-def test_a_model_that_gives_no_probability_is_told_in_a_line_and_nobody_is_sent_to_score_again(
+def test_a_model_without_probabilities_is_explained_and_scoring_is_not_suggested(
     report: ConditionReport,
 ) -> None:
     without = replace(
         report,
         outlook=report.outlook.with_columns(fall_probability=pl.lit(None, pl.Float64)),
         evaluation=None,
-        no_probability_reason="The model foresees points.",
+        no_probability_reason="The model predicts points.",
     )
     page = Page(render_condition_report(without))
-    assert page.plain_text.count("The model foresees points.") == 3
-    assert "materialise bridge_predictions" not in page.plain_text
+    assert page.plain_text.count("The model predicts points.") == 3
+    assert "build bridge_predictions" not in page.plain_text
 
 
-def test_tables_with_columns_and_no_rows_are_empty_too(report: ConditionReport) -> None:
+def test_tables_without_rows_count_as_empty(report: ConditionReport) -> None:
     empty = ConditionReport(
         report.condition_by_year.clear(), report.outlook.clear(), {}, report.drift.clear(), report.ingestion.clear()
     )
     assert render_condition_report(empty) == render_condition_report(ConditionReport())
 
 
-def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport) -> None:
+def test_one_year_of_one_state_without_scores_gives_a_page(report: ConditionReport) -> None:
     one = report.condition_by_year.filter(pl.col("survey_year") == 2024)
     words = Page(render_condition_report(ConditionReport(condition_by_year=one))).plain_text
     assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
@@ -368,12 +367,12 @@ def test_one_year_of_one_state_without_scores_is_a_page(report: ConditionReport)
     assert "No falls yet" in words
 
 
-def test_a_table_without_a_column_is_refused_by_name(report: ConditionReport) -> None:
+def test_a_missing_column_is_an_error_that_names_it(report: ConditionReport) -> None:
     with pytest.raises(ValueError, match=r"outlook lacks location, look_first_rank; it has structure_key"):
         replace(report, outlook=report.outlook.drop("location", "look_first_rank"))
 
 
-def test_trend_picture_is_a_png_of_the_same_bytes_each_time(report: ConditionReport) -> None:
+def test_the_trend_plot_is_a_reproducible_png(report: ConditionReport) -> None:
     image = condition_trend_png(report.condition_by_year)
     assert image.startswith(b"\x89PNG") and image == condition_trend_png(report.condition_by_year.reverse())
     assert condition_trend_png(pl.DataFrame()).startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""Reasons read well for every feature there is, whatever features those are."""
+"""Reasons are readable for every feature."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bridge_assets.reporting.condition.reasons import Reason, format_reasons, re
 from bridge_assets.scoring.shap_values import reasons_dtype
 
 
-def told(feature: str, value: float | None, contribution: float = 0.041) -> dict:
+def entry(feature: str, value: float | None, contribution: float = 0.041) -> dict:
     return {"feature": feature, "value": value, "contribution": contribution}
 
 
 @pytest.mark.parametrize(
-    ("feature", "value", "name", "said"),
+    ("feature", "value", "name", "text"),
     [
         ("age", 61.0, "age", "61 years"),
         ("age", 1.0, "age", "1 year"),
-        ("years_in_condition", 6.24, "in condition", "6.2 years"),
-        ("log_adt", math.log10(12_001), "average daily traffic", "12,000 a day"),
+        ("years_in_condition", 6.24, "time in this condition", "6.2 years"),
+        ("log_adt", math.log10(12_001), "average daily traffic", "12,000 per day"),
         ("log_length", math.log10(35.5), "length", "34.5 m"),
         ("traffic_growth", math.log10(1.25), "traffic growth", "1.25 times"),
         ("deck", 5.0, "deck", "5 of 9"),
@@ -30,42 +30,42 @@ def told(feature: str, value: float | None, contribution: float = 0.041) -> dict
         ("over_water", 1.0, "over water", "yes"),
         ("on_nhs", 0.0, "on the National Highway System", "no"),
         ("skew", 30.0, "skew", "30°"),
-        ("components_at_lowest", 3.0, "components at lowest", "3"),
+        ("components_at_lowest", 3.0, "components with the lowest rating", "3"),
         ("inventory_rating", 32.4, "inventory rating", "32.4 t"),
         ("skew", None, "skew", "unknown"),
-        ("peers_fall_rate", 0.123, "peers fall rate", "12.3 %"),
-        ("falls_per_year", 0.25, "falls per year", "0.25 falls a year"),
-        ("snowfall", 1234.5, "snowfall", "1,234 mm a year"),
+        ("peers_fall_rate", 0.123, "similar bridges that deteriorated", "12.3 %"),
+        ("falls_per_year", 0.25, "deterioration rate", "0.25 falls per year"),
+        ("snowfall", 1234.5, "snowfall", "1,234 mm per year"),
         ("january_temperature", -7.25, "January temperature", "-7.2 °C"),
-        ("salt_exposure", math.log10(7_183_389), "salt exposure", "7,200,000"),
+        ("salt_exposure", math.log10(7_183_389), "salt exposure (mm of snow × vehicles per day)", "7,200,000"),
         ("of_another_version", 2.5, "of another version", "2.5"),
     ],
 )
-def test_a_feature_is_said_with_its_unit(feature: str, value: float | None, name: str, said: str) -> None:
-    assert format_reasons([told(feature, value)]) == [Reason(name, said, "+4.1")]
+def test_a_value_has_its_unit(feature: str, value: float | None, name: str, text: str) -> None:
+    assert format_reasons([entry(feature, value)]) == [Reason(name, text, "+4.1")]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
-def test_every_feature_reads_as_words_and_a_value(feature) -> None:
+def test_every_feature_has_a_readable_name_and_value(feature) -> None:
     for value in (0.0, 1.0, 2.5):
-        [reason] = format_reasons([told(feature.name, value, -0.0003)])
+        [reason] = format_reasons([entry(feature.name, value, -0.0003)])
         assert reason.name and "_" not in reason.name and not reason.name.startswith("log")
         assert reason.value and "log10" not in reason.value and "_" not in reason.value
         assert reason.contribution == "-0.0"
 
 
-def test_a_line_of_text_holds_all_of_them_and_begins_with_no_sign() -> None:
-    line = reasons_text([told("age", 61.0), told("over_water", 1.0, -0.003)])
+def test_all_reasons_are_joined_on_one_line() -> None:
+    line = reasons_text([entry("age", 61.0), entry("over_water", 1.0, -0.003)])
     assert line == "age 61 years: +4.1 points; over water yes: -0.3 points"
     assert reasons_text(None) is None
 
 
-def test_a_table_for_what_holds_no_lists_has_them_as_text() -> None:
-    of_bridges = pl.Series([[told("age", 61.0)], None], dtype=reasons_dtype())
-    table = pl.DataFrame({"key": ["a", "b"], "target": ["fall", "fall of deck"], "reasons": of_bridges})
+def test_reasons_in_a_table_become_text() -> None:
+    reasons = pl.Series([[entry("age", 61.0)], None], dtype=reasons_dtype())
+    table = pl.DataFrame({"key": ["a", "b"], "target": ["fall", "fall of deck"], "reasons": reasons})
     assert with_reasons_text(table)["reasons"].to_list() == ["age 61 years: +4.1 points", None]
     in_points = with_reasons_text(table.with_columns(target=pl.lit("change of deck")))
     assert in_points["reasons"].to_list() == ["age 61 years: +0.04 points", None], (
-        "points of the rating, no percentages"
+        "points of the rating, not percentage points"
     )
     assert with_reasons_text(table.clear()).schema["reasons"] == pl.String

@@ -20,8 +20,8 @@ def test_stacked_bars_fill_the_height_from_the_bottom_up() -> None:
 def test_a_year_without_a_value_leaves_a_gap_in_the_line() -> None:
     line = shares_by_year("Falls", [1, 2, 3, 4, 5], {"Observed": [0.1, 0.2, None, 0.1, 0.1]}).lines[0]
     assert len(line.segments) == 2 and len(line.points) == 4
-    alone = shares_by_year("Falls", [1, 2, 3], {"Observed": [None, 0.2, None]}).lines[0]
-    assert alone.segments == () and len(alone.points) == 1
+    single = shares_by_year("Falls", [1, 2, 3], {"Observed": [None, 0.2, None]}).lines[0]
+    assert single.segments == () and len(single.points) == 1
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_the_axis_ends_on_a_round_number_above_the_largest_value(largest: float,
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 34])
-def test_years_are_labelled_sparsely_and_the_last_one_always(count: int) -> None:
+def test_some_years_are_labelled_and_always_the_last_one(count: int) -> None:
     chart = stacked_shares("Classes", list(range(2026 - count, 2026)), {"Poor": [0.1] * count})
     assert 1 <= len(chart.year_labels) <= 9 and chart.year_labels[-1].text == "2025"

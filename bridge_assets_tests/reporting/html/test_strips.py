@@ -1,4 +1,4 @@
-"""Geometry of the small multiples."""
+"""Geometry of the sparklines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARES = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=34)
 
 
 @given(SHARES)
-def test_every_year_has_a_mark_at_the_same_place_in_both_kinds(shares: list[float | None]) -> None:
+def test_every_year_has_a_mark_at_the_same_position_in_both_kinds(shares: list[float | None]) -> None:
     years = list(range(1992, 1992 + len(shares)))
     one, other = bar_sparkline(years, shares), tinted_sparkline(years, shares)
     assert [mark.x for mark in one.marks] == [mark.x for mark in other.marks]
@@ -30,7 +30,7 @@ def test_every_year_has_a_mark_at_the_same_place_in_both_kinds(shares: list[floa
         assert mark.y >= 0 and mark.y + mark.height == pytest.approx(BAR_HEIGHT, abs=0.02)
 
 
-def test_a_bar_is_drawn_against_the_highest_of_its_row_and_the_smallest_share_is_seen() -> None:
+def test_bars_are_scaled_to_the_highest_of_the_row_and_small_shares_are_visible() -> None:
     strip = bar_sparkline([2017, 2018, 2019], [0.5, 0.25, 1e-9])
     assert [mark.height for mark in strip.marks] == [BAR_HEIGHT, BAR_HEIGHT / 2, 1.5]
 
@@ -38,7 +38,7 @@ def test_a_bar_is_drawn_against_the_highest_of_its_row_and_the_smallest_share_is
 @pytest.mark.parametrize(
     ("share", "expected"), [(None, None), (0.0, 0), (1e-9, 1), (0.001, 2), (0.05, 3), (0.1, 4), (0.5, 5), (1.0, 5)]
 )
-def test_levels_are_tenfold_steps_and_nothing_is_a_level_of_its_own(share: float | None, expected: int | None) -> None:
+def test_levels_are_logarithmic_and_zero_has_a_separate_level(share: float | None, expected: int | None) -> None:
     assert tint_level(share) == expected
 
 

@@ -1,4 +1,4 @@
-"""The data quality page: what stands on it, what is escaped, what is said when there is nothing to say."""
+"""The data quality page: its contents, escaping, and messages for missing data."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def rows(year: int, state: str, bridges: int, without_traffic: int = 0, planned:
 
 
 def hostile(path: Path, year: int) -> Path:
-    """Adds a row that is rejected, and whose text would run in a browser that believed it; one without end, too."""
+    """Add a rejected row with text that a browser would execute if it were not escaped, and a very long one."""
     layout = layout_of_year(year)
     line = nbi_line(layout, FACILITY_CARRIED_007=EVIL, LOCATION_009="{{ 7 * 6 }}, </code> \u202egnirts")
-    endless = nbi_line(layout, FEATURES_DESC_006A="BEAR " * 2000) + ",1"
+    long_line = nbi_line(layout, FEATURES_DESC_006A="BEAR " * 2000) + ",1"
     with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(f"{line}\r\n{endless}\r\n")
+        file.write(f"{line}\r\n{long_line}\r\n")
     return path
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Five years of two states; in the last one, a third of the traffic of Alaska is gone and two rows are rejected."""
+    """Five years of two states; in the last year, 40 % of Alaska's ADT is missing and two rows are rejected."""
     folder = tmp_path_factory.mktemp("quality")
     lake = Lake(folder / "lake")
     for year in range(2014, 2019):
@@ -66,11 +66,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def rendered(lake: Lake, *years: int) -> str:
-    made = list(years) or lake.available_years("data_quality")
+    selected = list(years) or lake.available_years("data_quality")
     return render_quality_page(
         QualityReport(
-            lake.read_years("data_quality", made),
-            lake.read_years("rejected_records", made),
+            lake.read_years("data_quality", selected),
+            lake.read_years("rejected_records", selected),
             {"Source": f"{EVIL} files"},
         )
     )
@@ -86,7 +86,7 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def test_is_one_page_that_asks_nothing_of_a_network(html: str, page: Page) -> None:
+def test_is_one_page_without_network_requests(html: str, page: Page) -> None:
     assert html.startswith("<!doctype html>") and not page.open
     assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
     assert not [value for name, value in page.attributes if name in ("src", "srcset", "action", "xlink:href")]
@@ -95,16 +95,16 @@ def test_is_one_page_that_asks_nothing_of_a_network(html: str, page: Page) -> No
     assert html.count("://") == html.count("src=http://example.org")
 
 
-def test_rejected_lines_are_text_whatever_they_hold(html: str, page: Page) -> None:
+def test_rejected_lines_are_escaped(html: str, page: Page) -> None:
     assert "<script" not in html and "<img" not in html
     assert EVIL in page.text and f"{EVIL} files" in page.text
     assert "{{ 7 * 6 }}" in page.text
     assert "<b>2018.txt, line 552" in page.plain_text
-    assert "characters more" in page.plain_text  # of the endless line
+    assert "characters more" in page.plain_text  # of the long line
     assert "137 fields expected" in page.plain_text
 
 
-def test_every_link_leads_somewhere_and_ids_are_unique(page: Page) -> None:
+def test_every_link_has_a_target_and_ids_are_unique(page: Page) -> None:
     ids = [value for name, value in page.attributes if name == "id"]
     links = {value[1:] for name, value in page.attributes if name == "href"}
     assert len(ids) == len(set(ids))
@@ -123,10 +123,10 @@ def test_the_rows_of_each_year_reconcile_on_the_page(page: Page) -> None:
     assert "Of 552 rows read for 2018, 550 were loaded and 2 rejected." in page.plain_text
     assert page.row("2018")[:4] == ["2018", "552", "550", "2"]
     assert page.row("2017")[:4] == ["2017", "550", "550", "0"]
-    assert "Rows read are not" not in page.plain_text
+    assert "Rows read do not equal" not in page.plain_text
 
 
-def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
+def test_a_year_that_does_not_reconcile_gives_an_alert(lake: Lake) -> None:
     summary = lake.read_years("data_quality")
     lost = (pl.col("name") == "read") & (pl.col("survey_year") == 2016)
     summary = summary.with_columns(pl.when(lost).then(pl.col("records") + 1).otherwise("records").alias("records"))
@@ -134,7 +134,7 @@ def test_a_year_that_does_not_reconcile_is_said_aloud(lake: Lake) -> None:
     assert "Rows read do not equal loaded + rejected in 2016." in page.plain_text
 
 
-def test_what_jumped_is_named_with_where_and_what_it_was_before(page: Page) -> None:
+def test_jumps_are_listed_with_state_and_previous_share(page: Page) -> None:
     jumped = page.row("missing ADT_029")
     assert "Item 29. Average daily traffic" in jumped[0]
     assert jumped[1:4] == ["All states", "0", "10.9 %"]
@@ -142,15 +142,15 @@ def test_what_jumped_is_named_with_where_and_what_it_was_before(page: Page) -> N
     assert of_alaska[3].split() == ["40.0", "%"]
 
 
-def test_flags_stand_with_share_records_and_the_state_that_has_most(page: Page) -> None:
+def test_flags_are_listed_with_share_records_and_worst_state(page: Page) -> None:
     built = page.row("built_after_survey Item 27")
     assert built[2:4] == ["0.7 %", "4"]
     assert built[-1].startswith("Alabama 1.0")
 
 
-def test_states_stand_with_the_worst_first(page: Page) -> None:
+def test_states_are_listed_worst_first(page: Page) -> None:
     states = [row[0] for row in page.rows if row and row[0] in ("Alabama", "Alaska")]
-    # The bridges of Alaska have positions in Alabama here.
+    # In this test, the bridges of Alaska have positions in Alabama.
     assert states == ["Alaska", "Alabama"]
     assert "coordinate_out_of_state 100.0 %" in page.row("Alaska")[3]
     assert "ADT_029 40.0 %" in page.row("Alaska")[4]
@@ -163,25 +163,25 @@ def test_the_order_of_the_tables_does_not_matter(lake: Lake, html: str) -> None:
     assert render_quality_page(backwards) == html
 
 
-def test_a_single_year_without_rejections_says_so(lake: Lake) -> None:
+def test_a_single_year_without_rejections_has_messages(lake: Lake) -> None:
     page = Page(rendered(lake, 2015))
     assert "Survey year 2015" in page.plain_text
     assert "No row was rejected." in page.plain_text
     assert "The comparison needs 3 earlier survey years; there are 0." in page.plain_text
-    assert "The survey year does not hold a structure twice" in page.plain_text
+    assert "No structure occurs twice in the survey year" in page.plain_text
 
 
-def test_no_survey_year_says_what_to_materialise(lake: Lake) -> None:
+def test_without_survey_years_the_page_says_what_to_build(lake: Lake) -> None:
     page = Page(
         render_quality_page(
             QualityReport(lake.read_year("data_quality", 2015).clear(), lake.read_year("rejected_records", 2015))
         )
     )
-    assert "What to do: materialise data_quality" in page.plain_text
+    assert "What to do: build data_quality" in page.plain_text
     assert not page.open
 
 
-def test_a_table_without_a_column_is_refused_by_name(lake: Lake) -> None:
+def test_a_missing_column_is_an_error_that_names_it(lake: Lake) -> None:
     with pytest.raises(ValueError, match="summary lacks share"):
         QualityReport(lake.read_year("data_quality", 2015).drop("share"), lake.read_year("rejected_records", 2015))
 
@@ -197,14 +197,14 @@ def test_the_page_of_a_lake_names_source_and_layouts(
         data_quality_html(Lake(tmp_path / "empty"), DataSettings.load())
 
 
-def test_the_plot_is_a_png_of_the_same_bytes_each_time(lake: Lake) -> None:
+def test_the_plot_is_a_reproducible_png(lake: Lake) -> None:
     summary = lake.read_years("data_quality")
     assert flags_by_year_png(summary).startswith(b"\x89PNG")
     assert flags_by_year_png(summary) == flags_by_year_png(summary)
     assert flags_by_year_png(summary.filter(pl.col("measure") != "flag")).startswith(b"\x89PNG")
 
 
-def test_real_files_make_a_page(real_data: Path, tmp_path: Path) -> None:
+def test_real_files_give_a_page(real_data: Path, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     for path in sorted((real_data / "nbi" / "panel").glob("*.txt"))[-6:]:
         counted(lake, int(path.stem[-4:]), path)
