@@ -1,8 +1,8 @@
 """The interface of a registry: versions with the digest of every file, and aliases that point at them.
 
-Belongs here: what MLflow (`mlflow_registry`) and folders (`folder_registry`) have in common, and downloading a version
-with every digest checked. A registry may have been written by somebody else: names are checked before they become
-paths, and files before they are used.
+Belongs here: the common parts of MLflow (`mlflow_registry`) and folders (`folder_registry`), and downloading a version
+with every digest checked. The content of a registry is not trusted: names are checked before they become paths, and
+files before they are used.
 """
 
 from __future__ import annotations

@@ -170,9 +170,9 @@ class FolderRegistry:
             )
         return ledger
 
-    def _update(self, what: str, key: str, value: Any) -> None:
+    def _update(self, section: str, key: str, value: Any) -> None:
         ledger = self._read_registry()
-        ledger[what] = {**ledger[what], key: value}
+        ledger[section] = {**ledger[section], key: value}
         write_json(ledger, self.folder / REGISTRY_FILE)
 
     def _next_number(self) -> int:

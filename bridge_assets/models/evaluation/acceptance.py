@@ -73,10 +73,10 @@ def _conservative_gain(gain: float, interval: Interval | None) -> float:
     return gain if interval is None else interval.low
 
 
-def _interval_text(interval: Interval | None, judged: AcceptanceMetric) -> str:
+def _interval_text(interval: Interval | None, metric: AcceptanceMetric) -> str:
     if interval is None:
         return ""
-    return f" (95 % interval {judged.format_value(interval.low, '+')} to {judged.format_value(interval.high, '+')})"
+    return f" (95 % interval {metric.format_value(interval.low, '+')} to {metric.format_value(interval.high, '+')})"
 
 
 def quantization_problems(

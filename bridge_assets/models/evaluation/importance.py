@@ -131,7 +131,7 @@ def permutation_importance(
         _group_estimator(severity, feature_matrix(sample, forest.features), groups),
         origins,
         falls,
-        scoring=lambda asked, rows, outcome: roc_auc(outcome, asked.predict(rows)),
+        scoring=lambda estimator, rows, outcome: roc_auc(outcome, estimator.predict(rows)),
         n_repeats=settings.importance_repeats,
         random_state=settings.seed,
     )

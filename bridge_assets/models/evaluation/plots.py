@@ -75,10 +75,10 @@ def rolling_origin_plot_png(evaluation: Evaluation) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    for axes, judged in zip(figure.subplots(1, 2), TASKS[evaluation.task].acceptance_metrics, strict=True):
+    for axes, metric in zip(figure.subplots(1, 2), TASKS[evaluation.task].acceptance_metrics, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25, linewidth=0.6)
-        _draw_rolling_origin(axes, evaluation, judged)
+        _draw_rolling_origin(axes, evaluation, metric)
     return _to_png(figure)
 
 

@@ -161,9 +161,11 @@ def _check_no_missing_values(tree: Any, number: int) -> None:
     inner = tree.children_left != -1
     samples = tree.n_node_samples
     larger_left = samples[tree.children_left[inner]] > samples[tree.children_right[inner]]
-    learnt = (tree.missing_go_to_left[inner].astype(bool) != larger_left) | ~np.isfinite(tree.threshold[inner])
-    if learnt.any():
-        name = int(tree.feature[inner][learnt][0])
+    trained_on_missing = (tree.missing_go_to_left[inner].astype(bool) != larger_left) | ~np.isfinite(
+        tree.threshold[inner]
+    )
+    if trained_on_missing.any():
+        name = int(tree.feature[inner][trained_on_missing][0])
         raise ModelError(
             f"the forest was trained on missing values (tree {number}, feature {name}); a float16 forest has no branch "
             f"for them",

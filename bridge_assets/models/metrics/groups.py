@@ -44,7 +44,7 @@ class GroupMetrics:
     grouping : str
         Which grouping: a key of `GROUPINGS`.
     code, meaning : str
-        The group: the item's code, and what it means.
+        The group: the code of the item, and its meaning.
     inspections, falls : int
     expected : float
         Mean prediction.

@@ -166,7 +166,7 @@ def evaluate_survival(intervals: pl.DataFrame, settings: ModelSettings) -> Survi
     try:
         model = fit(train, "", settings.survival)
     except TrainingError as error:
-        return SurvivalEvaluation(**counted, skipped_reason=str(error), scores={})
+        return SurvivalEvaluation(**counted, skipped_reason=str(error).rstrip("."), scores={})
     if not counted["poor"]:
         skipped_reason = f"none of {held_out.height:,} held-out structures became Poor during follow-up"
         return SurvivalEvaluation(**counted, skipped_reason=skipped_reason, scores={})

@@ -115,7 +115,8 @@ def fit(intervals: pl.DataFrame, features_digest: str, settings: SurvivalSetting
     if fell.sum() < MIN_FALLS:
         raise TrainingError(
             f"{int(fell.sum())} falls in {rows.height:,} intervals between inspections are too few to fit the "
-            f"deterioration model; at least {MIN_FALLS} are required. What to do: add more survey years to the source"
+            f"deterioration model; at least {MIN_FALLS} are required",
+            do="add more survey years to the source",
         )
     normalization = Normalization.fit(rows, (*STATIC_FEATURES, *CONDITION_FEATURES, "age_since_work"))
     design = _build_design(rows, normalization, settings.penalty)

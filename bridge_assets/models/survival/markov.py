@@ -265,7 +265,7 @@ def _advance_later_conditions(
     improvement_shares,
     entering,
 ):
-    """Advance all later conditions by a year: whoever stays moves one duration bin on, the rest is added to `entering`.
+    """Advance all later conditions by a year: staying moves one duration bin on, leaving is added to `entering`.
 
     Returns the probability of Poor, `poor` included.
     """

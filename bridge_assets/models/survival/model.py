@@ -115,7 +115,7 @@ class DeteriorationModel:
         if missing := [name for name in FEATURE_NAMES if name not in features.columns]:
             raise FeatureError(f"the table lacks {len(missing)} of the model's features: {', '.join(missing)}")
         if unknown := features["condition"].null_count():
-            raise FeatureError(f"{unknown} structures have no condition. What to do: leave them out")
+            raise FeatureError(f"{unknown} structures have no condition", do="remove them from the table")
         result = np.ones((features.height, horizon + 1), dtype=np.float32)
         at_risk = (features["condition"] > POOR_MAX).to_numpy()
         at_risk_features = features.filter(at_risk)

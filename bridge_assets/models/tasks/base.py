@@ -81,7 +81,7 @@ class Task(ABC):
     #: Axes of the calibration plot: predicted and observed.
     calibration_axis_labels: ClassVar[tuple[str, str]]
 
-    #: Texts of the model card: intended use, out of scope, limitations, and what miscalibrated groups did.
+    #: Texts of the model card: intended use, out of scope, limitations, and the behavior of miscalibrated groups.
     intended_use: ClassVar[str]
     out_of_scope_use: ClassVar[str]
     limitations: ClassVar[tuple[str, ...]] = ()

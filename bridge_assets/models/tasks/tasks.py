@@ -158,7 +158,7 @@ class _Regression(Task):
             name="RMSE",
             digits=4,
             baseline="persistence",
-            baseline_label="no change's",
+            baseline_label='the "No change" baseline\'s',
             min_gain_setting="rmse_gain",
             max_loss_setting="champion_rmse_loss",
             unavailable_message="the expected changes cannot be measured: RMSE needs held-out inspections",

@@ -111,7 +111,7 @@ def test_a_good_model_passes_and_each_problem_names_its_setting(evaluation):
     strict = GATE.model_copy(update={"rmse_gain": 0.5, "spearman_gain": 0.9, "calibration_error": 0.0})
     rmse, rank = quality_problems(evaluation, strict)
     assert rmse.startswith("RMSE 0.")
-    assert "over no change's 0." in rmse
+    assert 'over the "No change" baseline\'s 0.' in rmse
     assert "at least +0.5000 is required (rmse_gain)" in rmse
     assert "(spearman_gain)" in rank
 
