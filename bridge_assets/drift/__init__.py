@@ -1,1 +1,1 @@
-"""Whether a survey year still looks like the years the model learned from."""
+"""Drift: whether a survey year still resembles the years on which the model was trained."""

@@ -1,8 +1,8 @@
 """Distances between the training years and a survey year, feature by feature.
 
-Belongs here: the two-sample Kolmogorov-Smirnov distance, the thresholds learned from the training years, the table
-and the plot of one survey year. Does not belong here: which years are the reference (`drift.yearly`), and what happens
-after drift (the asset and its check decide).
+Belongs here: the two-sample Kolmogorov-Smirnov distance, the thresholds learned from the training years, the table and
+the plot of one survey year. Does not belong here: which years are the reference (`drift.yearly`), and what to do about
+drift (the asset and its check).
 
 A distance is compared with the variation among the training years, not with a fixed number or a p-value: with thousands
 of bridges every harmless difference is statistically significant. NannyML sets its thresholds in the same way, from the
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: as `DriftSettings.least` and has the same default.
 MAX_MISSING_SHARE_RISE = 0.05
 
-#: Sample size up to which the exact p-value is computed: beyond it, that takes long and gives practically the same.
+#: Sample size up to which the exact p-value is computed: beyond it, that is slow and makes practically no difference.
 EXACT_P_VALUE_MAX_ROWS = 1000
 
 DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR = "#b3392f", "#8fa3b5", "#14202b"
@@ -41,7 +41,7 @@ def compute_ks_drift(ref: pd.Series, prod: pd.Series) -> tuple[float, float]:
     Parameters
     ----------
     ref, prod : pd.Series
-        Numbers or Booleans, in any order and of any lengths. Missing values are left out.
+        Numbers or Booleans, in any order and of any length. Missing values are ignored.
 
     Returns
     -------
@@ -134,11 +134,11 @@ def drift_table(
 
     for name, side in (("the training years", reference), ("the survey year", year)):
         if side.is_empty():
-            raise ValueError(
-                f"{name} hold no rows, so there is nothing to compare. What to do: build their features first"
-            )
+            raise ValueError(f"no rows in {name}, so there is nothing to compare. What to do: build the features first")
     if missing := sorted(set(columns) - set(thresholds)):
-        raise ValueError(f"no threshold for {', '.join(missing)}. What to do: learn_thresholds with the same columns")
+        raise ValueError(
+            f"no threshold for {', '.join(missing)}. What to do: call learn_thresholds with the same columns"
+        )
     rows = []
     for column in columns:
         reference_values, year_values = (
@@ -208,7 +208,7 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    # barh draws from the bottom: the largest distance goes last. Features without one are drawn at the top, to be seen.
+    # barh draws from the bottom: the largest distance goes last. Features without a distance are drawn at the top.
     ordered = table.sort(pl.col("statistic").fill_null(math.inf), "feature", descending=[False, True])
     distances = [value or 0.0 for value in ordered["statistic"]]
     positions = list(range(ordered.height))
@@ -247,16 +247,16 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
 
 
 def _mark_thresholds(axes: Axes, table: pl.DataFrame, largest: float) -> None:
-    """Draw the threshold of each row's bar, and say where a feature drifted for another reason than its distance."""
-    for place, row in enumerate(table.iter_rows(named=True)):
+    """Draw the threshold of each bar, and label features that drifted for another reason than their distance."""
+    for position, row in enumerate(table.iter_rows(named=True)):
         if row["threshold"] <= largest * 1.5:  # a very large threshold must not shrink all bars
-            axes.plot([row["threshold"]] * 2, [place - 0.42, place + 0.42], color=TEXT_COLOUR, linewidth=1.8)
+            axes.plot([row["threshold"]] * 2, [position - 0.42, position + 0.42], color=TEXT_COLOUR, linewidth=1.8)
         if row["statistic"] is None:
-            axes.text(largest * 0.01, place, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
+            axes.text(largest * 0.01, position, "no values to compare", va="center", fontsize=8, color=TEXT_COLOUR)
         elif row["drifted"] and row["statistic"] <= row["threshold"]:
             axes.text(
                 row["statistic"] + largest * 0.01,
-                place,
+                position,
                 "more values missing",
                 va="center",
                 fontsize=8,
@@ -269,13 +269,11 @@ def _numbers(series: pd.Series, side: str) -> np.ndarray:
 
     present = series.dropna()
     if present.empty:
-        raise ValueError(
-            f"{side} holds no values ({len(series)} rows, all missing). What to do: compare another column"
-        )
+        raise ValueError(f"{side} has no values ({len(series)} rows, all missing). What to do: compare another column")
     if not is_numeric_dtype(present.dtype) or is_complex_dtype(present.dtype):
         raise ValueError(
-            f"{side} holds {present.dtype} values, for example {present.iloc[0]!r}; a Kolmogorov-Smirnov distance "
-            f"needs numbers. What to do: convert it with pandas.to_numeric, or compare another column"
+            f"{side} has values of type {present.dtype}, for example {present.iloc[0]!r}; a Kolmogorov-Smirnov "
+            f"distance needs numbers. What to do: convert it with pandas.to_numeric, or compare another column"
         )
     return present.to_numpy(dtype=float)
 
@@ -285,33 +283,33 @@ def _values(table: pl.DataFrame, column: str, where: str) -> np.ndarray:
     import polars as pl
 
     if column not in table.columns:
-        raise ValueError(f"{where} hold no column {column!r}. Available: {', '.join(table.columns)}")
+        raise ValueError(f"no column {column!r} in {where}. Available: {', '.join(table.columns)}")
     series = table[column]
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean(), pl.Null())):
-        raise ValueError(f"column {column!r} of {where} is {series.dtype}; a distance needs numbers or Booleans")
+        raise ValueError(f"column {column!r} in {where} is {series.dtype}; a distance needs numbers or Booleans")
     return series.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
 
 
 def _kolmogorov_smirnov(one: np.ndarray, other: np.ndarray, method: str) -> tuple[float, float]:
     from scipy.stats import ks_2samp
 
-    result: Any = ks_2samp(one, other, method=method)  # scipy has no types here; its result class is created at import
+    result: Any = ks_2samp(one, other, method=method)  # untyped in scipy: the result class is created at import
     return float(result.statistic), float(result.pvalue)
 
 
 def _max_leave_one_out_distance(samples: Iterable[np.ndarray]) -> float:
-    # The largest distance of a sample from all the others together. Sorting once for all samples takes a tenth of the
-    # time of one ks_2samp per sample, and gives the same numbers.
+    # The largest distance of a sample from all other samples pooled. Sorting once for all samples takes a tenth of the
+    # time of one ks_2samp per sample and gives the same numbers.
     import numpy as np
 
     samples = list(samples)
     if len(samples) < 2:
         return 0.0
-    points, place = np.unique(np.concatenate(samples), return_inverse=True)
-    total = np.bincount(place, minlength=points.size).cumsum()
+    points, index = np.unique(np.concatenate(samples), return_inverse=True)
+    total = np.bincount(index, minlength=points.size).cumsum()
     largest, start = 0.0, 0
     for sample in samples:
-        sample_cdf_counts = np.bincount(place[start : start + sample.size], minlength=points.size).cumsum()
+        sample_cdf_counts = np.bincount(index[start : start + sample.size], minlength=points.size).cumsum()
         start += sample.size
         others_cdf = (total - sample_cdf_counts) / (total[-1] - sample.size)
         largest = max(largest, float(np.abs(sample_cdf_counts / sample.size - others_cdf).max()))

@@ -1,4 +1,4 @@
-"""Drift of a survey year against the years a model was trained on: tables in, a table out.
+"""Drift of a survey year compared with the years on which a model was trained; takes and returns tables.
 
 Belongs here: which columns are compared, and the reference period. Does not belong here: the distances and thresholds
 (`drift.detection`), and reading or writing tables (the asset).
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReferencePeriod:
-    """The years a model was trained on.
+    """The years on which a model was trained.
 
     Attributes
     ----------
     table : pl.DataFrame
-        Their rows together, as from `compared_columns`.
+        The rows of all these years, from `compared_columns`.
     thresholds : dict
-        Column -> distance above which it counts as drifted, learned from how far these years differ among themselves.
+        Column -> distance above which it counts as drifted, learned from the differences between these years.
     prediction_column : str
         See `Task.prediction_column`.
     """
@@ -66,7 +66,7 @@ class ReferencePeriod:
         Returns
         -------
         pl.DataFrame
-            One row per column compared: survey_year (Int16), the columns of `drift_table`, model_version.
+            One row per compared column: survey_year (Int16), the columns of `drift_table`, model_version.
         """
         import polars as pl
 
@@ -78,7 +78,7 @@ class ReferencePeriod:
 
 
 def compared_columns(features: pl.DataFrame, scores: pl.DataFrame | None, prediction_column: str) -> pl.DataFrame:
-    """The columns of one survey year that drift compares: its features, and its predictions if it was scored.
+    """The columns of one survey year that are compared: its features, and its predictions if it was scored.
 
     Parameters
     ----------
@@ -87,12 +87,13 @@ def compared_columns(features: pl.DataFrame, scores: pl.DataFrame | None, predic
     scores : pl.DataFrame or None
         bridge_predictions of the year; None if it was not scored.
     prediction_column : str
-        See `Task.prediction_column`. Null for every bridge if the year was not scored, or by a model of another task.
+        See `Task.prediction_column`. Null for every bridge if the year was not scored, or was scored by a model for
+        another task.
 
     Returns
     -------
     pl.DataFrame
-        structure_key, the features, the prediction; one row per row of `features`.
+        structure_key, the features, the prediction; one row for each row of `features`.
     """
     import polars as pl
 

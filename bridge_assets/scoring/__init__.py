@@ -1,1 +1,1 @@
-"""Scores of a survey year: the ranking, its reasons, and years until Poor."""
+"""Scores of a survey year: predictions, rankings, reasons, and years until Poor."""

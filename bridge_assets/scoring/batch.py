@@ -1,11 +1,11 @@
 """Scores of one survey year by a served model: prediction, two rankings, reasons, and years until Poor.
 
-Features computed by other definitions than those the model was trained on are refused. Two rankings are written.
-`rank_in_state` uses the probability alone: it is what the model is evaluated by, and Good bridges lead it, because
+Features with other definitions than those on which the model was trained are refused. There are two rankings.
+`rank_in_state` uses only the probability: the model is evaluated by this order, and Good bridges come first, because
 their ratings drop most often. `look_first_rank` weights the probability by the consequence of a drop: see
-`look_first_weight`. A regression is ranked by its expected change in the same two ways, the largest loss first.
+`look_first_weight`. A regression is ranked by its expected change in the same two ways, largest loss first.
 
-Belongs here: what a row of bridge_predictions is. Does not belong here: reading features and writing scores; these
+Belongs here: computing the rows of bridge_predictions. Does not belong here: reading features and writing scores; these
 functions take tables and return tables.
 """
 
@@ -32,8 +32,8 @@ def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
     """Weight of a drop, or of one point, by the current condition (column `condition`).
 
     Good is 7 or more and Poor 4 or less (23 CFR 490.409): a drop from 5 makes a bridge Poor, and a drop from 4 or less
-    makes a Poor bridge worse. The weights are a choice of whoever prepares the list (`look_first` in
-    model_config.yaml); they do not come from a publication.
+    makes a Poor bridge worse. The weights are a choice of the user (`look_first` in model_config.yaml); they do not
+    come from a publication.
     """
     import polars as pl
 
@@ -59,7 +59,7 @@ def score_survey_year(
         bridge_features of that year.
     model : ScoringModel
     look_first : LookFirstSettings, optional
-        Weight of a drop, and which bridges get reasons; default: the defaults of model_config.yaml.
+        Weight of a drop, and which bridges get reasons; by default, the defaults of model_config.yaml.
     years : YearTable, optional
         years_until_poor of the same year, if it exists.
     is_explained : bool, default True
@@ -69,21 +69,21 @@ def score_survey_year(
     -------
     scores : pl.DataFrame
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
-        highest probability; ties in the order of their keys), look_first_rank (Int32, within the state, 1 = highest
-        product of probability and `look_first_weight`; ties by probability, then key), target (which outcome the
-        probability is of), reasons (`shap_values.reasons_dtype`; null except for the first of each state), the columns
-        years_until_poor, years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon) and
-        years_until_poor_horizon (Int16, null where no years were computed), model_version, features_digest; sorted by
-        structure key. A regression has expected_change (Float32, points; the lowest ranks first) before the ranks, and
-        a fall_probability of nulls.
+        highest probability; ties in key order), look_first_rank (Int32, within the state, 1 = highest product of
+        probability and `look_first_weight`; ties by probability, then key), target (the predicted outcome), reasons
+        (`shap_values.reasons_dtype`; null except for the first bridges of each state), the columns years_until_poor,
+        years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon) and years_until_poor_horizon
+        (Int16, null if no years were computed), model_version, features_digest; sorted by structure key. For a
+        regression, expected_change (Float32, points; the lowest ranks first) comes before the ranks, and
+        fall_probability is null.
     provenance : dict
-        Digest of the features, features_digest, model_version, which bridges got reasons against which base
+        Digest of the features, features_digest, model_version, the number of bridges with reasons and their base value
         (`explained`), and the origin of the years until Poor (`years_until_poor`), or why there are none.
 
     Raises
     ------
     SourceError
-        If the features were computed by other definitions than those the model was trained on.
+        If the features have other definitions than those on which the model was trained.
     """
     import polars as pl
 
@@ -118,9 +118,9 @@ def _require_same_definitions(features: YearTable, model: ScoringModel) -> None:
         raise SourceError(
             f"model {model.version} cannot score the features of {features.survey_year}",
             where=features.path,
-            why=f"It was trained on feature definitions {model.features_digest}, these were computed by "
+            why=f"It was trained with feature definitions {model.features_digest}, but these were computed with "
             f"{definitions_digest}",
-            do="build the features again, or train and deploy a model on the present definitions",
+            do="build the features again, or train and deploy a model with the current definitions",
             stage="bridge_features",
         )
 
@@ -130,7 +130,7 @@ def _explainer(model: ScoringModel, survey_year: int, is_explained: bool) -> Exp
 
     if not is_explained:
         return Explainer(None, f"{survey_year} is not one of the last survey years (look_first.explained_years)")
-    return Explainer(model.forest, "the served model has no float16 forest beside its ONNX graph")
+    return Explainer(model.forest, "the served model has no float16 forest next to its ONNX graph")
 
 
 def _columns(model: ScoringModel) -> list[str | pl.Expr]:
@@ -139,7 +139,7 @@ def _columns(model: ScoringModel) -> list[str | pl.Expr]:
 
     from bridge_assets.scoring.years_until_poor import YEARS_COLUMNS
 
-    # Every table of scores has the column: a reader of several years, or a sum of falls, finds nulls there.
+    # Every table of scores has this column, so that several years can be read together and falls can be summed.
     null_probability = (
         [] if model.task is CLASSIFICATION else [pl.lit(None, pl.Float32).alias(CLASSIFICATION.prediction_column)]
     )
@@ -175,7 +175,7 @@ def _with_ranks(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings)
 
 
 def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
-    """Problems of the scores of one survey year, one sentence each; empty if there are none."""
+    """Problems in the scores of one survey year, one sentence each; empty if there are none."""
     import polars as pl
 
     state = pl.col("structure_key").str.slice(0, 2)
@@ -185,20 +185,20 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
     if duplicates := scores.height - scores["structure_key"].n_unique():
         problems.append(f"{duplicates} duplicated bridges")
     task = task_of_table(scores)
-    least, most = task.prediction_bounds
-    inside = pl.col(task.prediction_column).is_between(least, most)
+    lowest, highest = task.prediction_bounds
+    inside = pl.col(task.prediction_column).is_between(lowest, highest)
     if out_of_bounds := scores.filter(~inside.fill_null(False)).height:
-        problems.append(f"{out_of_bounds} scores outside {least:g} to {most:g}")
-    counted = pl.int_range(1, pl.len() + 1).over(state)
+        problems.append(f"{out_of_bounds} scores outside {lowest:g} to {highest:g}")
+    expected_ranks = pl.int_range(1, pl.len() + 1).over(state)
     problems += [
         f"{rank} does not number the bridges of a state from 1"
         for rank in ("rank_in_state", "look_first_rank")
-        if scores.filter(pl.col(rank).sort().over(state) != counted).height
+        if scores.filter(pl.col(rank).sort().over(state) != expected_ranks).height
     ]
     explained = pl.col("reasons").is_not_null()
     explained_counts = (
-        scores.filter(explained).group_by(state).agg(pl.len().alias("told"), pl.col("look_first_rank").max())
+        scores.filter(explained).group_by(state).agg(pl.len().alias("explained"), pl.col("look_first_rank").max())
     )
-    if n_states := explained_counts.filter(pl.col("told") != pl.col("look_first_rank")).height:
+    if n_states := explained_counts.filter(pl.col("explained") != pl.col("look_first_rank")).height:
         problems.append(f"in {n_states} states the bridges with reasons are not the first ones")
     return problems

@@ -1,12 +1,12 @@
-"""Why a bridge gets its probability, or its expected change: the contribution of each feature.
+"""Explains the probability, or the expected change, of a bridge: the contribution of each feature.
 
-Tree SHAP values (Lundberg et al., Nature Machine Intelligence 2, 2020) of the served float16 forest, computed by the
-library shap. They are exact: the base, which is the mean probability of the background rows, plus a bridge's
-contributions equals its probability. To average over a feature, the method needs the number of rows that pass each
-node. A float16 forest does not store the counts of its training inspections, so the scored bridges are counted instead:
-a contribution explains how a bridge differs from the others of its year.
+Tree SHAP values (Lundberg et al., Nature Machine Intelligence 2, 2020) of the served float16 forest, computed with the
+shap library. They are exact: the base, which is the mean probability of the background rows, plus the contributions of
+a bridge equals its probability. To average over a feature, the method needs the number of rows that reach each node. A
+float16 forest does not store these counts for its training inspections, so the scored bridges are counted instead: a
+contribution explains how a bridge differs from the others in its year.
 
-A contribution explains the model's prediction, not why a bridge deteriorates.
+A contribution explains the prediction of the model, not why a bridge deteriorates.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Number of reasons per prediction: the contributions largest in absolute value.
+#: Number of reasons per prediction: the contributions with the largest absolute values.
 MAX_REASONS = 5
 
 #: Largest accepted difference between base plus contributions and the served probability, as for ONNX
 #: (`gate.onnx_difference`).
 TOLERANCE = 1e-5
 
-#: Added to the row count of every leaf, so that leaves that no bridge of the year reaches cause no division by zero.
+#: Added to the row count of every leaf, so that a leaf that no bridge reaches does not cause a division by zero.
 _MIN_LEAF_WEIGHT = 1e-6
 
 #: Rows processed at a time: 16 million leaf indices with 1,000 trees.
@@ -41,14 +41,14 @@ _CHUNK_ROWS = 16_384
 
 @dataclass(frozen=True)
 class ShapValues:
-    """Contributions of the features to the predictions of some rows.
+    """Contributions of the features to the predictions for some rows.
 
     Attributes
     ----------
     base : float
         Mean prediction of the background rows.
     values : np.ndarray of shape (n, n_features)
-        In the unit of the prediction: for a probability, 0.041 is 4.1 percentage points.
+        In the unit of the prediction: for a probability, 0.041 means 4.1 percentage points.
     """
 
     base: float
@@ -62,7 +62,7 @@ class ShapValues:
 
 @dataclass(frozen=True)
 class Explainer:
-    """The forest of a served version, or the reason why predictions are not explained.
+    """The forest of a served version, or the reason why its predictions are not explained.
 
     Attributes
     ----------
@@ -121,8 +121,9 @@ class Explainer:
 
 
 def reasons_dtype() -> pl.DataType:
-    """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 percentage points), the
-    largest first.
+    """A list of feature, value (natural units, null = missing) and contribution (0.041 = 4.1 percentage points).
+
+    The largest contribution comes first.
     """
     import polars as pl
 
@@ -130,7 +131,7 @@ def reasons_dtype() -> pl.DataType:
 
 
 def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues:
-    """SHAP values of the forest's prediction: the probability of a drop, or the value of a regression.
+    """SHAP values of the predictions of a forest: the probability of a drop, or the value of a regression.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues
         return ShapValues(0.0, np.zeros(matrix.shape))
     from shap import TreeExplainer
 
-    # shap sums over the trees: each tree's values are divided by their number, so that the sum is the forest's mean.
+    # shap sums over the trees. The values of each tree are divided by the number of trees, so that the sum is the mean.
     explainer: Any = TreeExplainer(
         {"trees": list(_tree_arrays(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
         feature_perturbation="tree_path_dependent",
@@ -194,7 +195,7 @@ def _leaf_predictions(forest: Float16Forest) -> np.ndarray:
 
 
 def _node_sample_weights(forest: Float16Forest, reference: np.ndarray) -> np.ndarray:
-    """Number of rows that pass each node."""
+    """Number of rows that reach each node."""
     import numpy as np
 
     nodes = forest.nodes

@@ -1,4 +1,4 @@
-"""Years until Poor for a table of scores: those computed from the same features, or why there are none."""
+"""Years until Poor for a table of scores, if they were computed from the same features; otherwise the reason."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import YearTable
 
-#: Column of bridge_predictions -> column of years_until_poor. Years are null beyond the horizon; the horizon is null
-#: where no years were computed.
+#: Column of bridge_predictions -> column of years_until_poor. Years are null beyond the horizon; the horizon is null if
+#: no years were computed.
 YEARS_COLUMNS = {
     "years_until_poor": "expected_years",
     "years_until_poor_low": "low_years",
@@ -22,14 +22,14 @@ YEARS_COLUMNS = {
 
 
 def match_years_until_poor(years: YearTable | None, features: YearTable) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Years until Poor of the bridges that are scored. Missing or outdated years are not an error.
+    """Years until Poor of the scored bridges. Missing or outdated years are not an error.
 
     Parameters
     ----------
     years : YearTable or None
         years_until_poor of the same survey year; None if it does not exist yet.
     features : YearTable
-        bridge_features of the survey year that is scored.
+        bridge_features of the scored survey year.
 
     Returns
     -------

@@ -1,10 +1,10 @@
-"""Typed settings: `configs/*.yaml`, where an environment variable can override every value.
+"""Typed settings from `configs/*.yaml`; an environment variable can override every value.
 
-`BRIDGE_ASSETS_DATA__SOURCE` overrides `source` of data_config.yaml, `BRIDGE_ASSETS_MODEL__FOREST__TREES` overrides
-`forest.trees` of model_config.yaml: the file's name, then the keys, joined by two underscores. An unknown key or a
+`BRIDGE_ASSETS_DATA__SOURCE` overrides `source` in data_config.yaml, `BRIDGE_ASSETS_MODEL__FOREST__TREES` overrides
+`forest.trees` in model_config.yaml: the name of the file, then the keys, joined by two underscores. An unknown key or a
 value of the wrong type is an error that names the file, the key and the expected values.
 
-Belongs here: what the configuration files contain, and where they are found. Does not belong here: what is done with a
+Belongs here: the contents of the configuration files, and where they are found. Does not belong here: the use of a
 value.
 """
 

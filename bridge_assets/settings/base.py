@@ -1,6 +1,6 @@
-"""Reading settings from a YAML file and environment variables, and the errors about wrong values.
+"""Reads settings from a YAML file and environment variables, and explains wrong values.
 
-Belongs here: what every configuration file shares. Does not belong here: a setting.
+Belongs here: code that all configuration files share. Does not belong here: individual settings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class YamlSettings(BaseSettings):
 
     @property
     def project_folder(self) -> Path:
-        """The folder that relative paths of these settings start from."""
+        """The folder to which relative paths in these settings refer."""
         return self._config_folder.parent if self._config_folder else project_folder()
 
     @classmethod
@@ -58,12 +58,13 @@ class YamlSettings(BaseSettings):
         Parameters
         ----------
         folder : Path, optional
-            Another folder of configuration files than `config_folder()`.
+            Folder of the configuration files; `config_folder()` by default.
 
         Raises
         ------
         SettingsError
-            If a value is wrong or a key unknown; names the file or the variable, the key, and what was expected.
+            If a value is wrong or a key is unknown. The message names the file or variable, the key, and the expected
+            value.
         """
         path = (folder or config_folder()) / cls.file_name
         values = _read_yaml(path)
@@ -87,7 +88,7 @@ class YamlSettings(BaseSettings):
         Returns
         -------
         str
-            The environment variable if it is set, else the file and the line.
+            The environment variable if it is set, otherwise the file and line.
         """
         variable = cls.model_config.get("env_prefix", "") + "__".join(keys).upper()
         if variable in os.environ:
@@ -95,8 +96,8 @@ class YamlSettings(BaseSettings):
         path, line = config_folder() / cls.file_name, None
         node = yaml.compose(path.read_text(encoding="utf-8")) if path.is_file() else None
         for key in keys:
-            below = node.value if isinstance(node, yaml.MappingNode) else []
-            line, node = next(((name.start_mark.line + 1, at) for name, at in below if name.value == key), (None, None))
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            line, node = next(((k.start_mark.line + 1, value) for k, value in pairs if k.value == key), (None, None))
         return f"{path}, line {line}" if line else f"{path}, a new line below {' and '.join(keys[:-1])}"
 
 
@@ -115,7 +116,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
-    # pydantic-settings silently ignores a variable that matches no field, so a misspelt one would have no effect.
+    # pydantic-settings silently ignores a variable that matches no field, so a typing error would go unnoticed.
     prefix = settings.model_config.get("env_prefix", "")
     for variable in sorted(os.environ):
         if not variable.upper().startswith(prefix):

@@ -64,12 +64,12 @@ _State = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
 class NationalFile(StrictModel):
-    """Expected contents of the national file of one survey year. A value that is left out is not checked."""
+    """Expected contents of the national file of one survey year. Omitted values are not checked."""
 
     rows: int | None = Field(default=None, ge=1, description="Rows below the header.")
     columns: int | None = Field(default=None, ge=1)
     zip: _Sha256 | None = Field(default=None, description="SHA-256 of the archive.")
-    member: _Sha256 | None = Field(default=None, description="SHA-256 of the one text file in it.")
+    member: _Sha256 | None = Field(default=None, description="SHA-256 of the text file in the archive.")
 
 
 class FhwaSettings(StrictModel):
@@ -90,10 +90,10 @@ class FhwaSettings(StrictModel):
             1992: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronlyonefile.zip",
             2018: "https://www.fhwa.dot.gov/bridge/nbi/{year}hwybronefiledel.zip",
         },
-        description="First survey year -> the address from that year on.",
+        description="First survey year -> address from that year on.",
     )
     catalogue: dict[Annotated[int, Field(ge=FIRST_NBI_YEAR)], NationalFile] = Field(
-        default={}, description="The published survey years. data_config.yaml ships with those of 1992 to 2025."
+        default={}, description="The published survey years. The shipped data_config.yaml lists 1992 to 2025."
     )
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class FhwaSettings(StrictModel):
             except (KeyError, IndexError, ValueError):
                 raise ValueError(f"{address}: an address may contain only {{year}}, {{yy}} and {{state}}") from None
             if not address.startswith(("https://", "http://")):
-                raise ValueError(f"{address}: an address begins with https:// or http://")
+                raise ValueError(f"{address}: an address must begin with https:// or http://")
         return self
 
 
@@ -154,7 +154,7 @@ class DataSettings(YamlSettings):
 
     @property
     def downloads_folder(self) -> Path:
-        """Copies of remote survey files. A revised file never replaces an earlier copy."""
+        """Folder for copies of remote survey files. A revised file never replaces an earlier copy."""
         return self.home_folder / "downloads"
 
     @property
@@ -163,7 +163,7 @@ class DataSettings(YamlSettings):
 
     @property
     def oracle_file(self) -> Path:
-        """The sample's true fall probabilities; outside the source folder, because real sources have none."""
+        """The true fall probabilities of the sample; outside the source folder, because real sources have none."""
         return self.home_folder / "sample_oracle.parquet"
 
     @property

@@ -1,6 +1,6 @@
 """`environment.yaml`: where model versions are deployed.
 
-There are no credentials here: each provider's SDK reads its own environment variables.
+There are no credentials here: the SDK of each provider reads its own environment variables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SageMakerSettings(TargetSettings):
     region: str = Field(default="", description="Empty = AWS_REGION or AWS_DEFAULT_REGION.")
     role_arn: str = Field(default="", description="Role that SageMaker assumes to read artifact and image.")
     image: str = Field(default="", description="Serving image in ECR, built from the Dockerfile.")
-    bucket: str = Field(default="", description="s3://bucket/folder for artifacts, captured data and async answers.")
+    bucket: str = Field(default="", description="s3://bucket/folder for artifacts, captured data and async responses.")
     mode: Literal["realtime", "serverless", "async"] = "realtime"
     instance_type: str = Field(default="ml.m5.large", description="For realtime and async.")
     instances: int = Field(default=2, ge=1)
@@ -45,12 +45,12 @@ class SageMakerSettings(TargetSettings):
 
 
 class AzureMLSettings(TargetSettings):
-    """Azure Machine Learning. Credentials: what azure-identity's DefaultAzureCredential reads."""
+    """Azure Machine Learning. Credentials: those found by DefaultAzureCredential of azure-identity."""
 
     subscription_id: str = Field(default="", description="Empty = AZURE_SUBSCRIPTION_ID.")
     resource_group: str = ""
     workspace: str = ""
-    image: str = Field(default="", description="Serving image in a registry the workspace can read.")
+    image: str = Field(default="", description="Serving image in a registry that the workspace can read.")
     compute_type: str = Field(default="Standard_DS3_v2", description="Virtual machine size of the deployment.")
     instances: int = Field(default=1, ge=1)
 
@@ -74,13 +74,15 @@ class VertexAISettings(TargetSettings):
 class KubernetesSettings(TargetSettings):
     """A Kubernetes cluster. Credentials: the kubeconfig (KUBECONFIG), or the service account of the pod."""
 
-    context: str = Field(default="", description="Of the kubeconfig; empty = the current context, or in-cluster.")
+    context: str = Field(
+        default="", description="Context of the kubeconfig; empty = the current context, or in-cluster."
+    )
     namespace: str = "default"
     manifests: str = Field(default="configs/k8s", description="Folder or file of the manifests.")
     image: str = Field(default="", description="Serving image that the nodes can pull.")
     artifacts: str = Field(
         default="",
-        description="Folder that this machine can write and the pods can read: s3://, gs://, https://, /path.",
+        description="Folder that this machine can write to and the pods can read: s3://, gs://, https://, /path.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`model_config.yaml`: the target, the forest, the split, and the limits of the gate."""
+"""`model_config.yaml`: the target, the forest, the split, the evaluation, and the limits of the gate."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class SplitSettings(StrictModel):
     holdout_years: int = Field(default=4, ge=1, description="Last survey years with a known outcome, held out.")
     rolling_cuts: int = Field(default=3, ge=0, description="Earlier cut years to evaluate as well; 0 = none.")
     rolling_years: int = Field(default=2, ge=1, description="Survey years after each cut to test on.")
-    rolling_trees: int = Field(default=60, ge=1, description="Most trees of the forest trained for a cut.")
+    rolling_trees: int = Field(default=60, ge=1, description="Maximum trees of the forest trained for a cut.")
 
 
 class EvaluationSettings(StrictModel):
-    """Uncertainty of the figures, and the groups that are too small to report."""
+    """Uncertainty of the figures, and the minimum size of reported groups."""
 
     resamples: int = Field(default=300, ge=0, description="Bootstrap resamples of whole structures; 0 = no intervals.")
     seed: int = Field(default=0, ge=0)
@@ -54,14 +54,14 @@ class LookFirstSettings(StrictModel):
 
 
 class SurvivalSettings(StrictModel):
-    """Years until Poor: how far ahead, how it is fitted, and the limits of its checks, which only warn."""
+    """Years until Poor: the horizon, the fit, and the limits of its checks, which only warn."""
 
-    horizon_years: int = Field(default=60, ge=8, le=200, description="A longer time is reported as longer than this.")
+    horizon_years: int = Field(default=60, ge=8, le=200, description="Longer times are reported as longer than this.")
     interval: float = Field(default=0.8, gt=0, lt=1, description="Probability of the reported interval.")
     holdout_years: int = Field(default=10, ge=1, description="Last survey years held out; at most half of all.")
     penalty: float = Field(default=10.0, gt=0, description="How strongly coefficients are shrunk towards 0.")
     intervals: int = Field(default=300_000, ge=1000, description="A larger training set is sampled down to this.")
-    least_poor: int = Field(default=30, ge=1, description="Minimum of held-out structures that became Poor.")
+    least_poor: int = Field(default=30, ge=1, description="Minimum number of held-out structures that became Poor.")
     calibration_ratio: float = Field(default=1.33, ge=1, description="Largest ratio of expected to observed Poor.")
     concordance_gain: float = Field(default=0.0, description="Minimum gain in concordance over the table.")
     brier_gain: float = Field(default=0.0, description="Minimum gain in Brier score over the table, at each horizon.")
@@ -81,22 +81,24 @@ class GateSettings(StrictModel):
     calibration_error: float = Field(
         default=0.02,
         ge=0,
-        description="Most that the calibration error may exceed a perfect model's: a probability, or points.",
+        description="Maximum excess of the calibration error over that of a perfect model: a probability, or points.",
     )
-    quantization_auc_loss: float = Field(default=0.0005, ge=0, description="Most AUC lost in float16.")
-    quantization_difference: float = Field(default=0.001, ge=0, description="Most a prediction may change in float16.")
-    onnx_difference: float = Field(default=1e-5, ge=0, description="Most an ONNX prediction may differ.")
+    quantization_auc_loss: float = Field(default=0.0005, ge=0, description="Maximum loss of AUC in float16.")
+    quantization_difference: float = Field(
+        default=0.001, ge=0, description="Maximum change of a prediction in float16."
+    )
+    onnx_difference: float = Field(default=1e-5, ge=0, description="Maximum difference of an ONNX prediction.")
     champion_auc_loss: float = Field(
-        default=0.005, ge=0, description="Most AUC lost against the champion on the same hold-out."
+        default=0.005, ge=0, description="Maximum loss of AUC compared with the champion on the same hold-out."
     )
     champion_brier_loss: float = Field(
-        default=0.001, ge=0, description="Most that the Brier score may exceed the champion's on the same hold-out."
+        default=0.001, ge=0, description="Maximum excess of the Brier score over the champion on the same hold-out."
     )
     champion_rmse_loss: float = Field(
-        default=0.005, ge=0, description="Regression: most that the RMSE may exceed the champion's, in points."
+        default=0.005, ge=0, description="Regression: maximum excess of the RMSE over the champion, in points."
     )
     champion_spearman_loss: float = Field(
-        default=0.01, ge=0, description="Regression: most rank correlation lost against the champion."
+        default=0.01, ge=0, description="Regression: maximum loss of rank correlation compared with the champion."
     )
     champion_not_comparable: Literal["recorded", "accept", "refuse"] = Field(
         default="recorded",
@@ -109,7 +111,7 @@ class DriftSettings(StrictModel):
     """When a survey year counts as drifted from the training years."""
 
     margin: float = Field(default=1.5, gt=0, description="Factor on the largest distance between training years.")
-    least: float = Field(default=0.05, ge=0, le=1, description="A smaller distance is never drift.")
+    least: float = Field(default=0.05, ge=0, le=1, description="Smaller distances never count as drift.")
 
 
 class ModelSettings(YamlSettings):
@@ -122,7 +124,7 @@ class ModelSettings(YamlSettings):
 
     name: str = Field(default="bridge_fall", pattern=r"^[a-z][a-z0-9_]*$", description="Name in the registry.")
     registry: Literal["mlflow", "dvc"] = Field(
-        default="mlflow", description="Where versions are registered: mlflow_config.yaml or dvc_config.yaml says where."
+        default="mlflow", description="Where versions are registered; see mlflow_config.yaml or dvc_config.yaml."
     )
     target: Literal["fall", "poor"] = Field(
         default="fall", description="fall: at least one point lower at the next inspection; poor: 4 or less there."
@@ -150,7 +152,7 @@ class ModelSettings(YamlSettings):
     def _fits_the_target(cls, task: str, info: ValidationInfo) -> str:
         if task == "regression" and info.data.get("target") == "poor":
             raise ValueError(
-                "a regression predicts the change of the rating in points, and Poor is not a number of points. What to "
+                "a regression predicts the change of the rating in points, but Poor is not a number of points. What to "
                 "do: set target: fall, or task: classification for the probability of Poor"
             )
         return task

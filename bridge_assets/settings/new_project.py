@@ -1,4 +1,4 @@
-"""A new project folder: the configuration files that a user edits, as `bridge-assets init` writes them."""
+"""Writes a new project folder with the configuration files that a user edits, for `bridge-assets init`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge_assets.settings.folders import shipped_project
 from bridge_assets.storage import write_text
 
 _GITIGNORE = """\
-# Everything that the platform makes; DVC's pointers to it are yours to commit.
+# All outputs of the platform are ignored, except the DVC pointers, which you can commit.
 var/**
 !var/**/
 !var/**/*.dvc
@@ -26,7 +26,7 @@ Dagster UI on <http://127.0.0.1:3000>. Their outputs are in `var/`.
 |---|---|
 | `configs/data_config.yaml` | where survey files come from, where outputs are written |
 | `configs/model_config.yaml` | what is predicted, the forest, the limits of the gate |
-| `configs/environment.yaml` | where model versions are deployed besides this machine |
+| `configs/environment.yaml` | where model versions are deployed in addition to this machine |
 | `configs/k8s/` | the manifests of the Kubernetes endpoint |
 | `configs/mlflow_config.yaml`, `configs/dvc_config.yaml` | the model registry; versions of data and models |
 | `configs/dagster.yaml` | Dagster's own storage and run queue |
@@ -41,7 +41,7 @@ def write_project(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Made if it does not exist.
+        Created if it does not exist.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def write_project(folder: Path) -> list[Path]:
     Raises
     ------
     SettingsError
-        If one of the files exists already. Nothing is written then.
+        If one of the files already exists. Nothing is written.
     StorageError
         If the folder cannot be written.
     """
@@ -64,7 +64,7 @@ def write_project(folder: Path) -> list[Path]:
             "the project was not written",
             where=folder,
             why=f"It would overwrite {', '.join(map(str, existing))}",
-            do="name a new or empty folder, or move these files away first",
+            do="use a new or empty folder, or move these files away first",
         )
     for path, text in files.items():
         write_text(text, folder / path)

@@ -1,4 +1,4 @@
-"""`mlflow_config.yaml` and `dvc_config.yaml`: where model versions are registered, and what DVC versions."""
+"""`mlflow_config.yaml` and `dvc_config.yaml`: the model registry, and the data and models tracked by DVC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DvcSettings(YamlSettings):
     file_name: ClassVar[str] = "dvc_config.yaml"
 
     remote: str = Field(default="", description="A local folder or s3://bucket/folder. Empty = DVC is off.")
-    # Lower case only: DVC lowers the case of `core.remote` and would not find another name.
+    # Lower case only: DVC converts `core.remote` to lower case and would not find any other name.
     remote_name: str = Field(default="storage", pattern=r"^[a-z][a-z0-9_-]*$")
     endpoint_url: str = Field(default="", description="Address of an S3 server other than Amazon's.")
     region: str = Field(default="", description="Empty = from the environment.")

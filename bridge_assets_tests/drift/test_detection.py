@@ -25,45 +25,45 @@ def ages(seed: int, shift: float = 0.0, rows: int = 2000) -> pl.DataFrame:
 
 
 class TestComputeKsDrift:
-    def test_is_scipys_two_sample_test_in_plain_floats(self) -> None:
+    def test_is_the_two_sample_test_of_scipy_in_plain_floats(self) -> None:
         ref, prod = pd.Series(rng(1).normal(size=300)), pd.Series(rng(2).normal(0.3, 1, size=200))
         statistic, p_value = compute_ks_drift(ref, prod)
         assert (type(statistic), type(p_value)) == (float, float)
         assert (statistic, p_value) == tuple(ks_2samp(ref, prod))
 
     def test_is_the_largest_gap_between_two_step_functions(self) -> None:
-        # After 2, three quarters of the first and a quarter of the second have been seen.
+        # Up to 2 are three quarters of the first sample and one quarter of the second.
         assert compute_ks_drift(pd.Series([1, 2, 2, 5]), pd.Series([2, 3, 4, 5]))[0] == pytest.approx(0.5)
 
-    def test_nothing_in_common_is_one_and_the_same_is_zero(self) -> None:
+    def test_disjoint_samples_give_one_and_equal_samples_zero(self) -> None:
         assert compute_ks_drift(pd.Series([1, 2, 3]), pd.Series([7, 8, 9]))[0] == 1.0
         assert compute_ks_drift(pd.Series([4, 4, 4]), pd.Series([4, 4])) == (0.0, 1.0)
 
-    def test_missing_values_are_left_out(self) -> None:
-        whole, holed = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, None, 2.0, np.nan, 3.0], index=[9, 9, 2, 1, 0])
-        assert compute_ks_drift(holed, whole)[0] == 0.0
-        assert compute_ks_drift(pd.Series([1, None, 2, 3], dtype="Int64"), whole)[0] == 0.0
+    def test_missing_values_are_ignored(self) -> None:
+        complete, gaps = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, None, 2.0, np.nan, 3.0], index=[9, 9, 2, 1, 0])
+        assert compute_ks_drift(gaps, complete)[0] == 0.0
+        assert compute_ks_drift(pd.Series([1, None, 2, 3], dtype="Int64"), complete)[0] == 0.0
 
     def test_booleans_count_as_zero_and_one(self) -> None:
         assert compute_ks_drift(pd.Series([True] * 3 + [False]), pd.Series([0, 0, 0, 1]))[0] == pytest.approx(0.5)
 
     @pytest.mark.parametrize("empty", [pd.Series([], dtype=float), pd.Series([None, None]), pd.Series([np.nan])])
     def test_a_side_without_values_is_named(self, empty: pd.Series) -> None:
-        with pytest.raises(ValueError, match="ref holds no values"):
+        with pytest.raises(ValueError, match="ref has no values"):
             compute_ks_drift(empty, pd.Series([1.0]))
-        with pytest.raises(ValueError, match="prod holds no values"):
+        with pytest.raises(ValueError, match="prod has no values"):
             compute_ks_drift(pd.Series([1.0]), empty)
 
     @pytest.mark.parametrize(
         "text", [pd.Series(["01", "N"]), pd.Series(pd.to_datetime(["2020-01-01"])), pd.Series([1j, 2j])]
     )
     def test_a_side_without_numbers_is_named_with_an_example(self, text: pd.Series) -> None:
-        with pytest.raises(ValueError, match=r"prod holds .* for example .* needs numbers"):
+        with pytest.raises(ValueError, match=r"prod has values of type .* for example .* needs numbers"):
             compute_ks_drift(pd.Series([1.0]), text)
 
 
 class TestLearnThresholds:
-    def test_is_the_largest_distance_of_a_year_to_the_others_times_the_margin(self) -> None:
+    def test_is_the_largest_distance_of_a_year_from_the_others_times_the_margin(self) -> None:
         years = {2010: ages(1), 2011: ages(2), 2012: ages(3, shift=8), 2013: ages(4)}
         expected = max(
             compute_ks_drift(
@@ -74,12 +74,12 @@ class TestLearnThresholds:
         )
         assert learn_thresholds(years, ["age"], SETTINGS) == {"age": pytest.approx(1.5 * expected)}
 
-    def test_years_that_hardly_differ_give_the_least_threshold(self) -> None:
+    def test_years_that_hardly_differ_give_the_minimum_threshold(self) -> None:
         years = {year: ages(year) for year in (2010, 2011, 2012)}
         assert learn_thresholds(years, ["age"], SETTINGS) == {"age": 0.05}
 
     @pytest.mark.parametrize("years", [{}, {2010: ages(1)}, {2010: ages(1), 2011: pl.DataFrame({"age": [None, None]})}])
-    def test_fewer_than_two_years_with_values_teach_nothing(self, years: dict[int, pl.DataFrame]) -> None:
+    def test_fewer_than_two_years_with_values_give_the_minimum_threshold(self, years: dict[int, pl.DataFrame]) -> None:
         assert learn_thresholds(years, ["age"], SETTINGS) == {"age": 0.05}
 
     def test_the_order_of_the_years_does_not_matter(self) -> None:
@@ -88,7 +88,7 @@ class TestLearnThresholds:
         assert learn_thresholds(years, ["age"], SETTINGS) == learn_thresholds(backwards, ["age"], SETTINGS)
 
     def test_a_year_without_the_column_is_named(self) -> None:
-        with pytest.raises(ValueError, match="training year 2011 hold no column 'age'"):
+        with pytest.raises(ValueError, match="no column 'age' in training year 2011"):
             learn_thresholds({2010: ages(1), 2011: pl.DataFrame({"adt": [1]})}, ["age"], SETTINGS)
 
 
@@ -104,7 +104,7 @@ class TestDriftTable:
         assert moved["year_mean"] - moved["reference_mean"] == pytest.approx(10, abs=1.5)
         assert moved["p_value"] < 1e-6
 
-    def test_has_one_row_a_feature_in_the_order_asked_for(self) -> None:
+    def test_has_one_row_per_feature_in_the_given_order(self) -> None:
         table = pl.DataFrame({"b": [1, 2], "a": [True, False], "c": [0.5, None]})
         found = drift_table(table, table, ["b", "c", "a"], dict.fromkeys("abc", 0.05))
         assert found["feature"].to_list() == ["b", "c", "a"]
@@ -123,7 +123,7 @@ class TestDriftTable:
         assert found["reference_missing"].to_list() == [0.0, 0.5, 0.0]
         assert not found["drifted"].any()
 
-    def test_a_column_without_values_on_one_side_has_no_statistic_and_drifts_by_its_missing_share(self) -> None:
+    def test_without_values_on_one_side_the_missing_share_decides(self) -> None:
         values, none = pl.DataFrame({"x": [1.0, 2.0]}), pl.DataFrame({"x": [None, float("nan")]})
         for reference, year in ((values, none), (none, values)):
             row = drift_table(reference, year, ["x"], {"x": 0.05}).row(0, named=True)
@@ -145,16 +145,16 @@ class TestDriftTable:
         assert (same["statistic"], same["drifted"]) == (0.0, False)
         assert (other["statistic"], other["drifted"]) == (1.0, True)
 
-    def test_what_cannot_be_compared_is_said(self) -> None:
+    def test_tables_that_cannot_be_compared_are_errors(self) -> None:
         table = pl.DataFrame({"x": [1.0], "text": ["01"]})
         with pytest.raises(ValueError, match="no threshold for x"):
             drift_table(table, table, ["x"], {})
-        with pytest.raises(ValueError, match="the survey year hold no rows"):
+        with pytest.raises(ValueError, match="no rows in the survey year"):
             drift_table(table, table.clear(), ["x"], {"x": 0.05})
-        with pytest.raises(ValueError, match="column 'text' of the training years is String"):
+        with pytest.raises(ValueError, match="column 'text' in the training years is String"):
             drift_table(table, table, ["text"], {"text": 0.05})
 
-    def test_thirty_features_against_a_hundred_thousand_rows_take_seconds_at_most(self) -> None:
+    def test_thirty_features_of_a_hundred_thousand_rows_take_a_few_seconds(self) -> None:
         columns = [f"f{i}" for i in range(30)]
         reference = pl.DataFrame(rng().normal(size=(100_000, 30)).round(2), schema=columns)
         start = time.perf_counter()
@@ -164,9 +164,9 @@ class TestDriftTable:
 
 class TestDriftPlot:
     def test_is_a_png_of_the_same_bytes_each_time(self) -> None:
-        reference = pl.DataFrame({"x": [1.0, 2.0, 3.0], "gone": [1.0, 2.0, 3.0], "holed": [1.0, 1.0, 1.0]})
-        year = pl.DataFrame({"x": [7.0, 8.0], "gone": [None, None], "holed": [1.0, None]})
-        table = drift_table(reference, year, ["x", "gone", "holed"], {"x": 0.05, "gone": 0.05, "holed": 3.0})
+        reference = pl.DataFrame({"x": [1.0, 2.0, 3.0], "empty": [1.0, 2.0, 3.0], "gaps": [1.0, 1.0, 1.0]})
+        year = pl.DataFrame({"x": [7.0, 8.0], "empty": [None, None], "gaps": [1.0, None]})
+        table = drift_table(reference, year, ["x", "empty", "gaps"], {"x": 0.05, "empty": 0.05, "gaps": 3.0})
         image = drift_plot_png(table, 2025)
         assert image.startswith(b"\x89PNG") and image == drift_plot_png(table, 2025)
 
@@ -176,7 +176,7 @@ class TestDriftPlot:
 
 
 def test_real_panel_years_differ_little_from_each_other(real_data) -> None:
-    """The same structures a year later: age and length are steady, a unit mistake in the traffic is found."""
+    """The same structures a year later: length and skew are steady, and a wrong unit of the traffic is detected."""
     from bridge_assets.data.ingest.pandas_api import load_bridge_data
 
     items = ["STRUCTURE_LEN_MT_049", "ADT_029", "DEGREES_SKEW_034"]

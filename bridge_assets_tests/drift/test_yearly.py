@@ -1,4 +1,4 @@
-"""Drift of a survey year: which columns are compared, and with which years."""
+"""Drift of a survey year: the compared columns and the reference years."""
 
 from __future__ import annotations
 

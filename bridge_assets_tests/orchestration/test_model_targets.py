@@ -96,7 +96,7 @@ def test_a_regression_runs_from_training_to_the_report(platform, monkeypatch) ->
     assert reported.success, error_messages(reported)
     page = (platform.home / "reports" / "condition_report.html").read_text()
     assert page.count("The served model predicts by how many points ratings change") == 3
-    assert "materialise bridge_predictions" not in page
+    assert "build bridge_predictions" not in page
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Scores of a year: one row a bridge, two orders, what the probability is of, why, and years until Poor."""
+"""Scores of a year: one row per bridge, two rankings, the target, reasons, and years until Poor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BRIDGES = [
 
 
 class _Predictor:
-    """Gives back the second feature: the scores are what the test says."""
+    """Returns the second feature, so that the tests determine the scores."""
 
     features = FEATURES
 
@@ -92,7 +92,7 @@ def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
     return scores.filter(pl.col("structure_key").str.starts_with(state)).sort(rank)["structure_key"].to_list()
 
 
-def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
+def test_ranks_follow_probability_and_consequence(lake, model):
     scores = score(lake, 2020, model)
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
     assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
@@ -103,12 +103,12 @@ def test_ranks_go_by_probability_and_by_what_a_fall_would_mean(lake, model):
     assert lake.read_year("bridge_predictions", 2020).equals(scores)
 
 
-def test_equal_weights_give_one_order(lake, model):
+def test_equal_weights_give_the_same_order(lake, model):
     scores = score(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
 
 
-def test_a_regression_is_ranked_by_what_is_lost(lake, model):
+def test_a_regression_is_ranked_by_expected_loss(lake, model):
     table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
     lake.write(table, "bridge_features", 2020)
     losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
@@ -123,14 +123,14 @@ def test_a_regression_is_ranked_by_what_is_lost(lake, model):
     assert score_problems(off, table) == [f"{len(BRIDGES)} scores outside -9 to 9"]
 
 
-def test_features_of_other_definitions_are_refused(lake, model):
+def test_features_with_other_definitions_are_refused(lake, model):
     lake.write_provenance("bridge_features", 2020, {**lake.provenance("bridge_features", 2020), "features_digest": "g"})
     with pytest.raises(SourceError, match="cannot score the features of 2020"):
         score(lake, 2020, model)
 
 
 def with_years(lake: Lake) -> pl.DataFrame:
-    """years_until_poor of the bridges, with its note."""
+    """Write years_until_poor of the bridges, with its provenance."""
     features = lake.read_year("bridge_features", 2020)
     is_poor = pl.col("condition") <= 4
     years = features.select(
@@ -154,67 +154,67 @@ def with_years(lake: Lake) -> pl.DataFrame:
 
 def write_years(lake: Lake, years: pl.DataFrame) -> None:
     digest = lake.write(years, "years_until_poor", 2020)
-    made_of = lake.digest("bridge_features", 2020)
-    note = {"digest": digest, "bridge_features": made_of, "model_version": "d1", "interval": 0.8}
-    lake.write_provenance("years_until_poor", 2020, note)
+    features = lake.digest("bridge_features", 2020)
+    provenance = {"digest": digest, "bridge_features": features, "model_version": "d1", "interval": 0.8}
+    lake.write_provenance("years_until_poor", 2020, provenance)
 
 
 YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "years_until_poor_horizon")
 
 
-def test_years_until_poor_stand_beside_the_score(lake, model):
+def test_years_until_poor_are_in_the_scores(lake, model):
     with_years(lake)
     scores = score(lake, 2020, model)
     assert scores.filter(structure_key="19-A").select(YEARS).row(0) == (9.0, 3.0, None, 60)
     assert scores.filter(structure_key="19-D").select(YEARS).row(0) == (0.0, 0.0, 0.0, 60)
-    note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
-    assert (note["bridges"], note["model_version"], note["interval"]) == (len(BRIDGES), "d1", 0.8)
+    provenance = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
+    assert (provenance["bridges"], provenance["model_version"], provenance["interval"]) == (len(BRIDGES), "d1", 0.8)
 
 
-def _never_made(lake: Lake) -> None:
+def _delete(lake: Lake) -> None:
     lake.year_path("years_until_poor", 2020).unlink()
 
 
-def _of_other_features(lake: Lake) -> None:
+def _change_features(lake: Lake) -> None:
     table = lake.read_year("bridge_features", 2020)
     lake.write(table.with_columns(chance=pl.col("chance") / 2), "bridge_features", 2020)
 
 
-def _killed_before_its_note(lake: Lake) -> None:
+def _kill_before_provenance(lake: Lake) -> None:
     lake.write(lake.read_year("years_until_poor", 2020).reverse(), "years_until_poor", 2020)
 
 
-def _not_whole(lake: Lake) -> None:
+def _drop_bridges(lake: Lake) -> None:
     write_years(lake, lake.read_year("years_until_poor", 2020).head(3))
 
 
 @pytest.mark.parametrize(
-    ("spoil", "skipped_reason"),
+    ("damage", "skipped_reason"),
     [
-        (_never_made, "does not exist yet"),
-        (_of_other_features, "was computed from other features"),
-        (_killed_before_its_note, "does not match its provenance"),
-        (_not_whole, "4 bridges have no years until Poor"),
+        (_delete, "does not exist yet"),
+        (_change_features, "was computed from other features"),
+        (_kill_before_provenance, "does not match its provenance"),
+        (_drop_bridges, "4 bridges have no years until Poor"),
     ],
 )
-def test_years_that_do_not_belong_to_the_features_are_left_out_and_it_is_said_why(spoil, skipped_reason, lake, model):
+def test_years_that_do_not_match_the_features_are_skipped_with_the_reason(damage, skipped_reason, lake, model):
     with_years(lake)
-    spoil(lake)
+    damage(lake)
     scores = score(lake, 2020, model)
     assert scores.height == len(BRIDGES)
     assert all(scores[column].null_count() == scores.height for column in YEARS)
     assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
-    note = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
-    assert note["bridges"] == 0
-    assert skipped_reason in note["skipped_reason"]
+    provenance = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
+    assert provenance["bridges"] == 0
+    assert skipped_reason in provenance["skipped_reason"]
 
 
 @pytest.fixture
 def served(tmp_path, lake) -> ScoringModel:
-    """A model as it is served, its forest, and features for it."""
+    """A served model with its forest, and features for it."""
     candidate = make_version(tmp_path / "models", 1)
     drawn = np.random.default_rng(0).normal(size=(len(BRIDGES), len(OF_A_VERSION))).astype(np.float32)
-    others = [pl.Series(name, drawn[:, place]) for place, name in enumerate(OF_A_VERSION) if name != "condition"]
+    others = [pl.Series(name, drawn[:, index]) for index, name in enumerate(OF_A_VERSION) if name != "condition"]
     features = lake.read_year("bridge_features", 2020).with_columns(others)
     lake.write(features, "bridge_features", 2020)
     normalization = Normalization.fit(features, OF_A_VERSION)
@@ -223,21 +223,21 @@ def served(tmp_path, lake) -> ScoringModel:
     return ScoringModel(candidate.version, "f", (2010, 2018), normalization, predictor, forest=forest)
 
 
-def test_the_first_of_each_state_are_told_why(lake, served):
+def test_the_first_bridges_of_each_state_get_reasons(lake, served):
     scores = score(lake, 2020, served, LookFirstSettings(explained_per_state=2))
-    told = scores.filter(pl.col("reasons").is_not_null())
-    assert told.height == 4
-    assert told["look_first_rank"].max() == 2
-    note = lake.provenance("bridge_predictions", 2020)
-    assert (note["explained"]["explained"], note["digest"]) == (4, lake.digest("bridge_predictions", 2020))
-    for bridge in told.iter_rows(named=True):
-        assert sum(each["contribution"] for each in bridge["reasons"]) + note["explained"]["base_value"] == (
+    explained = scores.filter(pl.col("reasons").is_not_null())
+    assert explained.height == 4
+    assert explained["look_first_rank"].max() == 2
+    provenance = lake.provenance("bridge_predictions", 2020)
+    assert (provenance["explained"]["explained"], provenance["digest"]) == (4, lake.digest("bridge_predictions", 2020))
+    for bridge in explained.iter_rows(named=True):
+        assert sum(each["contribution"] for each in bridge["reasons"]) + provenance["explained"]["base_value"] == (
             pytest.approx(bridge["fall_probability"], abs=1e-5)
         )
     assert score_problems(scores, lake.read_year("bridge_features", 2020)) == []
 
 
-def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, served):
+def test_earlier_years_get_reasons_only_if_configured(lake, served):
     table = lake.read_year("bridge_features", 2020).with_columns(survey_year=pl.lit(2021, dtype=pl.Int16))
     lake.write_provenance(
         "bridge_features", 2021, {"digest": lake.write(table, "bridge_features", 2021), "features_digest": "f"}
@@ -251,7 +251,7 @@ def test_lists_of_earlier_years_are_not_explained_unless_it_is_asked_for(lake, s
     assert both["reasons"].null_count() == 0
 
 
-def test_scores_of_a_year_are_judged(lake, model):
+def test_problems_of_scores_are_found(lake, model):
     scores, features = score(lake, 2020, model), lake.read_year("bridge_features", 2020)
     assert score_problems(scores, features) == []
     assert "1 bridges have no score" in score_problems(scores.slice(1), features)

@@ -1,4 +1,4 @@
-"""Reasons add up to what is served, are Shapley's, and are of the forest that is served or of none."""
+"""Reasons add up to the served prediction, are Shapley values, and come from the served forest or not at all."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def forest(model) -> Float16Forest:
 
 
 def given(forest: Float16Forest, row: np.ndarray, known: set[int], reference: np.ndarray, output: int) -> float:
-    """What the forest says where only some features are known: an unknown one goes both ways, as often as the
-    reference does at that node.
+    """Prediction if only some features are known: an unknown one follows both branches, weighted by the reference
+    rows at that node.
     """
     nodes = forest.nodes
 
-    def at(node: int, there: np.ndarray) -> float:
+    def at(node: int, rows: np.ndarray) -> float:
         if nodes.is_leaf[node]:
             return float(forest.leaf[nodes.leaf[node], output])
         left, feature = int(nodes.left[node]), int(nodes.feature[node])
-        goes_left = there[:, feature] <= nodes.threshold[node]
+        goes_left = rows[:, feature] <= nodes.threshold[node]
         if feature in known:
             is_left = row[feature] <= nodes.threshold[node]
-            return at(left, there[goes_left]) if is_left else at(left + 1, there[~goes_left])
+            return at(left, rows[goes_left]) if is_left else at(left + 1, rows[~goes_left])
         share = goes_left.mean()
-        return share * at(left, there[goes_left]) + (1 - share) * at(left + 1, there[~goes_left])
+        return share * at(left, rows[goes_left]) + (1 - share) * at(left + 1, rows[~goes_left])
 
     return float(np.mean([at(int(root), reference) for root in nodes.roots]))
 
 
-def test_they_are_the_shapley_values_by_their_definition(grid_rows):
+def test_values_agree_with_the_definition_of_shapley_values(grid_rows):
     from sklearn.ensemble import RandomForestClassifier
 
     rows, features = grid_rows[:, :3], range(3)
@@ -67,23 +67,23 @@ def test_they_are_the_shapley_values_by_their_definition(grid_rows):
             assert values[feature] == pytest.approx(expected, abs=1e-6)
 
 
-def test_base_and_contributions_add_up_to_the_probability_and_the_base_is_the_mean(forest, training):
+def test_base_is_the_mean_and_contributions_add_up_to_the_probability(forest, training):
     rows = training.select(FEATURES).to_numpy()
     found = shap_values(forest, rows[:50], rows)
-    said = forest.predict_proba(rows)[:, 1]
-    assert found.predictions == pytest.approx(said[:50], abs=1e-6)
-    assert found.base == pytest.approx(said.mean(), abs=1e-6)
+    probability = forest.predict_proba(rows)[:, 1]
+    assert found.predictions == pytest.approx(probability[:50], abs=1e-6)
+    assert found.base == pytest.approx(probability.mean(), abs=1e-6)
 
 
-def test_rows_that_reach_leaves_none_of_the_others_does_are_told_apart_too(forest):
+def test_leaves_that_no_background_row_reaches_are_handled(forest):
     random = np.random.default_rng(5)
     rows = to_float16_grid(random.normal(scale=4, size=(20, len(FEATURES))))
-    among = np.zeros((1, len(FEATURES)), dtype=np.float32)
-    found = shap_values(forest, rows, among)
+    background = np.zeros((1, len(FEATURES)), dtype=np.float32)
+    found = shap_values(forest, rows, background)
     assert np.isfinite(found.values).all()
     assert found.predictions == pytest.approx(forest.predict_proba(rows)[:, 1], abs=1e-6)
-    assert found.base == pytest.approx(forest.predict_proba(among)[0, 1], abs=1e-4)
-    assert np.abs(shap_values(forest, among, among).values).max() < 1e-4
+    assert found.base == pytest.approx(forest.predict_proba(background)[0, 1], abs=1e-4)
+    assert np.abs(shap_values(forest, background, background).values).max() < 1e-4
 
 
 def test_a_regression_is_explained_in_its_own_unit(regressor, grid_rows):
@@ -93,13 +93,13 @@ def test_a_regression_is_explained_in_its_own_unit(regressor, grid_rows):
     assert found.base == pytest.approx(forest.predict(grid_rows).mean(), abs=1e-3)
 
 
-def test_nothing_to_explain_is_nothing(forest):
+def test_no_rows_give_no_values(forest):
     none = np.empty((0, len(FEATURES)), dtype=np.float32)
     assert shap_values(forest, none, none).values.shape == (0, len(FEATURES))
 
 
 def scored_by(predictor: OnnxPredictor, rows: int = 60, seed: int = 3) -> pl.DataFrame:
-    """Bridges with features in natural units, the second one missing of the first bridge, and their probability."""
+    """Bridges with features in natural units and their probability; the first one lacks its second feature."""
     random = np.random.default_rng(seed)
     values = to_float16_grid(random.normal(size=(rows, len(OF_A_VERSION))))
     table = pl.DataFrame(values, schema=dict.fromkeys(OF_A_VERSION, pl.Float32)).with_columns(
@@ -111,7 +111,7 @@ def scored_by(predictor: OnnxPredictor, rows: int = 60, seed: int = 3) -> pl.Dat
 
 
 def normalization() -> Normalization:
-    """Adds nothing and fills 0."""
+    """Changes nothing, and fills missing values with 0."""
     count = len(OF_A_VERSION)
     return Normalization(OF_A_VERSION, (0.0,) * count, (0.0,) * count, (1.0,) * count)
 
@@ -119,37 +119,37 @@ def normalization() -> Normalization:
 FIRST = pl.int_range(pl.len()) < 3
 
 
-def test_the_largest_reasons_of_the_first_bridges_explain_what_onnx_serves(tmp_path: Path):
+def test_the_reasons_of_the_first_bridges_explain_the_onnx_predictions(tmp_path: Path):
     candidate = make_version(tmp_path, seed=1)
     scored = scored_by(OnnxPredictor(candidate.file("model.onnx")))
     explainer = Explainer(Float16Forest.load(candidate.file("forest.safetensors")))
-    reasons, note = explainer.explain(scored, normalization(), FIRST)
+    reasons, provenance = explainer.explain(scored, normalization(), FIRST)
     assert reasons.schema == {"structure_key": pl.String, "reasons": reasons_dtype()}
     assert reasons["structure_key"].to_list() == ["01-0", "01-1", "01-2"]
-    assert note["explained"] == 3
-    assert note["forest"] == Float16Forest.load(candidate.file("forest.safetensors")).checksum
-    assert note["base_value"] == pytest.approx(scored["fall_probability"].mean(), abs=1e-5)
-    for told, bridge in zip(reasons["reasons"], scored.head(3).iter_rows(named=True), strict=True):
-        assert len(told) == min(MAX_REASONS, len(OF_A_VERSION))
-        sizes = [abs(each["contribution"]) for each in told]
+    assert provenance["explained"] == 3
+    assert provenance["forest"] == Float16Forest.load(candidate.file("forest.safetensors")).checksum
+    assert provenance["base_value"] == pytest.approx(scored["fall_probability"].mean(), abs=1e-5)
+    for entries, bridge in zip(reasons["reasons"], scored.head(3).iter_rows(named=True), strict=True):
+        assert len(entries) == min(MAX_REASONS, len(OF_A_VERSION))
+        sizes = [abs(each["contribution"]) for each in entries]
         assert sizes == sorted(sizes, reverse=True)
-        assert {each["feature"]: each["value"] for each in told} == {name: bridge[name] for name in OF_A_VERSION}
-        total = note["base_value"] + sum(each["contribution"] for each in told)
+        assert {each["feature"]: each["value"] for each in entries} == {name: bridge[name] for name in OF_A_VERSION}
+        total = provenance["base_value"] + sum(each["contribution"] for each in entries)
         assert total == pytest.approx(bridge["fall_probability"], abs=1e-5)
 
 
-def test_a_forest_that_is_not_what_is_served_explains_nothing(tmp_path: Path):
+def test_a_forest_other_than_the_served_one_explains_nothing(tmp_path: Path):
     served, other = make_version(tmp_path, seed=1), make_version(tmp_path, seed=2)
     scored = scored_by(OnnxPredictor(served.file("model.onnx")))
     explainer = Explainer(Float16Forest.load(other.file("forest.safetensors")))
-    reasons, note = explainer.explain(scored, normalization(), FIRST)
-    assert reasons.is_empty() and note["explained"] == 0
-    assert "does not reproduce the served predictions" in note["skipped_reason"]
+    reasons, provenance = explainer.explain(scored, normalization(), FIRST)
+    assert reasons.is_empty() and provenance["explained"] == 0
+    assert "does not reproduce the served predictions" in provenance["skipped_reason"]
 
 
-def test_without_a_forest_nothing_is_explained_and_it_is_said_why(tmp_path: Path):
+def test_without_a_forest_nothing_is_explained_and_the_reason_is_recorded(tmp_path: Path):
     candidate = make_version(tmp_path, seed=1)
     scored = scored_by(OnnxPredictor(candidate.file("model.onnx")))
-    reasons, note = Explainer(None, "no forest").explain(scored, normalization(), FIRST)
+    reasons, provenance = Explainer(None, "no forest").explain(scored, normalization(), FIRST)
     assert reasons.is_empty() and reasons.schema["reasons"] == reasons_dtype()
-    assert note == {"explained": 0, "skipped_reason": "no forest"}
+    assert provenance == {"explained": 0, "skipped_reason": "no forest"}

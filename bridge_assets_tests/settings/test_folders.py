@@ -1,4 +1,4 @@
-"""Which files a project uses: its own, those of the checkout, or those inside an installed package."""
+"""The files of a project: its own, those of the checkout, or those inside an installed package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return packaged
 
 
-def test_an_installed_package_reads_its_defaults_and_writes_where_it_is_run(here: Path, package: Path) -> None:
+def test_an_installed_package_reads_its_defaults_and_writes_to_the_working_directory(here: Path, package: Path) -> None:
     assert folders.config_folder() == package / "configs"
     settings = DataSettings.load()
     assert settings.sample.structures == 77
@@ -48,7 +48,7 @@ def test_an_installed_package_reads_its_defaults_and_writes_where_it_is_run(here
     assert folders.dbt_target_folder(settings.home_folder).parent == here / "var" / "dbt"
 
 
-def test_a_projects_own_files_come_before_those_of_the_package(here: Path, package: Path) -> None:
+def test_files_of_the_project_override_those_of_the_package(here: Path, package: Path) -> None:
     (here / "configs").mkdir()
     (here / "configs" / "data_config.yaml").write_text("sample:\n  structures: 88\n")
     (here / "configs" / "dagster.yaml").write_text("")
@@ -61,7 +61,7 @@ def test_a_projects_own_files_come_before_those_of_the_package(here: Path, packa
     assert folders.project_file("not/shipped") == here / "not" / "shipped"
 
 
-def test_the_dbt_project_belongs_to_the_code_not_to_the_folder(here: Path, package: Path) -> None:
+def test_the_dbt_project_is_that_of_the_code_not_of_the_folder(here: Path, package: Path) -> None:
     (here / "configs").mkdir()
     (here / "configs" / "data_config.yaml").touch()
     (here / "dbt_project").mkdir()
@@ -83,12 +83,12 @@ def test_a_checkout_uses_its_own_files_from_anywhere(here: Path) -> None:
     assert folders.dbt_target_folder(here / "var") == CHECKOUT / "dbt_project" / "target"
 
 
-def test_a_named_configuration_folder_wins(here: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = here / "elsewhere" / "conf"
-    named.mkdir(parents=True)
+def test_the_environment_variable_takes_precedence(here: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = here / "elsewhere" / "conf"
+    folder.mkdir(parents=True)
     monkeypatch.setenv(folders.CONFIG_FOLDER_VARIABLE, "elsewhere/conf")
-    assert folders.config_folder() == named
-    assert folders.project_folder() == named.parent
+    assert folders.config_folder() == folder
+    assert folders.project_folder() == folder.parent
     assert folders.config_file("dagster.yaml") == package / "configs" / "dagster.yaml"
-    (named / "dagster.yaml").touch()
-    assert folders.config_file("dagster.yaml") == named / "dagster.yaml"
+    (folder / "dagster.yaml").touch()
+    assert folders.config_file("dagster.yaml") == folder / "dagster.yaml"

@@ -1,4 +1,4 @@
-"""Settings are typed: an unknown key or wrong value is an error with the file, the key and what was expected."""
+"""Settings are typed: an unknown key or wrong value is an error with the file, the key and the expected value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_shipped_files_load_and_hold_the_defaults(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shipped_files_contain_the_defaults(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = DataSettings.load(), ModelSettings.load(), MlflowSettings.load()
     monkeypatch.setenv("BRIDGE_ASSETS_CONFIGS", str(Path(__file__).parents[2] / "configs"))
     assert (config_folder() / "data_config.yaml").is_file()
@@ -73,7 +73,7 @@ def test_each_source_has_one_kind(configs: Path, source: str, kind: str, folder:
             "fhwa:\n  state_address: https://h/{st}.txt\n",
             ["an address may contain only {year}, {yy} and {state}", "https://h/{st}.txt"],
         ),
-        ("fhwa:\n  state_address: file:///{state}.txt\n", ["begins with https://"]),
+        ("fhwa:\n  state_address: file:///{state}.txt\n", ["must begin with https://"]),
         ("- a\n", ["expected keys with values, found list"]),
         ("a: [\n", ["this is not YAML"]),
     ],
@@ -119,7 +119,7 @@ def test_the_location_of_a_value_is_found(configs: Path, monkeypatch: pytest.Mon
     assert ModelSettings.setting_location("forest", "leaf") == "environment variable BRIDGE_ASSETS_MODEL__FOREST__LEAF"
 
 
-def test_a_misspelt_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_environment_variable_is_named(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__TRES", "70")
     with pytest.raises(SettingsError, match=r"TRES: unknown setting TRES in model_config\.yaml\. Expected: .*TREES"):
         ModelSettings.load()
