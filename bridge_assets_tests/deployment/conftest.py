@@ -23,7 +23,7 @@ def shared_versions(tmp_path_factory) -> list[ModelVersion]:
 
 @pytest.fixture
 def model_versions(shared_versions, tmp_path) -> list[ModelVersion]:
-    """Four versions of a test's own, to be damaged at will."""
+    """Four versions for one test, which may damage them."""
     without_bundles = shutil.ignore_patterns(kept_bundles.FOLDER)  # kept by deployments of other tests
     shutil.copytree(shared_versions[0].folder.parent, tmp_path / "models", ignore=without_bundles)
     return [ModelVersion(tmp_path / "models" / candidate.version) for candidate in shared_versions]
@@ -36,7 +36,7 @@ def endpoint(tmp_path) -> LocalEndpoint:
 
 @pytest.fixture
 def code_of_a_newer_release(monkeypatch) -> bytes:
-    """Code that answers alike in an archive of other bytes: what an upgrade of bridge_assets installs."""
+    """Equivalent code in an archive with other bytes, as after an upgrade of bridge_assets."""
     newer = io.BytesIO(code_archive())
     with zipfile.ZipFile(newer, "a") as archive:
         archive.comment = b"newer"

@@ -1,4 +1,4 @@
-"""The local endpoint: whatever happens, a whole version answers."""
+"""The local endpoint: whatever happens, a complete version is served."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_next_version_takes_over_and_the_previous_one_is_kept(endpoint, mode
 
 def test_deploying_the_current_version_changes_nothing_but_sends_the_canary(endpoint, model_versions):
     probe = json.loads(model_versions[1].file("probe.json").read_text())
-    probe["answers"][7] += 5e-7  # within the tolerance: shows that answers were compared
+    probe["answers"][7] += 5e-7  # within the tolerance: shows that predictions were compared
     model_versions[1].file("probe.json").write_text(json.dumps(probe))
     model_versions[1].record_stage("onnx_model")
     endpoint.deploy(model_versions[0])
@@ -107,7 +107,7 @@ def test_the_folder_can_be_moved(endpoint, model_versions, tmp_path):
     assert is_serving(moved, model_versions[0])
 
 
-# Refusing
+# Refused versions
 
 
 def test_an_empty_endpoint_is_reported(endpoint):
@@ -120,7 +120,7 @@ def test_an_empty_endpoint_is_reported(endpoint):
         endpoint.rollback()
 
 
-@pytest.mark.parametrize("damage", ["changed", "gone", "never made"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "never created"])
 def test_a_damaged_artifact_is_refused_before_anything_is_created(endpoint, model_versions, damage):
     model = model_versions[0].file("model.onnx")
     if damage == "changed":
@@ -174,7 +174,7 @@ def another_feature(candidate: ModelVersion, other: ModelVersion) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (wrong_model, "predictions differ from the exported model's"),
         (wrong_answer, "1 of 32 predictions differ from the exported model's; row 7"),
@@ -182,11 +182,11 @@ def another_feature(candidate: ModelVersion, other: ModelVersion) -> None:
         (another_feature, "colour, condition"),
     ],
 )
-def test_a_failed_canary_leaves_the_old_version_serving(endpoint, model_versions, spoil, said):
+def test_a_failed_canary_leaves_the_old_version_serving(endpoint, model_versions, spoil, message):
     endpoint.deploy(model_versions[0])
     before = snapshot(endpoint.root)
     spoil(model_versions[1], model_versions[2])
-    with pytest.raises(CanaryMismatch, match=said):
+    with pytest.raises(CanaryMismatch, match=message):
         endpoint.deploy(model_versions[1])
     assert snapshot(endpoint.root) == before
     assert is_serving(endpoint, model_versions[0])
@@ -202,7 +202,7 @@ def test_a_graph_that_cannot_be_loaded_leaves_the_old_version_serving(endpoint, 
     assert not leftovers(endpoint)
 
 
-# Damage on the disk
+# Damage on disk
 
 
 @pytest.mark.parametrize("name", [*PACKAGE_FILES, "manifest.json"])
@@ -241,7 +241,7 @@ def test_an_unreadable_history_does_not_stop_serving_and_has_a_remedy(endpoint, 
     assert endpoint.deploy(model_versions[1]).previous == model_versions[0].version
 
 
-# Going back
+# Rollback
 
 
 def test_rollback_goes_back_step_by_step_until_no_version_is_left(endpoint, model_versions):
@@ -286,7 +286,7 @@ def test_packages_with_different_contents_have_different_names(model_versions):
     assert len({content_digest(served_digests(candidate)) for candidate in model_versions}) == 4
 
 
-# The forest beside the graph
+# The forest and the graph
 
 
 def test_the_forest_scores_a_year_with_the_same_predictions_as_the_graph(endpoint, model_versions):
@@ -297,7 +297,7 @@ def test_the_forest_scores_a_year_with_the_same_predictions_as_the_graph(endpoin
     by_forest = served.fall_probability(year)
     by_graph = served.fall_probability(year.head(2_000))
     assert served.forest is not None
-    assert "packed" in vars(served.forest)  # its loops were asked
+    assert "packed" in vars(served.forest)  # its compiled loops were used
     assert by_forest.head(2_000).to_numpy() == pytest.approx(by_graph.to_numpy(), abs=1e-6)
 
 

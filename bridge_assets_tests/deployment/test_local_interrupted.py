@@ -1,4 +1,4 @@
-"""The local endpoint under kills, a full disk, readers and a second deployment: in processes of their own."""
+"""The local endpoint under kills, a full disk, readers and a second deployment, each in a separate process."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_kill_before_any_change_leaves_the_old_or_the_new_version_and_the_next
         process = started(deploy_and_be_killed, KillAt(endpoint.root, change), model_versions[2], 2)
         process.join()
         if process.exitcode == 0:
-            break  # there are no more changes than that
+            break  # the deployment has no more changes
         assert process.exitcode == -signal.SIGKILL
         assert_consistent(endpoint)
         versions[endpoint.current()] += 1
@@ -124,7 +124,7 @@ def test_twenty_kills_at_random_moments(endpoint, model_versions):
     moments = random.Random(5)
     endpoint.deploy(model_versions[0])
     for _ in range(20):
-        # four versions and two kept: every deployment copies
+        # four versions but only two packages kept, so that every deployment copies
         process = started(deploy_in_turn, endpoint.root, model_versions, 10_000, 2)
         before = (endpoint.root / ".lock").stat().st_mtime_ns
         while (endpoint.root / ".lock").stat().st_mtime_ns == before and process.is_alive():

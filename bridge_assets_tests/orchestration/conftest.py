@@ -1,6 +1,7 @@
-"""A small platform that has run once, in a home of its own, for the tests of what runs under the roof.
+"""A small platform with its own home that has run once, for the tests of the orchestration.
 
-The home is put back to that state after every test that uses it: paths inside it (registry, notes) stay true.
+The home is restored to that state after every test that uses it, in place, so that paths in it (registry, provenance)
+stay valid.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform
 
 @pytest.fixture
 def platform(_initial_platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPlatform]:
-    """The small platform after its first run; whatever a test does to it is undone."""
+    """The small platform after its first run; changes by a test are undone."""
     for variable, value in {**SMALL_SETTINGS, "BRIDGE_ASSETS_DATA__HOME": str(_initial_platform.home)}.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("DAGSTER_HOME", str(_initial_platform.home / "dagster"))
@@ -46,8 +47,8 @@ def platform(_initial_platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _restore_home(home: Path) -> None:
-    # The registry stays: MLflow keeps its database open for the life of the process, and a version too many there is
-    # never looked at.
+    # The registry is not restored: MLflow keeps its database open for the life of the process, and extra versions in it
+    # do no harm.
     for path in home.iterdir():
         if path.name.startswith("ml"):
             continue

@@ -1,4 +1,4 @@
-"""A file that arrives requests what it affects, once, and nothing else."""
+"""A new file requests a run for exactly the survey years that it affects, once."""
 
 from __future__ import annotations
 

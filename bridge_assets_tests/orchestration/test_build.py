@@ -16,7 +16,7 @@ from bridge_assets.orchestration.resources import Platform
 
 PROJECT = Path(__file__).parents[2]
 
-#: Imports every module under orchestration, and prints what was opened or listed below the watched folders meanwhile.
+#: Imports every module under orchestration, and prints the files opened and folders listed below the watched folders.
 IMPORT_EVERYTHING = """
 import os, pkgutil, sys
 watched, touched = sys.argv[1:], set()
@@ -75,7 +75,7 @@ def test_a_broken_configuration_file_is_reported_when_the_definitions_are_built(
 
 
 def test_the_platform_resource_can_be_replaced(tmp_path: Path) -> None:
-    """Partitions, endpoints and paths follow the configuration folder of the resource that is given."""
+    """Partitions, endpoints and paths follow the configuration folder of the given resource."""
     configs = tmp_path / "configs"
     configs.mkdir()
     (configs / "data_config.yaml").write_text("source: nbi\nsurvey_years: {first: 2010, last: 2012}\n")

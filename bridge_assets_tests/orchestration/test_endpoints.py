@@ -1,4 +1,4 @@
-"""Every target asks the same gate before anything is sent, says what it lacks, and can be gone back on."""
+"""Every target checks the same gate before anything is sent, reports missing settings, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bridge_assets.settings.environment import EnvironmentSettings, TargetSettin
 
 KEYS = [target.key for target in REMOTE_TARGETS]
 
-#: Enough for a target to be opened; nothing answers at these addresses, so that asking one before the gate shows.
+#: Enough to open a target. Nothing responds at these addresses, so that a request before the gate would fail.
 CONFIGURED = {
     "sagemaker": {
         "REGION": "us-east-1",
@@ -75,14 +75,14 @@ def test_every_target_has_its_own_section_and_class() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_target_that_is_not_configured_lists_the_missing_settings_in_one_line(platform, key) -> None:
-    said = error_messages(platform.materialize(f"{key}_endpoint"))
-    line = next(line for line in said.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
+    message = error_messages(platform.materialize(f"{key}_endpoint"))
+    line = next(line for line in message.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
     assert f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__" in line
     assert "pip install 'bridge-assets[" in line
 
 
 def record(instance: dg.DagsterInstance, candidate: ModelVersion, states: dict[str, str]) -> None:
-    """Report an evaluation of every required check, as a run would have: passed, failed, or about other bytes."""
+    """Report an evaluation of every required check, as a run does: passed, failed, or for other bytes."""
     for requirement in REQUIRED_CHECKS:
         state = states.get(str(requirement), "passed")
         if state == "missing":
@@ -103,8 +103,8 @@ STATES = {"failed": "failed", "stale": "outdated", "missing": "outdated"}
 
 @pytest.mark.parametrize(("key", "state"), list(itertools.product(KEYS, STATES)))
 def test_a_closed_gate_stops_every_target_before_anything_is_sent(platform, configured, key, state) -> None:
-    """The newest evaluation about the version's bytes decides: a failed one closes the gate; where there is none about
-    its bytes, those about others count for nothing.
+    """The newest evaluation of the version's bytes decides: a failed one closes the gate; evaluations of other bytes do
+    not count.
     """
     candidate = latest_version(platform.home / "models")
     requirement = REQUIRED_CHECKS[-1]
@@ -116,28 +116,28 @@ def test_a_closed_gate_stops_every_target_before_anything_is_sent(platform, conf
         manifest = candidate.manifest
         manifest["stages"][requirement.asset] = ("1" if state == "stale" else "2") * 64
         candidate.file("manifest.json").write_text(json.dumps(manifest))
-    said = error_messages(platform.materialize(f"{key}_endpoint"))
-    assert "the gate is closed" in said
-    assert f"{requirement} {STATES[state]}" in said
+    message = error_messages(platform.materialize(f"{key}_endpoint"))
+    assert "the gate is closed" in message
+    assert f"{requirement} {STATES[state]}" in message
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_an_open_gate_lets_the_version_through_to_the_target(platform, configured, key, monkeypatch) -> None:
-    """Nothing answers there: what fails is the sending, and it fails as something a person can read."""
+    """Nothing responds there: sending the request fails, with a readable error."""
     monkeypatch.setenv(f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__WAIT_MINUTES", "0.001")
     result = platform.materialize(f"{key}_endpoint")
     assert not result.success
-    said = error_messages(result)
-    assert "the gate is" not in said
-    assert "What to do:" in said
+    message = error_messages(result)
+    assert "the gate is" not in message
+    assert "What to do:" in message
 
 
 def test_the_smoke_checks_run_only_for_enabled_endpoints() -> None:
-    asked = defs.resolve_job_def("smoke_checks").asset_layer.asset_graph
-    selected = {key.to_user_string() for key in asked.asset_check_keys if key.name == "canary_passes"}
+    smoke_graph = defs.resolve_job_def("smoke_checks").asset_layer.asset_graph
+    selected = {key.to_user_string() for key in smoke_graph.asset_check_keys if key.name == "canary_passes"}
     assert "local_endpoint:canary_passes" in selected
-    made = defs.resolve_job_def("full_pipeline").asset_layer.selected_asset_keys
-    assert not any(dg.AssetKey(target.asset) in made for target in REMOTE_TARGETS)
+    pipeline_assets = defs.resolve_job_def("full_pipeline").asset_layer.selected_asset_keys
+    assert not any(dg.AssetKey(target.asset) in pipeline_assets for target in REMOTE_TARGETS)
 
 
 def test_an_override_is_sent_to_slack(platform, monkeypatch) -> None:
@@ -156,7 +156,7 @@ def test_an_override_is_sent_to_slack(platform, monkeypatch) -> None:
     assert result.run_id in text
 
 
-def go_back(**config: str) -> dg.ExecuteInProcessResult:
+def roll_back(**config: str) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.get() as instance:
         return defs.resolve_job_def("rollback_local").execute_in_process(
             instance=instance,
@@ -171,14 +171,14 @@ def go_back(**config: str) -> dg.ExecuteInProcessResult:
 def test_the_rollback_job_rolls_back_and_records_a_materialization(platform, monkeypatch) -> None:
     endpoint = LocalEndpoint(platform.home / "endpoints" / "local")
     first = endpoint.current()
-    assert "no previous version" in error_messages(go_back())
+    assert "no previous version" in error_messages(roll_back())
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     trained = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model")
     assert trained.success, error_messages(trained)
     assert platform.materialize("local_endpoint").success
     second = endpoint.current()
     assert second != first
-    assert go_back().success
+    assert roll_back().success
     assert endpoint.current() == first
     with dg.DagsterInstance.get() as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("local_endpoint"))
@@ -191,7 +191,7 @@ def test_only_a_version_that_was_deployed_can_be_rolled_back_to(platform, monkey
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
     assert platform.materialize("bridge_model", "quantized_model", "onnx_model", checks=False).success
     untried = latest_version(platform.home / "models").version
-    assert f"cannot roll back to version {untried!r}" in error_messages(go_back(model_version=untried))
+    assert f"cannot roll back to version {untried!r}" in error_messages(roll_back(model_version=untried))
 
 
 def test_the_rollback_command_reports_missing_settings_and_missing_versions(platform) -> None:

@@ -1,4 +1,4 @@
-"""The graph as a whole: what loading it does not tell."""
+"""Properties of the whole asset graph that loading does not check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODES = [defs.resolve_asset_graph().get(key) for key in sorted(defs.resolve_asse
 
 
 def test_every_dependency_is_an_asset_of_ours() -> None:
-    """A typo in `deps` becomes an external asset without a word."""
+    """A typo in `deps` silently becomes an external asset."""
     assert [node.key.to_user_string() for node in NODES if not node.is_materializable] == []
 
 
@@ -51,7 +51,7 @@ def test_the_checks_that_the_gate_requires_exist_and_block() -> None:
 def test_every_job_selects_something_and_runs_with_defaults(job: str) -> None:
     """A config field without a default breaks scheduled and automated runs."""
     resolved = defs.resolve_job_def(job)
-    assert resolved.nodes  # a check alone is one, too
+    assert resolved.nodes  # checks count too
     assert dg.validate_run_config(resolved, {}) is not None
 
 
@@ -62,7 +62,7 @@ def test_schedule_and_sensor_are_stopped_until_someone_starts_them() -> None:
 
 
 def test_the_graph_equals_the_reviewed_snapshot() -> None:
-    """`BRIDGE_ASSETS_UPDATE_SNAPSHOT=1` writes the snapshot anew; the change is then seen in review."""
+    """`BRIDGE_ASSETS_UPDATE_SNAPSHOT=1` rewrites the snapshot, so that the change appears in the review."""
     graph = defs.resolve_asset_graph()
     now = {
         node.key.to_user_string(): {

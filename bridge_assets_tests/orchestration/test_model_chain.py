@@ -1,4 +1,4 @@
-"""Which model version a stage works on: that of its own run, whatever other runs train meanwhile."""
+"""A stage works on the model version of its own run, whatever other runs train in the meantime."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,18 +25,18 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Any:
-    """A platform as far as the chain needs one: the folder of model versions, and the lake."""
+def platform(tmp_path: Path) -> Any:
+    """The parts of a platform that the chain needs: the folder of model versions, and the lake."""
     return SimpleNamespace(data=SimpleNamespace(models_folder=tmp_path / "models"), lake=Lake(tmp_path / "lake"))
 
 
-def train(place: Any, seed: int) -> ModelVersion:
-    return create_or_resume(place.data.models_folder, "a" * 64, {"seed": seed}, {})
+def train(platform: Any, seed: int) -> ModelVersion:
+    return create_or_resume(platform.data.models_folder, "a" * 64, {"seed": seed}, {})
 
 
 def run_chain(
     instance: dg.DagsterInstance,
-    place: Any,
+    platform: Any,
     seed: int,
     *selected: str,
     between: Mapping[str, Callable[[], object]] | None = None,
@@ -44,7 +44,7 @@ def run_chain(
 ) -> dict[str, str]:
     """Run these assets of the chain in one run; asset -> the version that it worked on.
 
-    `between` is called before an asset's own work: what other runs do at that moment.
+    `between` is called before the asset's own work; it does what other runs do at that moment.
     """
     worked_on: dict[str, str] = {}
 
@@ -52,11 +52,11 @@ def run_chain(
         @dg.asset(name=name, deps=[upstream] if upstream else [], check_specs=[dg.AssetCheckSpec("check", asset=name)])
         def asset(context: dg.AssetExecutionContext):
             (between or {}).get(name, lambda: None)()
-            version = upstream_version(context, place, upstream) if upstream else train(place, seed)
+            version = upstream_version(context, platform, upstream) if upstream else train(platform, seed)
             worked_on[name] = version.version
             yield dg.MaterializeResult(metadata={"model_version": version.version})
-            judged = upstream_version(context, place, name)
-            worked_on[f"{name}:check"] = judged.version
+            checked = upstream_version(context, platform, name)
+            worked_on[f"{name}:check"] = checked.version
             yield dg.AssetCheckResult(passed=True, check_name="check")
 
         return asset
@@ -69,78 +69,78 @@ def run_chain(
     return worked_on
 
 
-def test_a_run_passes_its_own_version_on_and_its_checks_evaluate_it(instance, place):
-    found = run_chain(instance, place, 1)
+def test_a_run_passes_its_own_version_on_and_its_checks_evaluate_it(instance, platform):
+    found = run_chain(instance, platform, 1)
     assert len(found) == 2 * len(CHAIN)
-    assert set(found.values()) == {train(place, 1).version}
+    assert set(found.values()) == {train(platform, 1).version}
 
 
 @pytest.mark.parametrize("stage", CHAIN[1:])
-def test_another_training_between_two_stages_changes_nothing(instance, place, stage):
+def test_another_training_between_two_stages_changes_nothing(instance, platform, stage):
     """The other run goes all the way through, so that it is the latest of every stage and latest.json points at it."""
-    found = run_chain(instance, place, 1, between={stage: lambda: run_chain(instance, place, 2)})
-    assert latest_version(place.data.models_folder) == train(place, 2)
-    assert set(found.values()) == {train(place, 1).version}
+    found = run_chain(instance, platform, 1, between={stage: lambda: run_chain(instance, platform, 2)})
+    assert latest_version(platform.data.models_folder) == train(platform, 2)
+    assert set(found.values()) == {train(platform, 1).version}
 
 
-def test_a_stage_in_its_own_run_takes_the_latest_version(instance, place):
-    run_chain(instance, place, 1)
-    run_chain(instance, place, 2)
-    train(place, 3)  # as a training does that was killed before it was recorded: it moves latest.json
-    found = run_chain(instance, place, 0, "quantized_model")
-    assert set(found.values()) == {train(place, 2).version}
+def test_a_stage_in_its_own_run_takes_the_latest_version(instance, platform):
+    run_chain(instance, platform, 1)
+    run_chain(instance, platform, 2)
+    train(platform, 3)  # like a training that was killed before it was recorded: it changes latest.json
+    found = run_chain(instance, platform, 0, "quantized_model")
+    assert set(found.values()) == {train(platform, 2).version}
 
 
-def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_its_version(instance, place):
-    run_chain(instance, place, 1)
+def test_a_run_that_starts_in_the_middle_of_the_chain_keeps_its_version(instance, platform):
+    run_chain(instance, platform, 1)
     found = run_chain(
         instance,
-        place,
+        platform,
         0,
         "quantized_model",
         "onnx_model",
-        between={"onnx_model": lambda: run_chain(instance, place, 2)},
+        between={"onnx_model": lambda: run_chain(instance, platform, 2)},
     )
-    assert set(found.values()) == {train(place, 1).version}
+    assert set(found.values()) == {train(platform, 1).version}
 
 
-def test_a_re_execution_continues_with_the_version_of_the_failed_run(instance, place):
-    """Re-executing from the failed step skips the training; what was trained since is another run's."""
+def test_a_re_execution_continues_with_the_version_of_the_failed_run(instance, platform):
+    """Re-executing from the failed step skips the training; models trained since belong to other runs."""
 
     def kill() -> None:
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        run_chain(instance, place, 1, between={"onnx_model": kill})
+        run_chain(instance, platform, 1, between={"onnx_model": kill})
     [failed] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
     first = dg.DagsterRun(
         "chain", parent_run_id=failed.run_id, root_run_id=failed.run_id
     )  # failed, too, before it materialized anything
     instance.add_run(first)
-    run_chain(instance, place, 2)
+    run_chain(instance, platform, 2)
     for run in (first, dg.DagsterRun("chain", parent_run_id=first.run_id, root_run_id=failed.run_id)):
         context: Any = SimpleNamespace(instance=instance, run=run)
-        assert upstream_version(context, place, "quantized_model") == train(place, 1)
-        assert upstream_version(context, place, "registered_model") == train(place, 2)  # that run never got there
+        assert upstream_version(context, platform, "quantized_model") == train(platform, 1)
+        assert upstream_version(context, platform, "registered_model") == train(platform, 2)  # that run never got there
 
 
-def test_without_a_materialization_the_error_has_a_remedy(instance, place):
-    train(place, 1)  # on the command line: the event log does not know it
+def test_without_a_materialization_the_error_has_a_remedy(instance, platform):
+    train(platform, 1)  # on the command line: the event log does not know it
     with pytest.raises(ModelVersionError, match=r"No bridge_model yet\. What to do: materialise bridge_model\.$"):
-        run_chain(instance, place, 0, "quantized_model")
+        run_chain(instance, platform, 0, "quantized_model")
     with pytest.raises(ModelVersionError, match=r"No onnx_model yet.*materialise bridge_model .*up to onnx_model"):
-        run_chain(instance, place, 0, "registered_model")
+        run_chain(instance, platform, 0, "registered_model")
 
 
-def test_a_materialization_reported_by_hand_has_no_version_and_is_skipped(instance, place):
-    run_chain(instance, place, 1)
+def test_a_materialization_reported_by_hand_has_no_version_and_is_skipped(instance, platform):
+    run_chain(instance, platform, 1)
     for _ in range(101):  # more than a page
         instance.report_runless_asset_event(dg.AssetMaterialization("bridge_model"))
-    assert set(run_chain(instance, place, 0, "quantized_model").values()) == {train(place, 1).version}
+    assert set(run_chain(instance, platform, 0, "quantized_model").values()) == {train(platform, 1).version}
 
 
 def write_training_set(lake: Lake, rows: int) -> str:
-    """A training set in the lake, as far as it is read here; returns its digest."""
+    """A minimal training set in the lake; returns its digest."""
     digest = lake.write(pl.DataFrame({"age": list(range(rows))}), "training_set")
     scale = {"features": ["age"], "fill": [0.0], "center": [0.0], "scale": [1.0]}
     write_json(
@@ -150,18 +150,18 @@ def write_training_set(lake: Lake, rows: int) -> str:
     return digest
 
 
-def test_a_training_set_that_was_replaced_after_it_was_materialized_is_refused(instance, place):
+def test_a_training_set_that_was_replaced_after_it_was_materialized_is_refused(instance, platform):
     found = {}
 
     @dg.asset
     def training_set():
-        return dg.MaterializeResult(metadata={"digest": write_training_set(place.lake, 3)})
+        return dg.MaterializeResult(metadata={"digest": write_training_set(platform.lake, 3)})
 
     @dg.asset(deps=[training_set])
     def bridge_model(context: dg.AssetExecutionContext):
-        found["before"] = upstream_training_set(context, place)
-        write_training_set(place.lake, 4)  # another run
-        upstream_training_set(context, place)
+        found["before"] = upstream_training_set(context, platform)
+        write_training_set(platform.lake, 4)  # another run
+        upstream_training_set(context, platform)
 
     with pytest.raises(SourceError, match="the training set was replaced after it was materialized for this run"):
         dg.materialize([training_set, bridge_model], instance=instance)
@@ -172,16 +172,16 @@ def test_a_training_set_that_was_replaced_after_it_was_materialized_is_refused(i
         )
 
 
-def test_without_a_training_set_the_error_has_a_remedy(instance, place):
+def test_without_a_training_set_the_error_has_a_remedy(instance, platform):
     context: Any = SimpleNamespace(instance=instance, run=dg.DagsterRun("chain"))
     with pytest.raises(SourceError, match=r"No training_set yet\. What to do: materialise training_set\.$"):
-        upstream_training_set(context, place)
+        upstream_training_set(context, platform)
 
 
-def test_rows_of_another_training_set_are_refused(place):
-    digest = write_training_set(place.lake, 3)
-    version = create_or_resume(place.data.models_folder, digest, {}, {})
-    assert training_set_of(version, place).digest == digest
-    write_training_set(place.lake, 4)
+def test_rows_of_another_training_set_are_refused(platform):
+    digest = write_training_set(platform.lake, 3)
+    version = create_or_resume(platform.data.models_folder, digest, {}, {})
+    assert training_set_of(version, platform).digest == digest
+    write_training_set(platform.lake, 4)
     with pytest.raises(SourceError, match=f"model version {version.version} was trained on another training set"):
-        training_set_of(version, place)
+        training_set_of(version, platform)

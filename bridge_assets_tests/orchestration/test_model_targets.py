@@ -1,4 +1,4 @@
-"""Another target is trained, judged, served and scored: what the settings accept works from end to end."""
+"""Other targets are trained, evaluated, served and scored: the settings work from end to end."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_the_version_has_its_card_and_all_metrics(platform) -> None:
     assert {group["grouping"] for group in evaluation["groups"]} == {"state", "material", "owner", "condition"}
     assert {"gradient_boosting", "logistic_regression", "oracle"} <= set(evaluation["scores"])
     assert evaluation["rolling"]
-    made = platform.first_run.materializations["bridge_model"]
+    result = platform.first_run.materializations["bridge_model"]
     assert str(platform.home) not in candidate.file("model_card.md").read_text()
-    assert made["model_card"] == candidate.file("model_card.md").read_text()
+    assert result["model_card"] == candidate.file("model_card.md").read_text()
     assert "is_calibrated" in " ".join(platform.first_run.checks)
 
 
@@ -42,8 +42,8 @@ def test_another_target_runs_from_training_to_scores(platform, monkeypatch, targ
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__COMPONENT", component)
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__CALIBRATION_ERROR", "0.2")
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__HOLDOUT_FALLS", "1")
-    made = platform.materialize(*STAGES)
-    assert made.success, error_messages(made)
+    result = platform.materialize(*STAGES)
+    assert result.success, error_messages(result)
     candidate = latest_version(platform.home / "models")
     assert candidate.manifest["made_from"]["target"] == target
     assert "oracle" not in json.loads(candidate.file("evaluation.json").read_text())["scores"]
@@ -60,9 +60,9 @@ def test_another_target_runs_from_training_to_scores(platform, monkeypatch, targ
 @pytest.mark.slow
 def test_a_regression_runs_from_training_to_the_report(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
-    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__NAME", "bridge_change")  # with a champion of its own
-    made = platform.materialize(*STAGES)
-    assert made.success, error_messages(made)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__NAME", "bridge_change")  # with its own champion
+    result = platform.materialize(*STAGES)
+    assert result.success, error_messages(result)
     candidate = latest_version(platform.home / "models")
     assert candidate.manifest["made_from"]["task"] == "regression"
     card = json.loads(candidate.file("model_card.json").read_text())
@@ -87,9 +87,9 @@ def test_a_regression_runs_from_training_to_the_report(platform, monkeypatch) ->
     drifted = platform.lake.read_year("drift_report", YEARS[1])["feature"].to_list()
     assert ("expected_change" in drifted, "fall_probability" in drifted) == (True, False)
     key = scores["structure_key"][0]
-    asked = CliRunner().invoke(main, ["predict", key])
+    predicted = CliRunner().invoke(main, ["predict", key])
     assert f"expected change of the rating at the next inspection: {scores['expected_change'][0]:+.2f} points" in (
-        asked.output
+        predicted.output
     )
 
     reported = platform.materialize("mart_condition_by_year", "mart_bridge_outlook", "condition_report", "looker_sheet")
@@ -103,6 +103,6 @@ def test_a_regression_runs_from_training_to_the_report(platform, monkeypatch) ->
 def test_a_regression_cannot_replace_a_classification_without_a_decision(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__TASK", "regression")
     stages = [stage for stage in STAGES if stage != "local_endpoint"]
-    made = platform.materialize(*stages, checks=False)
-    assert not made.success
-    assert "another task, and recorded metrics are not available for both" in error_messages(made)
+    result = platform.materialize(*stages, checks=False)
+    assert not result.success
+    assert "another task, and recorded metrics are not available for both" in error_messages(result)

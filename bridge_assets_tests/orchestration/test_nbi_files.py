@@ -1,4 +1,4 @@
-"""A survey year is found, copied where it lies elsewhere, fixed by its bytes, and shown with where it came from."""
+"""A survey year is found, copied if it is remote, pinned by its digest, and shown with its source."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def test_state_files_of_fhwa_become_records(fhwa: DownloadServer, home: Path, mo
     lake = Lake(home / "lake")
     assert lake.read_year("raw_bridges", 2016)["STATE_CODE_001"].to_list() == ["01"] * 3 + ["25"] * 3
     assert lake.provenance("raw_bridges", 2016)["source_sha256"] == lake.provenance("nbi_files", 2016)["sha256"]
-    said = shown(result)
-    assert said["files"] == 2
-    assert f"[{fhwa.address}/2016/AL16.txt".replace("_", "&#95;") in said["parts"].replace("&#95;", "_")
-    assert "expected_rows" not in said
+    shown_metadata = shown(result)
+    assert shown_metadata["files"] == 2
+    assert f"[{fhwa.address}/2016/AL16.txt".replace("_", "&#95;") in shown_metadata["parts"].replace("&#95;", "_")
+    assert "expected_rows" not in shown_metadata
 
     fhwa.files["/2016/AL16.txt"].set_body(b"another")
     again = materialized(2016, nbi_files, load_records)
@@ -88,10 +88,14 @@ def test_a_national_file_is_shown_with_its_address_and_expected_rows(fhwa: Downl
     mark = error_messages(refused).partition("SHA-256 is ")[2][:12]
     with pytest.MonkeyPatch.context() as accepted:
         accepted.setenv("BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED", mark)
-        said = shown(materialized(2016))
-    assert said["address"] == f"{fhwa.address}/2016old.zip"
-    assert (said["revised"], said["expected_rows"], said["published"][:16]) == (True, 614387, "Mon, 15 Jun 2026")
-    assert said["sha256"].startswith(mark)
+        shown_metadata = shown(materialized(2016))
+    assert shown_metadata["address"] == f"{fhwa.address}/2016old.zip"
+    assert (shown_metadata["revised"], shown_metadata["expected_rows"], shown_metadata["published"][:16]) == (
+        True,
+        614387,
+        "Mon, 15 Jun 2026",
+    )
+    assert shown_metadata["sha256"].startswith(mark)
 
 
 def test_a_file_that_changed_since_it_was_read_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,17 +123,17 @@ def test_a_bucket_can_be_the_source(s3_endpoint: str, home: Path, monkeypatch: p
 
 
 def test_fhwa_is_polled_once_a_day_for_the_latest_year(fhwa: DownloadServer, home: Path) -> None:
-    skipped, asked = tick()
+    skipped, cursor_after = tick()
     assert isinstance(skipped, dg.SkipReason)
     assert [request[:2] for request in fhwa.requests] == [("HEAD", "/2025.zip")]
     fhwa.serve("/2025.zip", b"archive")
-    skipped, _ = tick(asked)
+    skipped, _ = tick(cursor_after)
     assert "Polled FHWA at" in (skipped.skip_message or "")
     assert len(fhwa.requests) == 1
     requested, cursor = tick(str(time.time() - FHWA_POLL_SECONDS - 1))
     assert requested.run_requests[0].partition_key == "2025"
     assert cursor
-    assert float(cursor) > float(asked or 0)
+    assert float(cursor) > float(cursor_after or 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The data quality under the roof: assets, check, page, and what a changed file does to them."""
+"""Data quality in the orchestration: assets, check and page, and the effect of a changed file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_A_YEAR = ("nbi_files", "raw_bridges", "rejected_records", "data_quality")
 
 
 def blank(path: Path, item: str, year: int) -> None:
-    """Takes an item out of every row of a file; a broken row stays as it is."""
+    """Blank an item in every row of a file; broken rows stay unchanged."""
     columns = layout_of_year(year).columns
     place, lines = columns.index(item), path.read_text(encoding="latin-1").split("\n")
     for number, line in enumerate(lines[1:], 1):
@@ -41,12 +41,12 @@ def test_every_year_has_counts_as_numbers_that_the_ui_can_plot(platform) -> None
     assert platform.lake.available_years("data_quality") == list(range(YEARS[0], YEARS[1] + 1))
     with dg.DagsterInstance.get() as instance:
         for year in (YEARS[0], YEARS[1]):
-            metadata, note = shown(instance, year), platform.lake.provenance("raw_bridges", year)
+            metadata, report_provenance = shown(instance, year), platform.lake.provenance("raw_bridges", year)
             flags = platform.lake.read_year("raw_bridges", year)["flags"]
             for name in ("rows_read", "loaded", "rejected"):
-                assert metadata[name] == note[name]
+                assert metadata[name] == report_provenance[name]
             assert metadata["flagged"] == flags.count()
-            assert metadata["share_flagged"] == flags.count() / note["loaded"]
+            assert metadata["share_flagged"] == flags.count() / report_provenance["loaded"]
             for flag, records in flag_counts(flags).items():
                 assert f"| {flag} | {records} |" in metadata["top_flags"]
 
@@ -63,9 +63,9 @@ def test_the_sample_has_no_jumps_and_the_summary_names_the_page(platform) -> Non
 
 def test_an_item_that_is_no_longer_submitted_warns_by_name_and_is_on_the_page(platform) -> None:
     blank(platform.home / "sample" / "NBI_2018.txt", "YEAR_BUILT_027", 2018)
-    made = platform.materialize(*OF_A_YEAR, partition="2018")
-    assert made.success, error_messages(made)
-    [check] = [each for each in made.get_asset_check_evaluations() if each.check_name == "quality_is_stable"]
+    result = platform.materialize(*OF_A_YEAR, partition="2018")
+    assert result.success, error_messages(result)
+    [check] = [each for each in result.get_asset_check_evaluations() if each.check_name == "quality_is_stable"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert (check.description or "").startswith("2018: missing YEAR_BUILT_027 100.0%, 0.0% before")

@@ -1,4 +1,4 @@
-"""Only one run at a time writes the DuckDB file, and dbt is told where the lake and the warehouse are."""
+"""Only one run at a time writes the DuckDB file, and dbt gets the paths of the lake and the warehouse."""
 
 from __future__ import annotations
 

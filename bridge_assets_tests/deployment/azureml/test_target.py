@@ -1,4 +1,4 @@
-"""An endpoint of Azure ML: the SDK asks Azure's own addresses, and `providers.azureml_server` answers for them."""
+"""An endpoint of Azure ML: the SDK sends requests to Azure's own addresses; `providers.azureml_server` responds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def subscription(tmp_path_factory) -> Iterator[tuple[AzureServer, dict[str, str]
 
 @pytest.fixture
 def azure(subscription, monkeypatch) -> AzureServer:
-    """A fresh subscription, and nothing in the environment that leads to a real one."""
+    """An empty subscription, and no environment variables that lead to a real one."""
     azure, variables = subscription
     azure.reset()
     for name in [name for name in os.environ if name.upper().startswith(("AZURE", "MSI_", "IDENTITY_"))]:
@@ -67,7 +67,7 @@ def workspace(operation: float, settle: float) -> Workspace:
 
 
 def patient(target: AzureMLEndpoint, operation: float = 60, settle: float = 0) -> AzureMLEndpoint:
-    """Looks again without a pause, for so many seconds."""
+    """The same endpoint, polling without a pause for these numbers of seconds."""
     return replace(target, workspace=workspace(operation, settle))
 
 
@@ -78,16 +78,16 @@ def bundles(model_versions, target) -> list[Bundle]:
 
 @pytest.fixture(scope="session")
 def saved() -> list:
-    """The subscription once the first version answers."""
+    """The subscription after the deployment of the first version."""
     return []
 
 
 @pytest.fixture
-def answering(azure, target, bundles, saved) -> None:
-    """The first version answers."""
+def serving_first(azure, target, bundles, saved) -> None:
+    """The first version is being served."""
     if saved:
         azure.restore(saved[0])
-        keep_bundle(bundles[0])  # beside this test's own copy of the version, as the deployment did
+        keep_bundle(bundles[0])  # with this test's own copy of the version, as the deployment did
     else:
         deploy(target, bundles[0])
         saved.append(azure.save())
@@ -95,8 +95,8 @@ def answering(azure, target, bundles, saved) -> None:
 
 
 def assert_answers(azure: AzureServer, target: AzureMLEndpoint, bundles: list[Bundle], uploaded: int = 0) -> None:
-    """The last of these has all the traffic and is all that costs something; the trail is of these. `uploaded`:
-    archives that were not registered.
+    """The last of these has all the traffic and only it costs money; the history consists of these. `uploaded`: number
+    of archives that were not registered.
     """
     slots = [bundle.slot for bundle in bundles]
     assert target.state() == TargetState(tuple(slots), frozenset(slots[-1:]))
@@ -119,25 +119,25 @@ def test_a_deployment_is_created_without_traffic_tested_by_name_and_given_the_tr
     assert [change for change in azure.changes if "environments" not in change] == [
         f"PUT {MODEL}/{new}",
         f"PUT {ENDPOINT}/deployments/{new}",
-        f"PUT {ENDPOINT}",  # traffic and trail in one
+        f"PUT {ENDPOINT}",  # traffic and history in one request
         f"DELETE {ENDPOINT}/deployments/{old}",
     ]
     assert azure.resources[ENDPOINT]["tags"] == deployment_tags("bridge-assets", (old, new)) | {
         "cost-center": "bridges"
     }
-    made = azure.resources[f"{ENDPOINT}/deployments/{new}"]
-    assert (made["properties"]["instanceType"], made["sku"]["capacity"]) == ("Standard_DS3_v2", 2)
+    created = azure.resources[f"{ENDPOINT}/deployments/{new}"]
+    assert (created["properties"]["instanceType"], created["sku"]["capacity"]) == ("Standard_DS3_v2", 2)
     assert_answers(azure, target, bundles[:2])
 
 
-def test_deploying_the_same_again_changes_nothing(azure, target, bundles, answering):
+def test_deploying_the_same_again_changes_nothing(azure, target, bundles, serving_first):
     azure.changes.clear()
     assert deploy(target, bundles[0]).removed == ()
     assert azure.changes == []
 
 
 @pytest.mark.parametrize("store", ["Sas", "AccountKey", "None"])
-def test_a_rollback_restores_the_previous_version_and_removes_the_other(azure, target, bundles, answering, store):
+def test_a_rollback_restores_the_previous_version_and_removes_the_other(azure, target, bundles, serving_first, store):
     azure.store.auth_mode = store
     deploy(target, bundles[1])
     back = rollback(target, opener(bundles))
@@ -148,7 +148,7 @@ def test_a_rollback_restores_the_previous_version_and_removes_the_other(azure, t
 
 
 def test_an_archive_that_cannot_be_removed_is_no_failure_and_is_removed_next_time(
-    azure, target, bundles, answering, caplog
+    azure, target, bundles, serving_first, caplog
 ):
     azure.container_overrides[bundles[1].slot] = bundles[0].slot
     azure.inject_fault("DELETE", "/LocalUpload/", 403)
@@ -159,7 +159,7 @@ def test_an_archive_that_cannot_be_removed_is_no_failure_and_is_removed_next_tim
     assert_answers(azure, target, bundles[:1])
 
 
-def test_a_wrong_model_in_a_slot_gets_no_traffic(azure, target, bundles, answering):
+def test_a_wrong_model_in_a_slot_gets_no_traffic(azure, target, bundles, serving_first):
     before = azure.states()
     azure.container_overrides[bundles[1].slot] = bundles[0].slot
     with pytest.raises(CanaryMismatch, match=f"slot {bundles[1].slot}"):
@@ -168,7 +168,7 @@ def test_a_wrong_model_in_a_slot_gets_no_traffic(azure, target, bundles, answeri
     assert_answers(azure, target, bundles[:1])
 
 
-def test_the_public_address_may_follow_a_change_late_but_not_too_late(azure, target, bundles, answering):
+def test_the_public_address_may_follow_a_change_late_but_not_too_late(azure, target, bundles, serving_first):
     azure.routing_queue = [bundles[0].slot] * 2
     deploy(patient(target, settle=60), bundles[1])
     assert azure.routing_queue == []
@@ -188,7 +188,7 @@ def test_a_first_version_that_the_public_address_does_not_reach_is_rolled_back(a
     assert_answers(azure, target, bundles[:1])
 
 
-def test_a_container_that_does_not_start_is_reported_with_the_end_of_its_log(azure, target, bundles, answering):
+def test_a_container_that_does_not_start_is_reported_with_the_end_of_its_log(azure, target, bundles, serving_first):
     azure.store.corrupts_uploads = True
     with pytest.raises(DeploymentError, match=r"crashed or terminated.*the archive is not what was deployed"):
         deploy(target, bundles[1])
@@ -202,10 +202,10 @@ def test_a_resource_that_is_stuck_until_the_time_out_is_removed(azure, target, b
     with pytest.raises(DeploymentError, match=r"did not end in 0\.025 minutes"):
         deploy(patient(target, operation=1.5), bundles[0])
     assert not [path for path in azure.resources if "/deployments/" in path or path.startswith(MODEL)]
-    assert (ENDPOINT in azure.resources) == ("deployments" in stuck)  # an empty one costs nothing
+    assert (ENDPOINT in azure.resources) == ("deployments" in stuck)  # an empty endpoint costs nothing
 
 
-def test_a_deployment_that_cannot_be_removed_yet_is_removed_when_it_can(azure, target, bundles, answering):
+def test_a_deployment_that_cannot_be_removed_yet_is_removed_when_it_can(azure, target, bundles, serving_first):
     slot = f"{ENDPOINT}/deployments/{bundles[1].slot}"
     azure.container_overrides[bundles[1].slot] = bundles[0].slot
     azure.inject_fault("DELETE", f"{slot}$", 409, "ResourceOperationInProgress")
@@ -214,7 +214,7 @@ def test_a_deployment_that_cannot_be_removed_yet_is_removed_when_it_can(azure, t
     assert slot not in azure.resources
 
 
-# Faults on the way --------------------------------------------------------------------------------------------------
+# Faults -------------------------------------------------------------------------------------------------------------
 
 SCORE = ("POST", "^/score$")
 STEPS = {
@@ -228,7 +228,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_throttling_and_transient_errors_are_retried(azure, target, bundles, answering, step):
+def test_throttling_and_transient_errors_are_retried(azure, target, bundles, serving_first, step):
     azure.inject_fault(*STEPS[step], 429, "TooManyRequests", headers={"Retry-After": "0"})
     azure.inject_fault(*STEPS[step], 503, "ServiceUnavailable", times=2)
     deploy(target, bundles[1])
@@ -236,7 +236,7 @@ def test_throttling_and_transient_errors_are_retried(azure, target, bundles, ans
     assert_answers(azure, target, bundles[:2])
 
 
-def test_permanent_errors_are_reported_and_the_current_version_keeps_serving(azure, target, bundles, answering):
+def test_permanent_errors_are_reported_and_the_current_version_keeps_serving(azure, target, bundles, serving_first):
     azure.inject_fault("PUT", "/deployments/", 503, "ServiceUnavailable", times=20)
     with pytest.raises(DeploymentError, match=r"creating slot .* failed.*ServiceUnavailable"):
         deploy(target, bundles[1])
@@ -244,11 +244,11 @@ def test_permanent_errors_are_reported_and_the_current_version_keeps_serving(azu
 
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic", "removing"])
-def test_a_connection_that_drops_after_the_request_was_processed(azure, target, bundles, answering, step):
+def test_a_connection_that_drops_after_the_request_was_processed(azure, target, bundles, serving_first, step):
     azure.inject_fault(*STEPS[step], done=True)
     try:
         deploy(target, bundles[1])
-    except DeploymentError:  # Azure refuses the second try where the first goes on
+    except DeploymentError:  # Azure refuses the second try while the first is in progress
         assert_answers(azure, target, bundles[:1])
         deploy(target, bundles[1])
     assert azure.all_faults_used()
@@ -275,7 +275,7 @@ def test_a_kill_after_the_endpoint_was_created_is_resumed(azure, target, bundles
 
 
 def test_after_a_kill_at_any_change_one_version_serves_and_a_new_deployment_completes(
-    azure, target, bundles, answering
+    azure, target, bundles, serving_first
 ):
     old, new = (bundle.slot for bundle in bundles[:2])
     before = azure.save()
@@ -297,7 +297,7 @@ def test_after_a_kill_at_any_change_one_version_serves_and_a_new_deployment_comp
 
 @pytest.mark.parametrize("instances", [2, 3])
 def test_resources_that_a_killed_deployment_left_behind_are_reused_if_they_match(
-    azure, target, bundles, answering, instances
+    azure, target, bundles, serving_first, instances
 ):
     azure.drop_after(3)
     with pytest.raises(DeploymentError):
@@ -315,7 +315,7 @@ def test_resources_that_a_killed_deployment_left_behind_are_reused_if_they_match
 
 
 def test_leftovers_of_a_killed_deployment_are_removed_by_the_deployment_of_another_version(
-    azure, target, bundles, answering
+    azure, target, bundles, serving_first
 ):
     azure.drop_after(1)
     with pytest.raises(DeploymentError):
@@ -326,11 +326,11 @@ def test_leftovers_of_a_killed_deployment_are_removed_by_the_deployment_of_anoth
     assert_answers(azure, target, [bundles[0], bundles[2]])
 
 
-# Who may -----------------------------------------------------------------------------------------------------------
+# Permissions and owners --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda azure, patch: setattr(azure, "sign_in_error", "AADSTS7000222: The secret is expired."), "7000222"),
         (lambda azure, patch: azure.inject_fault("GET", ENDPOINT, 401, "ExpiredAuthenticationToken", 9), "ExpiredAuth"),
@@ -338,18 +338,18 @@ def test_leftovers_of_a_killed_deployment_are_removed_by_the_deployment_of_anoth
     ],
     ids=["expired", "refused", "missing"],
 )
-def test_credentials_that_are_not_valid(azure, target, bundles, monkeypatch, spoil, said):
+def test_credentials_that_are_not_valid(azure, target, bundles, monkeypatch, spoil, message):
     spoil(azure, monkeypatch)
-    target = replace(target, workspace=replace(target.workspace))  # who has not signed in yet
+    target = replace(target, workspace=replace(target.workspace))  # not signed in yet
     with pytest.raises(
-        DeploymentError, match=rf"{said}.*AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET .* az login"
+        DeploymentError, match=rf"{message}.*AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET .* az login"
     ):
         deploy(target, bundles[0])
     assert azure.changes == []
 
 
 @pytest.mark.parametrize("step", ["registering", "starting", "moving the traffic"])
-def test_a_forbidden_request_changes_nothing(azure, target, bundles, answering, step):
+def test_a_forbidden_request_changes_nothing(azure, target, bundles, serving_first, step):
     azure.inject_fault(*STEPS[step], 403, "AuthorizationFailed")
     with pytest.raises(DeploymentError, match=r"AuthorizationFailed.*AZURE_CLIENT_ID.*AzureML Data Scientist"):
         deploy(target, bundles[1])
@@ -363,7 +363,7 @@ def theirs(azure: AzureServer, path: str, **properties) -> None:
 
 
 @pytest.mark.parametrize("what", ["endpoint", "model", "deployment", "deployment with the traffic", "another owner's"])
-def test_a_resource_of_somebody_else_is_not_touched(azure, target, bundles, answering, what):
+def test_a_resource_of_somebody_else_is_not_touched(azure, target, bundles, serving_first, what):
     slot = bundles[1].slot
     match what:
         case "endpoint":
@@ -392,7 +392,7 @@ def test_a_name_that_is_taken_in_the_region_is_refused(azure, target, bundles):
     assert azure.changes == []
 
 
-def test_deployments_and_models_of_somebody_else_are_kept(azure, target, bundles, answering):
+def test_deployments_and_models_of_somebody_else_are_kept(azure, target, bundles, serving_first):
     theirs(azure, f"{ENDPOINT}/deployments/roads")
     theirs(azure, f"{MODEL}/1", modelUri="azureml://datastores/x/paths/model.pkl")
     deploy(target, bundles[1])
@@ -410,18 +410,18 @@ def test_deployments_and_models_of_somebody_else_are_kept(azure, target, bundles
     assert f"{MODEL}/1" in azure.resources
 
 
-def test_one_deployment_at_a_time(azure, target, bundles, answering):
+def test_one_deployment_at_a_time(azure, target, bundles, serving_first):
     with target.exclusive_lock("deploying"), pytest.raises(DeploymentError, match="was refused"):
         deploy(target, bundles[1])
-    made = azure.resources[f"{ENDPOINT}/deployments/{bundles[0].slot}"]
+    created = azure.resources[f"{ENDPOINT}/deployments/{bundles[0].slot}"]
     elsewhere = f"{ENDPOINT}/deployments/{bundles[1].slot}"
-    azure.add_resource(elsewhere, **{key: made[key] for key in ("tags", "properties", "sku")})
+    azure.add_resource(elsewhere, **{key: created[key] for key in ("tags", "properties", "sku")})
     azure.resources[elsewhere]["properties"]["provisioningState"] = "Creating"
     azure.changes.clear()
     with pytest.raises(DeploymentError, match=f"deployment {bundles[1].slot} is Creating"):
         deploy(target, bundles[1])
     assert azure.changes == []
-    azure.backdate(elsewhere)  # longer than any step of ours: left by a kill
+    azure.backdate(elsewhere)  # longer ago than any step of ours takes: left behind by a kill
     deploy(target, bundles[1])
     assert_answers(azure, target, bundles[:2])
 
@@ -435,7 +435,7 @@ def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, mo
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
         deploy(target, bundle_of(model_versions[0]))
     assert azure.request_count == asked
-    with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was looked at
+    with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was verified
         deploy(target, bundles[0])
     assert azure.changes == []
 
@@ -445,12 +445,12 @@ def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path):
     opened = partial(AzureMLEndpoint.from_settings, lock_folder=tmp_path)
     with pytest.raises(NotConfiguredError) as caught:
         opened(EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE)))
-    said = str(caught.value)
+    message = str(caught.value)
     for name in ("SUBSCRIPTION_ID (or AZURE_SUBSCRIPTION_ID)", "RESOURCE_GROUP", "IMAGE"):
-        assert f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}" in said
-    assert "__WORKSPACE" not in said
-    assert "\n" not in said
-    assert "pip install 'bridge-assets[azure]'" in said
+        assert f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}" in message
+    assert "__WORKSPACE" not in message
+    assert "\n" not in message
+    assert "pip install 'bridge-assets[azure]'" in message
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     whole = EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE, resource_group=GROUP, image=IMAGE))
     assert SUBSCRIPTION in opened(whole).console_url
@@ -467,7 +467,7 @@ def test_deploy_model_azureml_takes_the_rest_from_the_environment(azure, model_v
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
     deployment = deploy_model_azureml(model_versions[0].folder, "bridge-two", "Standard_DS3_v2")
     assert deployment.address == "https://bridge-two.eastus.inference.ml.azure.com/score"
-    (made,) = (it for path, it in azure.resources.items() if "bridge-two/deployments/" in path)
-    assert made["properties"]["instanceType"] == "Standard_DS3_v2"
+    (created,) = (it for path, it in azure.resources.items() if "bridge-two/deployments/" in path)
+    assert created["properties"]["instanceType"] == "Standard_DS3_v2"
     with pytest.raises(ValueError, match="name"):
         deploy_model_azureml(model_versions[0].folder, "Bridge_Two", "Standard_DS3_v2")

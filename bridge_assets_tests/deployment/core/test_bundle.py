@@ -1,4 +1,4 @@
-"""What is sent away: whole, the same bytes every time, and refused where a byte is wrong."""
+"""The archive for a remote endpoint: complete, reproducible, and refused if a byte is wrong."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_a_changed_byte_is_refused_before_and_during_packing(model_versions):
 
 
 def test_tags_store_the_history_and_the_owner():
-    trail = ("m1-a", "m2-b", "m3-c")
-    tags = deployment_tags("bridge-assets", trail)
-    assert history_from_tags(tags) == trail
+    history = ("m1-a", "m2-b", "m3-c")
+    tags = deployment_tags("bridge-assets", history)
+    assert history_from_tags(tags) == history
     assert history_from_tags({}) == ()
     assert all(len(value) <= 63 for pair in tags.items() for value in pair)
     check_owner(tags, "bridge-assets", "the endpoint x", "there")

@@ -1,4 +1,4 @@
-"""What a bundle's code.zip holds: the modules that answer, and nothing else."""
+"""The code.zip of a bundle contains exactly the modules that serve requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKOUT = Path(bridge_assets.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
-    """Module -> source, of everything in the archive."""
+    """Module -> source, for everything in the archive."""
     with zipfile.ZipFile(io.BytesIO(code_archive())) as archive:
         return {
             name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): archive.read(name).decode()
@@ -29,7 +29,7 @@ def sources() -> dict[str, str]:
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The code of this checkout, to be changed."""
+    """A copy of this checkout's code that a test may change."""
     shutil.copytree(
         CHECKOUT / "bridge_assets", tmp_path / "bridge_assets", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -37,7 +37,7 @@ def copy(tmp_path) -> Path:
 
 
 def imported_names(source: str) -> set[str]:
-    """Names that a module imports, also inside functions; not those for type checking alone."""
+    """Names that a module imports, including imports inside functions but not those only for type checking."""
     names: set[str] = set()
     nodes: list[ast.AST] = [ast.parse(source)]
     while nodes:

@@ -1,4 +1,4 @@
-"""The one procedure: whatever fails, whenever it is killed, one version answers, and doing it again is the end."""
+"""The deployment procedure: after any failure or kill one version is served, and a new deployment completes."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from bridge_assets.storage import digest
 
 
 class Killed(BaseException):
-    """A kill: nothing of ours gets to do anything after it."""
+    """A kill: no code of ours runs after it."""
 
 
 @dataclass
 class Shelf:
-    """A target of its own: packages in a folder. Fails, or is killed, before the call of a number."""
+    """A target for tests: packages in a folder. Fails, or is killed, before call number `fail_at`."""
 
     root: object
     slots: dict[str, Package] = field(default_factory=dict)
-    trail: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
     calls: list[str] = field(default_factory=list)
     fail_at: int = -1
-    failure: BaseException = field(default_factory=lambda: OSError("the line was cut"))
+    failure: BaseException = field(default_factory=lambda: OSError("the connection dropped"))
     dead: bool = False
-    wrong_behind_the_door: bool = False
+    wrong_at_public_address: bool = False
     runtime_config: dict[str, str] = field(default_factory=dict)
     kind, address, console_url, cost = "shelf", "shelf://here", "", "nothing"
 
@@ -57,24 +57,24 @@ class Shelf:
         self.calls.append(name)
 
     def state(self) -> TargetState:
-        self._call("standing")
-        return TargetState(self.trail, frozenset(self.slots))
+        self._call("state")
+        return TargetState(self.history, frozenset(self.slots))
 
     def provision(self, bundle: Bundle) -> None:
-        self._call("place")
+        self._call("provision")
         if bundle.slot not in self.slots:
             folder = self.root / f"{len(list(self.root.iterdir()))}"  # type: ignore[operator]
             self.slots[bundle.slot] = Package(bundle.unpack(folder))
 
     def predict(self, probe: Probe, slot: str | None) -> np.ndarray:
-        self._call("ask")
-        if slot is None and self.wrong_behind_the_door:
+        self._call("predict")
+        if slot is None and self.wrong_at_public_address:
             return np.zeros(len(probe.answers))
-        return self.slots[slot or self.trail[-1]].load_model().fall_probability(probe.table()).to_numpy()
+        return self.slots[slot or self.history[-1]].load_model().fall_probability(probe.table()).to_numpy()
 
     def switch_traffic(self, history: tuple[str, ...]) -> None:
-        self._call("shift")
-        self.trail = history
+        self._call("switch_traffic")
+        self.history = history
 
     def retire(self, slot: str) -> Iterable[str]:
         self._call("retire")
@@ -94,11 +94,11 @@ def bundles(model_versions) -> list[Bundle]:
 
 def test_a_version_is_provisioned_tested_given_the_traffic_tested_again_and_the_old_one_retired(shelf, bundles):
     first = deploy(shelf, bundles[0])
-    assert shelf.calls == ["standing", "place", "ask", "shift", "ask", "standing"]
+    assert shelf.calls == ["state", "provision", "predict", "switch_traffic", "predict", "state"]
     assert (first.version, first.previous, first.removed) == (bundles[0].version, None, ())
     second = deploy(shelf, bundles[1])
     assert (second.previous, second.removed) == (bundles[0].version, (bundles[0].slot,))
-    assert shelf.trail == (bundles[0].slot, bundles[1].slot)
+    assert shelf.history == (bundles[0].slot, bundles[1].slot)
     assert list(shelf.slots) == [bundles[1].slot]
 
 
@@ -106,7 +106,7 @@ def test_deploying_the_current_slot_sends_only_the_canary(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.calls.clear()
     deploy(shelf, bundles[0])
-    assert shelf.calls == ["standing", "ask"]
+    assert shelf.calls == ["state", "predict"]
 
 
 def calls_of(shelf: Shelf, bundles: list[Bundle]) -> int:
@@ -116,7 +116,7 @@ def calls_of(shelf: Shelf, bundles: list[Bundle]) -> int:
     return len(shelf.calls) - before
 
 
-@pytest.mark.parametrize("failure", [OSError("the line was cut"), Killed()], ids=["fails", "killed"])
+@pytest.mark.parametrize("failure", [OSError("the connection dropped"), Killed()], ids=["fails", "killed"])
 def test_a_failure_or_a_kill_at_any_call_leaves_one_version_serving_and_a_new_deployment_completes(
     tmp_path, bundles, failure
 ):
@@ -130,21 +130,21 @@ def test_a_failure_or_a_kill_at_any_call_leaves_one_version_serving_and_a_new_de
         shelf.fail_at = len(shelf.calls) + call
         with pytest.raises((type(failure), DeploymentError)):
             deploy(shelf, bundles[1])
-        assert shelf.trail[-1] in shelf.slots
+        assert shelf.history[-1] in shelf.slots
         shelf.dead = False
-        if not isinstance(failure, Killed) and shelf.trail[-1] == bundles[0].slot:
+        if not isinstance(failure, Killed) and shelf.history[-1] == bundles[0].slot:
             assert list(shelf.slots) == [bundles[0].slot]
         deploy(shelf, bundles[1])
-        assert shelf.trail == (bundles[0].slot, bundles[1].slot)
+        assert shelf.history == (bundles[0].slot, bundles[1].slot)
         assert list(shelf.slots) == [bundles[1].slot]
 
 
 def test_a_wrong_model_behind_the_public_address_is_rolled_back(shelf, bundles):
     deploy(shelf, bundles[0])
-    shelf.wrong_behind_the_door = True
+    shelf.wrong_at_public_address = True
     with pytest.raises(CanaryMismatch):
         deploy(shelf, bundles[1])
-    assert shelf.trail == (bundles[0].slot,)
+    assert shelf.history == (bundles[0].slot,)
     assert list(shelf.slots) == [bundles[0].slot]
 
 
@@ -154,9 +154,9 @@ def test_a_failed_undo_is_added_to_the_error_as_a_note(shelf, bundles):
     shelf.failure = Killed()
     with pytest.raises(Killed) as caught:
         deploy(shelf, bundles[1])
-    assert not hasattr(caught.value, "__notes__")  # a kill lets nobody say anything
+    assert not hasattr(caught.value, "__notes__")  # no code runs after a kill
     shelf.dead, shelf.failure = False, OSError("no route")
-    shelf.wrong_behind_the_door = True
+    shelf.wrong_at_public_address = True
     shelf.retire = lambda slot: (_ for _ in ()).throw(OSError("no route"))  # type: ignore[method-assign]
     with pytest.raises(CanaryMismatch) as wrong:
         deploy(shelf, bundles[1])
@@ -174,7 +174,7 @@ def test_rollback_returns_to_the_previous_healthy_version_and_drops_later_ones(s
     for bundle in bundles[:3]:
         deploy(shelf, bundle)
     assert rollback(shelf, open_kept).version == bundles[1].version
-    assert shelf.trail == (bundles[0].slot, bundles[1].slot)
+    assert shelf.history == (bundles[0].slot, bundles[1].slot)
     deploy(shelf, bundles[2])
     assert rollback(shelf, open_kept, bundles[0].version).previous is None
     for bundle in bundles[1:2]:
@@ -197,13 +197,13 @@ def test_a_failed_rollback_lists_every_reason(shelf, bundles):
 
     with pytest.raises(DeploymentError, match=rf"no previous version could be deployed.*{bundles[0].version}: .*gone"):
         rollback(shelf, gone)
-    assert shelf.trail[-1] == bundles[1].slot
+    assert shelf.history[-1] == bundles[1].slot
 
 
 def test_the_history_follows_the_slot_with_the_traffic():
     assert resolve_history(None, ("a",)) == ()
     assert resolve_history("b", ("a", "b")) == ("a", "b")
-    assert resolve_history("a", ("a", "b")) == ("a",)  # b was never given the traffic, or was taken back
+    assert resolve_history("a", ("a", "b")) == ("a",)  # b never received the traffic, or was rolled back
     assert resolve_history("c", ("a", "b")) == ("a", "b", "c")
     assert resolve_history("e", ("a", "b", "c", "d")) == ("b", "c", "d", "e")
     assert resolve_history("mb-2", ("ma-1", "mb-1", "mc-1")) == ("ma-1", "mb-2")
@@ -215,11 +215,11 @@ def test_the_same_version_under_other_settings_is_another_slot_with_its_own_cana
     deploy(shelf, bundles[1])
     shelf.runtime_config = {"machine": "larger"}
     again = deploy(shelf, bundles[1])
-    assert shelf.trail == (bundles[0].slot, bundles[1].with_runtime_config(shelf.runtime_config).slot)
+    assert shelf.history == (bundles[0].slot, bundles[1].with_runtime_config(shelf.runtime_config).slot)
     assert (again.previous, again.removed) == (bundles[0].version, (bundles[1].slot,))
     assert len(bundles[1].with_runtime_config(shelf.runtime_config).slot) == 30
     assert rollback(shelf, opener(bundles)).version == bundles[0].version
-    assert shelf.trail == (bundles[0].with_runtime_config(shelf.runtime_config).slot,)
+    assert shelf.history == (bundles[0].with_runtime_config(shelf.runtime_config).slot,)
 
 
 def test_a_slot_that_cannot_be_removed_yet_does_not_prevent_a_deployment_but_is_reported(shelf, bundles):
@@ -235,10 +235,10 @@ def test_a_slot_that_cannot_be_removed_yet_does_not_prevent_a_deployment_but_is_
 
 
 def stubborn(slot: str, retire):
-    def refuse(asked: str):
-        if asked == slot:
+    def refuse(requested: str):
+        if requested == slot:
             raise DeploymentError("it is being made", where="there", why="It cannot be removed yet", do="wait")
-        return retire(asked)
+        return retire(requested)
 
     return refuse
 
@@ -260,7 +260,7 @@ def test_a_rollback_brings_back_the_code_of_that_deployment(shelf, bundles, roll
     first = bundles[0]
     assert rolled_on[0].slot != first.slot
     assert rollback(shelf, opener(bundles)).version == first.version
-    assert shelf.trail == (first.slot,)
+    assert shelf.history == (first.slot,)
     assert (shelf.slots[first.slot].folder / "code.zip").read_bytes() == first.code == code_archive()
     assert kept_path(first.model_version, first.slot).read_bytes() == first.archive
 
@@ -269,8 +269,8 @@ def test_a_rollback_to_a_version_with_several_slots_uses_the_latest_of_them(shel
     deploy(shelf, rolled_on[0])
     deploy(shelf, rolled_on[1])
     rollback(shelf, opener(bundles), bundles[0].version)
-    assert shelf.trail[-1] == rolled_on[0].slot
-    shelf.trail = (rolled_on[0].slot, bundles[0].slot, rolled_on[1].slot)
+    assert shelf.history[-1] == rolled_on[0].slot
+    shelf.history = (rolled_on[0].slot, bundles[0].slot, rolled_on[1].slot)
     rollback(shelf, opener(bundles), bundles[0].version)
     assert bundles[0].slot in shelf.slots
 
@@ -292,14 +292,14 @@ def cut(path: Path) -> None:
 
 
 def replaced_by_another(path: Path) -> None:
-    """Whole, with its digest, but of another content."""
+    """Complete and with its digest, but with the content of another bundle."""
     other = next(each for each in path.parents[2].glob("*/bundles/*.tar.gz") if each != path)
     path.write_bytes(other.read_bytes())
     path.with_name(f"{path.name}.sha256").write_text(digest(path))
 
 
 def with_another_model(path: Path) -> None:
-    """An archive that is not what its own manifest says."""
+    """An archive that differs from its own manifest."""
     buffer = io.BytesIO()
     with tarfile.open(path) as old, tarfile.open(fileobj=buffer, mode="w:gz") as new:
         for member in old:
@@ -324,12 +324,12 @@ def with_another_model(path: Path) -> None:
 def test_a_kept_bundle_that_cannot_be_used_is_an_error_and_changes_nothing(shelf, bundles, rolled_on, damage, why):
     path = kept_path(bundles[0].model_version, bundles[0].slot)
     damage(path)
-    trail, slots = shelf.trail, dict(shelf.slots)
+    history, slots = shelf.history, dict(shelf.slots)
     expected = rf"{path}: the kept bundle of slot {bundles[0].slot} {why}.*What to do: copy it.*or deploy model version"
     for version in (None, bundles[0].version):
         with pytest.raises(DeploymentError, match=expected):
             rollback(shelf, opener(bundles), version)
-    assert (shelf.trail, shelf.slots) == (trail, slots)
+    assert (shelf.history, shelf.slots) == (history, slots)
 
 
 def test_deploying_again_repairs_a_kept_bundle(shelf, bundles):
@@ -347,7 +347,7 @@ def test_if_the_bundle_cannot_be_kept_nothing_is_deployed(shelf, bundles):
     kept.write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="was not written"):
         deploy(shelf, bundles[0])
-    assert (shelf.trail, shelf.slots) == ((), {})
+    assert (shelf.history, shelf.slots) == ((), {})
 
 
 def test_a_name_that_is_not_a_slot_opens_nothing(bundles):

@@ -1,4 +1,4 @@
-"""Two versions of different skill, and inspections that neither was trained on."""
+"""Two versions with different skill, and inspections that neither was trained on."""
 
 from __future__ import annotations
 

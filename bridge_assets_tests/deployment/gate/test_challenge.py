@@ -1,4 +1,4 @@
-"""Where the champion and the hold-out come from, and when a comparison is impossible."""
+"""Fetching the champion and the hold-out, and when a comparison is impossible."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def write_features(lake: Lake, year: int, table: pl.DataFrame, **provenance: str
 
 def write_training_set(lake: Lake, table: pl.DataFrame, **made_from: Any) -> training_set.TrainingSet:
     digest = lake.write(SCALE.transform(split_at(table, 2018, 2020, 0.3)), training_set.TABLE_NAME)
-    note = {"digest": digest, "made_from": MADE_FROM | made_from, "normalization": asdict(SCALE)}
-    write_json(note, lake.table_path(training_set.TABLE_NAME).with_suffix(".json"))
+    record = {"digest": digest, "made_from": MADE_FROM | made_from, "normalization": asdict(SCALE)}
+    write_json(record, lake.table_path(training_set.TABLE_NAME).with_suffix(".json"))
     return training_set.load_training_set(lake)
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """Features of two survey years, and the training set that was made from them."""
-    made, table = Lake(tmp_path / "lake"), make_inspections()
+    """Features of two survey years, and the training set that was built from them."""
+    training_data, table = Lake(tmp_path / "lake"), make_inspections()
     for year in (2018, 2020):
-        write_features(made, year, table[::-1])  # not in the order of the training set
-    write_training_set(made, table)
-    return made
+        write_features(training_data, year, table[::-1])  # not in the order of the training set
+    write_training_set(training_data, table)
+    return training_data
 
 
 @pytest.fixture
@@ -149,18 +149,18 @@ def test_the_held_out_inspections_are_in_natural_units_and_in_order(lake):
 
 
 def test_a_regression_also_has_the_change(lake):
-    made = write_training_set(lake, make_inspections().with_columns(change=pl.lit(-1.0)), task="regression")
-    found = unscaled_holdout(lake, made)
+    training_data = write_training_set(lake, make_inspections().with_columns(change=pl.lit(-1.0)), task="regression")
+    found = unscaled_holdout(lake, training_data)
     assert found.columns == ["structure_key", "survey_year", "next_survey_year", "fall", "change", *FEATURES]
     assert found["change"].unique().to_list() == [-1.0]
 
 
 @pytest.mark.parametrize("year", [2018, 2020])
 @pytest.mark.parametrize(
-    "note", [{"raw_bridges": "rebuilt"}, {"features_digest": "0" * 12}], ids=["records", "features"]
+    "changed_provenance", [{"raw_bridges": "rebuilt"}, {"features_digest": "0" * 12}], ids=["records", "features"]
 )
-def test_rebuilt_features_are_not_those_of_the_training_set(lake, year, note):
-    write_features(lake, year, make_inspections(), **note)
+def test_rebuilt_features_are_not_those_of_the_training_set(lake, year, changed_provenance):
+    write_features(lake, year, make_inspections(), **changed_provenance)
     with pytest.raises(SourceError) as caught:
         unscaled_holdout(lake, training_set.load_training_set(lake))
     assert str(caught.value) == (
@@ -171,17 +171,17 @@ def test_rebuilt_features_are_not_those_of_the_training_set(lake, year, note):
 
 def test_features_of_a_year_without_held_out_inspections_may_be_rebuilt(lake):
     table = make_inspections()
-    made = write_training_set(lake, table.filter(pl.col("survey_year") == 2018))
+    training_data = write_training_set(lake, table.filter(pl.col("survey_year") == 2018))
     write_features(lake, 2020, table, raw_bridges="rebuilt")
-    assert unscaled_holdout(lake, made)["survey_year"].unique().to_list() == [2018]
+    assert unscaled_holdout(lake, training_data)["survey_year"].unique().to_list() == [2018]
 
 
 def test_a_held_out_inspection_that_has_no_features_is_left_out(lake):
-    made = training_set.load_training_set(lake)
-    gone = holdout_rows(made.table).filter(pl.col("survey_year") == 2020)["structure_key"][0]
-    before = unscaled_holdout(lake, made)
+    training_data = training_set.load_training_set(lake)
+    gone = holdout_rows(training_data.table).filter(pl.col("survey_year") == 2020)["structure_key"][0]
+    before = unscaled_holdout(lake, training_data)
     write_features(lake, 2020, make_inspections().filter(pl.col("structure_key") != gone))
-    after = unscaled_holdout(lake, made)
+    after = unscaled_holdout(lake, training_data)
     assert after.equals(before.filter((pl.col("structure_key") != gone) | (pl.col("survey_year") != 2020)))
     assert after.height == before.height - 1
 
@@ -194,14 +194,14 @@ def test_duplicated_features_of_a_structure_are_an_error(lake):
 
 
 @pytest.mark.parametrize(
-    ("comparison", "state", "said"),
+    ("comparison", "state", "expected_message"),
     [
         (Comparison("abc", "as good"), "passed", "as good"),
         (Comparison("abc", "compared", ("AUC is worse", "Brier is worse")), "failed", "AUC is worse; Brier is worse"),
     ],
     ids=["not worse", "worse"],
 )
-def test_the_decision_depends_only_on_the_comparison(poor, comparison, state, said):
+def test_the_decision_depends_only_on_the_comparison(poor, comparison, state, expected_message):
     started = time.time()
     decision = champion_decision(poor, comparison, "run-1")
     [finding] = decision.findings
@@ -211,7 +211,7 @@ def test_the_decision_depends_only_on_the_comparison(poor, comparison, state, sa
     assert finding.expected_digest == poor.stages["onnx_model"]
     evaluation = finding.evaluation
     assert evaluation is not None
-    assert (evaluation.message, evaluation.run_id) == (said, "run-1")
+    assert (evaluation.message, evaluation.run_id) == (expected_message, "run-1")
     assert started <= evaluation.timestamp <= time.time()
 
 

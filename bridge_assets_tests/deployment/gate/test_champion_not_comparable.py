@@ -1,4 +1,4 @@
-"""A champion that cannot be evaluated on the hold-out is judged by its recorded metrics, or by a setting."""
+"""A champion that cannot be evaluated on the hold-out is compared by its recorded metrics, or by a setting."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_a_champion_that_cannot_be_evaluated_is_accepted_or_refused_whatever_its
 ):
     mine = with_recorded_metrics(poor, tmp_path / "mine", 0.70, 0.09)
     champion = not_comparable(good, tmp_path / "champion", champion_auc, 0.09)
-    said = cannot_be_evaluated(champion)
+    summary = cannot_be_evaluated(champion)
     accepted = compare_versions(mine, champion, holdout, gate_settings(champion_not_comparable="accept"))
-    assert accepted == Comparison(champion.version, f"{said}. Accepted {DECIDE}")
+    assert accepted == Comparison(champion.version, f"{summary}. Accepted {DECIDE}")
     refused = compare_versions(mine, champion, holdout, gate_settings(champion_not_comparable="refuse"))
-    assert refused == Comparison(champion.version, said, (f"{said}. Refused {DECIDE}",))
+    assert refused == Comparison(champion.version, summary, (f"{summary}. Refused {DECIDE}",))
 
 
 def test_recorded_gains_are_reported_with_the_loss_and_the_limit(good, poor, holdout, tmp_path):
@@ -134,10 +134,10 @@ def test_without_the_recorded_metrics_of_one_somebody_must_decide(good, poor, ho
         evaluation.unlink()
     else:
         evaluation.write_text(content)
-    said = cannot_be_evaluated(versions["champion"])
-    problem = f"{said}, and recorded metrics are not available for both {DECIDE}"
+    summary = cannot_be_evaluated(versions["champion"])
+    problem = f"{summary}, and recorded metrics are not available for both {DECIDE}"
     found = compare_versions(versions["mine"], versions["champion"], holdout, gate_settings())
-    assert found == Comparison(versions["champion"].version, said, (problem,))
+    assert found == Comparison(versions["champion"].version, summary, (problem,))
 
 
 def test_every_differing_definition_is_reported(good, poor, holdout, tmp_path):
@@ -190,10 +190,10 @@ def test_with_few_shared_inspections_the_recorded_metrics_are_compared(good, poo
 
 
 def test_a_champion_of_which_only_the_address_is_known():
-    said = "the champion models:/m/1 was not registered by this version of bridge_assets: its files are not listed"
+    summary = "the champion models:/m/1 was not registered by this version of bridge_assets: its files are not listed"
     accepted = unknown_champion("models:/m/1", GateSettings(champion_not_comparable="accept"))
-    assert accepted == Comparison("models:/m/1", f"{said}. Accepted {DECIDE}")
+    assert accepted == Comparison("models:/m/1", f"{summary}. Accepted {DECIDE}")
     for decision in ("recorded", "refuse"):
-        problem = f"{said}. Set champion_not_comparable to accept for one run, or move the champion alias {DECIDE}"
+        problem = f"{summary}. Set champion_not_comparable to accept for one run, or move the champion alias {DECIDE}"
         found = unknown_champion("models:/m/1", GateSettings(champion_not_comparable=decision))
-        assert found == Comparison("models:/m/1", said, (problem,))
+        assert found == Comparison("models:/m/1", summary, (problem,))

@@ -1,4 +1,4 @@
-"""A client asks all the while a version takes over from another one: every request is answered, by a whole version."""
+"""A client sends requests while one version replaces another: every request succeeds, with one of the two versions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_SECOND = 50
 
 @dataclass
 class Client:
-    """Asks the front door at a steady pace, each time over a connection of its own."""
+    """Sends requests to the public address at a constant rate, each over a new connection."""
 
     address: str
     body: bytes
@@ -34,17 +34,17 @@ class Client:
     failures: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def ask(self, asked_at: float) -> None:
+    def send(self, sent_at: float) -> None:
         connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             connection.request("POST", "/predict", self.body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            said = json.loads(answer.read())
+            response = json.loads(answer.read())
             version = answer.headers["X-Model-Version"]
-            assert answer.status == 200, said
-            assert said["model_version"] == version
-            assert np.allclose(said["predictions"], self.answers[version], rtol=0, atol=1e-6)
-            self.versions.append((asked_at, version))
+            assert answer.status == 200, response
+            assert response["model_version"] == version
+            assert np.allclose(response["predictions"], self.answers[version], rtol=0, atol=1e-6)
+            self.versions.append((sent_at, version))
         except Exception as error:
             self.failures.append(repr(error))
         finally:
@@ -57,14 +57,14 @@ class Client:
                 due = started + number / PER_SECOND
                 if self._stop.wait(max(0.0, due - time.monotonic())):
                     return
-                pool.submit(self.ask, time.monotonic())
+                pool.submit(self.send, time.monotonic())
 
     def stop(self) -> None:
         self._stop.set()
 
 
 def answers_of(bundle: Bundle, probe: Probe, folder: Path) -> np.ndarray:
-    """What the artifact itself says of some rows."""
+    """The predictions of the artifact itself for the probe's rows."""
     package = pack(bundle.model_version, served_digests(bundle.model_version), folder)
     return package.load_model().fall_probability(probe.table()).to_numpy()
 
@@ -80,21 +80,21 @@ def test_no_request_fails_while_a_version_takes_over_and_only_the_new_one_serves
         answers = {bundle.version: answers_of(bundle, old.probe, tmp_path / bundle.slot) for bundle in (old, new)}
         assert not np.allclose(answers[old.version], answers[new.version])
         client = Client(here.cluster.open_service_proxy(NAME, delay=1.0).removeprefix("http://"), body, answers)
-        asking = threading.Thread(target=client.run)
-        asking.start()
+        sender = threading.Thread(target=client.run)
+        sender.start()
         try:
             while not client.versions:
                 time.sleep(0.01)
             deploy(here.target(), new)
             returned = time.monotonic()
-            while sum(asked > returned for asked, _ in client.versions) < PER_SECOND and not client.failures:
+            while sum(sent_at > returned for sent_at, _ in client.versions) < PER_SECOND and not client.failures:
                 time.sleep(0.01)
         finally:
             client.stop()
-            asking.join()
+            sender.join()
         assert client.failures == []
-        before = Counter(version for asked, version in client.versions if asked <= returned)
-        after = Counter(version for asked, version in client.versions if asked > returned)
+        before = Counter(version for sent_at, version in client.versions if sent_at <= returned)
+        after = Counter(version for sent_at, version in client.versions if sent_at > returned)
         print(f"{sum(before.values())} requests during the deployment: {dict(before)}; after it: {dict(after)}")
         assert set(before) == {old.version, new.version}
         assert set(after) == {new.version}

@@ -1,4 +1,4 @@
-"""The endpoint in a cluster when something goes wrong: the old version answers, and nothing paid for is left."""
+"""Faults of an endpoint in a cluster: the old version keeps serving, and nothing that costs money is left behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bundles(here, model_versions) -> list[Bundle]:
 
 @pytest.fixture
 def running(here, bundles) -> ReleaseFixture:
-    """A cluster where the first version answers."""
+    """A cluster that serves the first version."""
     deploy(here.target(), bundles[0])
     here.cluster.requests.clear()
     here.cluster.store.changes.clear()
@@ -37,7 +37,7 @@ def running(here, bundles) -> ReleaseFixture:
 
 
 def assert_nothing_happened(here: ReleaseFixture, bundles: list[Bundle]) -> None:
-    """The first version answers, and nothing of another one is there."""
+    """The first version is being served, and no other version has any objects."""
     here.cluster.clear_faults()
     assert here.is_serving(bundles[0])
     assert here.target().state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
@@ -61,16 +61,16 @@ def test_expired_credentials_are_reported_and_nothing_is_touched(running, bundle
 
 
 @pytest.mark.parametrize(
-    ("denied", "said"),
+    ("denied", "message"),
     [
         (r"PATCH .*/horizontalpodautoscalers/", "patch horizontalpodautoscalers bridge-fall"),
         (r"POST .*/services/.*/proxy/", "create services/proxy bridge-fall-canary-"),
         (r"POST .*/leases", "create leases"),
     ],
 )
-def test_a_permission_that_rbac_denies_is_reported_with_the_manifest_that_grants_it(running, bundles, denied, said):
+def test_a_permission_that_rbac_denies_is_reported_with_the_manifest_that_grants_it(running, bundles, denied, message):
     running.cluster.inject_error(denied, 403, 'User "ci" cannot do this')
-    with pytest.raises(DeploymentError, match=rf"`{said}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
+    with pytest.raises(DeploymentError, match=rf"`{message}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
         deploy(running.target(), bundles[1])
     assert_nothing_happened(running, bundles)
 
@@ -90,7 +90,7 @@ def test_a_server_that_keeps_failing_is_given_up(running, bundles):
     assert_nothing_happened(running, bundles)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before it was made", "after it was made"])
+@pytest.mark.parametrize("done", [False, True], ids=["before it was created", "after it was created"])
 def test_a_connection_that_drops_while_something_is_created(running, bundles, done):
     running.cluster.drop_connections(r"PATCH .*/deployments/bridge-fall-canary-.*force=true", times=2, done=done)
     running.cluster.drop_connections(r"POST .*/leases", times=1, done=done)
@@ -119,16 +119,16 @@ def selecting_otherwise(here: ReleaseFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (misspelt, r"patch horizontalpodautoscalers bridge-fall`.*minReplica"),
         (selecting_otherwise, r"patch deployments bridge-fall`.*selector: field is immutable"),
     ],
 )
-def test_an_object_that_the_server_refuses_is_reported_before_anything_is_created(running, bundles, change, said):
+def test_an_object_that_the_server_refuses_is_reported_before_anything_is_created(running, bundles, change, message):
     change(running)
     before = running.cluster.store.snapshot()
-    with pytest.raises(DeploymentError, match=said):
+    with pytest.raises(DeploymentError, match=message):
         deploy(running.target(), bundles[1])
     assert running.cluster.store.snapshot() == before
 
@@ -212,13 +212,13 @@ def test_a_kill_at_any_change_leaves_a_version_serving_and_the_next_deployment_c
     for number in itertools.count():
         other, third = (bundle for bundle in bundles[:3] if bundle is not now)
         here.cluster.drop_after = number
-        with suppress(DeploymentError):  # the very last change gives the lease back, which may fail
+        with suppress(DeploymentError):  # the very last change releases the lease, which may fail
             deploy(here.target(), other)
         if here.cluster.drop_after >= 0:
             break
         here.cluster.clear_faults()
         assert len(here.cluster.pods.ready_addresses({"bridge-assets-role": "live"})) >= 2
-        # The same again, another one, or what answered before: each is the end of it.
+        # The same version again, another one, or the previous one: each deployment completes.
         now = (other, third, now)[number % 3]
         assert deploy(here.target(), now).version == now.version
         assert here.is_serving(now)

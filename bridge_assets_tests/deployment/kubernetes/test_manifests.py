@@ -1,4 +1,4 @@
-"""The shipped manifests are what Kubernetes takes and what the README promises; edited ones are checked before use."""
+"""Kubernetes accepts the shipped manifests, and they keep the README's promises; edited ones are checked before use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge_assets.serve import server as serve_server
 
 Body = dict[str, Any]
 
-#: The oldest that the manifests are meant for, and the newest whose schemas are at hand.
+#: The oldest supported version of Kubernetes, and the newest whose schemas are available.
 VERSIONS = ("1.30", "1.37")
 
 PACKAGE = {"BRIDGE_ASSETS_PACKAGE": "s3://bucket/x.tar.gz"}
@@ -93,8 +93,8 @@ def test_the_pods_have_no_permissions_beyond_serving():
 
 def test_a_pod_has_enough_time_to_shut_down():
     pod = next(body for body in release().objects if body["kind"] == "Deployment")["spec"]["template"]["spec"]
-    said = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
-    closing = float(said["BRIDGE_ASSETS_CLOSING_SECONDS"])
+    message = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    closing = float(message["BRIDGE_ASSETS_CLOSING_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > closing + serve_server._GRACEFUL_SHUTDOWN_SECONDS
 
 
@@ -123,11 +123,11 @@ def test_selectors_of_the_release_do_not_match_the_canary_and_vice_versa():
             assert not selector.items() <= labels(others).items()
 
 
-# Edited
+# Edited manifests
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Paths of everything in a document."""
+    """Paths of all values in a document."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
@@ -145,14 +145,14 @@ def test_any_value_in_any_field_is_accepted_or_refused_in_one_line(value):
             changed = [*documents]
             changed[number] = Manifest(document.file, document.number, body)
             try:
-                made = release_of(changed)
-                canary_manifests(made.manifests_for_slot("m1-2-3", PACKAGE), "canary")
-                assert made.port[1] and made.pod_range and made.pod_resources
+                filled = release_of(changed)
+                canary_manifests(filled.manifests_for_slot("m1-2-3", PACKAGE), "canary")
+                assert filled.port[1] and filled.pod_range and filled.pod_resources
                 taken += 1
             except DeploymentError as error:
                 assert f"{document.file}, document 1" in str(error)
                 assert "\n" not in str(error)
-    assert taken > 20  # what only the cluster can judge
+    assert taken > 20  # those that only the cluster can check
 
 
 def pod_of(body: Body) -> Body:
@@ -164,7 +164,7 @@ def server_of(body: Body) -> Body:
 
 
 WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
-    # Schemas accept these five, and a cluster reports them late or never.
+    # The schemas accept these five, and a cluster reports them late or never.
     "selector": ("service.yaml", lambda b: b["spec"]["selector"].update(app="x"), "selector matches no pod.*app=x"),
     "port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(targetPort=9090), "9090 is not opened"),
     "volume": ("deployment.yaml", lambda b: pod_of(b).pop("volumes"), "there is no volume tmp"),
@@ -178,7 +178,7 @@ WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
         lambda b: server_of(b)["resources"]["requests"].update(memory="1Gi"),
         r"request of memory \(1Gi\) is above its limit \(512Mi\)",
     ),
-    # And these.
+    # These too.
     "number of a port": ("service.yaml", lambda b: b["spec"]["ports"][0].update(port=80800), "80800 is not a port"),
     "port of a probe": (
         "deployment.yaml",
@@ -227,9 +227,9 @@ WRONG: dict[str, tuple[str, Callable[[Body], Any], str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_manifests_that_do_not_fit_together_are_refused_with_file_and_document(folder, what):
-    file, change, said = WRONG[what]
+    file, change, message = WRONG[what]
     edit(folder, file, change)
-    with pytest.raises(DeploymentError, match=rf"{file}, document 1: .*{said}.*Nothing was sent") as caught:
+    with pytest.raises(DeploymentError, match=rf"{file}, document 1: .*{message}.*Nothing was sent") as caught:
         release(folder)
     assert "\n" not in str(caught.value)
 
@@ -245,7 +245,7 @@ OBJECT = "apiVersion: v1\nkind: {}\nmetadata: {{name: x{}}}\nspec: {{}}\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a: [", "document 1: this is not YAML"),
         (f"---\n{OBJECT.format('Service', '')}---\na: b: c\n", "document 2: this is not YAML"),
@@ -263,10 +263,10 @@ OBJECT = "apiVersion: v1\nkind: {}\nmetadata: {{name: x{}}}\nspec: {{}}\n"
         ("\x00", "this is not YAML"),
     ],
 )
-def test_a_file_that_is_not_a_manifest_is_refused_with_file_and_document(tmp_path, text, said):
+def test_a_file_that_is_not_a_manifest_is_refused_with_file_and_document(tmp_path, text, message):
     file = tmp_path / "endpoint.yaml"
     file.write_text(text)
-    with pytest.raises(DeploymentError, match=rf"endpoint\.yaml.*{said}") as caught:
+    with pytest.raises(DeploymentError, match=rf"endpoint\.yaml.*{message}") as caught:
         read_manifests(file, "default")
     assert "\n" not in str(caught.value)
 

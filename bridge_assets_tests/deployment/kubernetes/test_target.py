@@ -1,4 +1,4 @@
-"""The endpoint in a cluster: what stands there after deployments, edits of the manifests, and going back."""
+"""The endpoint in a cluster: its objects after deployments, edits of the manifests, and rollbacks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_version_is_tested_next_to_the_current_one_then_takes_over_pod_by_pod(
     assert here.is_serving(bundles[1])
     assert (second.previous, second.removed) == (bundles[0].version, ())
     assert target.state() == TargetState((bundles[0].slot, bundles[1].slot), frozenset({bundles[1].slot}))
-    # Never fewer pods ready than are wanted, once they were; and nothing stands there but the release.
+    # Never fewer ready pods than requested after the first rollout; and only the objects of the release exist.
     assert here.cluster.pods.min_ready == {NAME: 2}
     for kind in ("deployments", "services", "networkpolicies", "poddisruptionbudgets", "horizontalpodautoscalers"):
         assert here.cluster.names(kind) == [NAME]
@@ -71,10 +71,10 @@ def test_applied_objects_have_our_labels_and_only_the_necessary_variables(here, 
     assert labels["bridge-assets-owner"] == "bridge-assets"
     assert labels["app.kubernetes.io/managed-by"] == labels["app.kubernetes.io/part-of"] == "bridge-assets"
     server = deployment["spec"]["template"]["spec"]["containers"][0]
-    said = {each["name"]: each["value"] for each in server["env"]}
-    assert said["BRIDGE_ASSETS_PACKAGE_SHA256"] == bundles[0].digest
-    assert said["BRIDGE_ASSETS_SLOT"] == bundles[0].slot
-    assert Path(said["BRIDGE_ASSETS_PACKAGE"]).read_bytes() == bundles[0].archive
+    message = {each["name"]: each["value"] for each in server["env"]}
+    assert message["BRIDGE_ASSETS_PACKAGE_SHA256"] == bundles[0].digest
+    assert message["BRIDGE_ASSETS_SLOT"] == bundles[0].slot
+    assert Path(message["BRIDGE_ASSETS_PACKAGE"]).read_bytes() == bundles[0].archive
     assert server["image"] == "registry.example.org/bridge-assets/serve:1"
     assert here.cluster.store.owners["deployments", NAME]["kube-controller-manager"] == {("spec", "replicas")}
 
@@ -97,7 +97,7 @@ def test_edited_manifests_are_a_new_deployment_that_can_be_rolled_back(here, bun
     assert before.state() == TargetState((bundles[0].slot,), frozenset({bundles[0].slot}))
     here.cluster.pods.archive_override = lambda labels: None
     deployment = deploy(target, bundles[0])
-    # Of one version, the form that answered last is kept.
+    # Only the latest slot of a version is kept.
     assert (deployment.version, deployment.previous) == (bundles[0].version, None)
     assert kinds(deployment.removed) == ["archive", "ConfigMap"]
     assert here.is_serving(bundles[0])
@@ -140,14 +140,14 @@ def test_two_releases_from_the_same_manifests_do_not_interfere(here, bundles):
     deploy(here.target(), bundles[0])
     other = here.target(name="other")
     deploy(other, bundles[1])
-    assert here.is_serving(bundles[0]) is False  # pods of two slots, and the front door finds only its own
+    assert here.is_serving(bundles[0]) is False  # pods of two slots, and the public address finds only its own
     assert sorted(here.cluster.names("serviceaccounts")) == [NAME, "other"]
     assert deploy(other, bundles[1]).removed == ()
     spec = here.cluster.deployment("other")["spec"]["template"]["spec"]
     assert spec["serviceAccountName"] == "other"
 
 
-# The trail
+# The deployment history
 
 
 def test_a_rollback_removes_slots_that_left_the_history(here, bundles):
@@ -179,7 +179,7 @@ def test_a_damaged_archive_is_repaired_by_a_deployment_and_never_rolled_back_to(
     assert here.is_serving(bundles[0])
 
 
-# Configuring
+# Settings
 
 
 @pytest.fixture
@@ -213,10 +213,10 @@ def test_a_damaged_model_is_refused_before_anything_is_sent(configured, model_ve
 def test_missing_settings_are_listed_in_one_line(here, monkeypatch):
     with pytest.raises(NotConfiguredError) as caught:
         KubernetesEndpoint.from_settings(here.settings(image="", artifacts=""), here.folder)
-    said = str(caught.value)
-    assert "\n" not in said
+    message = str(caught.value)
+    assert "\n" not in message
     for name in ("ENVIRONMENT__KUBERNETES__IMAGE", "KUBERNETES__ARTIFACTS", "pip install 'bridge-assets[k8s]'"):
-        assert name in said
+        assert name in message
     monkeypatch.setitem(sys.modules, "kubernetes", None)
     with pytest.raises(NotConfiguredError, match=r"Not installed: kubernetes.*bridge-assets\[k8s\]"):
         here.target()
@@ -289,11 +289,11 @@ def test_bundles_can_be_stored_in_a_web_folder_that_accepts_put(here, bundles):
         artifacts.upload("m1-2-3", bundles[0])
         assert files == {f"/bundles/{NAME}/m1-2-3.tar.gz": bundles[0].archive}
         artifacts.check("m1-2-3", bundles[0].digest)
-        assert not artifacts.remove("m1-2-3")  # the folder's owner does
+        assert not artifacts.remove("m1-2-3")  # the owner of the folder removes files
         server.shutdown()
 
 
-# Whose it is
+# Owners
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "Lease"])
@@ -360,7 +360,7 @@ def test_a_deployment_that_lost_the_lease_changes_nothing_more(here, bundles):
     with target.exclusive_lock("testing"):
         lease = target._lease
         assert lease is not None
-        lease._renewed_at -= 1000  # as if a request had hung for long
+        lease._renewed_at -= 1000  # as if a request had hung for a long time
         with here.cluster.store.lock:
             here.cluster.store.set_field(
                 ("leases", f"{NAME}-deploy"), "other", ("spec", "holderIdentity"), "elsewhere/1/2"

@@ -1,4 +1,4 @@
-"""An account of SageMaker (`providers.sagemaker_server`), and endpoints in it."""
+"""A SageMaker account (`providers.sagemaker_server`), and endpoints in it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint
 @pytest.fixture(scope="package")
 def account(tmp_path_factory) -> Iterator[SageMaker]:
     pytest.importorskip("boto3", reason="the extra [aws] is not installed")
-    pytest.importorskip("moto.server", reason="SageMaker of the tests stands on moto[server]")
+    pytest.importorskip("moto.server", reason="the SageMaker server of the tests needs moto[server]")
     with sagemaker_server(tmp_path_factory.mktemp("sagemaker")) as running:
         yield running
 
 
 @pytest.fixture
 def aws(account, monkeypatch) -> Iterator[SageMaker]:
-    """An empty account, and nothing in the environment that leads to a real one."""
+    """An empty account, and no environment variables that lead to a real one."""
     account.reset()
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(variable)
@@ -45,13 +45,13 @@ def aws(account, monkeypatch) -> Iterator[SageMaker]:
 
 @pytest.fixture(scope="package")
 def aws_client() -> AwsClient:
-    """Making clients takes longer than what most tests ask of them."""
+    """Shared, because creating clients takes longer than most tests use them."""
     return AwsClient(REGION)
 
 
 @pytest.fixture(scope="package")
 def aws_without_retries() -> AwsClient:
-    """Sends nothing again."""
+    """A client that never retries."""
     return AwsClient(REGION, max_attempts=1)
 
 

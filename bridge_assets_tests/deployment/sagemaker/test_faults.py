@@ -1,4 +1,4 @@
-"""The endpoint on SageMaker when something goes wrong: what answered goes on answering, and again is the end."""
+"""Faults of an endpoint on SageMaker: the current version keeps serving, and a new deployment completes."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ def test_every_transient_failure_is_retried(aws, target, bundles):
 def test_retry_after_is_obeyed(aws, target, bundles):
     aws.inject_fault("CreateModel", "retry after 1 s")
     target.provision(bundles[0])
-    first, second = (time for time, asked in zip(aws.times, aws.operations, strict=True) if asked == "CreateModel")
+    first, second = (
+        time for time, operation_sent in zip(aws.times, aws.operations, strict=True) if operation_sent == "CreateModel"
+    )
     assert second - first >= 1
 
 
 @pytest.mark.parametrize(
-    ("operation", "kind", "said"),
+    ("operation", "kind", "message"),
     [
         ("DescribeEndpoint", "expired", r"ExpiredToken.*AWS_ACCESS_KEY_ID.*AWS_SESSION_TOKEN.*AWS_PROFILE; renew"),
         (
@@ -76,10 +78,10 @@ def test_retry_after_is_obeyed(aws, target, bundles):
         ("UpdateEndpoint", "denied", "update_endpoint was refused"),
     ],
 )
-def test_a_refusal_has_a_remedy_and_the_old_version_keeps_serving(aws, target, bundles, operation, kind, said):
+def test_a_refusal_has_a_remedy_and_the_old_version_keeps_serving(aws, target, bundles, operation, kind, message):
     deploy(target, bundles[0])
     aws.inject_fault(operation, kind)
-    with pytest.raises(DeploymentError, match=said):
+    with pytest.raises(DeploymentError, match=message):
         deploy(target, bundles[1])
     assert_only_deployed(aws, bundles[0])
     assert is_serving(target, bundles[0])
@@ -139,7 +141,7 @@ def test_an_endpoint_stuck_in_creating_is_reported_and_removed_as_soon_as_possib
         deploy(impatient, bundles[1])
     assert "is still Creating" in stuck.value.__notes__[0]
     assert is_serving(target, bundles[0])
-    # Another version need not wait for it, but what is left is said.
+    # Another version does not have to wait for it, but the leftover is reported.
     with pytest.raises(
         DeploymentError, match=rf"{bundles[2].version} is being served, but the previous slot was not removed"
     ):
@@ -208,7 +210,7 @@ def test_after_a_kill_at_any_request_a_new_deployment_completes(aws, target, aws
         except DeploymentError:
             assert aws.is_dropping
         else:
-            break  # there are no more changes than that
+            break  # the deployment has no more changes
         aws.recover()
         if versions > 1:
             assert aws.serving_config("bridge-fall") in (resource_name(bundles[0]), resource_name(new))
@@ -223,7 +225,7 @@ def test_after_a_kill_at_any_request_a_new_deployment_completes(aws, target, aws
 def test_a_version_killed_before_it_gets_the_traffic_is_deployed_again(aws, target, bundles):
     deploy(target, bundles[0])
     aws.changes.clear()
-    aws.drop_after, aws.hold_last = 4, True  # placed, and never asked
+    aws.drop_after, aws.hold_last = 4, True  # provisioned, but not tested yet
     process = SPAWN.Process(target=deploy_in_a_process, args=(dict(os.environ), target.lock_folder, bundles[1]))
     process.start()
     assert aws.last_change_received.wait(60)
@@ -253,7 +255,7 @@ def test_a_killed_deployment_is_removed_by_the_next_one(aws, target, aws_without
     assert_only_deployed(aws, bundles[0], bundles[2])
 
 
-# What is somebody else's
+# Resources of somebody else
 
 
 def test_a_name_that_is_taken_is_left_alone(aws, make_endpoint, bundles):

@@ -1,4 +1,4 @@
-"""The endpoint on SageMaker: boto3 itself against `providers.sagemaker_server`, behind which the real app answers."""
+"""The endpoint on SageMaker: the real boto3 with `providers.sagemaker_server`, which runs the real app."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_a_version_is_provisioned_tested_and_given_the_traffic(aws, target, bund
     assert is_serving(target, bundles[0])
     state = aws.state()
     assert all(
-        made[-1][OWNER_TAG] == "bridge-assets"
+        created[-1][OWNER_TAG] == "bridge-assets"
         for kind in ("endpoints", "configs", "models")
-        for made in state[kind].values()
+        for created in state[kind].values()
     )
     assert state["models"][resource_name(bundles[0])][0] == {
         "Image": SETTINGS["image"],
@@ -92,7 +92,7 @@ def test_a_rollback_provisions_the_previous_version_and_removes_later_ones(aws, 
     assert back.removed == resource_names(bundles[2])
     assert_only_deployed(aws, bundles[0], bundles[1])
     assert is_serving(target, bundles[1])
-    # The alarms that a bad version has set off must not bring it back.
+    # Alarms that a bad version has set off must not restore it.
     assert "AutoRollbackConfiguration" not in aws.endpoint_states["bridge-fall"].update["DeploymentConfig"]
 
 
@@ -103,7 +103,7 @@ def test_after_an_upgrade_a_rollback_restores_exactly_the_old_slot(aws, target, 
     archive = aws.state()["objects"][f"{FOLDER}/{slot}.tar.gz"][0]
     request.getfixturevalue("code_of_a_newer_release")
     remote.deploy(model_versions[1])
-    target.retire(slot)  # what a shorter history would have removed
+    target.retire(slot)  # as if it had left the history
     assert remote.rollback().version == model_versions[0].version
     assert target.state().current_slot == slot
     assert aws.state()["objects"][f"{FOLDER}/{slot}.tar.gz"][0] == archive
@@ -159,7 +159,7 @@ def test_an_asynchronous_endpoint_responds_through_the_bucket_and_leaves_nothing
 
 
 class Lost(dict):
-    """Answers that never come."""
+    """Responses that never arrive."""
 
     def __setitem__(self, key, value):
         pass
@@ -260,14 +260,14 @@ def test_an_archive_that_was_changed_in_the_bucket_is_never_served(aws, target, 
     target.provision(bundles[1])
     changed = aws.state()
     aws.overwrite_object(f"{FOLDER}/{bundles[1].slot}.tar.gz", bundles[2].archive)
-    assert target.retire(bundles[2].slot) == []  # of what is not there, nothing
+    assert target.retire(bundles[2].slot) == []  # it has no resources
     assert changed["endpoints"] == aws.state()["endpoints"]
     aws.restart_endpoint(resource_name(bundles[1]))
     with pytest.raises(
         DeploymentError, match=r"is Failed\. The primary container .* did not pass the ping.*not the expected bundle"
     ):
         target._endpoints.wait_in_service(resource_name(bundles[1]), resource_name(bundles[1]))
-    deploy(target, bundles[1])  # mends it
+    deploy(target, bundles[1])  # repairs it
     assert_only_deployed(aws, bundles[0], bundles[1])
 
 
@@ -286,7 +286,7 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (
             {},
@@ -302,11 +302,11 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
         ({**SETTINGS, "mode": "serverless", "rollback_alarms": ("a",)}, "does not support rollback_alarms"),
     ],
 )
-def test_missing_settings_are_listed_in_one_line(aws, tmp_path, settings, said):
+def test_missing_settings_are_listed_in_one_line(aws, tmp_path, settings, message):
     environment = EnvironmentSettings(sagemaker=SageMakerSettings(**settings))
     with pytest.raises(NotConfiguredError) as refused:
         SageMakerEndpoint.from_settings(environment, tmp_path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not aws.operations
 

@@ -1,4 +1,4 @@
-"""Vertex AI: whatever the service answers, one version keeps answering, and doing it again is the end."""
+"""Vertex AI: after any response of the service one version is served, and a new deployment completes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STORAGE = ["storage.get", "storage.list", "storage.upload", "storage.delete"]
 
 @dataclass
 class Containers:
-    """Runs what is deployed: one process for the same bytes. `instead`: id of an endpoint -> what is behind it."""
+    """Runs the containers of deployed models, one process for equal bytes. `instead`: endpoint id -> another bundle."""
 
     folder: Path
     instead: dict[str, Bundle] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def server(tmp_path_factory) -> Iterator[VertexServer]:
 
 @pytest.fixture
 def vertex(server) -> Iterator[VertexServer]:
-    """A project in which nothing stands."""
+    """An empty project."""
     server.run_container = Containers(server.run_container.folder)
     yield server
     server.restore()
@@ -118,7 +118,7 @@ def endpoint(vertex, cloud, tmp_path) -> VertexAIEndpoint:
 
 
 def within(endpoint: VertexAIEndpoint, **seconds: Any) -> VertexAIEndpoint:
-    """The same endpoint with less patience."""
+    """The same endpoint with shorter waits."""
     return replace(endpoint, cloud=replace(endpoint.cloud, wait_policy=replace(QUICK, **seconds)))
 
 
@@ -127,7 +127,7 @@ def archives(endpoint: VertexAIEndpoint) -> Archives:
 
 
 def stands(vertex: VertexServer) -> dict[str, Any]:
-    """What stands, without the numbers that the service gave."""
+    """All resources, without the ids that the service assigned."""
     return {
         "endpoints": {id_: (dict(each.labels), vertex.traffic_by_slot(id_)) for id_, each in vertex.endpoints.items()},
         "versions": {
@@ -140,8 +140,8 @@ def stands(vertex: VertexServer) -> dict[str, Any]:
     }
 
 
-def answers_alone(vertex: VertexServer, bundle: Bundle) -> bool:
-    """All the traffic goes to it, and nothing else is paid for."""
+def is_serving_only(vertex: VertexServer, bundle: Bundle) -> bool:
+    """Whether all the traffic goes to it, and nothing else costs money."""
     return list(vertex.endpoints) == [NAME] and vertex.traffic_by_slot(NAME) == {bundle.slot: 100}
 
 
@@ -156,14 +156,14 @@ def test_a_version_is_registered_tested_on_a_staging_endpoint_and_given_the_traf
     )
     assert (second.previous, second.canary.rows) == (bundles[0].version, 32)
     assert second.removed == (f"deployed model {bundles[0].slot} of endpoint {NAME}",)
-    assert answers_alone(vertex, bundles[1])
+    assert is_serving_only(vertex, bundles[1])
     slots = [bundle.slot for bundle in bundles[:2]]
     assert dict(vertex.endpoints[NAME].labels) == {
         **OURS,
         "bridge-assets-slot-0": slots[1],
         "bridge-assets-slot-1": slots[0],
     }
-    # The records of what answered before stay, for a rollback; `default` names what answers.
+    # The records of the previous slot are kept for a rollback; `default` is the current one.
     assert [set(version.version_aliases) for version in vertex.models[NAME]] == [{slots[0]}, {slots[1], "default"}]
     assert list(vertex.bucket.objects) == [
         ("bridge-bucket", f"endpoints/{NAME}/{slot}/bundle.tar.gz") for slot in slots
@@ -204,9 +204,9 @@ def test_a_rollback_deploys_a_version_that_is_still_registered(endpoint, vertex,
     vertex.faults.reset()
     back = rollback(endpoint, opener(bundles))
     assert back.version == bundles[0].version
-    assert answers_alone(vertex, bundles[0])
+    assert is_serving_only(vertex, bundles[0])
     assert not {"UploadModel", "storage.upload"} & {*vertex.faults.changes}
-    assert f"model version {NAME}@2" in back.removed  # forgotten by the trail: its records go too
+    assert f"model version {NAME}@2" in back.removed  # it left the history, so its records are removed too
     assert [set(version.version_aliases) for version in vertex.models[NAME]] == [{bundles[0].slot, "default"}]
 
 
@@ -222,7 +222,7 @@ def test_a_slot_registered_with_another_image_is_registered_and_deployed_again(e
     endpoint.provision(bundles[0])
     other = replace(endpoint, settings=endpoint.settings.model_copy(update={"image": "serve:2"}))
     deploy(other, bundles[0])
-    assert answers_alone(vertex, bundles[0].with_runtime_config(other.runtime_config))
+    assert is_serving_only(vertex, bundles[0].with_runtime_config(other.runtime_config))
     (deployed,) = vertex.endpoints[NAME].deployed_models
     version = next(each for each in vertex.models[NAME] if each.version_id == deployed.model_version_id)
     assert version.container_spec.image_uri == "serve:2"
@@ -236,7 +236,7 @@ def test_labels_and_models_of_others_on_the_endpoint_are_kept(endpoint, vertex, 
     deploy(endpoint, bundles[1])
     assert vertex.endpoints[NAME].labels["team"] == "bridges"
     with pytest.raises(DeploymentError, match="the deployed model has traffic"):
-        endpoint.delete()  # nothing of ours would be left to take it
+        endpoint.delete()  # no slot of ours is left to take over the traffic
     assert vertex.traffic_by_slot(NAME) == {"theirs": 0, bundles[1].slot: 100}
     vertex.endpoints[NAME].deployed_models = vertex.endpoints[NAME].deployed_models[1:]
     endpoint.delete()
@@ -250,7 +250,7 @@ def test_traffic_that_was_split_by_hand_ends_on_one_version(endpoint, vertex, bu
     ids = {each.display_name: each.id for each in vertex.endpoints[NAME].deployed_models}
     vertex.endpoints[NAME].traffic_split = {ids[bundles[0].slot]: 60, ids[bundles[1].slot]: 40}
     deploy(endpoint, bundles[0])
-    assert answers_alone(vertex, bundles[0])
+    assert is_serving_only(vertex, bundles[0])
 
 
 def test_the_public_address_may_follow_the_split_with_a_delay(endpoint, vertex, bundles):
@@ -258,7 +258,7 @@ def test_the_public_address_may_follow_the_split_with_a_delay(endpoint, vertex, 
     vertex.stale_predictions = 3
     deploy(endpoint, bundles[1])
     assert vertex.stale_predictions == 0
-    assert answers_alone(vertex, bundles[1])
+    assert is_serving_only(vertex, bundles[1])
 
 
 def test_traffic_that_never_follows_the_split_is_rolled_back(endpoint, vertex, bundles):
@@ -266,7 +266,7 @@ def test_traffic_that_never_follows_the_split_is_rolled_back(endpoint, vertex, b
     vertex.stale_predictions = 10**9
     with pytest.raises(DeploymentError, match="traffic does not follow the split"):
         deploy(within(endpoint, traffic_seconds=0.02), bundles[1])
-    assert answers_alone(vertex, bundles[0])
+    assert is_serving_only(vertex, bundles[0])
 
 
 def test_deleting_leaves_nothing_behind(endpoint, vertex, bundles):
@@ -279,7 +279,7 @@ def test_deleting_leaves_nothing_behind(endpoint, vertex, bundles):
     assert endpoint.delete() == []
 
 
-# Answers that may pass
+# Transient errors
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_every_call_is_retried_after_a_transient_error(endpoint, vertex, bundles
 
 
 def test_the_requested_delay_is_obeyed(endpoint, vertex):
-    """RetryInfo over gRPC, Retry-After over HTTP: an hour is more than there is patience for."""
+    """RetryInfo over gRPC, Retry-After over HTTP: an hour is longer than the time for retries."""
     for method in ("GetEndpoint", "storage.list"):
         vertex.faults.reset()
         vertex.faults.inject(method, Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", retry_after=3600))
@@ -316,7 +316,7 @@ def test_the_requested_delay_is_obeyed(endpoint, vertex):
         assert vertex.faults.calls[-1] == method
 
 
-# Answers that do not pass
+# Permanent errors
 
 
 class Expired(Credentials):
@@ -325,20 +325,20 @@ class Expired(Credentials):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         ("UNAUTHENTICATED", "renew the credentials: set GOOGLE_APPLICATION_CREDENTIALS"),
         ("PERMISSION_DENIED", "give the account of GOOGLE_APPLICATION_CREDENTIALS the roles"),
     ],
 )
 @pytest.mark.parametrize("method", ["GetEndpoint", "DeployModel", "storage.get", "UpdateEndpoint"])
-def test_a_refusal_is_not_retried_and_has_a_remedy(endpoint, vertex, bundles, method, code, said):
+def test_a_refusal_is_not_retried_and_has_a_remedy(endpoint, vertex, bundles, method, code, expected):
     deploy(endpoint, bundles[0])
     vertex.faults.reset()
     vertex.faults.inject(method, grpc_error(code, "Request had invalid authentication credentials."))
-    with pytest.raises(DeploymentError, match=said):
+    with pytest.raises(DeploymentError, match=expected):
         deploy(endpoint, bundles[1])
-    assert answers_alone(vertex, bundles[0])
+    assert is_serving_only(vertex, bundles[0])
     assert deploy(endpoint, bundles[1]).previous == bundles[0].version
 
 
@@ -364,9 +364,9 @@ def test_missing_credentials_are_reported_before_anything_is_sent(endpoint, vert
 def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path, shared_versions):
     for variable in ("GOOGLE_CLOUD_PROJECT", "BRIDGE_ASSETS_ENVIRONMENT__VERTEXAI__PROJECT"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(NotConfiguredError) as said:
+    with pytest.raises(NotConfiguredError) as caught:
         deploy_model_vertexai(shared_versions[0].folder, NAME, "n1-standard-4")
-    message = str(said.value)
+    message = str(caught.value)
     assert "\n" not in message
     for part in ("__VERTEXAI__PROJECT", "__VERTEXAI__IMAGE", "__VERTEXAI__BUCKET", "pip install 'bridge-assets[gcp]'"):
         assert part in message
@@ -387,13 +387,13 @@ def test_a_step_that_does_not_end_is_given_up_and_the_new_slot_is_removed(endpoi
         deploy(endpoint, bundles[0])
     before = stands(vertex)
     vertex.stuck_methods = {method}
-    with pytest.raises(DeploymentError, match=r"did not end in .* minutes.*wait_minutes") as said:
+    with pytest.raises(DeploymentError, match=r"did not end in .* minutes.*wait_minutes") as caught:
         deploy(within(endpoint, operation_seconds=0.05), bundles[1])
-    assert not hasattr(said.value, "__notes__")
+    assert not hasattr(caught.value, "__notes__")
     assert stands(vertex) == before
     vertex.stuck_methods = set()
     deploy(endpoint, bundles[1])
-    assert answers_alone(vertex, bundles[1])
+    assert is_serving_only(vertex, bundles[1])
 
 
 def test_a_failed_operation_is_reported_with_its_reason(endpoint, vertex, bundles):
@@ -408,16 +408,16 @@ def test_a_failed_operation_is_reported_with_its_reason(endpoint, vertex, bundle
 # A wrong model, a damaged archive
 
 
-@pytest.mark.parametrize("where", ["asked", "front door"])
+@pytest.mark.parametrize("where", ["staging", "public address"])
 def test_a_wrong_model_behind_an_endpoint_gets_no_traffic_or_is_rolled_back(endpoint, vertex, bundles, where):
     deploy(endpoint, bundles[0])
     before = stands(vertex)
-    wrong = {"asked": f"{NAME}-{bundles[1].slot}", "front door": NAME}[where]
+    wrong = {"staging": f"{NAME}-{bundles[1].slot}", "public address": NAME}[where]
     vertex.run_container.instead[wrong] = bundles[2]
     with pytest.raises(CanaryMismatch, match="predictions differ from the exported model's"):
         deploy(endpoint, bundles[1])
     assert stands(vertex) == before
-    assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "front door")
+    assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "public address")
 
 
 def test_a_damaged_artifact_is_refused_before_any_request(endpoint, vertex, model_versions):
@@ -435,17 +435,17 @@ def test_a_damaged_archive_is_uploaded_again_and_one_that_is_damaged_later_does_
     vertex.run_container.damaged = True
     with pytest.raises(DeploymentError, match=r"Model server exited.*the archive is not what was deployed"):
         deploy(endpoint, bundles[1])
-    assert answers_alone(vertex, bundles[0])
+    assert is_serving_only(vertex, bundles[0])
 
 
 def test_a_large_archive_is_uploaded_in_parts(endpoint, vertex):
-    archive = os.urandom(9 << 20)  # above 8 MiB google-cloud-storage opens a session
+    archive = os.urandom(9 << 20)  # above 8 MiB google-cloud-storage uses a resumable upload
     vertex.faults.inject("storage.upload", Fault(grpc.StatusCode.UNAVAILABLE, "cut", times=2))
     archives(endpoint).upload("m000000000000-000000000000", archive, "0" * 64)
     assert [held.content for held in vertex.bucket.objects.values()] == [archive]
 
 
-# Somebody else's
+# Resources of somebody else
 
 
 def foreign_endpoint(vertex: VertexServer, bundle: Bundle, endpoint_id: str) -> None:
@@ -488,7 +488,7 @@ def test_resources_of_somebody_else_are_never_touched(endpoint, vertex, bundles,
     assert vertex.faults.changes == []
 
 
-# Two at once, and kills
+# Concurrent deployments, and kills
 
 
 def test_another_deployment_in_progress_is_reported(endpoint, vertex, bundles):
@@ -518,7 +518,7 @@ def changes_of(vertex: VertexServer, endpoint: VertexAIEndpoint, before: list[Bu
 def test_a_kill_at_any_change_leaves_one_version_serving_and_a_new_deployment_completes(
     endpoint, vertex, bundles, number, after_it
 ):
-    """From a change on nothing gets through any more, also not to take something back; then it is done again."""
+    """From some change on every request fails, including those of the undo; then the deployment is repeated."""
     *before, last = bundles[:number]
     changes = changes_of(vertex, endpoint, before, last)
     end, mortal = stands(vertex), within(endpoint, retry_seconds=0.01)
@@ -542,7 +542,7 @@ def test_a_kill_at_any_change_leaves_one_version_serving_and_a_new_deployment_co
 
 
 def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bundles, shared_versions, tmp_path):
-    """As a user runs it: settings and credentials from the environment, the promised function, SIGKILL."""
+    """As a user runs it: settings and credentials from the environment, the public function, SIGKILL."""
     settings = {"PROJECT": PROJECT, "IMAGE": endpoint.settings.image, "BUCKET": BUCKET, "API_ENDPOINT": vertex.address}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("BRIDGE_ASSETS_", "GOOGLE_"))},
@@ -556,7 +556,9 @@ def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bun
         "import sys; from bridge_assets.deployment.vertexai.target import deploy_model_vertexai as deploy\n"
         f"for folder in sys.argv[1:]: print(deploy(folder, {NAME!r}, 'n1-standard-4').version, flush=True)"
     )
-    vertex.requests_per_operation = -1  # operations end at once: a user's patience looks at them every few seconds
+    vertex.requests_per_operation = (
+        -1
+    )  # operations end at once, because the default settings poll them only every few seconds
     command = [sys.executable, "-c", script, *(str(candidate.folder) for candidate in shared_versions[:2])]
     pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as process:
@@ -575,11 +577,11 @@ def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bun
     assert answering.dedicated_resources.machine_spec.machine_type == "n1-standard-4"
     again = deploy(endpoint, bundles[1])
     assert again.previous == bundles[0].version
-    assert answers_alone(vertex, bundles[1])
+    assert is_serving_only(vertex, bundles[1])
 
 
 def service_account(path: Path, tokens: str) -> Path:
-    """A key as Google gives it, good for nothing elsewhere."""
+    """A key in Google's format that is valid only here."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 

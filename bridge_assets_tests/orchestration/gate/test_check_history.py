@@ -1,4 +1,4 @@
-"""What the event log knows of checks, read from small runs on an instance of their own."""
+"""Reading check evaluations from the event log, with small runs on an ephemeral instance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bridge_assets.storage import write_json
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
-#: A model of dbt and a test on it, as one step reports them.
+#: A test on a dbt model; one step reports both.
 DBT_TEST = dg.AssetCheckKey(dg.AssetKey("dim_structures"), "unique_structure_key")
 
 STAGES = {
@@ -45,7 +45,7 @@ def run(
 ) -> str:
     """Materialize an asset in one step that reports these check results; returns the run's id.
 
-    Checks in `planned` are part of the step too, but it reports nothing of them.
+    Checks in `planned` are part of the step too, but it does not report them.
     """
     names = [result.check_name for result in results if result.check_name] + list(planned)
     specs = [dg.AssetCheckSpec(name, asset=asset) for name in names]
@@ -68,7 +68,7 @@ def result(
     passed: bool,
     about: str | dict[str, str] | None = None,
     severity: dg.AssetCheckSeverity = ERROR,
-    said: str | None = None,
+    text: str | None = None,
     asset: str | None = None,
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
@@ -77,7 +77,7 @@ def result(
         check_name=check,
         severity=severity,
         metadata={} if about is None else judged_metadata(about),
-        description=said,
+        description=text,
     )
 
 
@@ -87,7 +87,7 @@ def test_judged_metadata_is_a_digest_or_one_per_survey_year():
 
 
 def test_an_evaluation_is_read_completely(instance):
-    run_id = run(instance, "onnx_model", result("onnx_parity", False, "d" * 64, said="0.1 apart"))
+    run_id = run(instance, "onnx_model", result("onnx_parity", False, "d" * 64, text="0.1 apart"))
     [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
     assert found == CheckEvaluation("onnx_model", "onnx_parity", False, "d" * 64, found.timestamp, run_id, "0.1 apart")
     stats = instance.get_run_stats(run_id)
@@ -144,7 +144,7 @@ def candidate_in(folder) -> ModelVersion:
 
 
 def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool] | None = None) -> None:
-    """One run that makes every stage and evaluates every required check about it."""
+    """One run that materializes every stage and evaluates every required check for it."""
     specs = [dg.AssetCheckSpec(each.check, asset=each.asset) for each in REQUIRED_CHECKS]
 
     @dg.multi_asset(specs=[dg.AssetSpec(asset) for asset in STAGES], check_specs=specs)

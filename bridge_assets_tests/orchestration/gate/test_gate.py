@@ -1,4 +1,4 @@
-"""Nothing that the gate did not let through is served: not by hand, not in a later run, not without its checks."""
+"""Only a version that passed the gate is served: also by hand, in a later run, or without its checks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def served(platform) -> str | None:
 
 
 def registry(platform) -> Registry:
-    """The platform's registry, as MLflow keeps it."""
+    """The platform's MLflow registry."""
     return configured_registry(MlflowSettings(), platform.home, "bridge_fall")
 
 
 def train_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another seed is another model version."""
+    """Another seed gives another model version."""
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
 
 
@@ -49,7 +49,7 @@ def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) ->
     assert "bridge_model:beats_baselines failed" in error_messages(by_hand)
     assert "(auc_gain)" in error_messages(by_hand)
     assert served(platform) == before
-    # It was never registered: what an endpoint takes by default is still the version before it.
+    # It was never registered, so an endpoint still takes the previous version by default.
     assert platform.materialize("local_endpoint").success
     assert served(platform) == before != failed
 
@@ -59,10 +59,10 @@ def test_a_model_whose_checks_were_left_out_is_refused_by_hand(platform, monkeyp
     train_otherwise(monkeypatch)
     assert platform.materialize(*MODEL, checks=False).success
     by_hand = platform.materialize("local_endpoint")
-    said = error_messages(by_hand)
+    message = error_messages(by_hand)
     for check in ("bridge_model:beats_baselines", "quantized_model:quantization_parity", "onnx_model:onnx_parity"):
-        assert f"{check} outdated" in said
-    assert "training_set:no_leakage passed" in said
+        assert f"{check} outdated" in message
+    assert "training_set:no_leakage passed" in message
     assert served(platform) == before
 
 
@@ -88,9 +88,9 @@ def test_checks_of_another_training_set_do_not_count(platform) -> None:
     manifest = candidate.manifest
     manifest["stages"]["training_set"] = "0" * 64
     candidate.file("manifest.json").write_text(json.dumps(manifest))
-    said = error_messages(platform.materialize("local_endpoint"))
-    assert "training_set:input_checks_passed outdated" in said
-    assert "training_set:no_leakage outdated" in said
+    message = error_messages(platform.materialize("local_endpoint"))
+    assert "training_set:input_checks_passed outdated" in message
+    assert "training_set:no_leakage outdated" in message
 
 
 def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch) -> None:
@@ -103,19 +103,19 @@ def test_records_whose_checks_were_left_out_close_the_gate(platform, monkeypatch
     training = platform.materialize("training_set")
     checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
     assert not checked["input_checks_passed"].passed
-    said = checked["input_checks_passed"].description or ""
-    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
-    assert "[2014]" not in said
+    message = checked["input_checks_passed"].description or ""
+    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in message
+    assert "[2014]" not in message
 
 
 def test_records_that_changed_on_disk_after_their_checks_close_the_gate(platform) -> None:
-    """As a run leaves them that was killed between the records and its checks."""
+    """As after a run that was killed between the records and their checks."""
     platform.lake.write(platform.lake.read_year("raw_bridges", 2015).head(-5), "raw_bridges", 2015)
     assert platform.materialize("bridge_features", partition="2015").success
     training = platform.materialize("training_set")
     checked = {evaluation.check_name: evaluation for evaluation in training.get_asset_check_evaluations()}
-    said = checked["input_checks_passed"].description or ""
-    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in said
+    message = checked["input_checks_passed"].description or ""
+    assert "raw_bridges:rows_reconcile[2015] was not evaluated on the records in use" in message
 
 
 def test_an_override_needs_a_reason_that_is_recorded(platform, monkeypatch) -> None:
@@ -149,9 +149,9 @@ def test_an_earlier_version_can_be_deployed_by_name_through_the_gate(platform, m
 
 def test_without_any_model_the_error_has_a_remedy(platform, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))  # an event log without any run
-    said = error_messages(platform.materialize("local_endpoint"))
-    assert "No registered_model yet" in said
-    assert "materialise bridge_model" in said
+    message = error_messages(platform.materialize("local_endpoint"))
+    assert "No registered_model yet" in message
+    assert "materialise bridge_model" in message
 
 
 def test_a_version_worse_than_the_champion_is_neither_registered_nor_served(platform, monkeypatch) -> None:
@@ -189,6 +189,6 @@ def test_a_damaged_champion_fails_the_check(platform, monkeypatch) -> None:
         checked = {evaluation.check_name: evaluation for evaluation in trained.get_asset_check_evaluations()}
         assert "model.onnx of model version" in (checked["not_worse_than_champion"].description or "")
         assert "is damaged" in error_messages(platform.materialize("registered_model"))
-    finally:  # the registry is not put back after a test
+    finally:  # the registry is not restored after a test
         for path, content in whole.items():
             path.write_bytes(content)

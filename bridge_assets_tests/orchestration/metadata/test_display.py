@@ -1,4 +1,4 @@
-"""The column schema that the UI shows of raw_bridges."""
+"""The column schema of raw_bridges in the UI."""
 
 from __future__ import annotations
 

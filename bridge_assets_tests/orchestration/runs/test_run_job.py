@@ -1,4 +1,4 @@
-"""One run makes everything; a second one makes the same; what cannot be made says why and leaves what was there."""
+"""One run builds everything; a second run gives the same; a failure reports its reason and keeps existing outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
 
 
 def outputs(platform) -> dict[str, str]:
-    """Digest of everything that people and later steps read."""
+    """Digests of all outputs that people and later steps read."""
     files = [*(platform.home / "lake").rglob("*.parquet"), *(platform.home / "reports").iterdir()]
     files += (platform.home / "models").rglob("*.*")
     return {str(path.relative_to(platform.home)): digest(path) for path in files if path.is_file()}
@@ -49,21 +49,21 @@ def test_the_first_run_builds_everything(platform) -> None:
 
 def test_the_first_bridges_of_each_state_in_the_last_year_have_reasons(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
-    told = scores.filter(pl.col("reasons").is_not_null())
-    assert told.height == scores.filter(pl.col("look_first_rank") <= 25).height
+    explained = scores.filter(pl.col("reasons").is_not_null())
+    assert explained.height == scores.filter(pl.col("look_first_rank") <= 25).height
     shown = platform.first_run.materializations["bridge_predictions"]
-    assert shown["reasons_explained"] == told.height
+    assert shown["reasons_explained"] == explained.height
     assert shown["reasons_base_value"] == pytest.approx(scores["fall_probability"].mean(), abs=1e-5)
     assert platform.lake.read_year("bridge_predictions", YEARS[0])["reasons"].drop_nulls().is_empty()
     outlook = platform.lake.read("mart_bridge_outlook").filter(pl.col("reasons").is_not_null())
-    assert set(outlook["structure_key"]) == set(told["structure_key"])
+    assert set(outlook["structure_key"]) == set(explained["structure_key"])
 
 
 def test_a_version_is_served_and_explained_after_its_folder_is_gone(platform) -> None:
     version = LocalEndpoint(platform.home / "endpoints" / "local").current()
     shutil.rmtree(platform.home / "models" / str(version))
-    made = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
-    assert made.success, error_messages(made)
+    result = platform.materialize("bridge_predictions", partition=str(YEARS[1]))
+    assert result.success, error_messages(result)
     assert platform.lake.provenance("bridge_predictions", YEARS[1])["explained"]["explained"] > 0
 
 
@@ -86,10 +86,10 @@ def test_a_second_run_gives_the_same_bytes(platform) -> None:
 def test_predict_uses_the_model_of_the_endpoint(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     key, probability = scores.select("structure_key", "fall_probability").row(0)
-    answered = CliRunner().invoke(main, ["predict", key])
-    assert answered.exit_code == 0, answered.output
-    assert f"{probability:.1%}" in answered.output
-    assert f"model {LocalEndpoint(platform.home / 'endpoints' / 'local').current()}" in answered.output
+    predicted = CliRunner().invoke(main, ["predict", key])
+    assert predicted.exit_code == 0, predicted.output
+    assert f"{probability:.1%}" in predicted.output
+    assert f"model {LocalEndpoint(platform.home / 'endpoints' / 'local').current()}" in predicted.output
     unknown = CliRunner().invoke(main, ["predict", "01-NOSUCHBRIDGE"])
     assert unknown.exit_code == 1
     assert "there is no bridge 01-NOSUCHBRIDGE" in unknown.output
@@ -101,8 +101,8 @@ def test_rollback_reports_the_served_version(platform, monkeypatch) -> None:
     assert "no previous version" in nothing.output
     first = LocalEndpoint(platform.home / "endpoints" / "local").current()
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "7")
-    made = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
-    assert made.success, error_messages(made)
+    result = platform.materialize("bridge_model", "quantized_model", "onnx_model", "registered_model", "local_endpoint")
+    assert result.success, error_messages(result)
     back = CliRunner().invoke(main, ["rollback"])
     assert back.exit_code == 0, back.output
     assert LocalEndpoint(platform.home / "endpoints" / "local").current() == first
@@ -126,7 +126,7 @@ def test_a_killed_run_leaves_complete_outputs_and_the_next_run_gives_the_same_re
         running.kill()
     assert running.returncode == -signal.SIGKILL
     for name, value in outputs(platform).items():
-        assert value == before[name], f"{name} is another after the kill"
+        assert value == before[name], f"{name} differs after the kill"
     again = platform.run("latest_year", (2017, 2018))
     assert again.success, again.errors
     assert outputs(platform) == before
@@ -163,27 +163,27 @@ def test_a_bad_file_fails_with_its_reason_and_leaves_existing_outputs(platform, 
 def test_a_missing_source_folder_fails_with_its_reason(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(platform.home / "gone"))
     assert "the source folder does not exist" in error_messages(platform.materialize("nbi_files", partition="2018"))
-    said = CliRunner().invoke(main, ["run"])
-    assert said.exit_code == 1
-    assert "the source folder does not exist" in said.output
+    ran = CliRunner().invoke(main, ["run"])
+    assert ran.exit_code == 1
+    assert "the source folder does not exist" in ran.output
 
 
 def test_a_file_without_a_loadable_row_is_stopped_by_its_check(platform) -> None:
     path = platform.home / "sample" / "NBI_2018.txt"
     header, *rows = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(header + b"".join(row[:50] + b"\n" for row in rows[:20]))
-    made = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
-    checks = {evaluation.check_name: evaluation for evaluation in made.get_asset_check_evaluations()}
+    result = platform.materialize("nbi_files", "raw_bridges", "rejected_records", partition="2018")
+    checks = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
     assert not checks["rows_reconcile"].passed
     assert "NBI_2018.txt: no row was loaded (20 rejected)" in (checks["rows_reconcile"].description or "")
     assert platform.lake.read_year("rejected_records", 2018).height == 20
 
 
 def test_features_with_other_definitions_are_not_scored(platform) -> None:
-    note = platform.lake.provenance("bridge_features", 2018)
-    platform.lake.write_provenance("bridge_features", 2018, {**note, "features_digest": "another"})
-    said = error_messages(platform.materialize("bridge_predictions", partition="2018"))
-    assert "cannot score the features of 2018" in said
+    recorded = platform.lake.provenance("bridge_features", 2018)
+    platform.lake.write_provenance("bridge_features", 2018, {**recorded, "features_digest": "another"})
+    message = error_messages(platform.materialize("bridge_predictions", partition="2018"))
+    assert "cannot score the features of 2018" in message
 
 
 def test_bridge_names_are_shown_escaped_and_written_raw(platform) -> None:
