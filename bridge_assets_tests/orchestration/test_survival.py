@@ -63,7 +63,7 @@ def test_if_nothing_can_be_learned_predictions_have_no_years_until_poor(platform
         for event in result.get_asset_materialization_events()
         if event.asset_key
     }
-    assert "are too few to learn" in metadata["deterioration_model"]["skipped_reason"]
+    assert "are too few to fit the deterioration model" in metadata["deterioration_model"]["skipped_reason"]
     assert metadata["years_until_poor"]["skipped_reason"] == "no deterioration model has been fitted"
     assert "does not exist yet" in metadata["bridge_predictions"]["years_until_poor_skipped_reason"]
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
