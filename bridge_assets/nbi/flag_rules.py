@@ -35,7 +35,7 @@ ROUNDING_TOLERANCE = 0.1001
 #: Metres. A bridge under the NBIS is longer than 20 feet, 6.1 m in the files (23 CFR 650.305).
 MIN_NBIS_LENGTH_M = 6.1
 
-#: Helper column of the expressions: item 1 as a number, taken from the structure key, where it has two digits.
+#: Helper column of the expressions: item 1 as a number, from the structure key, in which it always has two digits.
 STATE_NUMBER = "state_number"
 
 _RATING_CODES = tuple(f"{zero}{digit}" for zero in ("", "0") for digit in range(10))

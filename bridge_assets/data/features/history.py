@@ -107,7 +107,7 @@ HISTORY = (
         "years_since_repair",
         "year",
         "27, 106, 43, 107, 108, 113 and earlier files",
-        "Years since an inspection last found repair work; missing where none did",
+        "Years since an inspection last found repair work; missing if none did",
         pl.when(pl.col("deterioration_spell") > 1).then(_YEARS_IN_SPELL),
     ),
     Feature(

@@ -83,7 +83,7 @@ ENVIRONMENT = (
         "snowfall",
         "mm/year",
         f"1; {_NORMALS}",
-        "Snowfall as water: where it snows, salt is spread; a proxy from monthly normals (`climate`)",
+        "Snowfall as water: salt is spread where it snows; a proxy from monthly normals (`climate`)",
         climate_of_state("snowfall"),
         version=CLIMATE_VERSION,
     ),
@@ -128,12 +128,16 @@ STRUCTURE = (
     Feature("prestressed", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "5", "6")),
     Feature("timber", "0/1", "43A", "Kind of material", has_code("STRUCTURE_KIND_043A", "7")),
     Feature("continuous", "0/1", "43A", "Fewer joints", has_code("STRUCTURE_KIND_043A", "2", "4", "6")),
-    Feature("culvert", "0/1", "43B", "Has no deck of its own", pl.col("is_culvert")),
+    Feature("culvert", "0/1", "43B", "A culvert has no separate deck", pl.col("is_culvert")),
     Feature("slab", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "1")),
     Feature("stringer", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "2")),
     Feature("truss", "0/1", "43B", "Type of design", has_code("STRUCTURE_TYPE_043B", "9", "10")),
     Feature(
-        "log_length", "log10(m)", "49", "A longer bridge has more that can fail", log10_plus_one("STRUCTURE_LEN_MT_049")
+        "log_length",
+        "log10(m)",
+        "49",
+        "A longer bridge has more parts that can deteriorate",
+        log10_plus_one("STRUCTURE_LEN_MT_049"),
     ),
     Feature("log_max_span", "log10(m)", "48", "Longer spans move more", log10_plus_one("MAX_SPAN_LEN_MT_048")),
     Feature(
@@ -165,10 +169,8 @@ STRUCTURE = (
         "inventory_rating",
         "t",
         "66",
-        "Reserve of strength",
+        "Reserve capacity",
         pl.when(pl.col("INVENTORY_RATING_066") < 99).then(pl.col("INVENTORY_RATING_066")),
     ),
-    Feature(
-        "state_owned", "0/1", "22", "State agencies maintain differently from counties", has_code("OWNER_022", "1")
-    ),
+    Feature("state_owned", "0/1", "22", "State agencies and counties maintain differently", has_code("OWNER_022", "1")),
 )
