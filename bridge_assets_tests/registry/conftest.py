@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.dvc_program import require_dvc
 from support.registry_fixtures import empty_database, model_versions, project
 
 from bridge_assets.settings import DvcSettings
@@ -76,7 +77,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path
 @pytest.fixture
 def dvc(project: Path) -> DvcSettings:
     """A DVC repository in the project, with a remote folder."""
-    pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
+    require_dvc()
     return DvcSettings(remote="remote")
 
 

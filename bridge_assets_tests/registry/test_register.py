@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.dvc_program import require_dvc
 
 from bridge_assets.errors import ModelVersionError, RegistryError
 from bridge_assets.models.evaluation.evaluate import evaluate
@@ -202,7 +203,7 @@ def test_an_incomplete_version_is_not_registered(model, training, tmp_path):
 
 @pytest.mark.slow
 def test_with_dvc_settings_a_version_is_registered_in_dvc(model, training, tmp_path, monkeypatch):
-    pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
+    require_dvc()
     (tmp_path / "configs").mkdir()
     monkeypatch.setenv(CONFIG_FOLDER_VARIABLE, str(tmp_path / "configs"))
     settings, home = DvcSettings(remote="remote"), tmp_path / "var"

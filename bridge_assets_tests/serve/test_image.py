@@ -28,7 +28,7 @@ def pins(path: Path) -> dict[str, set[str]]:
 
 
 def test_the_image_has_the_versions_of_the_lock():
-    image, lock = pins(PROJECT / "configs" / "serving_requirements.txt"), pins(PROJECT / "requirements.lock")
+    image, lock = pins(PROJECT / "configs" / "serving_requirements.txt"), pins(PROJECT / "requirements-dev.lock")
     assert {name: versions for name, versions in image.items() if not versions <= lock.get(name, set())} == {}
     assert not set(image) & {"dagster", "mlflow", "scikit-learn", "pandas", "numba", "pyarrow"}
 

@@ -1,13 +1,14 @@
 """Runs the DVC command line as a subprocess, without telemetry and without prompts.
 
-DVC is not imported, so that its start-up time and dependencies stay out of the processes of the platform.
+DVC has an environment of its own and is not imported: it requires antlr 4.9, with which Dagster cannot read a selection
+string such as `+bridge_model`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ class DvcResult:
         return " ".join(output.split())
 
 
+def find_dvc() -> str | None:
+    """The `dvc` program: next to the running Python, where `make dvc` links it, else the first on PATH."""
+    return shutil.which("dvc", path=str(Path(sys.executable).parent)) or shutil.which("dvc")
+
+
 def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
     """Run one DVC command in a repository and wait for it to finish.
 
@@ -104,12 +110,13 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
     DvcError
         If DVC is not installed, or `repository` is not a folder. A failed command does not raise.
     """
-    if importlib.util.find_spec("dvc") is None:
+    if (program := find_dvc()) is None:
         raise DvcError(
             f"`dvc {command}` cannot run",
             where=repository,
-            why="DVC is not installed in the environment of bridge_assets",
-            do="pip install 'bridge-assets[dvc]'",
+            why="There is no `dvc` next to this Python or on PATH",
+            do="run `make dvc` in the checkout, or `uv tool install 'dvc[s3]'` (or pipx); not into the environment of "
+            "bridge_assets, where its antlr 4.9 breaks Dagster's asset selection",
         )
     if not repository.is_dir():
         raise DvcError(
@@ -118,7 +125,7 @@ def run_dvc(command: str, *arguments: str, repository: Path) -> DvcResult:
             why="This folder, which is `repository` in configs/dvc_config.yaml, does not exist",
             do="create the folder or correct the setting",
         )
-    outcome = _run([sys.executable, "-m", "dvc", "--wait-for-lock", command, *arguments], command, repository)
+    outcome = _run([program, "--wait-for-lock", command, *arguments], command, repository)
     if outcome.code:
         log.error("dvc %s in %s ended with exit code %d: %s", command, repository, outcome.code, outcome.message)
     else:

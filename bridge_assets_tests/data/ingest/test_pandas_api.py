@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.dvc_program import require_dvc
 from support.nbi_files import nbi_text, write_nbi
 
 from bridge_assets.data.dvc.versions import dvc_add
@@ -144,7 +145,7 @@ def test_a_bucket_is_read(s3_endpoint: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_dvc_tracks_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("dvc", reason="the extra `dvc` is not installed")
+    require_dvc()
     for variable in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
