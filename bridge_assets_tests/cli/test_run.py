@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from bridge_assets.cli.run import _check_job, _selected_years
+from bridge_assets.cli import main
+from bridge_assets.cli.run import JOB_NAMES, _selected_years
+from bridge_assets.orchestration.jobs.pipelines import JOBS
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,7 @@ def test_a_wrong_year_is_reported(years, message) -> None:
 
 
 def test_an_unknown_job_is_refused_with_the_known_ones() -> None:
-    _check_job("inventory", ["inventory", "scoring"])
-    with pytest.raises(click.BadParameter, match=r"'inventry' is not a job\. Available: inventory, scoring"):
-        _check_job("inventry", ["inventory", "scoring"])
+    outcome = CliRunner().invoke(main, ["run", "--job", "inventry"])
+    assert outcome.exit_code == 2
+    assert f"'inventry' is not one of {', '.join(map(repr, JOB_NAMES))}" in outcome.output
+    assert set(JOB_NAMES) == {job.name for job in JOBS}

@@ -40,6 +40,7 @@ def ratings(
         (("N", "N", "N", "N"), None, None),
         ((None, None, None, None), None, None),
         (("10", "-1", "x", "8"), 8, "Good"),
+        (("10", "N", "N", "N"), None, None),
     ],
 )
 def test_condition_is_the_lowest_rating_and_class_follows(items, condition, of_class) -> None:
@@ -83,6 +84,7 @@ def test_inspection_dates(coded, year, date) -> None:
         ("01", "31605400", "0", (None, None)),
         ("01", "99999999", "999999999", (None, None)),
         ("01", None, "1234567890", (None, None)),
+        ("01", "3155N400", "W87413000", (None, None)),
         ("60", "14180000", "170420000", (-14.3, -170.7)),
         ("69", "15110000", "145440000", (15.183333, 145.733333)),
         # The last second of a degree, the last degree, and one more of each.

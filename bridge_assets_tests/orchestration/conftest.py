@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.small_platform import SMALL_SETTINGS, YEARS, SmallPlatform, defs
+from support.small_platform import SMALL_SETTINGS, YEARS, SmallPlatform
 
 from bridge_assets.cli import main
 from bridge_assets.orchestration.runs.run_job import run_job
@@ -29,7 +29,7 @@ def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform
             environment.setenv(variable, value)
         sample_result = CliRunner().invoke(main, ["sample"])
         assert sample_result.exit_code == 0, sample_result.output
-        platform = SmallPlatform(home, run_job(defs, "full_pipeline", YEARS))
+        platform = SmallPlatform(home, run_job("full_pipeline", YEARS))
         os.environ.pop("DAGSTER_HOME", None)
     shutil.copytree(home, home.with_name("as_it_was"), symlinks=True)
     return platform

@@ -53,7 +53,7 @@ class SmallPlatform:
         return Lake(self.home / "lake")
 
     def run(self, job: str = "full_pipeline", years: tuple[int, int] = YEARS, **run_config: Any) -> RunResult:
-        return run_job(defs, job, years, run_config or None)
+        return run_job(job, years, run_config or None)
 
     def materialize(
         self, *assets: str, partition: str | None = None, checks: bool = True, config: dict[str, Any] | None = None

@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 from bridge_assets.orchestration.runs.liveness import run_liveness_lock
-from bridge_assets.settings import DataSettings
+from bridge_assets.settings import DataSettings, workspace_file
+
+#: Module of the code location, and its variable that holds the definitions.
+_CODE_LOCATION = ("bridge_assets.definitions", "defs")
 
 
 @dataclass(frozen=True)
@@ -45,17 +53,15 @@ class RunResult:
 
 
 def run_job(
-    defs: dg.Definitions,
     job: str,
     years: tuple[int, int],
     run_config: dict[str, Any] | None = None,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> RunResult:
-    """Run a job over a range of survey years as one run, in this process.
+    """Run a job of the code location over a range of survey years as one run, in this process.
 
     Parameters
     ----------
-    defs : Definitions
     job : str
         Name of the job.
     years : tuple of (int, int)
@@ -67,19 +73,22 @@ def run_job(
     """
     ensure_dagster_home(DataSettings.load())
     started, run_id = time.monotonic(), str(uuid.uuid4())
-    # Errors are in the result and in Dagster's log; a stack trace on the terminal would only hide the message.
+    # Failures are in the result and in Dagster's log; a stack trace on the terminal would bury the summary.
     quiet_loggers = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    reconstructable_job = _reconstructable_job(job)
     with dg.DagsterInstance.get() as instance, run_liveness_lock(instance, run_id):
         instance.add_event_listener(run_id, lambda entry: _report_step(entry, on_progress))
+        run = instance.create_run_for_job(
+            reconstructable_job.get_definition(),
+            run_id=run_id,
+            tags={RANGE_START: str(years[0]), RANGE_END: str(years[1])},
+            run_config={**(run_config or {}), **quiet_loggers},
+            remote_job_origin=_remote_origin(job),
+            job_code_origin=reconstructable_job.get_python_origin(),
+        )
         # dbt also prints its log to the terminal; `<home>/dbt` has a copy.
         with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
-            result = defs.resolve_job_def(job).execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                tags={RANGE_START: str(years[0]), RANGE_END: str(years[1])},
-                run_config={**(run_config or {}), **quiet_loggers},
-                raise_on_error=False,
-            )
+            result = execute_run(reconstructable_job, run, instance)
     materialized = {
         event.asset_key.to_user_string(): {key: value.value for key, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -96,6 +105,24 @@ def run_job(
     return RunResult(result.success, run_id, time.monotonic() - started, materialized, checks, step_errors(result))
 
 
+def _reconstructable_job(job: str) -> ReconstructableJob:
+    module, variable = _CODE_LOCATION
+    return ReconstructableRepository.for_module(module, variable).get_reconstructable_job(job)
+
+
+def _remote_origin(job: str) -> RemoteJobOrigin:
+    """Where `dagster dev -w workspace.yaml` finds the job: the UI shows a run under its job, and on the timeline, only
+    if the run names the same origin. `execute_in_process` records none.
+    """
+    (location,) = WorkspaceFileTarget([str(workspace_file())]).create_origins()
+    return RemoteJobOrigin(
+        repository_origin=RemoteRepositoryOrigin(
+            code_location_origin=location, repository_name=SINGLETON_REPOSITORY_NAME
+        ),
+        job_name=job,
+    )
+
+
 def _report_step(entry: dg.EventLogEntry, on_progress: Callable[[str], None]) -> None:
     event = entry.dagster_event
     if event is None or not event.step_key:
@@ -106,7 +133,7 @@ def _report_step(entry: dg.EventLogEntry, on_progress: Callable[[str], None]) ->
         on_progress(f"  {event.step_key:<48}failed")
 
 
-def step_errors(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
+def step_errors(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> list[tuple[str, str]]:
     found = []
     for event in result.all_events:
         if event.is_step_failure:

@@ -12,11 +12,15 @@ import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 from support.small_platform import YEARS, error_messages
 
 from bridge_assets.cli import main
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.runs.liveness import ORPHANED_RUN_MESSAGE
+from bridge_assets.settings import workspace_file
 from bridge_assets.storage import digest
 
 ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
@@ -45,6 +49,19 @@ def test_the_first_run_builds_everything(platform) -> None:
         LocalEndpoint(platform.home / "endpoints" / "local").current()
         == platform.first_run.materializations["bridge_model"]["model_version"]
     )
+
+
+def test_the_run_is_in_the_history_of_its_job_and_on_the_timeline(platform) -> None:
+    target = WorkspaceFileTarget([str(workspace_file())])
+    with dg.DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
+        (location,) = workspace.create_request_context().code_locations
+        (repository,) = location.get_repositories().values()
+        job = repository.get_full_job("full_pipeline")
+        label = repository.handle.get_remote_origin().get_label()
+        of_the_job = dg.RunsFilter(job_name="full_pipeline", tags={REPOSITORY_LABEL_TAG: label})
+        runs = workspace.instance.get_runs(of_the_job)
+    assert [run.run_id for run in runs] == [platform.first_run.run_id]
+    assert runs[0].remote_job_origin == job.get_remote_origin()
 
 
 def test_the_first_bridges_of_each_state_in_the_last_year_have_reasons(platform) -> None:
