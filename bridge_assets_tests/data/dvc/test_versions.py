@@ -280,7 +280,110 @@ def test_a_version_that_does_not_reach_the_remote_is_an_error(project: Path) -> 
 
 
 def test_an_invalid_pointer_is_named(project: Path) -> None:
-    (project / "nbi" / "NBI_2018.txt.dvc").write_text("def test_if_dvc_is_missing_the_message_says_how_to_get_it(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "nbi" / "NBI_2018.txt.dvc").write_text("<<<<<<< HEAD\nouts:\n")
+    (project / "nbi" / "NBI_2018.txt").write_bytes(SURVEY)
+    with pytest.raises(SourceError, match=r"NBI_2018\.txt\.dvc: this is not a DVC pointer file"):
+        restore("nbi/NBI_2018.txt")
+
+
+def test_a_lost_remote_is_filled_again_from_the_local_files(project: Path) -> None:
+    version_raw_files(DataSettings(source="nbi"), LOCAL)
+    _lose(project / "remote")
+    assert dvc_push() == 0  # with a warning from DVC that it has nothing to upload
+    version_raw_files(DataSettings(source="nbi"), LOCAL)
+    _lose(project / "nbi")
+    assert dvc_pull() == 0
+
+
+def test_a_killed_add_leaves_the_file_and_can_be_repeated(project: Path) -> None:
+    big = project / "nbi" / "national.txt"
+    with big.open("wb") as file:
+        for block in range(60):
+            file.write(bytes([block]) * 4_000_000)
+    facts = big.stat()
+    line = [sys.executable, "-c", "from bridge_assets.data.dvc.versions import dvc_add; dvc_add('nbi/national.txt')"]
+    lock = project / ".dvc" / "tmp" / "rwlock"
+    running = subprocess.Popen(line, start_new_session=True)
+    _until(lambda: lock.exists() and '"pid"' in lock.read_text())  # it is adding now
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not is_tracked(big)
+    now = big.stat()
+    assert (now.st_ino, now.st_size, now.st_mtime_ns) == (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    _until(lambda: not _group_exists(running.pid))  # DVC takes a zombie for a running process
+    assert dvc_add(big) == 0
+    assert len(_objects(project / ".dvc" / "cache")) == 1
+    assert _pointer(big)["size"] == facts.st_size
+
+
+def test_a_lock_left_by_a_killed_process_is_ignored(project: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    held = {"pid": ended.pid, "cmd": "dvc add nbi/NBI_2016.txt"}
+    lock = project / ".dvc" / "tmp" / "rwlock"
+    lock.write_text(json.dumps({"write": {str(project / "nbi" / "NBI_2016.txt"): held}, "read": {}}))
+    assert dvc_add("nbi/NBI_2016.txt") == 0
+
+
+def test_a_second_command_waits_for_the_first(project: Path) -> None:
+    codes: dict[int, int] = {}
+
+    def add(year: int) -> None:
+        codes[year] = dvc_add(project / "nbi" / f"NBI_{year}.txt")
+
+    adding = [threading.Thread(target=add, args=(year,)) for year in (2016, 2017)]
+    for thread in adding:
+        thread.start()
+    for thread in adding:
+        thread.join()
+    assert codes == {2016: 0, 2017: 0}
+
+
+def test_with_git_the_pointers_are_visible_and_the_data_is_ignored(bare: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (bare / ".gitignore").write_text("var/\n")
+    model = _model(bare)
+    with pytest.raises(DvcError, match=r"git-ignored.*!var/\*\*/\*\.dvc"):
+        version_model(model, LOCAL)
+    (bare / ".gitignore").write_text("var/**\n!var/**/\n!var/**/*.dvc\n!var/**/.gitignore\n")
+    version_model(model, LOCAL)
+    seen = subprocess.run(
+        ["git", "status", "--short", "--untracked-files=all"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert {".dvc/config", "var/models/.gitignore", "var/models/0a1b2c3d.dvc"} <= {*seen}
+    assert not [name for name in seen if "model.onnx" in name]
+
+
+def test_the_repository_follows_its_settings(project: Path) -> None:
+    config = project / ".dvc" / "config"
+    before = config.read_bytes()
+    ensure_repository(LOCAL)
+    assert config.read_bytes() == before
+    assert {"analytics = false", "check_update = false", "verify = true", 'type = "reflink,copy"'} <= _lines(before)
+    ensure_repository(DvcSettings(remote="s3://bucket/x", endpoint_url="http://127.0.0.1:9", region="eu-west-1"))
+    assert {"url = s3://bucket/x", "endpointurl = http://127.0.0.1:9", "region = eu-west-1"} <= _lines(
+        config.read_bytes()
+    )
+    ensure_repository(LOCAL)
+    assert _lines(config.read_bytes()) == _lines(before)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        DvcSettings(remote="s3://AKIAKEY:hush-hush@bucket/dvc"),
+        DvcSettings(remote="s3://hush-hush@bucket/dvc"),
+        DvcSettings(remote="s3://bucket/dvc", endpoint_url="https://me:hush-hush@minio.example.org"),
+    ],
+)
+def test_credentials_are_refused_and_not_repeated(bare: Path, settings: DvcSettings) -> None:
+    with pytest.raises(DvcError, match="contains credentials") as error:
+        ensure_repository(settings)
+    assert "hush-hush" not in str(error.value)
+    assert not (bare / ".dvc").exists()
+
+
+def test_if_dvc_is_missing_the_message_says_how_to_get_it(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(bare / "bin" / "python"))
     monkeypatch.setenv("PATH", str(bare))
     for call in (lambda: dvc_add("nbi"), dvc_pull, dvc_push, lambda: ensure_repository(LOCAL)):
