@@ -35,7 +35,10 @@ PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
 MODULES: dict[str, tuple[str, ...]] = {
     "bridge_assets/deployment/gate/decision.py": (f"{TESTS}/deployment/gate/test_decision.py",),
     "bridge_assets/deployment/core/target.py": (f"{TESTS}/deployment/core/test_target.py",),
-    "bridge_assets/deployment/gate/champion.py": (f"{TESTS}/deployment/gate/test_champion.py",),
+    "bridge_assets/deployment/gate/champion.py": (
+        f"{TESTS}/deployment/gate/test_champion.py",
+        f"{TESTS}/deployment/gate/test_champion_not_comparable.py",
+    ),
     "bridge_assets/deployment/gate/challenge.py": (f"{TESTS}/deployment/gate/test_challenge.py",),
     "bridge_assets/orchestration/gate/check_history.py": (f"{TESTS}/orchestration/gate/test_check_history.py",),
     "bridge_assets/storage.py": (f"{TESTS}/test_storage.py",),

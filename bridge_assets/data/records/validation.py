@@ -162,7 +162,7 @@ def _from_pandas(df: pd.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         if name not in BRIDGE_SCHEMA:
             continue
         values = df[name]
-        if getattr(values, "ndim", 1) != 1:
+        if values.ndim != 1:
             mixed.append(f"the column {name} occurs twice")
             continue
         try:

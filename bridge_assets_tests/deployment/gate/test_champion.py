@@ -49,9 +49,26 @@ def test_the_margins_decide(good, poor, holdout):
     brier = (first.candidate_scores.brier or 0) - (first.champion_scores.brier or 0)
     just = {"champion_auc_loss": auc + 1e-9, "champion_brier_loss": brier + 1e-9}
     assert compare_versions(poor, good, holdout, gate_settings(**just)).problems == ()
+    exact = {"champion_auc_loss": auc, "champion_brier_loss": brier}  # a loss equal to the limit is allowed
+    assert compare_versions(poor, good, holdout, gate_settings(**exact)).problems == ()
     for name, value in just.items():
         [problem] = compare_versions(poor, good, holdout, gate_settings(**{**just, name: value - 1e-6})).problems
         assert f"({name})" in problem
+
+
+def test_the_least_hold_out_is_enough_and_one_less_is_not(good, poor, holdout):
+    inspections, falls = holdout.height, int(holdout["fall"].sum())
+    enough = {"holdout_inspections": inspections, "holdout_falls": falls}
+    assert compare_versions(poor, good, holdout, gate_settings(**enough)).evaluated
+    for name, value in enough.items():
+        found = compare_versions(poor, good, holdout, gate_settings(**{**enough, name: value + 1}))
+        assert not found.evaluated
+        assert f"only {inspections:,} inspections with {falls:,} falls are held out from both" in found.message
+
+
+@pytest.mark.parametrize("kept", [pl.lit(False), pl.col("fall")], ids=["empty", "only falls"])
+def test_a_hold_out_without_both_outcomes_is_not_evaluated(good, poor, holdout, kept):
+    assert not compare_versions(poor, good, holdout.filter(kept), gate_settings()).evaluated
 
 
 def test_the_first_version_and_the_champion_itself_pass(good, holdout):

@@ -104,3 +104,25 @@ def test_another_safetensors_file_is_rejected(tmp_path):
 def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         Float16Forest.load(tmp_path / "forest.safetensors")
+
+
+def test_nodes_are_unpacked_breadth_first_tree_after_tree():
+    # Two trees: 0(1, 2(3, 4)) with a split on feature 1 and one on feature 0, and a tree that is a single leaf.
+    forest = Float16Forest(
+        leaf_bits=np.packbits([False, True, False, True, True, True]),
+        tree_nodes=np.array([5, 1], dtype=np.uint32),
+        feature=np.array([1, 0], dtype=np.uint16),
+        threshold=np.array([0.5, -2.0], dtype=np.float16),
+        leaf=np.array([[0.25], [0.5], [0.75], [1.0]], dtype=np.float16),
+        features=("a", "b"),
+        classes=(),
+        task="regressor",
+    )
+    nodes = forest.nodes
+    assert nodes.roots.tolist() == [0, 5]
+    assert nodes.depths.tolist() == [2, 0]
+    assert nodes.is_leaf.tolist() == [False, True, False, True, True, True]
+    assert nodes.left.tolist() == [1, 1, 3, 3, 4, 5]
+    assert nodes.feature.tolist() == [1, 0, 0, 0, 0, 0]
+    assert nodes.threshold.tolist() == [0.5, np.inf, -2.0, np.inf, np.inf, np.inf]
+    assert nodes.leaf[nodes.is_leaf].tolist() == [0, 1, 2, 3]

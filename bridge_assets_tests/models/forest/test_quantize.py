@@ -250,4 +250,4 @@ def test_a_value_beyond_float16_is_reported_by_feature(value):
     with pytest.raises(FeatureRangeError, match=rf"feature adt: {value} \(row 1\) does not fit in float16"):
         to_float16_grid(np.array([[1.0, 2.0], [3.0, value]]), ["age", "adt"])
     with pytest.raises(FeatureRangeError, match="feature 1:"):
-        to_float16_grid(np.array([[1.0, value]]))
+        to_float16_grid(np.array([[1.0, value], [value, 1.0]]))  # the first one
