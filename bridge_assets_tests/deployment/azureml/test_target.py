@@ -431,10 +431,10 @@ def test_one_deployment_at_a_time(azure, target, bundles, serving_first):
 
 def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, model_versions, bundles):
     corrupt_byte(model_versions[0].file("model.onnx"))
-    asked = azure.request_count
+    requests_before = azure.request_count
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
         deploy(target, bundle_of(model_versions[0]))
-    assert azure.request_count == asked
+    assert azure.request_count == requests_before
     with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was verified
         deploy(target, bundles[0])
     assert azure.changes == []

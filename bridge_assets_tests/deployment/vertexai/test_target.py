@@ -126,7 +126,7 @@ def archives(endpoint: VertexAIEndpoint) -> Archives:
     return Archives(endpoint.cloud, "bridge-assets", f"{BUCKET}/{NAME}")
 
 
-def stands(vertex: VertexServer) -> dict[str, Any]:
+def state_of(vertex: VertexServer) -> dict[str, Any]:
     """All resources, without the ids that the service assigned."""
     return {
         "endpoints": {id_: (dict(each.labels), vertex.traffic_by_slot(id_)) for id_, each in vertex.endpoints.items()},
@@ -295,13 +295,13 @@ def test_deleting_leaves_nothing_behind(endpoint, vertex, bundles):
 def test_every_call_is_retried_after_a_transient_error(endpoint, vertex, bundles, fault):
     for bundle in bundles[:2]:
         deploy(endpoint, bundle)
-    undisturbed = stands(vertex)
+    undisturbed = state_of(vertex)
     vertex.restore()
     vertex.faults.inject([*METHODS, *STORAGE], fault)
     deploy(endpoint, bundles[0])
     vertex.faults.inject([*METHODS, *STORAGE], fault)
     deploy(endpoint, bundles[1])
-    assert stands(vertex) == undisturbed
+    assert state_of(vertex) == undisturbed
     endpoint.delete()
     assert not (vertex.endpoints or vertex.models or vertex.bucket.objects)
 
@@ -385,12 +385,12 @@ def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path, shared_v
 def test_a_step_that_does_not_end_is_given_up_and_the_new_slot_is_removed(endpoint, vertex, bundles, method):
     if method != "CreateEndpoint":
         deploy(endpoint, bundles[0])
-    before = stands(vertex)
+    before = state_of(vertex)
     vertex.stuck_methods = {method}
     with pytest.raises(DeploymentError, match=r"did not end in .* minutes.*wait_minutes") as caught:
         deploy(within(endpoint, operation_seconds=0.05), bundles[1])
     assert not hasattr(caught.value, "__notes__")
-    assert stands(vertex) == before
+    assert state_of(vertex) == before
     vertex.stuck_methods = set()
     deploy(endpoint, bundles[1])
     assert is_serving_only(vertex, bundles[1])
@@ -398,11 +398,11 @@ def test_a_step_that_does_not_end_is_given_up_and_the_new_slot_is_removed(endpoi
 
 def test_a_failed_operation_is_reported_with_its_reason(endpoint, vertex, bundles):
     deploy(endpoint, bundles[0])
-    before = stands(vertex)
+    before = state_of(vertex)
     vertex.failing_methods = {"DeployModel": grpc_error("FAILED_PRECONDITION", "out of capacity in us-central1")}
     with pytest.raises(DeploymentError, match="out of capacity in us-central1"):
         deploy(endpoint, bundles[1])
-    assert stands(vertex) == before
+    assert state_of(vertex) == before
 
 
 # A wrong model, a damaged archive
@@ -411,12 +411,12 @@ def test_a_failed_operation_is_reported_with_its_reason(endpoint, vertex, bundle
 @pytest.mark.parametrize("where", ["staging", "public address"])
 def test_a_wrong_model_behind_an_endpoint_gets_no_traffic_or_is_rolled_back(endpoint, vertex, bundles, where):
     deploy(endpoint, bundles[0])
-    before = stands(vertex)
+    before = state_of(vertex)
     wrong = {"staging": f"{NAME}-{bundles[1].slot}", "public address": NAME}[where]
     vertex.run_container.instead[wrong] = bundles[2]
     with pytest.raises(CanaryMismatch, match="predictions differ from the exported model's"):
         deploy(endpoint, bundles[1])
-    assert stands(vertex) == before
+    assert state_of(vertex) == before
     assert ("UpdateEndpoint" in vertex.faults.changes[9:]) == (where == "public address")
 
 
@@ -521,7 +521,7 @@ def test_a_kill_at_any_change_leaves_one_version_serving_and_a_new_deployment_co
     """From some change on every request fails, including those of the undo; then the deployment is repeated."""
     *before, last = bundles[:number]
     changes = changes_of(vertex, endpoint, before, last)
-    end, mortal = stands(vertex), within(endpoint, retry_seconds=0.01)
+    end, mortal = state_of(vertex), within(endpoint, retry_seconds=0.01)
     vertex.restore()
     for bundle in before:
         deploy(endpoint, bundle)
@@ -535,10 +535,10 @@ def test_a_kill_at_any_change_leaves_one_version_serving_and_a_new_deployment_co
         vertex.finish_operations()
         assert endpoint.state().current_slot in {None if not before else before[-1].slot, last.slot}
         if before:
-            (answering,) = (slot for slot, share in vertex.traffic_by_slot(NAME).items() if share == 100)
-            assert answering == endpoint.state().current_slot
+            (current,) = (slot for slot, share in vertex.traffic_by_slot(NAME).items() if share == 100)
+            assert current == endpoint.state().current_slot
         deploy(endpoint, last)
-        assert stands(vertex) == end, f"after {change} changes"
+        assert state_of(vertex) == end, f"after {change} changes"
 
 
 def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bundles, shared_versions, tmp_path):
@@ -573,8 +573,8 @@ def test_a_process_that_is_killed_before_the_traffic_moves(endpoint, vertex, bun
     vertex.hold_updates = False
     left = {version_of(slot): share for slot, share in vertex.traffic_by_slot(NAME).items()}
     assert left == {bundles[0].version: 100, bundles[1].version: 0}
-    answering = vertex.endpoints[NAME].deployed_models[0]
-    assert answering.dedicated_resources.machine_spec.machine_type == "n1-standard-4"
+    current = vertex.endpoints[NAME].deployed_models[0]
+    assert current.dedicated_resources.machine_spec.machine_type == "n1-standard-4"
     again = deploy(endpoint, bundles[1])
     assert again.previous == bundles[0].version
     assert is_serving_only(vertex, bundles[1])
