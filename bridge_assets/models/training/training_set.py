@@ -11,6 +11,8 @@ from bridge_assets.markdown import table
 from bridge_assets.storage import digest, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from bridge_assets.data.features.normalization import Normalization
@@ -63,18 +65,32 @@ class TrainingSet:
         return table(("split", "inspections", "structures", "survey years", "falls", "share"), rows)
 
 
-def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
-    """Build the training set from bridge_features and fct_condition_transitions and write it to the lake.
+def build_training_set(
+    transitions: pl.LazyFrame,
+    inspections: pl.LazyFrame,
+    features: pl.LazyFrame,
+    feature_provenance: Mapping[int, Mapping[str, Any]],
+    settings: ModelSettings,
+) -> tuple[pl.DataFrame, dict[str, Any], Normalization]:
+    """Join the features with the outcomes, split by structure and in time, and normalise.
 
-    Raises
-    ------
-    SourceError
-        If one of them is missing, or if the features of a year are out of date: its records or the feature definitions
-        have changed since.
+    Parameters
+    ----------
+    transitions, inspections, features : pl.LazyFrame
+        fct_condition_transitions, int_inspections (read only for the outcome of a component) and bridge_features of all
+        survey years.
+    feature_provenance : mapping
+        Survey year -> provenance of its features (`features.build.current_feature_provenance`).
+    settings : ModelSettings
+
+    Returns
+    -------
+    table, made_from, normalization
+        See `TrainingSet`.
     """
     import polars as pl
 
-    from bridge_assets.data.features.build import current_feature_provenance, features_digest, training_inspections
+    from bridge_assets.data.features.build import features_digest, training_inspections
     from bridge_assets.data.features.definitions import FEATURE_NAMES
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.models.dataset.split import split_inspections
@@ -82,9 +98,7 @@ def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
     from bridge_assets.models.tasks.tasks import TASKS
 
     task = TASKS[settings.task]
-    feature_provenance = current_feature_provenance(lake)
-    inspections_table = None if settings.component == "condition" else lake.scan("int_inspections")
-    labelled = with_outcomes(lake.scan("fct_condition_transitions"), inspections_table, settings)
+    labelled = with_outcomes(transitions, None if settings.component == "condition" else inspections, settings)
     rated = (
         labelled.filter(pl.col("fall").is_not_null())
         .select(
@@ -97,11 +111,11 @@ def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
         )
         .collect()
     )
-    inspections = training_inspections(lake.scan_years("bridge_features"), labelled).join(
+    joined = training_inspections(features, labelled).join(
         rated, on=["structure_key", "survey_year"], how="left", maintain_order="left"
     )
-    inspections = split_inspections(inspections, settings.split)
-    training = inspections.filter(pl.col("split") == "train")
+    table = split_inspections(joined, settings.split)
+    training = table.filter(pl.col("split") == "train")
     normalization = Normalization.fit(training, FEATURE_NAMES)
     made_from = {
         "survey_years": list(feature_provenance),
@@ -114,7 +128,14 @@ def build_training_set(lake: Lake, settings: ModelSettings) -> TrainingSet:
         "horizon_months": settings.horizon_months,
         "holdout_structures": settings.split.holdout_structures,
     }
-    table_digest = lake.write(normalization.transform(inspections), TABLE_NAME)
+    return normalization.transform(table), made_from, normalization
+
+
+def save_training_set(
+    lake: Lake, table: pl.DataFrame, made_from: dict[str, Any], normalization: Normalization
+) -> TrainingSet:
+    """Write a training set and its provenance to the lake, and read it back."""
+    table_digest = lake.write(table, TABLE_NAME)
     write_json(
         {"digest": table_digest, "made_from": made_from, "normalization": asdict(normalization)}, _provenance_path(lake)
     )

@@ -60,10 +60,19 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     ),
 )
 def training_set(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.models.training.training_set import build_training_set
+    from bridge_assets.data.features.build import current_feature_provenance
+    from bridge_assets.models.training.training_set import build_training_set, save_training_set
 
+    lake = platform.lake
     with user_errors_as_failures():
-        training_data = build_training_set(platform.lake, platform.model)
+        table, made_from, normalization = build_training_set(
+            lake.scan("fct_condition_transitions"),
+            lake.scan("int_inspections"),
+            lake.scan_years("bridge_features"),
+            current_feature_provenance(lake),
+            platform.model,
+        )
+        training_data = save_training_set(lake, table, made_from, normalization)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(training_data.digest[:12]),
         metadata={
