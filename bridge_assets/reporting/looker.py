@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from bridge_assets.errors import MissingExtraError, SheetError
+from bridge_assets.extras import install_command
 from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
           as JSON, missing values empty;
         - a file ending in `.parquet`: values unchanged;
         - `https://docs.google.com/spreadsheets/d/<key>` (the tab of `#gid=`, else the first one) or
-          `gsheet://<key>/<tab>` (created if it does not exist). Requires `pip install 'bridge-assets[sheets]'` and
+          `gsheet://<key>/<tab>` (created if it does not exist). Requires the extra `sheets` and
           credentials from the environment: the file set in GOOGLE_APPLICATION_CREDENTIALS, or application default
           credentials. The sheet must be shared with that account.
 
@@ -155,8 +156,8 @@ def _open_worksheet(target: SheetTab) -> Worksheet:
         google_auth = importlib.import_module("google.auth")
     except ImportError as error:
         raise MissingExtraError(
-            "writing to a Google Sheet needs gspread, which is not installed. What to do: "
-            "pip install 'bridge-assets[sheets]', or write a .csv file instead"
+            "writing to a Google Sheet needs gspread, which is not installed",
+            do=f"run `{install_command('sheets')}`, or write a .csv file instead",
         ) from error
     try:
         credentials, _ = google_auth.default(scopes=SCOPES)

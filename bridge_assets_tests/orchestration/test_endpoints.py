@@ -16,6 +16,7 @@ from bridge_assets.cli import main
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.deployment.targets import REMOTE_TARGETS
+from bridge_assets.extras import install_command
 from bridge_assets.orchestration.gate.check_history import JUDGED_DIGEST_KEY
 from bridge_assets.registry.model_version import ModelVersion, latest_version
 from bridge_assets.settings.environment import EnvironmentSettings, TargetSettings
@@ -78,7 +79,8 @@ def test_a_target_that_is_not_configured_lists_the_missing_settings_in_one_line(
     message = error_messages(platform.materialize(f"{key}_endpoint"))
     line = next(line for line in message.splitlines() if "BRIDGE_ASSETS_ENVIRONMENT__" in line)
     assert f"BRIDGE_ASSETS_ENVIRONMENT__{key.upper()}__" in line
-    assert "pip install 'bridge-assets[" in line
+    extra = {"sagemaker": "aws", "azureml": "azure", "vertexai": "gcp", "kubernetes": "k8s"}[key]
+    assert install_command(extra) in line
 
 
 def record(instance: dg.DagsterInstance, candidate: ModelVersion, states: dict[str, str]) -> None:

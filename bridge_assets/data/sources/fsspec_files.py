@@ -28,6 +28,7 @@ from bridge_assets.data.sources.local_copies import (
     write_download_record,
 )
 from bridge_assets.errors import SourceError, StorageError
+from bridge_assets.extras import install_command
 from bridge_assets.storage import atomic_write, digest
 
 #: Scheme -> (library, extra of this project). fsspec handles other schemes on its own.
@@ -222,7 +223,7 @@ def _translate_errors(address: str) -> Iterator[None]:
             f"{scheme}:// needs {library}, which is not installed",
             where=where,
             why="The libraries of the clouds are optional extras",
-            do=f"pip install 'bridge-assets[{extra}]'" if extra else "install it",
+            do=f"run `{install_command(extra)}`" if extra else "install it",
         ) from None
     except FileNotFoundError:
         raise SourceError(

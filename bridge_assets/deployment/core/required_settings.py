@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from bridge_assets.errors import NotConfiguredError
+from bridge_assets.extras import install_command
 
 SETTINGS_FILE = "configs/environment.yaml"
 
@@ -56,7 +57,7 @@ def check_configured(
         return
     why = [f"Not set: {', '.join(unset)}"] if unset else []
     why += [f"Not installed: {', '.join(absent)}"] if absent else []
-    install = f"pip install 'bridge-assets[{extra}]'"
+    install = f"run `{install_command(extra)}`"
     raise NotConfiguredError(
         "this endpoint is not configured",
         where=f"{SETTINGS_FILE}, {section}",

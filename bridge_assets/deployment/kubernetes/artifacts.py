@@ -12,6 +12,7 @@ from typing import Any
 from bridge_assets.data.sources.fsspec_files import EXTRAS
 from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.errors import DeploymentError, NotConfiguredError, error_summary
+from bridge_assets.extras import install_command
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _translate_errors(address: str) -> Iterator[None]:
         raise
     except ImportError as error:
         extra = EXTRAS.get(address.partition("://")[0], ("", ""))[1]
-        do = f"pip install 'bridge-assets[{extra}]'" if extra else "install the library that fsspec names"
+        do = f"run `{install_command(extra)}`" if extra else "install the library that fsspec names"
         raise NotConfiguredError("a library is missing", where=address, why=error_summary(error), do=do) from error
     except Exception as error:  # each storage raises errors of its own
         raise DeploymentError(

@@ -148,8 +148,8 @@ def test_a_failed_copy_is_an_error_with_the_reason(
 @pytest.mark.parametrize(
     ("address", "library", "message"),
     [
-        ("gs://bucket/a.txt", "gcsfs", r"gs:// needs gcsfs.*bridge-assets\[gcp\]"),
-        ("abfs://container/a.txt", "adlfs", r"abfs:// needs adlfs.*bridge-assets\[azure\]"),
+        ("gs://bucket/a.txt", "gcsfs", r"gs:// needs gcsfs.*pip install .*\[gcp\]"),
+        ("abfs://container/a.txt", "adlfs", r"abfs:// needs adlfs.*pip install .*\[azure\]"),
     ],
 )
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch, address, library, message) -> None:

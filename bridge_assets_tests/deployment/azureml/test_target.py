@@ -21,6 +21,7 @@ from bridge_assets.deployment.core.kept_bundles import keep_bundle
 from bridge_assets.deployment.core.tags import OWNER_TAG, deployment_tags
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
+from bridge_assets.extras import install_command
 from bridge_assets.settings.environment import AzureMLSettings, EnvironmentSettings
 
 pytestmark = pytest.mark.skipif(not find_spec("azure"), reason="the extra [azure] is not installed")
@@ -450,13 +451,13 @@ def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path):
         assert f"BRIDGE_ASSETS_ENVIRONMENT__AZUREML__{name}" in message
     assert "__WORKSPACE" not in message
     assert "\n" not in message
-    assert "pip install 'bridge-assets[azure]'" in message
+    assert install_command("azure") in message
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     whole = EnvironmentSettings(azureml=AzureMLSettings(workspace=WORKSPACE, resource_group=GROUP, image=IMAGE))
     assert SUBSCRIPTION in opened(whole).console_url
     assert "1 x Standard_DS3_v2" in opened(whole).cost
     monkeypatch.setitem(sys.modules, "azure.ai.ml", None)
-    with pytest.raises(NotConfiguredError, match=r"Not installed: azure\.ai\.ml.*bridge-assets\[azure\]"):
+    with pytest.raises(NotConfiguredError, match=r"Not installed: azure\.ai\.ml.*pip install .*\[azure\]"):
         opened(whole)
 
 

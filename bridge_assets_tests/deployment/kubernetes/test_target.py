@@ -18,6 +18,7 @@ from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint, deploy_model_kubernetes
 from bridge_assets.errors import DeploymentError, NotConfiguredError, OwnershipError
+from bridge_assets.extras import install_command
 from bridge_assets.registry.model_version import LATEST
 from bridge_assets.storage import write_json
 
@@ -215,10 +216,10 @@ def test_missing_settings_are_listed_in_one_line(here, monkeypatch):
         KubernetesEndpoint.from_settings(here.settings(image="", artifacts=""), here.folder)
     message = str(caught.value)
     assert "\n" not in message
-    for name in ("ENVIRONMENT__KUBERNETES__IMAGE", "KUBERNETES__ARTIFACTS", "pip install 'bridge-assets[k8s]'"):
+    for name in ("ENVIRONMENT__KUBERNETES__IMAGE", "KUBERNETES__ARTIFACTS", install_command("k8s")):
         assert name in message
     monkeypatch.setitem(sys.modules, "kubernetes", None)
-    with pytest.raises(NotConfiguredError, match=r"Not installed: kubernetes.*bridge-assets\[k8s\]"):
+    with pytest.raises(NotConfiguredError, match=r"Not installed: kubernetes.*pip install .*\[k8s\]"):
         here.target()
 
 

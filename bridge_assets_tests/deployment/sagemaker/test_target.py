@@ -20,6 +20,7 @@ from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.deployment.endpoints import RemoteEndpoint
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint, deploy_model_sagemaker
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError
+from bridge_assets.extras import install_command
 from bridge_assets.settings.environment import EnvironmentSettings, SageMakerSettings
 
 # Deploying
@@ -292,7 +293,7 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
             {},
             "Not set: BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__REGION, BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__ROLE_ARN, "
             "BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__IMAGE, BRIDGE_ASSETS_ENVIRONMENT__SAGEMAKER__BUCKET. What to do: "
-            "set these variables, or their keys in the file, and pip install 'bridge-assets[aws]'.",
+            f"set these variables, or their keys in the file, and run `{install_command('aws')}`.",
         ),
         ({**SETTINGS, "bucket": "/tmp"}, "SAGEMAKER__BUCKET is '/tmp'. What to do: set it to s3://bucket/folder."),
         (
@@ -313,7 +314,7 @@ def test_missing_settings_are_listed_in_one_line(aws, tmp_path, settings, messag
 
 def test_without_boto3_the_error_names_the_extra(make_endpoint, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
-    with pytest.raises(NotConfiguredError, match=r"Not installed: boto3.*pip install 'bridge-assets\[aws\]'"):
+    with pytest.raises(NotConfiguredError, match=r"Not installed: boto3.*pip install .*\[aws\]"):
         make_endpoint()
 
 

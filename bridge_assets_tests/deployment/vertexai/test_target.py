@@ -24,6 +24,7 @@ from bridge_assets.deployment.vertexai.client import GoogleCloud, WaitPolicy
 from bridge_assets.deployment.vertexai.model_registry import Archives
 from bridge_assets.deployment.vertexai.target import VertexAIEndpoint, deploy_model_vertexai
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError, OwnershipError
+from bridge_assets.extras import install_command
 from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.settings.environment import EnvironmentSettings, VertexAISettings
 
@@ -368,7 +369,7 @@ def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path, shared_v
         deploy_model_vertexai(shared_versions[0].folder, NAME, "n1-standard-4")
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("__VERTEXAI__PROJECT", "__VERTEXAI__IMAGE", "__VERTEXAI__BUCKET", "pip install 'bridge-assets[gcp]'"):
+    for part in ("__VERTEXAI__PROJECT", "__VERTEXAI__IMAGE", "__VERTEXAI__BUCKET", install_command("gcp")):
         assert part in message
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "of-the-shell")
     elsewhere = EnvironmentSettings(vertexai=VertexAISettings(image="serve:1", bucket="s3://bucket"))
