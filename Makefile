@@ -8,7 +8,7 @@
 #   make bench   run the benchmarks                    make lock      resolve the three locks again
 #   make wheel   build the wheel into dist/
 #   make mutants mutation tests of the core modules, minutes each; not in CI; ARGS="--module gate" runs one
-#   make schema  generate docs/schema.md and the columns of the dbt sources
+#   make schema  generate docs/schema.md, the columns of the dbt sources and the listing of the features
 #   make clean   remove the environments and caches; outputs in var/ stay
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -87,6 +87,7 @@ mutants: setup-dev
 
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml
+	$(BIN)/python -m bridge_assets.data.features.listing
 
 LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --no-annotate --no-header
 lock: $(READY)

@@ -31,6 +31,7 @@ from bridge_assets.orchestration.checks import survival as survival_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
+from bridge_assets.orchestration.metadata.table_schemas import asset_schemas
 from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
@@ -76,14 +77,16 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
 
 
 def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition]:
-    """The assets with the partitions and tags that follow from the settings, and references to their code."""
+    """The assets with the partitions, tags and columns that follow from the settings, and references to their code."""
     partitions, environment = survey_year_partitions(platform.data), platform.environment
+    declared = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    schemas = asset_schemas((spec for asset in declared for spec in asset.specs), platform.model.task)
 
     def with_settings(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = with_central_attributes(spec, environment)
+        spec = with_central_attributes(spec, environment, schemas)
         return spec.replace_attributes(partitions_def=partitions) if spec.partitions_def else spec
 
-    definitions = [asset.map_asset_specs(with_settings) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    definitions = [asset.map_asset_specs(with_settings) for asset in declared]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # beta in 1.13, and pinned
         # The UI links each asset to the file and line of its function.

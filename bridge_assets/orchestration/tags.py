@@ -1,14 +1,17 @@
-"""Tags that jobs select by, set on every asset in one place.
+"""What every asset gets in one place: the tags that jobs select by, code version, column schema.
 
 `bridge_assets/stage` says which part of the work an asset belongs to. It follows from the asset's group, except where
 `STAGE_OF_ASSET` says otherwise. `bridge_assets/enabled` is `false` on an endpoint that configs/environment.yaml does
 not enable.
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.orchestration import groups
+from bridge_assets.orchestration.metadata.table_schemas import SCHEMA_KEY
 from bridge_assets.settings.environment import EnvironmentSettings
 
 STAGE = "bridge_assets/stage"
@@ -53,11 +56,24 @@ CODE_VERSIONS = {
 }
 
 
-def with_central_attributes(spec: dg.AssetSpec, environment: EnvironmentSettings) -> dg.AssetSpec:
-    """An asset's spec with the tags that jobs select by, and its code version."""
-    stage = STAGE_OF_ASSET.get(spec.key.to_user_string()) or STAGE_OF_GROUP[spec.group_name or ""]
+def with_central_attributes(
+    spec: dg.AssetSpec, environment: EnvironmentSettings, schemas: Mapping[str, dg.TableSchema]
+) -> dg.AssetSpec:
+    """An asset's spec with the tags that jobs select by, its code version, and its column schema if it is a table.
+
+    Parameters
+    ----------
+    spec : AssetSpec
+    environment : EnvironmentSettings
+        Says which endpoints are enabled.
+    schemas : mapping
+        Asset -> its columns, as in `table_schemas.asset_schemas`.
+    """
+    name = spec.key.to_user_string()
+    stage = STAGE_OF_ASSET.get(name) or STAGE_OF_GROUP[spec.group_name or ""]
     tags = {**spec.tags, STAGE: stage}
     if target := spec.tags.get(TARGET):
         tags[ENABLED] = "true" if getattr(environment, target).enabled else "false"
-    code_version = CODE_VERSIONS.get(spec.key.to_user_string(), spec.code_version)
-    return spec.replace_attributes(tags=tags, code_version=code_version)
+    metadata = {**spec.metadata, SCHEMA_KEY: schemas[name]} if name in schemas else spec.metadata
+    code_version = CODE_VERSIONS.get(name, spec.code_version)
+    return spec.replace_attributes(tags=tags, code_version=code_version, metadata=metadata)

@@ -78,7 +78,6 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
                 "structure key, condition, condition class, position and inspection date. Every year has the same "
                 "columns, whatever its layout."
             ),
-            metadata={"dagster/column_schema": display.raw_bridges_schema()},
         ),
         dg.AssetSpec(
             "rejected_records",

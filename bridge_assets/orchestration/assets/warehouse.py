@@ -6,12 +6,13 @@ After each step its tables are written to the lake as Parquet: dbt alone writes 
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 
+from bridge_assets.errors import error_summary
 from bridge_assets.orchestration.dbt import (
     INVENTORY_SELECTION,
     REPORTING_SELECTION,
@@ -22,6 +23,8 @@ from bridge_assets.orchestration.dbt import (
 )
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata.column_lineage import LINEAGE_KEY, model_lineage
+from bridge_assets.orchestration.metadata.table_schemas import table_schemas
 from bridge_assets.orchestration.resources import Platform
 
 #: Tables that are written to the lake after each step.
@@ -103,18 +106,41 @@ def _build_and_export(
     if dbt_error:
         yield from events
         raise dbt_error
-    yield from (_with_preview(event, exported_tables, platform) for event in events)
+    for event in events:
+        yield _with_model_metadata(context, event, invocation, exported_tables, platform)
 
 
-def _with_preview(event: DbtDagsterEventType, exported: tuple[str, ...], platform: Platform) -> DbtDagsterEventType:
-    if not isinstance(event, dg.Output) or event.output_name not in exported:
+def _with_model_metadata(
+    context: dg.AssetExecutionContext,
+    event: DbtDagsterEventType,
+    invocation: DbtCliInvocation,
+    exported: tuple[str, ...],
+    platform: Platform,
+) -> DbtDagsterEventType:
+    """The output of a model with its column lineage and, if its table was written to the lake, rows and a preview."""
+    if not isinstance(event, dg.Output):
         return event
-    table = platform.lake.read(event.output_name)
-    preview_metadata = {"dagster/row_count": table.height, "preview": display.preview(table.select(table.columns[:10]))}
-    return event.with_metadata(
-        {
-            **event.metadata,
-            **preview_metadata,
-            "file": display.path_metadata(platform.lake.table_path(event.output_name)),
-        }
-    )
+    metadata: dict[str, Any] = {**event.metadata}
+    if lineage := _lineage(context, event.output_name, invocation, platform):
+        metadata[LINEAGE_KEY] = lineage
+    if event.output_name in exported:
+        table = platform.lake.read(event.output_name)
+        metadata["dagster/row_count"] = table.height
+        metadata["preview"] = display.preview(table.select(table.columns[:10]))
+        metadata["file"] = display.path_metadata(platform.lake.table_path(event.output_name))
+    return event.with_metadata(metadata)
+
+
+def _lineage(
+    context: dg.AssetExecutionContext, model: str, invocation: DbtCliInvocation, platform: Platform
+) -> dg.TableColumnLineage | None:
+    """The model's column lineage; None, and a warning, if its SQL cannot be read: it is for the UI only."""
+    from sqlglot.errors import SqlglotError
+
+    schemas = table_schemas(platform.model.task)
+    sources = {table: [column.name for column in schema.columns] for table, schema in schemas.items()}
+    try:
+        return model_lineage(invocation.manifest, model, invocation.target_path / "compiled", sources)
+    except (OSError, SqlglotError) as error:
+        context.log.warning(f"{model}: no column lineage. {error_summary(error)}")
+        return None

@@ -1,0 +1,110 @@
+"""Every table of the graph shows its columns, and they are those of the real files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from bridge_assets.data.features.listing import LISTING_FILE, render_listing
+from bridge_assets.definitions import defs
+from bridge_assets.orchestration.metadata import table_schemas
+
+TABLE_KINDS = {"parquet", "duckdb", "csv"}
+
+GRAPH = defs.resolve_asset_graph()
+TABLES = sorted(
+    node.key.to_user_string() for node in map(GRAPH.get, GRAPH.get_all_asset_keys()) if node.kinds & TABLE_KINDS
+)
+
+#: Kind of a column of raw_bridges, as in `docs/schema.md` -> types in which DuckDB reads it.
+RAW_BRIDGES_TYPES = {
+    "code": {"varchar"},
+    "text": {"varchar"},
+    "integer": {"integer", "uinteger"},
+    "decimal": {"double"},
+    "deg": {"double"},
+    "date": {"date"},
+    "boolean": {"boolean"},
+    "0-9": {"tinyint"},
+    "year": {"smallint", "integer"},
+    "day": {"integer"},
+}
+
+
+def declared_columns(asset: str) -> list[dg.TableColumn]:
+    return list(GRAPH.get(dg.AssetKey(asset)).metadata[table_schemas.SCHEMA_KEY].columns)
+
+
+def without_unit(kind: str) -> str:
+    return kind.split(" (")[0] if not kind.startswith("struct") else kind
+
+
+def stored_columns(home: Path, asset: str) -> list[tuple[str, str]]:
+    """Names and types, in order, as DuckDB reads them."""
+    lake = home / "lake"
+    if (lake / asset).is_dir():
+        relation = f"read_parquet('{lake / asset}/*.parquet')"
+    elif (lake / f"{asset}.parquet").is_file():
+        relation = f"read_parquet('{lake / asset}.parquet')"
+    else:
+        relation = asset
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as warehouse:
+        rows = warehouse.execute(f"describe select * from {relation}").fetchall()
+    return [(name, kind.lower()) for name, kind, *_ in rows]
+
+
+@pytest.mark.parametrize("asset", TABLES)
+def test_every_column_has_type_and_meaning(asset: str) -> None:
+    columns = declared_columns(asset)
+    assert columns
+    assert [column.name for column in columns if not column.type or not column.description] == []
+
+
+def test_units_belong_to_columns_that_exist() -> None:
+    names = {column.name for asset in TABLES for column in declared_columns(asset)}
+    regression = table_schemas.table_schemas("regression")
+    names |= {column.name for schema in regression.values() for column in schema.columns}
+    assert sorted(set(table_schemas.UNITS) - names) == []
+
+
+def test_the_listing_of_features_is_up_to_date() -> None:
+    """`make schema` writes it."""
+    assert LISTING_FILE.read_text(encoding="utf-8") == render_listing()
+
+
+def test_features_have_their_unit_and_reason() -> None:
+    shown = {column.name: column for column in declared_columns("bridge_features")}
+    assert shown["log_length"].type == "float (log10(m))"
+    assert (shown["log_adt"].description or "").startswith("Load cycles and de-icing follow traffic.")
+
+
+def test_a_regression_has_its_own_columns() -> None:
+    names = [column.name for column in table_schemas.table_schemas("regression")["bridge_predictions"].columns]
+    assert names[4:9] == ["expected_change", "rank_in_state", "look_first_rank", "fall_probability", "target"]
+
+
+@pytest.mark.slow
+def test_declared_columns_are_those_of_the_files(platform) -> None:
+    differing = {}
+    for asset in sorted({*TABLES} - {"looker_sheet"}):
+        declared = [(column.name, without_unit(column.type)) for column in declared_columns(asset)]
+        stored = stored_columns(platform.home, asset)
+        if asset == "raw_bridges":
+            declared = [
+                (name, kind if kind in RAW_BRIDGES_TYPES[shown] else shown)
+                for (name, shown), (_, kind) in zip(declared, stored, strict=True)
+            ]
+        if declared != stored:
+            differing[asset] = sorted({*declared} ^ {*stored}) or "order"
+    assert differing == {}
+
+
+@pytest.mark.slow
+def test_the_sheet_has_its_declared_columns(platform) -> None:
+    with (platform.home / "reports" / "bridge_outlook.csv").open(encoding="utf-8", newline="") as file:
+        header = next(csv.reader(file))
+    assert header == [column.name for column in declared_columns("looker_sheet")]
