@@ -115,6 +115,10 @@ class MissingExtraError(BridgeAssetsError, ImportError):
     """A library of an optional extra is not installed."""
 
 
+class PortError(BridgeAssetsError, OSError):
+    """A server cannot listen at an address: the port is in use, or the machine does not have the address."""
+
+
 class AlertError(BridgeAssetsError, RuntimeError):
     """An alert could not be sent."""
 

@@ -48,18 +48,43 @@ def run(job: str, years: str | None) -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=3000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 def dev(host: str, port: int) -> None:
-    """Open the Dagster UI, with its daemon, on this machine."""
+    """Open the Dagster UI, with its daemon, on this machine, and serve the reports that it links to."""
+    from bridge_assets.cli.ports import require_free_port
     from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 
+    require_free_port(host, port)  # before anything takes time
     data = DataSettings.load()
     if data.uses_sample:
         ensure_sample(data)
     ensure_dagster_home(data)
+    _serve_reports(data)
     dagster = str(Path(sys.executable).parent / "dagster")
     arguments = [dagster, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)]
     os.execv(dagster, arguments)  # noqa: S606 # a shell would add nothing but quoting
+
+
+def _serve_reports(data: DataSettings) -> None:
+    """Serve the reports until this process, which becomes `dagster dev`, ends."""
+    from bridge_assets.cli.ports import listen_from
+    from bridge_assets.reporting import report_server
+
+    listener = listen_from(report_server.HOST, data.reports_port)
+    if listener is None:
+        click.echo(f"No free port from {data.reports_port} on: the reports are only in {data.reports_folder}", err=True)
+        return
+    port = listener.getsockname()[1]
+    if port != data.reports_port:
+        click.echo(
+            f"Port {data.reports_port} (reports_port in data_config.yaml) is in use: links to reports of earlier runs "
+            "lead there.",
+            err=True,
+        )
+    # The runs that are started in this UI link to the port that is in use now.
+    os.environ["BRIDGE_ASSETS_DATA__REPORTS_PORT"] = str(port)
+    report_server.start_report_server(data.reports_folder, listener)
+    click.echo(f"Reports: http://{report_server.HOST}:{port}/ shows {data.reports_folder}")
 
 
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:

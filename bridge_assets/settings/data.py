@@ -125,6 +125,9 @@ class DataSettings(YamlSettings):
     sample: SampleSettings = SampleSettings()
     fhwa: FhwaSettings = FhwaSettings()
     sheet: str = Field(default="{home}/reports/bridge_outlook.csv", description="Where looker_sheet is written.")
+    reports_port: int = Field(
+        default=3001, ge=1024, le=65535, description="Port on 127.0.0.1 where `bridge-assets dev` serves the reports."
+    )
 
     @property
     def uses_sample(self) -> bool:

@@ -55,7 +55,8 @@ def test_the_sample_has_no_jumps_and_the_summary_names_the_page(platform) -> Non
     assert platform.first_run.checks["data_quality:quality_is_stable"][:2] == (True, "WARN")
     page = platform.home / "reports" / "data_quality.html"
     assert f"Quality: {page}" in run_summary(platform.first_run, DataSettings.load())
-    assert platform.first_run.materializations["data_quality_report"]["page"] == page.as_uri()
+    report = platform.first_run.materializations["data_quality_report"]
+    assert (report["page"], report["file"]) == ("http://127.0.0.1:3001/data_quality.html", str(page))
     read = Page(page.read_text(encoding="utf-8"))
     assert f"Survey years {YEARS[0]} to {YEARS[1]}" in read.plain_text
     assert not read.open

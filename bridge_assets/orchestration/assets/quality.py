@@ -76,7 +76,7 @@ def data_quality_report(platform: Platform) -> dg.MaterializeResult:
         summary = platform.lake.read_years("data_quality")
     return dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.url(path.as_uri()),
+            **display.report_metadata(path, platform.data.reports_port),
             "flags": display.image_metadata(flags_by_year_png(summary)),
             "survey_years": summary["survey_year"].n_unique(),
         }

@@ -29,7 +29,7 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
         by_year = platform.lake.read("mart_condition_by_year")
     return dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.url(path.as_uri()),
+            **display.report_metadata(path, platform.data.reports_port),
             "trend": display.image_metadata(condition_trend_png(by_year)),
             "survey_years": by_year["survey_year"].n_unique(),
         }

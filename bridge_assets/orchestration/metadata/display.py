@@ -38,6 +38,16 @@ def path_metadata(path: Path) -> dg.PathMetadataValue:
     return dg.MetadataValue.path(str(path))
 
 
+def report_metadata(path: Path, port: int) -> dict[str, dg.MetadataValue]:
+    """Where a report is: its address while `bridge-assets dev` runs (`reports_port`), and its file.
+
+    The UI cannot link to the file: a browser opens no `file://` address from a page that came over HTTP.
+    """
+    from bridge_assets.reporting.report_server import report_address
+
+    return {"page": dg.MetadataValue.url(report_address(port, path.name)), "file": path_metadata(path)}
+
+
 def raw_bridges_schema() -> dg.TableSchema:
     """The column schema of raw_bridges: every NBI item with its number, unit, meaning, abridged codes and years."""
     return dg.TableSchema(
