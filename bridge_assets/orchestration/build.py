@@ -65,7 +65,12 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
     warehouse = warehouse_assets(platform.data.home_folder)
     return dg.Definitions(
         assets=_with_settings(
-            [*dg.load_assets_from_modules(ASSET_MODULES), warehouse.inventory, warehouse.reporting], platform
+            [
+                *dg.load_assets_from_modules(ASSET_MODULES, include_specs=True),
+                warehouse.inventory,
+                warehouse.reporting,
+            ],
+            platform,
         ),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, *ROLLBACK_JOBS],
@@ -76,10 +81,11 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
     )
 
 
-def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition]:
+def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets with the partitions, tags and columns that follow from the settings, and references to their code."""
     partitions, environment = survey_year_partitions(platform.data), platform.environment
     declared = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    external = [spec for spec in assets if isinstance(spec, dg.AssetSpec)]
     schemas = asset_schemas((spec for asset in declared for spec in asset.specs), platform.model.task)
 
     def with_settings(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -91,7 +97,7 @@ def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.Asse
         warnings.simplefilter("ignore", dg.BetaWarning)  # beta in 1.13, and pinned
         # The UI links each asset to the file and line of its function.
         linked = dg.with_source_code_references(definitions)
-    return [each for each in linked if isinstance(each, dg.AssetsDefinition)]
+    return [*map(with_settings, external), *(each for each in linked if isinstance(each, dg.AssetsDefinition))]
 
 
 def _executor() -> dg.ExecutorDefinition:

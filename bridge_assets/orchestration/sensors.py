@@ -4,11 +4,21 @@ runs cost money.
 
 import datetime
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bridge_assets.orchestration.assets.inventory import fhwa_nbi
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.resources import Platform
+
+if TYPE_CHECKING:
+    from bridge_assets.data.ingest.changes import SurveyYearChange
+    from bridge_assets.settings import DataSettings
+
+#: Tag of an event with the version of the data that it is about.
+DATA_VERSION_TAG = "dagster/data_version"
 
 #: Seconds. FHWA publishes once a year, so polling its server once a day is enough.
 FHWA_POLL_SECONDS = 24 * 3600
@@ -55,12 +65,34 @@ def new_survey_file(context: dg.SensorEvaluationContext, platform: Platform) -> 
     last_year = max([*years, *platform.lake.available_years("raw_bridges")])
     content = "-".join(new_files[year].content_digest[:12] for year in years)
     return dg.SensorResult(
+        asset_events=_published(context, data, new_files, content),
         run_requests=[
             dg.RunRequest(run_key=f"{years[0]}:{content}", tags={RANGE_START: str(years[0]), RANGE_END: str(last_year)})
             if years[0] != last_year
             else dg.RunRequest(run_key=f"{years[0]}:{content}", partition_key=str(years[0]))
-        ]
+        ],
     )
+
+
+def _published(
+    context: dg.SensorEvaluationContext, data: "DataSettings", new_files: "Mapping[int, SurveyYearChange]", content: str
+) -> list[dg.AssetMaterialization]:
+    """The new files as an event of fhwa_nbi, once per content; nothing for a generated sample."""
+    if data.uses_sample:
+        return []
+    latest = context.instance.get_latest_materialization_event(fhwa_nbi.key)
+    known = latest and latest.asset_materialization and (latest.asset_materialization.tags or {}).get(DATA_VERSION_TAG)
+    if known == content:
+        return []
+    files = [name for year in sorted(new_files) for name in new_files[year].file_names]
+    return [
+        dg.AssetMaterialization(
+            fhwa_nbi.key,
+            description=f"Survey years {', '.join(map(str, sorted(new_files)))} are new or changed in the source.",
+            metadata={"survey_years": len(new_files), "latest": max(new_files), "files": ", ".join(files[:20])},
+            tags={DATA_VERSION_TAG: content},
+        )
+    ]
 
 
 def _loaded_partition_keys(context: dg.SensorEvaluationContext) -> list[str]:

@@ -16,9 +16,9 @@ from bridge_assets.orchestration.schedules import weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
 
 
-def tick() -> Any:
+def tick(instance: dg.DagsterInstance | None = None) -> Any:
     with dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, definitions=defs
+        instance=instance or dg.DagsterInstance.ephemeral(), resources={"platform": Platform()}, definitions=defs
     ) as context:
         return new_survey_file(context)
 
@@ -74,6 +74,30 @@ def test_an_unusable_file_is_reported_and_requests_nothing(platform, name, conte
     skipped = tick()
     assert isinstance(skipped, dg.SkipReason)
     assert says in (skipped.skip_message or "")
+
+
+def test_a_new_file_is_an_event_of_the_external_asset_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(tmp_path / "nbi"))
+    (tmp_path / "nbi").mkdir()
+    write_nbi(tmp_path / "nbi", 2018, [{"STRUCTURE_NUMBER_008": "1"}])
+    with dg.DagsterInstance.ephemeral() as instance:
+        [event] = tick(instance).asset_events
+        assert event.asset_key == dg.AssetKey("fhwa_nbi")
+        assert event.metadata["latest"].value == 2018
+        assert event.metadata["files"].value == "NBI_2018.txt"
+        instance.report_runless_asset_event(event)
+        again = tick(instance)
+        assert again.asset_events == []
+        assert len(again.run_requests) == 1
+
+        write_nbi(tmp_path / "nbi", 2018, [{"STRUCTURE_NUMBER_008": "1"}, {"STRUCTURE_NUMBER_008": "2"}])
+        assert len(tick(instance).asset_events) == 1
+
+
+def test_a_sample_is_not_what_fhwa_publishes(platform) -> None:
+    next_year(platform)
+    assert tick().asset_events == []
 
 
 def test_a_missing_folder_is_reported(platform, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import CronFreshnessPolicy
 
+from bridge_assets.data.sources.lateness import FHWA_PAGE
 from bridge_assets.definitions import defs
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.orchestration import groups
@@ -22,9 +25,37 @@ SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
 NODES = [defs.resolve_asset_graph().get(key) for key in sorted(defs.resolve_asset_graph().get_all_asset_keys())]
 
 
-def test_every_dependency_is_an_asset_of_ours() -> None:
+#: What others publish and we read.
+EXTERNAL_ASSETS = ["fhwa_nbi"]
+
+
+def test_every_dependency_is_an_asset_of_ours_or_a_known_external_one() -> None:
     """A typo in `deps` silently becomes an external asset."""
-    assert [node.key.to_user_string() for node in NODES if not node.is_materializable] == []
+    assert [node.key.to_user_string() for node in NODES if not node.is_materializable] == EXTERNAL_ASSETS
+
+
+def test_the_external_asset_heads_the_graph_and_links_to_its_publisher() -> None:
+    [head] = [node for node in NODES if not node.parent_keys]
+    assert head.key.to_user_string() == "fhwa_nbi"
+    assert head.metadata["page"].value == FHWA_PAGE
+
+
+def test_sources_scores_endpoint_and_reports_have_a_yearly_deadline() -> None:
+    """The deadlines are after the middle of June, when FHWA publishes; the windows begin on 1 June."""
+    policies = {
+        node.key.to_user_string(): node.freshness_policy
+        for node in NODES
+        if isinstance(node.freshness_policy, CronFreshnessPolicy)
+    }
+    results = ["bridge_predictions", "condition_report", "data_quality_report", "local_endpoint", "looker_sheet"]
+    assert {asset: policy.deadline_cron for asset, policy in policies.items()} == {
+        "nbi_files": "0 0 1 7 *",
+        **dict.fromkeys(results, "0 0 1 8 *"),
+    }
+    for asset, policy in policies.items():
+        month = int(policy.deadline_cron.split()[3])
+        assert datetime.date(2026, month, 1) - policy.lower_bound_delta == datetime.date(2026, 6, 1)
+        assert "Stale from 1 " in (defs.resolve_asset_graph().get(dg.AssetKey(asset)).description or "")
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.key.to_user_string())
@@ -133,7 +164,7 @@ SCORES_AND_REPORTS = {
     "looker_sheet",
 }
 FEATURES_AND_LATER = {"bridge_features", "local_endpoint"} | TRAINING | REMOTE_ENDPOINTS | SCORES_AND_REPORTS
-ALL_ASSETS = {node.key.to_user_string() for node in NODES}
+ALL_ASSETS = {node.key.to_user_string() for node in NODES if node.is_materializable}
 
 
 @pytest.mark.parametrize(

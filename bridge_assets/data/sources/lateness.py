@@ -14,6 +14,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
+FHWA_PAGE = "https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm"
+
 #: Month and day by which FHWA publishes the previous survey year.
 PUBLICATION_DEADLINE = (6, 15)
 GRACE_PERIOD = datetime.timedelta(days=16)
@@ -43,5 +45,5 @@ def late_survey_year_message(survey_years: Iterable[int], today: datetime.date) 
     available = f"the latest available year is {latest}" if latest is not None else "no year is available"
     return (
         f"survey year {due} is late: FHWA publishes it by {published:%d %B %Y}, but {available}. What to do: check "
-        "https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm and put the file into the source"
+        f"{FHWA_PAGE} and put the file into the source"
     )

@@ -12,7 +12,7 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
 from bridge_assets.orchestration.gate.check_history import gate_decision
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.tags import TARGET
@@ -52,10 +52,12 @@ class Endpoint(Protocol):
     group_name=groups.ENDPOINTS,
     owners=display.MODEL_OWNERS,
     kinds={"model", "onnx"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "The model version that serves predictions on this machine: `bridge-assets predict 01-123`. Promoted by an "
         "atomic swap, after the gate has opened for exactly this version and a canary has reproduced the predictions "
-        "of the exported model. The previous version is kept for `bridge-assets rollback`."
+        "of the exported model. The previous version is kept for `bridge-assets rollback`. "
+        f"{freshness.RESULT_IS_STALE}"
     ),
 )
 def local_endpoint(

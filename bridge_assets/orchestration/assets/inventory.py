@@ -1,22 +1,14 @@
-"""From survey files to typed records: nbi_files, raw_bridges and rejected_records."""
-
-import datetime
+"""From survey files to typed records: fhwa_nbi, nbi_files, raw_bridges and rejected_records."""
 
 import dagster as dg
 
-from bridge_assets.data.sources.lateness import LATE_AFTER
+from bridge_assets.data.sources.lateness import FHWA_PAGE
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.metadata.source_files import source_file_metadata, source_metadata
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
-
-#: FHWA publishes a survey year by the middle of June. The inventory is stale unless the source was read between June 1
-#: and July 1; the check `latest_year_available` reports whether the new year itself has been published.
-YEARLY_FRESHNESS = dg.FreshnessPolicy.cron(
-    deadline_cron=f"0 0 {LATE_AFTER[1]} {LATE_AFTER[0]} *", lower_bound_delta=datetime.timedelta(days=30)
-)
 
 #: Columns of raw_bridges that identify a bridge to a reader.
 PREVIEW_COLUMNS = [
@@ -30,19 +22,35 @@ PREVIEW_COLUMNS = [
     "inspection_date",
 ]
 
+#: Where FHWA publishes the inventory; nothing here builds it. The sensor reports it when it sees a new file.
+fhwa_nbi = dg.AssetSpec(
+    "fhwa_nbi",
+    group_name=groups.INVENTORY,
+    owners=display.DATA_OWNERS,
+    kinds={"external", "file"},
+    metadata={"page": dg.MetadataValue.url(FHWA_PAGE)},
+    description=(
+        "The National Bridge Inventory as FHWA publishes it: a survey year every year, by mid June, as one national "
+        "file and one file per state. External: nbi_files reads it, from FHWA or from copies in a folder or bucket; it "
+        "is never built here, and a generated sample does not read it. The sensor new_survey_file records here which "
+        "new files it found."
+    ),
+)
+
 
 @dg.asset(
+    deps=[fhwa_nbi],
     partitions_def=SURVEY_YEARS,
     backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.INVENTORY,
     owners=display.DATA_OWNERS,
     kinds={"file"},
-    freshness_policy=YEARLY_FRESHNESS,
+    freshness_policy=freshness.YEARLY_SOURCE,
     description=(
         "The National Bridge Inventory file of one survey year, or its files of several states, pinned by SHA-256. "
         "Files in a local folder are used in place and never modified; files from a bucket or from FHWA are copied, "
         "and a copy is never replaced: a revised file is kept next to it. A row is one highway bridge, or one route "
-        "under it."
+        f"under it. {freshness.SOURCE_IS_STALE}"
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -59,10 +59,11 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     group_name=groups.INVENTORY,
     owners=display.DATA_OWNERS,
     kinds={"report"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One page: whether every row is accounted for, which rows were rejected and why, which flags the records have, "
         "which items are missing, what jumped compared with earlier years and in which states, and what each name "
-        "means."
+        f"means. {freshness.RESULT_IS_STALE}"
     ),
 )
 def data_quality_report(platform: Platform) -> dg.MaterializeResult:

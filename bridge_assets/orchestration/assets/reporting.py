@@ -4,7 +4,7 @@ import dagster as dg
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -13,9 +13,10 @@ from bridge_assets.orchestration.resources import Platform
     group_name=groups.REPORTING,
     owners=display.DATA_OWNERS,
     kinds={"report"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One page: how many bridges are Good, Fair and Poor and how that changed, which to inspect first, how good the "
-        "model is compared with its baselines, and where each figure comes from."
+        f"model is compared with its baselines, and where each figure comes from. {freshness.RESULT_IS_STALE}"
     ),
 )
 def condition_report(platform: Platform) -> dg.MaterializeResult:
@@ -41,10 +42,11 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     group_name=groups.REPORTING,
     owners=display.DATA_OWNERS,
     kinds={"looker", "csv"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One row per bridge of the latest scored survey year, with its names, condition, probability of a fall, "
         "reasons, and years until Poor, as a sheet for Looker: a file by default. Text is written as it is and never "
-        "evaluated as a formula."
+        f"evaluated as a formula. {freshness.RESULT_IS_STALE}"
     ),
 )
 def looker_sheet(platform: Platform) -> dg.MaterializeResult:

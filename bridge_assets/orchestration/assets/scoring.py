@@ -10,7 +10,7 @@ from bridge_assets.orchestration.assets.features import bridge_features
 from bridge_assets.orchestration.assets.survival import years_until_poor
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     group_name=groups.SCORING,
     owners=display.MODEL_OWNERS,
     kinds={"onnx", "parquet"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One row per bridge and survey year: the probability that its condition drops at its next inspection, its rank "
         "in its state by that probability and by the consequence of a drop (look_first_rank, 1 = inspect first), years "
         "until Poor, and the model version. In the last survey years the first bridges of each state also have "
-        "reasons: the features that contribute most to their probability."
+        f"reasons: the features that contribute most to their probability. {freshness.RESULT_IS_STALE}"
     ),
 )
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bridge_assets import markdown
+from bridge_assets.data.sources.lateness import FHWA_PAGE
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.settings import DataSettings
 
@@ -18,7 +19,7 @@ def source_metadata(data: DataSettings) -> dg.MetadataValue:
     """What `source` points to: a folder, an address, or FHWA."""
     match data.source_kind:
         case "fhwa":
-            return dg.MetadataValue.url("https://www.fhwa.dot.gov/bridge/nbi/ascii.cfm")
+            return dg.MetadataValue.url(FHWA_PAGE)
         case "remote":
             from bridge_assets.data.sources.local_copies import redact_url
 
