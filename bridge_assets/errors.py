@@ -51,6 +51,10 @@ class StorageError(BridgeAssetsError, OSError):
     """An output could not be written. The previous output is untouched."""
 
 
+class RunInProgressError(BridgeAssetsError, RuntimeError):
+    """Another run writes to the same home folder. Nothing was changed."""
+
+
 class ModelError(BridgeAssetsError, ValueError):
     """A model cannot be trained, read, exported, used or registered."""
 

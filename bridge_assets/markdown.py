@@ -6,8 +6,10 @@ second column. Everything the platform shows as Markdown is written with these f
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 _SPECIAL = re.compile(r"[&<>|`\[\]*~\\]|_+")
 
@@ -87,6 +89,43 @@ def table(
             raise ValueError(f"a row has {len(row)} cells but the header has {len(header)}: {row!r:.200}")
         lines.append(_row([escape(cell, max_length) for cell in row]))
     return "\n".join(lines)
+
+
+def for_terminal(markdown: str) -> str:
+    """Markdown with the columns of its tables aligned and characters unescaped, to be read as plain text.
+
+    Parameters
+    ----------
+    markdown : str
+        Text with tables as `table` writes them. Lines that are not part of a table stay as they are.
+    """
+    lines: list[str] = []
+    for is_table, group in groupby(markdown.split("\n"), key=lambda line: line.startswith("|")):
+        block = list(group)
+        lines += _aligned(block) if is_table else map(html.unescape, block)
+    return "\n".join(lines)
+
+
+def _aligned(lines: list[str]) -> list[str]:
+    rows = [[html.unescape(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+    header, delimiters, *body = rows
+    widths = [max(3, *(len(cell) for cell in column)) for column in zip(header, *body, strict=True)]
+    signs = [
+        f":{'-' * (width - 2)}:"
+        if sign.startswith(":")
+        else f"{'-' * (width - 1)}:"
+        if sign.endswith(":")
+        else "-" * width
+        for sign, width in zip(delimiters, widths, strict=True)
+    ]
+    padded = [
+        [
+            cell.rjust(width) if sign.endswith(":") and not sign.startswith(":") else cell.ljust(width)
+            for cell, sign, width in zip(row, signs, widths, strict=True)
+        ]
+        for row in (header, *body)
+    ]
+    return [_row(padded[0]), _row(signs), *map(_row, padded[1:])]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from bridge_assets.markdown import Markup, code, escape, is_web_address, link, table
+from bridge_assets.markdown import Markup, code, escape, for_terminal, is_web_address, link, table
 
 HOSTILE = [
     "a | b",
@@ -122,3 +122,18 @@ def test_only_a_web_address_becomes_a_link():
     ):
         assert not is_web_address(address)
         assert link("<x>", address) == "&#60;x&#62;"
+
+
+def test_a_table_is_aligned_for_a_terminal() -> None:
+    aligned = table(["model", "AUC", "x"], [["a|b_", "0.5", ""], ["no_change", "10.25", "y"]], align="lrc")
+    text = f"Heading\n\n{aligned}\n\nEnd &#124;"
+    assert for_terminal(text).split("\n") == [
+        "Heading",
+        "",
+        "| model     |   AUC | x   |",
+        "| --------- | ----: | :-: |",
+        "| a|b_      |   0.5 |     |",
+        "| no_change | 10.25 | y   |",
+        "",
+        "End |",
+    ]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from bridge_assets.cli.project import ensure_sample
+from bridge_assets.cli.run_lock import only_run
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings, workspace_file
 
 #: The jobs of `orchestration.jobs.pipelines`. Listed here because importing Dagster would slow down every `--help`.
 JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "smoke_checks")
+
+#: Exit code of a command that Ctrl-C ended: 128 + SIGINT.
+_CANCELED = 130
 
 
 @click.command()
@@ -21,9 +26,14 @@ JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "smoke_chec
 @click.option("--years", help="A survey year or a range such as 2010-2020; default: every year of the source.")
 def run(job: str, years: str | None) -> None:
     """Run a job and print a summary. It runs in this process."""
+    data = DataSettings.load()
+    with only_run(data):
+        _run(job, years, data)
+
+
+def _run(job: str, years: str | None, data: DataSettings) -> None:
     from bridge_assets.data.sources.local_copies import redact_url
 
-    data = DataSettings.load()
     if data.uses_sample and (sample_message := ensure_sample(data)):
         click.echo(sample_message)
     shown_source = str(data.source_folder) if data.source_kind in ("folder", "sample") else redact_url(data.source)
@@ -31,7 +41,7 @@ def run(job: str, years: str | None) -> None:
     # Imported only now: the partitions are the survey years of the source, and the sample may have just been written.
     from bridge_assets.orchestration.partitions import survey_year_partitions
     from bridge_assets.orchestration.runs.run_job import run_job
-    from bridge_assets.orchestration.runs.summary import run_summary
+    from bridge_assets.orchestration.runs.summary import canceled_message, run_summary
 
     partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
     if excluded_years := [year for year in source_years if year not in partition_years]:
@@ -40,8 +50,10 @@ def run(job: str, years: str | None) -> None:
         )
     first, last = _selected_years(years, source_years, partition_years)
     click.echo(f"Running {job} over survey years {first} to {last} from {shown_source} ...")
-    terminal = sys.stdout
-    result = run_job(job, (first, last), on_progress=lambda line: click.echo(line, file=terminal))
+    result = run_job(job, (first, last), terminal=sys.stdout)
+    if result.canceled:
+        click.echo(canceled_message(result, shlex.join(["bridge-assets", *sys.argv[1:]])))
+        sys.exit(_CANCELED)
     click.echo(run_summary(result, data))
     sys.exit(0 if result.success else 1)
 

@@ -22,6 +22,7 @@ from bridge_assets.settings import DataSettings
 def search(trees: int, splits: int, years: int, grid_options: tuple[str, ...]) -> None:
     """Tune random-forest settings on the training inspections. Read-only; prints suggested config changes."""
     from bridge_assets.data.lake import Lake
+    from bridge_assets.markdown import for_terminal
     from bridge_assets.models.tasks.tasks import task_of_table
     from bridge_assets.models.training import search as forests
     from bridge_assets.models.training import training_set
@@ -35,7 +36,7 @@ def search(trees: int, splits: int, years: int, grid_options: tuple[str, ...]) -
         training_data.table, training_data.features, base, grid, **options, progress=click.echo
     )
     metrics = task_of_table(training_data.table).acceptance_metrics
-    click.echo(f"\n{forests.search_markdown(trials, base, metrics, list(grid))}\n")
+    click.echo(f"\n{for_terminal(forests.search_markdown(trials, base, metrics, list(grid)))}\n")
     changes = forests.config_changes(base, trials[0].settings)
     if not changes:
         click.echo("The current settings are the best of these: nothing to change.")

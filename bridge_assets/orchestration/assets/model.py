@@ -64,6 +64,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
         model_version = create_or_resume(
             platform.data.models_folder, training_data.digest, training_recipe, training_data.made_from
         )
+        context.log.info(f"training {settings.forest.trees} trees on {training_data.table.height:,} inspections")
         forest = train_forest.train_forest(training_data.table, training_data.features, settings.forest)
         predictions = train_forest.holdout_predictions(forest, training_data.table, training_data.features)
         evaluation = _evaluate(context, platform, training_data, forest, predictions)
@@ -236,6 +237,7 @@ def _evaluate(
     from bridge_assets.models.metrics.groups import group_keys
 
     table, settings = training_data.table, platform.model
+    context.log.info("evaluating on held-out inspections: earlier cut years, feature importance, baselines, intervals")
     feature_names_by_family = {family: [each.name for each in features] for family, features in FAMILIES.items()}
     return evaluate.evaluate(
         table,

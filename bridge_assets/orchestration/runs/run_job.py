@@ -6,14 +6,16 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.execution import compute_logs
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -21,6 +23,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 from bridge_assets.orchestration.runs.liveness import run_liveness_lock
+from bridge_assets.orchestration.runs.progress import RunProgress
 from bridge_assets.settings import DataSettings, workspace_file
 
 #: Module of the code location, and its variable that holds the definitions.
@@ -42,6 +45,12 @@ class RunResult:
         `asset:check` -> (passed, severity, description).
     errors : list of (str, str)
         Step and message of everything that failed.
+    canceled : bool
+        Whether the run was stopped by Ctrl-C or SIGTERM.
+    interrupted_step : str or None
+        The step in which it was stopped; None if that was between two steps.
+    finished_steps : list of str
+        The steps that succeeded.
     """
 
     success: bool
@@ -50,13 +59,16 @@ class RunResult:
     materializations: dict[str, dict[str, Any]]
     checks: dict[str, tuple[bool, str, str]]
     errors: list[tuple[str, str]]
+    canceled: bool = False
+    interrupted_step: str | None = None
+    finished_steps: list[str] = field(default_factory=list)
 
 
 def run_job(
     job: str,
     years: tuple[int, int],
     run_config: dict[str, Any] | None = None,
-    on_progress: Callable[[str], None] = lambda line: None,
+    terminal: TextIO | None = None,
 ) -> RunResult:
     """Run a job of the code location over a range of survey years as one run, in this process.
 
@@ -68,16 +80,17 @@ def run_job(
         First and last survey year.
     run_config : dict, optional
         As in the launchpad.
-    on_progress : callable
-        Called with one line whenever a step ends.
+    terminal : TextIO, optional
+        Where the steps are shown (`RunProgress`); default: nowhere.
     """
     ensure_dagster_home(DataSettings.load())
     started, run_id = time.monotonic(), str(uuid.uuid4())
     # Failures are in the result and in Dagster's log; a stack trace on the terminal would bury the summary.
     quiet_loggers = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     reconstructable_job = _reconstructable_job(job)
-    with dg.DagsterInstance.get() as instance, run_liveness_lock(instance, run_id):
-        instance.add_event_listener(run_id, lambda entry: _report_step(entry, on_progress))
+    progress = RunProgress(terminal)
+    with dg.DagsterInstance.get() as instance, run_liveness_lock(instance, run_id), progress:
+        instance.add_event_listener(run_id, lambda entry: _follow(entry, progress, instance))
         run = instance.create_run_for_job(
             reconstructable_job.get_definition(),
             run_id=run_id,
@@ -87,8 +100,13 @@ def run_job(
             job_code_origin=reconstructable_job.get_python_origin(),
         )
         # dbt also prints its log to the terminal; `<home>/dbt` has a copy.
-        with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
-            result = execute_run(reconstructable_job, run, instance)
+        with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull), _logs_only_to_files():
+            result = _execute(reconstructable_job, run, instance)
+        stopped = instance.get_run_by_id(run_id)
+    canceled = stopped is not None and stopped.status == dg.DagsterRunStatus.CANCELED
+    seconds = time.monotonic() - started
+    if result is None:
+        return RunResult(False, run_id, seconds, {}, {}, [], canceled, progress.interrupted, progress.finished)
     materialized = {
         event.asset_key.to_user_string(): {key: value.value for key, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -102,7 +120,57 @@ def run_job(
         )
         for evaluation in result.get_asset_check_evaluations()
     }
-    return RunResult(result.success, run_id, time.monotonic() - started, materialized, checks, step_errors(result))
+    return RunResult(
+        result.success,
+        run_id,
+        seconds,
+        materialized,
+        checks,
+        step_errors(result),
+        canceled,
+        progress.interrupted,
+        progress.finished,
+    )
+
+
+def _execute(job: ReconstructableJob, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dg.JobExecutionResult | None:
+    """Execute the run; None if it was stopped before its first step or after its last."""
+    try:
+        return execute_run(job, run, instance)
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        instance.report_run_canceled(run)
+        return None
+
+
+@contextlib.contextmanager
+def _logs_only_to_files() -> Iterator[None]:
+    """Capture what steps print in Dagster's log files, as always, but do not also print it on the terminal.
+
+    For that Dagster starts four processes per step. They cost about 0.3 s, and print stack traces on Ctrl-C.
+    """
+
+    @contextlib.contextmanager
+    def no_mirror(path: str, stream: TextIO) -> Iterator[tuple[None, None]]:
+        yield None, None
+
+    mirror = compute_logs.tail_to_stream
+    compute_logs.tail_to_stream = no_mirror
+    try:
+        yield
+    finally:
+        compute_logs.tail_to_stream = mirror
+
+
+def _follow(entry: dg.EventLogEntry, progress: RunProgress, instance: dg.DagsterInstance) -> None:
+    """Show the event. When a step was interrupted, request the cancellation that Dagster then records; without a
+    request it would call the run failed, and the daemon might retry it.
+    """
+    progress.on_event(entry)
+    event = entry.dagster_event
+    if progress.interrupted and event is not None and event.is_step_failure:
+        run = instance.get_run_by_id(entry.run_id)
+        if run is not None and not run.is_finished:
+            instance.report_run_canceling(run)
 
 
 def _reconstructable_job(job: str) -> ReconstructableJob:
@@ -121,16 +189,6 @@ def _remote_origin(job: str) -> RemoteJobOrigin:
         ),
         job_name=job,
     )
-
-
-def _report_step(entry: dg.EventLogEntry, on_progress: Callable[[str], None]) -> None:
-    event = entry.dagster_event
-    if event is None or not event.step_key:
-        return
-    if event.is_step_success:
-        on_progress(f"  {event.step_key:<48}{event.step_success_data.duration_ms / 1000:6.1f} s")
-    elif event.is_step_failure:
-        on_progress(f"  {event.step_key:<48}failed")
 
 
 def step_errors(result: dg.ExecuteInProcessResult | dg.JobExecutionResult) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bridge_assets.markdown import for_terminal
 from bridge_assets.orchestration.runs.run_job import RunResult
 from bridge_assets.settings import DataSettings
 
@@ -28,9 +29,31 @@ def run_summary(result: RunResult, data: DataSettings) -> str:
     check_steps = {name.replace(":", "_") for name in failed}
     lines += [f"  error   {step}: {message}" for step, message in result.errors if step not in check_steps]
     if held_out := result.materializations.get("bridge_model", {}).get("held_out"):
-        lines += ["", "On held-out structures in later years:", "", str(held_out)]
+        lines += ["", "On held-out structures in later years:", "", for_terminal(str(held_out))]
     lines += ["", *_output_lines(result, data)]
     return "\n".join(lines)
+
+
+def canceled_message(result: RunResult, command: str) -> str:
+    """What a run that was stopped has finished, what it left as it was, and how to go on.
+
+    Parameters
+    ----------
+    result : RunResult
+    command : str
+        The command that repeats the run.
+    """
+    step = f" in {result.interrupted_step}" if result.interrupted_step else ""
+    finished = (
+        f"Finished: {len(result.finished_steps)} steps, the last of them {result.finished_steps[-1]}; their outputs "
+        "are complete. All other outputs are as they were before this run."
+        if result.finished_steps
+        else "No step was finished: all outputs are as they were before this run."
+    )
+    return (
+        f"\nCanceled after {result.seconds:.0f} s{step}. Run {result.run_id[:8]}.\n"
+        f"{finished} Nothing is half written.\nTo go on, run `{command}` again."
+    )
 
 
 def _output_lines(result: RunResult, data: DataSettings) -> list[str]:

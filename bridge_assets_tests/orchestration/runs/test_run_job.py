@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -150,6 +152,43 @@ def test_a_killed_run_leaves_complete_outputs_and_the_next_run_gives_the_same_re
     with dg.DagsterInstance.get() as instance:
         [killed] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
         assert instance.all_logs(killed.run_id)[-1].message.endswith(ORPHANED_RUN_MESSAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("after", "seconds"), [("Running", 4), ("nbi_files", 0.5), ("data_quality", 3)])
+def test_an_interrupted_run_is_canceled_and_says_how_to_go_on(platform, after, seconds) -> None:
+    before = outputs(platform)
+    command = [
+        str(Path(sys.executable).parent / "bridge-assets"),
+        "run",
+        "--job",
+        "latest_year",
+        "--years",
+        "2017-2018",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        assert any(line.split()[0] == after for line in running.stdout)
+        time.sleep(seconds)
+        os.killpg(running.pid, signal.SIGINT)  # as the terminal does: every process of the run gets it
+        text = running.stdout.read()
+    assert running.returncode == 130, text
+    assert "Traceback" not in text and "Canceled after" in text
+    assert f"To go on, run `bridge-assets {' '.join(command[1:])}` again." in text
+    assert outputs(platform) == before
+    with dg.DagsterInstance.get() as instance:
+        assert len(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]))) == 1
+    again = platform.run("latest_year", (2017, 2018))
+    assert again.success, again.errors
+    assert outputs(platform) == before
+
+
+def test_what_a_step_prints_is_in_its_log_file(platform) -> None:
+    with dg.DagsterInstance.get() as instance:
+        logs = list((Path(instance.storage_directory()) / platform.first_run.run_id / "compute_logs").glob("*.out"))
+    assert len(logs) > 20
 
 
 @pytest.mark.parametrize(
