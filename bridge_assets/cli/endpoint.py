@@ -25,16 +25,24 @@ def predict(structure_key: str, year: int | None) -> None:
     features = lake.read_year("bridge_features", survey_year)
     bridge = features.filter(features["structure_key"] == structure_key)
     if bridge.is_empty():
-        raise SourceError(
-            f"there is no bridge {structure_key} with a condition rating in survey year {survey_year}",
-            where=lake.year_path("bridge_features", survey_year),
-            why=f"The table holds {features.height} bridges, such as {', '.join(features['structure_key'].head(3))}",
-            do="give a structure key: two-digit state code, a dash, the structure number without padding",
-        )
+        raise _unknown_key(structure_key, features["structure_key"].to_list(), survey_year, data)
     click.echo(
         f"{structure_key}, survey year {survey_year}: condition {int(bridge['condition'][0])}, "
         f"inspected {bridge['inspection_date'][0] or 'on an unknown date'}\n"
         f"{served.task.describe_prediction(float(served.predict(bridge)[0]))} (model {served.version})"
+    )
+
+
+def _unknown_key(wanted: str, keys: list[str], survey_year: int, data: DataSettings) -> SourceError:
+    from bridge_assets.data.records.near_keys import near_keys, why_unknown
+
+    near = near_keys(wanted, keys)
+    meant = f"try {' or '.join(near)}, or " if near else ""
+    return SourceError(
+        f"there is no bridge {wanted} with a condition rating in survey year {survey_year}",
+        why=why_unknown(wanted, keys),
+        do=f"{meant}take a key from the column structure_key of {data.sheet_path}, such as "
+        f"{keys[0]}: two-digit state code, a dash, the structure number (item 8) without padding",
     )
 
 

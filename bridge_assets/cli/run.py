@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def _run(job: str, years: str | None, data: DataSettings) -> None:
     click.echo(f"Running {job} over survey years {first} to {last} from {shown_source} ...")
     result = run_job(job, (first, last), terminal=sys.stdout)
     if result.canceled:
-        click.echo(canceled_message(result, shlex.join(["bridge-assets", *sys.argv[1:]])))
+        click.echo(canceled_message(result, shlex.join([_program(), *sys.argv[1:]])))
         sys.exit(_CANCELED)
-    click.echo(run_summary(result, data))
+    click.echo(run_summary(result, data, _program()))
     sys.exit(0 if result.success else 1)
 
 
@@ -97,6 +98,13 @@ def _serve_reports(data: DataSettings) -> None:
     os.environ["BRIDGE_ASSETS_DATA__REPORTS_PORT"] = str(port)
     report_server.start_report_server(data.reports_folder, listener)
     click.echo(f"Reports: http://{report_server.HOST}:{port}/ shows {data.reports_folder}")
+
+
+def _program() -> str:
+    """How this command was called, such as `.venv/bin/bridge-assets`; its name alone if the shell finds it."""
+    name = Path(sys.argv[0]).name
+    found = shutil.which(name)
+    return name if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
 
 
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+
+from bridge_assets.data.lake import Lake
 from bridge_assets.markdown import for_terminal
 from bridge_assets.orchestration.runs.run_job import RunResult
 from bridge_assets.settings import DataSettings
 
 
-def run_summary(result: RunResult, data: DataSettings) -> str:
-    """The result in words: what was built, what failed, which model is served, and how to open the UI."""
+def run_summary(result: RunResult, data: DataSettings, program: str = "bridge-assets") -> str:
+    """The result in words: what was built, what failed, which model is served, and how to open the UI.
+
+    Parameters
+    ----------
+    result : RunResult
+    data : DataSettings
+    program : str
+        How the user calls `bridge-assets`, for the commands that can be typed next.
+    """
     failed = {
         name: message
         for name, (passed, severity, message) in result.checks.items()
@@ -30,7 +41,7 @@ def run_summary(result: RunResult, data: DataSettings) -> str:
     lines += [f"  error   {step}: {message}" for step, message in result.errors if step not in check_steps]
     if held_out := result.materializations.get("bridge_model", {}).get("held_out"):
         lines += ["", "On held-out structures in later years:", "", for_terminal(str(held_out))]
-    lines += ["", *_output_lines(result, data)]
+    lines += ["", *_output_lines(result, data, program)]
     return "\n".join(lines)
 
 
@@ -56,7 +67,7 @@ def canceled_message(result: RunResult, command: str) -> str:
     )
 
 
-def _output_lines(result: RunResult, data: DataSettings) -> list[str]:
+def _output_lines(result: RunResult, data: DataSettings, program: str) -> list[str]:
     lines = []
     if endpoint := result.materializations.get("local_endpoint"):
         lines.append(f"  The local endpoint serves model {endpoint['model_version']} (gate: {endpoint['gate']}).")
@@ -70,5 +81,20 @@ def _output_lines(result: RunResult, data: DataSettings) -> list[str]:
         lines.append(f"  Sheet:   {result.materializations['looker_sheet']['sheet']}")
     if "bridge_predictions" in result.materializations:
         lines.append(f"  Scores:  {data.lake / 'bridge_predictions'}/<year>.parquet")
-    lines.append("  Open:    bridge-assets dev (or make dev); http://127.0.0.1:3000 shows this run and its assets")
+        if key := _first_to_inspect(data):
+            lines.append(f"  Predict: {program} predict {shlex.quote(key)}    (one of the bridges to inspect first)")
+    lines.append(f"  Open:    {program} dev (or make dev); http://127.0.0.1:3000 shows this run and its assets")
     return lines
+
+
+def _first_to_inspect(data: DataSettings) -> str | None:
+    """The first bridge of the inspection order in the latest year that has scores; it has features, so it can be
+    predicted.
+    """
+    lake = Lake(data.lake)
+    if not (years := lake.available_years("bridge_predictions")):
+        return None
+    scores = lake.read_year("bridge_predictions", years[-1])
+    return (
+        scores.sort("look_first_rank", "structure_key", nulls_last=True)["structure_key"][0] if scores.height else None
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,8 @@ from support.small_platform import YEARS, error_messages
 from bridge_assets.cli import main
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.runs.liveness import ORPHANED_RUN_MESSAGE
-from bridge_assets.settings import workspace_file
+from bridge_assets.orchestration.runs.summary import run_summary
+from bridge_assets.settings import DataSettings, workspace_file
 from bridge_assets.storage import digest
 
 ALL_YEARS = list(range(YEARS[0], YEARS[1] + 1))
@@ -112,6 +114,16 @@ def test_predict_uses_the_model_of_the_endpoint(platform) -> None:
     unknown = CliRunner().invoke(main, ["predict", "01-NOSUCHBRIDGE"])
     assert unknown.exit_code == 1
     assert "there is no bridge 01-NOSUCHBRIDGE" in unknown.output
+    near = CliRunner().invoke(main, ["predict", key.lower().lstrip("0")])
+    assert f"What to do: try {key}, or take a key from" in near.output
+
+
+def test_the_summary_names_a_bridge_that_can_be_predicted(platform) -> None:
+    summary = run_summary(platform.first_run, DataSettings.load(), "bin/bridge-assets")
+    [line] = [line for line in summary.splitlines() if line.startswith("  Predict: ")]
+    words = shlex.split(line.partition(":")[2].partition("(")[0])
+    assert words[:2] == ["bin/bridge-assets", "predict"]
+    assert CliRunner().invoke(main, words[1:]).exit_code == 0
 
 
 def test_rollback_reports_the_served_version(platform, monkeypatch) -> None:
@@ -176,7 +188,7 @@ def test_an_interrupted_run_is_canceled_and_says_how_to_go_on(platform, after, s
         text = running.stdout.read()
     assert running.returncode == 130, text
     assert "Traceback" not in text and "Canceled after" in text
-    assert f"To go on, run `bridge-assets {' '.join(command[1:])}` again." in text
+    assert f"To go on, run `{' '.join(command)}` again." in text
     assert outputs(platform) == before
     with dg.DagsterInstance.get() as instance:
         assert len(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]))) == 1
