@@ -36,6 +36,7 @@ INVENTORY = {
     "fct_component_rises",
     "fct_condition_transitions",
     "dim_structures",
+    "fct_condition_by_year",
     "structure_number_variants",
     "renumbered_structures",
     "renumbering_breaks",

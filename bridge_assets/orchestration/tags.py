@@ -38,8 +38,9 @@ STAGE_OF_GROUP = {
     groups.REPORTING: REPORTING,
 }
 
-#: The training set is shown with the features that it is built from, but only training needs it.
-STAGE_OF_ASSET = {"training_set": TRAINING}
+#: The training set is shown with the features that it is built from, but only training needs it. The report on the
+#: inventory is shown with the other reports, but needs no scores.
+STAGE_OF_ASSET = {"training_set": TRAINING, "inventory_report": DATA}
 
 #: Code version of each asset that reports its own data version. Increase it with a change that alters the results, and
 #: the UI shows which assets are out of date. dbt models bring their own. The other assets have none: with a code

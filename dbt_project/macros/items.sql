@@ -16,3 +16,9 @@
         when {{ condition }} is not null then 'Fair'
     end
 {%- endmacro %}
+
+{# Deck area in m² of the bridges that a condition selects. The sum is an exact decimal, because a sum of floating-point numbers
+   depends on their order. #}
+{% macro deck_area(condition) -%}
+    cast(sum(cast(deck_area_m2 as decimal(18, 2))) filter (where {{ condition }}) as double)
+{%- endmacro %}

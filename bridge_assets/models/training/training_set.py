@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
     from bridge_assets.data.lake import Lake
-    from bridge_assets.settings import ModelSettings
+    from bridge_assets.settings import ModelSettings, SplitSettings
 
 TABLE_NAME = "training_set"
 
@@ -187,6 +187,13 @@ def size_problems(training_set: TrainingSet) -> list[str]:
                 f"configs/model_config.yaml"
             )
     return problems
+
+
+def years_needed(split: SplitSettings) -> int:
+    """About how many survey years a training set needs: the held-out ones, and before them two inspections, usually
+    24 months apart, whose outcome was known before the first held-out year.
+    """
+    return split.holdout_years + 6
 
 
 def _provenance_path(lake: Lake):

@@ -1,5 +1,7 @@
 """From records to training data: bridge_features and training_set."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from bridge_assets.orchestration import groups
@@ -8,6 +10,9 @@ from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
+
+#: Metadata key of the observation that says why there is too little to train on.
+NO_TRAINING_KEY = "skipped_reason"
 
 
 @dg.asset(
@@ -50,18 +55,24 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
 
 @dg.asset(
     deps=[bridge_features, "fct_condition_transitions"],
+    output_required=False,
     group_name=groups.FEATURES,
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
         "One row per inspection whose next inspection is known, with the features at that time and whether the "
         "condition dropped. Split by structure and by time: no structure is in both the training and the held-out "
-        "part, and every outcome used for training was known before the held-out years."
+        "part, and every outcome used for training was known before the held-out years. If there is too little to "
+        "learn from, as in a single survey year, and no model is served, it is not materialized, and the run skips "
+        "everything that needs a model."
     ),
 )
-def training_set(platform: Platform) -> dg.MaterializeResult:
+def training_set(
+    context: dg.AssetExecutionContext, platform: Platform
+) -> Iterator[dg.AssetObservation | dg.MaterializeResult]:
     from bridge_assets.data.features.build import current_feature_provenance
-    from bridge_assets.models.training.training_set import build_training_set, save_training_set
+    from bridge_assets.deployment.local import LocalEndpoint
+    from bridge_assets.models.training.training_set import build_training_set, save_training_set, size_problems
 
     lake = platform.lake
     with user_errors_as_failures():
@@ -73,7 +84,14 @@ def training_set(platform: Platform) -> dg.MaterializeResult:
             platform.model,
         )
         training_data = save_training_set(lake, table, made_from, normalization)
-    return dg.MaterializeResult(
+        serves = LocalEndpoint(platform.data.endpoint_folder).current() is not None
+    if (problems := size_problems(training_data)) and not serves:
+        # Without an output Dagster skips everything that needs a model; the rest of the run goes on. Where a model is
+        # served, there was enough before: the check `enough_training_data` then fails the run.
+        context.log.warning("; ".join(problems))
+        yield dg.AssetObservation(context.asset_key, metadata={NO_TRAINING_KEY: "; ".join(problems)})
+        return
+    yield dg.MaterializeResult(
         data_version=dg.DataVersion(training_data.digest[:12]),
         metadata={
             "dagster/row_count": training_data.table.height,

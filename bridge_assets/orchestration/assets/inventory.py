@@ -54,12 +54,14 @@ fhwa_nbi = dg.AssetSpec(
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.data.origin import refuse_mix
     from bridge_assets.data.sources.acquire import acquire_survey_year
 
     data = platform.data
     with user_errors_as_failures():
         for year in survey_years(context):
             source = acquire_survey_year(data, year, context.log.info)
+            refuse_mix(platform.lake, data, source)
             for warning in source.warnings:
                 context.log.warning(warning)
             platform.lake.write_provenance("nbi_files", year, source.provenance())
@@ -108,6 +110,7 @@ def load_records(context: dg.AssetExecutionContext, platform: Platform):
     import polars as pl
 
     from bridge_assets.data.ingest.ingest import ingest
+    from bridge_assets.data.origin import IS_SAMPLE, holds_sample
     from bridge_assets.data.sources.survey_files import source_files_from_provenance, verify_unchanged
 
     lake = platform.lake
@@ -117,7 +120,11 @@ def load_records(context: dg.AssetExecutionContext, platform: Platform):
             parts = [verify_unchanged(part.path, part.sha256) for part in source_files_from_provenance(source)]
             loaded, rejected = lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year)
             report = ingest(parts, year, loaded, rejected)
-            lake.write_provenance("raw_bridges", year, {**asdict(report), "source_sha256": source["sha256"]})
+            lake.write_provenance(
+                "raw_bridges",
+                year,
+                {**asdict(report), "source_sha256": source["sha256"], IS_SAMPLE: holds_sample(loaded)},
+            )
             context.log.info(
                 f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
                 f"({', '.join(report.files[:5])})"

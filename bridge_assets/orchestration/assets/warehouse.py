@@ -33,6 +33,7 @@ INVENTORY_TABLES = (
     "fct_condition_transitions",
     "fct_component_rises",
     "dim_structures",
+    "fct_condition_by_year",
     "duplicate_records",
     "structure_number_variants",
     "renumbering_breaks",

@@ -20,6 +20,7 @@ from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
+from bridge_assets.orchestration.assets.features import NO_TRAINING_KEY
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 from bridge_assets.orchestration.runs.liveness import run_liveness_lock
@@ -51,6 +52,8 @@ class RunResult:
         The step in which it was stopped; None if that was between two steps.
     finished_steps : list of str
         The steps that succeeded.
+    no_model_reason : str
+        Why there was too little to train a model on, so that everything that needs one was skipped; otherwise empty.
     """
 
     success: bool
@@ -62,6 +65,7 @@ class RunResult:
     canceled: bool = False
     interrupted_step: str | None = None
     finished_steps: list[str] = field(default_factory=list)
+    no_model_reason: str = ""
 
 
 def run_job(
@@ -130,6 +134,7 @@ def run_job(
         canceled,
         progress.interrupted,
         progress.finished,
+        _no_model_reason(result),
     )
 
 
@@ -171,6 +176,13 @@ def _follow(entry: dg.EventLogEntry, progress: RunProgress, instance: dg.Dagster
         run = instance.get_run_by_id(entry.run_id)
         if run is not None and not run.is_finished:
             instance.report_run_canceling(run)
+
+
+def _no_model_reason(result: dg.JobExecutionResult) -> str:
+    """What training_set observed if there was too little to train on; empty if it was materialized."""
+    observations = [event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()]
+    reasons = [each.metadata.get(NO_TRAINING_KEY) for each in observations if each.asset_key.path == ["training_set"]]
+    return next((str(reason.value) for reason in reasons if reason), "")
 
 
 def _reconstructable_job(job: str) -> ReconstructableJob:

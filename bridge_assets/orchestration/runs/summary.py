@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from bridge_assets.data.lake import Lake
+from bridge_assets.data.origin import lake_origin
 from bridge_assets.markdown import for_terminal
 from bridge_assets.orchestration.runs.run_job import RunResult
 from bridge_assets.settings import DataSettings
@@ -30,9 +31,10 @@ def run_summary(result: RunResult, data: DataSettings, program: str = "bridge-as
         for name, (passed, severity, message) in result.checks.items()
         if not passed and severity != "ERROR"
     }
+    outcome = "Stopped" if not result.success else "Done without a model" if result.no_model_reason else "Done"
     lines = [
         "",
-        f"{'Done' if result.success else 'Stopped'} after {result.seconds:.0f} s: {len(result.materializations)} "
+        f"{outcome} after {result.seconds:.0f} s: {len(result.materializations)} "
         f"assets, {len(result.checks)} checks, {len(failed)} failed, {len(warned)} warned. Run {result.run_id[:8]}.",
     ]
     lines += [f"  failed  {name}: {message}" for name, message in failed.items()]
@@ -69,17 +71,23 @@ def canceled_message(result: RunResult, command: str) -> str:
 
 def _output_lines(result: RunResult, data: DataSettings, program: str) -> list[str]:
     lines = []
-    if endpoint := result.materializations.get("local_endpoint"):
+    made = result.materializations
+    if warning := lake_origin(Lake(data.lake)).warning:
+        lines.append(f"  Note:    {warning}")
+    if result.no_model_reason:
+        lines.append(f"  Model:   none was trained: {result.no_model_reason}")
+    elif endpoint := made.get("local_endpoint"):
         lines.append(f"  The local endpoint serves model {endpoint['model_version']} (gate: {endpoint['gate']}).")
-    elif "training_set" in result.materializations:
+    elif "training_set" in made:
         lines.append("  The local endpoint was not promoted; it still serves its previous model, if any.")
-    if "condition_report" in result.materializations:
-        lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}")
-    if "data_quality_report" in result.materializations:
+    if "condition_report" in made or "inventory_report" in made:
+        without = "" if "condition_report" in made else "   (what the records show; no model needed)"
+        lines.append(f"  Report:  {data.reports_folder / 'condition_report.html'}{without}")
+    if "data_quality_report" in made:
         lines.append(f"  Quality: {data.reports_folder / 'data_quality.html'}")
-    if "looker_sheet" in result.materializations:
-        lines.append(f"  Sheet:   {result.materializations['looker_sheet']['sheet']}")
-    if "bridge_predictions" in result.materializations:
+    if "looker_sheet" in made:
+        lines.append(f"  Sheet:   {made['looker_sheet']['sheet']}")
+    if "bridge_predictions" in made:
         lines.append(f"  Scores:  {data.lake / 'bridge_predictions'}/<year>.parquet")
         if key := _first_to_inspect(data):
             lines.append(f"  Predict: {program} predict {shlex.quote(key)}    (one of the bridges to inspect first)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.data.origin import lake_origin, source_name
 from bridge_assets.models.tasks.tasks import REGRESSION, task_from_provenance
 from bridge_assets.registry.model_version import ModelVersion, get_version
 from bridge_assets.reporting.condition.page import ConditionReport, render_condition_report
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bridge_assets.data.lake import Lake
-    from bridge_assets.settings import DataSettings
+    from bridge_assets.data.origin import Origin
+    from bridge_assets.settings import DataSettings, ModelSettings
 
 
 #: Shown instead of probabilities if the served model is a regression.
@@ -23,19 +25,26 @@ _REGRESSION_NOTICE = (
 )
 
 
-def condition_report_html(lake: Lake, data: DataSettings) -> str:
-    """The condition report for all survey years in the lake, with the metrics of the served model.
+#: Columns of mart_condition_by_year that the scores add to fct_condition_by_year.
+_KEY, _SCORED = ["survey_year", "state_code"], "mean_fall_probability"
+
+
+def condition_report_html(lake: Lake, data: DataSettings, model: ModelSettings) -> str:
+    """The condition report for all survey years in the lake, with the scores and metrics of the served model.
+
+    Without a model the page shows what the records alone say, and why there is no model.
 
     Raises
     ------
     SourceError
-        If the reporting tables do not exist yet.
+        If the warehouse tables do not exist yet.
     ModelVersionError
         If the folder of the served model version no longer exists.
     """
     import polars as pl
 
     from bridge_assets.models.evaluation.record import Evaluation
+    from bridge_assets.reporting.condition.records import lowest_rated
 
     version = LocalEndpoint(data.endpoint_folder).current()
     served = get_version(data.models_folder, version) if version else None
@@ -43,13 +52,15 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
     ingestion_provenance = [
         lake.provenance("raw_bridges", year) | {"survey_year": year} for year in lake.available_years("raw_bridges")
     ]
+    no_model_reason = "" if served else why_no_model(lake, model)
+    origin = lake_origin(lake)
     report = ConditionReport(
-        condition_by_year=lake.read("mart_condition_by_year"),
-        outlook=lake.read("mart_bridge_outlook"),
+        condition_by_year=_condition_by_year(lake, with_scores=served is not None),
+        outlook=_outlook(lake) if served else pl.DataFrame(),
         evaluation=None
         if served is None or is_regression
         else Evaluation.load(served.file("evaluation.json")).to_dict()["scores"],
-        drift=lake.read_years("drift_report") if lake.available_years("drift_report") else pl.DataFrame(),
+        drift=lake.read_years("drift_report") if served and lake.available_years("drift_report") else pl.DataFrame(),
         ingestion=pl.DataFrame(
             [
                 {key: provenance[key] for key in ("survey_year", "rows_read", "loaded", "rejected")}
@@ -57,10 +68,65 @@ def condition_report_html(lake: Lake, data: DataSettings) -> str:
             ]
         ),
         rejections=_rejections(ingestion_provenance),
+        lowest=lowest_rated(lake, ingestion_provenance[-1]["survey_year"]) if no_model_reason else pl.DataFrame(),
+        quality=_latest_quality(lake),
+        no_model_reason=no_model_reason,
+        origin_warning=origin.warning,
         no_probability_reason=_REGRESSION_NOTICE if is_regression else "",
-        provenance=_provenance(served, ingestion_provenance, data) | _scores_provenance(lake, is_regression),
+        provenance=_provenance(served, ingestion_provenance, origin, data)
+        | (_scores_provenance(lake, is_regression) if served else {}),
     )
     return render_condition_report(report)
+
+
+def why_no_model(lake: Lake, model: ModelSettings) -> str:
+    """Why nothing is served: too few inspections to learn from, or no model that passed its gate. One paragraph."""
+    import polars as pl
+
+    from bridge_assets.models.training.training_set import years_needed
+
+    years = lake.available_years("raw_bridges")
+    known = lake.scan("fct_condition_transitions").filter(pl.col("fall").is_not_null()).collect().height
+    gate, needed = model.gate, years_needed(model.split)
+    if known == 0:
+        shown = f"{years[0]} is the only survey year" if len(years) == 1 else f"{years[0]} to {years[-1]} show no bridge"
+        shown += "" if len(years) == 1 else f" inspected twice within {model.horizon_months} months"
+        return (
+            f"This page has no predictions: {shown}, and a model learns from bridges that were inspected at least "
+            f"twice. To get predictions, add earlier survey years of the same state to the source: about {needed} "
+            f"years, with at least {gate.holdout_inspections} inspections to test the model on."
+        )
+    return (
+        f"This page has no predictions: no model is in use. {known:,} inspections of {years[0]} to {years[-1]} have a "
+        f"known next inspection; a model is used only after it has passed its checks on at least "
+        f"{gate.holdout_inspections} held-out inspections, {gate.holdout_falls} of them with a lower rating. The "
+        f"summary of the run names the check that failed. More survey years, or more states, help."
+    )
+
+
+def _condition_by_year(lake: Lake, *, with_scores: bool) -> pl.DataFrame:
+    """fct_condition_by_year, with the mean probability where mart_condition_by_year has it."""
+    import polars as pl
+
+    table = lake.read("fct_condition_by_year")
+    if with_scores and lake.table_path("mart_condition_by_year").is_file():
+        scores = lake.read("mart_condition_by_year").select(*_KEY, _SCORED)
+        return table.join(scores, on=_KEY, how="left", maintain_order="left")
+    return table.with_columns(pl.lit(None, pl.Float64).alias(_SCORED))
+
+
+def _outlook(lake: Lake) -> pl.DataFrame:
+    import polars as pl
+
+    exists = lake.table_path("mart_bridge_outlook").is_file()
+    return lake.read("mart_bridge_outlook") if exists else pl.DataFrame()
+
+
+def _latest_quality(lake: Lake) -> pl.DataFrame:
+    import polars as pl
+
+    years = lake.available_years("data_quality")
+    return lake.read_year("data_quality", years[-1]) if years else pl.DataFrame()
 
 
 def _rejections(ingestion_provenance: list[dict]) -> pl.DataFrame:
@@ -75,10 +141,12 @@ def _rejections(ingestion_provenance: list[dict]) -> pl.DataFrame:
     )
 
 
-def _provenance(served: ModelVersion | None, ingestion_provenance: list[dict], data: DataSettings) -> dict[str, str]:
+def _provenance(
+    served: ModelVersion | None, ingestion_provenance: list[dict], origin: Origin, data: DataSettings
+) -> dict[str, str]:
     years = [provenance["survey_year"] for provenance in ingestion_provenance]
     provenance_text = {
-        "Source": "the generated sample inventory" if data.uses_sample else _source_name(data),
+        "Source": source_name(origin, data),
         "Survey years": f"{min(years)} to {max(years)} ({len(years)} files)",
     }
     if served:
@@ -112,9 +180,3 @@ def _scores_provenance(lake: Lake, is_regression: bool) -> dict[str, str]:
         "Years until Poor": until_poor.get("skipped_reason")
         or f"deterioration model {until_poor['model_version']}, {until_poor['interval']:.0%} intervals",
     }
-
-
-def _source_name(data: DataSettings) -> str:
-    from bridge_assets.data.sources.local_copies import redact_url
-
-    return data.source_folder.name if data.source_kind == "folder" else redact_url(data.source)

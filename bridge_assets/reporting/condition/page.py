@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge_assets.reporting.condition import sections
+from bridge_assets.reporting.condition import records, sections
 from bridge_assets.reporting.html.pages import render_page
 from bridge_assets.reporting.plots import condition_trend_png
 
@@ -40,6 +40,10 @@ REQUIRED_COLUMNS = {
         "good_area_share",
         "fair_area_share",
         "poor_area_share",
+        "nhs_structures",
+        "nhs_area_m2",
+        "nhs_good_area_share",
+        "nhs_poor_area_share",
         "inspections_compared",
         "falls",
         "fall_rate",
@@ -88,9 +92,10 @@ class ConditionReport:
     condition_by_year : pl.DataFrame
         One row per survey year and state, and one per survey year with state_code `all`. survey_year, state_code (two
         digits), structures, good, fair, poor (counts), share_good, share_fair, share_poor (0-1 of the structures),
-        good_area_share, fair_area_share, poor_area_share (0-1 of the deck area, nullable), inspections_compared (those
-        with a previous inspection to compare with), falls (counts), fall_rate (falls / inspections_compared, nullable),
-        mean_fall_probability (nullable).
+        good_area_share, fair_area_share, poor_area_share (0-1 of the deck area, nullable), nhs_structures (count of the
+        bridges of the National Highway System), nhs_area_m2, nhs_good_area_share, nhs_poor_area_share (0-1 of their
+        deck area, nullable), inspections_compared (those with a previous inspection to compare with), falls (counts),
+        fall_rate (falls / inspections_compared, nullable), mean_fall_probability (nullable).
     outlook : pl.DataFrame
         One row per structure and scored survey year. structure_key, survey_year, state_code, county_code,
         facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
@@ -109,6 +114,14 @@ class ConditionReport:
         survey_year, rows_read, loaded, rejected; one row per survey year.
     rejections : pl.DataFrame
         survey_year, reason (`nbi.delimited.records.REJECTION_REASONS`), rejected; one row per survey year and reason.
+    lowest : pl.DataFrame
+        The bridges with the lowest condition, as `records.lowest_rated`; listed if there is no model.
+    quality : pl.DataFrame
+        `data.quality.measures.SUMMARY_SCHEMA`, for one or more survey years; the last one is shown.
+    no_model_reason : str
+        Why no model is used. The parts of the page that need one are then left out. Empty if there is a model.
+    origin_warning : str
+        `data.origin.Origin.warning`: says that bridges are invented. Empty for real records.
     no_probability_reason : str
         Why there are no probabilities although a model is served; shown instead of them. Empty if there are.
     provenance : mapping
@@ -122,6 +135,10 @@ class ConditionReport:
     drift: pl.DataFrame = field(default_factory=_empty_table)
     ingestion: pl.DataFrame = field(default_factory=_empty_table)
     rejections: pl.DataFrame = field(default_factory=_empty_table)
+    lowest: pl.DataFrame = field(default_factory=_empty_table)
+    quality: pl.DataFrame = field(default_factory=_empty_table)
+    no_model_reason: str = ""
+    origin_warning: str = ""
     no_probability_reason: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -163,7 +180,7 @@ def render_condition_report(report: ConditionReport) -> str:
     return render_page(
         "condition_report.html",
         survey_year=year,
-        sources=sections.SOURCES,
+        sources=sections.sources(with_model=not report.no_model_reason),
         headline=sections.headline(report.condition_by_year, report.outlook, year),
         trend=sections.trend(report.condition_by_year),
         states=sections.by_state(report.condition_by_year, year),
@@ -171,6 +188,10 @@ def render_condition_report(report: ConditionReport) -> str:
         quality=sections.model_quality(report.evaluation),
         drift=sections.drift_summary(report.drift),
         ingestion=sections.data_quality(report.ingestion, report.rejections),
+        lowest=records.lowest_rows(report.lowest),
+        flagged=records.flags_and_duplicates(report.quality),
+        no_model_reason=report.no_model_reason,
+        origin_warning=report.origin_warning,
         no_probability_reason=report.no_probability_reason,
         provenance=dict(report.provenance),
     )

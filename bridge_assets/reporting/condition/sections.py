@@ -31,13 +31,18 @@ OPTIONAL_FORECASTS = ("logistic_regression", "gradient_boosting", ORACLE)
 
 #: Asset -> contents. The small print of each section names one of these.
 SOURCES = {
-    "mart_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
+    "fct_condition_by_year": "Structures by class, deck area, inspections and falls, by survey year and state",
+    "mart_condition_by_year": "The same, with the mean probability of a fall",
     "mart_bridge_outlook": "Every structure of a scored survey year: probability, ranks, reasons and years until Poor",
     "bridge_model": "The evaluation of the model on held-out inspections",
     "drift_report": "Distance of each feature to the training years",
-    "raw_bridges": "Rows read and loaded of each survey file",
+    "raw_bridges": "The records of each survey file",
+    "data_quality": "Flagged, missing and duplicated records, by survey year and state",
     "rejected_records": "Rows that were not loaded, with line number and reason",
 }
+
+#: Those of them that need a model.
+MODEL_SOURCES = ("mart_condition_by_year", "mart_bridge_outlook", "bridge_model", "drift_report")
 
 #: Forecast of the evaluation -> name and method for readers.
 FORECAST_LABELS = {
@@ -57,6 +62,11 @@ METRICS = {
     "brier": ("Brier score", "mean squared error of the probability", False),
     "worst_10": ("Falls in the top tenth", "share of falls among the 10 % of bridges ranked highest", True),
 }
+
+
+def sources(with_model: bool) -> Mapping[str, str]:
+    """The assets that the page names."""
+    return {name: contents for name, contents in SOURCES.items() if with_model or name not in MODEL_SOURCES}
 
 
 def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int | None) -> Row | None:

@@ -35,11 +35,14 @@ class QualityReport:
         `nbi.delimited.records.REJECTED_SCHEMA` and survey_year, for the same years.
     provenance : mapping
         Readable facts about the inputs, shown in the given order.
+    origin_warning : str
+        `data.origin.Origin.warning`: says that bridges are invented. Empty for real records.
     """
 
     summary: pl.DataFrame
     rejected: pl.DataFrame
     provenance: Mapping[str, str] = field(default_factory=dict)
+    origin_warning: str = ""
 
     def __post_init__(self) -> None:
         from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
@@ -76,6 +79,7 @@ def render_quality_page(report: QualityReport) -> str:
         "measures": MEASURES,
         "definitions": sections.definitions(),
         "provenance": dict(report.provenance),
+        "origin_warning": report.origin_warning,
         "level_names": LEVEL_NAMES,
         "years": [],
     }
@@ -110,30 +114,26 @@ def data_quality_html(lake: Lake, data: DataSettings) -> str:
     SourceError
         If data_quality has no survey year.
     """
+    from bridge_assets.data.origin import lake_origin, source_name
+
     years = lake.available_years("data_quality")
+    origin = lake_origin(lake)
     summary = lake.read_years("data_quality")
     provenance = {
-        "Source": "the generated sample inventory" if data.uses_sample else data.source_folder.name,
+        "Source": source_name(origin, data),
         "Survey years": f"{years[0]} to {years[-1]} ({len(years)})",
         "Layouts": ", ".join(_layouts(lake, years)),
     }
-    return render_quality_page(QualityReport(summary, lake.read_years("rejected_records", years), provenance))
+    rejected = lake.read_years("rejected_records", years)
+    return render_quality_page(QualityReport(summary, rejected, provenance, origin.warning))
 
 
 def _layouts(lake: Lake, years: list[int]) -> list[str]:
     """The layouts with the years that use them, such as `1992 (2006 to 2009, 2012)`."""
+    from bridge_assets.data.origin import format_years
+
     found: dict[str, list[int]] = {}
     for year in years:
         for layout in lake.provenance("data_quality", year)["layouts"]:
             found.setdefault(layout, []).append(year)
-    return [f"{layout} ({_format_ranges(layout_years)})" for layout, layout_years in found.items()]
-
-
-def _format_ranges(years: list[int]) -> str:
-    ranges: list[list[int]] = []
-    for year in years:
-        if ranges and ranges[-1][1] == year - 1:
-            ranges[-1][1] = year
-        else:
-            ranges.append([year, year])
-    return ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in ranges)
+    return [f"{layout} ({format_years(layout_years)})" for layout, layout_years in found.items()]

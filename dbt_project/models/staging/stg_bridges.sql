@@ -49,6 +49,9 @@ select
         ),
         2
     ) as deck_area_m2,
+    -- The bridges of the federal measure (23 CFR 490.407): on the National Highway System, carrying a highway, longer than 20 feet.
+    HIGHWAY_SYSTEM_104 = '1' and SERVICE_ON_042A in ('1', '4', '5', '6', '7', '8') and upper(BRIDGE_LEN_IND_112) = 'Y'
+        as is_nhs_bridge,
     {{ rating('DECK_COND_058') }} as deck_rating_058,
     {{ rating('SUPERSTRUCTURE_COND_059') }} as superstructure_rating_059,
     {{ rating('SUBSTRUCTURE_COND_060') }} as substructure_rating_060,
