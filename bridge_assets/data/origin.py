@@ -105,7 +105,13 @@ def source_name(origin: Origin, data: DataSettings) -> str:
 
     if origin.sample_years:
         return "the generated sample inventory" + (" and real records" if origin.real_years else "")
-    return data.source_folder.name if data.source_kind in ("folder", "sample") else redact_url(data.source)
+    match data.source_kind:
+        case "folder":
+            return data.source_folder.name
+        case "sample":  # the setting was changed after these records were read
+            return "survey files of an earlier source"
+        case _:
+            return redact_url(data.source)
 
 
 def refuse_mix(lake: Lake, data: DataSettings, source: SurveySource) -> None:

@@ -173,9 +173,10 @@ def size_problems(training_set: TrainingSet) -> list[str]:
 
     if training_set.table.is_empty():
         years, months = training_set.made_from["survey_years"], training_set.made_from["horizon_months"]
+        span = f"survey year {years[0]}" if len(years) == 1 else f"survey years {years[0]} to {years[-1]}"
         return [
-            f"no inspection has a known outcome: in survey years {years}, no structure was inspected twice within "
-            f"{months} months. What to do: add more survey years to the source"
+            f"no inspection has a known outcome: in {span}, no structure was inspected twice within {months} months. "
+            "What to do: add more survey years of the same states to the source; a model needs about ten"
         ]
     problems = []
     for split in ("train", "holdout"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 import uuid
@@ -141,7 +142,8 @@ def run_job(
 def _execute(job: ReconstructableJob, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dg.JobExecutionResult | None:
     """Execute the run; None if it was stopped before its first step or after its last."""
     try:
-        return execute_run(job, run, instance)
+        with _quiet_about_skipped_checks():
+            return execute_run(job, run, instance)
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         instance.report_run_canceled(run)
         return None
@@ -176,6 +178,23 @@ def _follow(entry: dg.EventLogEntry, progress: RunProgress, instance: dg.Dagster
         run = instance.get_run_by_id(entry.run_id)
         if run is not None and not run.is_finished:
             instance.report_run_canceling(run)
+
+
+@contextlib.contextmanager
+def _quiet_about_skipped_checks() -> Iterator[None]:
+    """Keep off the terminal what Dagster warns about a blocking check that was skipped with its asset: that steps "will
+    proceed without gating on it". They do not proceed: without the asset, Dagster skips them too.
+    """
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "emitted no result" not in str(record.msg)
+
+    logger = logging.getLogger("dagster._core.execution.plan.active")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _no_model_reason(result: dg.JobExecutionResult) -> str:

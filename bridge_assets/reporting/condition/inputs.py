@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge_assets.data.origin import format_years, lake_origin, source_name
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.data.origin import lake_origin, source_name
 from bridge_assets.models.tasks.tasks import REGRESSION, task_from_provenance
 from bridge_assets.registry.model_version import ModelVersion, get_version
 from bridge_assets.reporting.condition.page import ConditionReport, render_condition_report
@@ -89,11 +89,13 @@ def why_no_model(lake: Lake, model: ModelSettings) -> str:
     known = lake.scan("fct_condition_transitions").filter(pl.col("fall").is_not_null()).collect().height
     gate, needed = model.gate, years_needed(model.split)
     if known == 0:
-        shown = f"{years[0]} is the only survey year" if len(years) == 1 else f"{years[0]} to {years[-1]} show no bridge"
+        shown = (
+            f"{years[0]} is the only survey year" if len(years) == 1 else f"{years[0]} to {years[-1]} show no bridge"
+        )
         shown += "" if len(years) == 1 else f" inspected twice within {model.horizon_months} months"
         return (
             f"This page has no predictions: {shown}, and a model learns from bridges that were inspected at least "
-            f"twice. To get predictions, add earlier survey years of the same state to the source: about {needed} "
+            f"twice. To get predictions, add earlier survey years of the same states to the source: about {needed} "
             f"years, with at least {gate.holdout_inspections} inspections to test the model on."
         )
     return (
@@ -147,7 +149,8 @@ def _provenance(
     years = [provenance["survey_year"] for provenance in ingestion_provenance]
     provenance_text = {
         "Source": source_name(origin, data),
-        "Survey years": f"{min(years)} to {max(years)} ({len(years)} files)",
+        "Survey years": format_years(years),
+        "Files": _file_names(ingestion_provenance),
     }
     if served:
         made_from = served.manifest["made_from"]
@@ -160,6 +163,12 @@ def _provenance(
             "ONNX model (SHA-256)": served.stages["onnx_model"][:16],
         }
     return provenance_text
+
+
+def _file_names(ingestion_provenance: list[dict]) -> str:
+    """The source files: all of them if there are few, otherwise the first and the last."""
+    names = [name for provenance in ingestion_provenance for name in provenance["files"]]
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} to {names[-1]} ({len(names)} files)"
 
 
 def _scores_provenance(lake: Lake, is_regression: bool) -> dict[str, str]:

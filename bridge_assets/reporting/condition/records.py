@@ -14,6 +14,9 @@ Row: TypeAlias = dict[str, Any]
 #: Bridges in the list of the lowest ratings, and flags named on the page.
 LOWEST_ROWS, TOP_FLAGS = 25, 5
 
+#: Code of item 41: closed to all traffic.
+CLOSED = "K"
+
 #: Item -> its name in the list.
 _COMPONENTS = {
     "DECK_COND_058": "deck",
@@ -43,6 +46,9 @@ _COLUMNS = {
 def lowest_rated(lake: Lake, survey_year: int) -> pl.DataFrame:
     """The bridges of a survey year with the lowest condition; among equals, those with the most traffic first.
 
+    Bridges that are closed to all traffic (item 41 = K) are left out: they would fill the list, and nobody drives over
+    them.
+
     Returns
     -------
     pl.DataFrame
@@ -58,7 +64,7 @@ def lowest_rated(lake: Lake, survey_year: int) -> pl.DataFrame:
         lake.scan_year("raw_bridges", survey_year).with_columns(survey_year=pl.lit(survey_year))
     )
     return (
-        records.filter(pl.col("condition").is_not_null())
+        records.filter(pl.col("condition").is_not_null(), pl.col("OPEN_CLOSED_POSTED_041").ne_missing(CLOSED))
         .select(pl.col(column).alias(name) for column, name in _COLUMNS.items())
         .with_columns(pl.col("structure_key").str.head(2).alias("state_code"))
         .sort("condition", "adt", "structure_key", descending=[False, True, False], nulls_last=True)

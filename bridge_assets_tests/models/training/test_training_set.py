@@ -20,7 +20,7 @@ def test_both_outcomes_on_both_sides_are_enough() -> None:
 
 def test_without_known_outcomes_the_years_and_the_horizon_are_reported() -> None:
     [problem] = size_problems(training_set([], []))
-    assert "in survey years [2019], no structure was inspected twice within 48 months" in problem
+    assert "in survey year 2019, no structure was inspected twice within 48 months" in problem
 
 
 @pytest.mark.parametrize(

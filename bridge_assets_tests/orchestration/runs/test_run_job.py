@@ -21,6 +21,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from support.small_platform import YEARS, error_messages
 
 from bridge_assets.cli import main
+from bridge_assets.data.origin import SAMPLE_SOURCE
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.runs.liveness import ORPHANED_RUN_MESSAGE
 from bridge_assets.orchestration.runs.summary import run_summary
@@ -48,6 +49,10 @@ def test_the_first_run_builds_everything(platform) -> None:
     assert (platform.home / "reports" / "condition_report.html").is_file()
     sheet = pl.read_csv(platform.home / "reports" / "bridge_outlook.csv", infer_schema=False)
     assert sheet.height == platform.lake.read_year("bridge_predictions", YEARS[1]).height
+    assert sheet.columns[0] == "source" and set(sheet["source"]) == {SAMPLE_SOURCE}
+    for page in ("condition_report.html", "data_quality.html"):
+        assert "This is the generated sample" in (platform.home / "reports" / page).read_text(encoding="utf-8")
+    assert "Every bridge is invented" in run_summary(platform.first_run, DataSettings.load())
     assert sheet["reasons"].drop_nulls().str.contains("points").all() and sheet["reasons"].null_count() < sheet.height
     assert (
         LocalEndpoint(platform.home / "endpoints" / "local").current()

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from support.html_page import Page
 
+from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
 from bridge_assets.reporting.condition.page import ConditionReport, render_condition_report
 from bridge_assets.reporting.plots import condition_trend_png
 from bridge_assets.scoring.shap_values import reasons_dtype
@@ -31,6 +32,10 @@ def by_year(year: int, state: str, good: int, fair: int, poor: int, **more: floa
         "good_area_share": 0.4,
         "fair_area_share": 0.543,
         "poor_area_share": 0.057,
+        "nhs_structures": 4000,
+        "nhs_area_m2": 3_500_000.0,
+        "nhs_good_area_share": 0.39,
+        "nhs_poor_area_share": 0.065,
         "inspections_compared": 0,
         "falls": 0,
         "fall_rate": None,
@@ -176,6 +181,7 @@ def test_every_link_has_a_target_and_ids_are_unique(page: Page) -> None:
     assert len(ids) == len(set(ids)) and links <= set(ids)
     assert {
         "from-mart_bridge_outlook",
+        "from-fct_condition_by_year",
         "from-mart_condition_by_year",
         "from-bridge_model",
         "from-drift_report",
@@ -334,7 +340,7 @@ def test_data_quality_adds_up_and_explains_reasons(report: ConditionReport, page
 def test_an_empty_report_says_what_to_build() -> None:
     page = Page(render_condition_report(ConditionReport()))
     assert not page.open and "No survey year yet" in page.plain_text
-    for asset in ("raw_bridges", "mart_condition_by_year", "bridge_predictions", "bridge_model", "drift_report"):
+    for asset in ("raw_bridges", "fct_condition_by_year", "bridge_predictions", "bridge_model", "drift_report"):
         assert f"build {asset}" in page.plain_text or f"then {asset}" in page.plain_text
 
 
@@ -365,6 +371,105 @@ def test_one_year_of_one_state_without_scores_gives_a_page(report: ConditionRepo
     assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
     assert "No inspection of this year has a previous inspection to compare with" in words
     assert "No falls yet" in words
+
+
+LOWEST = pl.DataFrame(
+    [
+        {
+            "structure_key": "02-7",
+            "state_code": "02",
+            "county_code": None,
+            "facility_carried": EVIL,
+            "features_intersected": "FISH CREEK",
+            "location": None,
+            "year_built": 1949,
+            "adt": 12_345,
+            "posting": "P",
+            "condition": 3,
+            "condition_class": "Poor",
+            "inspection_date": None,
+            "DECK_COND_058": "4",
+            "SUPERSTRUCTURE_COND_059": "3",
+            "SUBSTRUCTURE_COND_060": "05",
+            "CULVERT_COND_062": "N",
+        }
+    ],
+    schema_overrides={"location": pl.String, "county_code": pl.String, "inspection_date": pl.Date},
+)
+
+
+@pytest.fixture
+def without_model(report: ConditionReport) -> Page:
+    by_year_alone = report.condition_by_year.filter(pl.col("survey_year") == 2024)
+    parts = ConditionReport(
+        by_year_alone, ingestion=report.ingestion, lowest=LOWEST, no_model_reason=f"No predictions: {EVIL} one year."
+    )
+    html = render_condition_report(parts)
+    assert "<script" not in html
+    return Page(html)
+
+
+def test_without_a_model_the_page_says_so_once_and_shows_what_the_records_say(without_model: Page) -> None:
+    words = without_model.plain_text
+    assert words.count(f"No predictions: {EVIL} one year.") == 1
+    assert "Of 12,345 structures in Massachusetts, 1,345 (10.9 %) are Poor." in words
+    assert without_model.row("1") == [
+        "1",
+        f"{EVIL} over FISH CREEK 02-7 Posted for load",
+        "Alaska 02, county –",
+        "3 Poor in –",
+        "deck 4, superstructure 3, substructure 5",
+        "12,345",
+        "1949",
+    ]
+
+
+def test_without_a_model_nothing_that_needs_one_is_shown_or_suggested(without_model: Page) -> None:
+    words = without_model.plain_text
+    for missing in ("Inspect first", "How good the model is", "Drift", "Expected", "bridge_predictions", "expected"):
+        assert missing not in words, missing
+    ids = {value for name, value in without_model.attributes if name == "id"}
+    links = {value for name, value in without_model.attributes if name == "href"}
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+    assert not {"from-mart_bridge_outlook", "from-bridge_model", "model", "drift"} & ids
+
+
+def test_the_federal_measure_is_shown_where_nhs_bridges_are_known(page: Page, report: ConditionReport) -> None:
+    assert "39.0 % Good, 6.5 % Poor 4,000 bridges, 3,500,000 m²" in page.plain_text
+    unknown = report.condition_by_year.with_columns(
+        nhs_structures=pl.lit(0), **dict.fromkeys(("nhs_good_area_share", "nhs_poor_area_share"), pl.lit(None))
+    )
+    assert "Federal measure" not in Page(render_condition_report(replace(report, condition_by_year=unknown))).plain_text
+
+
+def test_flags_and_duplicates_are_counted_and_link_to_the_data_quality_page(report: ConditionReport) -> None:
+    counts = [
+        ("rows", "read", 100),
+        ("rows", "loaded", 100),
+        ("rows", "rejected", 0),
+        ("flag", "any", 3),
+        ("flag", "inspection_stale", 2),
+        ("unparsed", "any", 0),
+        ("duplicate", "earlier_line", 1),
+    ]
+    summary = pl.DataFrame(
+        [(2025, "all", measure, name, records, 100, records / 100) for measure, name, records in counts],
+        schema=SUMMARY_SCHEMA,
+        orient="row",
+    )
+    page = Page(render_condition_report(replace(report, quality=summary)))
+    assert "In 2025, 3 records have a flag (3.0 %)" in page.plain_text
+    assert "1 record was set aside because another record of the same structure counts" in page.plain_text
+    assert page.row("inspection_stale")[1:] == ["2", "2.0 %"]
+    assert ("href", "data_quality.html") in page.attributes
+
+
+def test_invented_bridges_are_announced_above_everything_and_real_ones_are_not(report: ConditionReport) -> None:
+    warning = "Every bridge is invented & <b>so</b> is this."
+    html = render_condition_report(replace(report, origin_warning=warning))
+    assert Page(html).plain_text.partition("2025")[2].strip().startswith(warning)
+    assert html.index('class="banner"') < html.index("<header>")
+    assert 'class="banner"' not in render_condition_report(report)
 
 
 def test_a_missing_column_is_an_error_that_names_it(report: ConditionReport) -> None:

@@ -95,6 +95,15 @@ def test_is_one_page_without_network_requests(html: str, page: Page) -> None:
     assert html.count("://") == html.count("src=http://example.org")
 
 
+def test_invented_bridges_are_announced_above_everything(lake: Lake, html: str) -> None:
+    parts = QualityReport(
+        lake.read_years("data_quality"), lake.read_years("rejected_records"), origin_warning="Every bridge is invented."
+    )
+    warned = render_quality_page(parts)
+    assert warned.index("Every bridge is invented.") < warned.index("<header>")
+    assert 'class="banner"' not in html
+
+
 def test_rejected_lines_are_escaped(html: str, page: Page) -> None:
     assert "<script" not in html and "<img" not in html
     assert EVIL in page.text and f"{EVIL} files" in page.text
@@ -191,7 +200,9 @@ def test_the_page_of_a_lake_names_source_and_layouts(
 ) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path))
     page = Page(data_quality_html(lake, DataSettings.load()))
-    assert "the generated sample inventory" in page.plain_text
+    # The setting says sample, but these records are not: nothing may call them invented.
+    assert "Source survey files of an earlier source" in page.plain_text
+    assert "invented" not in page.plain_text and "sample" not in page.plain_text
     assert "1992 (2014 to 2015), 2016 (2016), 2017 (2017 to 2018)" in page.plain_text
     with pytest.raises(SourceError, match="run the pipeline up to data_quality first"):
         data_quality_html(Lake(tmp_path / "empty"), DataSettings.load())
