@@ -144,14 +144,14 @@ def format_years(years: Iterable[int]) -> str:
 
 def _is_sample_file(source: SurveySource) -> bool:
     """Whether the first batch of a file holds sample records only: a copy of the sample in another folder."""
-    import pyarrow.compute as pc
+    import polars as pl
 
     from bridge_assets.data.reading.formats import read_survey_file
 
     for part in source.files:
         for read in read_survey_file(part.path, source.survey_year):
-            numbers = pc.utf8_ltrim(read.batch.table["STRUCTURE_NUMBER_008"].cast("string"), characters=" 0")
-            if len(numbers) and not pc.all(pc.starts_with(numbers, SAMPLE_PREFIX)).as_py():
+            numbers = pl.DataFrame(read.batch.table.select(["STRUCTURE_NUMBER_008"])).to_series().cast(pl.String)
+            if not numbers.str.strip_chars_start(" 0").str.starts_with(SAMPLE_PREFIX).all():
                 return False
             break
     return True
