@@ -47,7 +47,8 @@ def test_sources_scores_endpoint_and_reports_have_a_yearly_deadline() -> None:
         for node in NODES
         if isinstance(node.freshness_policy, CronFreshnessPolicy)
     }
-    results = ["bridge_predictions", "condition_report", "data_quality_report", "local_endpoint", "looker_sheet"]
+    results = ["bridge_predictions", "condition_report", "data_quality_report", "inventory_report", "local_endpoint"]
+    results.append("looker_sheet")
     assert {asset: policy.deadline_cron for asset, policy in policies.items()} == {
         "nbi_files": "0 0 1 7 *",
         **dict.fromkeys(results, "0 0 1 8 *"),

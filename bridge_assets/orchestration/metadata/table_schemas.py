@@ -27,6 +27,7 @@ UNITS = {
     "adt_029": "vehicles/day",
     "change": "points",
     "deck_area_m2": "m²",
+    "nhs_area_m2": "m²",
     "deck_width_m_052": "m",
     "expected_change": "points",
     "expected_years": "years",
@@ -185,13 +186,17 @@ def table_schemas(task: str) -> dict[str, dg.TableSchema]:
 
 
 def sheet_schema(outlook: dg.TableSchema) -> dg.TableSchema:
-    """The schema of looker_sheet: that of mart_bridge_outlook, with the reasons as text."""
+    """The schema of looker_sheet: where each row comes from, and mart_bridge_outlook with the reasons as text."""
+    source = "Survey file that the bridge comes from; `sample (invented bridges)` if it is from the generated sample."
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(column.name, "varchar", "The largest contributions to the probability, as text.")
-            if column.name == "reasons"
-            else column
-            for column in outlook.columns
+            dg.TableColumn("source", "varchar", source),
+            *(
+                dg.TableColumn(column.name, "varchar", "The largest contributions to the probability, as text.")
+                if column.name == "reasons"
+                else column
+                for column in outlook.columns
+            ),
         ]
     )
 
