@@ -102,6 +102,6 @@ def _storage_error(error: OSError, path: Path) -> StorageError:
     free = shutil.disk_usage(folder).free / 1e6
     return StorageError(
         f"{path} was not written: {error.strerror or error} ({free:.0f} MB free in {folder})",
-        why="The previous version, if there was one, is untouched",
+        why="The previous version, if there was one, is untouched, and nothing half-written is left",
         do="free some space or correct the permissions, then run again",
     )

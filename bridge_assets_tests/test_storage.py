@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_previous_file_and_is_reported(tmp_path: Path) ->
     before, _, after = str(caught.value).partition(" MB free in ")
     assert before.startswith(f"{path} was not written: No space left on device (")
     assert after == (
-        f"{tmp_path}). The previous version, if there was one, is untouched. "
+        f"{tmp_path}). The previous version, if there was one, is untouched, and nothing half-written is left. "
         "What to do: free some space or correct the permissions, then run again."
     )
     assert path.read_text() == "before"

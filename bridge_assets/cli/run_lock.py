@@ -1,17 +1,23 @@
-"""One `bridge-assets run` at a time in a home: two would replace each other's outputs between steps."""
+"""The home folder during a run: one `bridge-assets run` at a time, and what is printed when its disk is full."""
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from bridge_assets.errors import RunInProgressError, StorageError
+from bridge_assets.errors import BridgeAssetsError, RunInProgressError, StorageError
 from bridge_assets.file_lock import LockHeldError, file_lock
 from bridge_assets.settings import DataSettings
 
 LOCK_FILE = "run.lock"
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+_SQLITE_DISK_ERRORS = ("disk is full", "readonly database", "unable to open database file", "disk I/O error")
 
 
 @contextmanager
@@ -45,7 +51,40 @@ def only_run(data: DataSettings) -> Iterator[None]:
                 do="correct its permissions, or set `home` in configs/data_config.yaml or BRIDGE_ASSETS_DATA__HOME "
                 "to a folder that you can write",
             ) from None
+        with _disk_errors(data.home_folder):
+            yield
+
+
+@contextmanager
+def _disk_errors(home: Path) -> Iterator[None]:
+    """Report a full or read-only disk as one sentence. Outputs go through `storage.atomic_write`, which does so itself;
+    this is for everything else: Dagster's SQLite files and log files.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    try:
         yield
+    except BridgeAssetsError:
+        raise
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise _disk_error(home, error.strerror, error.filename) from error
+    except OperationalError as error:
+        if not any(text in str(error.orig) for text in _SQLITE_DISK_ERRORS):
+            raise
+        raise _disk_error(home, str(error.orig), None) from error
+
+
+def _disk_error(home: Path, reason: str, file: str | None) -> StorageError:
+    usage = shutil.disk_usage(home)
+    return StorageError(
+        f"the run stopped: {reason}{f' ({file})' if file else ''}; {usage.free / 1e6:,.1f} of "
+        f"{usage.total / 1e6:,.1f} MB are free there",
+        where=home,
+        why="Outputs are replaced only when they are complete, so those of earlier runs are unchanged",
+        do="free some space, correct the permissions, or set BRIDGE_ASSETS_DATA__HOME to another folder, then run again",
+    )
 
 
 def _since(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 import threading
 import time
 from typing import TextIO
@@ -14,6 +15,8 @@ from dagster._core.execution.plan.objects import ErrorSource
 #: How often the running step is shown again, in seconds: on a terminal, and in a file or a pipe.
 _TERMINAL_INTERVAL = 1.0
 _PIPE_INTERVAL = 30.0
+
+_LONGEST_MESSAGE = 100
 
 _CLEAR_LINE = "\r\x1b[K"
 
@@ -67,7 +70,7 @@ class RunProgress:
         event = entry.dagster_event
         if event is None:
             if entry.step_key == self._step:
-                self._message = " ".join((entry.user_message or "").split())
+                self._message = textwrap.shorten(entry.user_message or "", _LONGEST_MESSAGE, placeholder=" ...")
         elif not event.step_key:
             return
         elif event.is_step_start:
