@@ -69,7 +69,7 @@ def _disk_errors(home: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        raise _disk_error(home, error.strerror, error.filename) from error
+        raise _disk_error(home, str(error.strerror), error.filename) from error
     except OperationalError as error:
         if not any(text in str(error.orig) for text in _SQLITE_DISK_ERRORS):
             raise
@@ -83,7 +83,7 @@ def _disk_error(home: Path, reason: str, file: str | None) -> StorageError:
         f"{usage.total / 1e6:,.1f} MB are free there",
         where=home,
         why="Outputs are replaced only when they are complete, so those of earlier runs are unchanged",
-        do="free some space, correct the permissions, or set BRIDGE_ASSETS_DATA__HOME to another folder, then run again",
+        do="free some space, correct the permissions, or set BRIDGE_ASSETS_DATA__HOME to another folder; then rerun",
     )
 
 
