@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -63,7 +64,7 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
     if not isinstance(platform, Platform):
         raise TypeError(f"resource platform: expected a Platform, found {type(platform).__name__}")
     warehouse = warehouse_assets(platform.data.home_folder)
-    return dg.Definitions(
+    definitions = dg.Definitions(
         assets=_with_settings(
             [
                 *dg.load_assets_from_modules(ASSET_MODULES, include_specs=True),
@@ -79,6 +80,16 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
         resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},
         executor=_executor(),
     )
+    scaffolded = _scaffolded_definitions()
+    return dg.Definitions.merge(definitions, scaffolded) if scaffolded else definitions
+
+
+def _scaffolded_definitions() -> dg.Definitions | None:
+    """What `dg scaffold defs` has written into `orchestration/defs`; None if it is empty, as in the repository."""
+    folder = Path(__file__).with_name("defs")
+    if not any(path.name not in ("__init__.py", "__pycache__") for path in folder.iterdir()):
+        return None
+    return dg.load_from_defs_folder(path_within_project=folder)
 
 
 def _with_settings(assets: Sequence[object], platform: Platform) -> list[dg.AssetsDefinition | dg.AssetSpec]:

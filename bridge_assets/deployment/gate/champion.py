@@ -73,17 +73,25 @@ class Comparison:
     champion_scores: Any = None
     score_gains: dict[str, Interval] = field(default_factory=dict)
 
+    def gains(self) -> dict[str, float]:
+        """Metric -> how much better the candidate is than the champion; empty if they were not evaluated."""
+        if not self.evaluated:
+            return {}
+        candidate, champion, gains = self.candidate_scores, self.champion_scores, {}
+        for metric in candidate.COMPARED_METRICS:
+            mine, other = getattr(candidate, metric), getattr(champion, metric)
+            if mine is not None and other is not None:
+                gains[metric] = float(other - mine if metric in candidate.LOWER_IS_BETTER else mine - other)
+        return gains
+
     def markdown(self) -> str:
         """Both versions side by side, as a Markdown table."""
         if not self.evaluated:
             return markdown.escape(self.message)
         candidate, champion = self.candidate_scores, self.champion_scores
         rows = []
-        for metric in candidate.COMPARED_METRICS:
+        for metric, gain in self.gains().items():
             mine, other = getattr(candidate, metric), getattr(champion, metric)
-            if mine is None or other is None:
-                continue
-            gain = other - mine if metric in candidate.LOWER_IS_BETTER else mine - other
             bounds = self.score_gains.get(metric)
             interval = f"{bounds.low:+.4f} to {bounds.high:+.4f}" if bounds else "-"
             rows.append((metric, f"{mine:.4f}", f"{other:.4f}", f"{gain:+.4f}", interval))

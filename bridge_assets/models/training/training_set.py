@@ -167,6 +167,17 @@ def load_training_set(lake: Lake) -> TrainingSet:
     return TrainingSet(table, provenance["digest"], provenance["made_from"], normalization)
 
 
+def split_sizes(training_set: TrainingSet) -> dict[str, int]:
+    """Number of inspections and falls in the training and the held-out split."""
+    import polars as pl
+
+    sizes = {}
+    for split in ("train", "holdout"):
+        part = training_set.table.filter(pl.col("split") == split)
+        sizes |= {f"{split}_inspections": part.height, f"{split}_falls": int(part["fall"].sum())}
+    return sizes
+
+
 def size_problems(training_set: TrainingSet) -> list[str]:
     """Why a training set is too small to train on, one sentence per reason; empty if it is large enough."""
     import polars as pl

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
-from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslatorSettings, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 
 from bridge_assets.errors import error_summary
@@ -71,7 +71,9 @@ def _dbt_step(project: DbtProject, name: str, selection: str, tables: tuple[str,
     @dbt_assets(
         manifest=project.manifest_path,
         select=selection,
-        dagster_dbt_translator=BridgeDbtTranslator(),
+        project=project,
+        # The UI links each model to its SQL file.
+        dagster_dbt_translator=BridgeDbtTranslator(DagsterDbtTranslatorSettings(enable_code_references=True)),
         name=name,
     )
     def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform):
@@ -124,6 +126,7 @@ def _with_model_metadata(
     metadata: dict[str, Any] = {**event.metadata}
     if lineage := _lineage(context, event.output_name, invocation, platform):
         metadata[LINEAGE_KEY] = lineage
+        metadata["column_sources"] = display.column_sources(lineage)  # the open-source UI does not show the lineage
     if event.output_name in exported:
         table = platform.lake.read(event.output_name)
         metadata["dagster/row_count"] = table.height

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.checks.results import check_result
+from bridge_assets.orchestration.checks.results import check_result, measured
 from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
@@ -27,13 +27,10 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.data.sources.lateness import due_survey_year, late_survey_year_message
 
     today = datetime.datetime.now(datetime.UTC).date()
-    late = (
-        None
-        if platform.data.uses_sample
-        else late_survey_year_message(platform.lake.years_with_provenance("nbi_files"), today)
-    )
-    due = {"due": due_survey_year(today)}
-    return _check_result([late] if late else [], "no survey year is late", due, dg.AssetCheckSeverity.WARN)
+    available = platform.lake.years_with_provenance("nbi_files")
+    late = None if platform.data.uses_sample else late_survey_year_message(available, today)
+    years = measured({"due": due_survey_year(today), "latest": max(available, default=None)})
+    return check_result([late] if late else [], "no survey year is late", years, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -46,6 +43,7 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
     import polars as pl
 
     lake, problems, digests = platform.lake, [], {}
+    rows_read = rows_loaded = rows_rejected = 0
     for year in _run_years(context, platform):
         provenance = lake.provenance("raw_bridges", year)
         digests[str(year)] = lake.digest("raw_bridges", year)
@@ -54,12 +52,14 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
             for table in ("raw_bridges", "rejected_records")
         )
         rows = _rows_in_source(lake.provenance("nbi_files", year), year)
+        rows_read, rows_loaded, rows_rejected = rows_read + rows, rows_loaded + loaded, rows_rejected + rejected
         files = ", ".join(provenance["files"][:5])
         if rows != loaded + rejected:
             problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
         elif loaded == 0:
             problems.append(f"{year}: {files}: no row was loaded ({rejected} rejected)")
-    return _check_result(problems, f"{len(digests)} survey years reconcile", judged_metadata(digests))
+    figures = {"survey_years": len(digests), "rows": rows_read, "loaded": rows_loaded, "rejected": rows_rejected}
+    return check_result(problems, f"{len(digests)} survey years reconcile", judged_metadata(digests, **figures))
 
 
 @dg.asset_check(
@@ -82,8 +82,11 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
         else:
             judged_columns = lake.scan_year("raw_bridges", year).select(VALIDATED_COLUMNS).collect()
             problems += [f"{year}: {problem}" for problem in record_problems(judged_columns)]
-    return _check_result(
-        problems, f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns", judged_metadata(digests)
+    figures = {"survey_years": len(digests), "columns": len(BRIDGE_SCHEMA)}
+    return check_result(
+        problems,
+        f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns",
+        judged_metadata(digests, **figures),
     )
 
 
@@ -103,7 +106,7 @@ def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Pla
             if rows != expected:
                 problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
     passed_message = f"{compared} national files have as many rows as the catalogue says"
-    return _check_result(problems, passed_message, {}, dg.AssetCheckSeverity.WARN)
+    return check_result(problems, passed_message, {"files_compared": compared}, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -111,15 +114,17 @@ def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Pla
     description=f"At most {MAX_REJECTED_SHARE:.0%} of a file's rows were rejected. Warns only.",
 )
 def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    problems, rejected = [], 0
+    problems, rejected, read, highest = [], 0, 0, 0.0
     for year in _run_years(context, platform):
         report = platform.lake.provenance("raw_bridges", year)
-        rejected += report["rejected"]
+        rejected, read = rejected + report["rejected"], read + report["rows_read"]
+        highest = max(highest, report["rejected"] / max(report["rows_read"], 1))
         if report["rejected"] > MAX_REJECTED_SHARE * report["rows_read"]:
             problems.append(
                 f"{year}: {report['rejected']} of {report['rows_read']} rows, by reason {report['rejected_by_reason']}"
             )
-    return _check_result(problems, f"{rejected} rows were rejected in all", {}, dg.AssetCheckSeverity.WARN)
+    figures = {"rejected": rejected, "rejection_rate": rejected / max(read, 1), "highest_rate_of_a_year": highest}
+    return check_result(problems, f"{rejected} rows were rejected in all", figures, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -132,7 +137,7 @@ def low_rejection_rate(context: dg.AssetCheckExecutionContext, platform: Platfor
 def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    problems, compared = [], 0
+    problems, compared, all_differing = [], 0, 0
     for year in _run_years(context, platform):
         published = (
             pl.scan_parquet(platform.lake.year_path("raw_bridges", year))
@@ -142,8 +147,10 @@ def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platfor
         )
         compared += published.height
         if differing := published.height - int(published["agrees"].sum()):
+            all_differing += differing
             problems.append(f"{year}: {differing} of {published.height} bridges")
-    return _check_result(problems, f"{compared:,} bridges compared", {}, dg.AssetCheckSeverity.WARN)
+    figures = {"compared": compared, "differing": all_differing, "share_differing": all_differing / max(compared, 1)}
+    return check_result(problems, f"{compared:,} bridges compared", figures, dg.AssetCheckSeverity.WARN)
 
 
 def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
@@ -157,12 +164,3 @@ def _rows_in_source(provenance: dict, survey_year: int) -> int:
     from bridge_assets.data.sources.survey_files import source_files_from_provenance
 
     return sum(count_rows(part.path, survey_year) for part in source_files_from_provenance(provenance))
-
-
-def _check_result(
-    problems: list[str],
-    passed_message: str,
-    metadata: dict,
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
-) -> dg.AssetCheckResult:
-    return check_result(problems, passed_message, {"problems": len(problems), **metadata}, severity)

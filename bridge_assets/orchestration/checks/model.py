@@ -6,7 +6,7 @@ import dagster as dg
 
 from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
-from bridge_assets.orchestration.checks.results import check_result
+from bridge_assets.orchestration.checks.results import check_result, measured
 from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
 from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
@@ -29,7 +29,7 @@ def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platfo
     dbt_checks = [spec.key for spec in warehouse_assets(platform.data.home_folder).inventory.check_specs]
     problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
     count = len(REQUIRED_RAW_CHECKS) * len(training_data.made_from["raw_bridges"]) + len(dbt_checks)
-    return _check_result(problems, f"{count} evaluations passed", training_data.digest)
+    return _check_result(problems, f"{count} evaluations passed", training_data.digest, evaluations=count)
 
 
 @dg.asset_check(
@@ -45,6 +45,7 @@ def enough_training_data(context: dg.AssetCheckExecutionContext, platform: Platf
         training_set.size_problems(training_data),
         f"{training_data.table.height:,} inspections with a known outcome",
         training_data.digest,
+        **training_set.split_sizes(training_data),
     )
 
 
@@ -61,7 +62,8 @@ def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg
 
     training_data = upstream_training_set(context, platform)
     problems = leakage_problems(training_data.table, training_data.features)
-    return _check_result(problems, f"{len(training_data.features)} features, none of them leaks", training_data.digest)
+    count = len(training_data.features)
+    return _check_result(problems, f"{count} features, none of them leaks", training_data.digest, features=count)
 
 
 @dg.asset_check(
@@ -89,6 +91,7 @@ def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) 
         model_version.stages["bridge_model"],
         held_out=dg.MetadataValue.md(evaluation_markdown(evaluation)),
         intervals=dg.MetadataValue.md(intervals_markdown(evaluation)),
+        **measured(evaluation.headline_metrics()),
     )
 
 
@@ -167,13 +170,14 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
         )
     except RegistryError as error:  # an unreadable champion cannot be compared with, so the check fails
         return _check_result([str(error)], "", digest)
-    comparison_table = dg.MetadataValue.md(comparison.markdown())
     return _check_result(
         list(comparison.problems),
         comparison.message,
         digest,
         champion=comparison.champion or "",
-        beside=comparison_table,
+        beside=dg.MetadataValue.md(comparison.markdown()),
+        inspections=comparison.inspections,
+        **{f"gain_in_{metric}": gain for metric, gain in comparison.gains().items()},
     )
 
 

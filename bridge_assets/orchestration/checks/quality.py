@@ -39,5 +39,10 @@ def quality_is_stable(context: dg.AssetCheckExecutionContext, platform: Platform
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(messages) + more if found else f"{len(years)} survey years are like those before them",
-        metadata={"jumps": len(found), **({"list": display.preview(pl.DataFrame(found), rows=100)} if found else {})},
+        metadata={
+            "jumps": len(found),
+            "largest_jump": max((abs(jump["share"] - jump["before"]) for jump in found), default=0.0),
+            "survey_years": len(years),
+            **({"list": display.preview(pl.DataFrame(found), rows=100)} if found else {}),
+        },
     )

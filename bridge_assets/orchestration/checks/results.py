@@ -1,4 +1,4 @@
-"""Builds the result of a check from the problems that it found."""
+"""Builds the result of a check from the problems that it found, with numbers that the UI plots over the runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def check_result(
     passed_message : str
         The description if there are none.
     metadata : mapping
+        `problems`, their number, is added.
     severity : AssetCheckSeverity
         Of a failed check.
     """
@@ -33,5 +34,10 @@ def check_result(
         passed=not problems,
         severity=severity,
         description="; ".join(problems[:_MAX_LISTED]) or passed_message,
-        metadata=dict(metadata),
+        metadata={"problems": len(problems), **metadata},
     )
+
+
+def measured(figures: Mapping[str, float | int | None]) -> dict[str, float | int]:
+    """The figures that could be measured, as metadata."""
+    return {name: value for name, value in figures.items() if value is not None}

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.orchestration.checks.results import check_result
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -21,9 +22,7 @@ def scores_complete(platform: Platform) -> dg.AssetCheckResult:
         scores = lake.read_year(TABLE_NAME, year)
         rows += scores.height
         problems += [f"{year}: {each}" for each in score_problems(scores, lake.read_year("bridge_features", year))]
-    return dg.AssetCheckResult(
-        passed=not problems, description="; ".join(problems) or f"{rows:,} scores", metadata={"rows": rows}
-    )
+    return check_result(problems, f"{rows:,} scores", {"rows": rows})
 
 
 @dg.asset_check(
@@ -36,11 +35,17 @@ def scores_complete(platform: Platform) -> dg.AssetCheckResult:
 def drift_within_thresholds(platform: Platform) -> dg.AssetCheckResult:
     lake = platform.lake
     year = lake.available_years("drift_report")[-1]
-    drifted = lake.read_year("drift_report", year).filter("drifted")
+    drift = lake.read_year("drift_report", year)
+    drifted = drift.filter("drifted")
     return dg.AssetCheckResult(
         passed=drifted.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{year}: {drifted.height} features drifted"
         + (f": {', '.join(drifted['feature'])}" if drifted.height else ""),
-        metadata={"survey_year": year, "drifted": drifted.height},
+        metadata={
+            "survey_year": year,
+            "drifted": drifted.height,
+            "compared": drift.height,
+            "largest_distance": float(drift.select("statistic").max().item() or 0),
+        },
     )

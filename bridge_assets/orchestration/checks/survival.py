@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.orchestration.checks.results import check_result, measured
 from bridge_assets.orchestration.gate.check_history import judged_metadata
 from bridge_assets.orchestration.resources import Platform
 
@@ -24,13 +25,16 @@ def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult
         )
     survival_version = latest_model(platform.data.models_folder)
     problems = survival_problems(survival_version.evaluation, platform.model.survival)
-    return dg.AssetCheckResult(
-        passed=not problems,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(problems) or "calibrated, and better than the table",
-        metadata=judged_metadata(
-            survival_version.digest, held_out=dg.MetadataValue.md(survival_markdown(survival_version.evaluation))
+    evaluation = survival_version.evaluation
+    return check_result(
+        problems,
+        "calibrated, and better than the table",
+        judged_metadata(
+            survival_version.digest,
+            held_out=dg.MetadataValue.md(survival_markdown(evaluation)),
+            **measured(evaluation.headline_metrics()),
         ),
+        dg.AssetCheckSeverity.WARN,
     )
 
 
@@ -52,6 +56,4 @@ def years_until_poor_complete(platform: Platform) -> dg.AssetCheckResult:
         problems += [
             f"{year}: {each}" for each in years_until_poor_problems(scores, lake.read_year("bridge_features", year))
         ]
-    return dg.AssetCheckResult(
-        passed=not problems, description="; ".join(problems) or f"{rows:,} bridges", metadata={"rows": rows}
-    )
+    return check_result(problems, f"{rows:,} bridges", {"rows": rows})

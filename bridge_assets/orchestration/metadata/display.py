@@ -38,6 +38,15 @@ def path_metadata(path: Path) -> dg.PathMetadataValue:
     return dg.MetadataValue.path(str(path))
 
 
+def column_sources(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
+    """The columns that each column is computed from, as a table."""
+    rows = [
+        (column, ", ".join(f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps))
+        for column, deps in lineage.deps_by_column.items()
+    ]
+    return dg.MetadataValue.md(markdown.table(("column", "computed from"), rows))
+
+
 def report_metadata(path: Path, port: int) -> dict[str, dg.MetadataValue]:
     """Where a report is: its address while `bridge-assets dev` runs (`reports_port`), and its file.
 

@@ -248,7 +248,9 @@ def _bridge_predictions(task: str) -> tuple[Column, ...]:
     probability = Column(
         PREDICTION_COLUMNS["classification"],
         "float",
-        "Probability of the target at the next inspection; null for a regression.",
+        "Null: a regression predicts no probability."
+        if task == "regression"
+        else "Probability of the target at the next inspection.",
     )
     change = Column(PREDICTION_COLUMNS["regression"], "float", "Expected change of the rating at the next inspection.")
     ranks = (

@@ -82,6 +82,12 @@ def test_the_models_show_where_their_columns_come_from(shown_lineage) -> None:
 
 
 @pytest.mark.slow
+def test_a_reader_of_the_open_source_ui_sees_the_sources_as_a_table(platform) -> None:
+    sources = platform.first_run.materializations["fct_condition_transitions"]["column_sources"]
+    assert "| next_condition | int_inspections.condition |" in sources.replace("\\_", "_")
+
+
+@pytest.mark.slow
 def test_every_model_has_lineage_and_it_names_columns_that_exist(shown_lineage) -> None:
     graph = defs.resolve_asset_graph()
     models = {key.to_user_string() for key in graph.materializable_asset_keys if "dbt" in graph.get(key).kinds}
