@@ -29,7 +29,12 @@ def run(job: str, years: str | None) -> None:
     """Run a job and print a summary. It runs in this process."""
     data = DataSettings.load()
     with only_run(data):
-        _run(job, years, data)
+        try:
+            _run(job, years, data)
+        except KeyboardInterrupt:  # later on, Dagster ends the run as canceled
+            again = shlex.join([_program(), *sys.argv[1:]])
+            click.echo(f"\nCanceled before the run started: nothing was changed. To go on, run `{again}` again.")
+            sys.exit(_CANCELED)
 
 
 def _run(job: str, years: str | None, data: DataSettings) -> None:
@@ -138,6 +143,9 @@ def _selected_years(years: str | None, source_years: list[int], partition_years:
 def _parse_years(years: str) -> tuple[int, int]:
     first, _, last = years.partition("-")
     try:
-        return int(first), int(last or first)
+        selected = int(first), int(last or first)
     except ValueError:
         raise click.BadParameter(f"{years!r} is not a survey year or a range such as 2010-2020") from None
+    if selected[0] > selected[1]:
+        raise click.BadParameter(f"{years}: the first year is later than the last. Try {selected[1]}-{selected[0]}")
+    return selected

@@ -165,8 +165,10 @@ class LocalEndpoint:
                 if version is None
                 else f"cannot roll back to version {version!r}",
                 where=self.root,
-                why=f"The current version is {self.current()}; on disk: {', '.join(map(version_of, names)) or 'none'}",
-                do="name one of these, or deploy a version",
+                why=f"The current version is {self.current()}; on disk: {', '.join(map(version_of, names))}"
+                if names
+                else "No version has been deployed yet",
+                do="name one of these, or deploy a version" if len(names) > 1 else "deploy another version first",
             )
         return name
 

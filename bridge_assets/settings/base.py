@@ -20,6 +20,12 @@ from bridge_assets.settings.folders import config_folder, project_folder
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_VARIABLES = "BRIDGE_ASSETS_"
+
+#: What follows `BRIDGE_ASSETS_` in the environment variables of each configuration file.
+SETTINGS_FILES = ("DATA", "MODEL", "ENVIRONMENT", "MLFLOW", "DVC")
+
+
 class StrictModel(BaseModel):
     """A section of a configuration file: immutable, and unknown keys are errors."""
 
@@ -122,6 +128,13 @@ def _refuse_unknown_variables(settings: type[YamlSettings]) -> None:
     # pydantic-settings silently ignores a variable that matches no field, so a typing error would go unnoticed.
     prefix = settings.model_config.get("env_prefix", "")
     for variable in sorted(os.environ):
+        file, separator, _ = variable.upper().removeprefix(_VARIABLES).partition("__")
+        if variable.upper().startswith(_VARIABLES) and separator and file not in SETTINGS_FILES:
+            raise SettingsError(
+                f"no configuration file is named {file}. Variables start with "
+                f"{' or '.join(f'{_VARIABLES}{each}__' for each in SETTINGS_FILES)}",
+                where=f"environment variable {variable}",
+            )
         if not variable.upper().startswith(prefix):
             continue
         model: type[BaseModel] | None = settings

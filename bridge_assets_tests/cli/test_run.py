@@ -36,6 +36,7 @@ def test_without_a_usable_file_every_partition_is_run() -> None:
         ("2009", "2009 is not a survey year of this source. Available: 2010 to 2011"),
         ("2010-2015", "2015 is not a survey year of this source. Available: 2010 to 2011"),
         ("last", "'last' is not a survey year or a range such as 2010-2020"),
+        ("2011-2010", "2011-2010: the first year is later than the last. Try 2010-2011"),
     ],
 )
 def test_a_wrong_year_is_reported(years, message) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from bridge_assets.errors import SettingsError
 from bridge_assets.settings import DataSettings, MlflowSettings, ModelSettings, config_folder
+from bridge_assets.settings.base import SETTINGS_FILES, YamlSettings
+from bridge_assets.settings.environment import EnvironmentSettings
 
 
 @pytest.fixture
@@ -145,3 +147,17 @@ def test_every_value_can_be_overridden(configs: Path, monkeypatch: pytest.Monkey
     assert (model.name, model.horizon_months, model.forest.features) == ("other", 30, 0.5)
     assert (model.split.holdout_years, model.gate.auc_gain, model.drift.margin) == (2, 0.02, 2.0)
     assert MlflowSettings.load().uri(Path("home")) == "http://127.0.0.1:5000"
+
+
+def test_a_variable_of_no_file_is_refused(monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATE__SOURCE", "fhwa")
+    with pytest.raises(
+        SettingsError, match=r"BRIDGE_ASSETS_DATE__SOURCE: no configuration file is named DATE.*_DATA__ or"
+    ):
+        DataSettings.load()
+
+
+def test_every_settings_class_has_one_of_the_known_prefixes() -> None:
+    assert EnvironmentSettings in YamlSettings.__subclasses__()
+    prefixes = {each.model_config.get("env_prefix") for each in YamlSettings.__subclasses__()}
+    assert prefixes == {f"BRIDGE_ASSETS_{name}__" for name in SETTINGS_FILES}
