@@ -2,13 +2,20 @@
 
 The gate decides without Dagster; this module only reads every recorded evaluation of a check, from any run, with the
 digest that it evaluated (metadata `about`).
+
+A check passed only where a step of a run said so and succeeded. Dagster's webserver also accepts evaluations from
+anyone who reaches its port (`POST /report_asset_check/...`, without credentials), and so does Python
+(`report_runless_asset_event`); they belong to no run and do not count. Who can write to Dagster's storage can still
+forge a run: protect it like the model files themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 
 import dagster as dg
+from dagster._core.execution.stats import StepEventStatus
 
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Decision, decide
 from bridge_assets.registry.model_version import ModelVersion
@@ -108,11 +115,23 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
 def _check_history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
-    """Recorded evaluations with their events, in the order in which the checks were planned, not evaluated."""
-    cursor = None
+    """Recorded evaluations with their events, in the order in which the checks were planned, not evaluated. Those that
+    passed outside a successful step are left out; a failure counts wherever it was reported.
+    """
+    cursor, succeeded = None, cache(partial(_succeeded, instance))
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
         for record in page:
             event = record.event and record.event.dagster_event
-            if record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
-                yield record.event, event.event_specific_data
+            if not (record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation)):
+                continue
+            evaluation = event.event_specific_data
+            if not evaluation.passed or succeeded(record.event.run_id, event.step_key):
+                yield record.event, evaluation
         cursor = page[-1].id
+
+
+def _succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
+    """Whether the run exists and its step succeeded."""
+    if not run_id or step_key is None or instance.get_run_by_id(run_id) is None:
+        return False
+    return any(step.status is StepEventStatus.SUCCESS for step in instance.get_run_step_stats(run_id, [step_key]))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster_webserver.webserver import DagsterWebserver
 
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Requirement
 from bridge_assets.orchestration.gate.check_history import (
@@ -61,6 +67,18 @@ def run(
             yield from results
 
     return dg.materialize([step], instance=instance, raise_on_error=False).run_id
+
+
+def run_dbt_test(instance: dg.DagsterInstance) -> None:
+    """Evaluate the dbt test in a run of its own, without its table."""
+
+    @dg.asset_check(asset=DBT_TEST.asset_key, name=DBT_TEST.name)
+    def test():
+        return dg.AssetCheckResult(passed=True)
+
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
+    definitions = dg.Definitions(asset_checks=[test], jobs=[job])
+    assert definitions.resolve_job_def("checks").execute_in_process(instance=instance).success
 
 
 def result(
@@ -128,13 +146,64 @@ def test_a_check_that_raised_an_error_left_no_evaluation(instance):
     assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["1"]
 
 
+def forge(instance: dg.DagsterInstance, key: dg.AssetCheckKey, passed: bool, about: str) -> None:
+    """Report an evaluation as `POST /report_asset_check` does: without a run."""
+    metadata = judged_metadata(about)
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(key.asset_key, key.name, passed, metadata))
+
+
+PARITY = dg.AssetCheckKey(dg.AssetKey("onnx_model"), "onnx_parity")
+
+
 def test_a_history_of_several_pages_is_read_completely_and_once(instance):
+    run(instance, "onnx_model", result("onnx_parity", True, "first"))
     for number in range(102):
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(dg.AssetKey("onnx_model"), "onnx_parity", True, judged_metadata(f"{number}"))
-        )
-    found = [int(each.digest) for each in check_evaluations(instance, "onnx_model", "onnx_parity")]
-    assert sorted(found) == list(range(102))
+        forge(instance, PARITY, False, f"{number}")
+    run(instance, "onnx_model", result("onnx_parity", True, "last"))
+    found = [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")]
+    assert sorted(found) == sorted(["first", "last", *map(str, range(102))])
+
+
+def test_a_pass_that_no_run_reported_does_not_count_and_a_failure_does(instance):
+    forge(instance, PARITY, True, "1")
+    forge(instance, PARITY, False, "2")
+    [found] = check_evaluations(instance, "onnx_model", "onnx_parity")
+    assert (found.digest, found.passed, found.run_id) == ("2", False, "")
+
+
+def test_a_pass_of_a_step_that_failed_afterwards_does_not_count(instance):
+    run(instance, "onnx_model", result("onnx_parity", True, "1"), planned=("other",), check_first=True)
+    run(instance, "onnx_model", result("onnx_parity", False, "2"), planned=("other",), check_first=True)
+    assert [each.digest for each in check_evaluations(instance, "onnx_model", "onnx_parity")] == ["2"]
+
+
+def test_a_pass_of_a_run_that_was_deleted_does_not_count(instance):
+    instance.delete_run(run(instance, "onnx_model", result("onnx_parity", True, "1")))
+    assert list(check_evaluations(instance, "onnx_model", "onnx_parity")) == []
+
+
+async def post_passes(app: Any, candidate: ModelVersion) -> list[int]:
+    """What an attacker who reaches the port of the Dagster UI sends; returns the status codes."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        codes = []
+        for requirement in REQUIRED_CHECKS:
+            metadata = {"about": candidate.stages[requirement.asset]}
+            posted = {"check_name": requirement.check, "passed": True, "metadata": metadata}
+            codes.append((await client.post(f"/report_asset_check/{requirement.asset}", json=posted)).status_code)
+        return codes
+
+
+def test_passes_posted_to_the_webserver_do_not_open_the_gate(tmp_path):
+    candidate = candidate_in(tmp_path)
+    with dg.instance_for_test() as instance:
+        with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as workspace:
+            app = DagsterWebserver(workspace).create_asgi_app()
+            assert asyncio.run(post_passes(app, candidate)) == [200] * len(REQUIRED_CHECKS)
+        recorded = instance.event_log_storage.get_asset_check_execution_history(PARITY, limit=2)
+        assert [each.evaluation and each.evaluation.passed for each in recorded] == [True]
+        assert not gate_decision(instance, candidate).is_open
+        run_required(instance)
+        assert gate_decision(instance, candidate).is_open
 
 
 def candidate_in(folder) -> ModelVersion:
@@ -274,13 +343,18 @@ def test_a_table_that_is_reported_after_its_test_in_the_same_run_counts_as_teste
 
 def test_a_test_that_was_evaluated_separately_after_the_table_was_built_counts(instance):
     run(instance, "dim_structures")
-    instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
+    run_dbt_test(instance)
     assert dbt_problems(instance) == []
 
 
 def test_a_test_on_a_table_without_a_materialization_counts(instance):
-    instance.report_runless_asset_event(dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, True, {}))
+    run_dbt_test(instance)
     assert dbt_problems(instance) == []
+
+
+def test_a_forged_dbt_test_does_not_count(instance):
+    forge(instance, DBT_TEST, True, "")
+    assert dbt_problems(instance) == ["dim_structures:unique_structure_key was never evaluated"]
 
 
 def test_every_problem_is_reported_in_the_order_of_the_checks(instance):
