@@ -7,14 +7,14 @@ serves it; packages contain no code.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.core.packing import pack, served_digests
 from bridge_assets.deployment.core.target import Deployment
-from bridge_assets.errors import DeploymentError
+from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.endpoint_folder import CURRENT, EndpointFolder, version_of
 from bridge_assets.runtime.package import Package, content_digest
@@ -48,10 +48,17 @@ class LocalEndpoint:
                 f"packages_kept must be at least 2, the current and the previous version, not {self.packages_kept}"
             )
 
-    def deploy(self, model_version: ModelVersion) -> Deployment:
+    def deploy(self, model_version: ModelVersion, on_switched: Callable[[], object] = lambda: None) -> Deployment:
         """Deploy a model version: copy it, send the copy a canary, switch to it. The caller has checked the gate.
 
         Deploying the current version again changes nothing, but sends the canary and repairs a damaged copy.
+
+        Parameters
+        ----------
+        model_version : ModelVersion
+        on_switched : callable
+            Called while this version is current, such as to move an alias. If it raises, the previous version is
+            current again.
 
         Raises
         ------
@@ -66,8 +73,7 @@ class LocalEndpoint:
         with self._folder.exclusive_lock(f"deploying model version {model_version.version}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
             report = self._install_package(model_version, served, name)
-            if name != self._folder.current():
-                self._folder.promote(name)
+            self._switch(name, on_switched)
             return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
     def rollback(self, version: str | None = None) -> Deployment:
@@ -152,6 +158,24 @@ class LocalEndpoint:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return report
+
+    def _switch(self, name: str, on_switched: Callable[[], object]) -> None:
+        """Make a package current, then call `on_switched`; a failure or an interruption switches back."""
+        previous = self._folder.current()
+        if name == previous:
+            on_switched()
+            return
+        try:
+            self._folder.promote(name)
+            on_switched()
+        except BaseException as error:
+            try:
+                self._folder.undo_promote(previous)
+            except OSError as failure:
+                error.add_note(
+                    f"Switching back failed as well ({error_summary(failure)}): version {self.current()} is served now."
+                )
+            raise
 
     def _rollback_package(self, version: str | None) -> str:
         names = self._folder.packages_newest_first()

@@ -5,7 +5,8 @@ The registry is MLflow or DVC (`registry` in configs/model_config.yaml), dependi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,36 @@ def register_version(
     return registered
 
 
+def prepare_promotion(
+    model_version: ModelVersion, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
+) -> Callable[[], RegisteredVersion]:
+    """Find a version in the registry before it is served, and return the function that points the alias at it.
+
+    Two steps, because an endpoint does everything that can be refused before it moves the traffic.
+
+    Raises
+    ------
+    RegistryError
+        If the registry cannot be read, or the version, with the digests in its manifest, is not registered.
+    """
+    registry = configured_registry(settings, home, name)
+    declared = {STAGE_FILES[stage]: value for stage, value in model_version.stages.items() if stage in STAGE_FILES}
+    declared |= model_version.manifest.get("files", {})
+    for registered in reversed(registry.versions()):
+        if registered.version == model_version.version and declared.items() <= registered.files.items():
+            return partial(_set_alias, registry, alias, registered)
+    raise RegistryError(
+        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}",
+        do="register this version first",
+        stage="registered_model",
+    )
+
+
+def _set_alias(registry: Registry, alias: str, registered: RegisteredVersion) -> RegisteredVersion:
+    registry.set_alias(alias, registered)
+    return registered
+
+
 def promote(
     model_version: ModelVersion, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
 ) -> RegisteredVersion:
@@ -97,18 +128,7 @@ def promote(
     RegistryError
         If the version, with the digests in its manifest, is not registered.
     """
-    registry = configured_registry(settings, home, name)
-    declared = {STAGE_FILES[stage]: value for stage, value in model_version.stages.items() if stage in STAGE_FILES}
-    declared |= model_version.manifest.get("files", {})
-    for registered in reversed(registry.versions()):
-        if registered.version == model_version.version and declared.items() <= registered.files.items():
-            registry.set_alias(alias, registered)
-            return registered
-    raise RegistryError(
-        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}",
-        do="register this version first",
-        stage="registered_model",
-    )
+    return prepare_promotion(model_version, settings, home, name, alias)()
 
 
 def find_by_alias(

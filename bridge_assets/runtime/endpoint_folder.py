@@ -126,6 +126,14 @@ class EndpointFolder:
         write_json([*self.active_history(), name][-_HISTORY_LIMIT:], self.root / HISTORY)
         self._switch_link(name)
 
+    def undo_promote(self, previous: str | None) -> None:
+        """Make the package current again that was current before `promote`; None = none was."""
+        if previous is None:
+            (self.root / CURRENT).unlink(missing_ok=True)
+            fsync(self.root)
+        else:
+            self._switch_link(previous)
+
     def rollback(self, name: str) -> None:
         """Make an earlier package the current one; the package before it becomes the previous one again."""
         if name in self.history():

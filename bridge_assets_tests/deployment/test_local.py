@@ -66,6 +66,38 @@ def test_deploying_the_current_version_changes_nothing_but_sends_the_canary(endp
     assert again.canary.largest_difference == pytest.approx(5e-7)
 
 
+class RegistryDown(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [RegistryDown, KeyboardInterrupt])
+def test_whatever_fails_after_the_switch_switches_back(endpoint, model_versions, error):
+    first, second = model_versions[:2]
+    served_during_call = []
+
+    def fail() -> None:
+        served_during_call.append(endpoint.current())
+        raise error
+
+    with pytest.raises(error):
+        endpoint.deploy(first, on_switched=fail)
+    assert endpoint.current() is None
+    endpoint.deploy(first)
+    with pytest.raises(error):
+        endpoint.deploy(second, on_switched=fail)
+    assert served_during_call == [first.version, second.version]
+    assert (endpoint.current(), endpoint.previous()) == (first.version, None)
+    assert endpoint.load_model().version == first.version
+    assert endpoint.deploy(second).previous == first.version
+
+
+def test_deploying_the_current_version_again_still_calls_what_follows_the_switch(endpoint, model_versions):
+    called = []
+    for _ in range(2):
+        endpoint.deploy(model_versions[0], on_switched=lambda: called.append(endpoint.current()))
+    assert called == [model_versions[0].version] * 2
+
+
 def test_versions_beyond_packages_kept_are_removed_and_listed(tmp_path, model_versions):
     endpoint = LocalEndpoint(tmp_path / "endpoint", packages_kept=2)
     removed = [endpoint.deploy(candidate).removed for candidate in model_versions]

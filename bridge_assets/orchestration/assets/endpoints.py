@@ -2,7 +2,8 @@
 hand, by a schedule, by a sensor or in a backfill.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -41,12 +42,6 @@ class EndpointConfig(dg.Config):
     )
 
 
-class Endpoint(Protocol):
-    """Deploys a model version: `LocalEndpoint`, or a `RemoteEndpoint`."""
-
-    def deploy(self, model_version: ModelVersion) -> "Deployment": ...
-
-
 @dg.asset(
     deps=["registered_model"],
     group_name=groups.ENDPOINTS,
@@ -64,12 +59,16 @@ def local_endpoint(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform
 ) -> dg.MaterializeResult:
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.registry.register import promote
+    from bridge_assets.registry.register import prepare_promotion
+
+    endpoint = LocalEndpoint(platform.data.endpoint_folder)
+
+    def deploy(version: ModelVersion) -> "Deployment":
+        promote = prepare_promotion(version, platform.registry, platform.data.home_folder, platform.model.name)
+        return endpoint.deploy(version, on_switched=promote)
 
     with user_errors_as_failures():
-        endpoint = LocalEndpoint(platform.data.endpoint_folder)
-        model_version, metadata = _deploy_through_gate(context, config, platform, endpoint)
-        promote(model_version, platform.registry, platform.data.home_folder, platform.model.name)
+        model_version, metadata = _deploy_through_gate(context, config, platform, deploy)
     metadata["address"] = display.path_metadata(platform.data.endpoint_folder / "current")
     return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
@@ -93,7 +92,7 @@ def _remote_endpoint_asset(target: TargetEntry) -> dg.AssetsDefinition:
 
         with user_errors_as_failures():
             remote = open_remote_endpoint(target.key, platform.environment, platform.data)
-            model_version, metadata = _deploy_through_gate(context, config, platform, remote)
+            model_version, metadata = _deploy_through_gate(context, config, platform, remote.deploy)
         metadata |= {"traffic": "100 %", "cost": remote.target.cost}
         if remote.target.console_url:
             metadata["page"] = dg.MetadataValue.url(remote.target.console_url)
@@ -106,7 +105,10 @@ remote_endpoints = [_remote_endpoint_asset(target) for target in REMOTE_TARGETS]
 
 
 def _deploy_through_gate(
-    context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform, endpoint: Endpoint
+    context: dg.AssetExecutionContext,
+    config: EndpointConfig,
+    platform: Platform,
+    deploy: Callable[[ModelVersion], "Deployment"],
 ) -> tuple[ModelVersion, dict[str, Any]]:
     """Deploy the requested version if the gate is open for it, or is overridden with a reason; returns the version and
     the metadata of the deployment.
@@ -123,7 +125,7 @@ def _deploy_through_gate(
         overrides.record_override(
             context, f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}", override
         )
-    deployment = endpoint.deploy(model_version)
+    deployment = deploy(model_version)
     if deployment.removed:
         context.log.info(f"Removed: {', '.join(deployment.removed)}")
     return model_version, {

@@ -76,6 +76,23 @@ def test_the_same_model_with_its_checks_is_deployed(platform, monkeypatch) -> No
     assert LocalEndpoint(platform.home / "endpoints" / "local").previous() == before
 
 
+@pytest.mark.parametrize("registry_is", ["without the version", "unreachable"])
+def test_what_the_registry_refuses_does_not_move_the_traffic(platform, monkeypatch, registry_is) -> None:
+    before = served(platform)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__FOREST__SEED", "11")  # no other test registers this version
+    assert platform.materialize("bridge_model", "quantized_model", "onnx_model").success
+    candidate = latest_version(platform.home / "models").version
+    if registry_is == "unreachable":
+        monkeypatch.setenv("BRIDGE_ASSETS_MLFLOW__TRACKING_URI", "http://127.0.0.1:9")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    by_hand = platform.materialize("local_endpoint", config={"model_version": candidate})
+    assert not by_hand.success
+    assert ("is not registered as" if registry_is == "without the version" else "127.0.0.1:9") in error_messages(
+        by_hand
+    )
+    assert served(platform) == before != candidate
+
+
 def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> None:
     path = latest_version(platform.home / "models").file("model.onnx")
     path.write_bytes(path.read_bytes() + b"\0")
