@@ -226,18 +226,18 @@ def latest_version(models: Path) -> ModelVersion:
 
 
 def get_version(models: Path, version: str) -> ModelVersion:
-    """Look up a version by its name.
+    """Look up a version by its name, which is never taken as a path.
 
     Raises
     ------
     ModelVersionError
         If it does not exist; the message lists the available versions.
     """
-    model_version = ModelVersion(models / version)
-    if not (model_version.folder / MANIFEST).is_file():
-        available = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{MANIFEST}"))) or "none"
-        raise ModelVersionError(f"there is no model version {version!r} in {models}. Available: {available}")
-    return model_version
+    available = sorted(path.parent.name for path in models.glob(f"*/{MANIFEST}"))
+    if version not in available:
+        listed = ", ".join(available) or "none"
+        raise ModelVersionError(f"there is no model version {version!r} in {models}. Available: {listed}")
+    return ModelVersion(models / version)
 
 
 @contextmanager
