@@ -10,11 +10,9 @@ from pathlib import Path
 
 import click
 import pytest
+from support.documented import PAGES, PROJECT, code_of
 
 from bridge_assets.cli import main
-
-PROJECT = Path(__file__).parents[1]
-PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")])
 
 #: A tag of a run, which looks like a path.
 RUN_TAGS = {"bridge_assets/gate_override"}
@@ -22,14 +20,6 @@ RUN_TAGS = {"bridge_assets/gate_override"}
 FOLDERS = ("bridge_assets", "bridge_assets_tests", "benchmarks", "configs", "dbt_project", "docs", ".ci", ".github")
 
 pytestmark = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def code_of(page: Path) -> list[str]:
-    """Every piece of code in a page: between backticks, and the lines of code blocks."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```.*?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
-    return [*inline, *(line for block in blocks for line in block.splitlines())]
 
 
 def named_paths(page: Path) -> set[str]:

@@ -124,7 +124,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
     Raises
     ------
     SourceError
-        If the file is empty, or a web page saved as text.
+        If the file is empty, JSON, or a web page saved as text.
     LayoutError
         If the header matches none of the published layouts.
     """
@@ -137,6 +137,13 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
             where=where,
             why=f"It begins with {text[:40]!r}",
             do="open the address in a browser (a server may send a page if a file has moved) and download it again",
+        )
+    if text.startswith(("[", "{")):
+        raise SourceError(
+            "this is JSON, not a delimited NBI file",
+            where=where,
+            why="States submit JSON in the new Specifications for the NBI (SNBI) from 2026 on, not supported yet",
+            do="use the delimited file of FHWA (survey years 1992 to 2025)",
         )
     return match_layout([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
 

@@ -159,6 +159,7 @@ def test_batches_of_any_size_give_the_same_records(tmp_path: Path) -> None:
         (b"", SourceError, "the file is empty"),
         (b"\n\n", SourceError, "the file is empty"),
         (b"<!DOCTYPE html><html>Moved</html>", SourceError, "this is a web page"),
+        (b'[{"BL01": 99}]', SourceError, r"this is JSON.*SNBI"),
         (b"a,b,c\n1,2,3\n", LayoutError, r"header row \(3 columns\)"),
         (bytes(range(256)) * 20, LayoutError, "not one of the published NBI layouts"),
     ],
