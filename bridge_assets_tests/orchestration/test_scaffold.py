@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -66,21 +68,26 @@ def test_what_dg_scaffolds_is_loaded(checkout: Path) -> None:
 
 @pytest.mark.slow
 def test_dagster_dev_without_a_home_leaves_nothing_that_git_shows(checkout: Path) -> None:
-    with subprocess.Popen(
-        [PROGRAMS / "dagster", "dev", "-p", "0"],
-        cwd=checkout,
-        env=environment(checkout),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        assert running.stderr is not None
-        deadline = time.monotonic() + 200
-        while "Serving dagster-webserver" not in (line := running.stderr.readline()):
-            assert line, "dagster dev ended"
-            assert time.monotonic() < deadline
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [PROGRAMS / "dagster", "dev", "-p", str(port)]
+    running = subprocess.Popen(command, cwd=checkout, env=environment(checkout), stderr=subprocess.DEVNULL)
+    try:
+        wait_until_it_answers(port, running)
         assert list(checkout.glob(".tmp_dagster_home_*"))
         assert changed_files(checkout) == []
+    finally:
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
+        running.wait(timeout=100)
     assert changed_files(checkout) == []
+
+
+def wait_until_it_answers(port: int, process: subprocess.Popen[bytes], seconds: int = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=20):
+                return
+        except OSError:
+            time.sleep(1)
+    pytest.fail("dagster dev does not answer")
