@@ -37,7 +37,7 @@ def test_the_real_panel_runs_to_the_gate_and_is_not_promoted(real_data: Path, tm
     assert "bridge_model:beats_baselines" in ran.stdout
     assert "held-out inspections; at least 500 are required" in ran.stdout
     assert "The local endpoint was not promoted" in ran.stdout
-    assert "| rating table |" in ran.stdout
+    assert "| rating table " in ran.stdout
     assert not (tmp_path / "endpoints").exists()
     page = Page((tmp_path / "reports" / "condition_report.html").read_text(encoding="utf-8"))
     assert "no model is in use" in page.plain_text and "Lowest ratings" in page.plain_text
@@ -93,7 +93,7 @@ def check_that_the_page_is_of_alaska(home: Path, real_data: Path) -> None:
         page.plain_text
     )
     assert "invented" not in page.plain_text and "Inspect first" not in page.plain_text
-    assert page.row("1")[3].startswith("1 Poor") and "over" in page.row("1")[1]
+    assert page.row("1")[3].startswith("2 Poor") and "over" in page.row("1")[1]
     assert "24 records have a flag" in page.plain_text and "No structure occurs twice" in page.plain_text
     assert (home / "reports" / "data_quality.html").is_file()
     # FHWA publishes the same two figures for Alaska's bridges on the National Highway System.
@@ -110,12 +110,11 @@ def test_two_states_in_one_year_give_a_page_with_both(real_data: Path, tmp_path:
     source.mkdir()
     shutil.copyfile(real_data / "nbi" / "AK19.txt", source / "Bridges_AK_2019_final.txt")
     lines = (real_data / "nbi" / "panel" / "NBI_2019.txt").read_bytes().splitlines(keepends=True)
-    states = {line.split(b",")[0].strip(b"'").decode() for line in lines[1:]}
-    state = next(code for code in sorted(states) if code.zfill(2) == "19" or code == "19")
-    kept = [line for line in lines[1:] if line.split(b",")[0].strip(b"'").decode() == state]
-    (source / "IA19.txt").write_bytes(lines[0] + b"".join(kept))
+    kept = [line for line in lines[1:] if line.split(b",")[0].strip(b"'") == b"51"]
+    assert len(kept) > 50
+    (source / "VA19.txt").write_bytes(lines[0] + b"".join(kept))
     ran = run(home, source, "run", "--job", "inventory")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     page = Page((home / "reports" / "condition_report.html").read_text(encoding="utf-8"))
     assert "in 2 states" in page.plain_text
-    assert page.row("Alaska")[1] == "1,595" and page.row("Iowa")[1] == str(len(kept))
+    assert page.row("Alaska")[1] == "1,595" and page.row("Virginia")[1] == str(len(kept))
