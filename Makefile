@@ -11,7 +11,7 @@
 #   make schema  generate docs/schema.md, the columns of the dbt sources and the listing of the features
 #   make clean   remove the environments and caches; outputs in var/ stay
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 # `make run` and `make dev` install requirements.lock; tests and tools add the rest of requirements-dev.lock.

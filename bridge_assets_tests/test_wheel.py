@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.other_pythons import UNSUPPORTED_PYTHONS
 
 from bridge_assets.storage import digest
 
@@ -121,3 +122,11 @@ def test_a_new_project_is_written_and_its_settings_are_used(installed: Path, wor
     config.write_text("sample:\n  structures: 60\n  first_year: 2025\nhome: results\n")
     output = shell(installed, workplace / "mine", "sample")
     assert f"60 structures in 1 files in {workplace / 'mine' / 'results' / 'sample'}" in output
+
+
+@pytest.mark.parametrize(("version", "python"), UNSUPPORTED_PYTHONS)
+def test_pip_of_another_python_version_says_which_is_needed(wheel: Path, version: str, python: str) -> None:
+    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", str(wheel)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert f"requires a different Python: {version}." in done.stderr and "<3.13,>=3.11" in done.stderr

@@ -13,7 +13,7 @@ from bridge_assets.settings import DataSettings
 @click.argument("structure_key")
 @click.option("--year", type=int, help="Survey year of the record; default: the latest year with features.")
 def predict(structure_key: str, year: int | None) -> None:
-    """Predict one bridge, such as 01-1234. The model is that of the local endpoint."""
+    """Predict one bridge, such as 01-1234, with the model that the local endpoint serves."""
     from bridge_assets.data.lake import Lake
     from bridge_assets.deployment.local import LocalEndpoint
 
