@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.other_pythons import UNSUPPORTED_PYTHONS
+from support.shipped.other_pythons import UNSUPPORTED_PYTHONS
 
 PROJECT = Path(__file__).parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from support.documented import PAGES, PROJECT, code_of
+from support.shipped.documented import PAGES, PROJECT, code_of
 
 from bridge_assets.cli import main
 

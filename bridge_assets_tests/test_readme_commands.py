@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
-from support.documented import PAGES, PROJECT, command_lines
+from support.shipped.documented import PAGES, PROJECT, command_lines
 
 from bridge_assets.cli import main
 from bridge_assets.data.ingestion import load_bridge_data

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.other_pythons import UNSUPPORTED_PYTHONS
+from support.shipped.other_pythons import UNSUPPORTED_PYTHONS
 
 from bridge_assets.storage import digest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.documented import PAGES, PROJECT, code_of, command_lines
+from support.shipped.documented import PAGES, PROJECT, code_of, command_lines
 from support.small_platform import YEARS
 
 from bridge_assets.cli import main
