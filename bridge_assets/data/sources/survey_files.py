@@ -140,7 +140,7 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
             "the source folder does not exist",
             where=folder,
             why="It is set as `source` in configs/data_config.yaml (or as BRIDGE_ASSETS_DATA__SOURCE)",
-            do="correct the setting, or set it to `sample` and run `make sample`",
+            do="correct the setting, or set it to `sample` to use the generated inventory",
         ) from None
     except OSError as error:
         raise SourceError(

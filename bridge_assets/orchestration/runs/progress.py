@@ -18,6 +18,9 @@ _PIPE_INTERVAL = 30.0
 
 _LONGEST_MESSAGE = 100
 
+#: Shown until the first step starts: Dagster loads the definitions and plans the run.
+_PREPARING = "preparing the run"
+
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -54,6 +57,7 @@ class RunProgress:
 
     def __enter__(self) -> RunProgress:
         if self._out is not None:
+            self._start(_PREPARING)
             self._ticker.start()
         return self
 
@@ -104,19 +108,25 @@ class RunProgress:
 
     def _show_running(self) -> None:
         self._shown = time.monotonic()
-        seconds = self._shown - self._started
+        line = f"  {self._step} ... {self._shown - self._started:.0f} s  {self._message}".rstrip()
         if self._is_terminal:
-            self._print_transient(f"  {self._step} ... {seconds:.0f} s  {self._message}")
+            self._print_transient(line)
         else:
-            self._print(f"  {self._step} has been running for {seconds:.0f} s{self._message and ': '}{self._message}")
+            self._print(line)
 
     def _print(self, line: str) -> None:
-        if self._out is not None:
-            print(f"{_CLEAR_LINE if self._is_terminal else ''}{line}", file=self._out, flush=True)  # a terminal
+        self._write(f"{_CLEAR_LINE if self._is_terminal else ''}{line}\n")
 
     def _print_transient(self, line: str) -> None:
         """Replace the last line of the terminal; the next line replaces this one."""
-        if self._out is not None and self._is_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self._out.write(f"{_CLEAR_LINE}{line[:width]}")
+        if self._is_terminal:
+            self._write(f"{_CLEAR_LINE}{line[: shutil.get_terminal_size().columns - 1]}")
+
+    def _write(self, text: str) -> None:
+        if self._out is None:
+            return
+        try:
+            self._out.write(text)
             self._out.flush()
+        except OSError:  # the terminal was closed, or the reader of a pipe ended: the run goes on
+            self._out = None
