@@ -18,6 +18,9 @@ from bridge_assets.settings import DataSettings, workspace_file
 #: The jobs of `orchestration.jobs.pipelines`. Listed here because importing Dagster would slow down every `--help`.
 JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "smoke_checks")
 
+#: Those of them that read no survey file.
+_JOBS_WITHOUT_FILES = ("scoring", "smoke_checks")
+
 #: Exit code of a command that Ctrl-C ended: 128 + SIGINT.
 _CANCELED = 130
 
@@ -38,8 +41,12 @@ def run(job: str, years: str | None) -> None:
 
 
 def _run(job: str, years: str | None, data: DataSettings) -> None:
+    from bridge_assets.data.lake import Lake
+    from bridge_assets.data.origin import refuse_mix_with_source
     from bridge_assets.data.sources.local_copies import redact_url
 
+    if job not in _JOBS_WITHOUT_FILES:
+        refuse_mix_with_source(Lake(data.lake), data)
     if data.uses_sample and (sample_message := ensure_sample(data)):
         click.echo(sample_message)
     shown_source = str(data.source_folder) if data.source_kind in ("folder", "sample") else redact_url(data.source)

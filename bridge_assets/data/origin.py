@@ -131,6 +131,20 @@ def refuse_mix(lake: Lake, data: DataSettings, source: SurveySource) -> None:
         raise _mix_error(lake, f"the records of {format_years(origin.sample_years)} here are the generated sample")
 
 
+def refuse_mix_with_source(lake: Lake, data: DataSettings) -> None:
+    """As `refuse_mix`, for the latest file of the configured source, before a run starts. Nothing is downloaded: files
+    of a remote source are judged when they have been copied.
+    """
+    from bridge_assets.data.sources.survey_files import survey_files, survey_source
+
+    origin = lake_origin(lake)
+    if data.uses_sample and origin.real_years:
+        raise _mix_error(lake, f"the records of {format_years(origin.real_years)} here are real")
+    is_folder = data.source_kind == "folder"
+    if is_folder and origin.sample_years and (by_year := survey_files(data.source_folder)):
+        refuse_mix(lake, data, survey_source(data.source_folder, max(by_year)))
+
+
 def format_years(years: Iterable[int]) -> str:
     """`2006 to 2009, 2012`."""
     ranges: list[list[int]] = []

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bridge_assets.cli import main
 from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.origin import (
@@ -17,6 +19,7 @@ from bridge_assets.data.origin import (
     holds_sample,
     lake_origin,
     refuse_mix,
+    refuse_mix_with_source,
     source_name,
     source_of_year,
 )
@@ -114,6 +117,24 @@ def test_the_sample_is_refused_in_a_lake_of_real_records(
     with pytest.raises(SourceError, match=r"records of 2019 here are real.*What to do"):
         refuse_mix(lake, settings(monkeypatch, "sample"), survey_source(sample_folder, 2010))
     refuse_mix(lake, settings(monkeypatch, real_folder), survey_source(real_folder, 2019))
+
+
+def test_a_run_is_refused_before_it_starts(
+    sample_folder: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__HOME", str(tmp_path / "home"))
+    home_lake = Lake(tmp_path / "home" / "lake")
+    load(home_lake, sample_folder, 2010)
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(real_folder))
+    refused = CliRunner().invoke(main, ["run"])
+    assert refused.exit_code == 1
+    assert "records of 2010 here are the generated sample" in refused.output and "What to do" in refused.output
+    assert home_lake.available_years("raw_bridges") == [2010] and not (tmp_path / "home" / "dagster").exists()
+    refuse_mix_with_source(home_lake, settings(monkeypatch, sample_folder))
+    refuse_mix_with_source(home_lake, settings(monkeypatch, "fhwa"))
+    load(home_lake, real_folder, 2019)
+    with pytest.raises(SourceError, match="records of 2019 here are real"):
+        refuse_mix_with_source(home_lake, settings(monkeypatch, "sample"))
 
 
 def test_a_copy_of_the_sample_in_another_folder_is_still_the_sample(

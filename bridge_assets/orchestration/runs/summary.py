@@ -72,7 +72,7 @@ def canceled_message(result: RunResult, command: str) -> str:
 def _output_lines(result: RunResult, data: DataSettings, program: str) -> list[str]:
     lines = []
     made = result.materializations
-    if warning := lake_origin(Lake(data.lake)).warning:
+    if made and (warning := lake_origin(Lake(data.lake)).warning):
         lines.append(f"  Note:    {warning}")
     if result.no_model_reason:
         lines.append(f"  Model:   none was trained: {result.no_model_reason}")

@@ -53,10 +53,11 @@ def condition_report_html(lake: Lake, data: DataSettings, model: ModelSettings) 
         lake.provenance("raw_bridges", year) | {"survey_year": year} for year in lake.available_years("raw_bridges")
     ]
     no_model_reason = "" if served else why_no_model(lake, model)
+    has_scores = served is not None and _scores_are_current(lake)
     origin = lake_origin(lake)
     report = ConditionReport(
-        condition_by_year=_condition_by_year(lake, with_scores=served is not None),
-        outlook=_outlook(lake) if served else pl.DataFrame(),
+        condition_by_year=_condition_by_year(lake, with_scores=has_scores),
+        outlook=_outlook(lake) if has_scores else pl.DataFrame(),
         evaluation=None
         if served is None or is_regression
         else Evaluation.load(served.file("evaluation.json")).to_dict()["scores"],
@@ -104,6 +105,21 @@ def why_no_model(lake: Lake, model: ModelSettings) -> str:
         f"{gate.holdout_inspections} held-out inspections, {gate.holdout_falls} of them with a lower rating. The "
         f"summary of the run names the check that failed. More survey years, or more states, help."
     )
+
+
+def _scores_are_current(lake: Lake) -> bool:
+    """Whether the last scored survey year was scored from the records that are in the lake now. Between the records of
+    a run and its scores, the page must not show scores of other records.
+    """
+    from bridge_assets.scoring.batch import TABLE_NAME
+
+    years = [year for year in lake.available_years(TABLE_NAME) if lake.has_provenance(TABLE_NAME, year)]
+    if not years or not lake.has_provenance("bridge_features", years[-1]):
+        return False
+    features = lake.provenance("bridge_features", years[-1])
+    return lake.provenance(TABLE_NAME, years[-1])["bridge_features"] == features["digest"] and features[
+        "raw_bridges"
+    ] == lake.digest("raw_bridges", years[-1])
 
 
 def _condition_by_year(lake: Lake, *, with_scores: bool) -> pl.DataFrame:
