@@ -45,6 +45,8 @@ UNITS = {
     "mean_fall_probability": SHARE,
     "median_years": "years",
     "months_to_next": "months",
+    "nhs_good_area_share": SHARE,
+    "nhs_poor_area_share": SHARE,
     "p_value": SHARE,
     "poor_area_share": SHARE,
     "poor_within_2_years": SHARE,

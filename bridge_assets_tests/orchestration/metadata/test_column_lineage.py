@@ -78,7 +78,8 @@ def test_the_models_show_where_their_columns_come_from(shown_lineage) -> None:
     assert shown_lineage["mart_bridge_outlook"]["state_fall_probability"] >= {
         ("bridge_predictions", "fall_probability")
     }
-    assert shown_lineage["mart_condition_by_year"]["good"] == {("stg_bridges", "condition_class")}
+    assert shown_lineage["mart_condition_by_year"]["good"] == {("fct_condition_by_year", "good")}
+    assert shown_lineage["fct_condition_by_year"]["good"] == {("stg_bridges", "condition_class")}
 
 
 @pytest.mark.slow
