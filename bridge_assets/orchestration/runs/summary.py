@@ -59,8 +59,8 @@ def canceled_message(result: RunResult, command: str) -> str:
     step = f" in {result.interrupted_step}" if result.interrupted_step else ""
     count = len(result.finished_steps)
     finished = (
-        f"Finished: {count} step{'s' if count > 1 else ''}, the last of them {result.finished_steps[-1]}; their outputs "
-        "are complete. All other outputs are as they were before this run."
+        f"Finished: {count} step{'s' if count > 1 else ''}, the last of them {result.finished_steps[-1]}; their "
+        "outputs are complete. All other outputs are as they were before this run."
         if count
         else "No step was finished: all outputs are as they were before this run."
     )
