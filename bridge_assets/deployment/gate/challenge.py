@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.gate.champion import UNNEEDED_FILES, Comparison, compare_versions, unknown_champion
 from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT, CheckEvaluation, Decision, decide
-from bridge_assets.errors import SourceError
+from bridge_assets.errors import DeploymentError, RegistryError, SourceError
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.tasks.tasks import task_of_table
 from bridge_assets.models.training import training_set
@@ -80,6 +81,55 @@ def compare_with_champion(
             registry, home, settings.name, register.CHAMPION, Path(folder), exclude=UNNEEDED_FILES
         )
         return compare_versions(candidate, champion, unscaled_holdout(lake, training_data), settings)
+
+
+def current_champion(registry: MlflowSettings | DvcSettings, home: Path, name: str) -> str:
+    """The champion's version, as `Comparison.champion` names it; empty if there is none.
+
+    Raises
+    ------
+    RegistryError
+        If the registry cannot be read.
+    """
+    current = register.find_by_alias(registry, home, name, register.CHAMPION)
+    return "" if current is None else current.version if current.files else current.uri
+
+
+def compare_again(
+    decision: Decision,
+    candidate: ModelVersion,
+    lake: Lake,
+    registry: MlflowSettings | DvcSettings,
+    home: Path,
+    settings: ModelSettings,
+    run_id: str,
+) -> Decision:
+    """Repeat a comparison that was with another champion than today's.
+
+    Parameters
+    ----------
+    decision : Decision
+        On the candidate, from recorded evaluations. Returned unchanged unless its comparison is outdated in this way.
+    candidate, lake, registry, home, settings
+        As for `compare_with_champion`.
+    run_id : str
+        The run that compares.
+
+    Returns
+    -------
+    Decision
+        With the new comparison; with the outdated one if they cannot be compared any more, because the training set
+        was rebuilt or files are damaged.
+    """
+    if all(finding.champion is None for finding in decision.findings):
+        return decision
+    try:
+        comparison = compare_with_champion(candidate, lake, registry, home, settings)
+    except (SourceError, RegistryError, DeploymentError):
+        return decision
+    [compared] = champion_decision(candidate, comparison, run_id).findings
+    findings = (compared if finding.requirement == compared.requirement else finding for finding in decision.findings)
+    return replace(decision, findings=tuple(findings))
 
 
 def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: str) -> Decision:

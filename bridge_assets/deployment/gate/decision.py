@@ -63,6 +63,8 @@ class CheckEvaluation:
         The run it was evaluated in.
     message : str
         The check's own description of its result.
+    champion : str
+        `not_worse_than_champion` only: the version it compared with; empty = there was no champion.
     """
 
     asset: str
@@ -72,6 +74,7 @@ class CheckEvaluation:
     timestamp: float
     run_id: str
     message: str = ""
+    champion: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,21 @@ class Finding:
     ----------
     requirement : Requirement
     state : {"passed", "failed", "outdated", "missing"}
-        `outdated`: evaluated, but for other bytes than this version's. `missing`: never evaluated, or this version
-        does not have that stage.
+        `outdated`: evaluated, but for other bytes than this version's, or against another champion than today's.
+        `missing`: never evaluated, or this version does not have that stage.
     expected_digest : str or None
         Digest of the stage in this version; None = this version does not have the stage.
     evaluation : CheckEvaluation or None
         The evaluation that decided; for an outdated check, the newest one.
+    champion : str or None
+        Today's champion, where the evaluation compared with another one.
     """
 
     requirement: Requirement
     state: State
     expected_digest: str | None
     evaluation: CheckEvaluation | None = None
+    champion: str | None = None
 
     @property
     def message(self) -> str:
@@ -112,6 +118,9 @@ class Finding:
             return f"this version has no {asset}"
         if self.evaluation is None:
             return "never evaluated"
+        if self.champion is not None:
+            compared_with = f"champion {self.evaluation.champion}" if self.evaluation.champion else "no champion"
+            return f"compared with {compared_with}, but now the champion is {self.champion or 'none'}"
         return (
             f"evaluated for {asset} {self.evaluation.digest[:12]}, but this version's {asset} is "
             f"{self.expected_digest[:12]}"
@@ -187,6 +196,7 @@ def decide(
     stages: Mapping[str, str],
     evaluations: Iterable[CheckEvaluation],
     required: Iterable[Requirement] = REQUIRED_CHECKS,
+    champion: str | None = None,
 ) -> Decision:
     """Decide whether a model version may be deployed.
 
@@ -199,6 +209,9 @@ def decide(
     evaluations : iterable of CheckEvaluation
         All recorded evaluations, in any order, from any run. Those of checks that are not required are ignored.
     required : iterable of Requirement
+    champion : str, optional
+        Today's champion, empty if there is none: a comparison with another one is outdated, unless this version is the
+        champion itself. None = whichever champion the comparison was with.
 
     Returns
     -------
@@ -211,7 +224,15 @@ def decide(
         recorded.setdefault(Requirement(evaluation.asset, evaluation.check), []).append(evaluation)
     return Decision(
         version,
-        tuple(_evaluate_requirement(requirement, stages.get(requirement.asset), recorded) for requirement in required),
+        tuple(
+            _evaluate_requirement(
+                requirement,
+                stages.get(requirement.asset),
+                recorded,
+                champion if requirement == CHAMPION_REQUIREMENT and champion != version else None,
+            )
+            for requirement in required
+        ),
     )
 
 
@@ -240,7 +261,10 @@ def require_open_gate(decision: Decision, override_reason: str | None) -> Overri
 
 
 def _evaluate_requirement(
-    requirement: Requirement, expected: str | None, recorded: Mapping[Requirement, list[CheckEvaluation]]
+    requirement: Requirement,
+    expected: str | None,
+    recorded: Mapping[Requirement, list[CheckEvaluation]],
+    champion: str | None,
 ) -> Finding:
     of_check = recorded.get(requirement, [])
     if not expected:
@@ -248,6 +272,8 @@ def _evaluate_requirement(
     matching = [evaluation for evaluation in of_check if evaluation.digest == expected]
     if matching:
         deciding = _newest(matching)
+        if deciding.passed and champion not in (None, deciding.champion):
+            return Finding(requirement, "outdated", expected, deciding, champion)
         return Finding(requirement, "passed" if deciding.passed else "failed", expected, deciding)
     if of_check:
         return Finding(requirement, "outdated", expected, _newest(of_check))

@@ -113,13 +113,17 @@ def _deploy_through_gate(
     """Deploy the requested version if the gate is open for it, or is overridden with a reason; returns the version and
     the metadata of the deployment.
     """
+    from bridge_assets.deployment.gate.challenge import compare_again, current_champion
     from bridge_assets.deployment.gate.decision import require_open_gate
 
     if config.model_version:
         model_version = get_version(platform.data.models_folder, config.model_version)
     else:
         model_version = upstream_version(context, platform, "registered_model")
-    decision = gate_decision(context.instance, model_version)
+    registry, home, settings = platform.registry, platform.data.home_folder, platform.model
+    champion = current_champion(registry, home, settings.name)
+    decision = gate_decision(context.instance, model_version, champion)
+    decision = compare_again(decision, model_version, platform.lake, registry, home, settings, context.run.run_id)
     override = require_open_gate(decision, config.override_reason)
     if override:
         overrides.record_override(

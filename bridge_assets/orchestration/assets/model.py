@@ -195,7 +195,7 @@ def registered_model(
         tags = {
             f"gate.{finding.requirement.asset}.{finding.requirement.check}": f"{finding.state} "
             f"{finding.message}".strip()
-            for finding in gate_decision(context.instance, model_version).findings
+            for finding in gate_decision(context.instance, model_version, comparison.champion or "").findings
         }
         if override:
             overrides.record_override(

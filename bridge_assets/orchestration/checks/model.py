@@ -7,7 +7,7 @@ import dagster as dg
 from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
 from bridge_assets.orchestration.checks.results import check_result, measured
-from bridge_assets.orchestration.gate.check_history import data_problems, judged_metadata
+from bridge_assets.orchestration.gate.check_history import CHAMPION_KEY, data_problems, judged_metadata
 from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
 
@@ -174,7 +174,7 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
         list(comparison.problems),
         comparison.message,
         digest,
-        champion=comparison.champion or "",
+        **{CHAMPION_KEY: comparison.champion or ""},
         beside=dg.MetadataValue.md(comparison.markdown()),
         inspections=comparison.inspections,
         **{f"gain_in_{metric}": gain for metric, gain in comparison.gains().items()},

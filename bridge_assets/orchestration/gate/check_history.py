@@ -23,6 +23,9 @@ from bridge_assets.registry.model_version import ModelVersion
 #: Metadata key of the digest that a check evaluated.
 JUDGED_DIGEST_KEY = "about"
 
+#: Metadata key of the version that `not_worse_than_champion` compared with; empty = there was no champion.
+CHAMPION_KEY = "champion"
+
 _PAGE = 100
 
 
@@ -46,17 +49,31 @@ def check_evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> I
                 timestamp=event.timestamp,
                 run_id=event.run_id,
                 message=evaluation.description or "",
+                champion=_text(evaluation, CHAMPION_KEY),
             )
 
 
-def gate_decision(instance: dg.DagsterInstance, model_version: ModelVersion) -> Decision:
-    """The gate's decision on a model version, from all recorded evaluations of the required checks."""
+def _text(evaluation: dg.AssetCheckEvaluation, key: str) -> str:
+    entry = evaluation.metadata.get(key)
+    return entry.value if entry is not None and isinstance(entry.value, str) else ""
+
+
+def gate_decision(instance: dg.DagsterInstance, model_version: ModelVersion, champion: str) -> Decision:
+    """The gate's decision on a model version, from all recorded evaluations of the required checks.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    model_version : ModelVersion
+    champion : str
+        Today's champion; empty = there is none (`deployment.gate.challenge.current_champion`).
+    """
     recorded = [
         evaluation
         for requirement in REQUIRED_CHECKS
         for evaluation in check_evaluations(instance, requirement.asset, requirement.check)
     ]
-    return decide(model_version.version, model_version.stages, recorded)
+    return decide(model_version.version, model_version.stages, recorded, champion=champion)
 
 
 def data_problems(

@@ -16,9 +16,21 @@ from support.model_versions import FEATURES
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.data.lake import Lake
-from bridge_assets.deployment.gate.challenge import champion_decision, compare_with_champion, unscaled_holdout
+from bridge_assets.deployment.gate.challenge import (
+    champion_decision,
+    compare_again,
+    compare_with_champion,
+    current_champion,
+    unscaled_holdout,
+)
 from bridge_assets.deployment.gate.champion import Comparison
-from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT
+from bridge_assets.deployment.gate.decision import (
+    CHAMPION_REQUIREMENT,
+    REQUIRED_CHECKS,
+    CheckEvaluation,
+    Decision,
+    decide,
+)
 from bridge_assets.errors import SourceError
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.training import training_set
@@ -191,6 +203,52 @@ def test_duplicated_features_of_a_structure_are_an_error(lake):
     write_features(lake, 2020, pl.concat([table, table]))
     with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
         unscaled_holdout(lake, training_set.load_training_set(lake))
+
+
+def recorded_decision(candidate: ModelVersion, compared_with: str, home: Path) -> Decision:
+    """The gate's decision when all checks have passed, the comparison with this champion."""
+    passed = [
+        CheckEvaluation(each.asset, each.check, True, candidate.stages[each.asset], 1.0, "old", champion=compared_with)
+        for each in REQUIRED_CHECKS
+    ]
+    champion = current_champion(REGISTRY, home, SETTINGS.name)
+    return decide(candidate.version, candidate.stages, passed, champion=champion)
+
+
+def test_the_worse_of_two_that_were_judged_without_a_champion_is_refused(candidate, good, lake, tmp_path):
+    assert recorded_decision(candidate, "", tmp_path).is_open
+    champion_in(tmp_path, good)
+    recorded = recorded_decision(candidate, "", tmp_path)
+    assert not recorded.is_open
+    compared = compare_again(recorded, candidate, lake, REGISTRY, tmp_path, SETTINGS, "today")
+    assert [finding.state for finding in compared.findings] == ["passed"] * (len(REQUIRED_CHECKS) - 1) + ["failed"]
+    assert f"worse than for champion {good.version}" in compared.explain()
+    assert compared.findings[:-1] == recorded.findings[:-1]
+
+
+def test_a_version_that_is_not_worse_than_todays_champion_passes_again(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
+    lenient = ModelSettings(gate=GateSettings(champion_auc_loss=1, champion_brier_loss=1))
+    recorded = recorded_decision(candidate, "earlier", tmp_path)
+    compared = compare_again(recorded, candidate, lake, REGISTRY, tmp_path, lenient, "today")
+    assert compared.is_open
+    assert compared.findings[-1].evaluation is not None
+    assert compared.findings[-1].evaluation.run_id == "today"
+
+
+def test_a_comparison_with_todays_champion_is_not_repeated(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
+    recorded = recorded_decision(candidate, good.version, tmp_path)
+    assert recorded.is_open
+    assert compare_again(recorded, candidate, lake, REGISTRY, tmp_path, SETTINGS, "today") is recorded
+
+
+def test_what_cannot_be_compared_any_more_stays_outdated(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
+    recorded = recorded_decision(candidate, "", tmp_path)
+    write_training_set(lake, make_inspections().head(5000))
+    assert compare_again(recorded, candidate, lake, REGISTRY, tmp_path, SETTINGS, "today") == recorded
+    assert not recorded.is_open
 
 
 @pytest.mark.parametrize(

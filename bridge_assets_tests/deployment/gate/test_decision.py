@@ -327,3 +327,39 @@ def test_the_error_of_a_closed_gate_has_the_decision_and_its_introduction():
     raised = GateClosedError(decision_of(), "by hand; ")
     assert raised.decision == decision_of()
     assert str(raised) == f"by hand; {decision_of().explain()}"
+
+
+@pytest.mark.parametrize(
+    ("compared_with", "today", "state"),
+    [
+        ("", "", "passed"),
+        ("", None, "passed"),
+        ("a", None, "passed"),
+        ("a", "a", "passed"),
+        ("", "a", "outdated"),
+        ("a", "", "outdated"),
+        ("a", "b", "outdated"),
+        ("a", "v1", "passed"),  # this version is the champion
+    ],
+)
+def test_a_comparison_counts_only_with_todays_champion(compared_with, today, state):
+    [passed] = evaluations(CHAMPION_REQUIREMENT, [(True, True, 1)])
+    others = [each for each in all_passed() if each.check != CHAMPION_REQUIREMENT.check]
+    recorded = [*others, replace(passed, champion=compared_with)]
+    decision = decide("v1", STAGES, recorded, champion=today)
+    assert [finding.state for finding in decision.findings] == ["passed"] * (len(REQUIRED_CHECKS) - 1) + [state]
+    failed = decide("v1", STAGES, [*others, replace(passed, champion=compared_with, passed=False)], champion=today)
+    assert failed.findings[-1].state == "failed"
+
+
+def test_the_message_names_both_champions():
+    [passed] = evaluations(CHAMPION_REQUIREMENT, [(True, True, 1)])
+    for compared_with, today, reason in (
+        ("", "b", "compared with no champion, but now the champion is b"),
+        ("a", "b", "compared with champion a, but now the champion is b"),
+        ("a", "", "compared with champion a, but now the champion is none"),
+    ):
+        recorded = [replace(passed, champion=compared_with)]
+        [finding] = decide("v1", STAGES, recorded, required=[CHAMPION_REQUIREMENT], champion=today).findings
+        assert finding.reason == reason
+        assert finding.next_step == "run onnx_model again together with its checks"

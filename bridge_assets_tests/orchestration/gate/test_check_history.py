@@ -13,7 +13,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_webserver.webserver import DagsterWebserver
 
-from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Requirement
+from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT, REQUIRED_CHECKS, CheckEvaluation, Requirement
 from bridge_assets.orchestration.gate.check_history import (
     check_evaluations,
     data_problems,
@@ -201,9 +201,9 @@ def test_passes_posted_to_the_webserver_do_not_open_the_gate(tmp_path):
             assert asyncio.run(post_passes(app, candidate)) == [200] * len(REQUIRED_CHECKS)
         recorded = instance.event_log_storage.get_asset_check_execution_history(PARITY, limit=2)
         assert [each.evaluation and each.evaluation.passed for each in recorded] == [True]
-        assert not gate_decision(instance, candidate).is_open
+        assert not gate_decision(instance, candidate, "").is_open
         run_required(instance)
-        assert gate_decision(instance, candidate).is_open
+        assert gate_decision(instance, candidate, "").is_open
 
 
 def candidate_in(folder) -> ModelVersion:
@@ -227,11 +227,11 @@ def run_required(instance: dg.DagsterInstance, passed: Mapping[Requirement, bool
 
 def test_the_gate_opens_when_every_required_check_has_passed_for_the_version(instance, tmp_path):
     candidate = candidate_in(tmp_path)
-    nothing = gate_decision(instance, candidate)
+    nothing = gate_decision(instance, candidate, "")
     assert (nothing.version, nothing.is_open) == (candidate.version, False)
     assert {finding.state for finding in nothing.findings} == {"missing"}
     run_required(instance)
-    decision = gate_decision(instance, candidate)
+    decision = gate_decision(instance, candidate, "")
     assert decision.is_open, decision.explain()
     assert [finding.requirement for finding in decision.findings] == list(REQUIRED_CHECKS)
 
@@ -240,11 +240,32 @@ def test_the_gate_closes_when_the_newest_evaluation_of_one_check_failed(instance
     run_required(instance)
     last = REQUIRED_CHECKS[-1]
     run_required(instance, {last: False})
-    decision = gate_decision(instance, candidate_in(tmp_path))
+    decision = gate_decision(instance, candidate_in(tmp_path), "")
     assert not decision.is_open
     assert {f.requirement: f.state for f in decision.findings} == {
         each: "failed" if each == last else "passed" for each in REQUIRED_CHECKS
     }
+
+
+def test_a_comparison_with_another_champion_than_todays_is_outdated(instance, tmp_path):
+    candidate = candidate_in(tmp_path)
+    run_required(instance)  # there was no champion
+    assert gate_decision(instance, candidate, "").is_open
+    decision = gate_decision(instance, candidate, "9f8e7d6c5b4a")
+    assert not decision.is_open
+    assert "compared with no champion, but now the champion is 9f8e7d6c5b4a" in decision.explain()
+    run(instance, "onnx_model", compared_with("9f8e7d6c5b4a"))
+    assert gate_decision(instance, candidate, "9f8e7d6c5b4a").is_open
+    assert not gate_decision(instance, candidate, "").is_open
+    assert gate_decision(instance, candidate, candidate.version).is_open  # it became the champion itself
+
+
+def compared_with(champion: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=True,
+        check_name=CHAMPION_REQUIREMENT.check,
+        metadata=judged_metadata(STAGES["onnx_model"], champion=champion),
+    )
 
 
 def raw_problems(instance: dg.DagsterInstance) -> list[str]:
