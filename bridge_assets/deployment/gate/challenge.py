@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.gate.champion import UNNEEDED_FILES, Comparison, compare_versions, unknown_champion
 from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT, CheckEvaluation, Decision, decide
-from bridge_assets.errors import DeploymentError, RegistryError, SourceError
+from bridge_assets.errors import RegistryError, SourceError
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.tasks.tasks import task_of_table
 from bridge_assets.models.training import training_set
@@ -119,13 +119,18 @@ def compare_again(
     -------
     Decision
         With the new comparison; with the outdated one if they cannot be compared any more, because the training set
-        was rebuilt or files are damaged.
+        was rebuilt or the champion's files are damaged.
+
+    Raises
+    ------
+    DeploymentError
+        If the candidate's own files are damaged.
     """
     if all(finding.champion is None for finding in decision.findings):
         return decision
     try:
         comparison = compare_with_champion(candidate, lake, registry, home, settings)
-    except (SourceError, RegistryError, DeploymentError):
+    except (SourceError, RegistryError):
         return decision
     [compared] = champion_decision(candidate, comparison, run_id).findings
     findings = (compared if finding.requirement == compared.requirement else finding for finding in decision.findings)
