@@ -105,8 +105,8 @@ class _LocalOnly:
             await send(message)
 
         host = Headers(scope=scope).get("host", "").lower()
-        allowed = PlainTextResponse(f"Open this as http://{HOST}, not as {host!r}.\n", 421)
-        await (self._app if host in self._hosts else allowed)(scope, receive, send_with_headers)
+        refusal = PlainTextResponse(f"Open this as http://{HOST}, not as {host!r}.\n", 421)
+        await (self._app if host in self._hosts else refusal)(scope, receive, send_with_headers)
 
 
 def _index(folder: Path) -> Response:
