@@ -153,7 +153,7 @@ def _execute(job: ReconstructableJob, run: dg.DagsterRun, instance: dg.DagsterIn
 def _logs_only_to_files() -> Iterator[None]:
     """Capture what steps print in Dagster's log files, as always, but do not also print it on the terminal.
 
-    For that Dagster starts four processes per step. They cost about 0.3 s, and print stack traces on Ctrl-C.
+    For that Dagster starts four processes, which print stack traces on Ctrl-C.
     """
 
     @contextlib.contextmanager

@@ -205,10 +205,10 @@ def test_an_interrupted_run_is_canceled_and_says_how_to_go_on(platform, after, s
     assert outputs(platform) == before
 
 
-def test_what_a_step_prints_is_in_its_log_file(platform) -> None:
+def test_what_steps_print_is_in_the_log_file_of_the_run(platform) -> None:
     with dg.DagsterInstance.get() as instance:
-        logs = list((Path(instance.storage_directory()) / platform.first_run.run_id / "compute_logs").glob("*.out"))
-    assert len(logs) > 20
+        [log] = (Path(instance.storage_directory()) / platform.first_run.run_id / "compute_logs").glob("*.out")
+    assert "Running with dbt=" in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
