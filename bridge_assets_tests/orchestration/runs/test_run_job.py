@@ -109,6 +109,21 @@ def test_a_second_run_gives_the_same_bytes(platform) -> None:
     assert outputs(platform) == before
 
 
+def test_too_little_training_data_skips_the_model_only_where_none_is_served(platform, monkeypatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__SPLIT__HOLDOUT_YEARS", "20")  # leaves nothing to train on
+    served = platform.materialize("training_set")
+    assert not served.success
+    checks = {evaluation.check_name: evaluation for evaluation in served.get_asset_check_evaluations()}
+    assert not checks["enough_training_data"].passed
+    shutil.rmtree(platform.home / "endpoints")
+    unserved = platform.materialize("training_set", "bridge_model")
+    assert unserved.success
+    assert unserved.get_asset_materialization_events() == []
+    [observed] = unserved.get_asset_observation_events()
+    reason = observed.asset_observation_data.asset_observation.metadata["skipped_reason"].value
+    assert "inspections in the train split" in str(reason) and "What to do" in str(reason)
+
+
 def test_predict_uses_the_model_of_the_endpoint(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     key, probability = scores.select("structure_key", "fall_probability").row(0)
