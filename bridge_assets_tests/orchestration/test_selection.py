@@ -14,6 +14,7 @@ from bridge_assets.definitions import defs
 PROJECT = Path(__file__).parents[2]
 
 
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # raised by Dagster's own parser
 @pytest.mark.parametrize(
     ("selection", "some"),
     [

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 
 def _interpreter(version: str) -> str | None:
-    # Not the shims of pyenv on the path: they only work for the version that is selected there.
-    with_pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    return str(with_pyenv[-1]) if with_pyenv else shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = [
+        shutil.which(f"python{version}"),
+        *sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True),
+    ]
+    return next((str(path) for path in candidates if path and _is_version(str(path), version)), None)
+
+
+def _is_version(python: str, version: str) -> bool:
+    # A shim of pyenv on the path only works for the version that is selected there.
+    shown = subprocess.run([python, "--version"], capture_output=True, text=True)
+    return shown.returncode == 0 and shown.stdout.startswith(f"Python {version}.")
 
 
 UNSUPPORTED_PYTHONS = [
