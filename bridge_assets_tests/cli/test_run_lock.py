@@ -27,7 +27,7 @@ def test_a_second_run_says_which_one_is_in_progress(tmp_path: Path, monkeypatch:
 
 
 def test_the_lock_is_free_after_a_run_and_another_home_has_its_own(tmp_path: Path) -> None:
-    with only_run(DataSettings(home=tmp_path / "one")), only_run(DataSettings(home=str(tmp_path / "two"))):
+    with only_run(DataSettings(home=tmp_path / "one")), only_run(DataSettings(home=tmp_path / "two")):
         pass
     with only_run(DataSettings(home=tmp_path / "one")):
         assert (tmp_path / "one" / LOCK_FILE).read_text().strip() == str(os.getpid())

@@ -55,10 +55,10 @@ def shown_lineage(platform) -> dict[str, dict[str, set[tuple[str, str]]]]:
         for key in defs.resolve_asset_graph().materializable_asset_keys:
             event = instance.get_latest_materialization_event(key)
             value = event and event.asset_materialization and event.asset_materialization.metadata.get(LINEAGE_KEY)
-            if value:
+            if isinstance(value, dg.TableColumnLineageMetadataValue):
                 found[key.to_user_string()] = {
                     column: {(dep.asset_key.to_user_string(), dep.column_name) for dep in deps}
-                    for column, deps in value.value.deps_by_column.items()
+                    for column, deps in value.column_lineage.deps_by_column.items()
                 }
     return found
 
