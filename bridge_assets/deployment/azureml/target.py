@@ -139,6 +139,9 @@ class AzureMLEndpoint:
         with translate_errors(f"switching the traffic to slot {history[-1]}", self.address):
             self._endpoint.set_traffic(self._endpoint.state(), history)
 
+    def repair(self, bundle: Bundle) -> None:
+        """Nothing to do: an endpoint whose deployment was deleted has no current slot, so it is deployed as a whole."""
+
     def retire(self, slot: str) -> Iterable[str]:
         removed = []
         with translate_errors(f"removing slot {slot}", self.address):

@@ -99,6 +99,10 @@ class Target(Protocol):
         """Send all the traffic to the last slot of the history, and store the history."""
         ...
 
+    def repair(self, bundle: Bundle) -> None:
+        """Create again what was deleted by hand of the slot that has the traffic. Changes nothing that is there."""
+        ...
+
     def retire(self, slot: str) -> Iterable[str]:
         """Remove everything of a slot that costs money; return the names of the removed resources."""
         ...
@@ -135,7 +139,8 @@ class Deployment:
 def deploy(target: Target, bundle: Bundle) -> Deployment:
     """Deploy a bundle. The caller has checked the gate.
 
-    Deploying the current slot again changes nothing there, but sends the canary again and removes leftovers.
+    Deploying the current slot again creates what was deleted of it by hand, sends the canary again and removes
+    leftovers; it changes nothing else.
 
     Raises
     ------
@@ -154,6 +159,7 @@ def deploy(target: Target, bundle: Bundle) -> Deployment:
         bundle = keep_bundle(bundle)  # before anything is created: a rollback to this slot needs it
         stale = previous.resources - {previous.current_slot, bundle.slot}
         if previous.current_slot == bundle.slot:
+            target.repair(bundle)
             return _result(target, bundle, previous.history, _retire(target, stale))
         removed = _clean_stale(target, stale)
         history = _append_to_history(previous.history, bundle.slot)

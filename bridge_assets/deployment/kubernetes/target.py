@@ -186,13 +186,7 @@ class KubernetesEndpoint:
         return TargetState(history, frozenset(resources - {""}))
 
     def provision(self, bundle: Bundle) -> None:
-        slot = bundle.slot
-        package_variables = {
-            PACKAGE_VARIABLE: self.artifacts.archive_url(slot),
-            PACKAGE_SHA256_VARIABLE: bundle.digest,
-            PACKAGE_SLOT_VARIABLE: slot,
-        }
-        manifests = self.release.manifests_for_slot(slot, package_variables)
+        slot, manifests = bundle.slot, self._manifests_for(bundle)
         canary = canary_manifests(manifests, self._canary_name(slot))
         for body in (*manifests, *canary):  # the server validates everything before anything is created
             self._objects.apply(body, dry_run=True)
@@ -242,6 +236,14 @@ class KubernetesEndpoint:
         )
         self._objects.apply_deployment(deployment, history)
 
+    def repair(self, bundle: Bundle) -> None:
+        try:
+            self._objects.load_manifests(bundle.slot)
+        except DeploymentError:  # the record itself was deleted or changed
+            self._objects.save_manifests(bundle.slot, self._manifests_for(bundle))
+        self.artifacts.upload(bundle.slot, bundle)
+        self.switch_traffic(self._history())
+
     def retire(self, slot: str) -> Iterable[str]:
         removed: list[str] = []
         live = [found for found in self._objects.list_all() if role_of(found) == LIVE]
@@ -259,6 +261,14 @@ class KubernetesEndpoint:
             removed += [f"archive {self.artifacts.archive_url(slot)}"] * self.artifacts.remove(slot)
             removed += self._objects.remove(found for found in slot_objects if role_of(found) == SAVED_MANIFESTS)
         return removed
+
+    def _manifests_for(self, bundle: Bundle) -> list[dict[str, Any]]:
+        package_variables = {
+            PACKAGE_VARIABLE: self.artifacts.archive_url(bundle.slot),
+            PACKAGE_SHA256_VARIABLE: bundle.digest,
+            PACKAGE_SLOT_VARIABLE: bundle.slot,
+        }
+        return self.release.manifests_for_slot(bundle.slot, package_variables)
 
     def _history(self) -> tuple[str, ...]:
         return history_of_deployment(self._objects.get("Deployment", self.release.name))

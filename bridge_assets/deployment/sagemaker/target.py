@@ -189,6 +189,9 @@ class SageMakerEndpoint:
         if history_from_tags(endpoint.tags) != history:
             self._resources.tag(endpoint, {**deployment_tags(self.owner, ("",) * HISTORY_LIMIT), **tags})
 
+    def repair(self, bundle: Bundle) -> None:
+        """Nothing to do: an endpoint whose deployment was deleted has no current slot, so it is deployed as a whole."""
+
     def retire(self, slot: str) -> list[str]:
         name, endpoint, removed = self._plan.resource_name(slot), self._live_endpoint(), []
         history = self._history(endpoint)

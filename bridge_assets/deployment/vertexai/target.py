@@ -191,6 +191,9 @@ class VertexAIEndpoint:
             self._registry.make_default(history[-1])
             self._endpoints.switch_traffic(history)
 
+    def repair(self, bundle: Bundle) -> None:
+        """Nothing to do: an endpoint whose deployment was deleted has no current slot, so it is deployed as a whole."""
+
     def retire(self, slot: str) -> Iterable[str]:
         with translate_errors(f"removing slot {slot}", self.address):
             removed, history = self._endpoints.remove_slot(slot), self._endpoints.history()

@@ -76,6 +76,9 @@ class Shelf:
         self._call("switch_traffic")
         self.history = history
 
+    def repair(self, bundle: Bundle) -> None:
+        self._call("repair")
+
     def retire(self, slot: str) -> Iterable[str]:
         self._call("retire")
         return [slot] if self.slots.pop(slot, None) else []
@@ -102,11 +105,11 @@ def test_a_version_is_provisioned_tested_given_the_traffic_tested_again_and_the_
     assert list(shelf.slots) == [bundles[1].slot]
 
 
-def test_deploying_the_current_slot_sends_only_the_canary(shelf, bundles):
+def test_deploying_the_current_slot_repairs_it_and_sends_the_canary(shelf, bundles):
     deploy(shelf, bundles[0])
     shelf.calls.clear()
     deploy(shelf, bundles[0])
-    assert shelf.calls == ["state", "predict"]
+    assert shelf.calls == ["state", "repair", "predict"]
 
 
 def calls_of(shelf: Shelf, bundles: list[Bundle]) -> int:

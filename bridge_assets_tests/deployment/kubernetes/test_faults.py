@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.deployment.kubernetes_release import NAME, ReleaseFixture, release_fixture
+from support.deployment.kubernetes_release import NAME, ReleaseFixture
 
 from bridge_assets.deployment.core.bundle import Bundle
 from bridge_assets.deployment.core.target import TargetState, deploy
 from bridge_assets.errors import CanaryMismatch, DeploymentError
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Iterator[ReleaseFixture]:
-    with release_fixture(tmp_path, monkeypatch) as place:
-        yield place
-
-
-@pytest.fixture
-def bundles(here, model_versions) -> list[Bundle]:
-    return here.bundles(model_versions)
-
-
-@pytest.fixture
-def running(here, bundles) -> ReleaseFixture:
-    """A cluster that serves the first version."""
-    deploy(here.target(), bundles[0])
-    here.cluster.requests.clear()
-    here.cluster.store.changes.clear()
-    return here
 
 
 def assert_nothing_happened(here: ReleaseFixture, bundles: list[Bundle]) -> None:

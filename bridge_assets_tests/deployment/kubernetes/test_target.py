@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from support.deployment.kept_bundles import opener
-from support.deployment.kubernetes_release import NAME, ReleaseFixture, release_fixture
+from support.deployment.kubernetes_release import NAME, ReleaseFixture
 from support.deployment.local_endpoint import corrupt_byte
 
-from bridge_assets.deployment.core.bundle import Bundle, bundle_of
+from bridge_assets.deployment.core.bundle import bundle_of
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint, deploy_model_kubernetes
 from bridge_assets.errors import DeploymentError, NotConfiguredError, OwnershipError
 from bridge_assets.extras import install_command
 from bridge_assets.registry.model_version import LATEST
 from bridge_assets.storage import write_json
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Iterator[ReleaseFixture]:
-    with release_fixture(tmp_path, monkeypatch) as place:
-        yield place
-
-
-@pytest.fixture
-def bundles(here, model_versions) -> list[Bundle]:
-    return here.bundles(model_versions)
 
 
 def kinds(removed: tuple[str, ...]) -> list[str]:
