@@ -82,5 +82,9 @@ def _open_sync(registry_address: str | None) -> RegistrySync:
 
 def _transfer_message(transfer: Transfer) -> str:
     step, promoted = transfer.step, " It is now the champion there." if transfer.promoted else ""
-    outcome = "was already there" if step.action == "there" else f"was copied from {step.source}, every file compared"
-    return f"Model version {step.version} in {step.target}: {transfer.registered.uri}. It {outcome}.{promoted}"
+    outcome = "It was already there" if step.action == "there" else "It was copied, every file compared"
+    # Each address at the end of its line, so that nothing sticks to it when it is pasted.
+    return (
+        f"Model version {step.version}\n  from      {step.source}\n  registry  {step.target}\n"
+        f"  address   {transfer.registered.uri}\n{outcome}.{promoted}"
+    )

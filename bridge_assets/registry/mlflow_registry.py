@@ -1,7 +1,7 @@
 """The registry in MLflow: one run per version, its files as plain artifacts, and aliases such as `champion`.
 
-No MLflow flavor is used for writing, because flavors write pickles. The folder of the version is registered as is, with
-an additional `MLmodel` file that has the signature and tells MLflow how to load the ONNX file.
+No MLflow flavor is used for writing, because flavors write pickles. The folder of the version is registered as is;
+beside its files stand those with which MLflow loads it (`mlflow_model`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bridge_assets.registry.base import (
     validate_files,
     validate_version,
 )
+from bridge_assets.registry.mlflow_model import loader_module, log_mlflow_model
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.storage import digest
 
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 VERSION_TAG = "bridge_assets_version"
 FILES_TAG = "bridge_assets_files"
 CONTENT_TAG = "bridge_assets_content"
+
+#: Tag of a registered version that names the module with which MLflow loads it; an older release set none.
+LOADER_TAG = "bridge_assets_loader"
 
 #: Folder of the artifacts in the platform's home.
 ARTIFACTS = "mlartifacts"
@@ -116,6 +120,8 @@ class MlflowRegistry:
                     self._upload(run_id, model_version, files)
                     # Another process may have registered it in the meantime.
                     registered = self._find(model_version.version, files) or self._create(run_id, model_version, files)
+            else:
+                self._update_loader(registered, model_version)
             for key, value in (tags or {}).items():
                 if registered.tags.get(key) != value:
                     self.client.set_model_version_tag(self.name, str(registered.version_number), key, value)
@@ -195,6 +201,13 @@ class MlflowRegistry:
                     do="check the registry's disk and the network, then register or push the version again",
                 )
 
+    def _update_loader(self, registered: RegisteredVersion, model_version: ModelVersion) -> None:
+        """Replace the files with which MLflow loads a version, if another release wrote them."""
+        number = str(registered.version_number)
+        if self.client.get_model_version(self.name, number).tags.get(LOADER_TAG) != loader_module():
+            log_mlflow_model(self.client, registered.run_id, model_version)
+            self.client.set_model_version_tag(self.name, number, LOADER_TAG, loader_module())
+
     def _remote_digest(self, run_id: str, name: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / name
@@ -218,6 +231,7 @@ class MlflowRegistry:
             VERSION_TAG: model_version.version,
             CONTENT_TAG: content_digest(files),
             FILES_TAG: json.dumps(dict(files), sort_keys=True),
+            LOADER_TAG: loader_module(),
             **{f"bridge_assets_{name}": value for name, value in digests.items()},
         }
         card = model_version.file("model_card.md")

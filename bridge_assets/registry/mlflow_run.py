@@ -1,4 +1,4 @@
-"""Log a model version to an MLflow run: parameters, held-out metrics, training data, signature.
+"""Log a model version to an MLflow run: parameters, held-out metrics, training data, and what MLflow loads.
 
 Logging is reproducible, so an interrupted registration can be resumed.
 """
@@ -8,19 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.registry.mlflow_model import log_mlflow_model
 from bridge_assets.registry.model_version import ModelVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _EVALUATION = "evaluation.json"
-_MODEL = "model.onnx"
 
 #: MLflow's limits: parameters per call, metrics per call, characters of a data set's digest.
 _MAX_PARAMS, _MAX_METRICS, _DATASET_DIGEST = 100, 1000, 36
@@ -65,8 +62,7 @@ def log_model_version(client: MlflowClient, run_id: str, model_version: ModelVer
     for part in _chunks(metrics, _MAX_METRICS):
         client.log_batch(run_id, metrics=part)
     _log_training_set(client, run_id, model_version)
-    if model_version.file(_MODEL).is_file():
-        _log_signature(client, run_id, model_version)
+    log_mlflow_model(client, run_id, model_version)
 
 
 def _log_training_set(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
@@ -87,41 +83,6 @@ def _log_training_set(client: MlflowClient, run_id: str, model_version: ModelVer
     )
     tags = [InputTag("mlflow.data.context", "training"), InputTag("features", str(len(features)))]
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
-
-
-def _log_signature(client: MlflowClient, run_id: str, model_version: ModelVersion) -> None:
-    """Log an `MLmodel` file, from which MLflow shows the signature and loads the ONNX file."""
-    import numpy as np
-    import onnx
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    graph = onnx.load(model_version.file(_MODEL), load_external_data=False).graph
-
-    def schema(values: Sequence[onnx.ValueInfoProto]) -> Schema:
-        specs = []
-        for value in values:
-            tensor = value.type.tensor_type
-            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-            # MLflow's type for text is str; ONNX's helper returns object.
-            kind = np.dtype(str) if kind == np.dtype(object) else kind
-            specs.append(TensorSpec(kind, tuple(each.dim_value or -1 for each in tensor.shape.dim), value.name))
-        return Schema(specs)
-
-    model = Model(
-        # No time and no random identifier, so that the same version gives the same file.
-        utc_time_created=" ",
-        model_uuid=model_version.stages.get("onnx_model", "")[:32],
-        flavors={
-            "onnx": {"onnx_version": version("onnx"), "data": _MODEL, "providers": ["CPUExecutionProvider"]},
-            "python_function": {"loader_module": "mlflow.onnx", "data": _MODEL},
-        },
-        signature=ModelSignature(inputs=schema(graph.input), outputs=schema(graph.output)),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "MLmodel"
-        model.save(str(path))
-        client.log_artifact(run_id, str(path))
 
 
 def _chunks(values: list, size: int) -> Iterator[list]:

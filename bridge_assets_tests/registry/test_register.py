@@ -92,23 +92,17 @@ def test_its_files_are_stored_unchanged_in_the_home(registered, candidate, home)
     assert "model.onnx" in stored
 
 
-def test_mlflow_shows_its_signature_and_loads_it_without_a_pickle(registered, candidate, home, training):
-    from mlflow import onnx, pyfunc
-
-    from bridge_assets.runtime.onnx_predictor import OnnxPredictor
+def test_without_a_scaling_mlflow_loads_only_the_graph(registered, candidate, home, training):
+    from mlflow import MlflowException, onnx, pyfunc
 
     uri = mlflow_client(home).get_run(registered.run_id).info.artifact_uri
     assert uri
-    loaded = pyfunc.load_model(uri)
-    inputs, outputs = loaded.metadata.get_input_schema(), loaded.metadata.get_output_schema()
-    assert inputs and outputs
-    [rows] = inputs.inputs
-    assert (rows.name, rows.type.name, rows.shape) == ("X", "float32", (-1, len(FEATURES)))
-    assert [each.name for each in outputs.inputs] == ["label", "probabilities"]
-    sample = training.select(FEATURES).head(50).to_numpy().astype("float32")
-    answers = loaded.predict({"X": sample})["probabilities"][:, 1]
-    assert (answers == OnnxPredictor(candidate.file("model.onnx")).predict_proba(sample)).all()
-    assert onnx.load_model(uri).graph.input[0].name == "X"
+    graph = onnx.load_model(uri).graph
+    assert graph.input[0].name == "X"
+    assert [output.name for output in graph.output] == ["label", "probabilities"]
+    # Rows in natural units must not be taken for scaled ones.
+    with pytest.raises(MlflowException, match='does not have the "python_function" flavor'):
+        pyfunc.load_model(uri)
 
 
 def test_the_training_data_is_logged(registered, candidate, home):

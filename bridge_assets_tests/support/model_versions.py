@@ -13,11 +13,13 @@ FEATURES = ("condition", "age", "traffic", "span")
 NAME = "bridge_fall"
 
 
-def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> ModelVersion:
+def make_version(
+    models: Path, seed: int, skill: float = 1.0, center: float = 0.0, scale: float = 1.0, **made_from
+) -> ModelVersion:
     """A version with every stage, a model card and an evaluation; another seed or skill gives another version.
 
     In its training data the likelihood of a fall depends on `condition` times `skill`; with task="regression" a fall is
-    one point.
+    one point. `center` and `scale` are those of its normalization.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -38,9 +40,11 @@ def make_version(models: Path, seed: int, skill: float = 1.0, **made_from) -> Mo
     forest.feature_names_in_ = np.array(FEATURES, dtype=object)
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020], "survey_years": [2009, 2021]} | made_from
     recipe = {"seed": seed, "skill": skill, "features": list(FEATURES)}
+    if (center, scale) != (0.0, 1.0):
+        recipe["scaling"] = [center, scale]
     candidate = create_or_resume(models, "a" * 64, recipe, made_from)
-    zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
-    normalization = Normalization(FEATURES, zeros, zeros, ones)
+    centers, scales = (center,) * len(FEATURES), (scale,) * len(FEATURES)
+    normalization = Normalization(FEATURES, centers, centers, scales)
     normalization.save(candidate.file("normalization.json"))
     write_json({"scores": {"model": {"auc": 0.7 + seed / 1000}}}, candidate.file("evaluation.json"))
     write_text(f"# Model {candidate.version}\n", candidate.file("model_card.md"))

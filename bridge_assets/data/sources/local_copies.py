@@ -70,7 +70,10 @@ class DownloadRecord:
 def redact_url(address: str) -> str:
     """An address that may be logged and stored: without credentials, query and fragment, which can contain secrets."""
     parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    if "://" in address and not shown.netloc:
+        return f"{shown.scheme}://{shown.path}"  # urllib would drop slashes of sqlite:////var/mlflow.db
+    return shown.geturl()
 
 
 def read_download_record(target: Path, address: str) -> DownloadRecord | None:

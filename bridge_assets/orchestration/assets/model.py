@@ -183,7 +183,8 @@ def registered_model(
 ) -> dg.MaterializeResult:
     from bridge_assets.deployment.gate.challenge import champion_decision, compare_with_champion
     from bridge_assets.deployment.gate.decision import require_open_gate
-    from bridge_assets.registry.register import register_version
+    from bridge_assets.orchestration.metadata.registry import registry_metadata
+    from bridge_assets.registry.register import configured_registry, register_version
 
     home = platform.data.home_folder
     with user_errors_as_failures():
@@ -215,7 +216,7 @@ def registered_model(
             "model_version": model_version.version,
             "registered_as": f"{registered.name} version {registered.version_number}",
             "mlflow_run_id": registered.run_id,
-            "registry": registered.uri,
+            **registry_metadata(configured_registry(platform.registry, home, platform.model.name), registered),
             "champion": comparison.champion or "",
             "champion_comparison": dg.MetadataValue.md(comparison.markdown()),
             "override_reason": override.reason if override else "",

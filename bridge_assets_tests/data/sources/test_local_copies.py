@@ -39,3 +39,5 @@ def test_unfinished_files_are_not_survey_files(name: str, mark: str) -> None:
 def test_an_address_is_shown_without_secrets() -> None:
     assert redact_url("https://user:secret@host:8080/a%20b.zip?sig=secret#x") == "https://host:8080/a%20b.zip"
     assert redact_url("s3://key:secret@bucket/NBI_2016.txt") == "s3://bucket/NBI_2016.txt"
+    for address in ("sqlite:////srv/var/mlflow.db", "sqlite:///var/mlflow.db", "file:///srv/nbi", "dvc:/srv/models"):
+        assert redact_url(address) == address
