@@ -215,7 +215,8 @@ def test_a_version_of_an_older_release_is_read_and_gets_the_loader_when_register
     assert (answers.to_numpy() == served_model(other).predict(rows).to_numpy()).all()
 
 
-def test_mlflow_evaluates_it(mlflow, version):
+def test_mlflow_evaluates_it(mlflow, version, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where MLflow puts the artifacts of an evaluation
     rows = natural_rows(100).to_pandas()
     rows["fall"] = np.random.default_rng(3).random(len(rows)) < 0.3
     with mlflow.start_run():
