@@ -215,11 +215,12 @@ def test_a_version_of_an_older_release_is_read_and_gets_the_loader_when_register
     assert (answers.to_numpy() == served_model(other).predict(rows).to_numpy()).all()
 
 
-def test_mlflow_evaluates_it(mlflow, version, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where MLflow puts the artifacts of an evaluation
+def test_mlflow_evaluates_it(mlflow, version, tmp_path):
     rows = natural_rows(100).to_pandas()
     rows["fall"] = np.random.default_rng(3).random(len(rows)) < 0.3
-    with mlflow.start_run():
+    # The default experiment stores its plots in the current folder.
+    experiment = mlflow.create_experiment("evaluation", artifact_location=tmp_path.as_uri())
+    with mlflow.start_run(experiment_id=experiment):
         result = mlflow.models.evaluate(
             URI,
             rows.astype({"fall": float}),
