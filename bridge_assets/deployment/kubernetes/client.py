@@ -15,10 +15,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bridge_assets.deployment.kubernetes.errors import ConflictError, to_deployment_error
+from bridge_assets.deployment.kubernetes.errors import ConflictError, is_wrong_manifest, to_deployment_error
 from bridge_assets.errors import DeploymentError, NotConfiguredError, error_summary
 
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
     from kubernetes.client import ApiClient
     from urllib3 import BaseHTTPResponse, Retry
 
@@ -58,8 +61,8 @@ class Cluster:
         Context of the kubeconfig; empty = the current one or, without a kubeconfig, the cluster of this process.
     namespace : str
     retries : int
-        Retries after 429, a server error or a broken connection. Every request here may be sent twice: a second apply
-        changes nothing, and a deleted object stays deleted.
+        Retries after 429, a server error or a broken connection, but not after a 500 that refuses the manifest. Every
+        request here may be sent twice: a second apply changes nothing, and a deleted object stays deleted.
     backoff : float
         Seconds before the second retry, doubled each time. `Retry-After` takes precedence.
     """
@@ -242,8 +245,22 @@ class Cluster:
 
 def _retry_policy(attempts: int, backoff: float) -> Retry:
     from urllib3 import Retry
+    from urllib3.exceptions import MaxRetryError
 
     class CappedRetry(Retry):
+        def increment(
+            self,
+            method: str | None = None,
+            url: str | None = None,
+            response: BaseHTTPResponse | None = None,
+            error: Exception | None = None,
+            _pool: Any = None,
+            _stacktrace: TracebackType | None = None,
+        ) -> Self:
+            if response is not None and is_wrong_manifest(response.status, response.data.decode("utf-8", "replace")):
+                raise MaxRetryError(_pool, url or "", error)  # urllib3 then returns the response as it is
+            return super().increment(method, url, response, error, _pool, _stacktrace)
+
         def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
             seconds = super().get_retry_after(response)
             return None if seconds is None else min(seconds, _MAX_RETRY_AFTER_SECONDS)

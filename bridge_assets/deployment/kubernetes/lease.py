@@ -24,6 +24,10 @@ from bridge_assets.errors import DeploymentError
 LEASE_SECONDS = 120
 
 
+class LeaseLostError(DeploymentError):
+    """Another deployment took the lease. Nothing may be changed any more."""
+
+
 @dataclass
 class Lease:
     """A Lease, held from `acquire` to `release_lease`.
@@ -80,21 +84,27 @@ class Lease:
 
         Raises
         ------
+        LeaseLostError
+            If another deployment took the lease in the meantime, or it was deleted.
         DeploymentError
-            If another deployment took the lease in the meantime.
+            If the cluster cannot be reached. The lease is still ours until it expires.
         """
         if time.monotonic() - self._renewed_at < LEASE_SECONDS / 3:
             return
-        self._lease_object["spec"]["renewTime"] = _now()
         try:
-            self._write(self._lease_object)
-        except ConflictError as error:
-            raise DeploymentError(
-                "another deployment took over",
-                where=f"{self.cluster.where}, lease {self.name}",
-                why=f"The lease was not renewed for {LEASE_SECONDS} s, or was changed by hand",
-                do="wait until the other deployment has ended, then deploy again",
-            ) from error
+            self._write_renewal()
+        except ConflictError:
+            # Either another deployment wrote it, or we did, and the response was lost with the connection.
+            try:
+                self._read_own()
+                self._write_renewal()
+            except ConflictError as error:
+                raise LeaseLostError(
+                    "another deployment took over",
+                    where=f"{self.cluster.where}, lease {self.name}",
+                    why=f"The lease was not renewed for {LEASE_SECONDS} s, or was changed by hand",
+                    do="wait until the other deployment has ended, then deploy again",
+                ) from error
 
     def release_lease(self) -> None:
         """Delete the lease if it is still ours. If that fails, it expires."""
@@ -133,6 +143,17 @@ class Lease:
             return True
         renewed = datetime.fromisoformat(spec.get("renewTime") or "1970-01-01T00:00:00Z")
         return (datetime.now(UTC) - renewed).total_seconds() > spec.get("leaseDurationSeconds", LEASE_SECONDS)
+
+    def _write_renewal(self) -> None:
+        self._write({**self._lease_object, "spec": {**self._lease_object["spec"], "renewTime": _now()}})
+
+    def _read_own(self) -> None:
+        """Read the lease again. Raises ConflictError if it is no longer ours."""
+        live, own = self.cluster.get("Lease", self.name) or {}, self._lease_object["spec"]
+        spec = live.get("spec", {})
+        if any(spec.get(key) != own[key] for key in ("holderIdentity", "acquireTime")):
+            raise ConflictError("the lease has another holder", where=self.cluster.where, do="run again")
+        self._lease_object = live
 
     def _write(self, document: dict[str, Any], *, new: bool = False) -> None:
         self._lease_object = self.cluster.create(document) if new else self.cluster.replace(document)

@@ -21,8 +21,12 @@ from bridge_assets.deployment.kubernetes.release import (
 )
 from bridge_assets.errors import DeploymentError, OwnershipError
 
-#: Field manager that holds `replicas` until an autoscaler sets it, and the autoscaler's name in a conflict message.
-_REPLICAS_MANAGER, _AUTOSCALER_MANAGER = "bridge-assets-replicas", '"kube-controller-manager"'
+#: Field manager that holds `replicas` until an autoscaler sets it.
+_REPLICAS_MANAGER = "bridge-assets-replicas"
+
+#: How the server names the owners of `replicas` that manifests with `replicas` override: ourselves, and the autoscaler,
+#: which is part of the controller manager. `kubectl scale` is a person, and keeps its number.
+_YIELDING_OWNERS = (f'conflict with "{_REPLICAS_MANAGER}"', 'conflict with "kube-controller-manager"')
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,16 @@ class ReleaseObjects:
     def apply(self, body: dict[str, Any], *, force: bool = False, dry_run: bool = False) -> None:
         """Apply an object that is ours or does not exist yet. Raises OwnershipError, and errors as `Cluster.apply`.
 
-        Overrides `replicas` that an autoscaler set: manifests that set them no longer have an autoscaler.
+        Overrides `replicas` that an autoscaler set, or that we kept for it: manifests that set them no longer have an
+        autoscaler.
         """
         self.before_change()
         self.get(body["kind"], body["metadata"]["name"])
         try:
             self.cluster.apply(body, force=force, dry_run=dry_run)
         except ConflictError as conflict:
-            if (
-                list(conflict.fields) != [".spec.replicas"]
-                or _AUTOSCALER_MANAGER not in conflict.fields[".spec.replicas"]
-            ):
+            owners = [owner for field in conflict.fields.values() for owner in field]
+            if set(conflict.fields) != {".spec.replicas"} or not all(map(_yields, owners)):
                 raise
             self.cluster.apply(body, force=True, dry_run=dry_run)
 
@@ -145,6 +148,10 @@ class ReleaseObjects:
 
     def _config_map_name(self, slot: str) -> str:
         return f"{self.release.name}-{slot}"
+
+
+def _yields(owner: str) -> bool:
+    return owner.startswith(_YIELDING_OWNERS)
 
 
 def history_of_deployment(live: dict[str, Any] | None) -> tuple[str, ...]:

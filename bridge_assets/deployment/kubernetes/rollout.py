@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bridge_assets.deployment.kubernetes.client import Cluster
+from bridge_assets.deployment.kubernetes.errors import is_quota
+from bridge_assets.deployment.kubernetes.lease import LeaseLostError
 from bridge_assets.deployment.kubernetes.release import SLOT_LABEL
 from bridge_assets.errors import DeploymentError
 
@@ -15,6 +19,16 @@ from bridge_assets.errors import DeploymentError
 _LOG_LINES = 3
 
 _ENDED_PHASES = ("Succeeded", "Failed")
+
+#: Polls in a row, normally one a second, at which the cluster must refuse to create pods until the rollout is given up.
+#: Choices: a rule about pods does not change by itself, and a condition of the previous rollout is gone within a few
+#: seconds; but pods that are being terminated count in a quota, 40 s by the shipped manifests, and the ReplicaSet then
+#: tries again at intervals that double.
+_FORBIDDEN_POLLS, _QUOTA_POLLS = 5, 90
+
+#: A refusal by a rule, such as PodSecurity, a LimitRange or a policy. Others, such as a webhook that cannot be reached,
+#: may pass.
+_RULE = re.compile(r"is forbidden:|is invalid:|denied the request")
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Rollout:
     timeout_seconds, poll_seconds : float
         Longest wait, and pause between two polls.
     on_poll : callable
-        Called at every poll.
+        Called at every poll. A DeploymentError of it is borne like a failed read, but not a LeaseLostError.
     """
 
     cluster: Cluster
@@ -53,25 +67,47 @@ class Rollout:
         Raises
         ------
         DeploymentError
-            If it does not finish in time, or the cluster gave up; includes the problems of the pods.
+            If it does not finish in time, the cluster gave up, or it refuses to create the pods; includes the problems
+            of the pods. An API server that cannot be read is waited for: the pods need it as little as their users.
+        LeaseLostError
+            If another deployment took over.
         """
-        deadline = time.monotonic() + self.timeout_seconds
+        deadline, refused_polls = time.monotonic() + self.timeout_seconds, 0
+        pods = {**labels, SLOT_LABEL: slot}
         while True:
-            live = self.cluster.get("Deployment", name) or {}
-            missing = _not_ready_reason(live, min_pods) or self._old_pods(labels, slot)
+            live: dict[str, Any] = {}
+            try:
+                self.on_poll()
+                live = self.cluster.get("Deployment", name) or {}
+                missing = _not_ready_reason(live, min_pods) or self._old_pods(labels, slot)
+            except LeaseLostError:
+                raise
+            except DeploymentError as error:
+                live, missing = {}, f"its state could not be read: {error.what} ({error.why})"
             if not missing:
                 return
-            given_up = stalled_since(live) not in ("", previous_stall)
-            if given_up or time.monotonic() >= deadline:
-                waited = "the cluster gave up (progressDeadlineSeconds)" if given_up else f"{self.timeout_seconds:g} s"
+            refusal = _refusal(live)
+            refused_polls = refused_polls + 1 if refusal else 0
+            ended = self._ended(live, refusal, refused_polls, previous_stall, deadline)
+            if ended:
+                reasons = [f"After {ended}: {missing}", refusal and f"Pods cannot be created: {refusal}"]
                 raise DeploymentError(
                     f"the rollout of {name} did not finish",
                     where=self.cluster.where,
-                    why=f"After {waited}: {missing}. {self._pod_problems({**labels, SLOT_LABEL: slot})}",
-                    do="fix the problems of the pods, then deploy again",
+                    why=". ".join([*filter(None, reasons), self._pod_problems(pods, refusal)]).removesuffix(". "),
+                    do=_remedy(live, refusal),
                 )
-            self.on_poll()
             time.sleep(self.poll_seconds)
+
+    def _ended(
+        self, live: Mapping[str, Any], refusal: str, refused_polls: int, previous_stall: str, deadline: float
+    ) -> str:
+        """Why there is no more waiting; empty while there is."""
+        if stalled_since(live) not in ("", previous_stall):
+            return "the cluster gave up (progressDeadlineSeconds)"
+        if refused_polls >= _polls_until_final(refusal):
+            return "the cluster refused its pods"
+        return f"{self.timeout_seconds:g} s" if time.monotonic() >= deadline else ""
 
     def _old_pods(self, labels: Mapping[str, str], slot: str) -> str:
         """Terminating pods of other slots. They still receive requests until the Service drops them."""
@@ -81,11 +117,16 @@ class Rollout:
         others = sum(pod["metadata"].get("labels", {}).get(SLOT_LABEL) != slot for pod in pods)
         return f"{others} pods of the previous version have not ended" if others else ""
 
-    def _pod_problems(self, labels: Mapping[str, str]) -> str:
-        problems = {
-            pod["metadata"]["name"]: ", ".join(self._problems_of_pod(pod)) for pod in self.cluster.list("Pod", labels)
-        }
-        return "; ".join(f"{name}: {text}" for name, text in problems.items() if text) or "The pods report no problem"
+    def _pod_problems(self, labels: Mapping[str, str], refusal: str) -> str:
+        try:
+            problems = {
+                pod["metadata"]["name"]: ", ".join(self._problems_of_pod(pod))
+                for pod in self.cluster.list("Pod", labels)
+            }
+        except DeploymentError:
+            return "The pods could not be read"
+        listed = "; ".join(f"{name}: {text}" for name, text in problems.items() if text)
+        return listed or ("" if refusal else "The pods report no problem")
 
     def _problems_of_pod(self, pod: dict[str, Any]) -> Iterator[str]:
         status = pod.get("status", {})
@@ -116,13 +157,44 @@ def stalled_since(live: Mapping[str, Any] | None) -> str:
     return ""
 
 
+def _refusal(live: Mapping[str, Any]) -> str:
+    """Why the cluster cannot create pods of a Deployment, in its own words; empty if it can."""
+    if not _is_observed(live):
+        return ""
+    for condition in live["status"].get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return f"{condition.get('reason')} {condition.get('message', '')}".strip()
+    return ""
+
+
+def _polls_until_final(refusal: str) -> float:
+    if is_quota(refusal):
+        return _QUOTA_POLLS
+    return _FORBIDDEN_POLLS if _RULE.search(refusal) else math.inf
+
+
+def _remedy(live: Mapping[str, Any], refusal: str) -> str:
+    if not live:
+        return "check that the cluster answers and has the Deployment, then deploy again"
+    if is_quota(refusal):
+        return "raise this quota of the namespace, or lower what the manifests request, then deploy again"
+    if refusal:
+        return "change what it names in the manifests, or the rule of the namespace, then deploy again"
+    return "fix the problems of the pods, then deploy again"
+
+
+def _is_observed(live: Mapping[str, Any]) -> bool:
+    """Whether the status is about the current spec."""
+    return bool(live) and live.get("status", {}).get("observedGeneration", 0) >= live["metadata"]["generation"]
+
+
 def _not_ready_reason(live: Mapping[str, Any], min_pods: int) -> str:
     """Why a Deployment is not ready yet; empty if it is."""
     if not live:
         return "the Deployment was deleted"
-    status = live.get("status", {})
-    if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
+    if not _is_observed(live):
         return "the cluster has not processed the change yet"
+    status = live["status"]
     wanted, updated = live["spec"].get("replicas", 1), status.get("updatedReplicas", 0)
     ready, old = status.get("availableReplicas", 0), status.get("replicas", 0) - updated
     if wanted < min_pods:

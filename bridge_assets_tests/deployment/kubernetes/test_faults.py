@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from support.deployment.kubernetes_release import NAME, ReleaseFixture
@@ -39,21 +38,6 @@ def test_expired_credentials_are_reported_and_nothing_is_touched(running, bundle
     assert here.cluster.store.snapshot() == before
 
 
-@pytest.mark.parametrize(
-    ("denied", "message"),
-    [
-        (r"PATCH .*/horizontalpodautoscalers/", "patch horizontalpodautoscalers bridge-fall"),
-        (r"POST .*/services/.*/proxy/", "create services/proxy bridge-fall-canary-"),
-        (r"POST .*/leases", "create leases"),
-    ],
-)
-def test_a_permission_that_rbac_denies_is_reported_with_the_manifest_that_grants_it(running, bundles, denied, message):
-    running.cluster.inject_error(denied, 403, 'User "ci" cannot do this')
-    with pytest.raises(DeploymentError, match=rf"`{message}.*403 Forbidden: User \"ci\".*deployer/rbac\.yaml"):
-        deploy(running.target(), bundles[1])
-    assert_nothing_happened(running, bundles)
-
-
 def test_throttled_requests_are_retried(running, bundles):
     running.cluster.inject_error(r"PATCH .*/deployments/bridge-fall\?", 429, "slow down", times=1, Retry_After="1")
     running.cluster.inject_error(r"GET .*/pods", 503, "starting", times=3)
@@ -84,32 +68,6 @@ def test_a_connection_that_stays_down_is_an_error_and_a_new_deployment_completes
     running.cluster.clear_faults()
     assert deploy(running.target(), bundles[1]).previous == bundles[0].version
     assert running.is_serving(bundles[1])
-
-
-def misspelt(here: ReleaseFixture) -> None:
-    here.edit("autoscaler.yaml", lambda body: body["spec"].update(minReplica=2))
-
-
-def selecting_otherwise(here: ReleaseFixture) -> None:
-    def change(body: dict[str, Any]) -> None:
-        body["spec"]["selector"]["matchLabels"]["tier"] = body["spec"]["template"]["metadata"]["labels"]["tier"] = "x"
-
-    here.edit("deployment.yaml", change)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (misspelt, r"patch horizontalpodautoscalers bridge-fall`.*minReplica"),
-        (selecting_otherwise, r"patch deployments bridge-fall`.*selector: field is immutable"),
-    ],
-)
-def test_an_object_that_the_server_refuses_is_reported_before_anything_is_created(running, bundles, change, message):
-    change(running)
-    before = running.cluster.store.snapshot()
-    with pytest.raises(DeploymentError, match=message):
-        deploy(running.target(), bundles[1])
-    assert running.cluster.store.snapshot() == before
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["nobody there", "no TLS"])

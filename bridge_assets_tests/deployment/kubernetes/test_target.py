@@ -65,7 +65,7 @@ def test_applied_objects_have_our_labels_and_only_the_necessary_variables(here, 
     assert message["BRIDGE_ASSETS_SLOT"] == bundles[0].slot
     assert Path(message["BRIDGE_ASSETS_PACKAGE"]).read_bytes() == bundles[0].archive
     assert server["image"] == "registry.example.org/bridge-assets/serve:1"
-    assert here.cluster.store.owners["deployments", NAME]["kube-controller-manager"] == {("spec", "replicas")}
+    assert here.cluster.store.owners_of_replicas(NAME) == {"bridge-assets-replicas"}
 
 
 # Editing the manifests
@@ -111,18 +111,6 @@ def test_objects_that_the_manifests_no_longer_contain_are_removed_and_the_capaci
     assert f"PodDisruptionBudget {NAME}" in deploy(here.target(), bundles[0]).removed
     assert here.cluster.names("poddisruptionbudgets") == []
     assert here.is_serving(bundles[0])
-
-
-def test_replicas_in_the_manifests_take_over_from_an_autoscaler_but_not_from_a_person(here, bundles):
-    deploy(here.target(), bundles[0])
-    (here.manifests / "autoscaler.yaml").unlink()
-    here.edit("deployment.yaml", lambda body: body["spec"].update(replicas=3))
-    assert f"HorizontalPodAutoscaler {NAME}" in deploy(here.target(), bundles[0]).removed
-    assert (here.cluster.deployment(NAME)["spec"]["replicas"], len(here.pods())) == (3, 3)
-    with here.cluster.store.lock:
-        here.cluster.store.set_field(("deployments", NAME), "kubectl", ("spec", "replicas"), 4)
-    with pytest.raises(DeploymentError, match=r"owns \.spec\.replicas \(conflict with \"kubectl\""):
-        deploy(here.target(), bundles[1])
 
 
 def test_two_releases_from_the_same_manifests_do_not_interfere(here, bundles):

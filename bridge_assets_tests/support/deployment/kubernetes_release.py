@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from providers.kubernetes_server import Kubernetes, kubernetes_server
+from providers.kubernetes.server import Kubernetes, kubernetes_server
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint

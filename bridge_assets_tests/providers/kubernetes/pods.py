@@ -2,7 +2,7 @@
 
 Rollouts respect maxSurge and maxUnavailable. A pod is ready when its readiness probe succeeds; it is stopped with
 SIGTERM and killed after its grace period. A Service forwards connections to ready pods, and learns of changes with a
-delay. The containers of pods are in `kubernetes_containers`.
+delay. The containers of pods are in `containers`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from providers.kubernetes_containers import ContainerError, ProcessContainer, SharedContainer
-from providers.kubernetes_objects import ObjectStore
+from providers.kubernetes.containers import ContainerError, ProcessContainer, SharedContainer
+from providers.kubernetes.errors import ApiError
+from providers.kubernetes.objects import ObjectStore
 
 #: Real seconds between two rounds of the controllers, and between two probes of a ready pod.
 _TICK_SECONDS, _PROBE_SECONDS = 0.02, 0.2
@@ -41,6 +42,8 @@ class Pods:
         Whether each pod is a separate process.
     unschedulable : bool
         Whether no node has room.
+    violation : str
+        What PodSecurity has against every new pod; empty = nothing.
     archive_override : callable
         Labels of a pod -> an archive that it serves instead of its own: a wrong model behind the endpoint.
     min_ready : dict
@@ -51,6 +54,7 @@ class Pods:
     seconds_scale: float
     processes: bool
     unschedulable: bool = False
+    violation: str = ""
     archive_override: Callable[[dict[str, str]], Path | None] = lambda labels: None
     min_ready: dict[str, int] = field(default_factory=dict)
     containers: dict[str, SharedContainer | ProcessContainer] = field(default_factory=dict)
@@ -92,7 +96,7 @@ class Pods:
         if key in self.store.objects:
             wanted = self.store.objects[key]["spec"]["replicas"]
             if wanted < (min_replicas := scaler["spec"].get("minReplicas", 1)):
-                self.store.set_field(key, "kube-controller-manager", ("spec", "replicas"), min_replicas)
+                self.store.scale(key, "kube-controller-manager", min_replicas)
 
     def _reconcile_deployment(self, deployment: dict[str, Any]) -> None:
         metadata, spec = deployment["metadata"], deployment["spec"]
@@ -103,8 +107,12 @@ class Pods:
         old = [pod for pod in pods if pod not in new]
         ready = [pod for pod in pods if _is_ready(pod)]
         update = spec.get("strategy", {}).get("rollingUpdate", {})
+        refusal = ""
         if len(new) < wanted and len(pods) < wanted + update.get("maxSurge", 1):
-            new.append(self._create_pod(deployment, template))
+            try:
+                new.append(self._create_pod(deployment, template))
+            except ApiError as error:  # ReplicaSets try again and again
+                refusal = str(error)
         elif len(new) > wanted:
             self._terminate_pod(new[-1])
         spare = len(ready) - (wanted - update.get("maxUnavailable", 1))
@@ -115,15 +123,17 @@ class Pods:
         count = len([pod for pod in pods if _is_ready(pod) and _is_active(pod)])
         if name in self.min_ready or count >= wanted > 1:
             self.min_ready[name] = min(self.min_ready.get(name, count), count)
-        self._report_rollout(deployment, new, [pod for pod in old if _is_active(pod)])
+        self._report_rollout(deployment, new, [pod for pod in old if _is_active(pod)], refusal)
 
-    def _report_rollout(self, deployment: dict[str, Any], new: list[Any], old: list[Any]) -> None:
-        """Report a rollout as a controller does. It is given up as soon as a pod can never become ready, regardless of
-        progressDeadlineSeconds, because starting a process takes real time.
+    def _report_rollout(self, deployment: dict[str, Any], new: list[Any], old: list[Any], refusal: str) -> None:
+        """Report a rollout as a controller does, with the failure of its ReplicaSet to create a pod. The rollout is
+        given up as soon as a pod can never become ready, regardless of progressDeadlineSeconds, because starting a
+        process takes real time.
         """
         metadata, available = deployment["metadata"], sum(map(_is_ready, [*new, *old]))
         done = len(new) == deployment["spec"]["replicas"] == available and not old
         conditions = deployment.get("status", {}).get("conditions", [])
+        conditions = [each for each in conditions if each["type"] == "Progressing"]
         if done:
             conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
         elif any("waiting" in _container_of(pod).get("state", {}) for pod in new) and not _deadline_exceeded(
@@ -131,6 +141,9 @@ class Pods:
         ):
             failed_condition = {"status": "False", "reason": "ProgressDeadlineExceeded"}
             conditions = [{"type": "Progressing", **failed_condition, "lastUpdateTime": f"{time.time():.6f}"}]
+        if refusal:
+            failure = {"status": "True", "reason": "FailedCreate", "message": refusal}
+            conditions = [*conditions, {"type": "ReplicaFailure", **failure}]
         status = {
             "observedGeneration": metadata["generation"],
             "replicas": len(new) + len(old),
@@ -155,6 +168,9 @@ class Pods:
             "spec": deployment["spec"]["template"]["spec"],
             "status": {"phase": "Pending"},
         }
+        if self.violation:
+            message = f'pods "{name}" is forbidden: violates PodSecurity "restricted:latest": {self.violation}'
+            raise ApiError(403, "Forbidden", message)
         self.store.create(("pods", name), pod)
         self._start_thread(lambda: self._run_pod(name, pod))
         return self.store.objects["pods", name]

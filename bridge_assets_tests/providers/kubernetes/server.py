@@ -2,8 +2,9 @@
 
 No API server can be installed where the tests run, and the in-memory one on PyPI (kmock) has neither server-side apply
 nor controllers. This one speaks the part of the real protocol that a deployment uses: get, list by labels, create,
-replace, apply and delete (`kubernetes_objects`); pods and Services (`kubernetes_pods`); logs, and Services through its
-proxy. Faults come on demand (`inject_error`, `drop_connections`, `drop_after`).
+replace, apply and delete (`objects`); pods and Services (`pods`); logs, and Services through its proxy; and its own
+words for what it refuses (`errors`). Faults come on demand (`inject_error`, `drop_connections`, `drop_after`,
+`restart`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +22,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
-from providers.kubernetes_objects import ApiError, ObjectStore
-from providers.kubernetes_pods import Pods, ServiceProxy, forward_request
+from providers.kubernetes.errors import ApiError, denied_error
+from providers.kubernetes.objects import ObjectStore
+from providers.kubernetes.pods import Pods, ServiceProxy, forward_request
 
 TOKEN = "a-token"
 
@@ -55,6 +58,8 @@ class Kubernetes:
         `METHOD path?query`, in order.
     drop_after : int or None
         Number of changes that are still processed; after that every connection is dropped, as for a killed client.
+    used_rights : set of tuple
+        API group, resource and verb of every request that the rules allowed.
     """
 
     namespace: str
@@ -66,6 +71,9 @@ class Kubernetes:
     drop_after: int | None = None
     faults: list[_Fault] = field(default_factory=list)
     service_proxies: list[ServiceProxy] = field(default_factory=list)
+    used_rights: set[tuple[str, str, str]] = field(default_factory=set)
+    _away: bool = False
+    _rights_loaded: bool = True
 
     def inject_error(self, pattern: str, status: int, message: str = "", *, times: int = 1000, **headers: str) -> None:
         """Respond to matching requests with an error."""
@@ -79,6 +87,20 @@ class Kubernetes:
     def clear_faults(self) -> None:
         self.faults.clear()
         self.drop_after = None
+
+    def restart(self, away_seconds: float, loading_seconds: float) -> None:
+        """Restart the API server: no connection while it is away, then 403 to everything until it knows the rights.
+        The pods keep running.
+        """
+        self._away, self._rights_loaded = True, False
+
+        def come_back() -> None:
+            time.sleep(away_seconds)
+            self._away = False
+            time.sleep(loading_seconds)
+            self._rights_loaded = True
+
+        threading.Thread(target=come_back, daemon=True).start()
 
     @property
     def changes(self) -> list[str]:
@@ -134,11 +156,12 @@ class Kubernetes:
             verbs.append("create")
         resource = f"{plural}/{sub}" if sub else plural
         for verb in verbs:
-            if not any(
+            if not self._rights_loaded or not any(
                 group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
                 for rule in self.rules
             ):
-                raise ApiError(403, "Forbidden", f'cannot {verb} resource "{resource}" in API group "{group}"')
+                raise denied_error(verb, group, resource, name, self.namespace)
+            self.used_rights.add((group, resource, verb))
 
     def _object(self, method: str, key: tuple[str, str], query: dict[str, str], body: bytes) -> dict[str, Any]:
         document = json.loads(body) if body else {}
@@ -174,6 +197,9 @@ def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query))
             changes = self.command != "GET" and "/proxy" not in parts.path and "dryRun" not in query
+            if cluster._away:
+                self.close_connection = True
+                return
             if cluster.drop_after is not None:
                 cluster.drop_after -= changes and cluster.drop_after >= 0
                 if cluster.drop_after < 0:

@@ -2,8 +2,10 @@
 
 Like the real one: a field that another manager set to another value is a conflict (409; its causes name manager and
 field); a field that an apply leaves out is removed if nobody else owns it; an apply without changes keeps the
-`resourceVersion`; a change of `spec` increases `generation`. A dry run validates strictly against the real schemas; the
-apply itself does not validate again, because that would take most of a test's time.
+`resourceVersion`; a change of `spec` increases `generation`; a default that the server sets has no owner, and setting
+`replicas` through the `scale` subresource gives it none; a quota refuses the next object of a kind. A dry run validates
+strictly against the real schemas: 500 for unknown and ill-typed fields, 422 for missing ones. The apply itself does not
+validate again, because that would take most of a test's time.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-import kubernetes_validate
+from providers.kubernetes.errors import ApiError, conflict_error, quota_message
+from providers.kubernetes.owners import REPLICAS, FieldPath, Manager, Owners, scale_owners, update_owners
+from providers.kubernetes.schemas import validate
 
-FieldPath = tuple[str, ...]
 Key = tuple[str, str]
 
 #: Lists that are merged item by item, and the fields that identify an item; any other list is a single value.
@@ -32,33 +34,22 @@ _MERGE_KEYS = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
 
-_SCHEMAS = "1.34"
-
-
-class ApiError(Exception):
-    """An error response in the format of the API server."""
-
-    def __init__(self, status: int, reason: str, message: str, causes: list[dict[str, str]] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": message,
-            "reason": reason,
-            "details": {"causes": causes or []},
-            "code": status,
-        }
-
 
 @dataclass
 class ObjectStore:
-    """Objects of one namespace, by plural and name. Hold `lock` to read more than one."""
+    """Objects of one namespace, by plural and name. Hold `lock` to read more than one.
+
+    Attributes
+    ----------
+    owners : dict
+        Fields of an object by their managers. Defaults of the server belong to nobody.
+    quotas : dict of str to int
+        Plural -> largest number of objects in the namespace, those that are being terminated included.
+    """
 
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    owners: dict[Key, dict[str, set[FieldPath]]] = field(default_factory=dict)
+    owners: dict[Key, Owners] = field(default_factory=dict)
+    quotas: dict[str, int] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _version: int = 0
@@ -75,6 +66,7 @@ class ObjectStore:
     def create(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
         if key in self.objects:
             raise ApiError(409, "AlreadyExists", f'{key[0]} "{key[1]}" already exists')
+        self._check_quota(key)
         return self._write(key, copy.deepcopy(document))
 
     def replace(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
@@ -92,9 +84,12 @@ class ObjectStore:
         return self.objects.pop(key)
 
     def apply(
-        self, key: Key, document: dict[str, Any], manager: str, *, force: bool = False, dry_run: bool = False
+        self, key: Key, document: dict[str, Any], field_manager: str, *, force: bool = False, dry_run: bool = False
     ) -> dict[str, Any]:
         """Server-side apply."""
+        manager = Manager(field_manager, applied=True)
+        if key not in self.objects:
+            self._check_quota(key)
         live = self.objects.get(key)
         owners = copy.deepcopy(self.owners.get(key, {}))
         current_fields, wanted = dict(_flatten(live)) if live else {}, dict(_flatten(_without_identity(document)))
@@ -106,35 +101,44 @@ class ObjectStore:
             if current_fields.get(path) != wanted[path]
         ]
         if conflicts and not force:
-            raise _conflict(conflicts, document["apiVersion"])
+            raise conflict_error(conflicts)
         for other, path in conflicts:
             owners[other].discard(path)
         owned_by_others: set[FieldPath] = set().union(*others.values()) if others else set()
         dropped = owners.get(manager, set()) - wanted.keys() - owned_by_others
         merged = {path: value for path, value in current_fields.items() if path not in dropped} | wanted
         result = _unflatten(merged) | {"apiVersion": document["apiVersion"], "kind": document["kind"]}
-        result["metadata"]["name"] = key[1]
+        result.setdefault("metadata", {})["name"] = key[1]
+        if dry_run:
+            validate(result)
         if key[0] == "deployments":
             result["spec"].setdefault("replicas", 1)
             _check_selector(key, result, live)
         if dry_run:
-            _validate(json.dumps({part: value for part, value in result.items() if part != "status"}, sort_keys=True))
             return result
         self.owners[key] = {**owners, manager: set(wanted)}
         return live if live is not None and _same(live, result) else self._write(key, result)
 
     def set_field(self, key: Key, manager: str, path: FieldPath, value: Any) -> None:
-        """Update one field as another client."""
-        target = self.get(key)
-        document = copy.deepcopy(target)
+        """Update one field as another client, such as `kubectl edit`."""
+        document = copy.deepcopy(self.get(key))
         place = document
         for part in path[:-1]:
             place = place.setdefault(part, {})
         place[path[-1]] = value
         self._write(key, document)
-        for paths in self.owners.setdefault(key, {}).values():
-            paths.discard(path)
-        self.owners[key].setdefault(manager, set()).add(path)
+        self.owners[key] = update_owners(self.owners.get(key, {}), Manager(manager), path)
+
+    def scale(self, key: Key, manager: str, replicas: int) -> None:
+        """Set `replicas` through the `scale` subresource, as an autoscaler or `kubectl scale`."""
+        live = self.get(key)
+        if live["spec"]["replicas"] != replicas:
+            self._write(key, {**copy.deepcopy(live), "spec": {**live["spec"], "replicas": replicas}})
+            self.owners[key] = scale_owners(self.owners.get(key, {}), Manager(manager, subresource="scale"))
+
+    def owners_of_replicas(self, name: str) -> set[str]:
+        """Names of the managers that own the number of a Deployment's pods."""
+        return {each.name for each, paths in self.owners["deployments", name].items() if REPLICAS in paths}
 
     def set_status(self, key: Key, status: dict[str, Any]) -> None:
         """Set the status of an object as a controller."""
@@ -152,6 +156,10 @@ class ObjectStore:
                 for key, each in sorted(self.objects.items())
                 if key[0] != "pods"
             }
+
+    def _check_quota(self, key: Key) -> None:
+        if (used := len(self.all(key[0]))) >= self.quotas.get(key[0], used + 1):
+            raise ApiError(403, "Forbidden", quota_message(*key, used))
 
     def _write(self, key: Key, document: dict[str, Any]) -> dict[str, Any]:
         live = self.objects.get(key)
@@ -179,29 +187,6 @@ def _check_selector(key: Key, result: dict[str, Any], live: dict[str, Any] | Non
     if not selects(selector["matchLabels"], result["spec"]["template"]["metadata"]["labels"]):
         message = "spec.template.metadata.labels: `selector` does not match template `labels`"
         raise ApiError(422, "Invalid", f'Deployment "{key[1]}" is invalid: {message}')
-
-
-@lru_cache(maxsize=512)
-def _validate(document: str) -> None:
-    try:
-        kubernetes_validate.validate(json.loads(document), _SCHEMAS, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        where = ".".join(map(str, error.path))
-        raise ApiError(400, "BadRequest", f"strict decoding error: {where}: {error.message}") from None
-
-
-def _conflict(conflicts: list[tuple[str, FieldPath]], api: str) -> ApiError:
-    causes = [
-        {
-            "reason": "FieldManagerConflict",
-            "message": f'conflict with "{other}" using {api}',
-            "field": "".join(part if part.startswith("[") else f".{part}" for part in path),
-        }
-        for other, path in conflicts
-    ]
-    count = f"{len(causes)} conflict{'s' * (len(causes) > 1)}"
-    message = "\n".join(f"{cause['message']}: {cause['field']}" for cause in causes)
-    return ApiError(409, "Conflict", f"Apply failed with {count}: {message}", causes)
 
 
 def _flatten(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
@@ -241,7 +226,8 @@ _SERVER_FIELDS = ("resourceVersion", "uid", "generation")
 
 def _without_identity(document: dict[str, Any]) -> dict[str, Any]:
     metadata = {key: value for key, value in document["metadata"].items() if key not in ("name", "namespace")}
-    return {key: value for key, value in document.items() if key not in ("apiVersion", "kind")} | {"metadata": metadata}
+    others = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "metadata")}
+    return others | ({"metadata": metadata} if metadata else {})
 
 
 def _user_metadata(document: dict[str, Any]) -> dict[str, Any]:
