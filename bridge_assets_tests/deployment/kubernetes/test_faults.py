@@ -94,7 +94,7 @@ def test_an_image_that_cannot_be_pulled_is_reported_and_the_new_slot_is_removed(
 
 
 def test_pods_that_never_start_are_given_up_after_the_time_out(here, bundles):
-    here.cluster.pods.unschedulable = True
+    here.cluster.pods.has_room = lambda labels: False
     target = replace(here.target(), rollout_timeout=0.2)
     with pytest.raises(DeploymentError, match=r"After 0\.2 s.*Unschedulable 0/3 nodes have room"):
         deploy(target, bundles[0])

@@ -40,10 +40,11 @@ class Pods:
         Real seconds per second in a manifest.
     processes : bool
         Whether each pod is a separate process.
-    unschedulable : bool
-        Whether no node has room.
-    violation : str
-        What PodSecurity has against every new pod; empty = nothing.
+    has_room : callable
+        Labels of a pod -> whether a node has room for it.
+    refusal : str
+        What the API server says to a new pod, with `{name}` for its name: the refusal of PodSecurity, a LimitRange or a
+        webhook; empty = it is created.
     archive_override : callable
         Labels of a pod -> an archive that it serves instead of its own: a wrong model behind the endpoint.
     min_ready : dict
@@ -53,8 +54,8 @@ class Pods:
     store: ObjectStore
     seconds_scale: float
     processes: bool
-    unschedulable: bool = False
-    violation: str = ""
+    has_room: Callable[[dict[str, str]], bool] = lambda labels: True
+    refusal: str = ""
     archive_override: Callable[[dict[str, str]], Path | None] = lambda labels: None
     min_ready: dict[str, int] = field(default_factory=dict)
     containers: dict[str, SharedContainer | ProcessContainer] = field(default_factory=dict)
@@ -168,9 +169,8 @@ class Pods:
             "spec": deployment["spec"]["template"]["spec"],
             "status": {"phase": "Pending"},
         }
-        if self.violation:
-            message = f'pods "{name}" is forbidden: violates PodSecurity "restricted:latest": {self.violation}'
-            raise ApiError(403, "Forbidden", message)
+        if self.refusal:
+            raise ApiError(403, "Forbidden", self.refusal.format(name=name))
         self.store.create(("pods", name), pod)
         self._start_thread(lambda: self._run_pod(name, pod))
         return self.store.objects["pods", name]
@@ -178,7 +178,7 @@ class Pods:
     def _run_pod(self, name: str, pod: dict[str, Any]) -> None:
         """Start a pod's container, then monitor it until the pod is terminated."""
         server = pod["spec"]["containers"][0]
-        while self.unschedulable and not self._stop.is_set():
+        while not self.has_room(pod["metadata"]["labels"]) and not self._stop.is_set():
             condition = {
                 "type": "PodScheduled",
                 "status": "False",
