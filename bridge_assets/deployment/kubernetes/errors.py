@@ -23,9 +23,13 @@ _NO_RIGHT = re.compile(r"\bcannot \S+ (resource|path) ")
 #: unknown for quota").
 _QUOTA = re.compile(r"\b(exceeded|failed|unknown for) quota\b")
 
-#: Server-side apply answers an unknown or ill-typed field with a 500 that begins so. Source: structuredmerge.go in
-#: k8s.io/apimachinery/pkg/util/managedfields/internal; seen on Kubernetes 1.36.
-_TYPED_PATCH = "failed to create typed patch object"
+#: Server-side apply answers a field that is unknown or ill-typed, or that cannot be converted, with a 500 that begins
+#: so. Source: structuredmerge.go in k8s.io/apimachinery/pkg/util/managedfields/internal; the first seen on 1.36.
+_WRONG_FIELD = (
+    "failed to create typed patch object",
+    "failed to convert new typed object",
+    "failed to convert new object",
+)
 
 
 class ConflictError(DeploymentError):
@@ -71,7 +75,7 @@ def is_wrong_manifest(status: int, message: str) -> bool:
     message : str
         The message, or the body that contains it.
     """
-    return status in (400, 422) or (status == 500 and _TYPED_PATCH in message)
+    return status in (400, 422) or (status == 500 and any(each in message for each in _WRONG_FIELD))
 
 
 def is_quota(message: str) -> bool:

@@ -81,6 +81,16 @@ def test_a_manifest_that_the_server_refuses_is_sent_once_and_nothing_is_created(
     assert running.cluster.requests.count(refused) == 1
 
 
+def test_a_value_that_cannot_be_converted_is_sent_once(running, bundles):
+    message = (
+        "failed to convert new object (bridges/bridge-fall; apps/v1, Kind=Deployment) to proper version: quantities"
+    )
+    running.cluster.inject_error(r"PATCH .*/deployments/bridge-fall\?.*dryRun", 500, message)
+    with pytest.raises(DeploymentError, match=r"proper version: quantities.*correct what it says in the manifest"):
+        deploy(running.target(), bundles[1])
+    assert sum(request.startswith("PATCH") and "/deployments/" in request for request in running.cluster.requests) == 1
+
+
 def test_another_500_of_an_apply_is_still_retried(running, bundles):
     running.cluster.inject_error(r"PATCH .*/services/bridge-fall\?", 500, "etcdserver: leader changed", times=3)
     assert deploy(running.target(), bundles[1]).version == bundles[1].version

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,7 +192,11 @@ def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # a client that was killed: half a request is none
+                self.close_connection = True
+                return
             request_line = f"{self.command} {self.path}"
             cluster.requests.append(request_line)
             parts = urlsplit(self.path)
@@ -242,6 +247,12 @@ def _handler(cluster: Kubernetes) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that was killed
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def kubernetes_server(
     rules: list[dict[str, Any]], namespace: str = "bridges", *, seconds_scale: float = 0.02, processes: bool = False
@@ -260,7 +271,7 @@ def kubernetes_server(
     """
     store = ObjectStore()
     cluster = Kubernetes(namespace, rules, store, Pods(store, seconds_scale, processes))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cluster))
+    server = _Server(("127.0.0.1", 0), _handler(cluster))
     server.daemon_threads = True
     cluster.url = f"http://127.0.0.1:{server.server_address[1]}"
     works: list[Callable[[], None]] = [lambda: server.serve_forever(poll_interval=0.02), cluster.pods.run]
