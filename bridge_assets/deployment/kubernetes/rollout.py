@@ -41,7 +41,7 @@ class Rollout:
     timeout_seconds, poll_seconds : float
         Longest wait, and pause between two polls.
     on_poll : callable
-        Called at every poll. A DeploymentError of it is borne like a failed read, but not a LeaseLostError.
+        Called at every poll, to renew the lease. Only a LeaseLostError of it ends the waiting.
     """
 
     cluster: Cluster
@@ -68,20 +68,17 @@ class Rollout:
         ------
         DeploymentError
             If it does not finish in time, the cluster gave up, or it refuses to create the pods; includes the problems
-            of the pods. An API server that cannot be read is waited for: the pods need it as little as their users.
+            of the pods. An API server that cannot be read is waited for: the pods run without it.
         LeaseLostError
             If another deployment took over.
         """
         deadline, refused_polls = time.monotonic() + self.timeout_seconds, 0
         pods = {**labels, SLOT_LABEL: slot}
         while True:
-            live: dict[str, Any] = {}
+            self._keep_lease()
             try:
-                self.on_poll()
                 live = self.cluster.get("Deployment", name) or {}
                 missing = _not_ready_reason(live, min_pods) or self._old_pods(labels, slot)
-            except LeaseLostError:
-                raise
             except DeploymentError as error:
                 live, missing = {}, f"its state could not be read: {error.what} ({error.why})"
             if not missing:
@@ -98,6 +95,14 @@ class Rollout:
                     do=_remedy(live, refusal),
                 )
             time.sleep(self.poll_seconds)
+
+    def _keep_lease(self) -> None:
+        try:
+            self.on_poll()
+        except LeaseLostError:
+            raise
+        except DeploymentError:
+            pass  # the next poll tries again; a change needs the lease, and fails without it
 
     def _ended(
         self, live: Mapping[str, Any], refusal: str, refused_polls: int, previous_stall: str, deadline: float

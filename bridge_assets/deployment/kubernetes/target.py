@@ -238,8 +238,10 @@ class KubernetesEndpoint:
 
     def repair(self, bundle: Bundle) -> None:
         try:
-            self._objects.load_manifests(bundle.slot)
-        except DeploymentError:  # the record itself was deleted or changed
+            _, sha256 = self._objects.load_manifests(bundle.slot)
+        except DeploymentError:
+            sha256 = ""
+        if sha256 != bundle.digest:  # the record itself was deleted or changed
             self._objects.save_manifests(bundle.slot, self._manifests_for(bundle))
         self.artifacts.upload(bundle.slot, bundle)
         self.switch_traffic(self._history())

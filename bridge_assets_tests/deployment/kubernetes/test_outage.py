@@ -122,3 +122,23 @@ def test_a_deployment_that_lost_the_lease_while_it_waited_ends_at_once(running, 
     with pytest.raises(DeploymentError, match="another deployment took over"):
         deploy(target, bundles[1])
     assert time.monotonic() - started < 20
+
+
+def test_a_lease_that_cannot_be_renewed_ends_the_deployment_at_its_next_change_and_not_while_it_waits(running, bundles):
+    target = running.target()
+
+    def without_renewals() -> None:
+        running.cluster.inject_error("PUT .*/leases/", 500, "etcdserver: request timed out")
+        assert target._lease is not None
+        target._lease._renewed_at -= LEASE_SECONDS / 2
+        time.sleep(0.3)
+
+    held = PodHeld(running, "canary", bundles[1].slot, without_renewals)
+    with pytest.raises(
+        DeploymentError, match=r"refused `update leases bridge-fall-deploy`.*etcdserver: request timed out"
+    ):
+        deploy(target, bundles[1])
+    assert held.started.is_set()
+    running.cluster.clear_faults()
+    assert running.is_serving(bundles[0])
+    assert deploy(running.target(), bundles[1]).version == bundles[1].version

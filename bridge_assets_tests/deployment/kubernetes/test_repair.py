@@ -43,6 +43,17 @@ def test_everything_but_the_pods_deleted_at_once_is_created_again(running, bundl
     assert here.is_serving(bundles[0])
 
 
+@pytest.mark.parametrize("damage", [lambda text: text[:100], lambda text: text.replace('"value": "', '"value": "0')])
+def test_a_record_that_was_edited_by_hand_is_written_again(running, bundles, damage):
+    before, key = running.cluster.store.snapshot(), ("configmaps", f"{NAME}-{bundles[0].slot}")
+    with running.cluster.store.lock:
+        text = running.cluster.store.objects[key]["data"]["manifests.json"]
+        running.cluster.store.set_field(key, "kubectl-edit", ("data", "manifests.json"), damage(text))
+    deploy(running.target(), bundles[0])
+    assert running.cluster.store.snapshot() == before
+    assert running.is_serving(bundles[0])
+
+
 def test_a_deployment_that_was_deleted_by_hand_is_deployed_as_a_whole_with_its_canary(running, bundles):
     here, before = running, running.cluster.store.snapshot()
     delete_by_hand(here, "deployments")
