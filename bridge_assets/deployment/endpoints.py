@@ -7,6 +7,7 @@ modules).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -43,9 +44,9 @@ class RemoteEndpoint:
     target: Target
     models_folder: Path
 
-    def deploy(self, model_version: ModelVersion) -> Deployment:
-        """`core.target.deploy`, after comparing the artifact with its manifest."""
-        return deploy(self.target, bundle_of(model_version))
+    def deploy(self, model_version: ModelVersion, judged: Mapping[str, str] | None = None) -> Deployment:
+        """`core.target.deploy`, after comparing the files with the manifest and with what the gate decided about."""
+        return deploy(self.target, bundle_of(model_version, judged))
 
     def rollback(self, version: str | None = None) -> Deployment:
         """`core.target.rollback`, with the kept bundle of the slot."""

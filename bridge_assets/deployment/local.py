@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge_assets.deployment.core.packing import pack, served_digests
+from bridge_assets.deployment.core.packing import ServedFiles, pack, read_served_files
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.registry.model_version import ModelVersion
@@ -48,7 +48,12 @@ class LocalEndpoint:
                 f"packages_kept must be at least 2, the current and the previous version, not {self.packages_kept}"
             )
 
-    def deploy(self, model_version: ModelVersion, on_switched: Callable[[], object] = lambda: None) -> Deployment:
+    def deploy(
+        self,
+        model_version: ModelVersion,
+        judged: Mapping[str, str] | None = None,
+        on_switched: Callable[[], object] = lambda: None,
+    ) -> Deployment:
         """Deploy a model version: copy it, send the copy a canary, switch to it. The caller has checked the gate.
 
         Deploying the current version again changes nothing, but sends the canary and repairs a damaged copy.
@@ -56,6 +61,8 @@ class LocalEndpoint:
         Parameters
         ----------
         model_version : ModelVersion
+        judged : mapping of str to str, optional
+            File -> SHA-256 that the gate decided about; see `read_served_files`.
         on_switched : callable
             Called while this version is current, such as to move an alias. If it raises, the previous version is
             current again.
@@ -63,16 +70,17 @@ class LocalEndpoint:
         Raises
         ------
         DeploymentError
-            If the artifact differs from its manifest, the disk is full, or another deployment does not finish.
+            If a file differs from the manifest or from what was judged, the disk is full, or another deployment does
+            not finish.
         CanaryMismatch
             If the copy does not return the exported model's predictions for the probe. After any error `current` is
             unchanged.
         """
-        served = served_digests(model_version)  # before anything is created
-        name = f"{model_version.version}-{content_digest(served)}"
+        files = read_served_files(model_version, judged)  # before anything is created
+        name = f"{model_version.version}-{content_digest(files.digests)}"
         with self._folder.exclusive_lock(f"deploying model version {model_version.version}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
-            report = self._install_package(model_version, served, name)
+            report = self._install_package(files, name)
             self._switch(name, on_switched)
             return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
@@ -147,13 +155,14 @@ class LocalEndpoint:
             )
         return self._package(name)
 
-    def _install_package(self, model_version: ModelVersion, served: Mapping[str, str], name: str) -> CanaryReport:
+    def _install_package(self, files: ServedFiles, name: str) -> CanaryReport:
         package = self._package(name)
-        if package.matches_content(content_digest(served)):
+        manifest = {**files.manifest, "served": files.digests}
+        if package.matches_content(content_digest(files.digests)) and package.manifest == manifest:
             return _canary(package)
         temporary = self._folder.temporary_path(name)
         try:
-            report = _canary(pack(model_version, served, temporary))
+            report = _canary(pack(files, temporary))
             self._folder.install(temporary, name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

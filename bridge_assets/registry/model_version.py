@@ -172,6 +172,12 @@ class ModelVersion:
         )
 
 
+def declared_digests(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """File -> SHA-256, of the files that a manifest declares: those of its stages and their companions."""
+    main = {STAGE_FILES[stage]: value for stage, value in manifest["stages"].items() if stage in STAGE_FILES}
+    return {**main, **manifest.get("files", {})}
+
+
 def compute_version(training_set: str, recipe: Mapping[str, Any]) -> str:
     """The name of a version: 12 hex digits of the digest of the training set and the recipe.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bridge_assets.errors import RegistryError
 from bridge_assets.registry import base as registries
 from bridge_assets.registry.base import CHALLENGER, CHAMPION, RegisteredVersion, Registry
-from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion
+from bridge_assets.registry.model_version import STAGE_FILES, ModelVersion, declared_digests
 from bridge_assets.settings import DvcSettings
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def prepare_promotion(
         If the registry cannot be read, or the version, with the digests in its manifest, is not registered.
     """
     registry = configured_registry(settings, home, name)
-    declared = {STAGE_FILES[stage]: value for stage, value in model_version.stages.items() if stage in STAGE_FILES}
-    declared |= model_version.manifest.get("files", {})
+    declared = declared_digests(model_version.manifest)
     for registered in reversed(registry.versions()):
         if registered.version == model_version.version and declared.items() <= registered.files.items():
             return partial(_set_alias, registry, alias, registered)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support.deployment.local_endpoint import FEATURES, assert_consistent, corrupt_byte, is_serving, leftovers, snapshot
 
-from bridge_assets.deployment.core.packing import served_digests
+from bridge_assets.deployment.core.packing import read_served_files
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import CanaryMismatch, DeploymentError
 from bridge_assets.registry.model_version import ModelVersion
@@ -315,7 +315,7 @@ def test_rollback_to_a_damaged_version_is_refused(endpoint, model_versions):
 
 
 def test_packages_with_different_contents_have_different_names(model_versions):
-    assert len({content_digest(served_digests(candidate)) for candidate in model_versions}) == 4
+    assert len({content_digest(read_served_files(candidate).digests) for candidate in model_versions}) == 4
 
 
 # The forest and the graph

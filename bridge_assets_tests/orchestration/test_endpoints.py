@@ -9,15 +9,17 @@ import time
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from support.deployment.local_endpoint import corrupt_byte
 from support.slack_receiver import slack_receiver
 from support.small_platform import defs, error_messages
 
 from bridge_assets.cli import main
-from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
+from bridge_assets.deployment.gate.content import read_content
+from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, Requirement
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.extras import install_command
-from bridge_assets.orchestration.gate.check_history import JUDGED_DIGEST_KEY
+from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.registry.model_version import ModelVersion, latest_version
 from bridge_assets.settings.environment import EnvironmentSettings, TargetSettings
 
@@ -83,24 +85,16 @@ def test_a_target_that_is_not_configured_lists_the_missing_settings_in_one_line(
     assert install_command(extra) in line
 
 
-def record(instance: dg.DagsterInstance, candidate: ModelVersion, states: dict[str, str]) -> None:
-    """Report an evaluation of every required check, as a run does: passed, failed, or for other bytes."""
-    for requirement in REQUIRED_CHECKS:
-        state = states.get(str(requirement), "passed")
-        if state == "missing":
-            continue
-        about = "0" * 64 if state == "stale" else candidate.stages[requirement.asset]
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(requirement.asset),
-                check_name=requirement.check,
-                passed=state != "failed",
-                metadata={JUDGED_DIGEST_KEY: dg.MetadataValue.text(about)},
-            )
-        )
+def report_failure(instance: dg.DagsterInstance, candidate: ModelVersion, requirement: Requirement) -> None:
+    """A failure counts wherever it was reported: also without a run."""
+    about = read_content(candidate).stages[requirement.asset]
+    evaluation = dg.AssetCheckEvaluation(
+        dg.AssetKey(requirement.asset), requirement.check, False, Judged(about).metadata()
+    )
+    instance.report_runless_asset_event(evaluation)
 
 
-STATES = {"failed": "failed", "stale": "outdated", "missing": "outdated"}
+STATES = {"failed": "failed", "other bytes": "outdated", "not finished": "missing"}
 
 
 @pytest.mark.parametrize(("key", "state"), list(itertools.product(KEYS, STATES)))
@@ -113,10 +107,12 @@ def test_a_closed_gate_stops_every_target_before_anything_is_sent(platform, conf
     if state == "failed":
         time.sleep(0.01)  # newer than what the first run recorded
         with dg.DagsterInstance.get() as instance:
-            record(instance, candidate, {str(requirement): "failed"})
+            report_failure(instance, candidate, requirement)
+    elif state == "other bytes":
+        corrupt_byte(candidate.file("model.onnx"))
     else:
         manifest = candidate.manifest
-        manifest["stages"][requirement.asset] = ("1" if state == "stale" else "2") * 64
+        del manifest["stages"][requirement.asset]
         candidate.file("manifest.json").write_text(json.dumps(manifest))
     message = error_messages(platform.materialize(f"{key}_endpoint"))
     assert "the gate is closed" in message

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from bridge_assets.deployment.core.code_archive import code_archive
-from bridge_assets.deployment.core.packing import served_digests
-from bridge_assets.errors import DeploymentError
+from bridge_assets.deployment.core.packing import read_served_files
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.package import MANIFEST, MODEL, NORMALIZATION, PROBE, content_digest
 from bridge_assets.runtime.probe import Probe
-from bridge_assets.storage import atomic_write, json_digest, to_json
+from bridge_assets.storage import atomic_write, json_digest
 
 CODE = "code.zip"
 BUNDLE_FILES = (MODEL, NORMALIZATION, PROBE)
@@ -42,17 +41,14 @@ class Bundle:
     Attributes
     ----------
     model_version : ModelVersion
-    served : mapping of str to str
-        File -> SHA-256, of the files in `BUNDLE_FILES`.
-    code : bytes
-        code.zip.
+    contents : mapping of str to bytes
+        File -> content, of everything in the archive, as it was read once: later changes on disk do not reach it.
     runtime_config_digest : str
         First hex digits of the digest of the settings that it runs under (`with_runtime_config`); empty = none.
     """
 
     model_version: ModelVersion
-    served: Mapping[str, str]
-    code: bytes = field(repr=False)
+    contents: Mapping[str, bytes] = field(repr=False)
     runtime_config_digest: str = ""
 
     @property
@@ -65,7 +61,8 @@ class Bundle:
         digest, followed by a dash and 3 digits if there are settings. At most 30 characters, beginning with a letter:
         Azure ML allows 32; SageMaker allows 63 for the endpoint's name (at most 32), a dash and the slot.
         """
-        content = content_digest({**self.served, CODE: hashlib.sha256(self.code).hexdigest()})
+        names = (*BUNDLE_FILES, CODE)
+        content = content_digest({name: hashlib.sha256(self.contents[name]).hexdigest() for name in names})
         return f"m{self.version}-{content}" + (f"-{self.runtime_config_digest}" if self.runtime_config_digest else "")
 
     def with_runtime_config(self, runtime_config: Mapping[str, Any]) -> Self:
@@ -78,35 +75,14 @@ class Bundle:
 
     @cached_property
     def probe(self) -> Probe:
-        return Probe.load(self.model_version.file(PROBE))
-
-    def files(self) -> dict[str, bytes]:
-        """File -> content, of everything in the archive.
-
-        Raises
-        ------
-        DeploymentError
-            If a file changed since the bundle was created.
-        """
-        files = {name: self.model_version.file(name).read_bytes() for name in BUNDLE_FILES}
-        for name, content in files.items():
-            if (found := hashlib.sha256(content).hexdigest()) != self.served[name]:
-                raise DeploymentError(
-                    f"{name} changed while it was being packed",
-                    where=self.model_version.file(name),
-                    why=f"Its SHA-256 is {found[:12]}, but it was {self.served[name][:12]}",
-                    do="export the model version again",
-                    stage="onnx_model",
-                )
-        manifest = {**self.model_version.manifest, "served": dict(self.served)}
-        return {**files, MANIFEST: to_json(manifest).encode(), CODE: self.code}
+        return Probe.from_json(self.contents[PROBE].decode(), self.model_version.file(PROBE))
 
     @cached_property
     def archive(self) -> bytes:
         """The archive, a gzipped tar: the same content gives the same bytes."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, content in sorted(self.files().items()):
+            for name, content in sorted(self.contents.items()):
                 info = tarfile.TarInfo(name)
                 info.size, info.mode = len(content), 0o644
                 tar.addfile(info, io.BytesIO(content))
@@ -126,24 +102,26 @@ class Bundle:
     def unpack(self, folder: Path) -> Path:
         """Write the files of the archive into a new folder."""
         folder.mkdir(parents=True)
-        for name, content in self.files().items():
+        for name, content in self.contents.items():
             (folder / name).write_bytes(content)
         return folder
 
 
-def bundle_of(model: ModelVersion | Path | str) -> Bundle:
-    """Bundle a model version with the installed code, after comparing its files with the manifest. Writes nothing.
+def bundle_of(model: ModelVersion | Path | str, judged: Mapping[str, str] | None = None) -> Bundle:
+    """Bundle a model version with the installed code. Writes nothing.
 
     Parameters
     ----------
     model : ModelVersion, or Path or str
         A model version, or its folder.
+    judged : mapping of str to str, optional
+        File -> SHA-256 that the gate decided about; see `read_served_files`.
 
     Raises
     ------
     DeploymentError
-        If there is no such version, a file is missing, or its bytes differ from the manifest.
+        If there is no such version, a file is missing, or its bytes differ from the manifest or from those judged.
     """
     model_version = model if isinstance(model, ModelVersion) else ModelVersion(Path(model))
-    served = served_digests(model_version)
-    return Bundle(model_version, {name: served[name] for name in BUNDLE_FILES}, code_archive())
+    files = read_served_files(model_version, judged).only(BUNDLE_FILES)
+    return Bundle(model_version, {**files.contents, MANIFEST: files.package_manifest(), CODE: code_archive()})

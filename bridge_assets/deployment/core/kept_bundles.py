@@ -17,6 +17,7 @@ import json
 import tarfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +25,7 @@ from pathlib import Path
 from bridge_assets.deployment.core.bundle import BUNDLE_FILES, CODE, SLOT, Bundle
 from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.runtime.package import MANIFEST, PROBE
-from bridge_assets.runtime.probe import Probe
+from bridge_assets.runtime.package import MANIFEST
 from bridge_assets.storage import write_text
 
 FOLDER = "bundles"
@@ -37,22 +37,11 @@ class KeptBundle(Bundle):
 
     Attributes
     ----------
-    contents : mapping of str to bytes
-        File -> content, of everything in the archive.
     packed : bytes
         The archive itself.
     """
 
-    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     packed: bytes = field(default=b"", repr=False)
-
-    @cached_property
-    def probe(self) -> Probe:
-        path = kept_path(self.model_version, self.slot)
-        return Probe.from_json(self.contents[PROBE].decode(), path)
-
-    def files(self) -> dict[str, bytes]:
-        return dict(self.contents)
 
     @cached_property
     def archive(self) -> bytes:
@@ -67,21 +56,20 @@ def kept_path(model_version: ModelVersion, slot: str) -> Path:
 def keep_bundle(bundle: Bundle) -> Bundle:
     """Keep a bundle with its model version and return the kept one.
 
-    An intact kept bundle of the same slot is reused; a damaged or incomplete one is written again.
+    An intact kept bundle with the same content is reused; any other of the same slot is written again.
 
     Raises
     ------
-    DeploymentError
-        If a file of the version changed since the bundle was created.
     StorageError
         If it cannot be written.
     """
     if isinstance(bundle, KeptBundle):
         return bundle
     path = kept_path(bundle.model_version, bundle.slot)
-    try:
+    kept = None
+    with suppress(DeploymentError):
         kept = open_kept_bundle(bundle.model_version, bundle.slot)
-    except DeploymentError:
+    if kept is None or kept.contents != bundle.contents:
         # The digest first, so that an existing archive always has one. Every deployment writes the same bytes.
         write_text(f"{bundle.digest}  {path.name}\n", _digest_path(path))
         bundle.write(path)
@@ -122,8 +110,8 @@ def open_kept_bundle(model_version: ModelVersion, slot: str) -> KeptBundle:
         if (found := hashlib.sha256(packed).hexdigest()) != recorded:
             raise ValueError(f"its SHA-256 is {found[:12]}, but {recorded[:12]} was recorded")
         contents = _read_archive(packed)
-        served = _verified_digests(contents)
-        kept = KeptBundle(model_version, served, contents[CODE], contents=contents, packed=packed)
+        _verify_digests(contents)
+        kept = KeptBundle(model_version, contents, packed=packed)
         if kept_path(model_version, kept.slot) != path:
             raise ValueError(f"its content belongs to slot {kept.slot}")
     except (ValueError, KeyError, TypeError, EOFError, OSError, tarfile.TarError, zlib.error) as error:
@@ -151,10 +139,9 @@ def _read_archive(packed: bytes) -> dict[str, bytes]:
     return contents
 
 
-def _verified_digests(contents: Mapping[str, bytes]) -> dict[str, str]:
-    """File -> SHA-256 of `BUNDLE_FILES`. Raises ValueError if one differs from the bundle's own manifest."""
+def _verify_digests(contents: Mapping[str, bytes]) -> None:
+    """Raises ValueError if one of `BUNDLE_FILES` differs from the bundle's own manifest."""
     recorded = json.loads(contents[MANIFEST])["served"]
-    served = {name: hashlib.sha256(contents[name]).hexdigest() for name in BUNDLE_FILES}
-    if changed := [name for name in BUNDLE_FILES if served[name] != recorded.get(name)]:
+    changed = [name for name in BUNDLE_FILES if hashlib.sha256(contents[name]).hexdigest() != recorded.get(name)]
+    if changed:
         raise ValueError(f"files differ from its manifest: {', '.join(changed)}")
-    return served

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge_assets.deployment.gate.champion import UNNEEDED_FILES, Comparison, compare_versions, unknown_champion
+from bridge_assets.deployment.gate.content import VersionContent, read_content
 from bridge_assets.deployment.gate.decision import CHAMPION_REQUIREMENT, CheckEvaluation, Decision, decide
+from bridge_assets.deployment.gate.limits import limits_of
 from bridge_assets.errors import RegistryError, SourceError
 from bridge_assets.models.dataset.split import holdout_rows
 from bridge_assets.models.tasks.tasks import task_of_table
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.models.training.training_set import TrainingSet
-    from bridge_assets.settings import DvcSettings, MlflowSettings, ModelSettings
+    from bridge_assets.settings import DvcSettings, GateSettings, MlflowSettings, ModelSettings
 
 
 def compare_with_champion(
@@ -128,29 +130,34 @@ def compare_again(
     """
     if all(finding.champion is None for finding in decision.findings):
         return decision
+    content = read_content(candidate)
+    if content.files != decision.files:  # somebody writes there: nothing about these files is proved
+        return decision
     try:
         comparison = compare_with_champion(candidate, lake, registry, home, settings)
     except (SourceError, RegistryError):
         return decision
-    [compared] = champion_decision(candidate, comparison, run_id).findings
+    [compared] = champion_decision(content, comparison, run_id, settings.gate).findings
     findings = (compared if finding.requirement == compared.requirement else finding for finding in decision.findings)
     return replace(decision, findings=tuple(findings))
 
 
-def champion_decision(candidate: ModelVersion, comparison: Comparison, run_id: str) -> Decision:
+def champion_decision(
+    candidate: VersionContent, comparison: Comparison, run_id: str, settings: GateSettings
+) -> Decision:
     """The gate's decision on the comparison only."""
-    message = "; ".join(comparison.problems) or comparison.message
-    digest = candidate.stages.get(CHAMPION_REQUIREMENT.asset, "")
     evaluation = CheckEvaluation(
         CHAMPION_REQUIREMENT.asset,
         CHAMPION_REQUIREMENT.check,
         not comparison.problems,
-        digest,
+        candidate.stages.get(CHAMPION_REQUIREMENT.asset, ""),
         time.time(),
         run_id,
-        message,
+        "; ".join(comparison.problems) or comparison.message,
+        comparison.champion or "",
+        limits_of(CHAMPION_REQUIREMENT.check, settings),
     )
-    return decide(candidate.version, candidate.stages, [evaluation], required=(CHAMPION_REQUIREMENT,))
+    return decide(candidate, [evaluation], required=(CHAMPION_REQUIREMENT,))
 
 
 def unscaled_holdout(lake: Lake, training_data: TrainingSet) -> pl.DataFrame:

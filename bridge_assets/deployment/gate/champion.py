@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets import markdown
-from bridge_assets.deployment.core.packing import pack, served_digests
+from bridge_assets.deployment.core.packing import pack, read_served_files
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_intervals
 from bridge_assets.models.tasks.tasks import task_from_provenance
@@ -192,7 +192,7 @@ def unknown_champion(uri: str, gate: GateSettings) -> Comparison:
 def _predict(version: ModelVersion, features: pl.DataFrame) -> np.ndarray:
     """The predictions that an endpoint with this version would return, one per row."""
     with tempfile.TemporaryDirectory() as folder:
-        served = load_scoring_model(pack(version, served_digests(version), Path(folder) / version.version))
+        served = load_scoring_model(pack(read_served_files(version), Path(folder) / version.version))
         return served.predict(features).to_numpy().astype(float)
 
 

@@ -2,7 +2,7 @@
 hand, by a schedule, by a sensor or in a backfill.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -63,9 +63,9 @@ def local_endpoint(
 
     endpoint = LocalEndpoint(platform.data.endpoint_folder)
 
-    def deploy(version: ModelVersion) -> "Deployment":
+    def deploy(version: ModelVersion, judged: Mapping[str, str]) -> "Deployment":
         promote = prepare_promotion(version, platform.registry, platform.data.home_folder, platform.model.name)
-        return endpoint.deploy(version, on_switched=promote)
+        return endpoint.deploy(version, judged, on_switched=promote)
 
     with user_errors_as_failures():
         model_version, metadata = _deploy_through_gate(context, config, platform, deploy)
@@ -108,12 +108,13 @@ def _deploy_through_gate(
     context: dg.AssetExecutionContext,
     config: EndpointConfig,
     platform: Platform,
-    deploy: Callable[[ModelVersion], "Deployment"],
+    deploy: Callable[[ModelVersion, Mapping[str, str]], "Deployment"],
 ) -> tuple[ModelVersion, dict[str, Any]]:
-    """Deploy the requested version if the gate is open for it, or is overridden with a reason; returns the version and
-    the metadata of the deployment.
+    """Deploy the requested version if the gate is open for it, or is overridden with a reason: exactly the bytes that
+    the gate decided about. Returns the version and the metadata of the deployment.
     """
     from bridge_assets.deployment.gate.challenge import compare_again, current_champion
+    from bridge_assets.deployment.gate.content import read_content
     from bridge_assets.deployment.gate.decision import require_open_gate
 
     if config.model_version:
@@ -122,14 +123,14 @@ def _deploy_through_gate(
         model_version = upstream_version(context, platform, "registered_model")
     registry, home, settings = platform.registry, platform.data.home_folder, platform.model
     champion = current_champion(registry, home, settings.name)
-    decision = gate_decision(context.instance, model_version, champion)
+    decision = gate_decision(context.instance, read_content(model_version), champion, settings.gate)
     decision = compare_again(decision, model_version, platform.lake, registry, home, settings, context.run.run_id)
     override = require_open_gate(decision, config.override_reason)
     if override:
         overrides.record_override(
             context, f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}", override
         )
-    deployment = deploy(model_version)
+    deployment = deploy(model_version, decision.files)
     if deployment.removed:
         context.log.info(f"Removed: {', '.join(deployment.removed)}")
     return model_version, {

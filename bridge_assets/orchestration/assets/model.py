@@ -182,6 +182,7 @@ def registered_model(
     context: dg.AssetExecutionContext, config: RegisterConfig, platform: Platform
 ) -> dg.MaterializeResult:
     from bridge_assets.deployment.gate.challenge import champion_decision, compare_with_champion
+    from bridge_assets.deployment.gate.content import read_content
     from bridge_assets.deployment.gate.decision import require_open_gate
     from bridge_assets.orchestration.metadata.registry import registry_metadata
     from bridge_assets.registry.register import configured_registry, register_version
@@ -190,13 +191,14 @@ def registered_model(
     with user_errors_as_failures():
         model_version = upstream_version(context, platform, "onnx_model")
         comparison = compare_with_champion(model_version, platform.lake, platform.registry, home, platform.model)
+        content, limits = read_content(model_version), platform.model.gate
         override = require_open_gate(
-            champion_decision(model_version, comparison, context.run.run_id), config.override_reason
+            champion_decision(content, comparison, context.run.run_id, limits), config.override_reason
         )
         tags = {
             f"gate.{finding.requirement.asset}.{finding.requirement.check}": f"{finding.state} "
             f"{finding.message}".strip()
-            for finding in gate_decision(context.instance, model_version, comparison.champion or "").findings
+            for finding in gate_decision(context.instance, content, comparison.champion or "", limits).findings
         }
         if override:
             overrides.record_override(

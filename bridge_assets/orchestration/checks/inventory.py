@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from bridge_assets.orchestration.checks.results import check_result, measured
-from bridge_assets.orchestration.gate.check_history import judged_metadata
+from bridge_assets.orchestration.checks.results import check_result, judged_result, measured
+from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
 
@@ -59,7 +59,7 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
         elif loaded == 0:
             problems.append(f"{year}: {files}: no row was loaded ({rejected} rejected)")
     figures = {"survey_years": len(digests), "rows": rows_read, "loaded": rows_loaded, "rejected": rows_rejected}
-    return check_result(problems, f"{len(digests)} survey years reconcile", judged_metadata(digests, **figures))
+    return judged_result(context, Judged(digests), problems, f"{len(digests)} survey years reconcile", **figures)
 
 
 @dg.asset_check(
@@ -83,11 +83,8 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
             judged_columns = lake.scan_year("raw_bridges", year).select(VALIDATED_COLUMNS).collect()
             problems += [f"{year}: {problem}" for problem in record_problems(judged_columns)]
     figures = {"survey_years": len(digests), "columns": len(BRIDGE_SCHEMA)}
-    return check_result(
-        problems,
-        f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns",
-        judged_metadata(digests, **figures),
-    )
+    passed_message = f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns"
+    return judged_result(context, Judged(digests), problems, passed_message, **figures)
 
 
 @dg.asset_check(

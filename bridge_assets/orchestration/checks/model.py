@@ -2,18 +2,54 @@
 forms predict the same? Each evaluates the version that was materialized in its own run, otherwise the latest one.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
+from bridge_assets.deployment.gate.limits import limits_of
+from bridge_assets.errors import ModelVersionError
 from bridge_assets.orchestration.assets.warehouse import warehouse_assets
 from bridge_assets.orchestration.checks.inventory import REQUIRED_RAW_CHECKS
-from bridge_assets.orchestration.checks.results import check_result, measured
-from bridge_assets.orchestration.gate.check_history import CHAMPION_KEY, data_problems, judged_metadata
+from bridge_assets.orchestration.checks.results import judged_result, measured
+from bridge_assets.orchestration.gate.check_history import data_problems
+from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.model_chain import training_set_of, upstream_training_set, upstream_version
 from bridge_assets.orchestration.resources import Platform
 
+if TYPE_CHECKING:
+    from bridge_assets.registry.model_version import ModelVersion
 
-def _check_result(problems: list[str], passed_message: str, digest: str, **metadata) -> dg.AssetCheckResult:
-    return check_result(problems, passed_message, judged_metadata(digest, **metadata))
+
+@contextmanager
+def _version_to_judge(
+    context: dg.AssetCheckExecutionContext, platform: Platform
+) -> Iterator[tuple["ModelVersion", Judged]]:
+    """The version whose stage this check evaluates, and what the check judges: every byte of it so far, and the limits.
+
+    Raises
+    ------
+    ModelVersionError
+        If the stage is incomplete or differs from the manifest, or a file changed while the check was reading.
+    """
+    from bridge_assets.deployment.gate.content import read_content
+
+    [spec] = context.check_specs
+    stage = spec.asset_key.to_user_string()
+    model_version = upstream_version(context, platform, stage)
+    model_version.verify_stage(stage)
+    about = read_content(model_version).stages[stage]
+    yield model_version, Judged(about, limits_of(spec.name, platform.model.gate))
+    if read_content(model_version).stages.get(stage) != about:
+        raise ModelVersionError(
+            f"model version {model_version.version} changed while {spec.name} was reading it",
+            where=model_version.folder,
+            why="Another run may be writing it",
+            do=f"run {stage} again together with its checks",
+            stage=stage,
+        )
 
 
 @dg.asset_check(
@@ -29,7 +65,9 @@ def input_checks_passed(context: dg.AssetCheckExecutionContext, platform: Platfo
     dbt_checks = [spec.key for spec in warehouse_assets(platform.data.home_folder).inventory.check_specs]
     problems = data_problems(context.instance, training_data.made_from["raw_bridges"], REQUIRED_RAW_CHECKS, dbt_checks)
     count = len(REQUIRED_RAW_CHECKS) * len(training_data.made_from["raw_bridges"]) + len(dbt_checks)
-    return _check_result(problems, f"{count} evaluations passed", training_data.digest, evaluations=count)
+    return judged_result(
+        context, Judged(training_data.digest), problems, f"{count} evaluations passed", evaluations=count
+    )
 
 
 @dg.asset_check(
@@ -41,10 +79,11 @@ def enough_training_data(context: dg.AssetCheckExecutionContext, platform: Platf
     from bridge_assets.models.training import training_set
 
     training_data = upstream_training_set(context, platform)
-    return _check_result(
+    return judged_result(
+        context,
+        Judged(training_data.digest),
         training_set.size_problems(training_data),
         f"{training_data.table.height:,} inspections with a known outcome",
-        training_data.digest,
         **training_set.split_sizes(training_data),
     )
 
@@ -63,7 +102,9 @@ def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg
     training_data = upstream_training_set(context, platform)
     problems = leakage_problems(training_data.table, training_data.features)
     count = len(training_data.features)
-    return _check_result(problems, f"{count} features, none of them leaks", training_data.digest, features=count)
+    return judged_result(
+        context, Judged(training_data.digest), problems, f"{count} features, none of them leaks", features=count
+    )
 
 
 @dg.asset_check(
@@ -81,14 +122,13 @@ def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) 
     from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
     from bridge_assets.models.evaluation.record import Evaluation
 
-    model_version = upstream_version(context, platform, "bridge_model")
-    model_version.verify_stage("bridge_model")
-    evaluation = Evaluation.load(model_version.file("evaluation.json"))
-    problems = quality_problems(evaluation, platform.model.gate)
-    return _check_result(
-        problems,
+    with _version_to_judge(context, platform) as (model_version, judged):
+        evaluation = Evaluation.load(model_version.file("evaluation.json"))
+    return judged_result(
+        context,
+        judged,
+        quality_problems(evaluation, platform.model.gate),
         "better than both baselines",
-        model_version.stages["bridge_model"],
         held_out=dg.MetadataValue.md(evaluation_markdown(evaluation)),
         intervals=dg.MetadataValue.md(intervals_markdown(evaluation)),
         **measured(evaluation.headline_metrics()),
@@ -108,18 +148,15 @@ def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) ->
     from bridge_assets.models.evaluation.acceptance import calibration_problems
     from bridge_assets.models.evaluation.record import Evaluation
 
-    model_version = upstream_version(context, platform, "bridge_model")
-    model_version.verify_stage("bridge_model")
-    evaluation = Evaluation.load(model_version.file("evaluation.json"))
+    with _version_to_judge(context, platform) as (model_version, judged):
+        evaluation = Evaluation.load(model_version.file("evaluation.json"))
     message = evaluation.calibration.summary if evaluation.calibration else ""
     figures = (
         {}
         if evaluation.calibration is None
         else {"error": evaluation.calibration.error, "excess": evaluation.calibration.excess}
     )
-    return _check_result(
-        calibration_problems(evaluation, platform.model.gate), message, model_version.stages["bridge_model"], **figures
-    )
+    return judged_result(context, judged, calibration_problems(evaluation, platform.model.gate), message, **figures)
 
 
 @dg.asset_check(
@@ -132,17 +169,18 @@ def quantization_parity(context: dg.AssetCheckExecutionContext, platform: Platfo
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.training.skops_file import load_model
 
-    model_version = upstream_version(context, platform, "quantized_model")
-    training_data = training_set_of(model_version, platform)
-    forest = load_model(model_version.verify_stage("bridge_model"))
-    quantized = Float16Forest.load(model_version.verify_stage("quantized_model"))
+    with _version_to_judge(context, platform) as (model_version, judged):
+        training_data = training_set_of(model_version, platform)
+        forest = load_model(model_version.verify_stage("bridge_model"))
+        quantized = Float16Forest.load(model_version.verify_stage("quantized_model"))
     problems, difference, loss = quantization_problems(
         forest, quantized, training_data.table, training_data.features, platform.model.gate
     )
-    return _check_result(
+    return judged_result(
+        context,
+        judged,
         problems,
         f"largest difference {difference:.6f}, AUC lost {loss:.6f}",
-        model_version.stages["quantized_model"],
         largest_difference=difference,
         auc_lost=loss,
     )
@@ -161,20 +199,18 @@ def not_worse_than_champion(context: dg.AssetCheckExecutionContext, platform: Pl
     from bridge_assets.deployment.gate.challenge import compare_with_champion
     from bridge_assets.errors import RegistryError
 
-    model_version = upstream_version(context, platform, "onnx_model")
-    model_version.verify_stage("onnx_model")
-    digest = model_version.stages["onnx_model"]
-    try:
-        comparison = compare_with_champion(
-            model_version, platform.lake, platform.registry, platform.data.home_folder, platform.model
-        )
-    except RegistryError as error:  # an unreadable champion cannot be compared with, so the check fails
-        return _check_result([str(error)], "", digest)
-    return _check_result(
+    with _version_to_judge(context, platform) as (model_version, judged):
+        try:
+            comparison = compare_with_champion(
+                model_version, platform.lake, platform.registry, platform.data.home_folder, platform.model
+            )
+        except RegistryError as error:  # an unreadable champion cannot be compared with, so the check fails
+            return judged_result(context, judged, [str(error)], "")
+    return judged_result(
+        context,
+        replace(judged, champion=comparison.champion or ""),
         list(comparison.problems),
         comparison.message,
-        digest,
-        **{CHAMPION_KEY: comparison.champion or ""},
         beside=dg.MetadataValue.md(comparison.markdown()),
         inspections=comparison.inspections,
         **{f"gain_in_{metric}": gain for metric, gain in comparison.gains().items()},
@@ -193,15 +229,12 @@ def onnx_parity(context: dg.AssetCheckExecutionContext, platform: Platform) -> d
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.forest.onnx_parity import onnx_problems
 
-    model_version = upstream_version(context, platform, "onnx_model")
-    forest = Float16Forest.load(model_version.verify_stage("quantized_model"))
-    rows = training_set_of(model_version, platform).table.select(forest.features).head(5000).to_numpy()
-    problems, difference = onnx_problems(
-        forest, model_version.verify_stage("onnx_model"), rows, limit=platform.model.gate.onnx_difference
-    )
-    return _check_result(
-        problems,
-        f"largest difference {difference:.2e}",
-        model_version.stages["onnx_model"],
-        largest_difference=difference,
+    with _version_to_judge(context, platform) as (model_version, judged):
+        forest = Float16Forest.load(model_version.verify_stage("quantized_model"))
+        rows = training_set_of(model_version, platform).table.select(forest.features).head(5000).to_numpy()
+        problems, difference = onnx_problems(
+            forest, model_version.verify_stage("onnx_model"), rows, limit=platform.model.gate.onnx_difference
+        )
+    return judged_result(
+        context, judged, problems, f"largest difference {difference:.2e}", largest_difference=difference
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from bridge_assets.orchestration.gate.judged import Judged
+
 #: Maximum number of problems in the description of a check.
 _MAX_LISTED = 20
 
@@ -36,6 +38,27 @@ def check_result(
         description="; ".join(problems[:_MAX_LISTED]) or passed_message,
         metadata={"problems": len(problems), **metadata},
     )
+
+
+def judged_result(
+    context: dg.AssetCheckExecutionContext,
+    judged: Judged,
+    problems: Sequence[str],
+    passed_message: str,
+    **figures: Any,
+) -> dg.AssetCheckResult:
+    """The same, with what the check judged: only such a result counts for the gate.
+
+    Parameters
+    ----------
+    context : AssetCheckExecutionContext
+    judged : Judged
+    problems, passed_message
+        As for `check_result`.
+    **figures
+        Further metadata.
+    """
+    return check_result(problems, passed_message, {**figures, **judged.signed_metadata(context, not problems)})
 
 
 def measured(figures: Mapping[str, float | int | None]) -> dict[str, float | int]:

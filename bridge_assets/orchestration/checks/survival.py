@@ -3,7 +3,7 @@
 import dagster as dg
 
 from bridge_assets.orchestration.checks.results import check_result, measured
-from bridge_assets.orchestration.gate.check_history import judged_metadata
+from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -29,11 +29,11 @@ def calibrated_and_beats_kaplan_meier(platform: Platform) -> dg.AssetCheckResult
     return check_result(
         problems,
         "calibrated, and better than the table",
-        judged_metadata(
-            survival_version.digest,
-            held_out=dg.MetadataValue.md(survival_markdown(evaluation)),
+        {
+            **Judged(survival_version.digest).metadata(),
+            "held_out": dg.MetadataValue.md(survival_markdown(evaluation)),
             **measured(evaluation.headline_metrics()),
-        ),
+        },
         dg.AssetCheckSeverity.WARN,
     )
 

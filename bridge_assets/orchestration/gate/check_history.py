@@ -1,79 +1,87 @@
 """Reads the evaluations of checks from Dagster's event log for the gate.
 
-The gate decides without Dagster; this module only reads every recorded evaluation of a check, from any run, with the
-digest that it evaluated (metadata `about`).
+The gate decides without Dagster; this module only reads every recorded evaluation of a check, from any run, with what
+it judged (`judged`).
 
 A check passed only where a step of a run said so and succeeded. Dagster's webserver also accepts evaluations from
 anyone who reaches its port (`POST /report_asset_check/...`, without credentials), and so does Python
 (`report_runless_asset_event`); they belong to no run and do not count. Who can write to Dagster's storage can still
-forge a run: protect it like the model files themselves.
+forge a run, unless the environment holds a key (`deployment.gate.signature`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.execution.stats import StepEventStatus
 
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Decision, decide
-from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.deployment.gate.signature import gate_key
+from bridge_assets.orchestration.gate.judged import judged_of, signature_problem, signed_time
 
-#: Metadata key of the digest that a check evaluated.
-JUDGED_DIGEST_KEY = "about"
-
-#: Metadata key of the version that `not_worse_than_champion` compared with; empty = there was no champion.
-CHAMPION_KEY = "champion"
+if TYPE_CHECKING:
+    from bridge_assets.deployment.gate.content import VersionContent
+    from bridge_assets.settings import GateSettings
 
 _PAGE = 100
 
 
-def judged_metadata(digests: str | dict[str, str], **metadata) -> dict[str, dg.MetadataValue]:
-    """Metadata of a check result with the digest of the bytes that were evaluated, or one digest per survey year."""
-    value = dg.MetadataValue.json(digests) if isinstance(digests, dict) else dg.MetadataValue.text(digests)
-    return {JUDGED_DIGEST_KEY: value, **metadata}
+def check_evaluations(
+    instance: dg.DagsterInstance, asset: str, check: str, succeeded: StepSucceeded | None = None
+) -> Iterator[CheckEvaluation]:
+    """Every recorded evaluation of a check, in any order. A check that raised an error left no evaluation.
 
-
-def check_evaluations(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[CheckEvaluation]:
-    """Every recorded evaluation of a check, in any order. A check that raised an error left no evaluation."""
-    for event, evaluation in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check)):
-        entry = evaluation.metadata.get(JUDGED_DIGEST_KEY)
-        values = entry.value if entry is not None else None
-        for digest in values.values() if isinstance(values, dict) else [values]:
+    Parameters
+    ----------
+    instance : DagsterInstance
+    asset, check : str
+    succeeded : callable, optional
+        Run and step -> whether it succeeded; shared by the checks of one decision, so that each step is looked up once.
+    """
+    key = gate_key()
+    for event, evaluation, refused in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check), succeeded):
+        judged = judged_of(evaluation)
+        if key and evaluation.passed and not refused:
+            refused = signature_problem(key, evaluation, event.run_id)
+        for digest in judged.digests:
             yield CheckEvaluation(
                 asset=asset,
                 check=check,
                 passed=evaluation.passed,
-                digest=str(digest),
-                timestamp=event.timestamp,
+                digest=digest,
+                timestamp=signed_time(evaluation) if key and evaluation.passed and not refused else event.timestamp,
                 run_id=event.run_id,
                 message=evaluation.description or "",
-                champion=_text(evaluation, CHAMPION_KEY),
+                champion=judged.champion or "",
+                limits=judged.limits,
+                refused=refused,
             )
 
 
-def _text(evaluation: dg.AssetCheckEvaluation, key: str) -> str:
-    entry = evaluation.metadata.get(key)
-    return entry.value if entry is not None and isinstance(entry.value, str) else ""
-
-
-def gate_decision(instance: dg.DagsterInstance, model_version: ModelVersion, champion: str) -> Decision:
+def gate_decision(
+    instance: dg.DagsterInstance, content: VersionContent, champion: str, settings: GateSettings
+) -> Decision:
     """The gate's decision on a model version, from all recorded evaluations of the required checks.
 
     Parameters
     ----------
     instance : DagsterInstance
-    model_version : ModelVersion
+    content : VersionContent
     champion : str
         Today's champion; empty = there is none (`deployment.gate.challenge.current_champion`).
+    settings : GateSettings
+        Today's limits.
     """
+    succeeded = cache(partial(_succeeded, instance))
     recorded = [
         evaluation
         for requirement in REQUIRED_CHECKS
-        for evaluation in check_evaluations(instance, requirement.asset, requirement.check)
+        for evaluation in check_evaluations(instance, requirement.asset, requirement.check, succeeded)
     ]
-    return decide(model_version.version, model_version.stages, recorded, champion=champion)
+    return decide(content, recorded, champion=champion, settings=settings)
 
 
 def data_problems(
@@ -99,6 +107,7 @@ def data_problems(
         passed_by_digest = {
             evaluation.digest: evaluation.passed
             for evaluation in sorted(check_evaluations(instance, "raw_bridges", check), key=lambda each: each.timestamp)
+            if not evaluation.refused
         }
         for year, digest in raw_bridges.items():
             if not passed_by_digest.get(digest, False):
@@ -112,7 +121,8 @@ def data_problems(
 
 
 def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
-    latest = max(_check_history(instance, key), key=lambda each: each[0].timestamp, default=None)
+    counted = ((event, evaluation) for event, evaluation, refused in _check_history(instance, key) if not refused)
+    latest = max(counted, key=lambda each: each[0].timestamp, default=None)
     if latest is None:
         return "was never evaluated"
     event, evaluation = latest
@@ -130,25 +140,30 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
 
 
 def _check_history(
-    instance: dg.DagsterInstance, key: dg.AssetCheckKey
-) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
-    """Recorded evaluations with their events, in the order in which the checks were planned, not evaluated. Those that
-    passed outside a successful step are left out; a failure counts wherever it was reported.
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, succeeded: StepSucceeded | None = None
+) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation, str]]:
+    """Recorded evaluations with their events, and why a pass does not count (empty = it does; a failure always does),
+    in the order in which the checks were planned, not evaluated.
     """
-    cursor, succeeded = None, cache(partial(_succeeded, instance))
+    cursor, succeeded = None, succeeded or cache(partial(_succeeded, instance))
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
         for record in page:
             event = record.event and record.event.dagster_event
             if not (record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation)):
                 continue
             evaluation = event.event_specific_data
-            if not evaluation.passed or succeeded(record.event.run_id, event.step_key):
-                yield record.event, evaluation
+            refused = ""
+            if evaluation.passed and not succeeded(record.event.run_id, event.step_key):
+                refused = "a pass was reported, but no step of a run that still exists has succeeded with it"
+            yield record.event, evaluation, refused
         cursor = page[-1].id
 
 
+#: Run id and step key -> whether the run exists and its step succeeded.
+StepSucceeded = Callable[[str, str | None], bool]
+
+
 def _succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
-    """Whether the run exists and its step succeeded."""
     if not run_id or step_key is None or instance.get_run_by_id(run_id) is None:
         return False
     return any(step.status is StepEventStatus.SUCCESS for step in instance.get_run_step_stats(run_id, [step_key]))

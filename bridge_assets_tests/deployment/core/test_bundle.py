@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tarfile
 
 import pytest
-from support.deployment.local_endpoint import corrupt_byte
+from support.deployment.local_endpoint import corrupt_byte, exchange
 
 from bridge_assets.deployment.core.bundle import BUNDLE_FILES, bundle_of
 from bridge_assets.deployment.core.tags import check_owner, deployment_tags, history_from_tags
 from bridge_assets.deployment.core.target import version_of
+from bridge_assets.deployment.gate.content import read_content
 from bridge_assets.errors import DeploymentError, OwnershipError
-from bridge_assets.runtime.package import Package
+from bridge_assets.runtime.package import PACKAGE_FILES, Package
 
 
 def test_the_same_version_gives_the_same_bytes_and_another_version_another_slot(model_versions):
@@ -47,13 +49,36 @@ def test_the_archive_is_a_package_with_the_code_that_serves_it(model_versions, t
     assert bundle.unpack(tmp_path / "again").joinpath("code.zip").is_file()
 
 
-def test_a_changed_byte_is_refused_before_and_during_packing(model_versions):
+def test_a_bundle_has_the_bytes_that_were_read_and_no_later_ones(model_versions):
     bundle = bundle_of(model_versions[0])
+    before, archive = dict(bundle.contents), bundle_of(model_versions[0]).archive
+    for name in (*BUNDLE_FILES, "manifest.json"):
+        corrupt_byte(model_versions[0].file(name))
+    assert bundle.contents == before
+    assert bundle.archive == archive
+
+
+def test_a_changed_byte_is_refused(model_versions):
     corrupt_byte(model_versions[0].file("model.onnx"))
-    with pytest.raises(DeploymentError, match=r"model\.onnx changed while it was being packed"):
-        bundle.files()
     with pytest.raises(DeploymentError, match="cannot be deployed"):
         bundle_of(model_versions[0])
+
+
+@pytest.mark.parametrize("name", [*PACKAGE_FILES, "manifest.json"])
+def test_only_the_bytes_that_the_gate_decided_about_are_bundled(model_versions, name):
+    candidate = model_versions[0]
+    judged = read_content(candidate).files
+    assert bundle_of(candidate, judged).slot == bundle_of(candidate).slot
+    with pytest.raises(DeploymentError, match=rf"{re.escape(name)} of model version \w+ changed while it was being"):
+        bundle_of(candidate, {**judged, name: "0" * 64})
+
+
+def test_files_exchanged_together_with_the_manifest_are_refused_after_the_decision(model_versions):
+    judged = read_content(model_versions[0]).files
+    exchange(model_versions[0], model_versions[1])
+    assert bundle_of(model_versions[0])  # the manifest agrees with the files
+    with pytest.raises(DeploymentError, match="the gate decided about"):
+        bundle_of(model_versions[0], judged)
 
 
 def test_tags_store_the_history_and_the_owner():

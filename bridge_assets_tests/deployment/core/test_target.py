@@ -264,7 +264,7 @@ def test_a_rollback_brings_back_the_code_of_that_deployment(shelf, bundles, roll
     assert rolled_on[0].slot != first.slot
     assert rollback(shelf, opener(bundles)).version == first.version
     assert shelf.history == (first.slot,)
-    assert (shelf.slots[first.slot].folder / "code.zip").read_bytes() == first.code == code_archive()
+    assert (shelf.slots[first.slot].folder / "code.zip").read_bytes() == first.contents["code.zip"] == code_archive()
     assert kept_path(first.model_version, first.slot).read_bytes() == first.archive
 
 

@@ -24,6 +24,7 @@ from bridge_assets.deployment.gate.challenge import (
     unscaled_holdout,
 )
 from bridge_assets.deployment.gate.champion import Comparison
+from bridge_assets.deployment.gate.content import read_content
 from bridge_assets.deployment.gate.decision import (
     CHAMPION_REQUIREMENT,
     REQUIRED_CHECKS,
@@ -31,6 +32,7 @@ from bridge_assets.deployment.gate.decision import (
     Decision,
     decide,
 )
+from bridge_assets.deployment.gate.limits import limits_of
 from bridge_assets.errors import SourceError
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.training import training_set
@@ -207,12 +209,12 @@ def test_duplicated_features_of_a_structure_are_an_error(lake):
 
 def recorded_decision(candidate: ModelVersion, compared_with: str, home: Path) -> Decision:
     """The gate's decision when all checks have passed, the comparison with this champion."""
+    content = read_content(candidate)
     passed = [
-        CheckEvaluation(each.asset, each.check, True, candidate.stages[each.asset], 1.0, "old", champion=compared_with)
+        CheckEvaluation(each.asset, each.check, True, content.stages[each.asset], 1.0, "old", champion=compared_with)
         for each in REQUIRED_CHECKS
     ]
-    champion = current_champion(REGISTRY, home, SETTINGS.name)
-    return decide(candidate.version, candidate.stages, passed, champion=champion)
+    return decide(content, passed, champion=current_champion(REGISTRY, home, SETTINGS.name))
 
 
 def test_the_worse_of_two_that_were_judged_without_a_champion_is_refused(candidate, good, lake, tmp_path):
@@ -243,6 +245,15 @@ def test_a_comparison_with_todays_champion_is_not_repeated(candidate, good, lake
     assert compare_again(recorded, candidate, lake, REGISTRY, tmp_path, SETTINGS, "today") is recorded
 
 
+def test_files_that_changed_after_the_decision_are_not_compared_again(candidate, good, lake, tmp_path):
+    champion_in(tmp_path, good)
+    lenient = ModelSettings(gate=GateSettings(champion_auc_loss=1, champion_brier_loss=1))
+    recorded = recorded_decision(candidate, "", tmp_path)
+    probe = candidate.file("probe.json")
+    probe.write_text(probe.read_text() + " ")
+    assert compare_again(recorded, candidate, lake, REGISTRY, tmp_path, lenient, "today") is recorded
+
+
 def test_what_cannot_be_compared_any_more_stays_outdated(candidate, good, lake, tmp_path):
     champion_in(tmp_path, good)
     recorded = recorded_decision(candidate, "", tmp_path)
@@ -261,20 +272,21 @@ def test_what_cannot_be_compared_any_more_stays_outdated(candidate, good, lake, 
 )
 def test_the_decision_depends_only_on_the_comparison(poor, comparison, state, expected_message):
     started = time.time()
-    decision = champion_decision(poor, comparison, "run-1")
+    decision = champion_decision(read_content(poor), comparison, "run-1", SETTINGS.gate)
     [finding] = decision.findings
     assert decision.version == poor.version
     assert decision.is_open is (state == "passed")
     assert (finding.requirement, finding.state) == (CHAMPION_REQUIREMENT, state)
-    assert finding.expected_digest == poor.stages["onnx_model"]
+    assert finding.expected_digest == read_content(poor).stages["onnx_model"]
     evaluation = finding.evaluation
     assert evaluation is not None
     assert (evaluation.message, evaluation.run_id) == (expected_message, "run-1")
+    assert (evaluation.champion, evaluation.limits) == ("abc", limits_of("not_worse_than_champion", SETTINGS.gate))
     assert started <= evaluation.timestamp <= time.time()
 
 
 def test_a_version_without_an_onnx_model_is_refused(poor, tmp_path):
-    [finding] = champion_decision(
-        with_stages(poor, tmp_path, onnx_model=""), Comparison(None, "there is no champion yet"), "run"
-    ).findings
+    content = read_content(with_stages(poor, tmp_path, onnx_model=""))
+    comparison = Comparison(None, "there is no champion yet")
+    [finding] = champion_decision(content, comparison, "run", SETTINGS.gate).findings
     assert finding.state == "missing"

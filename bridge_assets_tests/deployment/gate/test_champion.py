@@ -10,11 +10,17 @@ from support.model_versions import make_version
 
 from bridge_assets.deployment.gate.challenge import champion_decision
 from bridge_assets.deployment.gate.champion import Comparison, compare_versions
-from bridge_assets.deployment.gate.decision import GateClosedError, require_open_gate
+from bridge_assets.deployment.gate.content import read_content
+from bridge_assets.deployment.gate.decision import Decision, GateClosedError, require_open_gate
 from bridge_assets.models.dataset.split import holdout_rows, split_at
 from bridge_assets.models.metrics.bootstrap import Interval
 from bridge_assets.models.metrics.probability import probability_metrics
-from bridge_assets.settings import ModelSettings, SplitSettings
+from bridge_assets.registry.model_version import ModelVersion
+from bridge_assets.settings import GateSettings, ModelSettings, SplitSettings
+
+
+def decision_of(candidate: ModelVersion, comparison: Comparison) -> Decision:
+    return champion_decision(read_content(candidate), comparison, "run", GateSettings())
 
 
 def test_a_worse_version_is_refused_with_both_scores(good, poor, holdout):
@@ -28,8 +34,8 @@ def test_a_worse_version_is_refused_with_both_scores(good, poor, holdout):
     assert found.score_gains["auc"].high < 0
     assert "| auc |" in found.markdown()
     with pytest.raises(GateClosedError, match=r"onnx_model:not_worse_than_champion failed: AUC is 0\.\d+ worse"):
-        require_open_gate(champion_decision(poor, found, "run"), None)
-    assert require_open_gate(champion_decision(poor, found, "run"), "agreed with the bridge office")
+        require_open_gate(decision_of(poor, found), None)
+    assert require_open_gate(decision_of(poor, found), "agreed with the bridge office")
 
 
 def test_a_better_version_passes_and_reports_its_gain(good, poor, holdout):
@@ -40,7 +46,7 @@ def test_a_better_version_passes_and_reports_its_gain(good, poor, holdout):
     assert found.message.startswith(
         f"AUC {found.candidate_scores.auc:.4f} against the champion's {found.champion_scores.auc:.4f}"
     )
-    assert champion_decision(good, found, "run").is_open
+    assert decision_of(good, found).is_open
 
 
 def test_the_margins_decide(good, poor, holdout):

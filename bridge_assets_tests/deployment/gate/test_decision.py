@@ -7,6 +7,7 @@ from itertools import combinations, product
 
 import pytest
 
+from bridge_assets.deployment.gate.content import VersionContent
 from bridge_assets.deployment.gate.decision import (
     CHAMPION_REQUIREMENT,
     REQUIRED_CHECKS,
@@ -19,6 +20,8 @@ from bridge_assets.deployment.gate.decision import (
     decide,
     require_open_gate,
 )
+from bridge_assets.deployment.gate.limits import limits_of
+from bridge_assets.settings import GateSettings
 
 STAGES = {
     "training_set": "a" * 64,
@@ -27,6 +30,7 @@ STAGES = {
     "onnx_model": "d" * 64,
 }
 OTHER = "e" * 64
+CONTENT = VersionContent("v1", {"model.onnx": "0" * 64}, STAGES)
 
 # Evaluations of one check as (passed, of this version?, when), and the state that the gate must report.
 HISTORIES = {
@@ -73,7 +77,7 @@ def test_truth_table_of_every_history_of_every_check():
         for names in product(HISTORIES, repeat=3):
             cases = [prepared[requirement, name] for requirement, name in zip(three, names, strict=True)]
             recorded = [evaluation for case, _ in cases for evaluation in case]
-            decision = decide("v1", STAGES, recorded, required=three)
+            decision = decide(CONTENT, recorded, required=three)
             assert [finding.state for finding in decision.findings] == [state for _, state in cases]
             assert decision.is_open == all(state == "passed" for _, state in cases)
             opened += decision.is_open
@@ -87,7 +91,7 @@ def test_the_order_in_which_evaluations_are_given_does_not_matter(name):
         others = [recorded for recorded in all_passed() if recorded.check != requirement.check]
         recorded = evaluations(requirement, history)
         for given in (recorded + others, others + recorded[::-1]):
-            finding = next(f for f in decide("v1", STAGES, given).findings if f.requirement == requirement)
+            finding = next(f for f in decide(CONTENT, given).findings if f.requirement == requirement)
             assert finding.state == state
 
 
@@ -95,7 +99,7 @@ def test_a_check_of_a_missing_stage_is_missing_whatever_was_recorded():
     for count in range(1, len(STAGES) + 1):
         for gone in combinations(STAGES, count):
             stages = {stage: digest for stage, digest in STAGES.items() if stage not in gone}
-            decision = decide("v1", stages, all_passed())
+            decision = decide(VersionContent("v1", {}, stages), all_passed())
             assert not decision.is_open
             for finding in decision.findings:
                 assert finding.state == ("missing" if finding.requirement.asset in gone else "passed")
@@ -107,8 +111,10 @@ def test_an_evaluation_without_a_digest_does_not_count():
         for recorded in all_passed()
         for about in ("", "None")
     ]
-    assert {finding.state for finding in decide("v1", STAGES, blank).findings} == {"outdated"}
-    assert {finding.state for finding in decide("v1", dict.fromkeys(STAGES, ""), blank).findings} == {"missing"}
+    assert {finding.state for finding in decide(CONTENT, blank).findings} == {"outdated"}
+    assert {
+        finding.state for finding in decide(VersionContent("v1", {}, dict.fromkeys(STAGES, "")), blank).findings
+    } == {"missing"}
 
 
 def test_a_check_of_the_same_name_on_another_asset_does_not_count():
@@ -116,17 +122,16 @@ def test_a_check_of_the_same_name_on_another_asset_does_not_count():
         CheckEvaluation("elsewhere", each.check, True, each.digest, each.timestamp, each.run_id)
         for each in all_passed()
     ]
-    assert {finding.state for finding in decide("v1", STAGES, moved).findings} == {"missing"}
+    assert {finding.state for finding in decide(CONTENT, moved).findings} == {"missing"}
 
 
 def test_a_gate_without_requirements_is_closed():
-    assert not decide("v1", STAGES, all_passed(), required=()).is_open
+    assert not decide(CONTENT, all_passed(), required=()).is_open
 
 
 def closed() -> Decision:
     return decide(
-        "v1",
-        STAGES,
+        CONTENT,
         [
             *evaluations(REQUIRED_CHECKS[0], [(True, True, 1)]),
             *evaluations(REQUIRED_CHECKS[2], [(False, True, 3)]),
@@ -157,7 +162,7 @@ def test_a_closed_gate_names_each_check_its_state_its_result_and_the_next_step()
 
 
 def test_a_missing_stage_is_reported():
-    decision = decide("v1", {"training_set": STAGES["training_set"]}, all_passed())
+    decision = decide(VersionContent("v1", {}, {"training_set": STAGES["training_set"]}), all_passed())
     assert (
         "onnx_model:onnx_parity missing: this version has no onnx_model. What to do: run onnx_model again"
         in decision.explain()
@@ -168,13 +173,13 @@ def test_the_table_of_findings_escapes_text_from_a_check():
     recorded = [
         CheckEvaluation("onnx_model", "onnx_parity", False, STAGES["onnx_model"], 1.0, "run", "0.1 | 0.2\nworse")
     ]
-    rows = decide("v1", STAGES, recorded, required=[Requirement("onnx_model", "onnx_parity")]).markdown().splitlines()
+    rows = decide(CONTENT, recorded, required=[Requirement("onnx_model", "onnx_parity")]).markdown().splitlines()
     assert len(rows) == 3
     assert "0.1 &#124; 0.2 worse" in rows[2]
 
 
 def test_an_open_gate_needs_no_reason_and_records_no_override():
-    decision = decide("v1", STAGES, all_passed())
+    decision = decide(CONTENT, all_passed())
     assert require_open_gate(decision, None) is None
     assert require_open_gate(decision, "a reason that was not needed") is None
 
@@ -241,7 +246,9 @@ def found(*history: tuple[bool, bool, int], stages=None, detail: str = "said") -
         )
         for passed, here, when in history
     ]
-    [finding] = decide("v1", STAGES if stages is None else stages, recorded, required=[PARITY]).findings
+    [finding] = decide(
+        VersionContent("v1", {}, STAGES if stages is None else stages), recorded, required=[PARITY]
+    ).findings
     return finding
 
 
@@ -256,7 +263,8 @@ def test_each_state_has_its_reason_and_next_step():
     assert (found().reason, found().next_step) == ("never evaluated", run)
     outdated = found((True, False, 1))
     assert (outdated.reason, outdated.next_step) == (
-        "evaluated for onnx_model eeeeeeeeeeee, but this version's onnx_model is dddddddddddd",
+        "evaluated for onnx_model eeeeeeeeeeee, but this version's onnx_model is dddddddddddd: a file of the version, "
+        "or the code that serves it, has changed since",
         run,
     )
     for made in ({}, {"onnx_model": ""}):
@@ -278,6 +286,48 @@ def test_the_newest_evaluation_of_this_version_is_shown():
 def test_the_result_of_a_check_is_written_on_one_line():
     assert found((True, True, 1), detail=" two\n lines ").message == "two lines (run 11111111)"
     assert found((True, True, 1), detail="").message == "no detail (run 11111111)"
+
+
+def test_an_outdated_check_of_an_earlier_stage_does_not_blame_the_serving_code():
+    requirement = Requirement("bridge_model", "is_calibrated")
+    [finding] = decide(CONTENT, evaluations(requirement, [(True, False, 1)]), required=[requirement]).findings
+    assert finding.reason.endswith("bridge_model is bbbbbbbbbbbb: a file of the version has changed since")
+
+
+@pytest.mark.parametrize("counted", [None, True, False])
+def test_a_refused_pass_never_decides(counted):
+    """Neither alone nor next to an evaluation that counts, although it is newer."""
+    refused = replace(evaluations(PARITY, [(True, True, 9)])[0], refused="nobody stands behind it", run_id="")
+    others = [] if counted is None else evaluations(PARITY, [(counted, True, 1)])
+    [finding] = decide(CONTENT, [refused, *others], required=[PARITY]).findings
+    assert finding.state == {None: "untrusted", True: "passed", False: "failed"}[counted]
+    if counted is None:
+        assert (finding.reason, finding.message) == ("nobody stands behind it", "said at 9 (no run)")
+        assert finding.next_step == "run onnx_model again together with its checks"
+
+
+def test_a_pass_under_looser_limits_than_todays_is_not_enough_without_a_reason():
+    requirement = Requirement("bridge_model", "beats_baselines")
+    today = GateSettings(auc_gain=0.01)
+    [passed] = evaluations(requirement, [(True, True, 1)])
+
+    def state(**limits: object) -> Finding:
+        recorded = replace(passed, limits=limits_of("beats_baselines", today) | limits)
+        return decide(CONTENT, [recorded], required=[requirement], settings=today).findings[0]
+
+    assert state().state == state(auc_gain=0.02).state == "passed"
+    loosened = state(auc_gain=0.0)
+    assert loosened.state == "loosened"
+    assert loosened.reason == (
+        "passed under looser limits than those configured: auc_gain 0.0 (the configuration says 0.01)"
+    )
+    assert loosened.next_step == "run the checks of bridge_model again under the configured limits"
+    with pytest.raises(GateClosedError, match=r"beats_baselines loosened: .*auc_gain 0\.0"):
+        require_open_gate(Decision("v1", (loosened,)), None)
+    assert decide(CONTENT, [passed], required=[requirement]).is_open  # nobody asked for the limits
+    assert decide(CONTENT, [passed], required=[requirement], settings=today).findings[0].state == "loosened"
+    failed = replace(passed, passed=False)
+    assert decide(CONTENT, [failed], required=[requirement], settings=today).findings[0].state == "failed"
 
 
 def test_an_evaluation_needs_no_detail():
@@ -346,9 +396,9 @@ def test_a_comparison_counts_only_with_todays_champion(compared_with, today, sta
     [passed] = evaluations(CHAMPION_REQUIREMENT, [(True, True, 1)])
     others = [each for each in all_passed() if each.check != CHAMPION_REQUIREMENT.check]
     recorded = [*others, replace(passed, champion=compared_with)]
-    decision = decide("v1", STAGES, recorded, champion=today)
+    decision = decide(CONTENT, recorded, champion=today)
     assert [finding.state for finding in decision.findings] == ["passed"] * (len(REQUIRED_CHECKS) - 1) + [state]
-    failed = decide("v1", STAGES, [*others, replace(passed, champion=compared_with, passed=False)], champion=today)
+    failed = decide(CONTENT, [*others, replace(passed, champion=compared_with, passed=False)], champion=today)
     assert failed.findings[-1].state == "failed"
 
 
@@ -360,6 +410,6 @@ def test_the_message_names_both_champions():
         ("a", "", "compared with champion a, but now the champion is none"),
     ):
         recorded = [replace(passed, champion=compared_with)]
-        [finding] = decide("v1", STAGES, recorded, required=[CHAMPION_REQUIREMENT], champion=today).findings
+        [finding] = decide(CONTENT, recorded, required=[CHAMPION_REQUIREMENT], champion=today).findings
         assert finding.reason == reason
         assert finding.next_step == "run onnx_model again together with its checks"

@@ -16,7 +16,7 @@ import pytest
 from support.deployment.kubernetes_release import NAME, release_fixture
 
 from bridge_assets.deployment.core.bundle import Bundle, bundle_of
-from bridge_assets.deployment.core.packing import pack, served_digests
+from bridge_assets.deployment.core.packing import pack, read_served_files
 from bridge_assets.deployment.core.target import deploy
 from bridge_assets.runtime.probe import Probe
 
@@ -65,7 +65,7 @@ class Client:
 
 def answers_of(bundle: Bundle, probe: Probe, folder: Path) -> np.ndarray:
     """The predictions of the artifact itself for the probe's rows."""
-    package = pack(bundle.model_version, served_digests(bundle.model_version), folder)
+    package = pack(read_served_files(bundle.model_version), folder)
     return package.load_model().fall_probability(probe.table()).to_numpy()
 
 

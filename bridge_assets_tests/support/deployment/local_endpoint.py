@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.registry.model_version import ModelVersion, create_or_resume
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
-from bridge_assets.runtime.package import Package
+from bridge_assets.runtime.package import PACKAGE_FILES, Package
 from bridge_assets.runtime.probe import Probe, write_probe
+from bridge_assets.storage import write_json
 
 FEATURES = ("condition", "age", "traffic", "span")
 
@@ -77,3 +79,11 @@ def corrupt_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def exchange(target: ModelVersion, source: ModelVersion) -> None:
+    """Replace a version's served files by another's, and the digests in its manifest: what who writes there can do."""
+    for name in PACKAGE_FILES:
+        shutil.copyfile(source.file(name), target.file(name))
+    declared = {key: source.manifest[key] for key in ("stages", "files")}
+    write_json({**target.manifest, **declared}, target.file("manifest.json"))
