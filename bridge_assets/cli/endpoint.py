@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
@@ -62,12 +64,23 @@ def serve(host: str, port: int) -> None:
     default="local",
     type=click.Choice(ENDPOINT_KEYS),
 )
-@click.option("--to", "version", help="A version that was deployed there before; default: the last healthy one.")
-def rollback(endpoint: str, version: str | None) -> None:
-    """Roll an endpoint back. The previous model version takes the traffic after a canary."""
-    from bridge_assets.deployment.endpoints import open_endpoint
-    from bridge_assets.settings.environment import EnvironmentSettings
+@click.option("--to", "version", help="A version that was served there before; default: the last healthy one.")
+@click.option("--reason", default="", help="Why; shown to whoever deploys the version that is left now.")
+def rollback(endpoint: str, version: str | None, reason: str) -> None:
+    """Roll an endpoint back. The previous model version takes the traffic after a canary.
 
-    target = open_endpoint(endpoint, EnvironmentSettings.load(), DataSettings.load())
-    replaced_version, deployment = target.current(), target.rollback(version)
-    click.echo(f"The {endpoint} endpoint serves model {deployment.version} again, in place of {replaced_version}.")
+    Runs the job that the Dagster UI offers, so that the rollback is recorded there.
+    """
+    from bridge_assets.orchestration.runs.run_job import run_job
+
+    config = {"model_version": version or "", "reason": reason}
+    result = run_job(f"rollback_{endpoint}", run_config={"ops": {f"rollback_{endpoint}_endpoint": {"config": config}}})
+    if not result.success:
+        for _, message in result.errors:
+            click.echo(message, err=True)
+        sys.exit(1)
+    recorded = result.materializations[f"{endpoint}_endpoint"]
+    click.echo(
+        f"The {endpoint} endpoint serves model {recorded['model_version']} again, in place of "
+        f"{recorded['left_version']}. Recorded in run {result.run_id[:8]}."
+    )

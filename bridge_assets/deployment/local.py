@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge_assets.deployment.core.packing import ServedFiles, pack, read_served_files
 from bridge_assets.deployment.core.target import Deployment
@@ -81,11 +81,23 @@ class LocalEndpoint:
         with self._folder.exclusive_lock(f"deploying model version {model_version.version}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
             report = self._install_package(files, name)
-            self._switch(name, on_switched)
+            self._switch(name, on_switched, self._folder.promote)
             return self._result(name, report, removed + self._folder.prune(self.packages_kept))
 
-    def rollback(self, version: str | None = None) -> Deployment:
-        """Roll back to the previous version, or to a named one that is still on disk, after sending it the canary.
+    def rollback(
+        self,
+        version: str | None = None,
+        prepare: Callable[[Mapping[str, Any]], Callable[[], object]] = lambda manifest: lambda: None,
+    ) -> Deployment:
+        """Roll back to the previous version, or to a named one that was served before, after sending it the canary.
+
+        Parameters
+        ----------
+        version : str, optional
+            It must have been current here, and still be on disk. Default: the version before the current one.
+        prepare : callable
+            Called with the manifest of that version before the switch, so that it can still be refused; returns what is
+            called while it is current, such as moving an alias. If either raises, `current` is as before.
 
         Raises
         ------
@@ -98,8 +110,9 @@ class LocalEndpoint:
         with self._folder.exclusive_lock(f"rolling back to {version or 'the previous version'}", self.lock_timeout):
             removed = self._folder.remove_leftovers()
             name = self._rollback_package(version)
-            report = _canary(self._package(name))
-            self._folder.rollback(name)
+            package = self._package(name)
+            report = _canary(package)
+            self._switch(name, prepare(package.manifest), self._folder.rollback)
             return self._result(name, report, removed)
 
     def current(self) -> str | None:
@@ -168,18 +181,15 @@ class LocalEndpoint:
             shutil.rmtree(temporary, ignore_errors=True)
         return report
 
-    def _switch(self, name: str, on_switched: Callable[[], object]) -> None:
+    def _switch(self, name: str, on_switched: Callable[[], object], move: Callable[[str], None]) -> None:
         """Make a package current, then call `on_switched`; a failure or an interruption switches back."""
-        previous = self._folder.current()
-        if name == previous:
-            on_switched()
-            return
+        previous, history = self._folder.current(), self._folder.history()
         try:
-            self._folder.promote(name)
+            move(name)
             on_switched()
         except BaseException as error:
             try:
-                self._folder.undo_promote(previous)
+                self._folder.undo(previous, history)
             except OSError as failure:
                 error.add_note(
                     f"Switching back failed as well ({error_summary(failure)}): version {self.current()} is served now."
@@ -187,21 +197,24 @@ class LocalEndpoint:
             raise
 
     def _rollback_package(self, version: str | None) -> str:
-        names = self._folder.packages_newest_first()
+        names = self._folder.served_newest_first()
         if version is None:
             name = self._folder.previous()
         else:
             name = next((each for each in names if version_of(each) == version), None)
         if name is None:
+            served_before = ", ".join(map(version_of, names))
             raise DeploymentError(
                 "there is no previous version to roll back to"
                 if version is None
                 else f"cannot roll back to version {version!r}",
                 where=self.root,
-                why=f"The current version is {self.current()}; on disk: {', '.join(map(version_of, names))}"
+                why=f"The current version is {self.current()}; served here before, and on disk: {served_before}"
                 if names
                 else "No version has been deployed yet",
-                do="name one of these, or deploy a version" if len(names) > 1 else "deploy another version first",
+                do="name one of these, or deploy the version, which checks the gate"
+                if len(names) > 1
+                else "deploy another version first",
             )
         return name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import RegistryError
 from bridge_assets.registry import base as registries
@@ -89,24 +89,36 @@ def register_version(
 
 
 def prepare_promotion(
-    model_version: ModelVersion, settings: MlflowSettings | DvcSettings, home: Path, name: str, alias: str = CHAMPION
+    manifest: Mapping[str, Any],
+    settings: MlflowSettings | DvcSettings,
+    home: Path,
+    name: str,
+    alias: str = CHAMPION,
 ) -> Callable[[], RegisteredVersion]:
     """Find a version in the registry before it is served, and return the function that points the alias at it.
 
     Two steps, because an endpoint does everything that can be refused before it moves the traffic.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of the version, or of a package of it.
+    settings, home, name
+        As for `register_version`.
+    alias : str
 
     Raises
     ------
     RegistryError
         If the registry cannot be read, or the version, with the digests in its manifest, is not registered.
     """
-    registry = configured_registry(settings, home, name)
-    declared = declared_digests(model_version.manifest)
+    registry, version = configured_registry(settings, home, name), manifest["version"]
+    declared = declared_digests(manifest)
     for registered in reversed(registry.versions()):
-        if registered.version == model_version.version and declared.items() <= registered.files.items():
+        if registered.version == version and declared.items() <= registered.files.items():
             return partial(_set_alias, registry, alias, registered)
     raise RegistryError(
-        f"model version {model_version.version} is not registered as {name}, so it cannot become its {alias}",
+        f"model version {version} is not registered as {name}, so it cannot become its {alias}",
         do="register this version first",
         stage="registered_model",
     )
@@ -127,7 +139,7 @@ def promote(
     RegistryError
         If the version, with the digests in its manifest, is not registered.
     """
-    return prepare_promotion(model_version, settings, home, name, alias)()
+    return prepare_promotion(model_version.manifest, settings, home, name, alias)()
 
 
 def find_by_alias(

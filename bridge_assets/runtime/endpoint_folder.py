@@ -2,7 +2,7 @@
 
     <root>/current                           link to the active package
     <root>/versions/<version>-<content>/     packages; the content distinguishes two exports of one version
-    <root>/history.json                      previous targets of `current`, oldest first
+    <root>/history.json                      targets that `current` has had, oldest first
     <root>/.lock, <root>/.*.tmp              lock of the writer; leftovers of a killed one, removed by the next
 
 Belongs here: the layout of the folder and atomic changes to it. Does not belong here: deployments (`deployment.local`)
@@ -74,6 +74,11 @@ class EndpointFolder:
     def on_disk(self) -> set[str]:
         return {path.name for path in (self.root / VERSIONS).glob("*") if path.is_dir()}
 
+    def served_newest_first(self) -> list[str]:
+        """Packages on disk that were the current one before: the current one, earlier ones, and those rolled back."""
+        served = {*self.history(), self.current()}
+        return [name for name in self.packages_newest_first() if name in served]
+
     def packages_newest_first(self) -> list[str]:
         """Packages on disk: the current one, earlier ones, those rolled back, and those that were never active."""
         existing = self.on_disk()
@@ -99,13 +104,12 @@ class EndpointFolder:
 
     def active_history(self) -> list[str]:
         """Packages that were active, oldest first, the current one last."""
-        # The history is written before the link is switched. Entries after the last mention of the current package
-        # were never active (the run was killed in between) or were rolled back: they do not precede the current one.
+        # Entries after the last mention of the current package were rolled back: they do not precede the current one.
         current, history = self.current(), self.history()
         if current is None:
             return []
-        if current not in history:
-            return [current]
+        if current not in history:  # the run was killed after it had switched the link
+            return [*history, current]
         return history[: len(history) - history[::-1].index(current)]
 
     def install(self, temporary: Path, name: str) -> None:
@@ -122,24 +126,30 @@ class EndpointFolder:
             fsync(folder.parent)
 
     def promote(self, name: str) -> None:
-        """Make a package the current one."""
-        write_json([*self.active_history(), name][-_HISTORY_LIMIT:], self.root / HISTORY)
-        self._switch_link(name)
+        """Make a package the current one; nothing changes if it is."""
+        before = self.active_history()
+        # The link is switched between the two, so that the history only ever contains packages that were served.
+        self._write_history(before)
+        if name != self.current():
+            self._switch_link(name)
+            self._write_history([*before, name])
 
-    def undo_promote(self, previous: str | None) -> None:
-        """Make the package current again that was current before `promote`; None = none was."""
+    def undo(self, previous: str | None, history: list[str]) -> None:
+        """Restore what `current()` and `history()` were before `promote` or `rollback`."""
         if previous is None:
             (self.root / CURRENT).unlink(missing_ok=True)
             fsync(self.root)
         else:
             self._switch_link(previous)
+        self._write_history(history)
 
     def rollback(self, name: str) -> None:
         """Make an earlier package the current one; the package before it becomes the previous one again."""
-        if name in self.history():
-            self._switch_link(name)
-        else:
-            self.promote(name)
+        self._switch_link(name)
+
+    def _write_history(self, names: list[str]) -> None:
+        if (kept := names[-_HISTORY_LIMIT:]) != self.history():
+            write_json(kept, self.root / HISTORY)
 
     def _switch_link(self, name: str) -> None:
         temporary = self.temporary_path(CURRENT)

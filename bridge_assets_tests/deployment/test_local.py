@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from support.deployment.local_endpoint import FEATURES, assert_consistent, corrupt_byte, is_serving, leftovers, snapshot
 
-from bridge_assets.deployment.core.packing import read_served_files
+from bridge_assets.deployment.core.packing import pack, read_served_files
 from bridge_assets.deployment.local import LocalEndpoint
-from bridge_assets.errors import CanaryMismatch, DeploymentError
+from bridge_assets.errors import CanaryMismatch, DeploymentError, RegistryError
 from bridge_assets.registry.model_version import ModelVersion
 from bridge_assets.runtime.endpoint_folder import EndpointFolder, version_of
 from bridge_assets.runtime.package import PACKAGE_FILES, content_digest
@@ -296,6 +296,53 @@ def test_rollback_to_a_named_version_in_both_directions(endpoint, model_versions
     assert is_serving(endpoint, model_versions[2])
     with pytest.raises(DeploymentError, match=f"cannot roll back to version 'never'.*{model_versions[1].version}"):
         endpoint.rollback("never")
+
+
+def test_only_a_package_that_was_served_can_be_rolled_back_to(endpoint, model_versions):
+    """A copied folder, a package whose promotion was refused, and one of a killed deployment never answered."""
+    endpoint.deploy(model_versions[0])
+    copied = pack(read_served_files(model_versions[1]), endpoint.root / "versions" / "copied")
+    content = content_digest(copied.manifest["served"])
+    copied.folder.rename(copied.folder.with_name(f"{model_versions[1].version}-{content}"))
+
+    def refuse() -> None:
+        raise RegistryError("the registry cannot be reached")
+
+    with pytest.raises(RegistryError):
+        endpoint.deploy(model_versions[2], on_switched=refuse)
+    for candidate in model_versions[1:3]:
+        with pytest.raises(DeploymentError, match="served here before, and on disk: " + model_versions[0].version):
+            endpoint.rollback(candidate.version)
+    assert is_serving(endpoint, model_versions[0])
+    assert endpoint.previous() is None
+    endpoint.deploy(model_versions[1])
+    assert endpoint.rollback().version == model_versions[0].version
+    assert endpoint.rollback(model_versions[1].version).version == model_versions[1].version
+
+
+@pytest.mark.parametrize("step", ["before the switch", "after the switch"])
+def test_a_rollback_that_the_registry_refuses_changes_nothing(endpoint, model_versions, step):
+    for candidate in model_versions[:3]:
+        endpoint.deploy(candidate)
+    endpoint.rollback()
+    before = snapshot(endpoint.root)
+    seen = []
+
+    def refuse() -> None:
+        seen.append(endpoint.current())
+        raise RegistryError("the registry cannot be reached")
+
+    def prepare(manifest):
+        assert manifest["version"] == model_versions[0].version
+        return refuse if step == "after the switch" else refuse()
+
+    with pytest.raises(RegistryError):
+        endpoint.rollback(prepare=prepare)
+    assert seen == [model_versions[step == "before the switch"].version]
+    assert is_serving(endpoint, model_versions[1])
+    assert snapshot(endpoint.root).keys() == before.keys()
+    assert endpoint.previous() == model_versions[0].version
+    assert endpoint.rollback(model_versions[2].version).version == model_versions[2].version
 
 
 def test_the_next_rollback_does_not_return_to_a_version_that_was_rolled_back(endpoint, model_versions):

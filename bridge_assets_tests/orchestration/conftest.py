@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def platform(_initial_platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch) 
     assert DataSettings.load().home_folder == _initial_platform.home
     yield _initial_platform
     _restore_home(_initial_platform.home)
+
+
+@pytest.fixture
+def restored(platform: SmallPlatform) -> Callable[[], AbstractContextManager[None]]:
+    """A block whose changes to the platform are undone at its end, for tests with several of them."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            _restore_home(platform.home)
+
+    return block
 
 
 def _restore_home(home: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,13 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass
 class SlackReceiver:
     """`url` accepts messages; `messages` are those that were accepted; `queued_responses` (status, headers, body) are
-    sent first.
+    sent first. `on_message` is called before a message is answered: the sender waits for it.
     """
 
     url: str = ""
     messages: list[str] = field(default_factory=list)
     queued_responses: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
     request_count: int = 0
+    on_message: Callable[[], object] = lambda: None
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def slack_receiver() -> Iterator[SlackReceiver]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.request_count += 1
             status, headers, reply = receiver.queued_responses.pop(0) if receiver.queued_responses else (200, {}, "ok")
+            receiver.on_message()
             if status == 200:
                 receiver.messages.append(body["text"])
             self.send_response(status)

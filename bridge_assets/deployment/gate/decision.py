@@ -173,24 +173,33 @@ class Decision:
     findings : tuple of Finding
     files : mapping of str to str
         File -> SHA-256 of what it is about: an endpoint serves these bytes or none (`content.VersionContent.files`).
+    objections : tuple of str
+        What closes the gate besides the checks, such as that the endpoint was rolled back from this version.
     """
 
     version: str
     findings: tuple[Finding, ...]
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
+    objections: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
         # A gate without requirements stays closed.
-        return bool(self.findings) and all(finding.state == "passed" for finding in self.findings)
+        return bool(self.findings) and not self.objections and self._closed == 0
+
+    @property
+    def _closed(self) -> int:
+        return sum(finding.state != "passed" for finding in self.findings)
 
     def explain(self) -> str:
-        """One line for the decision, then one per check; checks that keep the gate closed come first."""
+        """One line for the decision, then one per objection and check; what keeps the gate closed comes first."""
         ordered = sorted(self.findings, key=lambda finding: finding.state == "passed")
-        closed = sum(finding.state != "passed" for finding in self.findings)
+        closed = self._closed
         lines = [
             f"the gate is {'open' if self.is_open else 'closed'} for model version {self.version}: "
             + (f"{closed} of {len(ordered)} required checks have not passed" if closed else "every check passed")
+            + ("; see below" if self.objections else ""),
+            *(f"  {objection}" for objection in self.objections),
         ]
         for finding in ordered:
             details = "; ".join(filter(None, (finding.reason, finding.message)))
@@ -208,6 +217,7 @@ class Decision:
             )
             for finding in self.findings
         ]
+        rows = [*(("", "closed", objection) for objection in self.objections), *rows]
         return markdown.table(("check", "state", "result and next step"), rows)
 
 

@@ -3,6 +3,7 @@ hand, by a schedule, by a sensor or in a backfill.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
 from bridge_assets.orchestration.gate.check_history import gate_decision
+from bridge_assets.orchestration.gate.rollbacks import objections
 from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
@@ -64,7 +66,7 @@ def local_endpoint(
     endpoint = LocalEndpoint(platform.data.endpoint_folder)
 
     def deploy(version: ModelVersion, judged: Mapping[str, str]) -> "Deployment":
-        promote = prepare_promotion(version, platform.registry, platform.data.home_folder, platform.model.name)
+        promote = prepare_promotion(version.manifest, platform.registry, platform.data.home_folder, platform.model.name)
         return endpoint.deploy(version, judged, on_switched=promote)
 
     with user_errors_as_failures():
@@ -125,6 +127,8 @@ def _deploy_through_gate(
     champion = current_champion(registry, home, settings.name)
     decision = gate_decision(context.instance, read_content(model_version), champion, settings.gate)
     decision = compare_again(decision, model_version, platform.lake, registry, home, settings, context.run.run_id)
+    left = objections(context.instance, context.asset_key.to_user_string(), model_version.version)
+    decision = replace(decision, objections=left)
     override = require_open_gate(decision, config.override_reason)
     if override:
         overrides.record_override(

@@ -75,7 +75,7 @@ def gate_decision(
     settings : GateSettings
         Today's limits.
     """
-    succeeded = cache(partial(_succeeded, instance))
+    succeeded = cache(partial(step_succeeded, instance))
     recorded = [
         evaluation
         for requirement in REQUIRED_CHECKS
@@ -145,7 +145,7 @@ def _check_history(
     """Recorded evaluations with their events, and why a pass does not count (empty = it does; a failure always does),
     in the order in which the checks were planned, not evaluated.
     """
-    cursor, succeeded = None, succeeded or cache(partial(_succeeded, instance))
+    cursor, succeeded = None, succeeded or cache(partial(step_succeeded, instance))
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
         for record in page:
             event = record.event and record.event.dagster_event
@@ -159,11 +159,12 @@ def _check_history(
         cursor = page[-1].id
 
 
-#: Run id and step key -> whether the run exists and its step succeeded.
+#: Run id and step key -> whether the run exists and its step succeeded (`step_succeeded`).
 StepSucceeded = Callable[[str, str | None], bool]
 
 
-def _succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
+def step_succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
+    """Whether a run exists and its step succeeded."""
     if not run_id or step_key is None or instance.get_run_by_id(run_id) is None:
         return False
     return any(step.status is StepEventStatus.SUCCESS for step in instance.get_run_step_stats(run_id, [step_key]))

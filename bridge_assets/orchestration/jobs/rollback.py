@@ -4,20 +4,42 @@ A rollback is possible only to a version that the endpoint has served before, be
 Any other version is a deployment: materialise the endpoint with its name, which checks the gate.
 """
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import Field
 
+from bridge_assets.deployment.gate.decision import MIN_REASON_LENGTH
 from bridge_assets.deployment.targets import REMOTE_TARGETS
+from bridge_assets.errors import DeploymentError
 from bridge_assets.orchestration.failures import user_errors_as_failures
+from bridge_assets.orchestration.gate.rollbacks import (
+    LEFT_VERSION_KEY,
+    REASON_KEY,
+    ROLLBACK_KEY,
+    VERSION_KEY,
+    left_versions,
+)
 from bridge_assets.orchestration.resources import Platform
+
+if TYPE_CHECKING:
+    from bridge_assets.deployment.core.target import Deployment
 
 
 class RollbackConfig(dg.Config):
-    """Which version to roll back to."""
+    """Which version to roll back to, and why."""
 
     model_version: str = Field(
         default="",
-        description="Name of a version that was deployed there before; empty = the last healthy one.",
+        description="Name of a version that was served there before; empty = the last healthy one.",
+    )
+    reason: str = Field(
+        default="",
+        description=(
+            "Why. Stored with the rollback, and shown to whoever deploys the version that is left now. Required (at "
+            "least ten characters) to return to a version that was itself rolled back."
+        ),
     )
 
 
@@ -26,19 +48,19 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
 
     @dg.op(name=f"rollback_{key}_endpoint", out=dg.Out(dg.Nothing))
     def rollback_endpoint(context: dg.OpExecutionContext, config: RollbackConfig, platform: Platform) -> None:
-        from bridge_assets.deployment.endpoints import open_endpoint
-
         with user_errors_as_failures():
-            endpoint = open_endpoint(key, platform.environment, platform.data)
-            deployment = endpoint.rollback(config.model_version or None)
-        context.log.info(f"{asset} serves {deployment.version} again")
+            _require_reason(context.instance, asset, config)
+            left_version, deployment = _roll_back(key, platform, config.model_version or None)
+        context.log.info(f"{asset} serves {deployment.version} again, in place of {left_version}")
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,
                 description=f"Rolled back to {deployment.version}.",
                 metadata={
-                    "rollback": True,
-                    "model_version": deployment.version,
+                    ROLLBACK_KEY: True,
+                    VERSION_KEY: deployment.version,
+                    LEFT_VERSION_KEY: left_version,
+                    REASON_KEY: config.reason.strip(),
                     "previous_version": deployment.previous or "",
                     "address": deployment.address,
                     "canary_rows": deployment.canary.rows,
@@ -60,6 +82,32 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
         rollback_endpoint()
 
     return rollback
+
+
+def _require_reason(instance: dg.DagsterInstance, asset: str, config: RollbackConfig) -> None:
+    """Refuse to return to a version that was itself rolled back, unless there is a reason."""
+    described = left_versions(instance, asset).get(config.model_version)
+    if described is not None and len(config.reason.strip()) < MIN_REASON_LENGTH:
+        raise DeploymentError(
+            f"{asset} was itself rolled back from version {config.model_version} {described}",
+            do=f"give a reason of at least {MIN_REASON_LENGTH} characters to serve it again, or name another version",
+        )
+
+
+def _roll_back(key: str, platform: Platform, version: str | None) -> tuple[str, "Deployment"]:
+    """Returns the version that stopped serving, and the result. With the local endpoint, the alias `champion` moves."""
+    from bridge_assets.deployment.endpoints import open_endpoint
+    from bridge_assets.deployment.local import LocalEndpoint
+    from bridge_assets.registry.register import prepare_promotion
+
+    endpoint = open_endpoint(key, platform.environment, platform.data)
+    left_version = endpoint.current() or ""
+    if not isinstance(endpoint, LocalEndpoint):
+        return left_version, endpoint.rollback(version)
+    promotion = partial(
+        prepare_promotion, settings=platform.registry, home=platform.data.home_folder, name=platform.model.name
+    )
+    return left_version, endpoint.rollback(version, promotion)
 
 
 ROLLBACK_JOBS = [

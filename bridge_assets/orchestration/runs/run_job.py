@@ -71,18 +71,18 @@ class RunResult:
 
 def run_job(
     job: str,
-    years: tuple[int, int],
+    years: tuple[int, int] | None = None,
     run_config: dict[str, Any] | None = None,
     terminal: TextIO | None = None,
 ) -> RunResult:
-    """Run a job of the code location over a range of survey years as one run, in this process.
+    """Run a job of the code location as one run, in this process.
 
     Parameters
     ----------
     job : str
         Name of the job.
-    years : tuple of (int, int)
-        First and last survey year.
+    years : tuple of (int, int), optional
+        First and last survey year; None for a job without partitions.
     run_config : dict, optional
         As in the launchpad.
     terminal : TextIO, optional
@@ -99,7 +99,7 @@ def run_job(
         run = instance.create_run_for_job(
             reconstructable_job.get_definition(),
             run_id=run_id,
-            tags={RANGE_START: str(years[0]), RANGE_END: str(years[1])},
+            tags={} if years is None else {RANGE_START: str(years[0]), RANGE_END: str(years[1])},
             run_config={**(run_config or {}), **quiet_loggers},
             remote_job_origin=_remote_origin(job),
             job_code_origin=reconstructable_job.get_python_origin(),

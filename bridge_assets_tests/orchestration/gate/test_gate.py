@@ -49,7 +49,12 @@ def test_a_model_whose_check_failed_is_refused_by_hand(platform, monkeypatch) ->
     assert "bridge_model:beats_baselines failed" in error_messages(by_hand)
     assert "(auc_gain)" in error_messages(by_hand)
     assert served(platform) == before
-    # It was never registered, so an endpoint still takes the previous version by default.
+    # It was never registered, so an endpoint still takes the previous version by default: one that passed under looser
+    # limits than these.
+    refused = platform.materialize("local_endpoint")
+    assert "beats_baselines loosened" in error_messages(refused)
+    assert "auc_gain -0.5 (the configuration says 0.9)" in error_messages(refused)
+    monkeypatch.setenv("BRIDGE_ASSETS_MODEL__GATE__AUC_GAIN", "-0.5")
     assert platform.materialize("local_endpoint").success
     assert served(platform) == before != failed
 
@@ -97,7 +102,7 @@ def test_an_artifact_that_was_changed_after_its_checks_is_refused(platform) -> N
     path = latest_version(platform.home / "models").file("model.onnx")
     path.write_bytes(path.read_bytes() + b"\0")
     by_hand = platform.materialize("local_endpoint")
-    assert "has changed since it was written" in error_messages(by_hand)
+    assert "a file of the version, or the code that serves it, has changed since" in error_messages(by_hand)
 
 
 def test_checks_of_another_training_set_do_not_count(platform) -> None:

@@ -1,0 +1,71 @@
+"""Which model versions an endpoint was rolled back from: they ask for a reason to return, although their checks passed.
+
+Read from the materializations that deployments and rollbacks leave in Dagster's event log. A deployment counts only
+where a step of a run stands behind it, as for checks (`check_history`); a rollback always does.
+"""
+
+from __future__ import annotations
+
+import datetime
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from bridge_assets.orchestration.gate.check_history import step_succeeded
+
+#: Metadata keys of a rollback: that it is one, the version that stopped serving, and why.
+ROLLBACK_KEY, LEFT_VERSION_KEY, REASON_KEY = "rollback", "left_version", "reason"
+
+#: Metadata key of the version that serves after a deployment or a rollback.
+VERSION_KEY = "model_version"
+
+_PAGE = 100
+
+
+def left_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
+    """The versions that an endpoint was rolled back from and that have not served there since.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    asset : str
+        The endpoint, such as `local_endpoint`.
+
+    Returns
+    -------
+    dict of str to str
+        Version -> when it was rolled back, in which run, and why.
+    """
+    left: dict[str, str] = {}
+    succeeded = partial(step_succeeded, instance)
+    cursor, has_more = None, True
+    while has_more:
+        page = instance.fetch_materializations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor, ascending=True)
+        for record in page.records:
+            event, entry = record.asset_materialization, record.event_log_entry
+            if event is None:
+                continue
+            metadata = {key: value.value for key, value in event.metadata.items()}
+            if metadata.get(ROLLBACK_KEY):
+                left[str(metadata.get(LEFT_VERSION_KEY, ""))] = _describe(metadata, entry)
+                left.pop(str(metadata.get(VERSION_KEY)), None)
+            elif succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
+                left.pop(str(metadata.get(VERSION_KEY)), None)
+        cursor, has_more = page.cursor, page.has_more
+    left.pop("", None)
+    return left
+
+
+def objections(instance: dg.DagsterInstance, asset: str, version: str) -> tuple[str, ...]:
+    """Why this version must not simply be deployed to this endpoint, although its checks may have passed."""
+    described = left_versions(instance, asset).get(version)
+    if described is None:
+        return ()
+    return (f"{asset} was rolled back from this version {described}. What to do: give a reason to serve it again",)
+
+
+def _describe(metadata: dict[str, Any], entry: dg.EventLogEntry) -> str:
+    day = datetime.datetime.fromtimestamp(entry.timestamp, datetime.UTC).date()
+    reason = " ".join(str(metadata.get(REASON_KEY, "")).split())
+    return f"on {day} (run {entry.run_id[:8]}){f': {reason}' if reason else ', without a reason'}"
