@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bridge_assets.errors import RegistryError
 from bridge_assets.registry import base as registries
@@ -89,7 +89,8 @@ def register_version(
 
 
 def prepare_promotion(
-    manifest: Mapping[str, Any],
+    version: str,
+    files: Mapping[str, str],
     settings: MlflowSettings | DvcSettings,
     home: Path,
     name: str,
@@ -101,8 +102,9 @@ def prepare_promotion(
 
     Parameters
     ----------
-    manifest : mapping
-        Of the version, or of a package of it.
+    version : str
+    files : mapping of str to str
+        File -> SHA-256 of what is served; a file that is not registered with these bytes is not this version.
     settings, home, name
         As for `register_version`.
     alias : str
@@ -110,12 +112,11 @@ def prepare_promotion(
     Raises
     ------
     RegistryError
-        If the registry cannot be read, or the version, with the digests in its manifest, is not registered.
+        If the registry cannot be read, or the version is not registered with these files.
     """
-    registry, version = configured_registry(settings, home, name), manifest["version"]
-    declared = declared_digests(manifest)
+    registry = configured_registry(settings, home, name)
     for registered in reversed(registry.versions()):
-        if registered.version == version and declared.items() <= registered.files.items():
+        if registered.version == version and files.items() <= registered.files.items():
             return partial(_set_alias, registry, alias, registered)
     raise RegistryError(
         f"model version {version} is not registered as {name}, so it cannot become its {alias}",
@@ -139,7 +140,9 @@ def promote(
     RegistryError
         If the version, with the digests in its manifest, is not registered.
     """
-    return prepare_promotion(model_version.manifest, settings, home, name, alias)()
+    return prepare_promotion(
+        model_version.version, declared_digests(model_version.manifest), settings, home, name, alias
+    )()
 
 
 def find_by_alias(

@@ -1,4 +1,4 @@
-"""The gate's truth table in docs/gate.md: one row a situation, written by the test that plays it on every target.
+"""The gate's truth table at the end of docs/gate.md: a row for each situation, written by the test that plays it.
 
 `BRIDGE_ASSETS_WRITE_DOCS=1` writes the rows that differ; without it, a row that differs fails its test.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import bridge_assets
@@ -25,14 +26,14 @@ def documented_rows() -> dict[str, str]:
     return {row.split("|")[1].strip(): row for row in rows}
 
 
-def assert_documented(situation: str, should: str, outcomes: dict[str, str]) -> None:
-    """Compare the outcomes of a situation on every target with the page."""
+def assert_documented(situation: str, should: str, outcomes: dict[str, str], order: Sequence[str]) -> None:
+    """Compare the outcomes of a situation on every target with the page; `order` is that of all situations."""
+    rows = documented_rows()
     row = f"| {situation} | {should} | {' | '.join(outcomes[target] for target in TARGETS)} |"
-    text = GATE_PAGE.read_text(encoding="utf-8")
-    documented = documented_rows().get(situation)
-    if documented != row and os.environ.get("BRIDGE_ASSETS_WRITE_DOCS"):
+    if rows.get(situation) != row and os.environ.get("BRIDGE_ASSETS_WRITE_DOCS"):
+        text = GATE_PAGE.read_text(encoding="utf-8")
+        table = [row if name == situation else rows[name] for name in order if name == situation or name in rows]
         rule = "|".join(["", *["---"] * (len(TARGETS) + 2), ""])
-        old, new = (documented, row) if documented else (f"{HEADER}\n{rule}\n", f"{HEADER}\n{rule}\n{row}\n")
-        GATE_PAGE.write_text(text.replace(old, new, 1), encoding="utf-8")
-        documented = row
-    assert documented == row, f"docs/gate.md should say: {row}"
+        GATE_PAGE.write_text(text[: text.index(HEADER)] + "\n".join([HEADER, rule, *table]) + "\n", encoding="utf-8")
+        return
+    assert rows.get(situation) == row, f"docs/gate.md should say: {row}"

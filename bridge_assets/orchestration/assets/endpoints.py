@@ -19,7 +19,7 @@ from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.tags import TARGET
-from bridge_assets.registry.model_version import ModelVersion, get_version
+from bridge_assets.registry.model_version import MANIFEST, ModelVersion, get_version
 
 if TYPE_CHECKING:
     from bridge_assets.deployment.core.target import Deployment
@@ -66,7 +66,9 @@ def local_endpoint(
     endpoint = LocalEndpoint(platform.data.endpoint_folder)
 
     def deploy(version: ModelVersion, judged: Mapping[str, str]) -> "Deployment":
-        promote = prepare_promotion(version.manifest, platform.registry, platform.data.home_folder, platform.model.name)
+        files = {name: sha256 for name, sha256 in judged.items() if name != MANIFEST}
+        registry, home = platform.registry, platform.data.home_folder
+        promote = prepare_promotion(version.version, files, registry, home, platform.model.name)
         return endpoint.deploy(version, judged, on_switched=promote)
 
     with user_errors_as_failures():

@@ -4,8 +4,8 @@ A rollback is possible only to a version that the endpoint has served before, be
 Any other version is a deployment: materialise the endpoint with its name, which checks the gate.
 """
 
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -98,16 +98,19 @@ def _roll_back(key: str, platform: Platform, version: str | None) -> tuple[str, 
     """Returns the version that stopped serving, and the result. With the local endpoint, the alias `champion` moves."""
     from bridge_assets.deployment.endpoints import open_endpoint
     from bridge_assets.deployment.local import LocalEndpoint
+    from bridge_assets.registry.model_version import declared_digests
     from bridge_assets.registry.register import prepare_promotion
 
     endpoint = open_endpoint(key, platform.environment, platform.data)
     left_version = endpoint.current() or ""
     if not isinstance(endpoint, LocalEndpoint):
         return left_version, endpoint.rollback(version)
-    promotion = partial(
-        prepare_promotion, settings=platform.registry, home=platform.data.home_folder, name=platform.model.name
-    )
-    return left_version, endpoint.rollback(version, promotion)
+
+    def prepare(manifest: Mapping[str, Any]) -> Callable[[], object]:
+        files, home = declared_digests(manifest), platform.data.home_folder
+        return prepare_promotion(manifest["version"], files, platform.registry, home, platform.model.name)
+
+    return left_version, endpoint.rollback(version, prepare)
 
 
 ROLLBACK_JOBS = [

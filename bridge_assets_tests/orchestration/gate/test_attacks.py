@@ -6,6 +6,7 @@ through there means that the gate let the version pass and the first request fai
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +29,10 @@ from bridge_assets.deployment.gate.signature import KEY_VARIABLE
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.registry.model_version import ModelVersion, latest_version
+from bridge_assets.registry.register import configured_registry, register_version
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 from bridge_assets.runtime.probe import Probe, write_probe
-from bridge_assets.settings import ModelSettings
+from bridge_assets.settings import MlflowSettings, ModelSettings
 from bridge_assets.storage import digest, write_json
 
 REASON = "Agreed with the bridge office on Monday"
@@ -141,7 +143,7 @@ def roll_back_from(platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch, tar
     """As the rollback job records it; the target itself is not needed for that."""
 
     @dg.op(out=dg.Out(dg.Nothing))
-    def rolled_back(context: dg.OpExecutionContext):
+    def rolled_back(context):
         metadata = {"rollback": True, "left_version": candidate(platform).version, "model_version": "0123456789ab"}
         context.log_event(dg.AssetMaterialization(f"{target}_endpoint", metadata=metadata))
 
@@ -151,6 +153,20 @@ def roll_back_from(platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch, tar
 
     with dg.DagsterInstance.get() as instance:
         assert rollback.execute_in_process(instance=instance).success
+
+
+def crown_another(platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """A copy of the version becomes the champion: as good, but not the one that it was compared with."""
+    copy = ModelVersion(shutil.copytree(candidate(platform).folder, platform.home / "elsewhere" / "0123456789ab"))
+    write_json({**copy.manifest, "version": copy.version}, copy.file("manifest.json"))
+    register_version(copy, MlflowSettings(), platform.home, "bridge_fall", alias="champion")
+
+
+def crown_another_and_rebuild(platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """Nothing can be compared any more: the training set in the lake is another one."""
+    crown_another(platform, monkeypatch, target)
+    path = platform.lake.table_path("training_set").with_suffix(".json")
+    write_json({**json.loads(path.read_text()), "digest": "0" * 64}, path)
 
 
 SITUATIONS = (
@@ -185,6 +201,13 @@ SITUATIONS = (
         {"model_version": "../outside/0123456789ab"},
     ),
     Situation("judged under looser limits than today's", "closed", tighten_limits, "beats_baselines loosened"),
+    Situation("another version became the champion; it is not worse", "served", crown_another),
+    Situation(
+        "the same, and the two cannot be compared any more",
+        "closed",
+        crown_another_and_rebuild,
+        "but now the champion is 0123456789ab",
+    ),
     Situation("a key is set, the evaluations are not signed", "closed", set_key, "without a signature"),
     Situation("the endpoint was rolled back from it", "closed", roll_back_from, "was rolled back from this version"),
     Situation(
@@ -241,6 +264,15 @@ def outcome_of(situation: Situation, platform: SmallPlatform, monkeypatch: pytes
     return "served"
 
 
+@contextmanager
+def same_champion(platform: SmallPlatform) -> Iterator[None]:
+    """The registry is not restored with the platform."""
+    registry = configured_registry(MlflowSettings(), platform.home, "bridge_fall")
+    champion = registry.aliases()["champion"]
+    yield
+    registry.set_alias("champion", champion)
+
+
 def probe_of(endpoint: LocalEndpoint) -> Probe:
     return Probe.load(endpoint.root / "current" / "probe.json")
 
@@ -250,10 +282,10 @@ def test_the_gate_does_what_it_should_on_every_target(platform, monkeypatch, sit
     configure_unreachable_targets(monkeypatch, platform.home)
     outcomes = {}
     for target in TARGETS:
-        with restored(), monkeypatch.context() as environment:
+        with restored(), same_champion(platform), monkeypatch.context() as environment:
             outcomes[target] = outcome_of(situation, platform, environment, target)
     assert outcomes == dict.fromkeys(TARGETS, situation.outcome)
-    assert_documented(situation.name, situation.outcome, outcomes)
+    assert_documented(situation.name, situation.outcome, outcomes, [each.name for each in SITUATIONS])
 
 
 def test_the_page_has_exactly_these_situations() -> None:
