@@ -21,7 +21,7 @@ import pytest
 from support.deployment.kubernetes_release import NAME, ReleaseFixture
 
 from bridge_assets.deployment.core.bundle import Bundle
-from bridge_assets.deployment.core.packing import pack, served_digests
+from bridge_assets.deployment.core.packing import pack, read_served_files
 from bridge_assets.deployment.core.target import deploy
 from bridge_assets.deployment.kubernetes.target import KubernetesEndpoint
 from bridge_assets.runtime.probe import Probe
@@ -81,7 +81,7 @@ class Capacity:
 
 def model_of(bundle: Bundle, folder: Path) -> Callable[[Probe], np.ndarray]:
     """The artifact of a version itself: probe -> its predictions for the rows."""
-    model = pack(bundle.model_version, served_digests(bundle.model_version), folder / bundle.slot).load_model()
+    model = pack(read_served_files(bundle.model_version), folder / bundle.slot).load_model()
     return lambda probe: model.fall_probability(probe.table()).to_numpy()
 
 

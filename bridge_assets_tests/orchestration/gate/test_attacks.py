@@ -16,10 +16,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from support.gate_table import TARGETS, assert_documented, documented_rows
+from support.deployment.gate_table import TARGETS, assert_documented, documented_rows
+from support.deployment.unreachable_targets import configure_unreachable_targets
 from support.slack_receiver import slack_receiver
 from support.small_platform import SmallPlatform, defs, error_messages
-from support.unreachable_targets import configure_unreachable_targets
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.deployment.gate.content import read_content
