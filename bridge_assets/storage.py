@@ -1,6 +1,9 @@
 """Atomic writes, so that a half-written output is never visible: write a temporary file, flush, rename.
 
 Every output of the platform goes through `atomic_write`; running again writes the same bytes to the same place.
+
+A folder that others cannot enter (`private_folder`) passes its permissions on to what is written in it. So a folder of
+mode 0700 holds files of 0600, and one that was opened to a group with `chmod 2770` holds files of 0660.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
@@ -22,9 +26,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+#: Permission bits of everybody who is neither the owner nor in the group.
+_OTHERS = 0o007
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it replaces `path` when the block ends without an error.
+
+    In a private folder, the file gets the folder's permissions.
 
     Raises
     ------
@@ -33,8 +43,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     temp_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _make_folder(path.parent)
         yield temp_path
+        if not mode & _OTHERS:
+            temp_path.chmod(mode & 0o666)
         with temp_path.open("rb") as written:
             os.fsync(written.fileno())
         temp_path.replace(path)
@@ -43,6 +55,55 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # already renamed, or whatever prevented writing it also prevents removing it
             temp_path.unlink()
+
+
+def private_folder(folder: Path) -> Path:
+    """Create a folder that only its owner can enter, or close an existing one, and all that it holds, to others.
+
+    The permissions that an existing folder gives its group are kept, and passed on to what it holds. What belongs to
+    another user is left as it is.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+    with suppress(PermissionError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~_OTHERS)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & _OTHERS:
+        for parent, folders, files in os.walk(folder):
+            for name in folders:
+                _set_mode(Path(parent, name), mode)
+            for name in files:
+                _set_mode(Path(parent, name), mode & 0o666)
+    return folder
+
+
+def private_file(path: Path) -> None:
+    """Create an empty file that only its owner can read, or close an existing one to others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):  # it belongs to another user
+        path.touch(mode=0o600)
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
+
+
+def _make_folder(folder: Path) -> int:
+    """Create a folder and its parents, with the permissions of the one above if that is private; returns its mode."""
+    try:
+        return stat.S_IMODE(folder.stat().st_mode)
+    except FileNotFoundError:
+        above = _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if not above & _OTHERS:
+        _set_mode(folder, above)
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set the permissions of a file or folder; a link, and what is gone or another user's, stays."""
+    with suppress(FileNotFoundError, PermissionError):
+        found = path.lstat().st_mode
+        if not stat.S_ISLNK(found) and stat.S_IMODE(found) != mode:
+            path.chmod(mode)
 
 
 def write_parquet(table: pl.DataFrame, path: Path) -> Path:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from bridge_assets.errors import StorageError
-from bridge_assets.storage import atomic_write, digest, json_digest, to_json, write_json, write_parquet, write_text
+from bridge_assets.storage import (
+    atomic_write,
+    digest,
+    json_digest,
+    private_file,
+    private_folder,
+    to_json,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def test_a_block_that_fails_leaves_the_previous_file(tmp_path: Path) -> None:
@@ -163,3 +174,71 @@ def test_a_digest_is_the_sha_256(tmp_path: Path) -> None:
     assert json_digest(date(2020, 1, 2)) == json_digest("2020-01-02")
     with pytest.raises(TypeError, match="cannot compute a digest of object"):
         json_digest({"a": [object()]})
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """Relative path -> permissions in octal, for the folder and all that it holds; without links."""
+    return {
+        str(path.relative_to(folder.parent)): oct(path.stat().st_mode & 0o7777)
+        for path in [folder, *sorted(folder.rglob("*"))]
+        if not path.is_symlink()
+    }
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """The usual one: without a private folder, everybody could read what is written."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_is_written_in_a_private_folder_is_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    write_text("x", tmp_path / "reports" / "page.html")
+    assert modes(tmp_path / "reports") == {"reports": "0o755", "reports/page.html": "0o644"}
+    models = private_folder(tmp_path / "models")
+    write_text("x", models / "version" / "plots" / "a.txt")
+    assert modes(models) == {
+        "models": "0o700",
+        "models/version": "0o700",
+        "models/version/plots": "0o700",
+        "models/version/plots/a.txt": "0o600",
+    }
+
+
+@pytest.mark.usefixtures("umask")
+def test_an_existing_folder_is_closed_to_others_with_all_that_it_holds(tmp_path: Path) -> None:
+    outside = write_text("x", tmp_path / "outside" / "file")
+    outside.chmod(0o644)
+    models = tmp_path / "models"
+    (models / "version").mkdir(parents=True)
+    models.chmod(0o700)
+    (models / "version" / "model.onnx").write_text("x")
+    (models / "current").symlink_to(outside)
+    (models / "gone").symlink_to("nowhere")
+    private_folder(models)
+    assert modes(models) == {"models": "0o700", "models/version": "0o700", "models/version/model.onnx": "0o600"}
+    assert outside.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_folder_that_was_opened_to_a_group_stays_so(tmp_path: Path) -> None:
+    models = private_folder(tmp_path / "models")
+    models.chmod(0o2770)
+    write_text("x", models / "version" / "a.txt")
+    (models / "version" / "b.txt").write_text("written by a library")
+    private_folder(models)
+    expected = {"models": "0o2770", "models/version": "0o2770"}
+    assert modes(models) == {**expected, "models/version/a.txt": "0o660", "models/version/b.txt": "0o660"}
+
+
+def test_a_private_file_keeps_its_content_and_what_its_group_may(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "mlflow.db"
+    private_file(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("kept")
+    path.chmod(0o664)
+    private_file(path)
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (0o660, "kept")

@@ -30,7 +30,7 @@ from bridge_assets.registry.base import (
 )
 from bridge_assets.registry.mlflow_model import loader_module, log_mlflow_model
 from bridge_assets.registry.model_version import ModelVersion
-from bridge_assets.storage import digest
+from bridge_assets.storage import digest, private_file, private_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,6 +83,9 @@ class MlflowRegistry:
         mlflow = mlflow_run.import_mlflow()
         self._home.mkdir(parents=True, exist_ok=True)
         uri = self._settings.uri(self._home)
+        if uri.startswith("sqlite:///") and ":memory:" not in uri:
+            # SQLite gives its journals the permissions of the database.
+            private_file(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def versions(self) -> list[RegisteredVersion]:
@@ -122,6 +125,7 @@ class MlflowRegistry:
                     registered = self._find(model_version.version, files) or self._create(run_id, model_version, files)
             else:
                 self._update_loader(registered, model_version)
+            self._close_artifacts()
             for key, value in (tags or {}).items():
                 if registered.tags.get(key) != value:
                     self.client.set_model_version_tag(self.name, str(registered.version_number), key, value)
@@ -146,9 +150,10 @@ class MlflowRegistry:
     def _experiment_id(self) -> str:
         settings, client = self._settings, self.client
         found = client.get_experiment_by_name(settings.experiment)
-        if urlparse(settings.uri(self._home)).scheme.startswith("http"):  # a server stores artifacts itself
+        if self._is_server:  # it stores artifacts itself
             return found.experiment_id if found else client.create_experiment(settings.experiment)
         folder = (self._home / ARTIFACTS).resolve()
+        self._close_artifacts()
         if found is None:
             return client.create_experiment(settings.experiment, artifact_location=folder.as_uri())
         location = urlparse(found.artifact_location)
@@ -160,6 +165,15 @@ class MlflowRegistry:
                 do="set another `experiment` in configs/mlflow_config.yaml, or move the home folder back",
             )
         return found.experiment_id
+
+    def _close_artifacts(self) -> None:
+        """Close the folder of the artifacts to other users; MLflow writes there with the permissions of the process."""
+        if not self._is_server:
+            private_folder(self._home / ARTIFACTS)
+
+    @property
+    def _is_server(self) -> bool:
+        return urlparse(self._settings.uri(self._home)).scheme.startswith("http")
 
     @contextmanager
     def _active_run(self, experiment: str, model_version: ModelVersion, content: str) -> Iterator[str]:
@@ -202,7 +216,7 @@ class MlflowRegistry:
                 )
 
     def _update_loader(self, registered: RegisteredVersion, model_version: ModelVersion) -> None:
-        """Replace the files with which MLflow loads a version, if another release wrote them."""
+        """Replace what MLflow loads, if another release wrote it."""
         number = str(registered.version_number)
         if self.client.get_model_version(self.name, number).tags.get(LOADER_TAG) != loader_module():
             log_mlflow_model(self.client, registered.run_id, model_version)

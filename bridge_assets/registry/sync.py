@@ -28,7 +28,7 @@ from bridge_assets.registry.base import (
 )
 from bridge_assets.registry.open_registry import EmptyRegistry, RegistryNotFoundError, open_registry
 from bridge_assets.settings import DataSettings, DvcSettings, ModelSettings
-from bridge_assets.storage import digest
+from bridge_assets.storage import digest, private_folder
 
 Action = Literal["copy", "resume", "there", "conflict"]
 
@@ -241,6 +241,7 @@ class RegistrySync:
     def _locked_staging(self, registered: RegisteredVersion) -> Iterator[Path]:
         """The staging folder of a version; a second sync of the same version waits for the first."""
         folder = self._staging_folder(registered)
+        private_folder(self._staging)
         with file_lock(self._staging / f".{folder.name}.lock"):
             yield folder
 
