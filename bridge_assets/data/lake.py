@@ -2,13 +2,20 @@
 
 The provenance of a file records the digests of its inputs. Consumers compare it with the current inputs to find out
 whether the table is up to date.
+
+A writer holds a shared lock on the folder, which the kernel releases when its process ends, however it ends. So whoever
+gets the exclusive lock knows that every temporary file is the leftover of a killed process (`Lake.remove_leftovers`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +76,8 @@ class Lake:
 
     def write_provenance(self, name: str, survey_year: int, provenance: dict[str, Any]) -> dict[str, Any]:
         """Write the provenance of one survey year of a table."""
-        write_json(provenance, self.year_path(name, survey_year).with_suffix(".json"))
+        with self.writing():
+            write_json(provenance, self.year_path(name, survey_year).with_suffix(".json"))
         return provenance
 
     def has_provenance(self, name: str, survey_year: int) -> bool:
@@ -165,9 +173,37 @@ class Lake:
 
     def write(self, table: pl.DataFrame, name: str, survey_year: int | None = None) -> str:
         """Write a table, or one survey year of it, and return the digest of the file."""
-        return digest(
-            write_parquet(table, self.table_path(name) if survey_year is None else self.year_path(name, survey_year))
-        )
+        with self.writing():
+            return digest(
+                write_parquet(
+                    table, self.table_path(name) if survey_year is None else self.year_path(name, survey_year)
+                )
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock of a writer; every temporary file in the lake is written inside such a block. May be nested."""
+        with suppress(OSError):  # the write itself meets the same, and says what to do
+            self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _lock_folder(self.folder, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def remove_leftovers(self) -> list[str]:
+        """Remove the temporary files of killed processes, unless another process is writing; returns their names."""
+        descriptor = _lock_folder(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if descriptor is None:
+            return []
+        try:
+            leftovers = sorted([*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")])
+            for path in leftovers:
+                path.unlink(missing_ok=True)
+            return [str(path.relative_to(self.folder)) for path in leftovers]
+        finally:
+            os.close(descriptor)
 
     def _read(self, path: Path, what: str) -> pl.DataFrame:
         import polars as pl
@@ -175,6 +211,22 @@ class Lake:
         if not path.is_file():
             raise _missing_table_error(what, path)
         return pl.read_parquet(path)
+
+
+def _lock_folder(folder: Path, operation: int) -> int | None:
+    """Lock a folder; returns the descriptor that holds the lock, None if it is held otherwise or cannot be locked."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, operation)
+    except (
+        OSError
+    ):  # another process holds it; or a file system without such locks, where nobody gets the exclusive one
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _missing_table_error(what: str, path: Path) -> SourceError:

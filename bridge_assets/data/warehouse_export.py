@@ -24,5 +24,5 @@ def export_tables(warehouse: Path, tables: Iterable[str], lake: Lake) -> None:
     """
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for table in tables:
-            with atomic_write(lake.table_path(table)) as temp_path:
+            with lake.writing(), atomic_write(lake.table_path(table)) as temp_path:
                 connection.table(table).order("all").write_parquet(str(temp_path), compression="zstd")

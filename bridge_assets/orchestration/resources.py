@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from bridge_assets.data.lake import Lake
+from bridge_assets.errors import SettingsError
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
 from bridge_assets.settings.environment import EnvironmentSettings
+from bridge_assets.storage import private_folder
 
 
 class Platform(dg.ConfigurableResource):
@@ -22,6 +25,26 @@ class Platform(dg.ConfigurableResource):
             "Empty = the folder that BRIDGE_ASSETS_CONFIGS names, else configs/."
         ),
     )
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Before a run writes: close models and endpoints to other users, remove what killed runs left in the lake."""
+        # No teardown: it would make this a resource that sensors and schedules can only use in a `with` block.
+        if context.run is None:
+            return
+        self.close_to_others()
+        with suppress(SettingsError, OSError):
+            if removed := self.lake.remove_leftovers():
+                message = (
+                    f"removed {len(removed)} unfinished files of killed runs from the lake: {', '.join(removed[:20])}"
+                )
+                (context.log or dg.get_dagster_logger()).info(message)
+
+    def close_to_others(self) -> None:
+        """Close models and endpoints, and what libraries wrote there with the umask, to other users."""
+        with suppress(SettingsError, OSError):  # the step meets the same, and says what to do
+            data = self.data
+            for folder in (data.models_folder, data.endpoint_folder.parent):
+                private_folder(folder)
 
     @property
     def data(self) -> DataSettings:

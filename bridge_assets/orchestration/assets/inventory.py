@@ -119,7 +119,8 @@ def load_records(context: dg.AssetExecutionContext, platform: Platform):
             source = lake.provenance("nbi_files", year)
             parts = [verify_unchanged(part.path, part.sha256) for part in source_files_from_provenance(source)]
             loaded, rejected = lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year)
-            report = ingest(parts, year, loaded, rejected)
+            with lake.writing():
+                report = ingest(parts, year, loaded, rejected)
             lake.write_provenance(
                 "raw_bridges",
                 year,

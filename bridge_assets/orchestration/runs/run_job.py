@@ -23,6 +23,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from bridge_assets.orchestration.assets.features import NO_TRAINING_KEY
 from bridge_assets.orchestration.partitions import RANGE_END, RANGE_START
+from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
 from bridge_assets.orchestration.runs.liveness import run_liveness_lock
 from bridge_assets.orchestration.runs.progress import RunProgress
@@ -107,6 +108,7 @@ def run_job(
         # dbt also prints its log to the terminal; `<home>/dbt` has a copy.
         with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull), _logs_only_to_files():
             result = _execute(reconstructable_job, run, instance)
+        Platform().close_to_others()
         stopped = instance.get_run_by_id(run_id)
     canceled = stopped is not None and stopped.status == dg.DagsterRunStatus.CANCELED
     seconds = time.monotonic() - started
