@@ -3,6 +3,7 @@
 #
 #   docker build --tag bridge-assets-serve .
 #   docker run --rm --read-only --tmpfs /tmp --publish 8080:8080 \
+#       --env BRIDGE_ASSETS_TOKEN="$(openssl rand -hex 32)" \
 #       --volume /path/to/bundle.tar.gz:/bundle.tar.gz:ro --env BRIDGE_ASSETS_PACKAGE=/bundle.tar.gz bridge-assets-serve
 FROM python:3.11-slim
 
@@ -20,6 +21,10 @@ COPY bridge_assets/serve/container.py /opt/bridge-assets/
 
 # Only /tmp is written to, and only to unpack an archive.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
+# The model is for whoever reaches the port: SageMaker, Azure ML and Vertex AI admit callers before they forward a request, and in
+# Kubernetes the NetworkPolicy does. Their requests come from a few addresses, so they are not counted by address either. Where
+# nothing does that, run it with BRIDGE_ASSETS_TOKEN.
+ENV BRIDGE_ASSETS_HOST=0.0.0.0 BRIDGE_ASSETS_WITHOUT_TOKEN=1 BRIDGE_ASSETS_REQUESTS_PER_SECOND=0
 # By number: with runAsNonRoot, Kubernetes must see that the user is not 0.
 USER 10001:10001
 WORKDIR /tmp

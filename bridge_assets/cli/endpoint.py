@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -49,13 +50,24 @@ def _unknown_key(wanted: str, keys: list[str], survey_year: int, data: DataSetti
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Any other address than loopback needs a token.")
 @click.option("--port", default=8080, show_default=True, help="0: any free port; the log names it.")
-def serve(host: str, port: int) -> None:
-    """Serve the local endpoint over HTTP. Switches when another version is promoted."""
+@click.option("--without-token", is_flag=True, help="Listen elsewhere than on loopback although no token is set.")
+@click.option("--requests-per-second", type=float, help="From one address; default: any number on loopback, else 100.")
+def serve(host: str, port: int, without_token: bool, requests_per_second: float | None) -> None:
+    """Serve the local endpoint over HTTP. Switches when another version is promoted.
+
+    BRIDGE_ASSETS_TOKEN in the environment is the bearer token that requests have to send; health checks need none.
+    """
+    from bridge_assets.serve.access import REQUESTS_PER_SECOND, WITHOUT_TOKEN
     from bridge_assets.serve.endpoint_follower import serve_endpoint
 
-    serve_endpoint(DataSettings.load().endpoint_folder, host, port)
+    environ = dict(os.environ)
+    if without_token:
+        environ[WITHOUT_TOKEN] = "1"
+    if requests_per_second is not None:
+        environ[REQUESTS_PER_SECOND] = f"{requests_per_second:g}"
+    serve_endpoint(DataSettings.load().endpoint_folder, host, port, environ)
 
 
 @click.command()

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 def log_event(event: str, **fields: Any) -> None:
     """Write an event to stdout."""
     timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    sys.stdout.write(json.dumps({"at": timestamp, "event": event, **fields}) + "\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # nobody reads the log any more, or its disk is full: requests are still answered
+        sys.stdout.write(json.dumps({"at": timestamp, "event": event, **fields}) + "\n")
+        sys.stdout.flush()
 
 
 class AccessLog:

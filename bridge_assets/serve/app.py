@@ -6,11 +6,12 @@ with the reason; for an internal error, the details are only in the log.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
-from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from starlette.applications import Starlette
@@ -19,13 +20,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bridge_assets.serve.access import AccessRules, Guard
 from bridge_assets.serve.access_log import AccessLog
+from bridge_assets.serve.connections import BODY_SECONDS
 from bridge_assets.serve.contracts import (
     AZUREML,
     INSTANCES,
     SAGEMAKER,
     VERTEX,
     Contract,
+    ParsedRequest,
     kserve_contract,
     kserve_metadata,
 )
@@ -36,13 +40,29 @@ from bridge_assets.serve.state import AppState
 #: Maximum size of a body in bytes. A chosen limit: enough for 10,000 rows of 44 features.
 MAX_BODY_BYTES = 16 << 20
 
+#: A larger body counts towards `MAX_BUFFERED_BYTES`. A chosen limit: those of all connections take 16 MiB, and requests
+#: of up to about 60 rows are answered however many large ones others send.
+SMALL_BODY_BYTES = 1 << 16
+
+#: A larger body is parsed while no other such one is. A chosen limit: a smaller one takes up to 20 MB.
+LARGE_BODY_BYTES = 1 << 20
+
+#: Maximum number of bytes of large bodies in memory at the same time; further requests get 503 and may retry. A chosen
+#: limit: four bodies of the maximum size.
+MAX_BUFFERED_BYTES = 4 * MAX_BODY_BYTES
+
 #: Maximum number of requests running or waiting for a thread; further ones get 503 and may retry. A chosen limit.
 MAX_PENDING_REQUESTS = 128
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan: Lifespan | None = None) -> Starlette:
+def make_app(
+    state: AppState,
+    environ: Mapping[str, str] = os.environ,
+    lifespan: Lifespan | None = None,
+    access: AccessRules = AccessRules(),  # noqa: B008 # frozen
+) -> Starlette:
     """Make the app.
 
     Parameters
@@ -53,6 +73,8 @@ def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan:
         `BRIDGE_ASSETS_MODEL_NAME`.
     lifespan : callable, optional
         Context that is active while the app runs.
+    access : AccessRules, optional
+        Who may call it; default: anybody, as often as they like.
     """
 
     def get(path: str, answer: Callable[[LoadedModel], Response]) -> Route:
@@ -85,6 +107,18 @@ def make_app(state: AppState, environ: Mapping[str, str] = os.environ, lifespan:
     ]
     handlers = {RequestError: _request_error, HTTPException: _http_error}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    # As providers probe them, without a token.
+    health_paths = frozenset(
+        (
+            "/health",
+            "/ping",
+            "/v2/health/live",
+            "/v2/health/ready",
+            f"/v2/models/{name}/ready",
+            vertex_health or "/health",
+        )
+    )
+    app.add_middleware(Guard, rules=access, health_paths=health_paths)
     app.add_middleware(AccessLog, state=state)
     return app
 
@@ -97,47 +131,102 @@ def _get_endpoint(answer: Callable[[LoadedModel], Response]) -> Callable[[Reques
 
 
 def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
-    def respond(body: bytes, media_type: str, model: LoadedModel) -> bytes:
-        parsed = contract.parse_request(body, media_type, model.features)
+    def respond(parsed: ParsedRequest, model: LoadedModel) -> bytes:
         return json.dumps(contract.format_response(model.predict(parsed.table), model, parsed)).encode()
+
+    def parse_and_respond(body: bytearray, media_type: str, model: LoadedModel) -> bytes:
+        return respond(contract.parse_request(body, media_type, model.features), model)
 
     async def endpoint(request: Request) -> Response:
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        body = await _read_body(request)
-        if state.pending_requests >= MAX_PENDING_REQUESTS:
-            raise RequestError("too many requests are waiting; retry in a second", 503)
-        state.pending_requests += 1
-        try:
-            # Parsing rows takes as long as predicting; both run in a thread, so that health checks are not blocked.
-            answer = await get_running_loop().run_in_executor(
-                state.executor, respond, body, media_type, request.state.answering
-            )
-        finally:
-            state.pending_requests -= 1
+        # Parsing rows takes as long as predicting; both run in a thread, so that health checks are not blocked.
+        run, model = partial(asyncio.get_running_loop().run_in_executor, state.executor), request.state.answering
+        async with _body_of(request, state) as body:
+            if state.pending_requests >= MAX_PENDING_REQUESTS:
+                raise RequestError("too many requests are waiting; retry in a second", 503)
+            state.pending_requests += 1
+            try:
+                if len(body) <= LARGE_BODY_BYTES:
+                    answer = await run(parse_and_respond, body, media_type, model)
+                else:
+                    # Waits without a thread, so that small requests overtake. Its rows take less memory than its body.
+                    async with state.parsing_large:
+                        parsed = await run(_parse_large, contract, body, media_type, model)
+                        _release(body, state)
+                    answer = await run(respond, parsed, model)
+            finally:
+                state.pending_requests -= 1
         return Response(answer, media_type="application/json")
 
     return endpoint
 
 
-async def _read_body(request: Request) -> bytes:
-    """Read the body; raises RequestError 413 if it is too large.
+def _parse_large(contract: Contract, body: bytearray, media_type: str, model: LoadedModel) -> ParsedRequest:
+    # Looking for circles among a hundred thousand new objects, which have none, takes a third of the time.
+    gc.disable()
+    try:
+        return contract.parse_request(body, media_type, model.features)
+    finally:
+        gc.enable()
 
-    An oversized body is read and discarded up to a limit, because a client that is still sending would not see the
+
+@asynccontextmanager
+async def _body_of(request: Request, state: AppState) -> AsyncIterator[bytearray]:
+    """The body of a request, counted in `state.buffered_bytes` while it is large and in memory.
+
+    Raises
+    ------
+    RequestError
+        400 if the connection is closed, 408 if the body is not complete in time, 413 if it is too large, 503 if too
+        many large bodies are in memory.
+    """
+    body = bytearray()
+    try:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await _read_body(request, body, state)
+        except TimeoutError:
+            raise RequestError(f"the body was not complete after {BODY_SECONDS:g} seconds", 408) from None
+        yield body
+    finally:
+        _release(body, state)
+
+
+async def _read_body(request: Request, body: bytearray, state: AppState) -> None:
+    """Read a body into memory.
+
+    An oversized one is read and discarded up to a limit, because a client that is still sending would not see the
     response.
     """
-    parts, size = [], 0
+    size = 0
     try:
         async for part in request.stream():
             size += len(part)
-            if size <= MAX_BODY_BYTES:
-                parts.append(part)
-            elif size > 4 * MAX_BODY_BYTES:
-                break
+            if size > MAX_BODY_BYTES:
+                _release(body, state)
+                if size > 4 * MAX_BODY_BYTES:
+                    break
+                continue
+            before = _counted(body)
+            body += part
+            state.buffered_bytes += _counted(body) - before
+            if state.buffered_bytes > MAX_BUFFERED_BYTES:
+                raise RequestError("too many large requests are being sent; retry in a second", 503)
     except ClientDisconnect:
         raise RequestError("the connection was closed before the body was complete") from None
     if size > MAX_BODY_BYTES:
         raise RequestError(f"the body is too large; send at most {MAX_BODY_BYTES >> 20} MiB", 413)
-    return b"".join(parts)
+
+
+def _counted(body: bytearray) -> int:
+    """How many of its bytes count towards `MAX_BUFFERED_BYTES`."""
+    return len(body) if len(body) > SMALL_BODY_BYTES else 0
+
+
+def _release(body: bytearray, state: AppState) -> None:
+    """Free the memory of a body that has been parsed or refused."""
+    state.buffered_bytes -= _counted(body)
+    body.clear()
 
 
 def _health(state: AppState, model: LoadedModel) -> Response:

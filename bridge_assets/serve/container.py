@@ -13,6 +13,9 @@ AIP_STORAGE_URI                URL to which Vertex AI copied the bundle; used if
 (none of these)                /opt/ml/model, where SageMaker unpacks the bundle.
 BRIDGE_ASSETS_PORT             Default: AIP_HTTP_PORT (Vertex AI), SAGEMAKER_BIND_TO_PORT, or 8080. 0 = any free port.
 BRIDGE_ASSETS_HOST             Default: 0.0.0.0.
+BRIDGE_ASSETS_TOKEN            The bearer token of requests, BRIDGE_ASSETS_WITHOUT_TOKEN=1 if something in front of the
+                               container admits callers, BRIDGE_ASSETS_REQUESTS_PER_SECOND (`access`). The Dockerfile
+                               sets the last two, since a provider does that for its endpoints.
 BRIDGE_ASSETS_CLOSING_SECONDS  Seconds for which requests are accepted after SIGTERM (`server`).
 AIP_HEALTH_ROUTE and others    Read by the app (`app.make_app`).
 =============================  ===========================================================================
@@ -70,10 +73,17 @@ def main(environ: Mapping[str, str] = os.environ) -> NoReturn:
         here = str(Path(__file__).parent)
         sys.path[:] = [str(folder / CODE), *(path for path in sys.path if path != here)]
 
-        from bridge_assets.serve.server import serve_package
+        from bridge_assets.serve import server
 
+        if environ.get("BRIDGE_ASSETS_TOKEN") and not hasattr(server, "AccessRules"):
+            raise StartError(
+                "the code in this bundle does not check tokens",
+                where="BRIDGE_ASSETS_TOKEN",
+                why=f"The bundle {slot} is older than this variable, and anybody could call it",
+                do="unset the variable, or deploy the version again as a new deployment",
+            )
         host = environ.get("BRIDGE_ASSETS_HOST", "0.0.0.0")  # noqa: S104 # the container's own network
-        serve_package(folder, slot, host, port)
+        server.serve_package(folder, slot, host, port)
     except Exception as error:  # the container's log must have the reason in one line, whatever it is
         # DeploymentError cannot be imported here, so its attribute `do` identifies it.
         is_explained = isinstance(error, StartError) or hasattr(error, "do")

@@ -6,19 +6,12 @@ Everything in between is shared.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.request_rows import (
-    RequestError,
-    parse_json_object,
-    parse_number,
-    table_of_instances,
-    table_of_rows,
-)
+from bridge_assets.serve.request_body import parse_json_object, table_of_csv
+from bridge_assets.serve.request_rows import MAX_ROWS, RequestError, shown, table_of_instances, table_of_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +21,9 @@ if TYPE_CHECKING:
 _TENSOR_TYPES = frozenset(
     ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 )
+
+#: Characters of a request's id, which is sent back. A chosen limit.
+_MAX_ID = 256
 
 
 @dataclass(frozen=True)
@@ -50,30 +46,32 @@ class Contract:
         (predictions, model, parsed request) -> the response, as JSON.
     """
 
-    parse_request: Callable[[bytes, str, Sequence[str]], ParsedRequest]
+    parse_request: Callable[[bytes | bytearray, str, Sequence[str]], ParsedRequest]
     format_response: Callable[[list[float], LoadedModel, ParsedRequest], dict[str, Any]]
 
 
-def _parse_instances(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    return ParsedRequest(table_of_instances(parse_json_object(body, ["instances"]).get("instances"), features))
+def _parse_instances(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
+    return ParsedRequest(
+        table_of_instances(parse_json_object(body, ["instances"], features).get("instances"), features)
+    )
 
 
 def _format_predictions(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
     return {"predictions": answers, "model_version": model.version}
 
 
-def _parse_sagemaker(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
+def _parse_sagemaker(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """JSON as for `/predict`, or CSV whose first row names the features."""
     if media_type == "text/csv":
-        return ParsedRequest(_table_of_csv(body, features))
+        return ParsedRequest(table_of_csv(body, features))
     if media_type != "application/json":
         raise RequestError(f"{media_type:.60} is not supported; send application/json or text/csv", 415)
     return _parse_instances(body, media_type, features)
 
 
-def _parse_vertex(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
+def _parse_vertex(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """`instances`; the service also forwards the caller's `parameters`, but this model has none."""
-    request = parse_json_object(body, ["instances", "parameters"])
+    request = parse_json_object(body, ["instances", "parameters"], features)
     if request.get("parameters"):
         raise RequestError("parameters: this model has no parameters", 422)
     return ParsedRequest(table_of_instances(request.get("instances"), features))
@@ -83,9 +81,9 @@ def _format_vertex(answers: list[float], model: LoadedModel, request: ParsedRequ
     return {"predictions": answers}
 
 
-def _parse_azureml(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
+def _parse_azureml(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """`instances`, or `input_data` as pandas splits a table: columns, index and data."""
-    request = parse_json_object(body, ["instances", "input_data"])
+    request = parse_json_object(body, ["instances", "input_data"], features)
     if "input_data" not in request:
         return ParsedRequest(table_of_instances(request.get("instances"), features))
     split = request["input_data"]
@@ -94,24 +92,32 @@ def _parse_azureml(body: bytes, media_type: str, features: Sequence[str]) -> Par
     return ParsedRequest(table_of_rows(split["columns"], split["data"], features))
 
 
-def _parse_kserve(body: bytes, media_type: str, features: Sequence[str]) -> ParsedRequest:
+def _parse_kserve(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """One tensor [rows, features] in the model's order, or a tensor [rows] or [rows, 1] for each feature by name."""
-    request = parse_json_object(body, ["id", "parameters", "inputs", "outputs"])
+    # Each value of a tensor [rows, 1] is a list.
+    lists = MAX_ROWS * len(features)
+    request = parse_json_object(body, ["id", "parameters", "inputs", "outputs"], features, lists)
     inputs, id_ = request.get("inputs"), request.get("id")
     if not isinstance(inputs, list) or not inputs:
         raise RequestError("inputs: expected a list of tensors", 422)
     if not (id_ is None or isinstance(id_, str)):
         raise RequestError("id: expected a string", 422)
+    if id_ and len(id_) > _MAX_ID:
+        raise RequestError(f"id: expected at most {_MAX_ID} characters, found {len(id_):,}", 422)
+    if len(inputs) > len(features):
+        raise RequestError(
+            f"inputs: expected at most {len(features)} tensors, one per feature, found {len(inputs)}", 422
+        )
     tensors = [_parse_tensor(number, tensor) for number, tensor in enumerate(inputs)]
     name, shape, values = tensors[0]
     if len(tensors) == 1 and name not in features:
         if len(shape) != 2 or shape[1] != len(features):
-            raise RequestError(f"tensor {name!r:.60}: expected the shape [rows, {len(features)}], found {shape}", 422)
+            raise RequestError(f"tensor {shown(name)}: expected the shape [rows, {len(features)}], found {shape}", 422)
         rows = [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
         return ParsedRequest(table_of_rows(list(features), rows, features), id_)
     for name, each, _ in tensors:
         if each not in ([shape[0]], [shape[0], 1]):
-            raise RequestError(f"tensor {name!r:.60}: expected the shape [{shape[0]}], found {each}", 422)
+            raise RequestError(f"tensor {shown(name)}: expected the shape [{shape[0]}], found {each}", 422)
     rows = [list(row) for row in zip(*(values for _, _, values in tensors), strict=True)]
     return ParsedRequest(table_of_rows([name for name, _, _ in tensors], rows, features), id_)
 
@@ -125,10 +131,12 @@ def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
         raise RequestError(f"inputs[{number}]: name: expected a string", 422)
     if datatype not in _TENSOR_TYPES:
         raise RequestError(
-            f"tensor {name!r:.60}: expected a numeric datatype such as FP32, found {datatype!r:.20}", 422
+            f"tensor {shown(name)}: expected a numeric datatype such as FP32, found {shown(datatype, 20)}", 422
         )
     if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(_is_dimension(size) for size in shape):
-        raise RequestError(f"tensor {name!r:.60}: expected one or two dimensions, found the shape {shape!r:.40}", 422)
+        raise RequestError(
+            f"tensor {shown(name)}: expected one or two dimensions, found the shape {shown(shape, 40)}", 422
+        )
     sizes = [int(size) for size in shape]
     width = sizes[1] if len(sizes) == 2 else 1
     if isinstance(data, list) and data and all(isinstance(row, list) and len(row) == width for row in data):
@@ -136,23 +144,12 @@ def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
     expected = sizes[0] * width
     if not isinstance(data, list) or len(data) != expected:
         found = str(len(data)) if isinstance(data, list) else "something other than a list"
-        raise RequestError(f"tensor {name!r:.60}: shape {sizes} needs {expected} values, found {found}", 422)
+        raise RequestError(f"tensor {shown(name)}: shape {sizes} needs {expected} values, found {found}", 422)
     return name, sizes, data
 
 
 def _is_dimension(size: Any) -> bool:
     return isinstance(size, float) and size >= 0 and size.is_integer()  # every number in a body is parsed as a float
-
-
-def _table_of_csv(body: bytes, features: Sequence[str]) -> pl.DataFrame:
-    try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"the body is not CSV: {error}") from None
-    if not lines:
-        raise RequestError("the body is empty; the first row of a CSV must have the feature names", 422)
-    head = [name.strip() for name in lines[0]]
-    return table_of_rows(head, [[parse_number(cell) for cell in line] for line in lines[1:]], features)
 
 
 INSTANCES = Contract(_parse_instances, _format_predictions)

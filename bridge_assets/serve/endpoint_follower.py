@@ -5,11 +5,14 @@ Not shipped in a bundle (`deployment.core.code_archive`): a container only ever 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
 from bridge_assets.runtime.package import Package
+from bridge_assets.serve.access import AccessRules
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.server import run_server
 from bridge_assets.serve.state import AppState
@@ -57,7 +60,7 @@ class EndpointFollower:
         return LoadedModel.load(Package(self._folder.package(name)), name)
 
 
-def serve_endpoint(root: Path, host: str, port: int) -> None:
+def serve_endpoint(root: Path, host: str, port: int, environ: Mapping[str, str] = os.environ) -> None:
     """Serve the current version of the local endpoint, and every later one, until SIGTERM.
 
     Parameters
@@ -67,11 +70,14 @@ def serve_endpoint(root: Path, host: str, port: int) -> None:
     host : str
     port : int
         0 = any free port.
+    environ : mapping
+        Who may call it (`access`).
 
     Raises
     ------
     DeploymentError
-        If nothing is deployed, the version cannot be loaded, or the port is in use.
+        If nothing is deployed, the version cannot be loaded, the port is in use, or anybody could call it (`access`).
     """
+    AccessRules.for_host(host, environ)  # before loading takes seconds
     follower = EndpointFollower(root)
-    run_server(AppState(lambda: follower.current), host, port, follower.refresh)
+    run_server(AppState(lambda: follower.current), host, port, follower.refresh, environ)

@@ -7,7 +7,6 @@ A value is missing if it is null or the feature is omitted; nothing else is trea
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 MAX_ROWS = 10_000
 
 _NUMBER_TYPES = {float, int, type(None)}
+
+#: Characters of a name or value from a request that an error message shows. A chosen limit.
+_SHOWN = 60
 
 
 class RequestError(Exception):
@@ -33,22 +35,6 @@ class RequestError(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
-
-
-def parse_json_object(body: bytes, allowed_keys: Sequence[str]) -> dict[str, Any]:
-    """Parse a body as a JSON object that has only allowed keys. Every number becomes a float."""
-    try:
-        # Parsed as floats, integers may have any length; NaN and Infinity are not valid JSON.
-        value = json.loads(body, parse_int=float, parse_constant=_reject_constant)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise RequestError(
-            f"the body: expected an object with {_list_names(allowed_keys)}, found {_describe_value(value)}"
-        )
-    if unknown := [key for key in value if key not in allowed_keys]:
-        raise RequestError(f"the body: unknown key {unknown[0]!r:.60}; expected {_list_names(allowed_keys)}")
-    return value
 
 
 def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
@@ -71,12 +57,12 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
         400 or 422, with the row, the feature, and the found and expected value; 413 for too many rows.
     """
     if not isinstance(instances, list):
-        raise RequestError(f"instances: expected a list of rows, found {_describe_value(instances)}", 422)
-    _check_count(len(instances))
+        raise RequestError(f"instances: expected a list of rows, found {describe_value(instances)}", 422)
+    check_row_count(len(instances))
     known = frozenset(features)
     for number, row in enumerate(instances):
         if not isinstance(row, dict):
-            raise RequestError(f"row {number}: expected an object of features, found {_describe_value(row)}", 422)
+            raise RequestError(f"row {number}: expected an object of features, found {describe_value(row)}", 422)
         if not row.keys() <= known:
             name = next(name for name in row if name not in known)
             raise RequestError(f"row {number}: {_unknown_feature_message(name, features)}", 422)
@@ -88,30 +74,27 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
 def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFrame:
     """Column names and rows of values as a table, in the format of `table_of_instances`."""
     if not isinstance(columns, list) or not columns or not all(isinstance(name, str) for name in columns):
-        raise RequestError(f"columns: expected a list of feature names, found {_describe_value(columns)}", 422)
-    if unknown := [name for name in columns if name not in features]:
-        raise RequestError(_unknown_feature_message(unknown[0], features), 422)
-    if len(set(columns)) < len(columns):
-        duplicate = next(name for name in columns if columns.count(name) > 1)
-        raise RequestError(f"columns: feature {duplicate!r:.60} is given twice", 422)
+        raise RequestError(f"columns: expected a list of feature names, found {describe_value(columns)}", 422)
+    check_columns(columns, features)
     if not isinstance(rows, list):
-        raise RequestError(f"data: expected a list of rows, found {_describe_value(rows)}", 422)
-    _check_count(len(rows))
+        raise RequestError(f"data: expected a list of rows, found {describe_value(rows)}", 422)
+    check_row_count(len(rows))
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
-            found = f"{len(row)}" if isinstance(row, list) else _describe_value(row)
+            found = f"{len(row)}" if isinstance(row, list) else describe_value(row)
             raise RequestError(f"row {number}: expected {len(columns)} values, one per column, found {found}", 422)
     return _table(columns, rows, features)
 
 
-def parse_number(cell: str) -> float | str | None:
-    """Parse a cell of a CSV table; anything but a number stays text, so that a later error has its row and feature."""
-    text = cell.strip()
-    try:
-        number = float(text) if text and "_" not in text else None
-    except ValueError:
-        return text
-    return text or None if number is None or number != number else number  # float() accepts the text "nan"
+def check_columns(columns: Sequence[str], features: Sequence[str]) -> None:
+    """Raise RequestError 422 if a column is not a feature, or is given twice."""
+    known, seen = frozenset(features), set()
+    for name in columns:
+        if name not in known:
+            raise RequestError(_unknown_feature_message(name, features), 422)
+        if name in seen:
+            raise RequestError(f"columns: feature {shown(name)} is given twice", 422)
+        seen.add(name)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequence[str]) -> pl.DataFrame:
@@ -122,7 +105,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
     for number, row in enumerate(rows):
         if not _NUMBER_TYPES.issuperset(map(type, row)):
             name, value = next(each for each in zip(columns, row, strict=True) if type(each[1]) not in _NUMBER_TYPES)
-            raise _invalid_value_error(number, name, _describe_value(value))
+            raise _invalid_value_error(number, name, describe_value(value))
     # One matrix, in which None becomes NaN: column by column, a small request would take several times as long.
     values = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
     if len(infinite := np.argwhere(np.isinf(values))):
@@ -133,31 +116,37 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
     return pl.DataFrame(matrix, schema=list(features))
 
 
-def _check_count(rows: int) -> None:
+def check_row_count(rows: int, *, is_complete: bool = True) -> None:
+    """Raise RequestError 413 for more than `MAX_ROWS`; `is_complete`: there are no more rows than those counted."""
     if rows > MAX_ROWS:
-        raise RequestError(f"{rows:,} rows are too many for one request; send at most {MAX_ROWS:,}", 413)
+        counted = f"{rows:,} rows" if is_complete else f"{rows:,} rows or more"
+        raise RequestError(f"{counted} are too many for one request; send at most {MAX_ROWS:,}", 413)
 
 
 def _unknown_feature_message(name: str, features: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, features, n=1)
-    suggestion = f"did you mean {near[0]!r}?" if near else f"expected {_list_names(features)}"
-    return f"unknown feature {name!r:.60}; {suggestion}"
+    # Cut before comparing: the search builds an index of every character of the name.
+    near = difflib.get_close_matches(name[:_SHOWN], features, n=1)
+    suggestion = f"did you mean {near[0]!r}?" if near else f"expected {list_names(features)}"
+    return f"unknown feature {shown(name)}; {suggestion}"
 
 
 def _invalid_value_error(row: int, name: str, found: str) -> RequestError:
     return RequestError(f"row {row}: feature {name!r}: expected a finite number or null, found {found}", 422)
 
 
-def _describe_value(value: Any) -> str:
+def describe_value(value: Any) -> str:
+    """What kind of JSON value it is, for an error message."""
     if value is None:
         return "null"
     kinds = {bool: "a boolean", dict: "an object", list: "a list", tuple: "a list", float: "a number", int: "a number"}
-    return kinds.get(type(value)) or f"the text {value!r:.40}"
+    return kinds.get(type(value)) or f"the text {shown(value, 40)}"
 
 
-def _list_names(names: Sequence[str]) -> str:
+def shown(value: Any, length: int = _SHOWN) -> str:
+    """A value of a request as an error message shows it, cut to a length: it may have millions of characters."""
+    return repr(value[:length] if isinstance(value, str) else value)[:length]
+
+
+def list_names(names: Sequence[str]) -> str:
+    """The first names of a list, for an error message."""
     return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number; use null for a missing value")

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -21,8 +21,10 @@ from starlette.applications import Starlette
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
+from bridge_assets.serve.access import AccessRules
 from bridge_assets.serve.access_log import log_event
 from bridge_assets.serve.app import make_app
+from bridge_assets.serve.connections import BoundedProtocol, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
@@ -38,6 +40,10 @@ _POLL_SECONDS = 0.2
 #: Longer than load balancers keep an idle connection (60 s is common), so that the load balancer closes it first.
 _KEEP_ALIVE_SECONDS = 75
 
+#: Connections that wait in the kernel until they are accepted. asyncio accepts half the bound at a time, so that those
+#: are counted before the next ones take descriptors.
+_BACKLOG = 2048
+
 
 def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
     """Serve one package until SIGTERM.
@@ -45,13 +51,20 @@ def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
     Raises
     ------
     DeploymentError
-        If it cannot be loaded, fails its probe, or the port is in use.
+        If it cannot be loaded, fails its probe, the port is in use, or anybody could call it (`access`).
     """
+    AccessRules.for_host(host, os.environ)  # before loading takes seconds
     model = LoadedModel.load(Package(folder), slot)
     run_server(AppState(lambda: model), host, port)
 
 
-def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool] | None = None) -> None:
+def run_server(
+    state: AppState,
+    host: str,
+    port: int,
+    refresh: Callable[[], bool] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
     """Run the app until the process receives SIGTERM or SIGINT.
 
     Parameters
@@ -62,12 +75,15 @@ def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool
         0 = any free port.
     refresh : callable, optional
         Called every `_POLL_SECONDS` in a thread; loads a new version and returns whether there was one.
+    environ : mapping
+        Variables that configure access (`access`), the app (`app.make_app`) and the shutdown.
 
     Raises
     ------
     DeploymentError
-        If the port is in use.
+        If the port is in use, or anybody could call it (`access`).
     """
+    access = AccessRules.for_host(host, environ)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -79,10 +95,11 @@ def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool
                 await task
 
     config = uvicorn.Config(
-        make_app(state, lifespan=lifespan),
+        make_app(state, environ, lifespan, access),
         # Set explicitly, so that the server does not depend on which other packages are installed.
         loop="asyncio",
-        http="h11",
+        http=BoundedProtocol,
+        backlog=max(1, BoundedProtocol.bound // 2),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -93,9 +110,8 @@ def run_server(state: AppState, host: str, port: int, refresh: Callable[[], bool
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
     )
     with _bind_socket(host, port) as listening:
-        _DrainingServer(config, state, float(os.environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", DRAIN_SECONDS))).run(
-            [listening]
-        )
+        drain_seconds = float(environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", DRAIN_SECONDS))
+        _DrainingServer(config, state, drain_seconds).run([listening])
 
 
 async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) -> None:
@@ -118,7 +134,7 @@ def _bind_socket(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         do = "choose another port, or stop the process that uses it"
@@ -134,7 +150,10 @@ class _DrainingServer(uvicorn.Server):
         self._state, self._drain_seconds, self._drain_deadline = state, drain_seconds, float("inf")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        throttle_accept_errors(asyncio.get_running_loop())
         await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_BACKLOG)  # asyncio has set it to `backlog`
         model, listening = self._state.current_model(), (sockets or [])[0].getsockname()
         log_event("serving", version=model.version, slot=model.slot, host=listening[0], port=listening[1])
 
@@ -146,7 +165,12 @@ class _DrainingServer(uvicorn.Server):
         self._drain_deadline = min(self._drain_deadline, time.monotonic() + self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
-        return time.monotonic() >= self._drain_deadline or await super().on_tick(counter)
+        now = time.monotonic()
+        if counter % 10 == 0:  # of ten ticks per second
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.close_if_late(now)
+        return now >= self._drain_deadline or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log_event("closing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from bridge_assets.serve.loaded_model import LoadedModel
 
 
-_THREADS = min(8, len(os.sched_getaffinity(0)))
+#: Threads that parse and predict. At most four: each may need 20 MB, and a pod that is limited to one processor sees
+#: all of its node.
+_THREADS = min(4, len(os.sched_getaffinity(0)))
 
 
 @dataclass
@@ -27,6 +30,10 @@ class AppState:
         The process is shutting down: no longer ready, but still serving requests.
     pending_requests : int
         Number of requests running or waiting for a thread.
+    buffered_bytes : int
+        Bytes of large bodies in memory (`app.SMALL_BODY_BYTES`).
+    parsing_large : asyncio.Lock
+        Held while a large body is parsed: one takes up to 110 MB, and Python parses one at a time anyway.
     executor : ThreadPoolExecutor
         Parses requests and predicts.
     """
@@ -34,4 +41,6 @@ class AppState:
     current_model: Callable[[], LoadedModel]
     draining: bool = False
     pending_requests: int = 0
+    buffered_bytes: int = 0
+    parsing_large: asyncio.Lock = field(default_factory=asyncio.Lock)
     executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))

@@ -5,14 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from bridge_assets.serve.request_rows import (
-    MAX_ROWS,
-    RequestError,
-    parse_json_object,
-    parse_number,
-    table_of_instances,
-    table_of_rows,
-)
+from bridge_assets.serve.request_body import parse_json_object, parse_number
+from bridge_assets.serve.request_rows import MAX_ROWS, RequestError, table_of_instances, table_of_rows
 
 FEATURES = ("condition", "age", "traffic")
 
@@ -108,12 +102,12 @@ def test_the_maximum_number_of_rows_is_accepted_and_one_more_is_rejected(parse):
 )
 def test_a_body_that_is_not_an_object_with_known_keys_is_rejected(body, message):
     with pytest.raises(RequestError, match=message) as caught:
-        parse_json_object(body, ["a"])
+        parse_json_object(body, ["a"], FEATURES)
     assert caught.value.status == 400
 
 
 def test_very_long_numbers_are_parsed_and_rejected_as_numbers():
-    huge = parse_json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"])["a"]
+    huge = parse_json_object(b'{"a": ' + b"9" * 10_000 + b"}", ["a"], FEATURES)["a"]
     with pytest.raises(RequestError, match="row 0: feature 'age': expected a finite number or null"):
         table_of_instances([{"age": huge}], FEATURES)
 
