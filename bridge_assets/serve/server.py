@@ -7,6 +7,7 @@ it stops accepting requests, and exits once the last response is sent.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -43,6 +44,9 @@ _KEEP_ALIVE_SECONDS = 75
 #: Connections that wait in the kernel until they are accepted. asyncio accepts half the bound at a time, so that those
 #: are counted before the next ones take descriptors.
 _BACKLOG = 2048
+
+#: Parameters of mallopt, from glibc's malloc.h.
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
 
 def serve_package(folder: Path, slot: str, host: str, port: int) -> None:
@@ -84,6 +88,7 @@ def run_server(
         If the port is in use, or anybody could call it (`access`).
     """
     access = AccessRules.for_host(host, environ)
+    _return_freed_memory()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -125,6 +130,18 @@ async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) ->
         except Exception as error:  # the current version stays active; the next check may succeed
             if last_error != (last_error := f"{type(error).__name__}: {error}"):
                 log_event("not taken", why=last_error, version=state.current_model().version)
+
+
+def _return_freed_memory() -> None:
+    """Let glibc return large blocks to the system when they are freed.
+
+    Otherwise it would keep them for later after the first few large requests, and its heaps, one for each thread, would
+    hold several times what is in use.
+    """
+    with suppress(AttributeError, OSError):  # a C library other than glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def _bind_socket(host: str, port: int) -> socket.socket:

@@ -23,6 +23,13 @@ def bundle(versions) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def wide_bundle(tmp_path_factory) -> Bundle:
+    """A bundle of a model with as many features as the real one has, for the size of its requests."""
+    features = tuple(f"feature_{number}" for number in range(44))
+    return bundle_of(make_model_version(tmp_path_factory.mktemp("wide"), 0, features))
+
+
+@pytest.fixture(scope="session")
 def vertex_variables() -> dict[str, str]:
     """Environment variables that Vertex AI sets in a container."""
     return {"AIP_HEALTH_ROUTE": "/vertex/alive", "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict"}

@@ -46,6 +46,11 @@ def test_the_image_has_all_dependencies_of_its_libraries():
             todo += [each for each in needs if not each.marker or each.marker.evaluate({"extra": extra})]
 
 
+def test_every_line_of_the_list_is_a_pin_or_a_comment():
+    lines = (PROJECT / "configs" / "serving_requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[0-9a-z.]+", line)] == []
+
+
 def test_the_list_of_pins_has_no_index_address():
     text = (PROJECT / "configs" / "serving_requirements.txt").read_text()
     assert not re.search(r"://|--index|--find-links", text)

@@ -17,7 +17,7 @@ from bridge_assets.storage import write_json
 FEATURES = ("condition", "age", "traffic", "span")
 
 
-def make_model_version(models: Path, seed: int) -> ModelVersion:
+def make_model_version(models: Path, seed: int, features: tuple[str, ...] = FEATURES) -> ModelVersion:
     from sklearn.ensemble import RandomForestClassifier
 
     from bridge_assets.data.features.normalization import Normalization
@@ -26,14 +26,14 @@ def make_model_version(models: Path, seed: int) -> ModelVersion:
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 
     random = np.random.default_rng(seed)
-    rows = to_float16_grid(random.normal(size=(400, len(FEATURES))))
+    rows = to_float16_grid(random.normal(size=(400, len(features))))
     falls = (rows[:, 0] + random.normal(size=len(rows)) > 0.5).astype(int)
     forest = RandomForestClassifier(8, max_depth=4, random_state=seed, n_jobs=1).fit(rows, falls)
-    forest.feature_names_in_ = np.array(FEATURES, dtype=object)
+    forest.feature_names_in_ = np.array(features, dtype=object)
     made_from = {"features_digest": "f" * 12, "training_years": [2010, 2020]}
     candidate = create_or_resume(models, "a" * 64, {"seed": seed}, made_from)
-    zeros, ones = (0.0,) * len(FEATURES), (1.0,) * len(FEATURES)
-    normalization = Normalization(FEATURES, zeros, zeros, ones)
+    zeros, ones = (0.0,) * len(features), (1.0,) * len(features)
+    normalization = Normalization(features, zeros, zeros, ones)
     normalization.save(candidate.file("normalization.json"))
     quantized = quantize_rf(forest)
     quantized.save(candidate.file("forest.safetensors"))

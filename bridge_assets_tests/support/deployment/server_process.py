@@ -62,6 +62,18 @@ class ServerProcess:
             reader.join()
         return code
 
+    def memory_peak(self) -> float:
+        """The largest resident set of the process so far, in MB (2**20 bytes)."""
+        return self._status("VmHWM")
+
+    def memory(self) -> float:
+        """The resident set of the process, in MB (2**20 bytes)."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+
     def _read_log(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:

@@ -1,0 +1,180 @@
+"""Connections of clients that send little, late or nothing: health answers, memory and log stay small."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from support.deployment.server_process import ServerProcess
+
+from bridge_assets.serve import connections, container
+from bridge_assets.serve.connections import MAX_CONNECTIONS, connection_bound, throttle_accept_errors
+
+#: Descriptors of the server, as many shells allow. The bound of connections is 256 then as well.
+DESCRIPTORS = 1024
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+
+#: What each connection sends before it stays open.
+KINDS = {
+    "nothing": b"",
+    "half a header": HEALTH[:-2],
+    "half a body": HEAD + b"{",
+    "half a body of a refused request": HEAD.replace(b"/predict", b"/nothing") + b"{",
+    "a request, and no other one": HEALTH,
+    "requests in a row, without reading": HEALTH * 200,
+}
+
+
+@pytest.fixture
+def server(bundle, tmp_path) -> Iterator[ServerProcess]:
+    archive = bundle.write(tmp_path / "bundle.tar.gz")
+    shell = f'ulimit -n {DESCRIPTORS}; exec "$0" "$1"'
+    server = ServerProcess(
+        ["bash", "-c", shell, sys.executable, container.__file__], BRIDGE_ASSETS_PACKAGE=str(archive)
+    )
+    yield server
+    server.stop()
+
+
+def connect(server: ServerProcess, data: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port or 0), timeout=20)
+    with suppress(OSError):  # closed by the server already
+        connection.sendall(data)
+    return connection
+
+
+@contextmanager
+def connected(server: ServerProcess, number: int, data: bytes) -> Iterator[None]:
+    """This many open connections that have sent the same data."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, number + 1024)), hard))
+    with ExitStack() as stack:
+        for _ in range(number):
+            stack.enter_context(connect(server, data))
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def descriptors(server: ServerProcess) -> int:
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+
+def closed_after(connection: socket.socket) -> float:
+    """Seconds until the server closes a connection."""
+    began = time.monotonic()
+    with suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_health_answers_however_many_connections_are_open(server, kind):
+    with connected(server, 1100, KINDS[kind]):
+        began = time.monotonic()
+        reply = httpx.get(f"{server.url}/health", timeout=10)
+        assert (reply.status_code, reply.json()["status"]) == (200, "ok")
+        assert time.monotonic() - began < 5
+        assert descriptors(server) < MAX_CONNECTIONS * 3 // 2
+    assert server.memory_peak() < 450
+    assert server.stop() == 0
+    assert server.errors == []
+    assert sum(len(json.dumps(event)) for event in server.log) < 500_000
+
+
+@pytest.mark.parametrize("kind", ["nothing", "half a header", "a request, and no other one"])
+def test_predictions_are_answered_as_well_if_the_connections_wait_for_their_clients(server, kind):
+    with connected(server, 400, KINDS[kind]):
+        for _ in range(20):
+            reply = httpx.post(f"{server.url}/predict", json={"instances": [{"age": 1}]}, timeout=10)
+            assert reply.status_code == 200
+
+
+def test_slow_bodies_at_the_bound_get_503_for_others_and_are_closed_to_make_place(server):
+    with connected(server, MAX_CONNECTIONS, HEAD + b"{"):
+        reply = httpx.post(f"{server.url}/predict", json={"instances": [{"age": 1}]}, timeout=10)
+        assert (reply.status_code, reply.headers["Retry-After"], reply.headers["Connection"]) == (503, "1", "close")
+        assert httpx.get(f"{server.url}/health", timeout=10).status_code == 200
+        time.sleep(7)
+        reply = httpx.post(f"{server.url}/predict", json={"instances": [{"age": 1}]}, timeout=10)
+        assert reply.status_code == 200
+
+
+@pytest.mark.slow
+def test_each_phase_of_a_connection_has_a_deadline(server):
+    """A header in 10 s, a body in 30 s; a response says which one passed."""
+    half_header, silent, refused = (connect(server, KINDS[kind]) for kind in list(KINDS)[:4] if kind != "half a body")
+    half_body = connect(server, HEAD + b"{")
+    assert 8 < closed_after(half_header) < 14
+    assert closed_after(silent) < 3
+    assert closed_after(refused) < 3
+    answer = b""
+    half_body.settimeout(40)
+    while b"seconds" not in answer:
+        answer += half_body.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body was not complete after 30 seconds" in answer
+    assert closed_after(half_body) < 14
+    assert descriptors(server) < 30
+    assert server.stop() == 0
+    assert server.errors == []
+
+
+def test_a_connection_that_sends_a_byte_now_and_then_is_closed_as_well(server):
+    with connect(server, b"GET /health HTTP/1.1\r\nX: ") as connection:
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 20:
+                connection.sendall(b"x")
+                time.sleep(0.5)
+    assert 8 < time.monotonic() - began < 15
+
+
+def test_a_server_without_descriptors_logs_one_line_and_accepts_again_later(server):
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (descriptors(server), DESCRIPTORS))
+    waiting = [connect(server, HEALTH) for _ in range(200)]
+    time.sleep(3)
+    assert [event["event"] for event in server.log].count("not accepting") == 1
+    refused = next(event for event in server.log if event["event"] == "not accepting")
+    assert "Too many open files" in refused["why"]
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    assert waiting[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert httpx.get(f"{server.url}/health", timeout=10).status_code == 200
+    for each in waiting:
+        each.close()
+    assert server.stop() == 0
+    assert server.errors == []
+
+
+def test_accept_errors_are_counted_and_other_errors_are_reported_as_always(capsys, caplog):
+    async def fail() -> None:
+        loop = asyncio.get_running_loop()
+        throttle_accept_errors(loop)
+        for _ in range(1000):
+            loop.call_exception_handler({"message": "accept", "exception": OSError(24, "Too many open files")})
+        loop.call_exception_handler({"message": "another error", "exception": ValueError("x")})
+
+    asyncio.run(fail())
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (json.loads(line)["event"], json.loads(line)["times"]) == ("not accepting", 1)
+    assert "another error" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "bound"),
+    [(64, 8), (128, 21), (832, 256), (1024, 256), (1 << 20, 256), (resource.RLIM_INFINITY, 256)],
+)
+def test_the_bound_leaves_two_thirds_of_the_descriptors(monkeypatch, descriptors, bound):
+    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (descriptors, descriptors))
+    assert connection_bound() == bound
