@@ -8,6 +8,7 @@
 #   make bench   run the benchmarks                    make lock      resolve the three locks again
 #   make wheel   build the wheel into dist/
 #   make mutants mutation tests of the core modules, minutes each; not in CI; ARGS="--module gate" runs one
+#   make drills  long runs against the served app: 100,000 random requests, load through a rollback; minutes; not in CI
 #   make schema  generate docs/schema.md, the columns of the dbt sources and the listing of the features
 #   make clean   remove the environments and caches; outputs in var/ stay
 
@@ -25,7 +26,7 @@ UV_VERSION := 0.13.9
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-dev dvc sample run dev test lint types format bench mutants schema lock wheel clean
+.PHONY: setup setup-dev dvc sample run dev test lint types format bench mutants drills schema lock wheel clean
 
 setup: $(READY) $(MANIFEST)
 
@@ -84,6 +85,9 @@ bench: setup-dev
 
 mutants: setup-dev
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
+
+drills: setup-dev
+	BRIDGE_ASSETS_DRILLS=1 $(BIN)/python -m pytest -p no:xdist -s bridge_assets_tests/serve/test_drills.py
 
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml

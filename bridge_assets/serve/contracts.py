@@ -129,7 +129,7 @@ def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
     name, shape, datatype, data = (tensor[key] for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str):
         raise RequestError(f"inputs[{number}]: name: expected a string", 422)
-    if datatype not in _TENSOR_TYPES:
+    if not isinstance(datatype, str) or datatype not in _TENSOR_TYPES:
         raise RequestError(
             f"tensor {shown(name)}: expected a numeric datatype such as FP32, found {shown(datatype, 20)}", 422
         )
