@@ -6,7 +6,7 @@ structure number of the sample begins with `SMP`. The answer is kept in the prov
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ IS_SAMPLE = "is_sample"
 #: What a table says in its column `source` about a bridge of the sample.
 SAMPLE_SOURCE = "sample (invented bridges)"
 
-#: How the structure numbers of the sample begin.
+#: How the structure numbers of the sample begin. Also in `nbi.sample.population`, whose source code is the sample's
+#: version: to import it from there would generate every sample again.
 SAMPLE_PREFIX = "SMP"
 
 
@@ -123,12 +124,7 @@ def refuse_mix(lake: Lake, data: DataSettings, source: SurveySource) -> None:
         If they would be mixed. Trends would compare invented bridges with real ones, and a model that was trained on
         the sample would score real bridges.
     """
-    origin = lake_origin(lake)
-    if data.uses_sample:
-        if origin.real_years:
-            raise _mix_error(lake, f"the records of {format_years(origin.real_years)} here are real")
-    elif origin.sample_years and not _is_sample_file(source):
-        raise _mix_error(lake, f"the records of {format_years(origin.sample_years)} here are the generated sample")
+    _refuse_mix(lake, lake_origin(lake), data, lambda: source)
 
 
 def refuse_mix_with_source(lake: Lake, data: DataSettings) -> None:
@@ -137,12 +133,20 @@ def refuse_mix_with_source(lake: Lake, data: DataSettings) -> None:
     """
     from bridge_assets.data.sources.survey_files import survey_files, survey_source
 
-    origin = lake_origin(lake)
-    if data.uses_sample and origin.real_years:
-        raise _mix_error(lake, f"the records of {format_years(origin.real_years)} here are real")
-    is_folder = data.source_kind == "folder"
-    if is_folder and origin.sample_years and (by_year := survey_files(data.source_folder)):
-        refuse_mix(lake, data, survey_source(data.source_folder, max(by_year)))
+    def latest() -> SurveySource | None:
+        by_year = survey_files(data.source_folder) if data.source_kind == "folder" else {}
+        return survey_source(data.source_folder, max(by_year)) if by_year else None
+
+    _refuse_mix(lake, lake_origin(lake), data, latest)
+
+
+def _refuse_mix(lake: Lake, origin: Origin, data: DataSettings, source: Callable[[], SurveySource | None]) -> None:
+    """`refuse_mix` with a source that is only read if the lake holds years of the sample; None is never refused."""
+    if data.uses_sample:
+        if origin.real_years:
+            raise _mix_error(lake, f"the records of {format_years(origin.real_years)} here are real")
+    elif origin.sample_years and (file := source()) and not _is_sample_file(file):
+        raise _mix_error(lake, f"the records of {format_years(origin.sample_years)} here are the generated sample")
 
 
 def format_years(years: Iterable[int]) -> str:

@@ -113,13 +113,21 @@ def _scores_are_current(lake: Lake) -> bool:
     """
     from bridge_assets.scoring.batch import TABLE_NAME
 
-    years = [year for year in lake.available_years(TABLE_NAME) if lake.has_provenance(TABLE_NAME, year)]
-    if not years or not lake.has_provenance("bridge_features", years[-1]):
+    year = _last_scored_year(lake)
+    if year is None or not lake.has_provenance("bridge_features", year):
         return False
-    features = lake.provenance("bridge_features", years[-1])
-    return lake.provenance(TABLE_NAME, years[-1])["bridge_features"] == features["digest"] and features[
+    features = lake.provenance("bridge_features", year)
+    return lake.provenance(TABLE_NAME, year)["bridge_features"] == features["digest"] and features[
         "raw_bridges"
-    ] == lake.digest("raw_bridges", years[-1])
+    ] == lake.digest("raw_bridges", year)
+
+
+def _last_scored_year(lake: Lake) -> int | None:
+    """The last survey year whose scores are complete, with their provenance; None if there is none."""
+    from bridge_assets.scoring.batch import TABLE_NAME
+
+    years = [year for year in lake.available_years(TABLE_NAME) if lake.has_provenance(TABLE_NAME, year)]
+    return years[-1] if years else None
 
 
 def _condition_by_year(lake: Lake, *, with_scores: bool) -> pl.DataFrame:
@@ -192,10 +200,10 @@ def _scores_provenance(lake: Lake, is_regression: bool) -> dict[str, str]:
     from bridge_assets.reporting.wording import percent, plural
     from bridge_assets.scoring.batch import TABLE_NAME
 
-    years = [year for year in lake.available_years(TABLE_NAME) if lake.has_provenance(TABLE_NAME, year)]
-    if not years:
+    year = _last_scored_year(lake)
+    if year is None:
         return {}
-    provenance = lake.provenance(TABLE_NAME, years[-1])
+    provenance = lake.provenance(TABLE_NAME, year)
     reasons, until_poor = provenance["explained"], provenance["years_until_poor"]
     base = reasons.get("base_value")
     return {
