@@ -42,7 +42,7 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     import polars as pl
 
-    lake, problems, digests = platform.lake, [], {}
+    lake, problems, digests, failed = platform.lake, [], {}, []
     rows_read = rows_loaded = rows_rejected = 0
     for year in _run_years(context, platform):
         provenance = lake.provenance("raw_bridges", year)
@@ -58,8 +58,12 @@ def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -
             problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
         elif loaded == 0:
             problems.append(f"{year}: {files}: no row was loaded ({rejected} rejected)")
+        else:
+            continue
+        failed.append(str(year))
     figures = {"survey_years": len(digests), "rows": rows_read, "loaded": rows_loaded, "rejected": rows_rejected}
-    return judged_result(context, Judged(digests), problems, f"{len(digests)} survey years reconcile", **figures)
+    judged = Judged(digests, failed_years=tuple(failed))
+    return judged_result(context, judged, problems, f"{len(digests)} survey years reconcile", **figures)
 
 
 @dg.asset_check(
@@ -73,8 +77,9 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
     from bridge_assets.data.records.bridges import BRIDGE_SCHEMA
     from bridge_assets.data.records.validation import VALIDATED_COLUMNS, record_problems
 
-    lake, problems, digests = platform.lake, [], {}
+    lake, problems, digests, failed = platform.lake, [], {}, []
     for year in _run_years(context, platform):
+        before = len(problems)
         digests[str(year)] = lake.digest("raw_bridges", year)
         schema = pl.read_parquet_schema(lake.year_path("raw_bridges", year))
         if differing := {name for name, _ in schema.items() ^ BRIDGE_SCHEMA.items()}:
@@ -82,9 +87,11 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
         else:
             judged_columns = lake.scan_year("raw_bridges", year).select(VALIDATED_COLUMNS).collect()
             problems += [f"{year}: {problem}" for problem in record_problems(judged_columns)]
+        if len(problems) > before:
+            failed.append(str(year))
     figures = {"survey_years": len(digests), "columns": len(BRIDGE_SCHEMA)}
     passed_message = f"{len(digests)} survey years have the {len(BRIDGE_SCHEMA)} columns"
-    return judged_result(context, Judged(digests), problems, passed_message, **figures)
+    return judged_result(context, Judged(digests, failed_years=tuple(failed)), problems, passed_message, **figures)
 
 
 @dg.asset_check(

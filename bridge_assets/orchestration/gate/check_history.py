@@ -34,6 +34,8 @@ def check_evaluations(
 ) -> Iterator[CheckEvaluation]:
     """Every recorded evaluation of a check, in any order. A check that raised an error left no evaluation.
 
+    An evaluation of several survey years is one per year: where it failed and says which years did, the others passed.
+
     Parameters
     ----------
     instance : DagsterInstance
@@ -44,20 +46,26 @@ def check_evaluations(
     key = gate_key()
     for event, evaluation, refused in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check), succeeded):
         judged = judged_of(evaluation)
-        if key and evaluation.passed and not refused:
+        verdicts = judged.verdicts(evaluation.passed)
+        some_passed = any(passed for _, passed in verdicts)
+        if some_passed and not evaluation.passed and not _step_ended(instance, event.run_id, event.step_key):
+            refused = (
+                "a pass of some survey years was reported, but no step of a run that still exists has ended with it"
+            )
+        if key and some_passed and not refused:
             refused = signature_problem(key, evaluation, event.run_id)
-        for digest in judged.digests:
+        for digest, passed in verdicts:
             yield CheckEvaluation(
                 asset=asset,
                 check=check,
-                passed=evaluation.passed,
+                passed=passed,
                 digest=digest,
-                timestamp=signed_time(evaluation) if key and evaluation.passed and not refused else event.timestamp,
+                timestamp=signed_time(evaluation) if key and some_passed and not refused else event.timestamp,
                 run_id=event.run_id,
                 message=evaluation.description or "",
                 champion=judged.champion or "",
                 limits=judged.limits,
-                refused=refused,
+                refused=refused if passed else "",
             )
 
 
@@ -165,6 +173,16 @@ StepSucceeded = Callable[[str, str | None], bool]
 
 def step_succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
     """Whether a run exists and its step succeeded."""
+    return _step_ended(instance, run_id, step_key, (StepEventStatus.SUCCESS,))
+
+
+def _step_ended(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    step_key: str | None,
+    statuses: Sequence[StepEventStatus] = (StepEventStatus.SUCCESS, StepEventStatus.FAILURE),
+) -> bool:
+    """Whether a run exists and its step ended so; a blocking check that fails ends its step as failed."""
     if not run_id or step_key is None or instance.get_run_by_id(run_id) is None:
         return False
-    return any(step.status is StepEventStatus.SUCCESS for step in instance.get_run_step_stats(run_id, [step_key]))
+    return any(step.status in statuses for step in instance.get_run_step_stats(run_id, [step_key]))

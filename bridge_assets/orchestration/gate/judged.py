@@ -2,6 +2,7 @@
 
 about       digest of the bytes that were evaluated, or one digest per survey year
 champion    the version that `not_worse_than_champion` compared with; empty = there was no champion
+failed_years    the survey years that failed, of a check that failed with one digest per survey year
 limits      setting -> value that it was judged with
 judged_at, signature    where the environment holds a key (`deployment.gate.signature`)
 """
@@ -19,6 +20,7 @@ from bridge_assets.deployment.gate.limits import Limit
 from bridge_assets.deployment.gate.signature import KEY_VARIABLE, gate_key, is_signed, sign
 
 _ABOUT, _CHAMPION, _LIMITS, _JUDGED_AT, _SIGNATURE = "about", "champion", "limits", "judged_at", "signature"
+_FAILED_YEARS = "failed_years"
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,21 @@ class Judged:
         Setting -> value that it was judged with.
     champion : str or None
         The version that it was compared with; empty = there was no champion, None = it compares with none.
+    failed_years : tuple of str
+        The survey years in `about` that failed, if the check says which; the others passed.
     """
 
     about: str | Mapping[str, str]
     limits: Mapping[str, Limit] = field(default_factory=dict)
     champion: str | None = None
+    failed_years: tuple[str, ...] = ()
 
-    @property
-    def digests(self) -> tuple[str, ...]:
-        return tuple(map(str, self.about.values())) if isinstance(self.about, Mapping) else (self.about,)
+    def verdicts(self, passed: bool) -> list[tuple[str, bool]]:
+        """Each digest, and whether what it stands for passed, given whether the check did as a whole."""
+        if not isinstance(self.about, Mapping):
+            return [(self.about, passed)]
+        others = passed or bool(self.failed_years)
+        return [(str(digest), others and year not in self.failed_years) for year, digest in self.about.items()]
 
     def metadata(self) -> dict[str, Any]:
         """As metadata of a check result, without a signature."""
@@ -50,6 +58,7 @@ class Judged:
             _ABOUT: dg.MetadataValue.text(about) if isinstance(about, str) else dg.MetadataValue.json(dict(about)),
             **({_LIMITS: dg.MetadataValue.json(dict(self.limits))} if self.limits else {}),
             **({} if self.champion is None else {_CHAMPION: self.champion}),
+            **({_FAILED_YEARS: dg.MetadataValue.json(list(self.failed_years))} if self.failed_years else {}),
         }
 
     def signed_metadata(self, context: dg.AssetCheckExecutionContext, passed: bool) -> dict[str, Any]:
@@ -65,11 +74,12 @@ class Judged:
 
 def judged_of(evaluation: dg.AssetCheckEvaluation) -> Judged:
     """What a recorded evaluation judged, or claims to have."""
-    about, limits, champion = (_value(evaluation, key) for key in (_ABOUT, _LIMITS, _CHAMPION))
+    about, limits, champion, failed = (_value(evaluation, key) for key in (_ABOUT, _LIMITS, _CHAMPION, _FAILED_YEARS))
     return Judged(
         about if isinstance(about, dict) else str(about),
         limits if isinstance(limits, dict) else {},
         champion if isinstance(champion, str) else None,
+        tuple(map(str, failed)) if isinstance(failed, list) else (),
     )
 
 
@@ -110,6 +120,7 @@ def _payload(
         _LIMITS: dict(judged.limits),
         _CHAMPION: judged.champion,
         _JUDGED_AT: judged_at,
+        **({_FAILED_YEARS: list(judged.failed_years)} if judged.failed_years else {}),
     }
 
 

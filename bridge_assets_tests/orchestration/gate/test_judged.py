@@ -60,7 +60,7 @@ def test_what_was_judged_is_read_back(instance, monkeypatch, judged, key):
     assert record.evaluation is not None
     assert judged_of(record.evaluation) == judged
     assert record.evaluation.metadata["rows"].value == 3
-    assert [each.refused for each in evaluations(instance)] == [""] * len(judged.digests)
+    assert [each.refused for each in evaluations(instance)] == [""] * len(judged.verdicts(True))
 
 
 def test_a_pass_without_a_signature_is_refused_where_a_key_is_set(instance, monkeypatch):
