@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import features, growth, ingestion, loading, massachusetts, scoring, serving, training
+from benchmarks import drift, features, growth, ingestion, loading, massachusetts, scoring, serving, training
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "growth": growth.main,
     "scoring": scoring.main,
     "massachusetts": massachusetts.main,
+    "drift": drift.main,
     "serving": serving.main,
     "training": training.main,
 }

@@ -51,7 +51,24 @@ def main() -> None:
     show(measured, "in pandas")
 
 
-def transitions_of(records: Path) -> pl.DataFrame:
+def features_of_national_year(folder: Path, year: int) -> Path:
+    """The features of a generated national survey year; kept in the folder for the next call."""
+    from bridge_assets.data.features.build import build_bridge_features, condition_history
+    from bridge_assets.data.features.peers import peer_outcomes
+    from bridge_assets.data.ingest.ingest import ingest
+
+    path, records = folder / f"bridge_features_{year}.parquet", folder / f"records_{year}.parquet"
+    if not path.is_file():
+        ingest(write_national_years(folder, [year]), year, records, folder / "rejected.parquet")
+        transitions = transitions_of(records, year).lazy()
+        table = build_bridge_features(
+            pl.scan_parquet(records), condition_history(transitions), peer_outcomes(transitions), year
+        )
+        table.write_parquet(path, compression="zstd")
+    return path
+
+
+def transitions_of(records: Path, year: int = YEAR) -> pl.DataFrame:
     """Stand-in for fct_condition_transitions: for every structure this inspection, and one two years earlier."""
     of_record = ["structure_key", "STRUCTURE_KIND_043A", "is_culvert", "inspection_date", "condition"]
     now = (
@@ -60,7 +77,7 @@ def transitions_of(records: Path) -> pl.DataFrame:
         .unique("structure_key", keep="first", maintain_order=True)
         .rename({"STRUCTURE_KIND_043A": "material_043a"})
         .with_columns(
-            survey_year=pl.lit(YEAR, pl.Int16),
+            survey_year=pl.lit(year, pl.Int16),
             next_survey_year=pl.lit(None, pl.Int16),
             next_condition=pl.lit(None, pl.Int8),
             previous_inspection_date=pl.col("inspection_date").dt.offset_by("-2y"),
@@ -75,9 +92,9 @@ def transitions_of(records: Path) -> pl.DataFrame:
     )
     one_in_eight = pl.col("structure_key").hash(seed=1) % 8 == 0
     before = now.with_columns(
-        survey_year=pl.lit(YEAR - 2, pl.Int16),
+        survey_year=pl.lit(year - 2, pl.Int16),
         inspection_date=pl.col("previous_inspection_date"),
-        next_survey_year=pl.lit(YEAR, pl.Int16),
+        next_survey_year=pl.lit(year, pl.Int16),
         next_condition=pl.col("condition") - one_in_eight.cast(pl.Int8),
     )
     return pl.concat([before, now]).sort("structure_key", "survey_year")
