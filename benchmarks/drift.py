@@ -12,6 +12,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -50,7 +51,8 @@ def main() -> None:
 
 
 def _by_scipy(columns: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-    return [float(ks_2samp(one, other)[0]) for one, other in columns]
+    found: list[Any] = [ks_2samp(one, other) for one, other in columns]  # untyped in scipy
+    return [float(each.statistic) for each in found]
 
 
 def _by_ours(columns: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
@@ -69,7 +71,7 @@ def _columns(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     tables = [pl.read_parquet(features_of_national_year(folder, year)) for year in YEARS]
     columns = []
     for name in FEATURE_NAMES:
-        pair = tuple(table[name].cast(pl.Float64).drop_nulls().drop_nans().to_numpy() for table in tables)
-        if pair[0].size and pair[1].size:
-            columns.append(pair)
+        one, other = (table[name].cast(pl.Float64).drop_nulls().drop_nans().to_numpy() for table in tables)
+        if one.size and other.size:
+            columns.append((one, other))
     return columns
