@@ -122,8 +122,8 @@ def drift_table(
     -------
     pl.DataFrame
         One row per feature, in the order of `columns`: feature, statistic (0-1, null if a side has no values), p_value
-        (`distances.limiting_p_value`), threshold, drifted, reference_mean, year_mean, reference_missing, year_missing
-        (shares, 0-1).
+        (`distances.limiting_p_value`), threshold, drifted, wasserstein (mean shift, in the unit of the feature), psi
+        (population stability index), reference_mean, year_mean, reference_missing, year_missing (shares, 0-1).
 
     Raises
     ------
@@ -131,8 +131,6 @@ def drift_table(
         If a side has no rows, a column is missing or not numeric, or a feature has no threshold.
     """
     import polars as pl
-
-    from bridge_assets.drift.distances import ks_statistic, limiting_p_value
 
     for name, side in (("the training years", reference), ("the survey year", year)):
         if side.is_empty():
@@ -143,32 +141,25 @@ def drift_table(
         )
     rows = []
     for column in columns:
-        reference_values, year_values = (
-            _values(reference, column, "the training years"),
-            _values(year, column, "the survey year"),
-        )
-        reference_missing, year_missing = (
-            1 - reference_values.size / reference.height,
-            1 - year_values.size / year.height,
-        )
-        statistic = p_value = None
-        if reference_values.size and year_values.size:
-            statistic = ks_statistic(reference_values, year_values)
-            p_value = limiting_p_value(statistic, reference_values.size, year_values.size)
-            drifted = statistic > thresholds[column] or year_missing - reference_missing > MAX_MISSING_SHARE_RISE
+        before, after = _values(reference, column, "the training years"), _values(year, column, "the survey year")
+        before_missing, after_missing = 1 - before.size / reference.height, 1 - after.size / year.height
+        measures = _measures(before, after)
+        if measures["statistic"] is None:
+            drifted = abs(after_missing - before_missing) > MAX_MISSING_SHARE_RISE
         else:
-            drifted = abs(year_missing - reference_missing) > MAX_MISSING_SHARE_RISE
+            drifted = (
+                measures["statistic"] > thresholds[column] or after_missing - before_missing > MAX_MISSING_SHARE_RISE
+            )
         rows.append(
             {
                 "feature": column,
-                "statistic": statistic,
-                "p_value": p_value,
                 "threshold": float(thresholds[column]),
                 "drifted": bool(drifted),
-                "reference_mean": float(reference_values.mean()) if reference_values.size else None,
-                "year_mean": float(year_values.mean()) if year_values.size else None,
-                "reference_missing": reference_missing,
-                "year_missing": year_missing,
+                **measures,
+                "reference_mean": float(before.mean()) if before.size else None,
+                "year_mean": float(after.mean()) if after.size else None,
+                "reference_missing": before_missing,
+                "year_missing": after_missing,
             }
         )
     number = pl.Float64()
@@ -180,6 +171,8 @@ def drift_table(
             "p_value": number,
             "threshold": number,
             "drifted": pl.Boolean(),
+            "wasserstein": number,
+            "psi": number,
             "reference_mean": number,
             "year_mean": number,
             "reference_missing": number,
@@ -292,6 +285,26 @@ def _values(table: pl.DataFrame, column: str, where: str) -> np.ndarray:
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean(), pl.Null())):
         raise ValueError(f"column {column!r} in {where} is {series.dtype}; a distance needs numbers or Booleans")
     return sorted_sample(series.cast(pl.Float64).drop_nulls().to_numpy())
+
+
+def _measures(reference: np.ndarray, year: np.ndarray) -> dict[str, float | None]:
+    """The distances of two sorted samples; None for each if one of them is empty."""
+    from bridge_assets.drift.distances import (
+        ks_statistic,
+        limiting_p_value,
+        population_stability_index,
+        wasserstein_distance,
+    )
+
+    if not (reference.size and year.size):
+        return dict.fromkeys(("statistic", "p_value", "wasserstein", "psi"))
+    statistic = ks_statistic(reference, year)
+    return {
+        "statistic": statistic,
+        "p_value": limiting_p_value(statistic, reference.size, year.size),
+        "wasserstein": wasserstein_distance(reference, year),
+        "psi": population_stability_index(reference, year),
+    }
 
 
 def _max_leave_one_out_distance(samples: Iterable[np.ndarray]) -> float:

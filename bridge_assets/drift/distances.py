@@ -3,10 +3,9 @@
     Kolmogorov-Smirnov    largest gap between the two cumulative shares, 0 to 1: numbers and 0/1
     Wasserstein           mean distance that the values moved, in the units of the column: numbers
     PSI                   population stability index over the reference's deciles: numbers
-    total variation       share of the rows that would have to change their code, 0 to 1: codes
 
-All but the last are computed from sorted samples, so that a reference is sorted once for all the years that are
-compared with it: that, and the merge of two sorted samples in one pass, are what makes them fast.
+All are computed from sorted samples: each column is sorted once for all of them, and two sorted samples are merged in
+one pass.
 
 Belongs here: arrays in, numbers out. Does not belong here: which columns, which periods, and what counts as drift
 (`detection`, `yearly`).
@@ -14,13 +13,10 @@ Belongs here: arrays in, numbers out. Does not belong here: which columns, which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numba import njit
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Bins of the population stability index: the reference's deciles, as in the scorecards that it comes from.
 PSI_BINS = 10
@@ -119,32 +115,6 @@ def population_stability_index(reference: np.ndarray, other: np.ndarray) -> floa
     ]
     expected, found = (np.maximum(share, PSI_LEAST_SHARE) for share in shares)
     return float(((found - expected) * np.log(found / expected)).sum())
-
-
-def total_variation(reference: pl.Series, other: pl.Series) -> float:
-    """Half the sum of the differences of all shares: the share of rows that would have to change their code.
-
-    Parameters
-    ----------
-    reference, other : pl.Series
-        Codes of any type; a missing value is a code of its own. Neither is empty.
-
-    Returns
-    -------
-    float
-        0 (the same shares) to 1 (no code in common).
-    """
-    import polars as pl
-
-    if not (reference.len() and other.len()):
-        raise ValueError("a side has no rows, so there is nothing to compare")
-    shares = [
-        series.alias("code").to_frame().group_by("code").len().select("code", pl.col("len") / series.len())
-        for series in (reference, other)
-    ]
-    both = shares[0].join(shares[1], on="code", how="full", nulls_equal=True, suffix="_other")
-    difference = pl.col("len").fill_null(0.0) - pl.col("len_other").fill_null(0.0)
-    return float(both.select(difference.abs().sum() / 2).item())
 
 
 def _require_values(one: np.ndarray, other: np.ndarray) -> None:

@@ -102,6 +102,8 @@ class TestDriftTable:
         assert not steady["drifted"] and moved["drifted"]
         assert moved["statistic"] > moved["threshold"] == 0.05
         assert moved["year_mean"] - moved["reference_mean"] == pytest.approx(10, abs=1.5)
+        assert moved["wasserstein"] == pytest.approx(10, abs=1.5)
+        assert moved["psi"] > 0.1 > steady["psi"]
         assert moved["p_value"] < 1e-6
 
     def test_has_one_row_per_feature_in_the_given_order(self) -> None:
@@ -114,6 +116,8 @@ class TestDriftTable:
             "p_value",
             "threshold",
             "drifted",
+            "wasserstein",
+            "psi",
             "reference_mean",
             "year_mean",
             "reference_missing",

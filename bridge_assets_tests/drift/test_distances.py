@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +16,6 @@ from bridge_assets.drift.distances import (
     limiting_p_value,
     population_stability_index,
     sorted_sample,
-    total_variation,
     wasserstein_distance,
 )
 
@@ -62,7 +60,6 @@ def test_constant_columns_are_the_same_or_entirely_different():
     assert (ks_statistic(fours, fours), ks_statistic(fours, fives)) == (0.0, 1.0)
     assert (wasserstein_distance(fours, fours), wasserstein_distance(fours, fives)) == (0.0, 1.0)
     assert population_stability_index(fours, fours) == 0.0
-    assert population_stability_index(fours, fives) == 0.0 or population_stability_index(fours, fives) > 0.25
 
 
 def test_the_limiting_p_value_is_close_and_says_that_nothing_is_harmless_at_national_size():
@@ -87,13 +84,3 @@ def test_codes_of_few_values_have_fewer_bins():
     moved = sorted_sample(np.repeat([3.0, 5.0, 7.0], [300, 600, 100]))
     assert population_stability_index(codes, codes) == 0.0
     assert population_stability_index(codes, moved) > 0.1
-
-
-def test_total_variation_is_the_share_of_rows_that_would_change_their_code():
-    codes = pl.Series(["A"] * 50 + ["B"] * 50)
-    assert total_variation(codes, pl.Series(["B", "A"])) == 0.0
-    assert total_variation(codes, pl.Series(["A"] * 3 + ["B"])) == pytest.approx(0.25)
-    assert total_variation(codes, pl.Series(["C", None])) == 1.0
-    assert total_variation(pl.Series([None, "A"]), pl.Series([None, "A"])) == 0.0
-    with pytest.raises(ValueError, match="no rows"):
-        total_variation(codes, codes.head(0))

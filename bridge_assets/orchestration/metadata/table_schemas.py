@@ -134,6 +134,8 @@ DRIFT_REPORT = (
     Column("p_value", "double", "Its p-value; not used to decide, as with many bridges any difference counts."),
     Column("threshold", "double", "Distance above which it has drifted: how much the training years differ."),
     Column("drifted", "boolean", "Whether the distance exceeds the threshold, or values went missing."),
+    Column("wasserstein", "double", "How far the values moved on average, in the unit of the feature."),
+    Column("psi", "double", "Population stability index over the deciles of the training years."),
     Column("reference_mean", "double", "Mean in the training years, in the unit of the feature."),
     Column("year_mean", "double", "Mean in the survey year, in the unit of the feature."),
     Column("reference_missing", "double", "Share of missing values in the training years."),
