@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.errors import BridgeAssetsError, error_summary
 from bridge_assets.orchestration.checks.results import check_result, judged_result, measured
 from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.partitions import years_of_check_run
@@ -40,20 +41,18 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     description="A recount of the source file's rows equals raw_bridges + rejected_records; at least one was loaded.",
 )
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-    import polars as pl
-
     lake, problems, digests, failed = platform.lake, [], {}, []
     rows_read = rows_loaded = rows_rejected = 0
     for year in _run_years(context, platform):
-        provenance = lake.provenance("raw_bridges", year)
-        digests[str(year)] = lake.digest("raw_bridges", year)
-        loaded, rejected = (
-            pl.scan_parquet(lake.year_path(table, year)).select(pl.len()).collect().item()
-            for table in ("raw_bridges", "rejected_records")
-        )
-        rows = _rows_in_source(lake.provenance("nbi_files", year), year)
+        try:
+            digests[str(year)] = lake.digest("raw_bridges", year)
+            rows, loaded, rejected = _counts(platform, year)
+            files = ", ".join(lake.provenance("raw_bridges", year)["files"][:5])
+        except (BridgeAssetsError, OSError) as error:  # a file is gone or damaged: the other years can still be judged
+            problems.append(f"{year}: the rows cannot be counted: {error_summary(error)}")
+            failed.append(str(year))
+            continue
         rows_read, rows_loaded, rows_rejected = rows_read + rows, rows_loaded + loaded, rows_rejected + rejected
-        files = ", ".join(provenance["files"][:5])
         if rows != loaded + rejected:
             problems.append(f"{year}: {files}: {rows} rows, but {loaded} were loaded and {rejected} rejected")
         elif loaded == 0:
@@ -160,6 +159,18 @@ def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platfor
 def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
     """The survey years of this run; every year that has records if the check was launched without partitions."""
     return years_of_check_run(context) or platform.lake.available_years("raw_bridges")
+
+
+def _counts(platform: Platform, survey_year: int) -> tuple[int, int, int]:
+    """Rows in the source, loaded and rejected."""
+    import polars as pl
+
+    lake = platform.lake
+    loaded, rejected = (
+        pl.scan_parquet(lake.year_path(table, survey_year)).select(pl.len()).collect().item()
+        for table in ("raw_bridges", "rejected_records")
+    )
+    return _rows_in_source(lake.provenance("nbi_files", survey_year), survey_year), loaded, rejected
 
 
 def _rows_in_source(provenance: dict, survey_year: int) -> int:

@@ -89,7 +89,7 @@ def test_passes_of_years_are_signed(instance: dg.DagsterInstance, monkeypatch: p
 
 
 def test_the_checks_say_which_years_failed(platform, instance: dg.DagsterInstance) -> None:
-    """On a small platform, in whose lake a row of one year is lost, and a rating of another is invalid."""
+    """On a small platform: a row of one year is lost, a key of another, and the file of a third is gone."""
     import polars as pl
 
     lake = platform.lake
@@ -97,6 +97,7 @@ def test_the_checks_say_which_years_failed(platform, instance: dg.DagsterInstanc
     lake.write(lake.read_year("raw_bridges", years[0]).slice(1), "raw_bridges", years[0])
     broken = lake.read_year("raw_bridges", years[1]).with_columns(structure_key=pl.lit(None, pl.String))
     lake.write(broken, "raw_bridges", years[1])
+    (platform.home / "sample" / f"NBI_{years[2]}.txt").unlink()
     job = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
     definitions = dg.Definitions(
         asset_checks=[rows_reconcile, schema_matches], jobs=[job], resources={"platform": Platform()}
@@ -105,5 +106,6 @@ def test_the_checks_say_which_years_failed(platform, instance: dg.DagsterInstanc
     digests = {str(year): lake.digest("raw_bridges", year) for year in years}
     assert data_problems(instance, digests, REQUIRED_RAW_CHECKS, []) == [
         f"raw_bridges:rows_reconcile[{years[0]}] failed",
+        f"raw_bridges:rows_reconcile[{years[2]}] failed",
         f"raw_bridges:schema_matches[{years[1]}] failed",
     ]
