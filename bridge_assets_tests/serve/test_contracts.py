@@ -179,8 +179,6 @@ def test_kserve_takes_one_tensor_or_a_tensor_per_feature(client, bundle, split):
         ([tensor("rows", [-1, 4], [])], "tensor 'rows': expected one or two dimensions"),
         ([tensor("rows", [1.5, 4], [])], "tensor 'rows': expected one or two dimensions"),
         ([tensor("rows", [1, 4], ["a"] * 4, "BYTES")], "tensor 'rows': expected a numeric datatype"),
-        ([tensor("rows", [1, 4], [1] * 4, [[]])], "tensor 'rows': expected a numeric datatype"),
-        ([tensor("rows", [1, 4], [1] * 4, {})], "tensor 'rows': expected a numeric datatype"),
         ([tensor("rows", [1, 4], ["a"] * 4)], "row 0: feature 'condition'"),
         ([tensor("age", [2], [1, 2]), tensor("span", [1], [1])], "tensor 'span': expected the shape [2], found [1]"),
         ([tensor("age", [1], [1]), tensor("age", [1], [1])], "columns: feature 'age' is given twice"),

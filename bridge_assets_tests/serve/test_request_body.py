@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge_assets.serve.contracts import kserve_contract
 from bridge_assets.serve.request_body import (
     MAX_DEPTH,
     MAX_UNICODE_BYTES,
@@ -20,7 +21,7 @@ from bridge_assets.serve.request_rows import MAX_ROWS, RequestError
 FEATURES = ("condition", "age", "traffic")
 
 
-def refusal(parse, body: bytes, *arguments) -> tuple[int, str]:
+def refusal(parse, body: bytes, *arguments: object) -> tuple[int, str]:
     with pytest.raises(RequestError) as caught:
         parse(body, *arguments)
     return caught.value.status, str(caught.value)
@@ -106,6 +107,14 @@ def test_only_small_bodies_may_have_other_characters_than_ascii():
     assert (status, message[:38]) == (413, "a body of more than 1 MiB may have onl")
     assert refusal(table_of_csv, wide, FEATURES)[0] == 413
     assert parse_json_object('{"a": "é"}'.encode(), ["a"], FEATURES) == {"a": "é"}
+
+
+@pytest.mark.parametrize("datatype", [[[]], {}, None, 32])
+def test_a_datatype_of_a_tensor_that_is_no_text_is_refused(datatype):
+    tensor = {"name": "age", "shape": [1], "datatype": datatype, "data": [1]}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    status, message = refusal(kserve_contract("m").parse_request, body, "application/json", FEATURES)
+    assert (status, message[:48]) == (422, "tensor 'age': expected a numeric datatype such a")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
