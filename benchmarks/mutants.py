@@ -34,6 +34,10 @@ PROJECT, TESTS = Path(__file__).parent.parent, "bridge_assets_tests"
 #: Module -> its test files, fast ones first. A dbt model is tested with dbt's own tests, on the records of that file.
 MODULES: dict[str, tuple[str, ...]] = {
     "bridge_assets/deployment/gate/decision.py": (f"{TESTS}/deployment/gate/test_decision.py",),
+    "bridge_assets/deployment/gate/content.py": (f"{TESTS}/deployment/gate/test_content.py",),
+    "bridge_assets/deployment/gate/limits.py": (f"{TESTS}/deployment/gate/test_limits.py",),
+    "bridge_assets/deployment/gate/signature.py": (f"{TESTS}/deployment/gate/test_signature.py",),
+    "bridge_assets/deployment/core/packing.py": (f"{TESTS}/deployment/core/test_bundle.py",),
     "bridge_assets/deployment/core/target.py": (f"{TESTS}/deployment/core/test_target.py",),
     "bridge_assets/deployment/gate/champion.py": (
         f"{TESTS}/deployment/gate/test_champion.py",
@@ -41,6 +45,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bridge_assets/deployment/gate/challenge.py": (f"{TESTS}/deployment/gate/test_challenge.py",),
     "bridge_assets/orchestration/gate/check_history.py": (f"{TESTS}/orchestration/gate/test_check_history.py",),
+    "bridge_assets/orchestration/gate/judged.py": (f"{TESTS}/orchestration/gate/test_judged.py",),
     "bridge_assets/storage.py": (f"{TESTS}/test_storage.py",),
     "bridge_assets/nbi/delimited/records.py": (f"{TESTS}/nbi/delimited/test_records.py",),
     "bridge_assets/nbi/delimited/fields.py": (

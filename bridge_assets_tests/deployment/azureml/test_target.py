@@ -436,9 +436,8 @@ def test_a_changed_artifact_is_refused_before_anything_is_sent(azure, target, mo
     with pytest.raises(DeploymentError, match=r"model\.onnx"):
         deploy(target, bundle_of(model_versions[0]))
     assert azure.request_count == requests_before
-    with pytest.raises(DeploymentError, match=r"model\.onnx changed"):  # after it was verified
-        deploy(target, bundles[0])
     assert azure.changes == []
+    deploy(target, bundles[0])  # bundled before: it has the bytes that were read then
 
 
 def test_missing_settings_are_listed_in_one_line(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from providers.sagemaker_server import BUCKET, REGION
 from support.deployment.kept_bundles import opener
+from support.deployment.local_endpoint import exchange
 from support.deployment.sagemaker_endpoint import (
     FOLDER,
     SETTINGS,
@@ -18,6 +19,7 @@ from bridge_assets.deployment.core.bundle import bundle_of
 from bridge_assets.deployment.core.tags import OWNER_TAG
 from bridge_assets.deployment.core.target import TargetState, deploy, rollback
 from bridge_assets.deployment.endpoints import RemoteEndpoint
+from bridge_assets.deployment.gate.content import read_content
 from bridge_assets.deployment.sagemaker.target import SageMakerEndpoint, deploy_model_sagemaker
 from bridge_assets.errors import CanaryMismatch, DeploymentError, NotConfiguredError
 from bridge_assets.extras import install_command
@@ -276,10 +278,10 @@ def test_a_corrupted_artifact_is_refused_before_any_request(aws, target, model_v
     model_versions[0].file("model.onnx").write_bytes(b"this is no graph")
     with pytest.raises(DeploymentError, match="cannot be deployed"):
         deploy(target, bundle_of(model_versions[0]))
-    bundle = bundle_of(model_versions[1])
-    model_versions[1].file("probe.json").write_bytes(model_versions[2].file("probe.json").read_bytes())
-    with pytest.raises(DeploymentError, match="changed while it was being packed"):
-        deploy(target, bundle)
+    judged = read_content(model_versions[1]).files
+    exchange(model_versions[1], model_versions[2])
+    with pytest.raises(DeploymentError, match="the gate decided about"):
+        deploy(target, bundle_of(model_versions[1], judged))
     assert not aws.changes
 
 
