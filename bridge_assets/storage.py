@@ -43,7 +43,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     temp_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        mode = _make_folder(path.parent)
+        mode = make_folder(path.parent)
         yield temp_path
         if not mode & _OTHERS:
             temp_path.chmod(mode & 0o666)
@@ -86,12 +86,12 @@ def private_file(path: Path) -> None:
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
 
 
-def _make_folder(folder: Path) -> int:
+def make_folder(folder: Path) -> int:
     """Create a folder and its parents, with the permissions of the one above if that is private; returns its mode."""
     try:
         return stat.S_IMODE(folder.stat().st_mode)
     except FileNotFoundError:
-        above = _make_folder(folder.parent)
+        above = make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     if not above & _OTHERS:
         _set_mode(folder, above)

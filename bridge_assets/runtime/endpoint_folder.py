@@ -22,7 +22,7 @@ from pathlib import Path
 from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.file_lock import exclusive_lock
 from bridge_assets.runtime.package import fsync
-from bridge_assets.storage import write_json
+from bridge_assets.storage import make_folder, private_folder, write_json
 
 CURRENT, VERSIONS, HISTORY, LOCK = "current", "versions", "history.json", ".lock"
 
@@ -121,7 +121,7 @@ class EndpointFolder:
                 path.replace(folder / path.name)
             fsync(folder)
         else:
-            folder.parent.mkdir(exist_ok=True)
+            make_folder(folder.parent)
             temporary.rename(folder)
             fsync(folder.parent)
 
@@ -197,7 +197,8 @@ class EndpointFolder:
             If another writer does not finish in time, or the disk fails inside the block.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.root.is_dir():
+                private_folder(self.root)
             with exclusive_lock(self.root / LOCK, action, self.root, timeout):
                 yield
         except OSError as error:

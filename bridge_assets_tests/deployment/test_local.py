@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -359,6 +360,13 @@ def test_rollback_to_a_damaged_version_is_refused(endpoint, model_versions):
     with pytest.raises(DeploymentError, match=r"model\.onnx is not what was deployed"):
         endpoint.rollback()
     assert is_serving(endpoint, model_versions[1])
+
+
+def test_nobody_else_can_read_what_is_deployed(endpoint, model_versions):
+    endpoint.deploy(model_versions[0])
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in endpoint.root.rglob("*") if not path.is_symlink()}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file() and path.name != ".lock"} == {0o600}
 
 
 def test_packages_with_different_contents_have_different_names(model_versions):

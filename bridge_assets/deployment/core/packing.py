@@ -17,7 +17,7 @@ from typing import Any
 from bridge_assets.errors import DeploymentError, ModelVersionError, error_summary
 from bridge_assets.registry.model_version import ModelVersion, declared_digests
 from bridge_assets.runtime.package import MANIFEST, PACKAGE_FILES, Package, fsync
-from bridge_assets.storage import to_json
+from bridge_assets.storage import make_folder, private_folder, to_json
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_served_files(model_version: ModelVersion, judged: Mapping[str, str] | N
 
 
 def pack(files: ServedFiles, folder: Path) -> Package:
-    """Write a package into a new folder and flush it to the disk.
+    """Write a package into a new folder that others cannot enter, and flush it to the disk.
 
     Parameters
     ----------
@@ -116,9 +116,11 @@ def pack(files: ServedFiles, folder: Path) -> Package:
     OSError
         If the disk is full or the folder cannot be written.
     """
-    folder.mkdir()
+    make_folder(folder)
     for name, content in {**files.contents, MANIFEST: files.package_manifest()}.items():
         (folder / name).write_bytes(content)
+    private_folder(folder)
+    for name in (*files.contents, MANIFEST):
         fsync(folder / name)
     fsync(folder)
     package = Package(folder)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from bridge_assets.settings import DataSettings, config_file
-from bridge_assets.storage import atomic_write
+from bridge_assets.storage import atomic_write, private_folder
 
 
 def ensure_dagster_home(data: DataSettings) -> Path:
@@ -18,7 +18,8 @@ def ensure_dagster_home(data: DataSettings) -> Path:
         return Path(configured)
     home = data.home_folder / "dagster"
     source = config_file("dagster.yaml")
-    home.mkdir(parents=True, exist_ok=True)
+    if not home.is_dir():
+        private_folder(home)  # the gate's evidence: who can write here can forge it
     if source.is_file():
         with atomic_write(home / "dagster.yaml") as temporary:
             shutil.copyfile(source, temporary)
