@@ -123,10 +123,6 @@ class PortError(BridgeAssetsError, OSError):
     """A server cannot listen at an address: the port is in use, or the machine does not have the address."""
 
 
-class AlertError(BridgeAssetsError, RuntimeError):
-    """An alert could not be sent."""
-
-
 def error_summary(error: BaseException) -> str:
     """An error's class and message on one line, for the `why` of another error."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from bridge_assets.alerting.outbox import Outbox
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import SettingsError
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
@@ -74,6 +75,11 @@ class Platform(dg.ConfigurableResource):
     @property
     def lake(self) -> Lake:
         return Lake(self.data.lake)
+
+    @property
+    def outbox(self) -> Outbox:
+        """The alerts that wait for Slack."""
+        return Outbox(self.data.alerts_folder)
 
     @property
     def _config_folder(self) -> Path | None:

@@ -191,5 +191,10 @@ class DataSettings(YamlSettings):
         return self.home_folder / "reports"
 
     @property
+    def alerts_folder(self) -> Path:
+        """The alerts that wait for Slack, and those that it has."""
+        return self.home_folder / "alerts"
+
+    @property
     def sheet_path(self) -> str:
         return self.sheet.format(home=self.home_folder)

@@ -134,7 +134,10 @@ def _deploy_through_gate(
     override = require_open_gate(decision, config.override_reason)
     if override:
         overrides.record_override(
-            context, f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}", override
+            context,
+            f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}",
+            override,
+            platform.outbox,
         )
     deployment = deploy(model_version, decision.files)
     if deployment.removed:

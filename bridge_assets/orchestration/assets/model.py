@@ -202,7 +202,10 @@ def registered_model(
         }
         if override:
             overrides.record_override(
-                context, f"registering although worse than the champion. {comparison.message}", override
+                context,
+                f"registering although worse than the champion. {comparison.message}",
+                override,
+                platform.outbox,
             )
             tags["override_reason"] = override.reason
         registered = register_version(model_version, platform.registry, home, platform.model.name, tags=tags)
