@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from bridge_assets.orchestration.alerts.sensor import alerts_sensor
 from bridge_assets.orchestration.assets import (
     drift,
     endpoints,
@@ -47,7 +48,7 @@ CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks,
 
 
 def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Definitions:
-    """Assemble assets, checks, jobs, schedules, the sensor and the resources.
+    """Assemble assets, checks, jobs, schedules, sensors and the resources.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, *ROLLBACK_JOBS],
         schedules=[weekly_scoring, smoke_checks],
-        sensors=[new_survey_file],
+        sensors=[new_survey_file, alerts_sensor(platform.environment.alerts)],
         resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},
         executor=_executor(),
     )

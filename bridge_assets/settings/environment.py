@@ -86,8 +86,26 @@ class KubernetesSettings(TargetSettings):
     )
 
 
+class AlertSettings(StrictModel):
+    """Where alerts go. The addresses of webhooks are credentials and stand in environment variables only."""
+
+    ui_address: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Address of the Dagster UI, for links in alerts; empty = no links.",
+    )
+    owners: dict[str, Annotated[str, StringConstraints(pattern=r"^SLACK_[A-Z0-9_]+$")]] = Field(
+        default={},
+        description=(
+            "Owner of an asset -> environment variable that holds its webhook. Alerts of other owners, or of one whose "
+            "variable is not set, go to SLACK_WEBHOOK_URL."
+        ),
+    )
+    digest_above: int = Field(default=10, ge=1, description="More waiting alerts than this are sent as one digest.")
+
+
 class EnvironmentSettings(YamlSettings):
-    """`environment.yaml`: the owner tag, and one section for each target."""
+    """`environment.yaml`: the owner tag, where alerts go, and one section for each target."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_ENVIRONMENT__", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -99,6 +117,7 @@ class EnvironmentSettings(YamlSettings):
         pattern=r"^[a-z][a-z0-9-]{1,40}$",
         description="Tag on every created resource. Resources with another tag, or none, are never touched.",
     )
+    alerts: AlertSettings = AlertSettings()
     sagemaker: SageMakerSettings = SageMakerSettings()
     azureml: AzureMLSettings = AzureMLSettings()
     vertexai: VertexAISettings = VertexAISettings()
