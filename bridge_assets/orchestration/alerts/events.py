@@ -7,6 +7,8 @@ The cursor holds everything that the next read depends on, so reading again from
 - Evaluations of checks are read run by run, from the position in the run's own log: of runs in progress too, so a
   failed check is known before its run ends.
 - The first read returns nothing: what failed before is history.
+- On PostgreSQL, as with Dagster's own run status sensors, an event whose transaction commits after one with a higher
+  id can be passed over.
 
 Evaluations that belong to no run (`POST /report_asset_check`) are not read.
 """
@@ -25,6 +27,9 @@ _ENDED = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS, dg.D
 
 #: Ended runs of each outcome that one read takes; the next read goes on there.
 _MAX_ENDED = 50
+
+#: Events after which one read takes no further ended run, so that a tick ends within its 60 s.
+_MAX_EVENTS = 1000
 
 #: Runs in progress whose checks are read before they end.
 _MAX_IN_PROGRESS = 20
@@ -132,11 +137,15 @@ def read_events(instance: dg.DagsterInstance, cursor: Cursor | None, now: float)
     now : float
         Seconds since the epoch.
     """
+    latest = max((record.storage_id for record in _latest_status_changes(instance)), default=0)
     if cursor is None:
-        return [], Cursor(max((record.storage_id for record in _status_changes(instance, None, 1)), default=0))
-    cursor = Cursor(cursor.ended, dict(cursor.positions), dict(cursor.failing))
+        return [], Cursor(latest)
+    # Where runs were deleted, SQLite gives their storage ids to new events.
+    cursor = Cursor(min(cursor.ended, latest), dict(cursor.positions), dict(cursor.failing))
     events: list[AlertEvent] = []
     for record in _ended_runs(instance, cursor.ended):
+        if len(events) >= _MAX_EVENTS:
+            break
         entry = record.event_log_entry
         run = instance.get_run_by_id(entry.run_id)
         if run and entry.dagster_event_type == dg.DagsterEventType.RUN_FAILURE:
@@ -168,9 +177,9 @@ def _ended_runs(instance: dg.DagsterInstance, after: int) -> list[dg.EventLogRec
     return [record for record in records if complete_until is None or record.storage_id <= complete_until]
 
 
-def _status_changes(instance: dg.DagsterInstance, after: int | None, limit: int) -> Iterator[dg.EventLogRecord]:
+def _latest_status_changes(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
     for kind in _ENDED:
-        yield from _status_page(instance, kind, after, limit)
+        yield from _status_page(instance, kind, None, 1)
 
 
 def _status_page(

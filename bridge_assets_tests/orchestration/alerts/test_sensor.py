@@ -9,6 +9,7 @@ import pytest
 from support.slack_receiver import slack_receiver
 
 from bridge_assets.definitions import defs
+from bridge_assets.orchestration.alerts import events as events_module
 from bridge_assets.orchestration.alerts import sensor as sensor_module
 from bridge_assets.orchestration.build import build_definitions
 
@@ -50,11 +51,9 @@ def test_what_goes_on_failing_is_told_once_and_its_recovery(watched, failing, sl
 
 
 def test_a_check_that_goes_on_failing_is_told_again_after_a_day(watched, failing, slack, monkeypatch):
-    from bridge_assets.orchestration.alerts import events
-
     failing("rows")
     watched.tick()
-    monkeypatch.setattr(events, "REMIND_SECONDS", 0.0)
+    monkeypatch.setattr(events_module, "REMIND_SECONDS", 0.0)
     failing("rows")
     watched.tick()
     assert slack.messages[1].startswith("Check still fails: raw_bridges:rows. It has failed since 20")
@@ -270,6 +269,34 @@ def test_a_cursor_of_another_form_begins_now(watched, failing, slack, cursor):
     failing("schema")
     watched.tick()
     assert len(slack.messages) == 1
+
+
+@pytest.mark.parametrize("instance", ["sqlite"], indirect=True)
+def test_a_failure_after_runs_were_deleted_is_told(watched, failing, slack):
+    for _ in range(3):
+        failing("rows")
+    watched.tick()
+    for run in watched.instance.get_runs():
+        watched.instance.delete_run(run.run_id)
+    watched.tick()
+    watched.state["error"] = ValueError("x")
+    watched.run()
+    watched.tick()
+    assert slack.messages[-1].startswith("Run failed")
+
+
+def test_more_than_one_page_of_runs_is_told_completely(watched, slack, monkeypatch):
+    monkeypatch.setattr(events_module, "_MAX_ENDED", 2)
+    monkeypatch.setattr(events_module, "_MAX_EVENTS", 3)
+    job = watched.definitions.resolve_job_def("all")
+    for number in range(7):
+        run = watched.instance.create_run_for_job(job, tags={"dagster/max_retries": "0"})
+        watched.instance.report_run_failed(run, f"failure {number}")
+        canceled = watched.instance.create_run_for_job(job)
+        watched.instance.report_run_canceled(canceled)
+    for _ in range(9):
+        watched.tick()
+    assert [text.split("\n")[1] for text in slack.messages] == [f"failure {number}" for number in range(7)]
 
 
 def test_a_full_disk_fails_the_tick_and_the_next_one_sends(watched, failing, slack, tmp_path):
