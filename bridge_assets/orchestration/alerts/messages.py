@@ -7,6 +7,7 @@ import dagster as dg
 
 from bridge_assets.alerting.message import Message
 from bridge_assets.orchestration.alerts.events import AlertEvent, CheckEvent, FailedRun
+from bridge_assets.orchestration.alerts.ticks import TickEvent
 
 #: Characters of a check's description or of an error, so that the rest of the message has room in Slack's 3,000.
 _MAX_DETAIL = 1500
@@ -15,12 +16,12 @@ _MAX_DETAIL = 1500
 _MAX_FIGURES = 12
 
 
-def message_of(event: AlertEvent, owners: Sequence[str], variable: str, ui_address: str) -> Message:
+def message_of(event: AlertEvent | TickEvent, owners: Sequence[str], variable: str, ui_address: str) -> Message:
     """The message about an event. The same event gives the same key.
 
     Parameters
     ----------
-    event : CheckEvent or FailedRun
+    event : CheckEvent, FailedRun or TickEvent
     owners : sequence of str
         Of the asset.
     variable : str
@@ -30,6 +31,8 @@ def message_of(event: AlertEvent, owners: Sequence[str], variable: str, ui_addre
     """
     if isinstance(event, FailedRun):
         return _run_message(event, owners, variable, ui_address)
+    if isinstance(event, TickEvent):
+        return _tick_message(event, variable, ui_address)
     return _check_message(event, owners, variable, ui_address)
 
 
@@ -71,6 +74,19 @@ def _run_message(event: FailedRun, owners: Sequence[str], variable: str, ui_addr
     return Message(
         f"run_failed:{run.run_id}", f"{summary}: {event.error.partition(chr(10))[0]}", "\n".join(lines), variable
     )
+
+
+def _tick_message(event: TickEvent, variable: str, ui_address: str) -> Message:
+    if event.error:
+        kind, summary = "tick_failed", f"The {event.kind} {event.name} fails"
+        lines = [f"{summary}: it requests no runs.", _shortened(event.error)]
+        lines.append("What to do: correct the cause; the ticks are on its page in the UI, under Automation.")
+    else:
+        kind, summary = "tick_recovered", f"The {event.kind} {event.name} works again"
+        lines = [f"{summary}. Its failure was reported at {_clock(event.failing_since)}."]
+    if ui_address:
+        lines.append(f"All sensors and schedules: {ui_address}/automation")
+    return Message(f"{kind}:{event.name}:{event.series}", summary, "\n".join(lines), variable)
 
 
 def _footer(run: dg.DagsterRun, owners: Sequence[str], ui_address: str) -> list[str]:

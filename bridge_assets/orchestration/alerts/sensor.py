@@ -8,8 +8,11 @@ import dagster as dg
 
 from bridge_assets.alerting.slack import WEBHOOK_VARIABLE
 from bridge_assets.orchestration.alerts.events import AlertEvent, Cursor, FailedRun, read_events
+from bridge_assets.orchestration.alerts.ticks import TickEvent, read_ticks
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.settings.environment import AlertSettings
+
+SENSOR_NAME = "alerts"
 
 
 def alerts_sensor(settings: AlertSettings) -> dg.SensorDefinition:
@@ -22,15 +25,16 @@ def alerts_sensor(settings: AlertSettings) -> dg.SensorDefinition:
     """
     running = bool(destinations(settings))
     return dg.SensorDefinition(
-        name="alerts",
+        name=SENSOR_NAME,
         evaluation_fn=send_alerts,
         minimum_interval_seconds=30,
         required_resource_keys={"platform"},
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description=(
             "Sends to Slack: checks that fail with severity ERROR, also in a run that succeeds; runs that fail, once "
-            "and not once a retry, with the error; checks that pass again. Runs if SLACK_WEBHOOK_URL, or a variable "
-            "that environment.yaml names for an owner, is set. What Slack does not take waits in the home folder."
+            "and not once a retry, with the error; sensors and schedules that fail; checks that pass again. Runs if "
+            "SLACK_WEBHOOK_URL, or a variable that environment.yaml names for an owner, is set. What Slack does not "
+            "take waits in the home folder."
         ),
     )
 
@@ -43,7 +47,9 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     platform: Platform = context.resources.platform
     settings = platform.environment.alerts
     addresses = destinations(settings)
-    events, cursor = read_events(context.instance, Cursor.parse(context.cursor), time.time())
+    now = time.time()
+    read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now)
+    events = [*read, *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now)]
     if not addresses:
         context.update_cursor(str(cursor))
         return dg.SkipReason(f"Nothing is sent: {WEBHOOK_VARIABLE} is not set.")
@@ -77,10 +83,10 @@ def _variable(owners: Sequence[str], settings: AlertSettings, addresses: dict[st
     return next((variable for variable in [*wanted, WEBHOOK_VARIABLE] if variable in addresses), "")
 
 
-def _owners(context: dg.SensorEvaluationContext, event: AlertEvent) -> Sequence[str]:
+def _owners(context: dg.SensorEvaluationContext, event: AlertEvent | TickEvent) -> Sequence[str]:
     """The owners of the asset that an event is about: of a failed run, of the first asset of the step that failed."""
     repository = context.repository_def
-    if repository is None:
+    if repository is None or isinstance(event, TickEvent):
         return []
     graph = repository.asset_graph
     if isinstance(event, FailedRun):
