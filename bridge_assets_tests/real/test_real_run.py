@@ -38,7 +38,7 @@ def test_the_real_panel_runs_to_the_gate_and_is_not_promoted(real_data: Path, tm
     assert "held-out inspections; at least 500 are required" in ran.stdout
     assert "The local endpoint was not promoted" in ran.stdout
     assert "| rating table " in ran.stdout
-    assert not (tmp_path / "endpoints").exists()
+    assert not any((tmp_path / "endpoints").iterdir())
     page = Page((tmp_path / "reports" / "condition_report.html").read_text(encoding="utf-8"))
     assert "no model is in use" in page.plain_text and "Lowest ratings" in page.plain_text
     assert f"Report:  {tmp_path / 'reports' / 'condition_report.html'}" in ran.stdout
@@ -70,7 +70,7 @@ def test_one_file_of_one_state_gives_the_pages_and_says_why_there_is_no_model(re
     assert lake.available_years("raw_bridges") == [2019]
     assert lake.read_year("raw_bridges", 2019).height == 1595
     assert lake.read_year("bridge_features", 2019).height > 1500
-    assert not (home / "endpoints").exists() and not (home / "models").exists()
+    assert not any((home / "endpoints").iterdir()) and not any((home / "models").iterdir())
     check_that_the_page_is_of_alaska(home, real_data)
 
     # Nothing was trained, so nothing that needs a model has run, and a second run gives the same page.

@@ -21,11 +21,13 @@ AWAY_SECONDS, LOADING_SECONDS = 0.5, 0.3
 
 
 class PodHeld:
-    """No node has room for the pods of one role and slot until `release`; `outage` starts when the first one waits."""
+    """No node has room for the pods of one role and slot until `release`; `outage` starts when the first one waits and
+    nothing is applied any more."""
 
     def __init__(self, here: ReleaseFixture, role: str, slot: str, outage: Callable[[], None]) -> None:
         self._labels = {"bridge-assets-role": role, "bridge-assets-slot": slot}
         self._outage, self._released, self.started = outage, threading.Event(), threading.Event()
+        self._cluster = here.cluster
         here.cluster.pods.has_room = self._has_room
 
     def _has_room(self, labels: dict[str, str]) -> bool:
@@ -37,6 +39,9 @@ class PodHeld:
         return self._released.is_set()
 
     def _run(self) -> None:
+        changes = -1
+        while changes != (changes := len(self._cluster.changes)):  # until everything is applied and only waited for
+            time.sleep(1)
         self._outage()
         self._released.set()
 
