@@ -22,12 +22,14 @@ AWAY_SECONDS, LOADING_SECONDS = 0.5, 0.3
 
 class PodHeld:
     """No node has room for the pods of one role and slot until `release`; `outage` starts when the first one waits and
-    nothing is applied any more."""
+    nothing has been applied for `settled` seconds."""
 
-    def __init__(self, here: ReleaseFixture, role: str, slot: str, outage: Callable[[], None]) -> None:
+    def __init__(
+        self, here: ReleaseFixture, role: str, slot: str, outage: Callable[[], None], settled: float = 0.05
+    ) -> None:
         self._labels = {"bridge-assets-role": role, "bridge-assets-slot": slot}
         self._outage, self._released, self.started = outage, threading.Event(), threading.Event()
-        self._cluster = here.cluster
+        self._cluster, self._settled = here.cluster, settled
         here.cluster.pods.has_room = self._has_room
 
     def _has_room(self, labels: dict[str, str]) -> bool:
@@ -41,7 +43,7 @@ class PodHeld:
     def _run(self) -> None:
         changes = -1
         while changes != (changes := len(self._cluster.changes)):  # until everything is applied and only waited for
-            time.sleep(1)
+            time.sleep(self._settled)
         self._outage()
         self._released.set()
 
@@ -57,7 +59,7 @@ def restart(here: ReleaseFixture, target: KubernetesEndpoint) -> None:
 @pytest.mark.parametrize("role", ["canary", "live"])
 def test_a_restart_of_the_api_server_is_waited_for(running, bundles, role):
     target = running.target()
-    held = PodHeld(running, role, bundles[1].slot, lambda: restart(running, target))
+    held = PodHeld(running, role, bundles[1].slot, lambda: restart(running, target), settled=1)
     assert deploy(target, bundles[1]).version == bundles[1].version
     assert held.started.is_set()
     assert running.is_serving(bundles[1])
