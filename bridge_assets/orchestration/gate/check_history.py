@@ -150,7 +150,8 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
 def _check_history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey, succeeded: StepSucceeded | None = None
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation, str]]:
-    """Recorded evaluations with their events, and why a pass does not count (empty = it does; a failure always does),
+    """Recorded evaluations with their events, and why one does not count (empty = it does; a failure of severity ERROR
+    always does),
     in the order in which the checks were planned, not evaluated.
     """
     cursor, succeeded = None, succeeded or cache(partial(step_succeeded, instance))
@@ -161,7 +162,9 @@ def _check_history(
                 continue
             evaluation = event.event_specific_data
             refused = ""
-            if evaluation.passed and not succeeded(record.event.run_id, event.step_key):
+            # A failure that only warns says as much as a pass: posted, it would hide one that blocks.
+            blocks = not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
+            if not blocks and not succeeded(record.event.run_id, event.step_key):
                 refused = "a pass was reported, but no step of a run that still exists has succeeded with it"
             yield record.event, evaluation, refused
         cursor = page[-1].id

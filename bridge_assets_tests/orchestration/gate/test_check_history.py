@@ -351,6 +351,14 @@ def test_a_dbt_test_that_failed_is_reported(instance):
     assert dbt_problems(instance) == ["dim_structures:unique_structure_key failed"]
 
 
+@pytest.mark.parametrize(("passed", "severity"), [(True, ERROR), (False, WARN)])
+def test_what_anyone_can_post_does_not_hide_a_dbt_test_that_failed(instance, passed, severity):
+    run(instance, "dim_structures", dbt_result(False))
+    posted = dg.AssetCheckEvaluation(DBT_TEST.asset_key, DBT_TEST.name, passed, {}, severity=severity)
+    instance.report_runless_asset_event(posted)
+    assert dbt_problems(instance) == ["dim_structures:unique_structure_key failed"]
+
+
 def test_a_dbt_test_that_only_warns_is_not_a_problem(instance):
     run(instance, "dim_structures", dbt_result(False, WARN))
     assert dbt_problems(instance) == []
