@@ -13,12 +13,10 @@ from typing import Any
 import dagster as dg
 
 from bridge_assets.orchestration.gate.check_history import step_succeeded
+from bridge_assets.orchestration.model_chain import MODEL_VERSION_KEY
 
 #: Metadata keys of a rollback: that it is one, the version that stopped serving, and why.
 ROLLBACK_KEY, LEFT_VERSION_KEY, REASON_KEY = "rollback", "left_version", "reason"
-
-#: Metadata key of the version that serves after a deployment or a rollback.
-VERSION_KEY = "model_version"
 
 _PAGE = 100
 
@@ -49,9 +47,9 @@ def left_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
             metadata = {key: value.value for key, value in event.metadata.items()}
             if metadata.get(ROLLBACK_KEY):
                 left[str(metadata.get(LEFT_VERSION_KEY, ""))] = _describe(metadata, entry)
-                left.pop(str(metadata.get(VERSION_KEY)), None)
+                left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
             elif succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
-                left.pop(str(metadata.get(VERSION_KEY)), None)
+                left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
         cursor, has_more = page.cursor, page.has_more
     left.pop("", None)
     return left

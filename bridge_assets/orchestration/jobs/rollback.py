@@ -18,9 +18,9 @@ from bridge_assets.orchestration.gate.rollbacks import (
     LEFT_VERSION_KEY,
     REASON_KEY,
     ROLLBACK_KEY,
-    VERSION_KEY,
     left_versions,
 )
+from bridge_assets.orchestration.model_chain import MODEL_VERSION_KEY
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
                 description=f"Rolled back to {deployment.version}.",
                 metadata={
                     ROLLBACK_KEY: True,
-                    VERSION_KEY: deployment.version,
+                    MODEL_VERSION_KEY: deployment.version,
                     LEFT_VERSION_KEY: left_version,
                     REASON_KEY: config.reason.strip(),
                     "previous_version": deployment.previous or "",
