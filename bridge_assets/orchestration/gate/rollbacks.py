@@ -1,7 +1,8 @@
 """Which model versions an endpoint was rolled back from: they ask for a reason to return, although their checks passed.
 
-Read from the materializations that deployments and rollbacks leave in Dagster's event log. A deployment counts only
-where a step of a run stands behind it, as for checks (`check_history`); a rollback always does.
+Read from the materializations that deployments and rollbacks leave in Dagster's event log. Whoever reported it, a
+rollback marks the version that was left; only what a step of a run reported lifts a mark, as for checks
+(`check_history`).
 """
 
 from __future__ import annotations
@@ -47,8 +48,7 @@ def left_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
             metadata = {key: value.value for key, value in event.metadata.items()}
             if metadata.get(ROLLBACK_KEY):
                 left[str(metadata.get(LEFT_VERSION_KEY, ""))] = _describe(metadata, entry)
-                left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
-            elif succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
+            if succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
                 left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
         cursor, has_more = page.cursor, page.has_more
     left.pop("", None)
