@@ -1,1 +1,1 @@
-"""Metrics of the pipeline: what each step and asset took and made. Nothing is sent anywhere."""
+"""Metrics: what each step and asset of the pipeline took and made, and what Prometheus scrapes."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 
 from bridge_assets.errors import DeploymentError
+from bridge_assets.metrics.measure_requests import METRICS_PATH
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -111,7 +112,8 @@ class RequestRate:
 class Guard:
     """Middleware: health checks first, then the token, then the limit of requests per second.
 
-    A connection above the bound (`connections`) gets an answer to health checks only.
+    A connection above the bound (`connections`) gets an answer to health checks and scrapes only: a server that has too
+    much to do is the one to be watched.
     """
 
     def __init__(self, app: ASGIApp, rules: AccessRules, health_paths: frozenset[str]) -> None:
@@ -126,7 +128,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
-        if scope.get("state", {}).get("above_bound"):
+        if scope.get("state", {}).get("above_bound") and scope["path"] != METRICS_PATH:
             headers = {"Retry-After": "1", "Connection": "close"}
             return JSONResponse({"error": "too many connections are open; retry in a second"}, 503, headers)
         # Before the token is compared, so that tokens cannot be tried at any speed.

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bridge_assets.metrics.measure_requests import METRICS_PATH, MeasureRequests, answer_scrape
 from bridge_assets.serve.access import AccessRules, Guard
 from bridge_assets.serve.access_log import AccessLog
 from bridge_assets.serve.connections import BODY_SECONDS
@@ -104,6 +105,8 @@ def make_app(
         get(f"/v2/models/{name}", lambda answering: JSONResponse(kserve_metadata(name, answering))),
         get(f"/v2/models/{name}/ready", ready),
         post(f"/v2/models/{name}/infer", kserve_contract(name)),
+        # Prometheus
+        Route(METRICS_PATH, partial(answer_scrape, state.metrics), methods=["GET"]),
     ]
     handlers = {RequestError: _request_error, HTTPException: _http_error}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
@@ -120,7 +123,21 @@ def make_app(
     )
     app.add_middleware(Guard, rules=access, health_paths=health_paths)
     app.add_middleware(AccessLog, state=state)
+    if state.metrics is not None:
+        app.add_middleware(MeasureRequests, metrics=state.metrics, purposes=_purposes(routes, health_paths))
+        state.record_model()
     return app
+
+
+def _purposes(routes: Sequence[Route], health_paths: frozenset[str]) -> dict[str, str]:
+    """Route -> what it is for: `predict`, `health` or `other`."""
+
+    def purpose(route: Route) -> str:
+        if route.path in health_paths:
+            return "health"
+        return "predict" if "POST" in (route.methods or ()) else "other"
+
+    return {route.path: purpose(route) for route in routes}
 
 
 def _get_endpoint(answer: Callable[[LoadedModel], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -132,7 +149,10 @@ def _get_endpoint(answer: Callable[[LoadedModel], Response]) -> Callable[[Reques
 
 def _predict_endpoint(state: AppState, contract: Contract) -> Callable[[Request], Awaitable[Response]]:
     def respond(parsed: ParsedRequest, model: LoadedModel) -> bytes:
-        return json.dumps(contract.format_response(model.predict(parsed.table), model, parsed)).encode()
+        predictions = model.predict(parsed.table)
+        if state.metrics is not None:
+            state.metrics.observe_predictions(predictions, model.version, model.output_name)
+        return json.dumps(contract.format_response(predictions, model, parsed)).encode()
 
     def parse_and_respond(body: bytearray, media_type: str, model: LoadedModel) -> bytes:
         return respond(contract.parse_request(body, media_type, model.features), model)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
@@ -28,6 +29,9 @@ from bridge_assets.serve.app import make_app
 from bridge_assets.serve.connections import BoundedProtocol, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
+
+if TYPE_CHECKING:
+    from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
 
 #: Seconds for which the server accepts requests after SIGTERM. Kubernetes sends it before all proxies are updated.
 DRAIN_SECONDS = 5.0
@@ -89,6 +93,7 @@ def run_server(
     """
     access = AccessRules.for_host(host, environ)
     _return_freed_memory()
+    state.metrics = state.metrics or _metrics()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -125,11 +130,30 @@ async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) ->
         await asyncio.sleep(_POLL_SECONDS)
         try:
             if await asyncio.to_thread(refresh):
+                state.record_model()
                 log_event("version", version=state.current_model().version, slot=state.current_model().slot)
             last_error = ""
         except Exception as error:  # the current version stays active; the next check may succeed
             if last_error != (last_error := f"{type(error).__name__}: {error}"):
                 log_event("not taken", why=last_error, version=state.current_model().version)
+
+
+def _metrics() -> PrometheusMetrics | None:
+    """The metrics of this process; None where prometheus-client is missing, as in an image that was built before it."""
+    from bridge_assets.metrics.prometheus_metrics import MULTIPROCESS_FOLDER, PrometheusMetrics
+
+    try:
+        return PrometheusMetrics()
+    except ImportError as error:
+        log_event("no metrics", why=str(error))
+        return None
+    except OSError as error:
+        raise DeploymentError(
+            "the metrics of the server processes cannot be shared",
+            where=os.environ.get(MULTIPROCESS_FOLDER, ""),
+            why=str(error),
+            do=f"set {MULTIPROCESS_FOLDER} to a folder that this user can write, or unset it",
+        ) from error
 
 
 def _return_freed_memory() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
     from bridge_assets.serve.loaded_model import LoadedModel
 
 
@@ -36,6 +37,8 @@ class AppState:
         Held while a large body is parsed: one takes up to 110 MB, and Python parses one at a time anyway.
     executor : ThreadPoolExecutor
         Parses requests and predicts.
+    metrics : PrometheusMetrics or None
+        What `/metrics` answers.
     """
 
     current_model: Callable[[], LoadedModel]
@@ -44,3 +47,10 @@ class AppState:
     buffered_bytes: int = 0
     parsing_large: asyncio.Lock = field(default_factory=asyncio.Lock)
     executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
+    metrics: PrometheusMetrics | None = None
+
+    def record_model(self) -> None:
+        """Record in the metrics which version is served now."""
+        if self.metrics is not None:
+            model = self.current_model()
+            self.metrics.set_model(model.version, model.slot, model.output_name)

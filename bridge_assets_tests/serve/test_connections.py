@@ -102,6 +102,7 @@ def test_predictions_are_answered_as_well_if_the_connections_wait_for_their_clie
 def test_slow_bodies_at_the_bound_get_503_for_others_and_are_closed_to_make_place(server):
     began = time.monotonic()
     with connected(server, MAX_CONNECTIONS, HEAD + b"{"):
+        assert "bridge_assets_requests_in_progress" in httpx.get(f"{server.url}/metrics", timeout=10).text
         reply = httpx.post(f"{server.url}/predict", json={"instances": [{"age": 1}]}, timeout=10)
         if time.monotonic() - began < 5:  # the oldest body is spared for so long
             assert (reply.status_code, reply.headers["Retry-After"], reply.headers["Connection"]) == (503, "1", "close")
