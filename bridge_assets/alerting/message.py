@@ -32,7 +32,7 @@ class Message:
     text : str
         The whole message, plain.
     variable : str
-        Environment variable with the address. The address itself is never written to disk.
+        The destination: its name, or the environment variable with the webhook, whose address is never on disk.
     written : float
         Seconds since the epoch.
     started : float
@@ -41,6 +41,10 @@ class Message:
         Of a digest: names of the files that it stands for.
     accepted : bool
         Of a digest: Slack has it, and the members have yet to be moved.
+    links : tuple of (str, str)
+        Label and address; the text has a line `label: address` for each.
+    held : bool
+        It was written in quiet hours, and waits for their end.
     """
 
     key: str
@@ -51,6 +55,8 @@ class Message:
     started: float = 0.0
     members: tuple[str, ...] = ()
     accepted: bool = False
+    links: tuple[tuple[str, str], ...] = ()
+    held: bool = False
 
 
 def digest_of(waiting: Sequence[Message], names: Sequence[str], not_kept: int, folder: Path) -> Message:
@@ -70,7 +76,8 @@ def digest_of(waiting: Sequence[Message], names: Sequence[str], not_kept: int, f
     kinds = Counter(message.key.partition(":")[0].replace("_", " ") for message in waiting)
     counted = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
     total = len(waiting) + not_kept
-    lines = [f"{total:,} alerts since {_clock(waiting[0].written)} in one message: {counted}."]
+    quiet = " (quiet hours)" if any(message.held for message in waiting) else ""
+    lines = [f"{total:,} alerts since {_clock(waiting[0].written)} in one message{quiet}: {counted}."]
     if not_kept:
         lines.append(f"{not_kept:,} of the alerts are counted but not kept, because too many were waiting.")
     listed = 0
@@ -99,6 +106,8 @@ def as_sent(message: Message) -> str:
             f"This may be a repetition: a request at {_clock(message.started)} was interrupted before Slack's answer "
             "was recorded."
         )
+    elif message.held and not message.members:
+        notes.append(f"Held back in quiet hours: this is from {_clock(message.written)}.")
     elif not message.members and time.time() - message.written > _LATE_SECONDS:
         notes.append(f"Delivered late: this is from {_clock(message.written)}.")
     return "\n".join([*notes, message.text])

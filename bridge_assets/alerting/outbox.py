@@ -5,10 +5,10 @@ Its key is derived from what it is about (run, asset, check), so the same event 
 reads the event log again. Messages of one destination are sent in the order in which they were added; the first that
 Slack does not take stops the others, and the next `flush` goes on there. So nothing is lost while Slack is down.
 
-**What can arrive twice.** A webhook has no idempotency key: Slack cannot be asked whether it has a message. If this
-process is killed, or the connection breaks, after a request was sent and before Slack's answer was recorded, the
-message is sent once more, and says that it may be a repetition. A server error (5xx) of a proxy that had already passed
-the message on has the same effect, without the note. Everything else arrives once.
+**What can arrive twice.** Neither webhooks nor `chat.postMessage` have an idempotency key: Slack cannot be asked
+whether it has a message. If this process is killed, or the connection breaks, after a request was sent and before the
+answer was recorded, the message is sent once more, and says that it may be a repetition. A server error (5xx) of a
+proxy that had already passed the message on has the same effect, without the note. Everything else arrives once.
 
 Belongs here: keeping and sending text. Does not belong here: what is worth a message (`orchestration.alerts`).
 """
@@ -18,12 +18,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from bridge_assets.alerting.blocks import slack_blocks
+from bridge_assets.alerting.destinations import Destination, Webhook
 from bridge_assets.alerting.message import Message, as_sent, digest_of
-from bridge_assets.alerting.slack import Delivery, post
+from bridge_assets.alerting.slack import Delivery
 from bridge_assets.alerting.text import slack_text
 from bridge_assets.file_lock import LockHeldError, file_lock
 from bridge_assets.storage import write_json
@@ -99,15 +102,19 @@ class Outbox:
                 write_json({"messages": self._not_kept() + overflow}, self.folder / "not_kept.json")
         return new
 
-    def flush(self, addresses: Mapping[str, str], digest_above: int = DIGEST_ABOVE) -> Flush:
+    def flush(
+        self, addresses: Mapping[str, Destination | str], digest_above: int = DIGEST_ABOVE, quiet: bool = False
+    ) -> Flush:
         """Send what waits, oldest first, until it is done, Slack does not take a message, or 25 s have passed.
 
         Parameters
         ----------
         addresses : mapping
-            Environment variable -> address of the webhook. Messages for other variables wait.
+            Name of a destination -> the destination, or the address of a webhook. Messages for others wait.
         digest_above : int
             If more messages wait for a destination, one digest is sent for all of them.
+        quiet : bool
+            It is in quiet hours: messages that are held wait. Afterwards, those of a destination are one digest.
 
         Returns
         -------
@@ -122,7 +129,9 @@ class Outbox:
                 deadline = time.monotonic() + FLUSH_SECONDS
                 self._finish_digests()
                 for variable, address in addresses.items():
-                    if problem := self._flush_one(variable, address, digest_above, deadline, result):
+                    destination = Webhook(address) if isinstance(address, str) else address
+                    queue = partial(self._queue, variable, digest_above, quiet)
+                    if problem := self._flush_one(variable, destination, queue, deadline, result):
                         result.problems += (f"{variable}: {problem}",)
                 for path in _files(self.delivered)[:-MAX_DELIVERED]:
                     path.unlink(missing_ok=True)
@@ -131,16 +140,24 @@ class Outbox:
         result.waiting = len(_files(self.pending))
         return result
 
-    def _flush_one(self, variable: str, address: str, digest_above: int, deadline: float, result: Flush) -> str:
+    def _flush_one(
+        self,
+        variable: str,
+        destination: Destination,
+        queue: Callable[[], list[tuple[Path, Message]]],
+        deadline: float,
+        result: Flush,
+    ) -> str:
         """Send to one destination; returns why messages still wait."""
         if seconds := self._hold(variable):
             return f"Slack asked to wait; {seconds:.0f} s are left"
-        for path, message in self._queue(variable, digest_above):
+        for path, message in queue():
             if time.monotonic() > deadline:
                 return f"no more than {FLUSH_SECONDS:g} s are spent at a time"
             started = replace(message, started=time.time())
             write_json(asdict(started), path)
-            delivery = post(slack_text(as_sent(message)), address)
+            text = as_sent(message)
+            delivery = destination.post(slack_text(text), slack_blocks(text, message.links))
             if delivery.delivered:
                 self._accept(path, started)
                 result.delivered += len(message.members) or 1
@@ -155,22 +172,23 @@ class Outbox:
             return delivery.problem
         return ""
 
-    def _queue(self, variable: str, digest_above: int) -> list[tuple[Path, Message]]:
-        """What to send, in order: the messages themselves, or one digest if there are many."""
+    def _queue(self, variable: str, digest_above: int, quiet: bool) -> list[tuple[Path, Message]]:
+        """What to send, in order: the messages themselves, or one digest if there are many or if they were held."""
         waiting = [(path, message) for path in _files(self.pending) if (message := _read(path)).variable == variable]
         in_digest = {name for _, message in waiting for name in message.members}
         queue = [(path, message) for path, message in waiting if path.name not in in_digest]
         # What may have been sent already is repeated as it was.
-        first = next((index for index, (_, message) in enumerate(queue) if not message.started), len(queue))
-        interrupted, rest = queue[:first], queue[first:]
-        if len(rest) <= digest_above:
-            return queue
-        digest = digest_of(
-            [each for _, each in rest], [path.name for path, _ in rest], self._not_kept(), self.delivered
-        )
+        interrupted = [each for each in queue if each[1].started]
+        rest = [each for each in queue if not each[1].started and not (quiet and each[1].held)]
+        held = [each for each in rest if each[1].held]
+        together = rest if len(rest) - len(held) > digest_above else held
+        if len(together) < 2:
+            return [*interrupted, *rest]
+        messages, names = [message for _, message in together], [path.name for path, _ in together]
+        digest = digest_of(messages, names, self._not_kept(), self.delivered)
         self.add([digest])
         path = next(self.pending.glob(f"*.{_key_digest(digest.key)}.json"))
-        return [*interrupted, (path, _read(path))]
+        return [*interrupted, (path, _read(path)), *(each for each in rest if each not in together)]
 
     def _accept(self, path: Path, message: Message) -> None:
         if message.members:
@@ -223,7 +241,8 @@ def _encodable(message: Message) -> Message:
 
 def _read(path: Path) -> Message:
     values = json.loads(path.read_text(encoding="utf-8"))
-    return Message(**{**values, "members": tuple(values["members"])})
+    links = tuple((label, address) for label, address in values.get("links", ()))
+    return Message(**{**values, "members": tuple(values["members"]), "links": links})
 
 
 def _files(folder: Path) -> list[Path]:

@@ -10,10 +10,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge_assets.alerting.text import slack_text
 
@@ -36,7 +36,7 @@ _ANSWER_BYTES = 300
 
 #: Answers that pass by themselves. After all others the message is rejected again until a person changes the webhook or
 #: the message (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors).
-_RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _log = logging.getLogger(__name__)
 
@@ -103,31 +103,33 @@ def send_slack_alert(msg: str, webhook_url: str) -> bool:
     return False
 
 
-def post(text: str, webhook_url: str) -> Delivery:
+def post(text: str, webhook_url: str, blocks: Sequence[dict[str, Any]] = ()) -> Delivery:
     """Make one request. Never raises.
 
     Parameters
     ----------
     text : str
-        As `slack_text` returns it.
+        As `slack_text` returns it. With blocks, it is what notifications show.
     webhook_url : str
+    blocks : sequence of dict
+        As `slack_blocks` returns them; none = Slack shows the text.
     """
     try:
         import requests
 
         with _without_connection_log(), requests.Session() as session:
-            return _post(session, text, webhook_url)
+            return _post(session, {"text": text, **({"blocks": list(blocks)} if blocks else {})}, webhook_url)
     except Exception as error:  # an alert must not break a run, and the error's text can hold the address
         return Delivery(False, f"The message could not be sent ({type(error).__name__}): check {WEBHOOK_VARIABLE}")
 
 
-def _post(session: requests.Session, text: str, webhook_url: str) -> Delivery:
+def _post(session: requests.Session, body: dict[str, Any], webhook_url: str) -> Delivery:
     import requests
 
     try:
         # A redirect is not followed: the message is for the address that was configured.
         with session.post(
-            webhook_url, json={"text": text}, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            webhook_url, json=body, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True
         ) as response:
             answer = " ".join(response.raw.read(_ANSWER_BYTES, decode_content=True).decode("utf-8", "replace").split())
     except requests.exceptions.ConnectTimeout:
@@ -143,9 +145,8 @@ def _post(session: requests.Session, text: str, webhook_url: str) -> Delivery:
         return Delivery(False, problem, temporary=True, uncertain=sent)
     if response.status_code == 200:
         return Delivery(True)
-    for secret in (webhook_url, webhook_url.partition("://")[2].partition("/")[2]):
-        answer = answer.replace(secret, "...") if secret else answer
-    temporary = response.status_code in _RETRIED_STATUSES
+    answer = without_secrets(answer, webhook_url, webhook_url.partition("://")[2].partition("/")[2])
+    temporary = response.status_code in RETRIED_STATUSES
     remedy = "" if temporary else f": check {WEBHOOK_VARIABLE}"
     return Delivery(
         False,
@@ -160,6 +161,13 @@ def alert(msg: str) -> bool:
     """Send a message if `SLACK_WEBHOOK_URL` is set; returns whether it was delivered. Never raises."""
     webhook = os.environ.get(WEBHOOK_VARIABLE, "")
     return bool(webhook) and send_slack_alert(msg, webhook)
+
+
+def without_secrets(answer: str, *secrets: str) -> str:
+    """An answer of a server that may repeat what it was sent, without that."""
+    for secret in filter(None, secrets):
+        answer = answer.replace(secret, "...")
+    return answer
 
 
 def _seconds(retry_after: str) -> float:

@@ -26,17 +26,22 @@ def slack_text(msg: str) -> str:
         The whole text, or its beginning and a note that says how much was cut. An escaped character is never split.
         Characters beyond the Basic Multilingual Plane count twice, because it is not documented how Slack counts them.
     """
-    pieces = [_ESCAPED.get(character, character) for character in msg]
-    if _length(pieces) <= MAX_CHARACTERS:
-        return "".join(pieces)
+    return "".join(_ESCAPED.get(character, character) for character in cut(msg, MAX_CHARACTERS))
+
+
+def cut(msg: str, characters: int) -> str:
+    """A text whose escaped form has at most so many characters: the whole, or its beginning and a note."""
+    if escaped_length(msg) <= characters:
+        return msg
     used = kept = 0
-    for piece in pieces:
-        used += _length([piece])
-        if used > MAX_CHARACTERS - _NOTE_CHARACTERS:
+    for character in msg:
+        used += escaped_length(character)
+        if used > characters - _NOTE_CHARACTERS:
             break
         kept += 1
-    return f"{''.join(pieces[:kept])}\n… ({len(msg) - kept:,} of {len(msg):,} characters were cut)"
+    return f"{msg[:kept]}\n… ({len(msg) - kept:,} of {len(msg):,} characters were cut)"
 
 
-def _length(pieces: list[str]) -> int:
-    return sum(len(piece) + sum(character > "\uffff" for character in piece) for piece in pieces)
+def escaped_length(msg: str) -> int:
+    """Number of characters of the escaped text, as Slack counts them at most."""
+    return sum(len(_ESCAPED.get(character, character)) + (character > "\uffff") for character in msg)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 from pydantic_settings import SettingsConfigDict
 
+from bridge_assets.settings.alerts import AlertSettings
 from bridge_assets.settings.base import StrictModel, YamlSettings
 
 #: A name that every provider accepts; the strictest, Azure ML, takes 3 to 32 lower-case letters, digits and dashes.
@@ -84,24 +85,6 @@ class KubernetesSettings(TargetSettings):
         default="",
         description="Folder that this machine can write to and the pods can read: s3://, gs://, https://, /path.",
     )
-
-
-class AlertSettings(StrictModel):
-    """Where alerts go. The addresses of webhooks are credentials and stand in environment variables only."""
-
-    ui_address: str = Field(
-        default="",
-        pattern=r"^(https?://[^\s]+)?$",
-        description="Address of the Dagster UI, for links in alerts; empty = no links.",
-    )
-    owners: dict[str, Annotated[str, StringConstraints(pattern=r"^SLACK_[A-Z0-9_]+$")]] = Field(
-        default={},
-        description=(
-            "Owner of an asset -> environment variable that holds its webhook. Alerts of other owners, or of one whose "
-            "variable is not set, go to SLACK_WEBHOOK_URL."
-        ),
-    )
-    digest_above: int = Field(default=10, ge=1, description="More waiting alerts than this are sent as one digest.")
 
 
 class EnvironmentSettings(YamlSettings):

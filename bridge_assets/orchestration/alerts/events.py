@@ -14,8 +14,9 @@ Evaluations that belong to no run (`POST /report_asset_check`) are not read.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 
 import dagster as dg
 from dagster._core.event_api import EventLogCursor
@@ -48,7 +49,7 @@ _CHECK_FAILED_ERROR = "DagsterAssetCheckFailedError"
 
 @dataclass(frozen=True)
 class CheckEvent:
-    """A check that failed with severity ERROR, or that passes again.
+    """A check that failed with severity ERROR, or WARN where those are told too, or that passes again.
 
     Attributes
     ----------
@@ -126,7 +127,9 @@ class Cursor:
 AlertEvent = CheckEvent | FailedRun
 
 
-def read_events(instance: dg.DagsterInstance, cursor: Cursor | None, now: float) -> tuple[list[AlertEvent], Cursor]:
+def read_events(
+    instance: dg.DagsterInstance, cursor: Cursor | None, now: float, warned: Sequence[str] = ()
+) -> tuple[list[AlertEvent], Cursor]:
     """What happened since the cursor, and the next cursor.
 
     Parameters
@@ -136,6 +139,8 @@ def read_events(instance: dg.DagsterInstance, cursor: Cursor | None, now: float)
         None = begin now.
     now : float
         Seconds since the epoch.
+    warned : sequence of str
+        Assets, as patterns with `*`, whose checks are told if they fail with severity WARN.
     """
     latest = max((record.storage_id for record in _latest_status_changes(instance)), default=0)
     if cursor is None:
@@ -153,15 +158,15 @@ def read_events(instance: dg.DagsterInstance, cursor: Cursor | None, now: float)
                 age = now - entry.timestamp
                 if 0 <= age < _RETRY_TAG_SECONDS:
                     break
-            events += _check_events(instance, run, cursor)
+            events += _check_events(instance, run, cursor, warned)
             events += _failed_run(instance, run, entry)
         elif run:
-            events += _check_events(instance, run, cursor)
+            events += _check_events(instance, run, cursor, warned)
         cursor.positions.pop(entry.run_id, None)
         cursor.ended = record.storage_id
     in_progress = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
     for run in instance.get_runs(in_progress, limit=_MAX_IN_PROGRESS):
-        events += _check_events(instance, run, cursor)
+        events += _check_events(instance, run, cursor, warned)
     for run_id in list(cursor.positions)[: -10 * _MAX_IN_PROGRESS]:  # of runs that were deleted
         del cursor.positions[run_id]
     for name in list(cursor.failing)[:-_MAX_FAILING]:
@@ -191,7 +196,9 @@ def _status_page(
     return list(page.records)
 
 
-def _check_events(instance: dg.DagsterInstance, run: dg.DagsterRun, cursor: Cursor) -> Iterator[CheckEvent]:
+def _check_events(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, cursor: Cursor, warned: Sequence[str]
+) -> Iterator[CheckEvent]:
     """Failed and recovered checks of a run from its position on, which moves behind them."""
     page = instance.get_records_for_run(
         run.run_id, cursor.positions.get(run.run_id), of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
@@ -210,9 +217,15 @@ def _check_events(instance: dg.DagsterInstance, run: dg.DagsterRun, cursor: Curs
         if evaluation.passed:
             if cursor.failing.pop(name, None):
                 yield CheckEvent(run, evaluation, partition, timestamp, since)
-        elif evaluation.severity is dg.AssetCheckSeverity.ERROR and (not since or timestamp - told >= REMIND_SECONDS):
+        elif _is_told(evaluation, warned) and (not since or timestamp - told >= REMIND_SECONDS):
             cursor.failing[name] = (since or timestamp, timestamp)
             yield CheckEvent(run, evaluation, partition, timestamp, since)
+
+
+def _is_told(evaluation: dg.AssetCheckEvaluation, warned: Sequence[str]) -> bool:
+    if evaluation.severity is dg.AssetCheckSeverity.ERROR:
+        return True
+    return any(fnmatchcase(evaluation.asset_key.to_user_string(), pattern) for pattern in warned)
 
 
 def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, entry: dg.EventLogEntry) -> Iterator[FailedRun]:

@@ -1,18 +1,29 @@
 """The sensor that sends alerts. Without a destination it sends nothing and keeps nothing."""
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 
 import dagster as dg
 
-from bridge_assets.alerting.slack import WEBHOOK_VARIABLE
-from bridge_assets.orchestration.alerts.events import AlertEvent, Cursor, FailedRun, read_events
+from bridge_assets.alerting.message import Message
+from bridge_assets.alerting.quiet import is_quiet
+from bridge_assets.orchestration.alerts.events import AlertEvent, CheckEvent, Cursor, FailedRun, read_events
+from bridge_assets.orchestration.alerts.overdue import OverdueEvent, read_overdue
+from bridge_assets.orchestration.alerts.routing import (
+    Routes,
+    missing_variable,
+    open_destinations,
+    usable_destinations,
+)
 from bridge_assets.orchestration.alerts.ticks import TickEvent, read_ticks
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.settings.environment import AlertSettings
+from bridge_assets.settings.alerts import AlertSettings
 
 SENSOR_NAME = "alerts"
+
+Event = AlertEvent | TickEvent | OverdueEvent
 
 
 def alerts_sensor(settings: AlertSettings) -> dg.SensorDefinition:
@@ -23,7 +34,7 @@ def alerts_sensor(settings: AlertSettings) -> dg.SensorDefinition:
     settings : AlertSettings
         `alerts` in environment.yaml.
     """
-    running = bool(destinations(settings))
+    running = bool(usable_destinations(settings))
     return dg.SensorDefinition(
         name=SENSOR_NAME,
         evaluation_fn=send_alerts,
@@ -31,10 +42,11 @@ def alerts_sensor(settings: AlertSettings) -> dg.SensorDefinition:
         required_resource_keys={"platform"},
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description=(
-            "Sends to Slack: checks that fail with severity ERROR, also in a run that succeeds; runs that fail, once "
-            "and not once a retry, with the error; sensors and schedules that fail; checks that pass again. Runs if "
-            "SLACK_WEBHOOK_URL, or a variable that environment.yaml names for an owner, is set. What Slack does not "
-            "take waits in the home folder."
+            "Sends to Slack: checks that fail with severity ERROR, also in a run that succeeds, and warnings of drift "
+            "and realised quality; runs that fail, once and not once a retry, with the error; sensors and schedules "
+            "that fail; a survey year that is late; endpoints that are not probed; recoveries. Runs if "
+            "SLACK_WEBHOOK_URL, or the token or webhook of a destination in environment.yaml, is set. What Slack does "
+            "not take waits in the home folder."
         ),
     )
 
@@ -46,53 +58,93 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """
     platform: Platform = context.resources.platform
     settings = platform.environment.alerts
-    addresses = destinations(settings)
+    destinations = open_destinations(settings)
     now = time.time()
-    read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now)
-    events = [*read, *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now)]
-    if not addresses:
+    read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now, settings.warnings)
+    events = [
+        *read,
+        *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now),
+        *read_overdue(context.instance, platform, cursor.failing, now),
+    ]
+    if not destinations:
         context.update_cursor(str(cursor))
-        return dg.SkipReason(f"Nothing is sent: {WEBHOOK_VARIABLE} is not set.")
-    outbox = platform.outbox
+        return dg.SkipReason(f"Nothing is sent: {missing_variable(settings)} is not set.")
+    outbox, quiet = platform.outbox, is_quiet(settings.quiet_hours, now)
     if events:
-        from bridge_assets.orchestration.alerts.messages import message_of
-
-        messages = []
-        for event in events:
-            owners = _owners(context, event)
-            if variable := _variable(owners, settings, addresses):
-                messages.append(message_of(event, owners, variable, settings.ui_address.rstrip("/")))
-        outbox.add(messages)
-    flush = outbox.flush(addresses, settings.digest_above)
+        outbox.add(_messages(context, events, settings, list(destinations), quiet))
+    flush = outbox.flush(destinations, settings.digest_above, quiet)
     context.update_cursor(str(cursor))
     for problem in flush.problems:
         context.log.warning(problem)
-    reason = "; ".join(flush.problems)
+    reason = "; ".join([*(["quiet hours"] if quiet else []), *flush.problems])
     return dg.SkipReason(f"{flush.delivered} alerts delivered, {flush.waiting} waiting. {reason}".strip())
 
 
-def destinations(settings: AlertSettings) -> dict[str, str]:
-    """Environment variable -> address, of those that are set."""
-    variables = dict.fromkeys([WEBHOOK_VARIABLE, *settings.owners.values()])
-    return {variable: address for variable in variables if (address := os.environ.get(variable, "").strip())}
+def _messages(
+    context: dg.SensorEvaluationContext,
+    events: Sequence[Event],
+    settings: AlertSettings,
+    usable: Sequence[str],
+    quiet: bool,
+) -> list[Message]:
+    """The messages about events that have a destination; in quiet hours, those that are not urgent are held."""
+    from bridge_assets.orchestration.alerts.messages import message_of
 
-
-def _variable(owners: Sequence[str], settings: AlertSettings, addresses: dict[str, str]) -> str:
-    """The first owner's destination that is set, else the general one; empty = there is none."""
-    wanted = [settings.owners[owner] for owner in owners if owner in settings.owners]
-    return next((variable for variable in [*wanted, WEBHOOK_VARIABLE] if variable in addresses), "")
-
-
-def _owners(context: dg.SensorEvaluationContext, event: AlertEvent | TickEvent) -> Sequence[str]:
-    """The owners of the asset that an event is about: of a failed run, of the first asset of the step that failed."""
     repository = context.repository_def
-    if repository is None or isinstance(event, TickEvent):
-        return []
-    graph = repository.asset_graph
+    graph = repository.asset_graph if repository else None
+    routes = Routes(settings, graph, usable)
+    for problem in routes.problems:
+        context.log.warning(problem)
+    pages = cache(partial(_asset_pages, context.instance))
+    messages = []
+    for event in events:
+        assets = _assets(event, graph.get_all_asset_keys() if graph else ())
+        owners = routes.owners(assets)
+        if not (name := routes.destination(assets, owners)):
+            continue
+        message = message_of(event, owners, name, settings.ui_address.rstrip("/"), _pages(event, pages))
+        messages.append(replace(message, held=quiet and not _is_urgent(event, message, routes, settings)))
+    return messages
+
+
+def _assets(event: Event, known: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
+    """The assets that an event is about: of a failed run, those of the step that failed."""
     if isinstance(event, FailedRun):
-        keys = event.run.asset_selection or ()
-        named = [key for key in graph.get_all_asset_keys() if event.step == "__".join(key.path)]
-        keys = named or sorted(keys)[:1]
-    else:
-        keys = [event.evaluation.asset_key]
-    return next((graph.get(key).owners for key in keys if graph.has(key)), [])
+        named = [key for key in known if event.step == "__".join(key.path)]
+        return named or sorted(event.run.asset_selection or ())[:1]
+    if isinstance(event, CheckEvent):
+        return [event.evaluation.asset_key]
+    return [event.asset] if isinstance(event, OverdueEvent) else []
+
+
+def _is_urgent(event: Event, message: Message, routes: Routes, settings: AlertSettings) -> bool:
+    if message.key.partition(":")[0] in settings.quiet_hours.urgent_kinds:
+        return True
+    if not isinstance(event, CheckEvent) or event.evaluation.passed:
+        return False
+    evaluation = event.evaluation
+    return evaluation.severity is dg.AssetCheckSeverity.ERROR and routes.is_urgent(evaluation.asset_key)
+
+
+_Pages = tuple[tuple[str, str], ...]
+
+
+def _pages(event: Event, of_asset: Callable[[dg.AssetKey], _Pages]) -> _Pages:
+    """Links in the metadata of a check that failed, and of what was last made of its asset: label and address."""
+    if not isinstance(event, CheckEvent) or event.evaluation.passed:
+        return ()
+    return tuple(dict([*of_asset(event.evaluation.asset_key), *_links(event.evaluation.metadata)]).items())
+
+
+def _asset_pages(instance: dg.DagsterInstance, asset: dg.AssetKey) -> _Pages:
+    latest = instance.get_latest_materialization_event(asset)
+    made = latest.asset_materialization if latest else None
+    return _links(made.metadata) if made else ()
+
+
+def _links(metadata: Mapping[str, dg.MetadataValue]) -> _Pages:
+    return tuple(
+        (name.replace("_", " ").capitalize(), value.url)
+        for name, value in metadata.items()
+        if isinstance(value, dg.UrlMetadataValue) and value.url
+    )

@@ -138,6 +138,7 @@ def _deploy_through_gate(
             f"deploying to {context.asset_key.to_user_string()}\n{decision.explain()}",
             override,
             platform.outbox,
+            platform.environment.alerts,
         )
     deployment = deploy(model_version, decision.files)
     if deployment.removed:

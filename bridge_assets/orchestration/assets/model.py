@@ -206,6 +206,7 @@ def registered_model(
                 f"registering although worse than the champion. {comparison.message}",
                 override,
                 platform.outbox,
+                platform.environment.alerts,
             )
             tags["override_reason"] = override.reason
         registered = register_version(model_version, platform.registry, home, platform.model.name, tags=tags)
