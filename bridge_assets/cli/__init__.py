@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from bridge_assets.cli import dvc, endpoint, project, registry, run, training
+from bridge_assets.cli import dvc, endpoint, exporter, project, registry, run, training
 from bridge_assets.cli.errors import UserErrorGroup
 
 
@@ -26,6 +26,7 @@ for command in (
     endpoint.predict,
     endpoint.serve,
     endpoint.rollback,
+    exporter.exporter,
     training.search,
     registry.registry,
     dvc.dvc,

@@ -28,7 +28,7 @@ def require_free_port(host: str, port: int, option: str = "--port") -> None:
     try:
         listen(host, port).close()
     except OSError as error:
-        raise _port_error(host, port, option, error) from error
+        raise port_error(host, port, option, error) from error
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,7 +65,8 @@ def port_holder(port: int) -> str:
     return f"process {process_id} ({shown})" if shown else f"process {process_id}"
 
 
-def _port_error(host: str, port: int, option: str, error: OSError) -> PortError:
+def port_error(host: str, port: int, option: str, error: OSError) -> PortError:
+    """Why a server cannot listen at an address, from the error of `listen`."""
     where = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
         holder = port_holder(port)
