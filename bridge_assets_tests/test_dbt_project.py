@@ -169,13 +169,11 @@ def write_scores(year: int, lake: Path) -> None:
     write_parquet(scores.collect(), lake / "bridge_predictions" / f"{year}.parquet")
     drift = pl.DataFrame(
         {
-            "survey_year": [year, year],
-            "feature": ["age", "log_adt"],
-            "statistic": [0.01, 0.2],
-            "p_value": [0.9, 0.001],
-            "threshold": [0.05, 0.05],
-            "drifted": [False, True],
-            "model_version": ["3", "3"],
+            "survey_year": [year] * 5,
+            "kind": ["feature", "feature", "feature", "feature", "code"],
+            "feature": ["age", "log_adt", "log_adt", "skew", "OWNER_022"],
+            "state": ["all", "all", "all", "25", "all"],
+            "drifted": [False, True, True, True, True],
         },
         schema_overrides={"survey_year": pl.Int16},
     )

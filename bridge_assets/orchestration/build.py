@@ -24,6 +24,7 @@ from bridge_assets.orchestration.assets import (
     survival,
 )
 from bridge_assets.orchestration.assets.warehouse import warehouse_assets
+from bridge_assets.orchestration.checks import drift as drift_checks
 from bridge_assets.orchestration.checks import endpoints as endpoints_checks
 from bridge_assets.orchestration.checks import inventory as inventory_checks
 from bridge_assets.orchestration.checks import model as model_checks
@@ -44,7 +45,15 @@ from bridge_assets.orchestration.tags import with_central_attributes
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
 ASSET_MODULES = [inventory, quality, features, model, endpoints, scoring, survival, drift, reporting]
-CHECK_MODULES = [inventory_checks, quality_checks, model_checks, scoring_checks, survival_checks, endpoints_checks]
+CHECK_MODULES = [
+    inventory_checks,
+    quality_checks,
+    model_checks,
+    scoring_checks,
+    survival_checks,
+    drift_checks,
+    endpoints_checks,
+]
 
 
 def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Definitions:

@@ -20,6 +20,7 @@ from bridge_assets.settings.data import (
     SampleSettings,
     SurveyYears,
 )
+from bridge_assets.settings.drift import DriftSettings, PeriodSettings
 from bridge_assets.settings.folders import (
     CONFIG_FOLDER_VARIABLE,
     config_file,
@@ -32,7 +33,6 @@ from bridge_assets.settings.folders import (
     workspace_file,
 )
 from bridge_assets.settings.model import (
-    DriftSettings,
     EvaluationSettings,
     ForestSettings,
     GateSettings,
@@ -58,6 +58,7 @@ __all__ = [
     "MlflowSettings",
     "ModelSettings",
     "NationalFile",
+    "PeriodSettings",
     "SampleSettings",
     "SplitSettings",
     "StrictModel",

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from bridge_assets.settings.base import StrictModel, YamlSettings
+from bridge_assets.settings.drift import DriftSettings
 
 
 class ForestSettings(StrictModel):
@@ -105,13 +106,6 @@ class GateSettings(StrictModel):
         description="A champion with other feature definitions or another target: compare the gains over baselines "
         "that both recorded in training (recorded), or always accept or refuse.",
     )
-
-
-class DriftSettings(StrictModel):
-    """When a survey year counts as drifted from the training years."""
-
-    margin: float = Field(default=1.5, gt=0, description="Factor on the largest distance between training years.")
-    least: float = Field(default=0.05, ge=0, le=1, description="Smaller distances never count as drift.")
 
 
 class ModelSettings(YamlSettings):

@@ -1,10 +1,9 @@
-"""Whether a survey year still looks like the years the model was trained on."""
+"""Whether a survey year still looks like the years that the model learned from."""
 
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.scoring import bridge_predictions
 from bridge_assets.orchestration.edges import write_year
@@ -14,62 +13,49 @@ from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_Y
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
-    import polars as pl
+    from bridge_assets.drift.summary import DriftSummary
 
 
 @dg.asset(
-    deps=["bridge_features", bridge_predictions],
+    deps=["raw_bridges", "bridge_features", bridge_predictions],
     partitions_def=SURVEY_YEARS,
     backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.SCORING,
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
     description=(
-        "One row per feature and survey year: the Kolmogorov-Smirnov distance from the years the served model was "
-        "trained on, and a threshold learned from how much those years differ among themselves."
+        "One row per survey year, feature (or prediction, coded item, column), state or all states together, and "
+        "measure: how far the year is from the reference years, by default those the served model was trained on, and "
+        "a threshold learned from how much these differ among themselves. States that recoded an item are named."
     ),
 )
 def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.drift.detection import drift_plot_png
-    from bridge_assets.drift.yearly import ReferencePeriod
+    from bridge_assets.drift.periods import Periods
+    from bridge_assets.drift.report import ServedPredictions, build_drift_reports
+    from bridge_assets.drift.summary import DriftSummary
+    from bridge_assets.reporting.drift.plots import drift_plot_png
 
     lake, years = platform.lake, survey_years(context)
     with user_errors_as_failures():
         model = LocalEndpoint(platform.data.endpoint_folder).load_model()
-        (first, last), column = model.training_years, model.task.prediction_column
-        reference_years = [year for year in lake.available_years("bridge_features") if first <= year <= last]
-        reference = ReferencePeriod.from_years(
-            _compared_tables(lake, reference_years, column), platform.model.drift, column
-        )
-        for year, table in _compared_tables(lake, years, column).items():
-            drift = reference.compare(table, year, model.version)
-            metadata = _partition_metadata(drift)
+        periods = Periods.choose(platform.model.drift, model.training_years, lake.available_years("bridge_features"))
+        predictions = ServedPredictions(model.version, model.task.prediction_column)
+        for year, drift in build_drift_reports(lake, years, periods, predictions).items():
+            summary = DriftSummary(drift)
+            metadata = _partition_metadata(summary)
             if year == years[-1]:  # a plot takes longer than the comparison: only the last year of a range gets one
                 metadata["plot"] = display.image_metadata(drift_plot_png(drift, year))
             write_year(context, lake, drift, year, None, metadata)
-    return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": f"{first}-{last}"})
+    return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": periods.text})
 
 
-def _compared_tables(lake: Lake, years: list[int], prediction_column: str) -> dict[int, "pl.DataFrame"]:
-    """Read the features and, where a year was scored, the predictions of survey years."""
-    from bridge_assets.drift.yearly import compared_columns
-
-    scored_years = lake.available_years("bridge_predictions")
+def _partition_metadata(summary: "DriftSummary") -> dict[str, Any]:
+    recoded = [f"{item} in {', '.join(row['state'] for row in rows)}" for item, rows in summary.recoded.items()]
     return {
-        year: compared_columns(
-            lake.read_year("bridge_features", year),
-            lake.read_year("bridge_predictions", year) if year in scored_years else None,
-            prediction_column,
-        )
-        for year in years
-    }
-
-
-def _partition_metadata(drift: "pl.DataFrame") -> dict[str, Any]:
-    drifted = drift.filter("drifted")
-    return {
-        "drifted": drifted.height,
-        "drifted_features": ", ".join(drifted["feature"]),
-        "largest_distance": float(drift.select("statistic").max().item() or 0),
+        **summary.figures(),
+        "period": summary.period,
+        "drifted_features": ", ".join(row["feature"] for row in summary.drifted_features),
+        "recoded": "; ".join(recoded),
+        **({"predictions_not_compared": summary.predictions_skipped} if summary.predictions_skipped else {}),
     }

@@ -1,4 +1,4 @@
-"""Are the scores complete, and does a survey year still look like the training years?"""
+"""Are the scores complete?"""
 
 import dagster as dg
 
@@ -23,29 +23,3 @@ def scores_complete(platform: Platform) -> dg.AssetCheckResult:
         rows += scores.height
         problems += [f"{year}: {each}" for each in score_problems(scores, lake.read_year("bridge_features", year))]
     return check_result(problems, f"{rows:,} scores", {"rows": rows})
-
-
-@dg.asset_check(
-    asset="drift_report",
-    description=(
-        "In the latest survey year, no feature has drifted from the training years beyond its threshold. Only warns: "
-        "drift is a reason to investigate, and perhaps to retrain, not an error."
-    ),
-)
-def drift_within_thresholds(platform: Platform) -> dg.AssetCheckResult:
-    lake = platform.lake
-    year = lake.available_years("drift_report")[-1]
-    drift = lake.read_year("drift_report", year)
-    drifted = drift.filter("drifted")
-    return dg.AssetCheckResult(
-        passed=drifted.is_empty(),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{year}: {drifted.height} features drifted"
-        + (f": {', '.join(drifted['feature'])}" if drifted.height else ""),
-        metadata={
-            "survey_year": year,
-            "drifted": drifted.height,
-            "compared": drift.height,
-            "largest_distance": float(drift.select("statistic").max().item() or 0),
-        },
-    )

@@ -61,7 +61,7 @@ def condition_report_html(lake: Lake, data: DataSettings, model: ModelSettings) 
         evaluation=None
         if served is None or is_regression
         else Evaluation.load(served.file("evaluation.json")).to_dict()["scores"],
-        drift=lake.read_years("drift_report") if served and lake.available_years("drift_report") else pl.DataFrame(),
+        drift=_drift(lake) if served else pl.DataFrame(),
         ingestion=pl.DataFrame(
             [
                 {key: provenance[key] for key in ("survey_year", "rows_read", "loaded", "rejected")}
@@ -146,6 +146,16 @@ def _outlook(lake: Lake) -> pl.DataFrame:
 
     exists = lake.table_path("mart_bridge_outlook").is_file()
     return lake.read("mart_bridge_outlook") if exists else pl.DataFrame()
+
+
+def _drift(lake: Lake) -> pl.DataFrame:
+    import polars as pl
+
+    from bridge_assets.drift.summary import TABLE_NAME as DRIFT_REPORT
+    from bridge_assets.drift.summary import readable_years
+
+    years = readable_years(lake)
+    return lake.read_years(DRIFT_REPORT, years) if years else pl.DataFrame()
 
 
 def _latest_quality(lake: Lake) -> pl.DataFrame:

@@ -71,7 +71,7 @@ REQUIRED_COLUMNS = {
         "years_until_poor_horizon",
         "model_version",
     ),
-    "drift": ("survey_year", "feature", "statistic", "threshold", "drifted"),
+    "drift": ("survey_year", "kind", "feature", "state", "measure", "value", "threshold", "drifted"),
     "ingestion": ("survey_year", "rows_read", "loaded", "rejected"),
     "rejections": ("survey_year", "reason", "rejected"),
 }
@@ -109,7 +109,8 @@ class ConditionReport:
         model and, for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the
         tenth with the highest probability).
     drift : pl.DataFrame
-        survey_year, feature, statistic (nullable), threshold, drifted; one row per feature and survey year.
+        drift_report (`drift.report.report_schema`) of one or more survey years; features and predictions of all states
+        together are shown.
     ingestion : pl.DataFrame
         survey_year, rows_read, loaded, rejected; one row per survey year.
     rejections : pl.DataFrame

@@ -35,7 +35,7 @@ SOURCES = {
     "mart_condition_by_year": "The same, with the mean probability of a fall",
     "mart_bridge_outlook": "Every structure of a scored survey year: probability, ranks, reasons and years until Poor",
     "bridge_model": "The evaluation of the model on held-out inspections",
-    "drift_report": "Distance of each feature to the training years",
+    "drift_report": "Distance of each feature, state and survey year from the reference years",
     "raw_bridges": "The records of each survey file",
     "data_quality": "Flagged, missing and duplicated records, by survey year and state",
     "rejected_records": "Rows that were not loaded, with line number and reason",
@@ -208,17 +208,24 @@ def drift_summary(drift: pl.DataFrame) -> Row | None:
     """The features that drifted in the latest compared year, and the number of drifted features in each year."""
     import polars as pl
 
+    from bridge_assets.drift.numbers import ALL_STATES, FEATURE, PREDICTION
+    from bridge_assets.reporting.drift.wording import MEASURE_NAMES
+
     if drift.is_empty():
         return None
     year = int(drift["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
-    latest = drift.filter(pl.col("survey_year") == year)
-    drifted = latest.filter("drifted").sort("statistic", "feature", descending=[True, False], nulls_last=False)
-    by_year = drift.group_by("survey_year").agg(pl.col("drifted").sum(), pl.len().alias("features")).sort("survey_year")
+    compared = drift.filter(pl.col("kind").is_in([FEATURE, PREDICTION]), pl.col("state") == ALL_STATES)
+    latest = compared.filter(pl.col("survey_year") == year)
+    # For each feature the measure that is furthest beyond its threshold.
+    drifted = latest.filter("drifted").sort((pl.col("value") / pl.col("threshold")).abs(), "measure", descending=True)
+    drifted = drifted.unique("feature", keep="first", maintain_order=True)
+    drifted = drifted.with_columns(pl.col("measure").replace(MEASURE_NAMES))
+    by_year = compared.group_by("survey_year").agg(pl.col("feature").filter("drifted").n_unique().alias("drifted"))
     return {
         "survey_year": year,
-        "features": latest.height,
+        "features": latest["feature"].n_unique(),
         "rows": _rows(drifted),
-        "by_year": _rows(by_year),
+        "by_year": _rows(by_year.sort("survey_year")),
     }
 
 

@@ -22,7 +22,10 @@ EXPECTED_NUMBERS = {
     "onnx_model:not_worse_than_champion": {"inspections"},
     "deterioration_model:calibrated_and_beats_kaplan_meier": {"concordance", "brier_2_years"},
     "bridge_predictions:scores_complete": {"rows", "problems"},
-    "drift_report:drift_within_thresholds": {"drifted", "largest_distance"},
+    "drift_report:features_within_limits": {"drifted", "drifted_in_states", "largest_distance"},
+    "drift_report:predictions_within_limits": {"prediction_distance", "prediction_mean", "beyond_error_limit"},
+    "drift_report:codes_as_before": {"states_that_recoded", "items_recoded"},
+    "drift_report:schema_as_before": {"schema_changes"},
     "data_quality:quality_is_stable": {"jumps", "largest_jump"},
     "local_endpoint:canary_passes": {"rows", "largest_difference"},
 }

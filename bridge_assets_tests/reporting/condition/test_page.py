@@ -140,11 +140,14 @@ def report() -> ConditionReport:
         },
         drift=pl.DataFrame(
             {
-                "survey_year": [2024, 2024, 2025, 2025, 2025],
-                "feature": ["age", "log_adt", "age", "log_adt", "scour"],
-                "statistic": [0.01, 0.02, 0.02, 0.35, None],
-                "threshold": [0.05, 0.06, 0.05, 0.06, 0.05],
-                "drifted": [False, False, False, True, True],
+                "survey_year": [2024, 2024, 2025, 2025, 2025, 2025, 2025],
+                "kind": ["feature"] * 6 + ["code"],
+                "feature": ["age", "log_adt", "age", "log_adt", "scour", "age", "OWNER_022"],
+                "state": ["all"] * 5 + ["25", "all"],
+                "measure": ["kolmogorov_smirnov"] * 4 + ["missing_share", "kolmogorov_smirnov", "total_variation"],
+                "value": [0.01, 0.02, 0.02, 0.35, 0.9, 0.4, 0.5],
+                "threshold": [0.05, 0.06, 0.05, 0.06, 0.05, 0.1, 0.05],
+                "drifted": [False, False, False, True, True, True, True],
             }
         ),
         ingestion=pl.DataFrame(
@@ -322,7 +325,8 @@ def test_a_missing_metric_is_an_error_that_names_it(report: ConditionReport) -> 
 
 def test_drift_lists_the_features_of_the_latest_year(page: Page) -> None:
     assert "2 of 3 features of 2025 drifted" in page.plain_text
-    assert page.row("log_adt")[1:] == ["0.350", "0.060"] and page.row("scour")[1] == "–"
+    assert page.row("log_adt") == ["log_adt distance", "0.350", "0.060"]
+    assert page.row("scour") == ["scour rise of missing values", "0.900", "0.050"]
     assert "Drifted features by year: 2024 0, 2025 2" in page.plain_text
 
 

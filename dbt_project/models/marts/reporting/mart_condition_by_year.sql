@@ -19,7 +19,10 @@ scores as (
 ),
 
 drift as (
-    select survey_year, count(*) filter (where drifted) as drifted_features
+    select
+        survey_year,
+        count(distinct feature) filter (where drifted and state = 'all' and kind in ('feature', 'prediction'))
+            as drifted_features
     from {{ source('lake', 'drift_report') }}
     group by survey_year
 )
