@@ -26,6 +26,7 @@ for command in (
     endpoint.predict,
     endpoint.serve,
     endpoint.rollback,
+    endpoint.acknowledge,
     exporter.exporter,
     training.search,
     registry.registry,

@@ -1,4 +1,4 @@
-"""`bridge-assets predict`, `serve` and `rollback`: the endpoints that serve predictions."""
+"""`bridge-assets predict`, `serve`, `rollback` and `acknowledge`: the endpoints that serve predictions."""
 
 from __future__ import annotations
 
@@ -96,3 +96,22 @@ def rollback(endpoint: str, version: str | None, reason: str) -> None:
         f"The {endpoint} endpoint serves model {recorded['model_version']} again, in place of "
         f"{recorded['left_version']}. Recorded in run {result.run_id[:8]}."
     )
+
+
+@click.command()
+@click.argument("asset", type=click.Choice(["drift_report", "realised_quality"]))
+@click.option("--reason", required=True, help="Why models that were trained before may be deployed nevertheless.")
+def acknowledge(asset: str, reason: str) -> None:
+    """Acknowledge a check that closes the gate for every model that was trained before it failed.
+
+    Runs the job that the Dagster UI offers, so that the reason is recorded there.
+    """
+    from bridge_assets.orchestration.runs.run_job import run_job
+
+    config = {"asset": asset, "reason": reason}
+    result = run_job("acknowledge_alarm", run_config={"ops": {"acknowledge": {"config": config}}})
+    if not result.success:
+        for _, message in result.errors:
+            click.echo(message, err=True)
+        sys.exit(1)
+    click.echo(f"Acknowledged for {asset}. Recorded in run {result.run_id[:8]}.")

@@ -19,6 +19,7 @@ from bridge_assets.orchestration.assets import (
     inventory,
     model,
     quality,
+    realised_quality,
     reporting,
     scoring,
     survival,
@@ -29,9 +30,11 @@ from bridge_assets.orchestration.checks import endpoints as endpoints_checks
 from bridge_assets.orchestration.checks import inventory as inventory_checks
 from bridge_assets.orchestration.checks import model as model_checks
 from bridge_assets.orchestration.checks import quality as quality_checks
+from bridge_assets.orchestration.checks import realised_quality as realised_quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
 from bridge_assets.orchestration.checks import survival as survival_checks
 from bridge_assets.orchestration.dbt import dbt_resource
+from bridge_assets.orchestration.jobs.acknowledge import acknowledge_alarm
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.metadata.table_schemas import asset_schemas
@@ -44,12 +47,13 @@ from bridge_assets.orchestration.tags import with_central_attributes
 #: `in_process` (default: every step of a run in one process, each library imported once) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, quality, features, model, endpoints, scoring, survival, drift, reporting]
+ASSET_MODULES = [inventory, quality, features, model, endpoints, scoring, survival, drift, realised_quality, reporting]
 CHECK_MODULES = [
     inventory_checks,
     quality_checks,
     model_checks,
     scoring_checks,
+    realised_quality_checks,
     survival_checks,
     drift_checks,
     endpoints_checks,
@@ -84,7 +88,7 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
             platform,
         ),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=[*JOBS, *ROLLBACK_JOBS],
+        jobs=[*JOBS, *ROLLBACK_JOBS, acknowledge_alarm],
         schedules=[weekly_scoring, smoke_checks],
         sensors=[new_survey_file, alerts_sensor(platform.environment.alerts)],
         resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},

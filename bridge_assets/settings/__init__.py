@@ -38,6 +38,7 @@ from bridge_assets.settings.model import (
     GateSettings,
     LookFirstSettings,
     ModelSettings,
+    RealisedQualitySettings,
     SplitSettings,
     SurvivalSettings,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "ModelSettings",
     "NationalFile",
     "PeriodSettings",
+    "RealisedQualitySettings",
     "SampleSettings",
     "SplitSettings",
     "StrictModel",

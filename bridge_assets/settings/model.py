@@ -108,6 +108,21 @@ class GateSettings(StrictModel):
     )
 
 
+class RealisedQualitySettings(StrictModel):
+    """When published scores count as worse than expected; see `drift.realised_quality`."""
+
+    auc_loss: float = Field(default=0.03, ge=0, description="Loss of AUC, beyond chance, that is reported.")
+    much_auc_loss: float = Field(default=0.08, ge=0, description="Loss of AUC, beyond chance, that closes the gate.")
+    falls_ratio: float = Field(
+        default=1.33, ge=1, description="Ratio of found to expected falls, or the inverse, that is reported."
+    )
+    much_falls_ratio: float = Field(default=2.0, ge=1, description="The same, that closes the gate.")
+    least_falls: int = Field(default=50, ge=1, description="A survey year with fewer falls is not judged.")
+    least_share: float = Field(
+        default=0.5, ge=0, le=1, description="Nor is one of which fewer bridges have been inspected again."
+    )
+
+
 class ModelSettings(YamlSettings):
     """`model_config.yaml`: the target, the model, its evaluation and the gate."""
 
@@ -140,6 +155,7 @@ class ModelSettings(YamlSettings):
     survival: SurvivalSettings = SurvivalSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
+    realised_quality: RealisedQualitySettings = RealisedQualitySettings()
 
     @field_validator("task")
     @classmethod

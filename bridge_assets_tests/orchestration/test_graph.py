@@ -159,6 +159,7 @@ SCORES_AND_REPORTS = {
     "bridge_predictions",
     "years_until_poor",
     "drift_report",
+    "realised_quality",
     "mart_condition_by_year",
     "mart_bridge_outlook",
     "condition_report",

@@ -60,6 +60,31 @@ def describe_target_name(name: str) -> str:
     return describe_target(target, component or "condition")
 
 
+def outcomes_of(
+    name: str, transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings
+) -> pl.DataFrame:
+    """The outcome of every inspection for a target named by `target_name`, whatever is the target in the settings.
+
+    Parameters
+    ----------
+    name : str
+        `fall`, `poor of deck` ...; not `change`, which has no outcome of yes or no.
+    transitions, inspections, settings
+        As for `with_outcomes`.
+
+    Returns
+    -------
+    pl.DataFrame
+        structure_key, inspection_date, fall (Boolean; null = not known).
+    """
+    target, _, component = name.partition(" of ")
+    of_target = settings.model_copy(
+        update={"target": target, "component": component or "condition", "task": "classification"}
+    )
+    outcomes = with_outcomes(transitions, inspections if component else None, of_target)
+    return outcomes.select("structure_key", "inspection_date", "fall").collect()
+
+
 def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, settings: ModelSettings) -> pl.LazyFrame:
     """Every inspection with the outcome for the target in the settings.
 

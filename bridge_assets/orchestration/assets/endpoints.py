@@ -13,6 +13,7 @@ from bridge_assets.deployment.targets import REMOTE_TARGETS, TargetEntry
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
+from bridge_assets.orchestration.gate.alarms import alarm_objections
 from bridge_assets.orchestration.gate.check_history import gate_decision
 from bridge_assets.orchestration.gate.rollbacks import objections
 from bridge_assets.orchestration.metadata import display, freshness
@@ -130,7 +131,7 @@ def _deploy_through_gate(
     decision = gate_decision(context.instance, read_content(model_version), champion, settings.gate)
     decision = compare_again(decision, model_version, platform.lake, registry, home, settings, context.run.run_id)
     left = objections(context.instance, context.asset_key.to_user_string(), model_version.version)
-    decision = replace(decision, objections=left)
+    decision = replace(decision, objections=(*left, *alarm_objections(context.instance, model_version.version)))
     override = require_open_gate(decision, config.override_reason)
     if override:
         overrides.record_override(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.scoring.batch import score_survey_year
+    from bridge_assets.scoring.published import publish_scores
 
     lake, look_first = platform.lake, platform.model.look_first
     with user_errors_as_failures():
@@ -49,6 +50,7 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
                 features, model, look_first, years=years, is_explained=year in explained_years
             )
             write_year(context, lake, scores, year, provenance, _partition_metadata(scores, provenance, model.task))
+            publish_scores(lake, scores, year, model)
     return dg.MaterializeResult(metadata={"model_version": model.version})
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
 
@@ -96,7 +97,12 @@ def predictions_within_limits(context: dg.AssetCheckExecutionContext, platform: 
         passed=not beyond,
         severity=_ERROR if errors else _WARN,
         description=_sentence(year, parts, remedy) if beyond else f"{year}: {'; '.join(parts)}",
-        metadata={**_common(summary), "beyond_error_limit": len(errors)},
+        metadata={
+            **_common(summary),
+            "beyond_error_limit": len(errors),
+            # For the gate, which an ERROR closes (`orchestration.gate.alarms`).
+            **Judged({str(year): summary.model_version}).signed_metadata(context, not beyond),
+        },
     )
 
 

@@ -44,11 +44,11 @@ def check_evaluations(
         Run and step -> whether it succeeded; shared by the checks of one decision, so that each step is looked up once.
     """
     key = gate_key()
-    for event, evaluation, refused in _check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check), succeeded):
+    for event, evaluation, refused in check_history(instance, dg.AssetCheckKey(dg.AssetKey(asset), check), succeeded):
         judged = judged_of(evaluation)
         verdicts = judged.verdicts(evaluation.passed)
         some_passed = any(passed for _, passed in verdicts)
-        if some_passed and not evaluation.passed and not _step_ended(instance, event.run_id, event.step_key):
+        if some_passed and not evaluation.passed and not step_ended(instance, event.run_id, event.step_key):
             refused = (
                 "a pass of some survey years was reported, but no step of a run that still exists has ended with it"
             )
@@ -129,7 +129,7 @@ def data_problems(
 
 
 def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
-    counted = ((event, evaluation) for event, evaluation, refused in _check_history(instance, key) if not refused)
+    counted = ((event, evaluation) for event, evaluation, refused in check_history(instance, key) if not refused)
     latest = max(counted, key=lambda each: each[0].timestamp, default=None)
     if latest is None:
         return "was never evaluated"
@@ -147,12 +147,11 @@ def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | N
     return None
 
 
-def _check_history(
+def check_history(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey, succeeded: StepSucceeded | None = None
 ) -> Iterator[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation, str]]:
     """Recorded evaluations with their events, and why one does not count (empty = it does; a failure of severity ERROR
-    always does),
-    in the order in which the checks were planned, not evaluated.
+    always does), in the order in which the checks were planned, not evaluated.
     """
     cursor, succeeded = None, succeeded or cache(partial(step_succeeded, instance))
     while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
@@ -176,16 +175,16 @@ StepSucceeded = Callable[[str, str | None], bool]
 
 def step_succeeded(instance: dg.DagsterInstance, run_id: str, step_key: str | None) -> bool:
     """Whether a run exists and its step succeeded."""
-    return _step_ended(instance, run_id, step_key, (StepEventStatus.SUCCESS,))
+    return step_ended(instance, run_id, step_key, (StepEventStatus.SUCCESS,))
 
 
-def _step_ended(
+def step_ended(
     instance: dg.DagsterInstance,
     run_id: str,
     step_key: str | None,
     statuses: Sequence[StepEventStatus] = (StepEventStatus.SUCCESS, StepEventStatus.FAILURE),
 ) -> bool:
-    """Whether a run exists and its step ended so; a blocking check that fails ends its step as failed."""
+    """Whether a run exists and its step ended in one of these ways; a blocking check that fails fails its step."""
     if not run_id or step_key is None or instance.get_run_by_id(run_id) is None:
         return False
     return any(step.status in statuses for step in instance.get_run_step_stats(run_id, [step_key]))

@@ -1,6 +1,8 @@
-"""Records that a closed gate was overridden: in the log, as a tag of the run, and as a Slack alert."""
+"""Records what a person decided against a closed gate: in the log, as a tag of the run, and as a Slack alert."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import dagster as dg
 
@@ -9,18 +11,16 @@ from bridge_assets.deployment.gate.decision import Override
 from bridge_assets.orchestration.alerts.send_now import send_now
 from bridge_assets.settings.alerts import AlertSettings
 
-OVERRIDE_TAG = "bridge_assets/gate_override"
+OVERRIDE_TAG, ACKNOWLEDGED_TAG = "bridge_assets/gate_override", "bridge_assets/acknowledged"
 
 #: Longest reason in a tag, in characters; the metadata contains the full text.
 _MAX_TAG_LENGTH = 200
 
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
+
 
 def record_override(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    action: str,
-    override: Override,
-    outbox: Outbox,
-    alerts: AlertSettings | None = None,
+    context: Context, action: str, override: Override, outbox: Outbox, alerts: AlertSettings | None = None
 ) -> None:
     """Record an override.
 
@@ -35,11 +35,35 @@ def record_override(
     alerts : AlertSettings, optional
         Where alerts go; the webhook in SLACK_WEBHOOK_URL by default.
     """
+    run_id, reason = context.run.run_id, override.reason
+    context.instance.add_run_tags(run_id, {OVERRIDE_TAG: reason[:_MAX_TAG_LENGTH]})
+    text = f"The gate is closed and was overridden: {reason}\n{action}"
+    _tell(context, Message(f"override:{run_id}:{action}", f"override of the gate: {reason}", text), outbox, alerts)
+
+
+def record_acknowledgement(
+    context: Context, alarms: str, reason: str, outbox: Outbox, alerts: AlertSettings | None = None
+) -> None:
+    """Record that somebody acknowledged what the watch found.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext or OpExecutionContext
+    alarms : str
+        What was acknowledged, one line each.
+    reason : str
+    outbox, alerts
+        As for `record_override`.
+    """
     run_id = context.run.run_id
-    context.instance.add_run_tags(run_id, {OVERRIDE_TAG: override.reason[:_MAX_TAG_LENGTH]})
-    message = f"The gate is closed and was overridden: {override.reason}\n{action}"
-    context.log.warning(message)
-    text = f"{message}\nrun {run_id}"
-    summary = f"override of the gate: {override.reason}"
-    for problem in send_now(Message(f"override:{run_id}:{action}", summary, text), outbox, alerts or AlertSettings()):
-        context.log.warning(f"Alert of the override: {problem}")
+    context.instance.add_run_tags(run_id, {ACKNOWLEDGED_TAG: reason[:_MAX_TAG_LENGTH]})
+    text = f"What had closed the gate was acknowledged: {reason}\n{alarms}"
+    _tell(context, Message(f"acknowledgement:{run_id}", f"acknowledged: {reason}", text), outbox, alerts)
+
+
+def _tell(context: Context, message: Message, outbox: Outbox, alerts: AlertSettings | None) -> None:
+    """Log a message, and send it with the run."""
+    context.log.warning(message.text)
+    sent = replace(message, text=f"{message.text}\nrun {context.run.run_id}")
+    for problem in send_now(sent, outbox, alerts or AlertSettings()):
+        context.log.warning(f"The alert: {problem}")

@@ -31,6 +31,7 @@ UNITS = {
     "deck_width_m_052": "m",
     "expected_change": "points",
     "expected_years": "years",
+    "expected_worst_10": SHARE,
     "exposure_months": "months",
     "fair_area_share": SHARE,
     "fall_probability": SHARE,
@@ -60,6 +61,7 @@ UNITS = {
     "share_poor": SHARE,
     "share_vanished": SHARE,
     "state_fall_probability": SHARE,
+    "worst_10": SHARE,
     "years_in_condition": "years",
     "years_in_rating": "years",
     "years_until_poor": "years",
@@ -141,6 +143,30 @@ DRIFT_REPORT = (
     MODEL_VERSION,
 )
 
+REALISED_QUALITY = (
+    Column("survey_year", "smallint", "Year of the NBI file that was scored."),
+    MODEL_VERSION,
+    Column("target", "varchar", "The predicted outcome: fall, poor, fall of deck, ..."),
+    Column("training_until", "smallint", "Last survey year that the model was trained on; up to it nothing is judged."),
+    Column("published_at", "timestamp_ms", "When the scores were published first, UTC; they are never computed again."),
+    Column("verdict", "varchar", "as expected, worse, much worse; or why not judged: training year, too few outcomes."),
+    Column("scored", "bigint", "Number of bridges that were scored."),
+    Column("expected_auc_of_scored", "double", "AUC that their probabilities let one expect, before any outcome."),
+    Column("outcomes", "bigint", "Number of them whose next inspection is known by now."),
+    Column("falls", "bigint", "Number of those at which the outcome occurred."),
+    Column("expected_falls", "double", "Number that the probabilities let one expect."),
+    Column("falls_low", "double", "Fewer are found in 1 of 200 years if the probabilities are right."),
+    Column("falls_high", "double", "More are found in 1 of 200 years if the probabilities are right."),
+    Column("auc", "double", "Realised AUC: how often a bridge that fell ranks above one that did not."),
+    Column("expected_auc", "double", "AUC that the probabilities of the same bridges let one expect."),
+    Column("auc_low", "double", "It is lower in 1 of 200 years if the probabilities are right."),
+    Column("auc_high", "double", "It is higher in 1 of 200 years if the probabilities are right."),
+    Column("brier", "double", "Realised Brier score: mean squared distance of probability and outcome."),
+    Column("expected_brier", "double", "Brier score that the probabilities let one expect."),
+    Column("worst_10", "double", "Share of the falls that was among the tenth with the highest probability."),
+    Column("expected_worst_10", "double", "Share that the probabilities let one expect."),
+)
+
 _REASONS = 'struct(feature varchar, "value" float, contribution float)[]'
 
 
@@ -182,6 +208,7 @@ def table_schemas(task: str) -> dict[str, dg.TableSchema]:
                 "years_until_poor": YEARS_UNTIL_POOR,
                 "bridge_predictions": _bridge_predictions(task),
                 "drift_report": DRIFT_REPORT,
+                "realised_quality": REALISED_QUALITY,
             }.items()
         },
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from support.deployment.bad_outcomes import and_it_is_acknowledged, scores_turn_out_badly
 from support.deployment.gate_table import TARGETS, assert_documented, documented_rows
 from support.deployment.unreachable_targets import configure_unreachable_targets
 from support.slack_receiver import slack_receiver
@@ -216,6 +217,8 @@ SITUATIONS = (
         roll_back_from,
         config={"override_reason": REASON},
     ),
+    Situation("its scores turned out badly", "closed", scores_turn_out_badly, "realised_quality:as_expected fails"),
+    Situation("the same, acknowledged with a reason", "served", and_it_is_acknowledged),
     Situation(
         "files exchanged between the decision and the deployment",
         "refused",
