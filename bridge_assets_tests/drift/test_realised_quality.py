@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bridge_assets.drift.realised_plot import realised_plot_png
-from bridge_assets.drift.realised_quality import (
+from bridge_assets.drift.realised.plot import realised_plot_png
+from bridge_assets.drift.realised.quality import (
     AS_EXPECTED,
     IN_TRAINING,
     MUCH_WORSE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge_assets.drift.detection import DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR
-from bridge_assets.drift.realised_quality import AS_EXPECTED, IN_TRAINING, MUCH_WORSE, TOO_FEW, WORSE
+from bridge_assets.drift.realised.quality import AS_EXPECTED, IN_TRAINING, MUCH_WORSE, TOO_FEW, WORSE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ def realised_plot_png(table: pl.DataFrame) -> bytes:
     Parameters
     ----------
     table : pl.DataFrame
-        From `realised_quality.realised_quality_of_years`. Of several versions that scored a year, the last one to
+        From `quality.realised_quality_of_years`. Of several versions that scored a year, the last one to
         publish is drawn.
 
     Returns

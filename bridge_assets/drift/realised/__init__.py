@@ -1,0 +1,1 @@
+"""Published scores against the outcomes that are known by now."""
