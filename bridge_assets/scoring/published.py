@@ -3,7 +3,7 @@
 bridge_predictions holds the latest scores of a survey year; scoring it again replaces them. Here the first scores of
 each model version for each survey year stay, so that they can be compared with what the inspections found later.
 
-Belongs here: keeping them. Does not belong here: judging them (`drift.realised.quality`).
+Belongs here: keeping them. Does not belong here: judging them (`drift.realised_quality`).
 """
 
 from __future__ import annotations

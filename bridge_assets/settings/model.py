@@ -109,7 +109,7 @@ class GateSettings(StrictModel):
 
 
 class RealisedQualitySettings(StrictModel):
-    """When published scores count as worse than expected; see `drift.realised.quality`."""
+    """When published scores count as worse than expected; see `drift.realised_quality`."""
 
     auc_loss: float = Field(default=0.03, ge=0, description="Loss of AUC, beyond chance, that is reported.")
     much_auc_loss: float = Field(default=0.08, ge=0, description="Loss of AUC, beyond chance, that closes the gate.")

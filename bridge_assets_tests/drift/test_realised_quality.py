@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bridge_assets.drift.realised.plot import realised_plot_png
-from bridge_assets.drift.realised.quality import (
+from bridge_assets.drift.realised_quality import (
     AS_EXPECTED,
     IN_TRAINING,
     MUCH_WORSE,
@@ -174,11 +173,5 @@ def test_each_version_is_judged_by_its_own_scores_and_targets_by_their_own_outco
     assert table["falls"].to_list()[2] == 2_000 - falls.sum()
 
 
-def test_the_plot_is_the_same_for_the_same_table_and_takes_an_empty_one() -> None:
-    probability = probabilities(2_000)
-    years = [(year, published(probability)) for year in (2014, 2018, 2019)]
-    table = realised_quality_of_years(years, lambda _: outcomes(drawn(probability)), SETTINGS)
-    assert realised_plot_png(table) == realised_plot_png(table)
-    assert realised_plot_png(table).startswith(b"\x89PNG")
-    assert realised_plot_png(pl.DataFrame(schema=table_schema())).startswith(b"\x89PNG")
+def test_no_survey_years_give_an_empty_table() -> None:
     assert realised_quality_of_years([], lambda _: pl.DataFrame(), SETTINGS).is_empty()

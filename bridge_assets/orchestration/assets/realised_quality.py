@@ -31,9 +31,9 @@ _PLOTTED = ("auc", "expected_auc", "falls", "expected_falls", "worst_10", "expec
     ),
 )
 def realised_quality(platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.drift.realised.plot import realised_plot_png
-    from bridge_assets.drift.realised.quality import JUDGED, TABLE_NAME, realised_quality_of_years
+    from bridge_assets.drift.realised_quality import JUDGED, TABLE_NAME, realised_quality_of_years
     from bridge_assets.models.dataset.targets import outcomes_of
+    from bridge_assets.reporting.drift.realised_plot import realised_plot_png
     from bridge_assets.scoring.published import TABLE_NAME as PUBLISHED
 
     lake, settings = platform.lake, platform.model

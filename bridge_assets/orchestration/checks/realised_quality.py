@@ -18,7 +18,7 @@ from bridge_assets.orchestration.resources import Platform
 )
 def as_expected(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.deployment.local import LocalEndpoint
-    from bridge_assets.drift.realised.quality import JUDGED, MUCH_WORSE, TABLE_NAME, problem_of
+    from bridge_assets.drift.realised_quality import JUDGED, MUCH_WORSE, TABLE_NAME, problem_of
 
     table, served = platform.lake.read(TABLE_NAME), LocalEndpoint(platform.data.endpoint_folder).current()
     rows = table.filter((table["model_version"] == served) & table["verdict"].is_in(JUDGED)).to_dicts()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge_assets.drift.detection import DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR
-from bridge_assets.drift.realised.quality import AS_EXPECTED, IN_TRAINING, MUCH_WORSE, TOO_FEW, WORSE
+from bridge_assets.drift.realised_quality import AS_EXPECTED, IN_TRAINING, MUCH_WORSE, TOO_FEW, WORSE
+from bridge_assets.reporting.drift.plots import DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ def realised_plot_png(table: pl.DataFrame) -> bytes:
     Parameters
     ----------
     table : pl.DataFrame
-        From `quality.realised_quality_of_years`. Of several versions that scored a year, the last one to
+        From `drift.realised_quality.realised_quality_of_years`. Of several versions that scored a year, the last one to
         publish is drawn.
 
     Returns

@@ -1,1 +1,0 @@
-"""Published scores against the outcomes that are known by now."""
