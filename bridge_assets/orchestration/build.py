@@ -18,6 +18,7 @@ from bridge_assets.orchestration.assets import (
     features,
     inventory,
     model,
+    operations,
     quality,
     realised_quality,
     reporting,
@@ -35,6 +36,7 @@ from bridge_assets.orchestration.checks import scoring as scoring_checks
 from bridge_assets.orchestration.checks import survival as survival_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs.acknowledge import acknowledge_alarm
+from bridge_assets.orchestration.jobs.operations import OPERATIONS_JOBS, OPERATIONS_SCHEDULES
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.metadata.table_schemas import asset_schemas
@@ -47,7 +49,19 @@ from bridge_assets.orchestration.tags import with_central_attributes
 #: `in_process` (default: every step of a run in one process, each library imported once) or `multiprocess`.
 EXECUTOR_VARIABLE = "BRIDGE_ASSETS_EXECUTOR"
 
-ASSET_MODULES = [inventory, quality, features, model, endpoints, scoring, survival, drift, realised_quality, reporting]
+ASSET_MODULES = [
+    inventory,
+    quality,
+    features,
+    model,
+    endpoints,
+    scoring,
+    survival,
+    drift,
+    realised_quality,
+    reporting,
+    operations,
+]
 CHECK_MODULES = [
     inventory_checks,
     quality_checks,
@@ -88,8 +102,8 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
             platform,
         ),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=[*JOBS, *ROLLBACK_JOBS, acknowledge_alarm],
-        schedules=[weekly_scoring, smoke_checks],
+        jobs=[*JOBS, *ROLLBACK_JOBS, acknowledge_alarm, *OPERATIONS_JOBS],
+        schedules=[weekly_scoring, smoke_checks, *OPERATIONS_SCHEDULES],
         sensors=[new_survey_file, alerts_sensor(platform.environment.alerts)],
         resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},
         executor=_executor(),

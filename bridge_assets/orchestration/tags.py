@@ -19,13 +19,14 @@ ENABLED = "bridge_assets/enabled"
 #: On a remote endpoint: its section of environment.yaml.
 TARGET = "bridge_assets/target"
 
-DATA, FEATURES, TRAINING, DEPLOYMENT, SCORING, REPORTING = (
+DATA, FEATURES, TRAINING, DEPLOYMENT, SCORING, REPORTING, OPERATIONS = (
     "data",
     "features",
     "training",
     "deployment",
     "scoring",
     "reporting",
+    "operations",
 )
 
 STAGE_OF_GROUP = {
@@ -36,6 +37,7 @@ STAGE_OF_GROUP = {
     groups.ENDPOINTS: DEPLOYMENT,
     groups.SCORING: SCORING,
     groups.REPORTING: REPORTING,
+    groups.OPERATIONS: OPERATIONS,
 }
 
 #: The training set is shown with the features that it is built from, but only training needs it. The report on the

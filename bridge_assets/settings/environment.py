@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from bridge_assets.settings.alerts import AlertSettings
 from bridge_assets.settings.base import StrictModel, YamlSettings
+from bridge_assets.settings.operations import HealthSettings, RetentionSettings
 
 #: A name that every provider accepts; the strictest, Azure ML, takes 3 to 32 lower-case letters, digits and dashes.
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
@@ -101,6 +102,8 @@ class EnvironmentSettings(YamlSettings):
         description="Tag on every created resource. Resources with another tag, or none, are never touched.",
     )
     alerts: AlertSettings = AlertSettings()
+    health: HealthSettings = HealthSettings()
+    retention: RetentionSettings = RetentionSettings()
     sagemaker: SageMakerSettings = SageMakerSettings()
     azureml: AzureMLSettings = AzureMLSettings()
     vertexai: VertexAISettings = VertexAISettings()

@@ -19,8 +19,6 @@ import dagster as dg
 
 from bridge_assets.orchestration import tags
 
-_ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.tag(tags.ENABLED, "false")
-
 
 def _stages(*stages: str) -> dg.AssetSelection:
     first, *others = [dg.AssetSelection.tag(tags.STAGE, stage) for stage in stages]
@@ -28,6 +26,9 @@ def _stages(*stages: str) -> dg.AssetSelection:
         first = first | other
     return first
 
+
+#: What watches the platform has jobs of its own (`operations`).
+_ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.tag(tags.ENABLED, "false") - _stages(tags.OPERATIONS)
 
 FULL_PIPELINE = dg.define_asset_job(
     "full_pipeline",
