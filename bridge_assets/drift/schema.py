@@ -32,6 +32,9 @@ CHANGES, GONE, NEW, RETYPED, EMPTY, FILLED, UNKNOWN_CODES = (
     "unknown_codes",
 )
 
+#: Columns that say what is wrong with a record: no values at all are as good as they can be.
+REMARKS = frozenset(("flags", "unparsed"))
+
 #: `feature` of the row that counts all changes.
 ALL_COLUMNS = "all columns"
 
@@ -67,7 +70,7 @@ def describe_year(records: pl.LazyFrame) -> YearSchema:
     unknown: dict[str, int] = {}
     if "flags" in schema:
         prefix = "unknown_code:"
-        flags = records.select(pl.col("flags").str.split("; ").alias("flag")).explode("flag")
+        flags = records.select(pl.col("flags").cast(pl.String).str.split("; ").alias("flag")).explode("flag")
         found = flags.filter(pl.col("flag").str.starts_with(prefix)).group_by("flag").agg(pl.len()).collect()
         unknown = {flag.removeprefix(prefix): count for flag, count in found.iter_rows()}
     types = {name: str(kind) for name, kind in schema.items()}
@@ -98,7 +101,8 @@ def schema_rows(by_year: Mapping[int, YearSchema], years: Sequence[int], periods
         if not by_reference_year or year not in by_year:
             continue
         changes = _column_changes(by_reference_year, by_year[year], year)
-        changes += _unknown_code_changes(by_reference_year, by_year[year], periods, year)
+        reference = {each: by_year[each] for each in periods.reference if each in by_year}
+        changes += _unknown_code_changes(reference, by_year[year], periods, year)
         base = {
             "survey_year": year,
             "kind": SCHEMA,
@@ -125,9 +129,9 @@ def _column_changes(
         for name, kind in year.types.items()
         if name in known and known[name] != kind
     ]
-    emptied = sorted((always & year.types.keys()) - year.filled)
+    emptied = sorted((always & year.types.keys()) - year.filled - REMARKS)
     found += [(EMPTY, name, "") for name in emptied if _layout_has(name, survey_year)]
-    first_filled = sorted((year.filled & known.keys()) - ever)
+    first_filled = sorted((year.filled & known.keys()) - ever - REMARKS)
     found += [(FILLED, name, "") for name in first_filled if any(_layout_has(name, each) for each in reference_years)]
     return [
         {"feature": name, "measure": what, "value": 1.0, "threshold": 0.0, "cause": cause}
@@ -146,20 +150,19 @@ def _layout_has(item: str, survey_year: int) -> bool:
 
 
 def _unknown_code_changes(
-    by_reference_year: Mapping[int, YearSchema], year: YearSchema, periods: Periods, survey_year: int
+    reference: Mapping[int, YearSchema], year: YearSchema, periods: Periods, survey_year: int
 ) -> list[dict[str, Any]]:
-    rows = sum(each.rows for each in by_reference_year.values())
+    """Items whose unknown codes are more frequent than the reference years, all of them given, let one expect."""
     found = []
     for item, records in sorted(year.unknown.items()):
-        counts = {each: schema.unknown.get(item, 0) for each, schema in by_reference_year.items()}
-        total = sum(counts.values())
         rises = {
-            each: counts[each] / schema.rows - (total - counts[each]) / (rows - schema.rows)
-            for each, schema in by_reference_year.items()
-            if rows > schema.rows > 0
+            each: _share(item, [schema]) - _share(item, [other for name, other in reference.items() if name != each])
+            for each, schema in reference.items()
         }
-        before, now = total / rows, records / year.rows
-        sizes = Sizes(rows, year.rows, missing_share=(records + total) / (year.rows + rows))
+        compared = [reference[each] for each in periods.compared_with(survey_year) if each in reference]
+        before, now = _share(item, compared), records / year.rows
+        rows = sum(each.rows for each in compared)
+        sizes = Sizes(rows, year.rows, missing_share=(records + before * rows) / (year.rows + rows))
         threshold = Limits(limits.MISSING, rises, periods).threshold(sizes, survey_year)
         if now - before > threshold:
             found.append(
@@ -174,3 +177,9 @@ def _unknown_code_changes(
                 }
             )
     return found
+
+
+def _share(item: str, years: Sequence[YearSchema]) -> float:
+    """Share of the records of all these years whose code of an item is unknown; 0 without records."""
+    rows = sum(each.rows for each in years)
+    return sum(each.unknown.get(item, 0) for each in years) / rows if rows else 0.0
