@@ -8,7 +8,13 @@ DAILY_METRICS = dg.define_asset_job(
     description="Adds the lines of metrics/pipeline.jsonl to the table pipeline_metrics.",
 )
 
-OPERATIONS_JOBS = [DAILY_METRICS]
+INSTANCE_HEALTH = dg.define_asset_job(
+    "instance_health",
+    selection=dg.AssetSelection.assets("instance_health"),
+    description="Looks for stuck runs, dead daemons, missed ticks and full disks.",
+)
+
+OPERATIONS_JOBS = [DAILY_METRICS, INSTANCE_HEALTH]
 
 OPERATIONS_SCHEDULES = [
     dg.ScheduleDefinition(
@@ -18,5 +24,13 @@ OPERATIONS_SCHEDULES = [
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description="Every day at 03:40 UTC: update the table pipeline_metrics.",
+    ),
+    dg.ScheduleDefinition(
+        name="hourly_health",
+        job=INSTANCE_HEALTH,
+        cron_schedule="50 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Every hour: check the health of the instance. What is wrong is told by the sensor alerts.",
     ),
 ]

@@ -1,0 +1,1 @@
+"""The health of the Dagster instance: what is stuck, missed, dead or full."""
