@@ -9,7 +9,7 @@ DAILY_METRICS = dg.define_asset_job(
 )
 
 INSTANCE_HEALTH = dg.define_asset_job(
-    "instance_health",
+    "hourly_health",
     selection=dg.AssetSelection.assets("instance_health"),
     description="Looks for stuck runs, dead daemons, missed ticks and full disks.",
 )
