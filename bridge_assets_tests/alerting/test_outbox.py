@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.slack_receiver import SlackReceiver, slack_receiver
+from support.alerting.slack_receiver import SlackReceiver, slack_receiver
 
 from bridge_assets.alerting import outbox as outbox_module
 from bridge_assets.alerting import slack as slack_module

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.alerting.message import Message
 from bridge_assets.alerting.outbox import Outbox

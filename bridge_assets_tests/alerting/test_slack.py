@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.alerting import slack as slack_module
 from bridge_assets.alerting.slack import alert, post, send_slack_alert

@@ -8,9 +8,9 @@ import time
 
 import dagster as dg
 import pytest
+from support.alerting.slack_receiver import slack_receiver
 from support.deployment.local_endpoint import corrupt_byte
 from support.deployment.unreachable_targets import configure_unreachable_targets
-from support.slack_receiver import slack_receiver
 from support.small_platform import defs, error_messages
 
 from bridge_assets.deployment.gate.content import read_content

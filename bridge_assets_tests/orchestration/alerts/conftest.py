@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from support.slack_receiver import SlackReceiver, slack_receiver
+from support.alerting.slack_receiver import SlackReceiver, slack_receiver
 
 from bridge_assets.orchestration.alerts.sensor import send_alerts
 from bridge_assets.orchestration.resources import Platform

@@ -8,7 +8,7 @@ import time
 import dagster as dg
 import pytest
 from support.alerting.slack_api import slack_api
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.errors import SettingsError
 from bridge_assets.orchestration.alerts import sensor as sensor_module

@@ -6,7 +6,7 @@ import time
 
 import dagster as dg
 import pytest
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.definitions import defs
 from bridge_assets.orchestration.alerts import events as events_module

@@ -16,10 +16,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from support.alerting.slack_receiver import slack_receiver
 from support.deployment.bad_outcomes import and_it_is_acknowledged, scores_turn_out_badly
 from support.deployment.gate_table import TARGETS, assert_documented, documented_rows
 from support.deployment.unreachable_targets import configure_unreachable_targets
-from support.slack_receiver import slack_receiver
 from support.small_platform import SmallPlatform, defs, error_messages
 
 from bridge_assets.data.features.normalization import Normalization

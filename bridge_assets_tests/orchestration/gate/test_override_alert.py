@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.alerting.outbox import Outbox
 from bridge_assets.deployment.gate.decision import Override

@@ -13,7 +13,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 from support.alerting.instigators import Instigator
-from support.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.orchestration.alerts.sensor import send_alerts
 from bridge_assets.orchestration.assets.operations import HEALTH_CHECKS, instance_health
