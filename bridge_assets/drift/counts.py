@@ -3,6 +3,11 @@
 Most features have few distinct values (ratings, ages, 0/1), so that counting them once serves every measure, every
 state, and every comparison of one reference year with the others.
 
+    Kolmogorov-Smirnov    largest gap between the two cumulative shares, 0 to 1: numbers and 0/1
+    Wasserstein           mean distance that the values moved, in the unit of the column: numbers
+    PSI                   population stability index over the deciles of the reference: numbers
+    total variation       share of the rows that would have to change their code, 0 to 1: codes
+
 Belongs here: counts in, numbers out. Does not belong here: which columns and years, and what counts as drift.
 """
 
@@ -15,10 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 from numba import njit
 
-from bridge_assets.drift.distances import PSI_BINS, PSI_LEAST_SHARE
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: Bins of the population stability index: the deciles of the reference, as in the scorecards that it comes from.
+PSI_BINS = 10
+
+#: Share that an empty bin counts as, so that the logarithm is finite: 1 in 10,000.
+PSI_LEAST_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,18 @@ class ValueCounts:
 
 
 class Distances(NamedTuple):
-    """The distances of two columns of numbers, as in `distances`; the PSI over the deciles of the reference."""
+    """The distances of two columns of numbers.
+
+    Attributes
+    ----------
+    ks : float
+        0 (the same distribution) to 1 (no overlap).
+    wasserstein : float
+        In the unit of the column.
+    psi : float
+        0 = the same shares. Below 0.1 is usually read as stable, above 0.25 as a large shift (Siddiqi, Credit Risk
+        Scorecards, 2006).
+    """
 
     ks: float
     wasserstein: float

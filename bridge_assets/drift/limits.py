@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge_assets.drift.distances import PSI_BINS
+from bridge_assets.drift.counts import PSI_BINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
