@@ -10,6 +10,7 @@
 #   make mutants mutation tests of the core modules, minutes each; not in CI; ARGS="--module gate" runs one
 #   make drills  long runs against the served app: 100,000 random requests, load through a rollback; minutes; not in CI
 #   make schema  generate docs/schema.md, the columns of the dbt sources and the listing of the features
+#   make rules   write configs/prometheus_rules.yaml, the alerts of Prometheus
 #   make clean   remove the environments and caches; outputs in var/ stay
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3.11)
@@ -26,7 +27,7 @@ UV_VERSION := 0.13.9
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-dev dvc sample run dev test lint types format bench mutants drills schema lock wheel clean
+.PHONY: setup setup-dev dvc sample run dev test lint types format bench mutants drills schema rules lock wheel clean
 
 setup: $(READY) $(MANIFEST)
 
@@ -92,6 +93,9 @@ drills: setup-dev
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml
 	$(BIN)/python -m bridge_assets.data.features.listing
+
+rules: setup
+	$(BIN)/python -m bridge_assets.alerting.prometheus_alerts configs/prometheus_rules.yaml
 
 LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --no-annotate --no-header
 lock: $(READY)

@@ -26,7 +26,7 @@ def exporter(host: str, port: int, without_token: bool) -> None:
     from bridge_assets.serve.access import WITHOUT_TOKEN, AccessRules, Guard
 
     environ = {**os.environ, **({WITHOUT_TOKEN: "1"} if without_token else {})}
-    access = AccessRules.for_host(host, environ)
+    access = AccessRules.for_host(host, environ, "read how the platform is doing")
     try:
         listener = listen(host, port)
     except OSError as error:

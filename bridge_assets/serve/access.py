@@ -61,8 +61,15 @@ class AccessRules:
     requests_per_second: float = 0.0
 
     @classmethod
-    def for_host(cls, host: str, environ: Mapping[str, str]) -> AccessRules:
+    def for_host(cls, host: str, environ: Mapping[str, str], could: str = "use the model") -> AccessRules:
         """The rules for an address to listen on.
+
+        Parameters
+        ----------
+        host : str
+        environ : mapping
+        could : str
+            What anybody could do without them, for the error.
 
         Raises
         ------
@@ -73,7 +80,7 @@ class AccessRules:
         token, is_loopback = _token(environ), _is_loopback(host)
         if token is None and not is_loopback and not _is_set(environ, WITHOUT_TOKEN):
             raise DeploymentError(
-                "anybody who reaches this address could use the model",
+                f"anybody who reaches this address could {could}",
                 where=host,
                 why=f"It is not a loopback address, and {TOKEN} is not set",
                 do=f"listen on 127.0.0.1, or set {TOKEN} to a secret (openssl rand -hex 32); if something in front of "
