@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-#: Seconds that an answer takes at most. Prometheus waits 10 s (`scrape_timeout`) unless it is told otherwise.
-SCRAPE_SECONDS = 8.0
+#: Seconds that an answer takes at most, and the share of what the scraper says it waits for. Prometheus waits 10 s
+#: (`scrape_timeout`) unless it is told otherwise, and says so in `SCRAPE_TIMEOUT_HEADER`.
+SCRAPE_SECONDS, SCRAPE_SHARE = 8.0, 0.8
+
+SCRAPE_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,11 @@ class Exporter:
         self._parts = [_Part(name, read) for name, read in parts.items()]
         self._seconds = seconds
 
-    def collect(self) -> list[Any]:
-        """Read every part, as metric families of prometheus-client."""
+    def collect(self, seconds: float | None = None) -> list[Any]:
+        """Read every part within `seconds`, as metric families of prometheus-client."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + (self._seconds if seconds is None else min(seconds, self._seconds))
         attempts = [part.begin() for part in self._parts]
         success = GaugeMetricFamily(
             "bridge_assets_exporter_part_success", "1 if this part could be read in time, otherwise 0.", labels=["part"]
@@ -94,12 +97,25 @@ class Exporter:
             families += [_family(reading) for reading in readings or ()]
         return [*families, success, took, errors]
 
-    def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """Body and content type of the answer to a scrape with this Accept header."""
+    def exposition(self, accept: str = "", seconds: float | None = None) -> tuple[bytes, str]:
+        """Answer a scrape.
+
+        Parameters
+        ----------
+        accept : str
+            Its Accept header.
+        seconds : float, optional
+            How long the answer may take, if that is less than usual.
+
+        Returns
+        -------
+        tuple of (bytes, str)
+            Body and content type.
+        """
         from prometheus_client.exposition import choose_encoder
 
         encode, content_type = choose_encoder(accept)
-        return encode(self), content_type
+        return encode(_Families(self.collect(seconds))), content_type
 
 
 @dataclass
@@ -141,6 +157,16 @@ class _Part:
             attempt.ended.set()
 
 
+class _Families:
+    """A registry of families that have been collected."""
+
+    def __init__(self, families: list[Any]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Any]:
+        return self._families
+
+
 def _family(reading: Reading) -> Any:
     from prometheus_client.core import GaugeMetricFamily
 
@@ -157,10 +183,18 @@ def make_exporter_app(exporter: Exporter) -> Starlette:
     from starlette.routing import Route
 
     async def metrics(request: Request) -> Response:
-        body, content_type = await asyncio.to_thread(exporter.exposition, request.headers.get("accept", ""))
+        waits = _seconds(request.headers.get(SCRAPE_TIMEOUT_HEADER, ""))
+        body, content_type = await asyncio.to_thread(exporter.exposition, request.headers.get("accept", ""), waits)
         return Response(body, headers={"Content-Type": content_type})
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     return Starlette(routes=[Route(METRICS_PATH, metrics), Route("/health", health)])
+
+
+def _seconds(timeout: str) -> float | None:
+    try:
+        return max(0.0, float(timeout) * SCRAPE_SHARE)
+    except ValueError:
+        return None

@@ -88,8 +88,18 @@ class KubernetesSettings(TargetSettings):
     )
 
 
+class PrometheusSettings(StrictModel):
+    """Prometheus, beside `prometheus_config.yaml`, which Prometheus reads itself."""
+
+    pushgateway: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="Address of the Pushgateway to which runs push their end; empty = none.",
+    )
+
+
 class EnvironmentSettings(YamlSettings):
-    """`environment.yaml`: the owner tag, where alerts go, and one section for each target."""
+    """`environment.yaml`: the owner tag, where alerts and metrics go, and one section for each target."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_ASSETS_ENVIRONMENT__", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -104,6 +114,7 @@ class EnvironmentSettings(YamlSettings):
     alerts: AlertSettings = AlertSettings()
     health: HealthSettings = HealthSettings()
     retention: RetentionSettings = RetentionSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
     sagemaker: SageMakerSettings = SageMakerSettings()
     azureml: AzureMLSettings = AzureMLSettings()
     vertexai: VertexAISettings = VertexAISettings()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from metrics.test_prometheus_metrics import samples
 
-from bridge_assets.metrics.exporter import Exporter, Reading
+from bridge_assets.metrics.exporter import SCRAPE_TIMEOUT_HEADER, Exporter, Reading, make_exporter_app
 
 
 def scraped(exporter: Exporter) -> dict[str, float]:
@@ -68,3 +70,33 @@ def test_a_part_that_does_not_end_costs_the_answer_no_more_than_its_time_and_one
     while "late" not in (found := scraped(exporter)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert found["late"] == 1
+
+
+def answer(exporter: Exporter, path: str, timeout: str = "") -> httpx.Response:
+    """What the app answers to a scraper that waits so long."""
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(make_exporter_app(exporter))
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            return await client.get(path, headers={SCRAPE_TIMEOUT_HEADER: timeout} if timeout else {})
+
+    return asyncio.run(get())
+
+
+def test_a_scraper_that_waits_less_is_answered_sooner():
+    exporter = Exporter({"slow": lambda: time.sleep(5) or [], "good": good})
+    for timeout, most in (("1", 2.5), ("0.1", 1.5)):
+        began = time.monotonic()
+        found = samples(answer(exporter, "/metrics", timeout).text)
+        assert time.monotonic() - began < most
+        assert found['bridge_assets_exporter_part_success{part="good"}'] == 1
+
+
+@pytest.mark.parametrize("timeout", ["", "soon", "-1", "1e400"])
+def test_a_header_that_is_no_number_of_seconds_is_no_error(timeout):
+    assert answer(Exporter({"good": good}), "/metrics", timeout).status_code == 200
+
+
+def test_health_reads_nothing():
+    reply = answer(Exporter({"never": lambda: pytest.fail("read")}), "/health")
+    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from dagster._core.definitions.freshness import FreshnessState
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from bridge_assets.metrics.exporter import Reading
 
@@ -47,8 +51,7 @@ def read_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) 
     """The latest evaluation of each check that has ended: whether it failed, and when it was."""
     failed: dict[tuple[str, ...], float] = {}
     at: dict[tuple[str, ...], float] = {}
-    for key, summary in instance.event_log_storage.get_asset_check_summary_records(keys).items():
-        record = summary.last_completed_check_execution_record
+    for key, record in _last_ended(instance, keys):
         event = record.event.dagster_event if record and record.event else None
         if record is None or event is None or not isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
             continue
@@ -65,6 +68,18 @@ def read_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) 
     yield Reading(
         "bridge_assets_check_timestamp_seconds", "When this check was last evaluated.", ("asset", "check"), at
     )
+
+
+def _last_ended(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> Iterator[tuple[dg.AssetCheckKey, AssetCheckExecutionRecord | None]]:
+    """The last execution of each check that has ended: one query, and one for each check that is going on."""
+    storage = instance.event_log_storage
+    latest = storage.get_latest_asset_check_execution_by_key(keys)
+    going_on = [key for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.PLANNED]
+    before = storage.get_asset_check_summary_records(going_on)
+    for key, record in latest.items():
+        yield key, before[key].last_completed_check_execution_record if key in before else record
 
 
 def read_watched(instance: dg.DagsterInstance, assets: Sequence[str] = WATCHED_ASSETS) -> Iterator[Reading]:

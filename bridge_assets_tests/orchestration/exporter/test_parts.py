@@ -117,6 +117,15 @@ def test_a_run_in_progress_and_a_daemon_are_exported(data, home):
     assert found['bridge_assets_daemon_heartbeat_timestamp_seconds{daemon="SENSOR"}'] == 1234
 
 
+def test_a_check_that_is_going_on_keeps_its_last_result(data, home):
+    key = dg.AssetCheckKey(dg.AssetKey("drift_report"), "distance")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        run = instance.create_run_for_job(DEFINITIONS.resolve_job_def("yearly"), status=dg.DagsterRunStatus.STARTED)
+        (latest,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
+        assert latest.run_id == run.run_id
+    assert scraped(data)['bridge_assets_check_failed{asset="drift_report",check="distance",severity="WARN"}'] == 1
+
+
 def test_without_an_instance_every_part_but_the_disk_fails_and_nothing_is_created(data, capsys):
     found = scraped(data)
     assert {name for name, value in successes(found).items() if value} == {"storage"}

@@ -23,6 +23,13 @@ class SlackReceiver:
     on_message: Callable[[], object] = lambda: None
 
 
+def _text(body: dict) -> str:
+    """The text of a message, or title and text of the attachments that Alertmanager sends."""
+    if "attachments" not in body:
+        return body["text"]
+    return "\n".join(f"{each['title']}\n{each['text']}" for each in body["attachments"])
+
+
 @contextmanager
 def slack_receiver() -> Iterator[SlackReceiver]:
     receiver = SlackReceiver()
@@ -34,7 +41,7 @@ def slack_receiver() -> Iterator[SlackReceiver]:
             status, headers, reply = receiver.queued_responses.pop(0) if receiver.queued_responses else (200, {}, "ok")
             receiver.on_message()
             if status == 200:
-                receiver.messages.append(body["text"])
+                receiver.messages.append(_text(body))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
