@@ -337,7 +337,7 @@ def _machinery_alerts(thresholds: Thresholds) -> Iterator[Rule]:
         "1h",
         "ticket",
         "Dagster's history takes {{ $value | humanize1024 }}B",
-        "Delete old runs that hold no evidence of a model version (docs/alerts.md).",
+        "The job `retention` removes old runs, and nothing that the gate needs (docs/operations.md).",
     )
 
 
