@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 
 import dagster as dg
+from dagster._core.errors import DagsterRunNotFoundError
 from dagster._core.event_api import EventLogCursor
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
@@ -239,13 +240,20 @@ def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, entry: dg.Even
     ]
     if failures and not causes:
         return
-    group = instance.get_run_group(run.run_id) if run.root_run_id else None
-    attempts = len(list(group[1])) if group else 1
+    attempts = _attempts(instance, run)
     if causes:
         step, error = causes[0].step_key or "", _error_text(causes[0].step_failure_data)
     else:
         step, error = "", (entry.dagster_event and entry.dagster_event.message) or entry.user_message
     yield FailedRun(run, step, error, attempts, entry.timestamp)
+
+
+def _attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int:
+    try:
+        group = instance.get_run_group(run.run_id) if run.root_run_id else None
+    except DagsterRunNotFoundError:  # the first attempt was deleted
+        return 1
+    return len(list(group[1])) if group else 1
 
 
 def _is_check(class_name: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from bridge_assets.orchestration.jobs.retention import retention
+
 DAILY_METRICS = dg.define_asset_job(
     "daily_metrics",
     selection=dg.AssetSelection.assets("pipeline_metrics"),
@@ -14,7 +16,7 @@ INSTANCE_HEALTH = dg.define_asset_job(
     description="Looks for stuck runs, dead daemons, missed ticks and full disks.",
 )
 
-OPERATIONS_JOBS = [DAILY_METRICS, INSTANCE_HEALTH]
+OPERATIONS_JOBS = [DAILY_METRICS, INSTANCE_HEALTH, retention]
 
 OPERATIONS_SCHEDULES = [
     dg.ScheduleDefinition(
@@ -32,5 +34,13 @@ OPERATIONS_SCHEDULES = [
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description="Every hour: check the health of the instance. What is wrong is told by the sensor alerts.",
+    ),
+    dg.ScheduleDefinition(
+        name="weekly_retention",
+        job=retention,
+        cron_schedule="10 2 * * 0",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Sundays at 02:10 UTC: remove old runs; only lists them until dry_run is false.",
     ),
 ]

@@ -1,0 +1,1 @@
+"""Removes old runs from Dagster's storage, and never what the gate needs."""
