@@ -16,9 +16,9 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickStatus
 from dagster._daemon.types import DaemonHeartbeat
 from support.alerting.instigators import Instigator
+from support.alerting.slack_receiver import SlackReceiver, slack_receiver
 from support.deployment.server_process import ServerProcess
 from support.prometheus.servers import alertmanager, free_port, prometheus, pushgateway, running
-from support.slack_receiver import SlackReceiver, slack_receiver
 
 from bridge_assets.alerting.prometheus_alerts import Thresholds, write_rules
 from bridge_assets.metrics.pushgateway import PushgatewayHandler
