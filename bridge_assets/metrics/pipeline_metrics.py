@@ -13,6 +13,7 @@ Belongs here: turning events into lines, and writing them. Does not belong here:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -112,7 +113,9 @@ class PipelineMetricsLogger(logging.Handler):
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a line that a full disk cut off
                     text = b"\n" + text
-                os.write(descriptor, text)
+                if os.write(descriptor, text) < len(text):  # the disk is full: take back what is not whole
+                    os.ftruncate(descriptor, size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             finally:
                 os.close(descriptor)
             if size + len(text) >= self._max_bytes:

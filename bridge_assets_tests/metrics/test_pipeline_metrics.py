@@ -145,3 +145,37 @@ def test_a_full_disk_does_not_break_a_run(instance, home, capfd):
     assert dg.materialize([table], instance=instance, partition_key="2020").success
     said = capfd.readouterr().err
     assert said.count("pipeline metrics are not written: [Errno 28]") == 1
+
+
+RUN = """
+import dagster as dg, resource, sys, yaml
+from bridge_assets.settings import config_file
+if int(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+
+@dg.asset
+def something() -> None: pass
+
+overrides = {"python_logs": yaml.safe_load(config_file("dagster.yaml").read_text())["python_logs"]}
+with dg.instance_for_test(overrides=overrides) as instance:
+    assert dg.materialize([something], instance=instance).success
+"""
+
+
+def test_a_disk_that_fills_up_breaks_no_run_and_leaves_whole_lines(home):
+    """The limit of the size of files stands for the disk; Dagster's own files are smaller."""
+    (home / "metrics").mkdir()
+    path, filler = home / METRICS_FILE, json.dumps({"filler": "x" * 1000}) + "\n"
+    path.write_text(filler * 12_000)
+    size = path.stat().st_size
+
+    def run(limit: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", RUN, str(limit)], capture_output=True, text=True, check=True)
+
+    assert run(size + 300).stderr.count("pipeline metrics are not written: ") == 1
+    full = path.read_text()
+    assert full.endswith("\n")
+    assert size <= len(full) <= size + 300
+    run(0)
+    lines = path.read_text()[len(full) :].splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["asset", "step", "run"]

@@ -42,7 +42,7 @@ _MAX_FAILING = 2000
 #: Seconds. Dagster stores a run's failure first, and then the tag that says whether it will be retried.
 _RETRY_TAG_SECONDS = 30.0
 
-#: Seconds. A check that goes on failing is told again after this time.
+#: Seconds. A check that goes on failing is told again after this time, or if the clock was set back by as much.
 REMIND_SECONDS = 24 * 3600.0
 
 _CHECK_FAILED_ERROR = "DagsterAssetCheckFailedError"
@@ -218,7 +218,7 @@ def _check_events(
         if evaluation.passed:
             if cursor.failing.pop(name, None):
                 yield CheckEvent(run, evaluation, partition, timestamp, since)
-        elif _is_told(evaluation, warned) and (not since or timestamp - told >= REMIND_SECONDS):
+        elif _is_told(evaluation, warned) and (not since or abs(timestamp - told) >= REMIND_SECONDS):
             cursor.failing[name] = (since or timestamp, timestamp)
             yield CheckEvent(run, evaluation, partition, timestamp, since)
 
