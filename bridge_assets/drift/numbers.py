@@ -165,7 +165,7 @@ def learn_limits(pool: ValueCounts, parts: Mapping[int, ValueCounts], periods: P
     """
     found: dict[str, dict[int, float]] = {name: {} for name in limits.NUMBER_MEASURES}
     for year, part in parts.items():
-        for name, value in measure(pool, part, periods.settings.state_rows, is_part=True).items():
+        for name, value in measure(pool, part, is_part=True).items():  # few values differ more: a higher threshold
             if not math.isnan(value):
                 found[name][year] = value
     return {name: Limits(name, distances, periods) for name, distances in found.items()}

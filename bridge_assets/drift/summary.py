@@ -68,10 +68,15 @@ class DriftSummary:
         return self._worst(FEATURE, national=True)
 
     @cached_property
+    def worst_in_states(self) -> list[Row]:
+        """The same for each feature and state that drifted there."""
+        return self._worst(FEATURE, national=False)
+
+    @cached_property
     def drifted_in_states(self) -> list[Row]:
-        """The same for each feature and state that drifted there, though not in all states together."""
+        """Those of features that did not drift in all states together."""
         national = {row["feature"] for row in self.drifted_features}
-        return [row for row in self._worst(FEATURE, national=False) if row["feature"] not in national]
+        return [row for row in self.worst_in_states if row["feature"] not in national]
 
     @cached_property
     def drifted_codes(self) -> list[Row]:
@@ -134,11 +139,13 @@ class DriftSummary:
             numbers["prediction_mean"] = self.predictions[limits.KS]["year_mean"] or 0.0
         return numbers
 
-    def _rows(self, kind: str, *, national: bool) -> list[Row]:
-        import polars as pl
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Every row, by kind, feature, state and measure."""
+        return self.table.sort("kind", "feature", "state", "measure").to_dicts()
 
-        everywhere = pl.col("state") == ALL_STATES
-        return self.table.filter(pl.col("kind") == kind, everywhere if national else ~everywhere).to_dicts()
+    def _rows(self, kind: str, *, national: bool) -> list[Row]:
+        return [row for row in self.rows if row["kind"] == kind and (row["state"] == ALL_STATES) is national]
 
     def _worst(self, kind: str, *, national: bool) -> list[Row]:
         worst: dict[tuple[str, str], Row] = {}

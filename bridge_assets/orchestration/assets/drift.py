@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     backfill_policy=SINGLE_RUN_BACKFILL,
     group_name=groups.SCORING,
     owners=display.MODEL_OWNERS,
-    kinds={"polars", "parquet"},
+    kinds={"polars", "parquet", "report"},
     description=(
         "One row per survey year, feature (or prediction, coded item, column), state or all states together, and "
         "measure: how far the year is from the reference years, by default those the served model was trained on, and "
-        "a threshold learned from how much these differ among themselves. States that recoded an item are named."
+        "a threshold learned from how much these differ among themselves. States that recoded an item are named. A "
+        "page for each survey year draws what drifted."
     ),
 )
 def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
@@ -34,19 +35,26 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     from bridge_assets.drift.periods import Periods
     from bridge_assets.drift.report import ServedPredictions, build_drift_reports
     from bridge_assets.drift.summary import DriftSummary
+    from bridge_assets.reporting.drift.inputs import DriftPages
+    from bridge_assets.reporting.drift.page import page_name
     from bridge_assets.reporting.drift.plots import drift_plot_png
+    from bridge_assets.storage import write_text
 
-    lake, years = platform.lake, survey_years(context)
+    data, lake, years = platform.data, platform.lake, survey_years(context)
     with user_errors_as_failures():
-        model = LocalEndpoint(platform.data.endpoint_folder).load_model()
+        model = LocalEndpoint(data.endpoint_folder).load_model()
         periods = Periods.choose(platform.model.drift, model.training_years, lake.available_years("bridge_features"))
         predictions = ServedPredictions(model.version, model.task.prediction_column)
+        pages = DriftPages(lake, data, periods, predictions)
         for year, drift in build_drift_reports(lake, years, periods, predictions).items():
             summary = DriftSummary(drift)
             metadata = _partition_metadata(summary)
             if year == years[-1]:  # a plot takes longer than the comparison: only the last year of a range gets one
                 metadata["plot"] = display.image_metadata(drift_plot_png(drift, year))
+            path = data.reports_folder / page_name(year)
+            metadata |= display.report_metadata(path, data.reports_port)
             write_year(context, lake, drift, year, None, metadata)
+            write_text(pages.render(drift), path)
     return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": periods.text})
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from bridge_assets.reporting import wording
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -22,6 +26,12 @@ def render_page(template: str, **values: Any) -> str:
     str
         HTML, UTF-8.
     """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """Made once: the templates of twenty yearly pages are compiled once, too."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -33,4 +43,4 @@ def render_page(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(wording.FILTERS)
-    return environment.get_template(template).render(**values)
+    return environment

@@ -168,7 +168,7 @@ def test_changes_of_the_schema_warn(lake: Lake) -> None:
     evaluation = run("schema_as_before")
     assert (evaluation.passed, evaluation.severity) == (False, WARN)
     assert (evaluation.description or "").startswith(
-        "2025: OWNER_022 is gone; DESIGN_LOAD_031 has unknown codes in 120 records, 12.5% more than before. What to do"
+        "2025: DESIGN_LOAD_031 has unknown codes in 120 records, 12.5% more than before; OWNER_022 is gone. What to do"
     )
     assert evaluation.metadata["schema_changes"].value == 2
 

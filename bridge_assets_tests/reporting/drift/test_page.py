@@ -1,0 +1,156 @@
+"""The drift page: its contents, escaping, and messages for what was not compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from support.drift_reports import drift_row, drift_table, prediction_row, recoded_row, schema_row, steady_rows
+from support.html_page import Page
+
+from bridge_assets.drift import limits
+from bridge_assets.drift.counts import ValueCounts
+from bridge_assets.reporting.drift.distributions import CodeShare, distribution_of
+from bridge_assets.reporting.drift.page import DriftPage, page_name, render_drift_page
+
+EVIL = "<script>alert('x')</script>"
+
+
+def counts(*values: float) -> ValueCounts:
+    return ValueCounts.of(np.array(values))
+
+
+@pytest.fixture
+def report() -> DriftPage:
+    drifted = [
+        drift_row("skew", 0.31),
+        drift_row("skew", 20.0, measure=limits.WASSERSTEIN, threshold=2.0),
+        drift_row("skew", 0.5, state="36"),
+        drift_row("scour", 0.3, cause="recoded: 25, 36"),
+        drift_row("membrane", 0.4, state="01"),
+        drift_row(EVIL, 0.9),
+        recoded_row("SCOUR_CRITICAL_113", "36"),
+        recoded_row("SCOUR_CRITICAL_113", "25", cause=f"recoded: {EVIL} to U (3 bridges)"),
+        drift_row("OWNER_022", 0.2, kind="code", measure=limits.TOTAL_VARIATION),
+        {**schema_row(1.0), "feature": EVIL, "measure": "column_new", "drifted": True},
+    ]
+    return DriftPage(
+        table=drift_table(*steady_rows(more=drifted)),
+        reference="2006 to 2019",
+        distributions={("skew", "all"): distribution_of("skew", counts(*range(30)), counts(*range(15, 45)))},
+        prediction=distribution_of("fall_probability", counts(0.1, 0.2), counts(0.1, 0.3)),
+        codes={
+            ("SCOUR_CRITICAL_113", "25"): [CodeShare("U", 0.05, 0.9), CodeShare(EVIL, 0.95, 0.1)],
+            ("OWNER_022", "all"): [CodeShare("1", 0.5, 0.7), *(CodeShare(f"X{i}", 0.02, 0.01) for i in range(15))],
+        },
+        provenance={"Source": EVIL},
+        origin_warning="This is the generated sample.",
+    )
+
+
+@pytest.fixture
+def page(report: DriftPage) -> Page:
+    return Page(render_drift_page(report))
+
+
+def test_is_one_page_without_network_requests(report: DriftPage, page: Page) -> None:
+    html = render_drift_page(report)
+    assert html.startswith("<!doctype html>") and not page.open
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
+    assert not [value for name, value in page.attributes if name in ("src", "srcset", "action", "xlink:href")]
+    assert not [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
+    assert "url(" not in html and "@import" not in html and "://" not in html and EVIL not in html
+
+
+def test_every_link_has_a_target_and_ids_are_unique(page: Page) -> None:
+    ids = [value for name, value in page.attributes if name == "id"]
+    links = {value[1:] for name, value in page.attributes if name == "href"}
+    assert len(ids) == len(set(ids)) and links <= set(ids)
+    assert {"from-drift_report", "from-bridge_features", "from-bridge_predictions", "from-raw_bridges"} <= links
+
+
+def test_the_same_inputs_give_the_same_bytes(report: DriftPage) -> None:
+    backwards = replace(report, table=report.table.reverse())
+    assert render_drift_page(report) == render_drift_page(report) == render_drift_page(backwards)
+
+
+def test_the_lead_says_it_all_in_words(page: Page) -> None:
+    assert "2025 compared with 2006 to 2019" in page.plain_text
+    assert (
+        "2 of 6 features have drifted from the reference years. 1 more moved because states recoded items: no "
+        "deterioration. The predictions are as in the reference years. Massachusetts, New York recoded 1 item."
+    ) in page.plain_text
+    assert "and 1 feature in a single state" in page.plain_text
+    assert "This is the generated sample." in page.plain_text
+
+
+def test_what_drifted_has_both_distributions_sentences_and_places(page: Page) -> None:
+    text = page.plain_text
+    assert "Half of the bridges have at most 30°; 15° in the reference years." in text.replace("29°", "30°").replace(
+        "14°", "15°"
+    )
+    assert "Also by itself in New York (distance 50.0" in text
+    assert "Membrane in Alabama" in text
+    assert "recoded by Massachusetts, New York: no deterioration" in text
+    assert "Skew: reference years and survey year" in {value for name, value in page.attributes if name == "aria-label"}
+    assert [" ".join(cell.split()) for cell in page.row("mean shift")][1:3] == ["20.000", "2.000"]
+
+
+def test_recoded_items_name_states_changes_and_meanings(page: Page) -> None:
+    assert page.row("New York")[1].startswith("8 to U (310 bridges)")
+    assert page.row("U")[1].startswith("Unknown foundation")
+    assert "recoded in most states" in page.plain_text  # two of the two states that were compared
+    assert page.row("1")[:4] == ["1", "State highway agency", "50.0 %", "70.0 %"]
+    others = next(row for row in page.rows if any("4 other codes" in cell for cell in row))
+    assert [cell.strip().replace("\N{NO-BREAK SPACE}", " ") for cell in others[2:4]] == ["8.0 %", "4.0 %"]
+
+
+def test_all_features_are_listed_with_the_drifted_ones_first(page: Page) -> None:
+    header = next(i for i, row in enumerate(page.rows) if row[:2] == ["Feature", "Distance"])
+    names = [row[0] for row in page.rows[header + 1 : header + 7]]
+    assert set(names[:3]) == {EVIL, "skew", "scour"} and "age" in names[3:]
+
+
+def test_a_calm_year_says_so() -> None:
+    page = Page(render_drift_page(DriftPage(drift_table(*steady_rows()), "2006 to 2019")))
+    for sentence in (
+        "The 2 features are as in the reference years. The predictions are as in the reference years.",
+        "No feature drifted, neither in all states together nor in a single one.",
+        "No state recoded an item, and the codes have the shares that the reference years let one expect.",
+        "Columns, types and codes are as in the reference years.",
+    ):
+        assert sentence in page.plain_text
+
+
+def test_predictions_beyond_the_error_limit_are_far_from_the_reference() -> None:
+    for value, said in ((0.1, "are distributed differently"), (0.2, "are far from the reference years")):
+        text = Page(render_drift_page(DriftPage(drift_table(drift_row(), prediction_row(value)), "2006"))).plain_text
+        assert f"The predictions {said}." in text
+
+
+def test_a_year_without_scores_says_so_and_what_to_do() -> None:
+    row = prediction_row(None, measure=limits.MISSING, threshold=None, cause="not scored by model version 3f")
+    text = Page(render_drift_page(DriftPage(drift_table(drift_row(), row), "2006 to 2019"))).plain_text
+    assert "The predictions were not compared." in text
+    assert "not scored by model version 3f" in text
+    assert "What to do: build bridge_predictions for 2025 and the reference years, then drift_report for 2025." in text
+
+
+@pytest.mark.parametrize(
+    ("period", "said"), [("reference", "is itself a reference year"), ("outside", "drift.analysis")]
+)
+def test_a_year_that_is_not_judged_says_why(period: str, said: str) -> None:
+    assert said in Page(render_drift_page(DriftPage(drift_table(drift_row(period=period)), "2006"))).plain_text
+
+
+def test_wrong_tables_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"table lacks .*What to do: pass a drift_report"):
+        DriftPage(pl.DataFrame({"feature": ["age"]}), "2006")
+    with pytest.raises(ValueError, match="table has no rows"):
+        DriftPage(drift_table().clear(), "2006")
+
+
+def test_each_year_has_a_page_of_its_own() -> None:
+    assert page_name(2025) == "drift_2025.html"
