@@ -188,3 +188,14 @@ def test_the_asset_makes_the_table_from_real_runs(tmp_path, monkeypatch):
         columns = duckdb.connect().execute(f"describe select * from '{path}'").fetchall()
     types = {name: kind.lower().replace("timestamp with time zone", "timestamptz") for name, kind, *_ in columns}
     assert types == {name: kind for name, (kind, _) in COLUMNS.items()}
+
+
+def test_the_documented_queries_run(tmp_path):
+    lines = tmp_path / "var" / METRICS_FILE
+    lines.parent.mkdir(parents=True)
+    PipelineMetricsLogger(lines).write(line(0), line(1, step="s0", seconds=2.5))
+    update_pipeline_table(lines, tmp_path / "var" / "lake" / "pipeline_metrics.parquet")
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    of_table, of_lines = page.partition("```sql\n")[2].partition("\n```")[0].split("\n")
+    assert duckdb.connect().execute(of_table.replace("'var/", f"'{tmp_path}/var/")).fetchall() == [("s0", 2, 2.0)]
+    assert duckdb.connect().execute(of_lines.replace("'var/", f"'{tmp_path}/var/")).fetchall() == [("s0", 2.0)]

@@ -28,8 +28,7 @@ def remove_old_runs(context: dg.OpExecutionContext, config: RetentionConfig, pla
     dry_run = settings.dry_run if config.dry_run is None else config.dry_run
     with user_errors_as_failures():
         versions, digests = protected_versions(platform), protected_digests(platform)
-    checks = context.repository_def.asset_graph.asset_check_keys
-    kept = evidence(context.instance, checks, versions, digests)
+        kept = evidence(context.instance, versions, digests)
     before = time.time() - days * 86400
     removal = remove(context.instance, before, kept.runs, dry_run, context.log.info)
     verb = "would be removed" if dry_run else "removed"

@@ -18,14 +18,14 @@ Belongs here: that list. Does not belong here: removing (`removal`), which versi
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
-from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
+from bridge_assets.errors import StorageError
 from bridge_assets.orchestration.gate.alarms import ACKNOWLEDGED_KEY, WATCHED_CHECKS
 from bridge_assets.orchestration.gate.check_history import step_succeeded
 from bridge_assets.orchestration.gate.judged import judged_of
@@ -59,23 +59,21 @@ class Evidence:
             self.runs.setdefault(run_id, reason)
 
 
-def evidence(
-    instance: dg.DagsterInstance,
-    checks: Iterable[dg.AssetCheckKey],
-    versions: Collection[str],
-    digests: Collection[str],
-) -> Evidence:
+def evidence(instance: dg.DagsterInstance, versions: Collection[str], digests: Collection[str]) -> Evidence:
     """The runs that must stay.
 
     Parameters
     ----------
     instance : DagsterInstance
-    checks : iterable of AssetCheckKey
-        All checks of the code location; those of the gate are added.
     versions : collection of str
         Model versions that exist, or are champion or challenger. Those that were ever deployed are added.
     digests : collection of str
         Of their files and stages, and of the data that they were made from.
+
+    Raises
+    ------
+    StorageError
+        If the storage is neither SQLite nor PostgreSQL, so that its checks cannot be listed.
     """
     found = Evidence()
     deployed = _keep_endpoints(instance, found)
@@ -83,15 +81,33 @@ def evidence(
     for asset in instance.get_asset_keys():
         _keep_materializations(instance, asset, protected, found)
         _keep_observations(instance, asset, found)
-    gate = [dg.AssetCheckKey(dg.AssetKey(each.asset), each.check) for each in REQUIRED_CHECKS]
     watched = [dg.AssetCheckKey(dg.AssetKey(asset), check) for asset, check in WATCHED_CHECKS]
-    for check in dict.fromkeys([*checks, *gate, *watched]):
+    for check in _recorded_checks(instance):
         evaluations = list(_evaluations(instance, check))
         _keep_latest(instance, check, evaluations, found)
         _keep_judged(check, evaluations, set(digests), found)
         if check in watched:
             _keep_alarms(check, evaluations, found)
     return found
+
+
+def _recorded_checks(instance: dg.DagsterInstance) -> list[dg.AssetCheckKey]:
+    """All checks with results, also those that the code no longer has."""
+    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from sqlalchemy import select
+
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        raise StorageError(
+            f"the checks in {type(storage).__name__} cannot be listed, so nothing was removed",
+            do="use the retention of that storage",
+        )
+    columns = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        rows = connection.execute(select(columns.asset_key, columns.check_name).distinct()).fetchall()
+    keys = [(dg.AssetKey.from_db_string(asset), check) for asset, check in rows]
+    return [dg.AssetCheckKey(asset, check) for asset, check in keys if asset]
 
 
 def _keep_endpoints(instance: dg.DagsterInstance, found: Evidence) -> set[str]:
