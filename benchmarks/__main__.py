@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import drift, features, growth, ingestion, loading, massachusetts, scoring, serving, training
+from benchmarks import drift, features, growth, ingestion, loading, massachusetts, scoring, serving, training, watch
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "drift": drift.main,
     "serving": serving.main,
     "training": training.main,
+    "watch": watch.main,
 }
 
 if __name__ == "__main__":
