@@ -45,6 +45,9 @@ _RETRY_TAG_SECONDS = 30.0
 #: Seconds. A check that goes on failing is told again after this time, or if the clock was set back by as much.
 REMIND_SECONDS = 24 * 3600.0
 
+#: End of the key in `Cursor.failing` of a check that warns.
+_WARNING = " (warning)"
+
 _CHECK_FAILED_ERROR = "DagsterAssetCheckFailedError"
 
 
@@ -214,13 +217,19 @@ def _check_events(
         timestamp = record.event_log_entry.timestamp
         partition = evaluation.partition or _partition(run)
         name = _name(evaluation, partition)
-        since, told = cursor.failing.get(name, (0.0, 0.0))
+        failed, warns = name, f"{name}{_WARNING}"
         if evaluation.passed:
-            if cursor.failing.pop(name, None):
+            ended = [entry for key in (failed, warns) if (entry := cursor.failing.pop(key, None))]
+            if ended:
+                yield CheckEvent(run, evaluation, partition, timestamp, min(since for since, _ in ended))
+        elif _is_told(evaluation, warned):
+            is_error = evaluation.severity is dg.AssetCheckSeverity.ERROR
+            key, other = (failed, warns) if is_error else (warns, failed)
+            since, told = cursor.failing.get(key, (0.0, 0.0))
+            if not since or abs(timestamp - told) >= REMIND_SECONDS:
+                cursor.failing.pop(other, None)  # it became worse, or less bad: that is told too
+                cursor.failing[key] = (since or timestamp, timestamp)
                 yield CheckEvent(run, evaluation, partition, timestamp, since)
-        elif _is_told(evaluation, warned) and (not since or abs(timestamp - told) >= REMIND_SECONDS):
-            cursor.failing[name] = (since or timestamp, timestamp)
-            yield CheckEvent(run, evaluation, partition, timestamp, since)
 
 
 def _is_told(evaluation: dg.AssetCheckEvaluation, warned: Sequence[str]) -> bool:

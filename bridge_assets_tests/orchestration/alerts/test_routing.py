@@ -99,6 +99,37 @@ def test_warnings_are_told_of_the_assets_in_the_setting(watched, failing, slack,
     assert slack.messages[1].startswith("Check passes again: raw_bridges:doubts.")
 
 
+def test_a_warning_that_becomes_an_error_is_told_at_once(watched, slack, monkeypatch):
+    configure(monkeypatch, warnings=["drift_report"])
+    severity = dg.AssetCheckSeverity
+
+    def evaluate(passed: bool, worst: dg.AssetCheckSeverity = severity.ERROR) -> None:
+        @dg.asset(check_specs=[dg.AssetCheckSpec("predictions", asset="drift_report")])
+        def drift_report() -> dg.MaterializeResult:
+            return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=passed, severity=worst)])
+
+        watched.definitions = dg.Definitions(assets=[drift_report], jobs=[dg.define_asset_job("all")])
+        watched.run()
+        watched.tick()
+
+    for passed, worst in (
+        (False, severity.WARN),
+        (False, severity.WARN),
+        (False, severity.ERROR),
+        (False, severity.ERROR),
+        (False, severity.WARN),
+        (True, severity.WARN),
+        (True, severity.WARN),
+    ):
+        evaluate(passed, worst)
+    assert [text.partition(":")[0] for text in slack.messages] == [
+        "Check warns",
+        "Check failed",
+        "Check warns",
+        "Check passes again",
+    ]
+
+
 def test_drift_and_realised_quality_warn_by_default(instance):
     assert EnvironmentSettings.load().alerts.warnings == ("drift_report", "realised_quality")
 
