@@ -10,8 +10,9 @@ import pytest
 import yaml
 from support.prometheus.servers import program
 
-from bridge_assets.alerting.prometheus_alerts import BURN_RATES, Thresholds, rule_groups, write_rules
-from bridge_assets.alerting.prometheus_rules import AlertRule, RecordingRule, RuleGroup, duration, rules_yaml
+from bridge_assets.alerting.prometheus_alerts import rule_groups, write_rules
+from bridge_assets.alerting.rules.rule import AlertRule, RecordingRule, RuleGroup, duration, rules_yaml
+from bridge_assets.alerting.rules.thresholds import BURN_RATES, Thresholds
 from bridge_assets.metrics.prometheus_metrics import LATENCY_BUCKETS
 
 CONFIGS = Path(__file__).parents[2] / "configs"

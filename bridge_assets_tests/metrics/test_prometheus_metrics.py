@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -183,6 +184,10 @@ def test_any_of_several_processes_answers_for_all_and_a_killed_one_loses_no_coun
         assert (first[model.format(7)], first[model.format(8)]) == (1, 1)
         assert first['bridge_assets_fall_probability_count{version="7"}'] == 10
         workers[2].kill()
+        # Its id belongs to another process by now.
+        for path in folder.glob(f"*_{workers[2].process.pid}.db"):
+            path.rename(path.with_name(path.name.replace(str(workers[2].process.pid), str(os.getpid()))))
+        (folder / f"{workers[2].process.pid}.lock").rename(folder / f"{os.getpid()}.lock")
         (folder / "counter_1.db").touch()  # a process that was killed as it began
         found = workers[0].scrape()
         assert (found[requests], found["bridge_assets_requests_in_progress"]) == (15, 2)
@@ -203,7 +208,6 @@ def test_a_process_with_the_id_of_a_killed_one_has_nothing_in_progress(tmp_path)
         f"os.getpid = lambda: {worker.process.pid}\n"
         "from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics\n"
         "metrics = PrometheusMetrics()\n"
-        "import os; os.kill = lambda *_: None\n"
         "print(metrics.exposition()[0].decode())"
     )
     environ = {MULTIPROCESS_FOLDER: str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -213,3 +217,30 @@ def test_a_process_with_the_id_of_a_killed_one_has_nothing_in_progress(tmp_path)
     found = samples(text)
     assert found["bridge_assets_requests_in_progress"] == 0
     assert found['bridge_assets_requests_total{purpose="predict",route="/predict",status="200"}'] == 5
+
+
+FORK = """
+import os
+from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
+metrics = PrometheusMetrics()
+metrics.start_request()
+to_child, from_parent = os.pipe()
+to_parent, from_child = os.pipe()
+if not os.fork():
+    metrics.start_request()
+    os.write(from_child, b"x")
+    os.read(to_child, 1)
+    os._exit(0)
+os.read(to_parent, 1)
+both = metrics.exposition()[0]
+os.write(from_parent, b"x")
+os.wait()
+print((both + metrics.exposition()[0]).decode())
+"""
+
+
+def test_a_forked_process_is_one_of_several(tmp_path):
+    environ = {MULTIPROCESS_FOLDER: str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    text = subprocess.run([sys.executable, "-c", FORK], env=environ, capture_output=True, text=True, check=True).stdout
+    in_progress = [line for line in text.splitlines() if line.startswith("bridge_assets_requests_in_progress")]
+    assert in_progress == [f"bridge_assets_requests_in_progress {count}" for count in ("2.0", "1.0")]

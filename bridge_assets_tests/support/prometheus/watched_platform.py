@@ -20,7 +20,8 @@ from support.alerting.slack_receiver import SlackReceiver, slack_receiver
 from support.deployment.server_process import ServerProcess
 from support.prometheus.servers import alertmanager, free_port, prometheus, pushgateway, running
 
-from bridge_assets.alerting.prometheus_alerts import Thresholds, write_rules
+from bridge_assets.alerting.prometheus_alerts import write_rules
+from bridge_assets.alerting.rules.thresholds import Thresholds
 from bridge_assets.metrics.pushgateway import PushgatewayHandler
 from bridge_assets.serve import container
 

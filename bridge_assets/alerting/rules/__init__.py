@@ -1,0 +1,1 @@
+"""The rules of Prometheus by subject; `prometheus_alerts` puts them together."""
