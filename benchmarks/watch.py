@@ -34,6 +34,8 @@ SETTINGS = {
     "BRIDGE_ASSETS_MODEL__SPLIT__HOLDOUT_YEARS": "3",
     "BRIDGE_ASSETS_MODEL__GATE__HOLDOUT_INSPECTIONS": "50",
     "BRIDGE_ASSETS_MODEL__GATE__HOLDOUT_FALLS": "5",
+    "BRIDGE_ASSETS_MODEL__GATE__AUC_GAIN": "-0.5",
+    "BRIDGE_ASSETS_MODEL__GATE__BRIER_GAIN": "-0.5",
     "BRIDGE_ASSETS_MODEL__GATE__CALIBRATION_ERROR": "0.5",
 }
 
@@ -77,7 +79,8 @@ def _run(folder: Path, configs: Path, address: str) -> tuple[float, float]:
     variables = {**SETTINGS, "BRIDGE_ASSETS_DATA__HOME": str(home), "BRIDGE_ASSETS_CONFIGS": str(configs)}
     command = [sys.executable, "-c", "from bridge_assets.cli import main; main()", "run"]
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | variables
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = (home.parent / f"{home.name}.log").open("w+", encoding="utf-8")
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     ticks, cursor, due = 0.0, None, time.monotonic() + TICK_SECONDS
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -90,9 +93,11 @@ def _run(folder: Path, configs: Path, address: str) -> tuple[float, float]:
         time.sleep(0.2)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"the run failed with {process.returncode}: {' '.join(command)}")
+        log.seek(0)
+        sys.exit(f"the run failed with {process.returncode}: {' '.join(command)}\n{log.read()[-3000:]}")
     if address:
         ticks += _tick(home, variables, address, cursor)[0]
+    log.close()
     shutil.rmtree(home)
     return usage.ru_utime + usage.ru_stime, ticks
 

@@ -62,11 +62,11 @@ def remove_old_runs(
     log : callable
         Takes a line of progress.
     """
-    result = Removal()
+    result, is_latest = Removal(), _latest_runs(instance)
     # Listed first: removing while paging would skip runs.
     for record in list(_ended_before(instance, before)):
         run = record.dagster_run
-        reason = keep.get(run.run_id) or _tagged(run)
+        reason = keep.get(run.run_id) or _tagged(run) or is_latest(run)
         if reason:
             result.kept[reason] = result.kept.get(reason, 0) + 1
             continue
@@ -78,6 +78,20 @@ def remove_old_runs(
                 log(f"{result.removed:,} runs removed")
     result.ticks = _purge_ticks(instance, before, dry_run)
     return result
+
+
+def _latest_runs(instance: dg.DagsterInstance) -> Callable[[dg.DagsterRun], str]:
+    """Says why a run stays that is the latest of its job and outcome: "last success" has to have a date."""
+    latest: dict[tuple[str, dg.DagsterRunStatus], str] = {}
+
+    def reason(run: dg.DagsterRun) -> str:
+        key = (run.job_name, run.status)
+        if key not in latest:
+            [newest] = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[run.status]), limit=1)
+            latest[key] = newest.run_id
+        return f"the latest run of {run.job_name} with its outcome" if latest[key] == run.run_id else ""
+
+    return reason
 
 
 def _ended_before(instance: dg.DagsterInstance, before: float) -> Iterator[dg.RunRecord]:

@@ -144,7 +144,6 @@ def history(instance: dg.DagsterInstance) -> list[str]:
     return useless
 
 
-@on_sqlite
 def test_the_decisions_are_the_same_before_and_after(instance):
     useless = history(instance)
     # An alarm that ended by a pass, one that was acknowledged, and one that is open.
@@ -183,6 +182,7 @@ def test_the_decisions_are_the_same_before_and_after(instance):
 def test_without_the_evidence_the_decisions_would_change(instance):
     """What this module prevents: the results of checks stay behind, without their runs."""
     history(instance)
+    run(instance, "bridge_features")
     assert state(instance)["gate"].startswith("the gate is open")
     clean(instance, keep={})
     after = state(instance)
@@ -198,6 +198,7 @@ def test_an_alarm_that_ended_does_not_open_again(instance):
     assert open_alarms(instance) == []
     clean(instance)
     assert open_alarms(instance) == []
+    run(instance, "bridge_features")
     clean(instance, keep={})
     assert len(open_alarms(instance)) == 1
 
@@ -259,6 +260,25 @@ def test_a_kill_in_the_middle_is_finished_the_next_time(instance, monkeypatch):
     monkeypatch.undo()
     assert clean(instance).removed == 2
     assert [instance.has_run(run_id) for run_id in runs] == [False, False, True]
+
+
+def test_the_latest_run_of_each_job_and_outcome_stays(instance):
+    @dg.op(config_schema={"fails": dg.Field(bool, default_value=False)})
+    def step(context) -> None:
+        if context.op_config["fails"]:
+            raise RuntimeError("no")
+
+    @dg.job
+    def weekly() -> None:
+        step()
+
+    failing = {"ops": {"step": {"config": {"fails": True}}}}
+    runs = [
+        weekly.execute_in_process(instance=instance, run_config=config, raise_on_error=False).run_id
+        for config in (None, failing, None, failing)
+    ]
+    clean(instance)
+    assert [instance.has_run(run_id) for run_id in runs] == [False, False, True, True]
 
 
 @on_sqlite
