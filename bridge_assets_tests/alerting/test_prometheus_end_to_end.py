@@ -81,6 +81,6 @@ def test_an_endpoint_that_stops_is_told_on_slack_and_its_return_too(platform):
     assert told("resolved: EndpointDown") == []
     platform.start_endpoint()
     (message,) = until(lambda: told("resolved: EndpointDown")) or [""]
-    assert "does not answer" in message
+    assert "No longer so: The endpoint" in message
     assert "What to do" not in message
     assert len(told("page: EndpointDown")) == 1

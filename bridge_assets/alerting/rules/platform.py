@@ -136,7 +136,7 @@ def machinery_alerts(thresholds: Thresholds) -> Iterator[Rule]:
     yield AlertRule(
         "DiskAlmostFull",
         f"{free} / bridge_assets_disk_size_bytes < {thresholds.disk_free:g} or predict_linear({free}[6h], 86400) < 0 "
-        f"and {free} / bridge_assets_disk_size_bytes < {3 * thresholds.disk_free:g}",
+        f"and {free} / bridge_assets_disk_size_bytes < {3 * thresholds.disk_free:g} and {free} offset 3h",
         "15m",
         "ticket",
         "The disk of the platform is almost full, or will be within a day",

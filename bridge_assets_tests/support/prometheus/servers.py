@@ -90,7 +90,8 @@ def answers(url: str) -> bool:
 def pushgateway(folder: Path) -> Iterator[str]:
     """The address of a Pushgateway."""
     address = f"127.0.0.1:{free_port()}"
-    command = [program("pushgateway"), f"--web.listen-address={address}"]
+    # Debian's would keep what was pushed in /var/lib, for the next test.
+    command = [program("pushgateway"), f"--web.listen-address={address}", "--persistence.file="]
     with running(command, f"http://{address}/-/ready", folder / "pushgateway.log"):
         yield f"http://{address}"
 
