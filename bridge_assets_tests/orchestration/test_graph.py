@@ -87,10 +87,11 @@ def test_every_job_selects_something_and_runs_with_defaults(job: str) -> None:
     assert dg.validate_run_config(resolved, {}) is not None
 
 
-def test_schedule_and_sensor_are_stopped_until_someone_starts_them() -> None:
-    schedule, sensor = defs.resolve_schedule_def("weekly_scoring"), defs.resolve_sensor_def("new_survey_file")
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+def test_schedules_and_sensor_are_stopped_until_someone_starts_them() -> None:
+    schedules = ["weekly_scoring", "smoke_checks", "daily_metrics", "hourly_health", "weekly_retention"]
+    statuses = {defs.resolve_schedule_def(name).default_status for name in schedules}
+    assert statuses == {dg.DefaultScheduleStatus.STOPPED}
+    assert defs.resolve_sensor_def("new_survey_file").default_status is dg.DefaultSensorStatus.STOPPED
 
 
 def test_the_graph_equals_the_reviewed_snapshot() -> None:

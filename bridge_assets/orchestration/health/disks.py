@@ -29,9 +29,8 @@ def full_disks(folders: dict[str, Path], settings: HealthSettings) -> Findings:
         device = existing.stat().st_dev
         if device not in seen and usage.free < settings.free_gb * 1e9:
             free, total = usage.free / 1e9, usage.total / 1e9
-            problems.append(
-                f"{existing} ({name}): {free:.2f} GB of {total:.0f} GB free; the least is {settings.free_gb:g}"
-            )
+            limit = f"the limit is {settings.free_gb:g} GB"
+            problems.append(f"{existing} ({name}): {free:.2f} GB of {total:.0f} GB are free; {limit}")
         seen.add(device)
     least = min((value for value in numbers.values()), default=0.0)
     return Findings(
