@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import drift, features, growth, ingestion, loading, massachusetts, scoring, serving, training, watch
+from benchmarks import (
+    drift,
+    features,
+    growth,
+    ingestion,
+    loading,
+    massachusetts,
+    scoring,
+    served_metrics,
+    serving,
+    training,
+    watch,
+)
 
 BENCHMARKS = {
     "loading": loading.main,
@@ -18,6 +30,7 @@ BENCHMARKS = {
     "massachusetts": massachusetts.main,
     "drift": drift.main,
     "serving": serving.main,
+    "served_metrics": served_metrics.main,
     "training": training.main,
     "watch": watch.main,
 }

@@ -30,6 +30,7 @@ Dagster UI on <http://127.0.0.1:3000>. Their outputs are in `var/`.
 | `configs/k8s/` | the manifests of the Kubernetes endpoint |
 | `configs/mlflow_config.yaml`, `configs/dvc_config.yaml` | the model registry; versions of data and models |
 | `configs/dagster.yaml` | Dagster's own storage and run queue |
+| `configs/prometheus_*.yaml`, `configs/grafana_dashboard.json` | what Prometheus scrapes, its alerts, their dashboard |
 
 Every value can be overridden by an environment variable; each file says how. An unknown key is an error.
 """
@@ -56,7 +57,12 @@ def write_project(folder: Path) -> list[Path]:
         If the folder cannot be written.
     """
     shipped = shipped_project()
-    sources = [*shipped.glob("configs/*.yaml"), *shipped.glob("configs/k8s/**/*.yaml"), shipped / "workspace.yaml"]
+    sources = [
+        *shipped.glob("configs/*.yaml"),
+        *shipped.glob("configs/*.json"),
+        *shipped.glob("configs/k8s/**/*.yaml"),
+        shipped / "workspace.yaml",
+    ]
     files = {path.relative_to(shipped): path.read_text(encoding="utf-8") for path in sorted(sources)}
     files |= {Path(".gitignore"): _GITIGNORE, Path("README.md"): _README}
     if existing := [path for path in files if (folder / path).exists()]:

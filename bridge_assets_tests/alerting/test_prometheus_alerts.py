@@ -13,7 +13,7 @@ from support.prometheus.servers import program
 from bridge_assets.alerting.prometheus_alerts import rule_groups, write_rules
 from bridge_assets.alerting.rules.rule import AlertRule, RecordingRule, RuleGroup, duration, rules_yaml
 from bridge_assets.alerting.rules.thresholds import BURN_RATES, Thresholds
-from bridge_assets.metrics.prometheus_metrics import LATENCY_BUCKETS
+from bridge_assets.metrics.prometheus_metrics import LATENCY_BUCKETS, PREDICTION_BUCKETS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 UNIT_TESTS = Path(__file__).with_name("prometheus_rules_test.yaml")
@@ -91,3 +91,31 @@ def test_alertmanager_accepts_its_configuration_and_holds_no_secret(tmp_path):
     assert webhook.startswith("/etc/")
     severities = {alert.severity for alert in ALERTS}
     assert severities == {"page", "ticket"}
+
+
+def test_every_metric_that_rules_dashboard_and_docs_name_is_exported():
+    project = CONFIGS.parent
+    sources = [*(project / "bridge_assets" / "metrics").glob("*.py")]
+    sources += (project / "bridge_assets" / "orchestration" / "exporter").glob("*.py")
+    exported = {
+        name for path in sources for name in re.findall(r'"(bridge_assets_[a-z_]+)"', path.read_text(encoding="utf-8"))
+    } | {f"bridge_assets_{output}" for output in PREDICTION_BUCKETS}
+    pages = [CONFIGS / "prometheus_rules.yaml", CONFIGS / "grafana_dashboard.json", project / "docs" / "metrics.md"]
+    named = {
+        re.sub(r"_(total|bucket|count|sum)$", "", name)
+        for page in pages
+        for name in re.findall(r"(?<![\w:/\"])bridge_assets_[a-z_]*[a-z]\b(?!:)", page.read_text(encoding="utf-8"))
+    }
+    groups = {group.name for group in rule_groups()} | {"bridge_assets_endpoint", "bridge_assets_exporter"}
+    assert named - exported - groups - {"bridge_assets_tests"} == set()
+    assert len(named & exported) > 25
+    # The table of the exporter leaves the prefix out.
+    table = (project / "docs" / "metrics.md").read_text(encoding="utf-8").partition("| part |")[2].partition("\n\n")[0]
+    short = {f"bridge_assets_{name}" for name in re.findall(r"`([a-z]+_[a-z_]+)`", table)} - {
+        "bridge_assets_dagster_job"
+    }
+    read_by_parts = {
+        name for name in exported if not re.search("run_|request|model_info|exporter|fall_|expected_", name)
+    }
+    assert short - exported == set()
+    assert read_by_parts == short
