@@ -103,7 +103,11 @@ class Outbox:
         return new
 
     def flush(
-        self, addresses: Mapping[str, Destination | str], digest_above: int = DIGEST_ABOVE, quiet: bool = False
+        self,
+        addresses: Mapping[str, Destination | str],
+        digest_above: int = DIGEST_ABOVE,
+        quiet: bool = False,
+        default: str = "",
     ) -> Flush:
         """Send what waits, oldest first, until it is done, Slack does not take a message, or 25 s have passed.
 
@@ -115,6 +119,8 @@ class Outbox:
             If more messages wait for a destination, one digest is sent for all of them.
         quiet : bool
             It is in quiet hours: messages that are held wait. Afterwards, those of a destination are one digest.
+        default : str
+            Takes the messages for destinations that are not among the addresses any more; empty = they wait.
 
         Returns
         -------
@@ -128,6 +134,8 @@ class Outbox:
             with file_lock(self.folder / "send.lock", timeout=_LOCK_SECONDS):
                 deadline = time.monotonic() + FLUSH_SECONDS
                 self._finish_digests()
+                if default:
+                    self._redirect(set(addresses), default)
                 for variable, address in addresses.items():
                     destination = Webhook(address) if isinstance(address, str) else address
                     queue = partial(self._queue, variable, digest_above, quiet)
@@ -206,6 +214,17 @@ class Outbox:
                     _move(self.pending / name, self.delivered)
                 (self.folder / "not_kept.json").unlink(missing_ok=True)
                 _move(path, self.delivered)
+
+    def _redirect(self, known: set[str], default: str) -> None:
+        """Give the default what waits for a destination that was removed, or whose token or webhook was."""
+        for path in _files(self.pending):
+            message = _read(path)
+            if message.variable in known:
+                continue
+            if message.members:  # its members are redirected, and become another digest
+                path.unlink()
+            else:
+                write_json(asdict(replace(message, variable=default)), path)
 
     def _take_back(self, path: Path, message: Message) -> None:
         """Undo the beginning of a request that Slack did not take. A digest is made anew at the next attempt."""

@@ -13,6 +13,7 @@ from bridge_assets.orchestration.alerts.events import AlertEvent, CheckEvent, Cu
 from bridge_assets.orchestration.alerts.overdue import OverdueEvent, read_overdue
 from bridge_assets.orchestration.alerts.routing import (
     Routes,
+    default_destination,
     missing_variable,
     open_destinations,
     usable_destinations,
@@ -72,7 +73,7 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     outbox, quiet = platform.outbox, is_quiet(settings.quiet_hours, now)
     if events:
         outbox.add(_messages(context, events, settings, list(destinations), quiet))
-    flush = outbox.flush(destinations, settings.digest_above, quiet)
+    flush = outbox.flush(destinations, settings.digest_above, quiet, default_destination(destinations))
     context.update_cursor(str(cursor))
     for problem in flush.problems:
         context.log.warning(problem)

@@ -79,6 +79,16 @@ def test_without_the_token_a_channel_falls_back_to_the_webhook(watched, failing,
     assert watched.tick() == "Nothing is sent: SLACK_TOKEN is not set."
 
 
+def test_what_waits_for_a_destination_that_was_removed_goes_to_the_default(watched, failing, api, monkeypatch):
+    configure(monkeypatch, destinations=DESTINATIONS, assets=[{"assets": "raw_bridges", "to": "ops"}])
+    api.channels = ("#bridges",)
+    failing("rows", "schema")
+    assert "not_in_channel" in watched.tick()
+    configure(monkeypatch, destinations={"default": {"channel": "#bridges"}}, assets=[])
+    assert "2 alerts delivered, 0 waiting" in watched.tick()
+    assert where(api) == [("#bridges", "Check failed"), ("#bridges", "Check failed")]
+
+
 def test_a_destination_that_does_not_exist_is_an_error_that_names_it(monkeypatch, instance):
     configure(monkeypatch, destinations=DESTINATIONS, owners={"team:bridge-data": "data"})
     with pytest.raises(SettingsError, match=r"team:bridge-data: there is no destination data in alerts.destinations"):
