@@ -2,9 +2,9 @@
 
 Pairs of runs of a small platform, each in a fresh home, in alternating order. With the watch, the run writes a line for
 each step and asset (`python_logs` in configs/dagster.yaml), and the sensor is evaluated every 30 s while it goes on and
-once after it, with a receiver of webhooks on loopback. Two figures of processor time: the share that the lines and the
-ticks took of the run that had them, which is exact, and the difference within each pair, which is all there is but varies
-by several percent on a machine that does other things too. Limit: 3 % for the share.
+once after it, with a receiver of webhooks on loopback. Two figures of processor time: the share that lines and ticks
+took of the run that had them, which is exact, and the difference within each pair, which varies by several percent on a
+machine that does other things too. Limit: 3 % for the share.
 """
 
 from __future__ import annotations
