@@ -39,6 +39,7 @@ def expressions(value: object) -> Iterator[str]:
 
 def test_every_target_of_the_configuration_is_scraped(platform):
     assert until(lambda: len(query(platform.prometheus, "up == 1")) == 3)
+    assert httpx.get(f"{platform.endpoint}/metrics").status_code == 401  # Prometheus has the token
 
 
 def test_every_query_of_the_dashboard_has_a_series(platform):
@@ -51,8 +52,8 @@ def test_every_query_of_the_dashboard_has_a_series(platform):
 
     def all_answered() -> bool:
         for age in (1, 20, 40):  # predictions, and an error that a client made
-            httpx.post(f"{platform.endpoint}/predict", json={"instances": [{"age": age}] * age})
-        httpx.post(f"{platform.endpoint}/predict", json={})
+            platform.predict({"instances": [{"age": age}] * age}).raise_for_status()
+        assert platform.predict({}).status_code == 422
         missing.difference_update([each for each in missing if has_number(each)])
         return not missing
 

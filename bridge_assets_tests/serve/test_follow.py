@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -93,6 +94,18 @@ def send_requests(url: str, body: dict, until: threading.Event) -> list[Response
         for each in pending:
             each.result()  # a request that failed fails the test
     return responses
+
+
+def test_the_metrics_say_which_version_is_served_after_a_switch(server, endpoint, versions):
+    endpoint.deploy(versions[1])
+    wait_for_version(server, versions[1].version)
+    serving = {}
+    until = time.monotonic() + 10
+    while serving.get(versions[1].version) != "1.0":
+        assert time.monotonic() < until, serving
+        text = httpx.get(f"{server.url}/metrics", timeout=30).text
+        serving = dict(re.findall(r'bridge_assets_model_info\{.*version="(\w+)"\} (\S+)', text))
+    assert serving == {versions[0].version: "0.0", versions[1].version: "1.0"}
 
 
 def test_no_request_fails_and_no_old_version_answers_while_versions_are_switched(server, endpoint, versions):

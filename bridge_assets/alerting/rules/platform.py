@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge_assets.alerting.rules.rule import AlertRule, Rule
+from bridge_assets.alerting.rules.rule import AlertRule, Rule, Severity
 from bridge_assets.alerting.rules.thresholds import EXPORTER_JOB, Thresholds
+
+#: Groups of assets (`orchestration.groups`, which is above) whose checks are about data.
+DATA_GROUPS = "1_inventory|2_warehouse|3_features"
 
 
 def batch_alerts(thresholds: Thresholds) -> Iterator[Rule]:
@@ -73,14 +76,21 @@ def evidence_alerts() -> Iterator[Rule]:
         "{{ $labels.asset }}: {{ $labels.check }} warns",
         "Open the drift report of the latest survey year.",
     )
-    yield AlertRule(
-        "DataQuality",
-        'bridge_assets_check_failed{asset!~"drift_report|realised_quality",severity="ERROR"} == 1',
-        "15m",
-        "ticket",
-        "The check {{ $labels.check }} of {{ $labels.asset }} fails",
-        "Its result in the Dagster UI has the numbers and what to do. No model is promoted on these data.",
+    watched, endpoints = "drift_report|realised_quality", "5_endpoints"
+    kinds: tuple[tuple[str, str, Severity], ...] = (
+        ("DataQuality", f'group=~"{DATA_GROUPS}"', "ticket"),
+        ("EndpointCheckFailing", f'group="{endpoints}"', "page"),
+        ("CheckFailing", f'group!~"{DATA_GROUPS}|{endpoints}",asset!~"{watched}"', "ticket"),
     )
+    for name, labels, severity in kinds:
+        yield AlertRule(
+            name,
+            f'bridge_assets_check_failed{{{labels},severity="ERROR"}} == 1',
+            "15m",
+            severity,
+            "The check {{ $labels.check }} of {{ $labels.asset }} fails",
+            "Its result in the Dagster UI has the numbers and what to do.",
+        )
     yield AlertRule(
         "AssetOverdue",
         "bridge_assets_asset_freshness == 2",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.freshness import FreshnessState
@@ -47,22 +47,31 @@ def read_assets(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> It
     )
 
 
-def read_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[Reading]:
-    """The latest evaluation of each check that has ended: whether it failed, and when it was."""
+def read_checks(instance: dg.DagsterInstance, groups: Mapping[dg.AssetCheckKey, str]) -> Iterator[Reading]:
+    """The latest evaluation of each check that has ended: whether it failed, and when it was.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+    groups : mapping
+        Each check -> the group of its asset.
+    """
     failed: dict[tuple[str, ...], float] = {}
     at: dict[tuple[str, ...], float] = {}
-    for key, record in _last_ended(instance, keys):
+    for key, record in _last_ended(instance, list(groups)):
         event = record.event.dagster_event if record and record.event else None
         if record is None or event is None or not isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
             continue
         evaluation, labels = event.event_specific_data, (key.asset_key.to_user_string(), key.name)
         at[labels] = record.create_timestamp
         for severity in _SEVERITIES:
-            failed[*labels, severity.value] = float(not evaluation.passed and evaluation.severity is severity)
+            failed[*labels, groups[key], severity.value] = float(
+                not evaluation.passed and evaluation.severity is severity
+            )
     yield Reading(
         "bridge_assets_check_failed",
         "1 if the latest evaluation of this check failed with this severity, otherwise 0.",
-        ("asset", "check", "severity"),
+        ("asset", "check", "group", "severity"),
         failed,
     )
     yield Reading(

@@ -27,6 +27,7 @@ def exporter_parts(definitions: dg.Definitions, data: DataSettings) -> dict[str,
     repository = definitions.get_repository_def()
     graph = repository.asset_graph
     jobs = sorted(job.name for job in repository.get_all_jobs() if job.name != _ASSET_JOB)
+    groups = {key: graph.get(key.asset_key).group_name for key in sorted(graph.asset_check_keys)}
     home = watched_home(data)
     instance = WatchedInstance(home)
     return {
@@ -35,7 +36,7 @@ def exporter_parts(definitions: dg.Definitions, data: DataSettings) -> dict[str,
         "daemons": instance.reader(runs.read_daemons),
         "ticks": instance.reader(runs.read_ticks),
         "assets": instance.reader(partial(assets.read_assets, keys=sorted(graph.materializable_asset_keys))),
-        "checks": instance.reader(partial(assets.read_checks, keys=sorted(graph.asset_check_keys))),
+        "checks": instance.reader(partial(assets.read_checks, groups=groups)),
         "watched": instance.reader(assets.read_watched),
         "storage": partial(storage.read_storage, data.home_folder, home),
     }

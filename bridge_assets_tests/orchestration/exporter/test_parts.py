@@ -10,13 +10,14 @@ import pytest
 from metrics.test_prometheus_metrics import samples
 
 from bridge_assets.metrics.exporter import Exporter
+from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.exporter.parts import exporter_parts
 from bridge_assets.settings import DataSettings
 
 YEARS = dg.StaticPartitionsDefinition(["2020", "2021"])
 
 
-@dg.asset(partitions_def=YEARS)
+@dg.asset(partitions_def=YEARS, group_name=groups.SCORING)
 def drift_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"drifted": int(context.partition_key) - 2000, "distance": 0.25, "note": "x"})
 
@@ -88,7 +89,7 @@ def test_jobs_assets_checks_and_the_disk_are_exported(data, home):
     assert f'{success}{{dagster_job="breaks"}}' not in found
     assert 0 < found['bridge_assets_job_last_success_duration_seconds{dagster_job="yearly"}'] < 60
     assert began - 120 < found['bridge_assets_asset_last_materialization_timestamp_seconds{asset="drift_report"}']
-    failed = 'bridge_assets_check_failed{{asset="drift_report",check="{}",severity="{}"}}'
+    failed = 'bridge_assets_check_failed{{asset="drift_report",check="{}",group="6_scoring",severity="{}"}}'
     assert found[failed.format("distance", "WARN")] == 1
     assert found[failed.format("distance", "ERROR")] == 0
     assert found[failed.format("rows", "ERROR")] == 0
@@ -123,7 +124,12 @@ def test_a_check_that_is_going_on_keeps_its_last_result(data, home):
         run = instance.create_run_for_job(DEFINITIONS.resolve_job_def("yearly"), status=dg.DagsterRunStatus.STARTED)
         (latest,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
         assert latest.run_id == run.run_id
-    assert scraped(data)['bridge_assets_check_failed{asset="drift_report",check="distance",severity="WARN"}'] == 1
+    assert (
+        scraped(data)[
+            'bridge_assets_check_failed{asset="drift_report",check="distance",group="6_scoring",severity="WARN"}'
+        ]
+        == 1
+    )
 
 
 def test_without_an_instance_every_part_but_the_disk_fails_and_nothing_is_created(data, capsys):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import httpx
 import yaml
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickStatus
@@ -24,6 +25,9 @@ from bridge_assets.alerting.prometheus_alerts import write_rules
 from bridge_assets.alerting.rules.thresholds import Thresholds
 from bridge_assets.metrics.pushgateway import PushgatewayHandler
 from bridge_assets.serve import container
+
+#: Of the served app; Prometheus reads it from a file.
+TOKEN = "0123456789abcdef" * 2
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -75,7 +79,11 @@ class WatchedPlatform:
     def start_endpoint(self) -> None:
         port = self.endpoint.rpartition(":")[2]
         command = [sys.executable, str(Path(container.__file__))]
-        self.server = ServerProcess(command, BRIDGE_ASSETS_PACKAGE=str(self.archive), BRIDGE_ASSETS_PORT=port)
+        environ = {"BRIDGE_ASSETS_PACKAGE": str(self.archive), "BRIDGE_ASSETS_PORT": port, "BRIDGE_ASSETS_TOKEN": TOKEN}
+        self.server = ServerProcess(command, **environ)
+
+    def predict(self, body: dict) -> httpx.Response:
+        return httpx.post(f"{self.endpoint}/predict", json=body, headers={"Authorization": f"Bearer {TOKEN}"})
 
     def stop_endpoint(self) -> None:
         if self.server is not None:
@@ -124,6 +132,9 @@ def _prometheus_config(folder: Path, targets: dict[str, str], manager: str) -> P
         if "scrape_interval" in job:  # the exporter, which takes a second where others compute
             job["scrape_interval"] = "3s"
         job["static_configs"][0]["targets"] = [targets.pop(job["job_name"])]
+        if job["job_name"] == "bridge_assets_endpoint":
+            (folder / "token").write_text(TOKEN)
+            job["authorization"] = {"credentials_file": str(folder / "token")}
     assert not targets
     return _written(folder / "prometheus.yaml", config)
 
