@@ -56,7 +56,7 @@ class QuietHours(StrictModel):
     whole_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet all day, such as [sat, sun].")
     urgent_assets: str = Field(
         default='group:"5_endpoints"',
-        description="Selection of assets whose failed checks of severity ERROR are sent at once; empty = of none.",
+        description="Selection of assets whose checks of severity ERROR are told at once; empty = of none.",
     )
     urgent_kinds: tuple[str, ...] = Field(
         default=("override", "acknowledgement"),

@@ -62,11 +62,11 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     destinations = open_destinations(settings)
     now = time.time()
     read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now, settings.warnings)
-    events = [
-        *read,
-        *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now),
-        *read_overdue(context.instance, platform, cursor.failing, now),
-    ]
+    events: list[Event] = [*read, *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now)]
+    try:
+        events += read_overdue(context.instance, platform, cursor.failing, now)
+    except (OSError, ValueError) as error:  # the lake cannot be read: what failed is told nevertheless
+        context.log.warning(f"What is overdue could not be read: {error}")
     if not destinations:
         context.update_cursor(str(cursor))
         return dg.SkipReason(f"Nothing is sent: {missing_variable(settings)} is not set.")
@@ -121,9 +121,9 @@ def _assets(event: Event, known: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
 def _is_urgent(event: Event, message: Message, routes: Routes, settings: AlertSettings) -> bool:
     if message.key.partition(":")[0] in settings.quiet_hours.urgent_kinds:
         return True
-    if not isinstance(event, CheckEvent) or event.evaluation.passed:
+    if not isinstance(event, CheckEvent):
         return False
-    evaluation = event.evaluation
+    evaluation = event.evaluation  # a recovery too: whoever was called at night wants to know
     return evaluation.severity is dg.AssetCheckSeverity.ERROR and routes.is_urgent(evaluation.asset_key)
 
 

@@ -156,3 +156,9 @@ def test_an_endpoint_that_does_not_answer_its_probe_is_told_with_the_way_back(en
     [text] = slack.messages
     assert text.startswith("Check failed: local_endpoint:canary_passes.")
     assert "rollback_local returns to the last healthy one." in text
+
+
+def test_a_lake_that_cannot_be_read_does_not_stop_the_other_alerts(watched, failing, slack, lake, monkeypatch):
+    monkeypatch.setattr(Lake, "years_with_provenance", lambda *_: (_ for _ in ()).throw(PermissionError("no")))
+    failing("rows")
+    assert "1 alerts delivered" in watched.tick()

@@ -8,7 +8,6 @@ import time
 import dagster as dg
 import pytest
 from support.alerting.slack_api import slack_api
-from support.alerting.slack_receiver import slack_receiver
 
 from bridge_assets.errors import SettingsError
 from bridge_assets.orchestration.alerts import sensor as sensor_module
@@ -174,16 +173,21 @@ def test_in_quiet_hours_only_the_endpoint_is_told_and_the_rest_in_one_digest(wat
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("canary", asset="bridge_model")])
     def bridge_model() -> dg.MaterializeResult:
-        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False)])
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=watched.state.get("canary", False))])
 
     failing("rows", "schema")
     watched.definitions = dg.Definitions(assets=[bridge_model], jobs=[dg.define_asset_job("all")])
     watched.run()
     assert watched.tick() == "1 alerts delivered, 2 waiting. quiet hours"
-    assert [text.partition(".")[0] for text in slack.messages] == ["Check failed: bridge_model:canary"]
+    watched.state["canary"] = True
+    watched.run()
+    assert watched.tick() == "1 alerts delivered, 2 waiting. quiet hours"
+    assert [text.partition(".")[0] for text in slack.messages] == [
+        "Check failed: bridge_model:canary",
+        "Check passes again: bridge_model:canary",
+    ]
     monkeypatch.setattr(sensor_module.time, "time", lambda: morning)
     assert "2 alerts delivered, 0 waiting" in watched.tick()
-    assert "in one message (quiet hours): 2 check failed." in slack.messages[1]
-    with slack_receiver():
-        watched.tick()
-    assert len(slack.messages) == 2
+    assert "in one message (quiet hours): 2 check failed." in slack.messages[2]
+    watched.tick()
+    assert len(slack.messages) == 3
