@@ -26,7 +26,7 @@ Dagster UI on <http://127.0.0.1:3000>. Their outputs are in `var/`.
 |---|---|
 | `configs/data_config.yaml` | where survey files come from, where outputs are written |
 | `configs/model_config.yaml` | what is predicted, the forest, the limits of the gate |
-| `configs/environment.yaml` | where model versions are deployed in addition to this machine |
+| `configs/environment.yaml` | where model versions are deployed besides this machine; alerts, health, retention |
 | `configs/k8s/` | the manifests of the Kubernetes endpoint |
 | `configs/mlflow_config.yaml`, `configs/dvc_config.yaml` | the model registry; versions of data and models |
 | `configs/dagster.yaml` | Dagster's own storage and run queue |

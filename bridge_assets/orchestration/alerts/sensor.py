@@ -63,13 +63,13 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     now = time.time()
     read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now, settings.warnings)
     events: list[Event] = [*read, *read_ticks(context.instance, cursor.failing, SENSOR_NAME, now)]
+    if not destinations:
+        context.update_cursor(str(cursor))
+        return dg.SkipReason(f"Nothing is sent: {missing_variable(settings)} is not set.")
     try:
         events += read_overdue(context.instance, platform, cursor.failing, now)
     except (OSError, ValueError) as error:  # the lake cannot be read: what failed is told nevertheless
         context.log.warning(f"What is overdue could not be read: {error}")
-    if not destinations:
-        context.update_cursor(str(cursor))
-        return dg.SkipReason(f"Nothing is sent: {missing_variable(settings)} is not set.")
     outbox, quiet = platform.outbox, is_quiet(settings.quiet_hours, now)
     if events:
         outbox.add(_messages(context, events, settings, list(destinations), quiet))

@@ -162,3 +162,12 @@ def test_a_lake_that_cannot_be_read_does_not_stop_the_other_alerts(watched, fail
     monkeypatch.setattr(Lake, "years_with_provenance", lambda *_: (_ for _ in ()).throw(PermissionError("no")))
     failing("rows")
     assert "1 alerts delivered" in watched.tick()
+
+
+def test_what_is_late_before_a_destination_is_set_is_told_then(watched, slack, lake, clock, monkeypatch):
+    clock("2026-07-01")
+    monkeypatch.delenv("SLACK_WEBHOOK_URL")
+    assert watched.tick() == "Nothing is sent: SLACK_WEBHOOK_URL is not set."
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
+    watched.tick()
+    assert len(slack.messages) == 1
