@@ -37,7 +37,9 @@ def exporter(host: str, port: int, without_token: bool) -> None:
     from bridge_assets.orchestration.exporter.parts import exporter_parts
     from bridge_assets.settings import DataSettings
 
-    app = make_exporter_app(Exporter(exporter_parts(defs, DataSettings.load())))
+    reader = Exporter(exporter_parts(defs, DataSettings.load()))
+    reader.collect(seconds=0)  # begins to read, so that the first scrape finds everything imported
+    app = make_exporter_app(reader)
     app.add_middleware(Guard, rules=access, health_paths=frozenset(("/health",)))
     config = uvicorn.Config(
         app,

@@ -27,7 +27,7 @@ _PROGRAMS = {
     "pushgateway": ("prometheus-pushgateway", "pushgateway"),
 }
 
-_START_TIMEOUT_SECONDS = 30
+_START_TIMEOUT_SECONDS = 90
 
 Answer = TypeVar("Answer")
 
@@ -124,7 +124,7 @@ def query(address: str, expression: str) -> list[dict[str, Any]]:
     return body["data"]["result"]
 
 
-def until(found: Callable[[], Answer], seconds: float = 20, every: float = 0.1) -> Answer:
+def until(found: Callable[[], Answer], seconds: float = 60, every: float = 0.1) -> Answer:
     """What `found` returns as soon as that is true; at the end, whatever it is."""
     deadline = time.monotonic() + seconds
     while not (answer := found()) and time.monotonic() < deadline:

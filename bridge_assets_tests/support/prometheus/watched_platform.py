@@ -93,7 +93,7 @@ class WatchedPlatform:
 
 @contextmanager
 def watched_platform(folder: Path, archive: Path) -> Iterator[WatchedPlatform]:
-    """All of it, running. Prometheus scrapes the endpoint and evaluates every second."""
+    """All of it, running. Prometheus scrapes the endpoint every two seconds."""
     with ExitStack() as stack:
         gateway = stack.enter_context(pushgateway(folder))
         make_instance(folder / "home" / "dagster", gateway)
@@ -101,7 +101,7 @@ def watched_platform(folder: Path, archive: Path) -> Iterator[WatchedPlatform]:
         manager = stack.enter_context(alertmanager(folder, _alertmanager_config(folder, slack.url)))
         exporter = f"127.0.0.1:{free_port()}"
         endpoint = f"127.0.0.1:{free_port()}"
-        write_rules(folder / "prometheus_rules.yaml", Thresholds(down_for="1s", least_requests=1))
+        write_rules(folder / "prometheus_rules.yaml", Thresholds(down_for="3s", least_requests=1))
         targets = {
             "bridge_assets_endpoint": endpoint,
             "bridge_assets_exporter": exporter,
@@ -126,11 +126,11 @@ def _exporter(folder: Path, address: str, meanwhile: Callable[[], object]) -> It
 
 def _prometheus_config(folder: Path, targets: dict[str, str], manager: str) -> Path:
     config = yaml.safe_load((CONFIGS / "prometheus_config.yaml").read_text())
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [manager]
     for job in config["scrape_configs"]:
         if "scrape_interval" in job:  # the exporter, which takes a second where others compute
-            job["scrape_interval"] = "3s"
+            job["scrape_interval"] = "4s"
         job["static_configs"][0]["targets"] = [targets.pop(job["job_name"])]
         if job["job_name"] == "bridge_assets_endpoint":
             (folder / "token").write_text(TOKEN)
