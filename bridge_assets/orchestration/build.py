@@ -42,6 +42,8 @@ from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.metadata.table_schemas import asset_schemas
 from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.orchestration.retraining import approval
+from bridge_assets.orchestration.retraining.sensors import automatic_rollback, promotion, retraining
 from bridge_assets.orchestration.schedules import smoke_checks, weekly_scoring
 from bridge_assets.orchestration.sensors import new_survey_file
 from bridge_assets.orchestration.tags import with_central_attributes
@@ -54,6 +56,7 @@ ASSET_MODULES = [
     quality,
     features,
     model,
+    approval,
     endpoints,
     scoring,
     survival,
@@ -104,7 +107,13 @@ def build_definitions(resources: Mapping[str, object] | None = None) -> dg.Defin
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, *ROLLBACK_JOBS, acknowledge_alarm, *OPERATIONS_JOBS],
         schedules=[weekly_scoring, smoke_checks, *OPERATIONS_SCHEDULES],
-        sensors=[new_survey_file, alerts_sensor(platform.environment.alerts)],
+        sensors=[
+            new_survey_file,
+            retraining,
+            promotion,
+            automatic_rollback,
+            alerts_sensor(platform.environment.alerts),
+        ],
         resources={"platform": platform, "dbt": dbt_resource(warehouse.project), **(resources or {})},
         executor=_executor(),
     )

@@ -11,6 +11,7 @@ import dagster as dg
 
 from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.orchestration import groups
+from bridge_assets.orchestration.metadata.automation import AUTOMATION_CONDITIONS
 from bridge_assets.orchestration.metadata.table_schemas import SCHEMA_KEY
 from bridge_assets.settings.environment import EnvironmentSettings
 
@@ -19,10 +20,14 @@ ENABLED = "bridge_assets/enabled"
 #: On a remote endpoint: its section of environment.yaml.
 TARGET = "bridge_assets/target"
 
-DATA, FEATURES, TRAINING, DEPLOYMENT, SCORING, REPORTING, OPERATIONS = (
+#: On the runs of the retraining loop: why it trained, and which version it deploys (`orchestration.retraining`).
+RETRAINING_TAG, PROMOTION_TAG = "bridge_assets/retraining", "bridge_assets/promotion"
+
+DATA, FEATURES, TRAINING, APPROVAL, DEPLOYMENT, SCORING, REPORTING, OPERATIONS = (
     "data",
     "features",
     "training",
+    "approval",
     "deployment",
     "scoring",
     "reporting",
@@ -41,8 +46,8 @@ STAGE_OF_GROUP = {
 }
 
 #: The training set is shown with the features that it is built from, but only training needs it. The report on the
-#: inventory is shown with the other reports, but needs no scores.
-STAGE_OF_ASSET = {"training_set": TRAINING, "inventory_report": DATA}
+#: inventory is shown with the other reports, but needs no scores. Only a person approves: no job does it.
+STAGE_OF_ASSET = {"training_set": TRAINING, "approved_model": APPROVAL, "inventory_report": DATA}
 
 #: Code version of each asset that reports its own data version. Increase it with a change that alters the results, and
 #: the UI shows which assets are out of date. dbt models bring their own. The other assets have none: with a code
@@ -54,6 +59,7 @@ CODE_VERSIONS = {
     "quantized_model": "1",
     "onnx_model": "1",
     "registered_model": "1",
+    "approved_model": "1",
     "local_endpoint": "1",
     **{target.asset: "1" for target in REMOTE_TARGETS},
 }
@@ -62,7 +68,8 @@ CODE_VERSIONS = {
 def with_central_attributes(
     spec: dg.AssetSpec, environment: EnvironmentSettings, schemas: Mapping[str, dg.TableSchema]
 ) -> dg.AssetSpec:
-    """An asset's spec with the tags that jobs select by, its code version, and its column schema if it is a table.
+    """An asset's spec with the tags that jobs select by, its code version, its automation condition, and its column
+    schema if it is a table.
 
     Parameters
     ----------
@@ -79,4 +86,7 @@ def with_central_attributes(
         tags[ENABLED] = "true" if getattr(environment, target).enabled else "false"
     metadata = {**spec.metadata, SCHEMA_KEY: schemas[name]} if name in schemas else spec.metadata
     code_version = CODE_VERSIONS.get(name, spec.code_version)
-    return spec.replace_attributes(tags=tags, code_version=code_version, metadata=metadata)
+    automation = AUTOMATION_CONDITIONS.get(name, spec.automation_condition)
+    return spec.replace_attributes(
+        tags=tags, code_version=code_version, metadata=metadata, automation_condition=automation
+    )

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from bridge_assets.settings.base import StrictModel, YamlSettings
 from bridge_assets.settings.drift import DriftSettings
+from bridge_assets.settings.retraining import RetrainingSettings
 
 
 class ForestSettings(StrictModel):
@@ -156,6 +157,7 @@ class ModelSettings(YamlSettings):
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
     realised_quality: RealisedQualitySettings = RealisedQualitySettings()
+    retraining: RetrainingSettings = RetrainingSettings()
 
     @field_validator("task")
     @classmethod

@@ -48,7 +48,7 @@ def test_sources_scores_endpoint_and_reports_have_a_yearly_deadline() -> None:
         if isinstance(node.freshness_policy, CronFreshnessPolicy)
     }
     results = ["bridge_predictions", "condition_report", "data_quality_report", "inventory_report", "local_endpoint"]
-    results.append("looker_sheet")
+    results += ["looker_sheet", "realised_quality"]
     assert {asset: policy.deadline_cron for asset, policy in policies.items()} == {
         "nbi_files": "0 0 1 7 *",
         **dict.fromkeys(results, "0 0 1 8 *"),
@@ -166,7 +166,9 @@ SCORES_AND_REPORTS = {
     "condition_report",
     "looker_sheet",
 }
-FEATURES_AND_LATER = {"bridge_features", "local_endpoint"} | TRAINING | REMOTE_ENDPOINTS | SCORES_AND_REPORTS
+#: A person's act: no job does it.
+APPROVAL = {"approved_model"}
+FEATURES_AND_LATER = APPROVAL | {"bridge_features", "local_endpoint"} | TRAINING | REMOTE_ENDPOINTS | SCORES_AND_REPORTS
 #: Of the pipeline; what watches the platform has jobs of its own.
 ALL_ASSETS = {
     node.key.to_user_string() for node in NODES if node.is_materializable and node.group_name != groups.OPERATIONS
@@ -176,10 +178,12 @@ ALL_ASSETS = {
 @pytest.mark.parametrize(
     ("job", "assets"),
     [
-        ("full_pipeline", ALL_ASSETS - REMOTE_ENDPOINTS),
+        ("full_pipeline", ALL_ASSETS - REMOTE_ENDPOINTS - APPROVAL),
         ("inventory", ALL_ASSETS - FEATURES_AND_LATER),
-        ("latest_year", ALL_ASSETS - TRAINING - REMOTE_ENDPOINTS - {"local_endpoint"}),
+        ("latest_year", ALL_ASSETS - TRAINING - APPROVAL - REMOTE_ENDPOINTS - {"local_endpoint"}),
         ("scoring", SCORES_AND_REPORTS),
+        ("retraining", TRAINING),
+        ("promotion", {"local_endpoint"}),
         ("smoke_checks", set()),
     ],
 )

@@ -19,7 +19,7 @@ from bridge_assets.orchestration.gate.rollbacks import objections
 from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.model_chain import upstream_version
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.orchestration.tags import TARGET
+from bridge_assets.orchestration.tags import PROMOTION_TAG, TARGET
 from bridge_assets.registry.model_version import MANIFEST, ModelVersion, get_version
 
 if TYPE_CHECKING:
@@ -142,6 +142,10 @@ def _deploy_through_gate(
             platform.environment.alerts,
         )
     deployment = deploy(model_version, decision.files)
+    if PROMOTION_TAG in context.run.tags:
+        overrides.record_promotion(
+            context, deployment.version, deployment.previous or "", platform.outbox, platform.environment.alerts
+        )
     if deployment.removed:
         context.log.info(f"Removed: {', '.join(deployment.removed)}")
     return model_version, {

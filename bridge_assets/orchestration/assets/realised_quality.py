@@ -8,7 +8,7 @@ import dagster as dg
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.scoring import bridge_predictions
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ _PLOTTED = ("auc", "expected_auc", "falls", "expected_falls", "worst_10", "expec
     group_name=groups.SCORING,
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One row per survey year and model version that scored it: falls, AUC, Brier score and the share of falls in "
         "the worst tenth that the inspections since then have found, beside what the probabilities let one expect. The "
         "scores are those that were published first, never computed again. A survey year is judged when half of its "
-        "bridges have been inspected again; years that the model was trained on are shown, not judged."
+        "bridges have been inspected again; years that the model was trained on are shown, not judged. "
+        f"{freshness.RESULT_IS_STALE}"
     ),
 )
 def realised_quality(platform: Platform) -> dg.MaterializeResult:

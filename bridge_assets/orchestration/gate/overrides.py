@@ -1,4 +1,4 @@
-"""Records what a person decided against a closed gate: in the log, as a tag of the run, and as a Slack alert."""
+"""Records what was decided about the gate, and by whom: in the log, as a tag of the run, and as a Slack alert."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import dagster as dg
 from bridge_assets.alerting.outbox import Message, Outbox
 from bridge_assets.deployment.gate.decision import Override
 from bridge_assets.orchestration.alerts.send_now import send_now
+from bridge_assets.orchestration.tags import RETRAINING_TAG
 from bridge_assets.settings.alerts import AlertSettings
 
 OVERRIDE_TAG, ACKNOWLEDGED_TAG = "bridge_assets/gate_override", "bridge_assets/acknowledged"
@@ -59,6 +60,30 @@ def record_acknowledgement(
     context.instance.add_run_tags(run_id, {ACKNOWLEDGED_TAG: reason[:_MAX_TAG_LENGTH]})
     text = f"What had closed the gate was acknowledged: {reason}\n{alarms}"
     _tell(context, Message(f"acknowledgement:{run_id}", f"acknowledged: {reason}", text), outbox, alerts)
+
+
+def record_promotion(
+    context: dg.AssetExecutionContext, version: str, previous: str, outbox: Outbox, alerts: AlertSettings
+) -> None:
+    """Record that the retraining loop promoted a version.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext
+        Of the endpoint.
+    version, previous : str
+        What serves now, and what served before; empty = nothing did.
+    outbox, alerts
+        As for `record_override`.
+    """
+    asset, run = context.asset_key.to_user_string(), context.run
+    reason = run.tags.get(RETRAINING_TAG, "")
+    text = (
+        f"{asset} serves model {version} in place of {previous or 'none'}: promoted by the sensor `promotion`, through "
+        f"the gate.\nWhy it was trained: {reason}\nTo return: bridge-assets rollback "
+        f'{asset.removesuffix("_endpoint")} --reason "..."'
+    )
+    _tell(context, Message(f"promotion:{run.run_id}:{asset}", f"{asset} serves model {version}", text), outbox, alerts)
 
 
 def _tell(context: Context, message: Message, outbox: Outbox, alerts: AlertSettings | None) -> None:

@@ -5,10 +5,12 @@ full_pipeline     Everything: from the files to the gated endpoint, the scores a
 inventory         The data alone: files, records, their quality, inspections and transitions. Needs no model.
 latest_year       What one survey year needs, without training: its records, features, scores, drift, the reports.
 scoring           The scores of a survey year that already has features, drift, and the reports.
+retraining        Trains a model version and registers it as the challenger, if it is not worse than the champion.
+promotion         Deploys a version to every enabled endpoint, through the gate.
 smoke_checks      Sends the canary to every enabled endpoint. Materialises nothing.
 ================  ===============================================================================================
 
-Each but `smoke_checks` takes a survey year or a range of them and runs it as one run. Assets are selected by the tags
+Each but the last three takes a survey year or a range of them and runs it as one run. Assets are selected by the tags
 of `orchestration.tags`: a new asset becomes part of a job by its group and stage. The jobs that return to an earlier
 model version are in `rollback`.
 """
@@ -32,7 +34,7 @@ _ENABLED_ASSETS = dg.AssetSelection.all() - dg.AssetSelection.tag(tags.ENABLED, 
 
 FULL_PIPELINE = dg.define_asset_job(
     "full_pipeline",
-    selection=_ENABLED_ASSETS,
+    selection=_ENABLED_ASSETS - _stages(tags.APPROVAL),
     description="From the survey files to the gated endpoint, the scores, drift and reports of survey years.",
 )
 
@@ -45,7 +47,7 @@ INVENTORY = dg.define_asset_job(
 LATEST_YEAR = dg.define_asset_job(
     "latest_year",
     # Neither trains nor deploys: new inspections are scored by the model that was promoted.
-    selection=_ENABLED_ASSETS - _stages(tags.TRAINING, tags.DEPLOYMENT),
+    selection=_ENABLED_ASSETS - _stages(tags.TRAINING, tags.APPROVAL, tags.DEPLOYMENT),
     description="The records, features, scores, drift and reports of a survey year, by the model that is being served.",
 )
 
@@ -57,10 +59,22 @@ SCORING = dg.define_asset_job(
 
 _ENABLED_ENDPOINTS = _stages(tags.DEPLOYMENT) & _ENABLED_ASSETS
 
+RETRAINING = dg.define_asset_job(
+    "retraining",
+    selection=_stages(tags.TRAINING),
+    description="Train a model version on today's features and outcomes; the challenger, if it is not worse.",
+)
+
+PROMOTION = dg.define_asset_job(
+    "promotion",
+    selection=_ENABLED_ENDPOINTS,
+    description="Deploy a model version to the local endpoint and every enabled one, through the gate.",
+)
+
 SMOKE_CHECKS = dg.define_asset_job(
     "smoke_checks",
     selection=_ENABLED_ENDPOINTS - _ENABLED_ENDPOINTS.without_checks(),  # their checks alone
     description="Send the canary to every endpoint that is enabled in configs/environment.yaml, and to the local one.",
 )
 
-JOBS = [FULL_PIPELINE, INVENTORY, LATEST_YEAR, SCORING, SMOKE_CHECKS]
+JOBS = [FULL_PIPELINE, INVENTORY, LATEST_YEAR, SCORING, RETRAINING, PROMOTION, SMOKE_CHECKS]
