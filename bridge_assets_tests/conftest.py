@@ -19,7 +19,12 @@ PROJECT = Path(__file__).parent.parent
 
 # What this machine's user has set for their own runs is none of the tests' business.
 SETTINGS_SECTIONS = ("DATA", "MODEL", "MLFLOW", "DVC", "ENVIRONMENT")
-USER_VARIABLE_PREFIXES = (*(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS_SECTIONS), "DAGSTER_HOME", "SLACK_")
+USER_VARIABLE_PREFIXES = (
+    *(f"BRIDGE_ASSETS_{of}__" for of in SETTINGS_SECTIONS),
+    "DAGSTER_HOME",
+    "SLACK_",
+    "PROMETHEUS_",
+)
 for variable in [name for name in os.environ if name.startswith(USER_VARIABLE_PREFIXES)]:
     del os.environ[variable]
 
