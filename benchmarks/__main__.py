@@ -9,6 +9,7 @@ import sys
 
 from benchmarks import (
     drift,
+    drift_power,
     features,
     growth,
     ingestion,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "scoring": scoring.main,
     "massachusetts": massachusetts.main,
     "drift": drift.main,
+    "drift_power": drift_power.main,
     "serving": serving.main,
     "served_metrics": served_metrics.main,
     "training": training.main,

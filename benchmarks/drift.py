@@ -1,4 +1,5 @@
-"""Kolmogorov-Smirnov over the features of a national survey year, against a loop over `scipy.stats.ks_2samp`.
+"""Kolmogorov-Smirnov over the features of a national survey year, against a loop over `scipy.stats.ks_2samp`; and all
+measures of these features, against evidently.
 
 All get the same arrays, in one process, round after round. The statistics are compared before the figures are printed.
 `ks_of_columns` computes no p-values: nothing is decided by them.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,63 @@ from benchmarks.features import features_of_national_year
 from benchmarks.interleaved import working_folder
 from bridge_assets.drift.detection import compute_ks_drift
 from bridge_assets.drift.kolmogorov_smirnov import ks_of_columns, ks_of_values
+from bridge_assets.drift.numbers import FEATURE, NumberColumn, compare_column, count_by_state
+from bridge_assets.drift.periods import Periods
+from bridge_assets.settings import DriftSettings
 
 YEARS = (2018, 2019)
 
 ROUNDS = 5
 
+#: The same for a whole year with evidently, which takes minutes.
+REPORT_ROUNDS = 3
+
 
 def main() -> None:
-    columns = _columns(working_folder())
-    compare_ks(columns)
+    folder = working_folder()
+    compare_ks(_columns(folder))
+    compare_reports(folder)
+
+
+def compare_reports(folder: Path) -> None:
+    """Print how long the features of a national year take with all measures: ours, in all states and in each, and
+    evidently's in all states. `BRIDGE_ASSETS_EVIDENTLY` names the Python of an environment that has evidently.
+    """
+    paths = [features_of_national_year(folder, year) for year in YEARS]
+    theirs = os.environ.get("BRIDGE_ASSETS_EVIDENTLY")
+    rows = _report(paths)  # compiled before anything is timed
+    ours, others, found = [], [], ""
+    for _ in range(REPORT_ROUNDS):
+        started = time.perf_counter()
+        rows = _report(paths)
+        ours.append(time.perf_counter() - started)
+        if theirs:
+            command = [theirs, str(Path(__file__).with_name("drift_evidently.py")), *map(str, paths)]
+            ran = subprocess.run(command, capture_output=True, text=True, check=True)
+            found = ran.stdout.splitlines()[0]
+            others.append(float(found.split()[0]))
+    median = statistics.median(ours)
+    print(
+        f"\nfeatures of {YEARS[1]} against {YEARS[0]}, from Parquet: {len(rows):,} rows of drift_report, {median:.2f} s"
+    )
+    if theirs:
+        _, columns, version = found.split()
+        other = statistics.median(others)
+        print(f"evidently {version}, {columns} features in all states only, three measures: {other:.2f} s")
+        print(f"{other / median:.1f} times faster")
+    else:
+        print("evidently: not measured. What to do: python -m venv NEW; NEW/bin/pip install evidently pyarrow; set")
+        print("BRIDGE_ASSETS_EVIDENTLY=NEW/bin/python")
+
+
+def _report(paths: list[Path]) -> list[dict[str, Any]]:
+    from bridge_assets.data.features.definitions import FEATURE_NAMES
+
+    state = pl.col("STATE_CODE_001").str.zfill(2).str.slice(0, 2).alias("state")
+    tables = {year: pl.scan_parquet(path).with_columns(state) for year, path in zip(YEARS, paths, strict=True)}
+    periods = Periods((YEARS[0],), DriftSettings())
+    columns = (NumberColumn(name, FEATURE, count_by_state(tables, name)) for name in FEATURE_NAMES)
+    return [row for column in columns for row in compare_column(column, [YEARS[1]], periods)]
 
 
 def compare_ks(columns: list[tuple[np.ndarray, np.ndarray]]) -> None:

@@ -128,8 +128,7 @@ def compare_item(
                 continue
             value = total_variation(reference, parts[year])
             sizes = Sizes(reference.size, parts[year].size, codes=np.union1d(reference.values, parts[year].values).size)
-            limit = learned.threshold if state == ALL_STATES else learned.error_threshold
-            threshold = limit(sizes, year)
+            threshold = learned.thresholds(sizes, year)[state != ALL_STATES]
             rows.append(
                 {
                     "survey_year": year,

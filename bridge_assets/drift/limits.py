@@ -123,21 +123,21 @@ class Limits:
     distances: Mapping[int, float]
     periods: Periods
 
-    def threshold(self, sizes: Sizes, survey_year: int) -> float:
-        """The value above which a year has drifted."""
-        settings = self.periods.settings
-        return self._limit(settings.margin, settings.least, sizes, survey_year)
-
-    def error_threshold(self, sizes: Sizes, survey_year: int) -> float:
-        """The value above which the drift of predictions is an ERROR, and above which a single state has drifted: there
-        are fifty states, and each has its own ways.
+    def thresholds(self, sizes: Sizes, survey_year: int) -> tuple[float, float]:
+        """The value above which a year has drifted; and the one above which the drift of predictions is an ERROR, and
+        above which a single state has drifted: there are fifty states, and each has its own ways.
         """
-        settings = self.periods.settings
-        return self._limit(settings.error_margin, settings.error_least, sizes, survey_year)
-
-    def _limit(self, margin: float, least: float, sizes: Sizes, survey_year: int) -> float:
-        return max(
-            margin * self.periods.expected(survey_year, self.distances, order=2 if self.measure == PSI else 1),
-            least_effect(self.measure, least, sizes.deviation),
-            chance_floor(self.measure, sizes),
+        settings, expected = self.periods.settings, self.periods.expected(survey_year, self.distances, self._order)
+        chance = chance_floor(self.measure, sizes)
+        warn, error = (
+            max(margin * expected, least_effect(self.measure, least, sizes.deviation), chance)
+            for margin, least in (
+                (settings.margin, settings.least),
+                (settings.error_margin, settings.error_least),
+            )
         )
+        return warn, error
+
+    @property
+    def _order(self) -> int:
+        return 2 if self.measure == PSI else 1

@@ -187,9 +187,9 @@ def _group_rows(
         return []
     deviation = pool.deviation if pool.size else 0.0
     sizes = {name: _sizes(reference, counts, name, deviation) for name in learned}
-    errors = {name: each.error_threshold(sizes[name], year) for name, each in learned.items()}
-    thresholds = {name: each.threshold(sizes[name], year) for name, each in learned.items()}
-    thresholds = thresholds if state == ALL_STATES else errors
+    both = {name: each.thresholds(sizes[name], year) for name, each in learned.items()}
+    errors = {name: error for name, (_, error) in both.items()}
+    thresholds = {name: warn for name, (warn, _) in both.items()} if state == ALL_STATES else errors
     values = measure(reference, counts, periods.settings.state_rows)
     is_empty = not (reference.size and counts.size)
     drifted = {name: _has_drifted(name, value, thresholds[name], is_empty) for name, value in values.items()}

@@ -163,7 +163,7 @@ def _unknown_code_changes(
         before, now = _share(item, compared), records / year.rows
         rows = sum(each.rows for each in compared)
         sizes = Sizes(rows, year.rows, missing_share=(records + before * rows) / (year.rows + rows))
-        threshold = Limits(limits.MISSING, rises, periods).threshold(sizes, survey_year)
+        threshold = Limits(limits.MISSING, rises, periods).thresholds(sizes, survey_year)[0]
         if now - before > threshold:
             found.append(
                 {
