@@ -49,28 +49,29 @@ def compare_reports(folder: Path) -> None:
     paths = [features_of_national_year(folder, year) for year in YEARS]
     theirs = os.environ.get("BRIDGE_ASSETS_EVIDENTLY")
     rows = _report(paths)  # compiled before anything is timed
-    ours, others, found = [], [], ""
+    ours, others, found = [], [], [""] * 4
     for _ in range(REPORT_ROUNDS):
-        started = time.perf_counter()
+        started, on_processor = time.perf_counter(), time.process_time()
         rows = _report(paths)
-        ours.append(time.perf_counter() - started)
+        ours.append((time.perf_counter() - started, time.process_time() - on_processor))
         if theirs:
             command = [theirs, str(Path(__file__).with_name("drift_evidently.py")), *map(str, paths)]
             ran = subprocess.run(command, capture_output=True, text=True, check=True)
-            found = ran.stdout.splitlines()[0]
-            others.append(float(found.split()[0]))
-    median = statistics.median(ours)
-    print(
-        f"\nfeatures of {YEARS[1]} against {YEARS[0]}, from Parquet: {len(rows):,} rows of drift_report, {median:.2f} s"
-    )
+            found = ran.stdout.splitlines()[0].split()
+            others.append((float(found[0]), float(found[1])))
+    print(f"\nfeatures of {YEARS[1]} against {YEARS[0]}, from Parquet; drift_report: {len(rows):,} rows\n")
+    print("| way | median s | median CPU s |\n|---|---:|---:|")
+    seconds, on_processor = (statistics.median(column) for column in zip(*ours, strict=True))
+    print(f"| drift_report: four measures, all states together and each | {seconds:.2f} | {on_processor:.2f} |")
     if theirs:
-        _, columns, version = found.split()
-        other = statistics.median(others)
-        print(f"evidently {version}, {columns} features in all states only, three measures: {other:.2f} s")
-        print(f"{other / median:.1f} times faster")
+        their_seconds, theirs_on_processor = (statistics.median(column) for column in zip(*others, strict=True))
+        what = f"evidently {found[3]}: three measures of {found[2]} features, all states together"
+        print(f"| {what} | {their_seconds:.2f} | {theirs_on_processor:.2f} |\n")
+        less = theirs_on_processor / on_processor
+        print(f"{their_seconds / seconds:.1f} times faster, on {less:.1f} times less CPU time")
     else:
-        print("evidently: not measured. What to do: python -m venv NEW; NEW/bin/pip install evidently pyarrow; set")
-        print("BRIDGE_ASSETS_EVIDENTLY=NEW/bin/python")
+        print("\nevidently: not measured. What to do: python -m venv NEW; NEW/bin/pip install evidently pyarrow")
+        print("'pandas<3'; set BRIDGE_ASSETS_EVIDENTLY=NEW/bin/python")
 
 
 def _report(paths: list[Path]) -> list[dict[str, Any]]:
