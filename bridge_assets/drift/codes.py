@@ -70,7 +70,9 @@ def coded_records(records: pl.LazyFrame) -> pl.DataFrame:
 
     items = compared_items()
     key = ["structure_key", "survey_year", "on_structure", "inspection_date", "line_number"]
-    records = records.select(*key, *(pl.col(item).cast(pl.Categorical) for item in items))
+    present = records.collect_schema().names()  # `schema` names a column that is gone
+    codes = [(pl.col(item) if item in present else pl.lit(None).alias(item)).cast(pl.Categorical) for item in items]
+    records = records.select(*key, *codes)
     table = one_record_per_structure(records).collect()
     return table.select("structure_key", pl.col("structure_key").str.head(2).alias("state"), "inspection_date", *items)
 

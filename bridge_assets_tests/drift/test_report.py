@@ -147,6 +147,17 @@ def test_the_same_lake_gives_the_same_table(built: Lake, report: pl.DataFrame) -
     assert again.equals(report)
 
 
+def test_a_column_that_is_gone_is_named(built: Lake) -> None:
+    records = built.read_year("raw_bridges", 2019)
+    built.write(records.drop("OWNER_022"), "raw_bridges", 2019)
+    try:
+        summary = DriftSummary(build_drift_reports(built, [2019], PERIODS, PREDICTIONS)[2019])
+    finally:
+        built.write(records, "raw_bridges", 2019)
+    assert ("column_gone", "OWNER_022") in [(row["measure"], row["feature"]) for row in summary.schema_changes]
+    assert "OWNER_022" not in summary.recoded
+
+
 def test_a_year_without_features_is_an_error(built: Lake) -> None:
     with pytest.raises(SourceError, match=r"bridge_features\[2020\] has not been built yet"):
         build_drift_reports(built, [2020], PERIODS, PREDICTIONS)

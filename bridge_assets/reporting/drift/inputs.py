@@ -141,6 +141,8 @@ def _codes(lake: Lake, years: list[int], item: str, state: str) -> dict[str, int
     found: dict[str, int] = {}
     for year in years:
         records = lake.scan_year("raw_bridges", year).filter(pl.col("on_structure"))
+        if item not in records.collect_schema().names():
+            continue
         if state != ALL_STATES:
             records = records.filter(pl.col("structure_key").str.head(2) == state)
         for code, rows in records.group_by(item).agg(pl.len()).collect().iter_rows():
