@@ -21,11 +21,12 @@ import resource
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bridge_assets.file_lock import LockHeldError, file_lock
-from bridge_assets.settings import DataSettings
+from bridge_assets.settings import CONFIG_FOLDER_VARIABLE, DataSettings
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent
@@ -44,6 +45,9 @@ _LOCK_SECONDS = 5.0
 
 #: Steps that were started and have not ended, of which the start is remembered.
 _MAX_OPEN_STEPS = 1000
+
+#: What decides where the home is, apart from the content of data_config.yaml.
+_HOME_VARIABLES = ("BRIDGE_ASSETS_DATA__HOME", CONFIG_FOLDER_VARIABLE)
 
 _STEP_ENDS = {"STEP_SUCCESS": "success", "STEP_FAILURE": "failure", "STEP_SKIPPED": "skipped"}
 _RUN_ENDS = {"PIPELINE_SUCCESS": "success", "PIPELINE_FAILURE": "failure", "PIPELINE_CANCELED": "canceled"}
@@ -105,7 +109,7 @@ class PipelineMetricsLogger(logging.Handler):
         """
         if not lines:
             return
-        path = self._path or DataSettings.load().home_folder / METRICS_FILE
+        path = self._path or _default_path(*(os.environ.get(name) for name in _HOME_VARIABLES), str(Path.cwd()))
         text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
         with file_lock(path.with_name(f".{path.name}.lock"), _LOCK_SECONDS):
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -159,6 +163,12 @@ class PipelineMetricsLogger(logging.Handler):
             PipelineMetricsLogger._said = True
             hint = "free some space or correct the permissions" if isinstance(error, OSError | LockHeldError) else ""
             sys.stderr.write(f"pipeline metrics are not written: {error}. {hint}\n")
+
+
+@cache
+def _default_path(*environment: str | None) -> Path:
+    """`METRICS_FILE` in the home that the settings name, read once: that takes longer than writing a line."""
+    return DataSettings.load().home_folder / METRICS_FILE
 
 
 def _partition(tags: dict[str, str]) -> dict[str, str]:

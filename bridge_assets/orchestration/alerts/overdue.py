@@ -13,9 +13,11 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from bridge_assets.data.lake import Lake
 from bridge_assets.data.sources.lateness import FHWA_PAGE, PUBLICATION_DEADLINE
 from bridge_assets.deployment.targets import REMOTE_TARGETS
-from bridge_assets.orchestration.resources import Platform
+from bridge_assets.settings import DataSettings
+from bridge_assets.settings.environment import EnvironmentSettings
 
 SCHEDULE, CANARY = "smoke_checks", "canary_passes"
 
@@ -52,30 +54,36 @@ class OverdueEvent:
 
 
 def read_overdue(
-    instance: dg.DagsterInstance, platform: Platform, failing: dict[str, tuple[float, float]], now: float
+    instance: dg.DagsterInstance,
+    data: DataSettings,
+    environment: EnvironmentSettings,
+    failing: dict[str, tuple[float, float]],
+    now: float,
 ) -> Iterator[OverdueEvent]:
     """What became overdue, and what has come.
 
     Parameters
     ----------
     instance : DagsterInstance
-    platform : Platform
+    data : DataSettings
+    environment : EnvironmentSettings
     failing : dict
         `Cursor.failing`, which is changed.
     now : float
         Seconds since the epoch.
     """
-    yield from _late_year(platform, failing, now)
-    yield from _silent_endpoints(instance, platform, failing, now)
+    yield from _late_year(data, environment.alerts.late_year_days, failing, now)
+    yield from _silent_endpoints(instance, _deployed(data, environment), environment.alerts.probe_hours, failing, now)
 
 
-def _late_year(platform: Platform, failing: dict[str, tuple[float, float]], now: float) -> Iterator[OverdueEvent]:
-    data, asset = platform.data, dg.AssetKey("nbi_files")
-    available = [] if data.uses_sample else platform.lake.years_with_provenance("nbi_files")
+def _late_year(
+    data: DataSettings, days: int, failing: dict[str, tuple[float, float]], now: float
+) -> Iterator[OverdueEvent]:
+    asset = dg.AssetKey("nbi_files")
+    available = [] if data.uses_sample else Lake(data.lake).years_with_provenance("nbi_files")
     latest = max(available, default=None)
     if latest is None:  # a sample, or nothing was ever loaded
         return
-    days = platform.environment.alerts.late_year_days
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     due = _due_year(today, days)
     for key in [key for key in failing if key.startswith(_LATE)]:
@@ -116,15 +124,18 @@ def _due_year(today: datetime.date, days: int) -> int:
 
 
 def _silent_endpoints(
-    instance: dg.DagsterInstance, platform: Platform, failing: dict[str, tuple[float, float]], now: float
+    instance: dg.DagsterInstance,
+    deployed: list[dg.AssetKey],
+    hours: float,
+    failing: dict[str, tuple[float, float]],
+    now: float,
 ) -> Iterator[OverdueEvent]:
     """Endpoints whose canary has no result although the schedule that sends it is on."""
     if instance.schedule_storage is None:  # an instance in memory has no schedules
         return
     states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
     running = [state for state in states if state.name == SCHEDULE and state.is_running]
-    hours = platform.environment.alerts.probe_hours
-    assets = _deployed(platform) if running else []
+    assets = deployed if running else []
     for asset in assets:
         name, last = asset.to_user_string(), _last_result(instance, asset)
         started = max((getattr(state.instigator_data, "start_timestamp", None) or 0.0) for state in running)
@@ -154,11 +165,10 @@ def _silent_endpoints(
             del failing[key]
 
 
-def _deployed(platform: Platform) -> list[dg.AssetKey]:
+def _deployed(data: DataSettings, environment: EnvironmentSettings) -> list[dg.AssetKey]:
     """The endpoints that smoke_checks probes."""
-    environment = platform.environment
     names = [target.asset for target in REMOTE_TARGETS if getattr(environment, target.key).enabled]
-    if (platform.data.endpoint_folder / "current").exists():
+    if (data.endpoint_folder / "current").exists():
         return [dg.AssetKey(name) for name in ("local_endpoint", *names)]
     return []  # the schedule skips
 

@@ -8,6 +8,7 @@ from functools import cache, partial
 import dagster as dg
 
 from bridge_assets.alerting.message import Message
+from bridge_assets.alerting.outbox import Outbox
 from bridge_assets.alerting.quiet import is_quiet
 from bridge_assets.orchestration.alerts.events import AlertEvent, CheckEvent, Cursor, FailedRun, read_events
 from bridge_assets.orchestration.alerts.overdue import OverdueEvent, read_overdue
@@ -58,7 +59,8 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     A kill at any point repeats the tick from the old cursor: the events get the same keys, which the outbox knows.
     """
     platform: Platform = context.resources.platform
-    settings = platform.environment.alerts
+    environment = platform.environment  # read from disk on each access
+    settings = environment.alerts
     destinations = open_destinations(settings)
     now = time.time()
     read, cursor = read_events(context.instance, Cursor.parse(context.cursor), now, settings.warnings)
@@ -66,11 +68,12 @@ def send_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     if not destinations:
         context.update_cursor(str(cursor))
         return dg.SkipReason(f"Nothing is sent: {missing_variable(settings)} is not set.")
+    data = platform.data
     try:
-        events += read_overdue(context.instance, platform, cursor.failing, now)
+        events += read_overdue(context.instance, data, environment, cursor.failing, now)
     except (OSError, ValueError) as error:  # the lake cannot be read: what failed is told nevertheless
         context.log.warning(f"What is overdue could not be read: {error}")
-    outbox, quiet = platform.outbox, is_quiet(settings.quiet_hours, now)
+    outbox, quiet = Outbox(data.alerts_folder), is_quiet(settings.quiet_hours, now)
     if events:
         outbox.add(_messages(context, events, settings, list(destinations), quiet))
     flush = outbox.flush(destinations, settings.digest_above, quiet, default_destination(destinations))
