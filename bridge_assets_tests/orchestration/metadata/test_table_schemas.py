@@ -72,12 +72,15 @@ def test_units_belong_to_columns_that_exist() -> None:
 
 
 def test_every_measured_column_has_a_unit() -> None:
-    """Ratings have none; what drift_report measures is a share, a mean in the unit of its feature, or an index."""
+    """Ratings and numbers of falls have none; what drift_report measures is a share, a mean in the unit of its feature,
+    or an index.
+    """
     measured = {"float", "double", "decimal"}
     without = {column.name for asset in TABLES for column in declared_columns(asset) if column.type in measured}
     without -= {column.name for column in declared_columns("raw_bridges")}
     of_drift = {"value", "threshold", "error_threshold", "reference_mean", "year_mean"}
-    assert without == {"mean_condition", "rating", *of_drift}
+    falls = {"expected_falls", "falls_low", "falls_high"}
+    assert without == {"mean_condition", "rating", *of_drift, *falls}
 
 
 def test_the_listing_of_features_is_up_to_date() -> None:
