@@ -13,9 +13,11 @@ import pytest
 from support.shipped.documented import PAGES, PROJECT, code_of
 
 from bridge_assets.cli import main
+from bridge_assets.orchestration.gate.overrides import ACKNOWLEDGED_TAG, OVERRIDE_TAG
+from bridge_assets.orchestration.tags import PROMOTION_TAG, RETRAINING_TAG
 
-#: A tag of a run, which looks like a path.
-RUN_TAGS = {"bridge_assets/gate_override"}
+#: Tags of runs, which look like paths.
+RUN_TAGS = {OVERRIDE_TAG, ACKNOWLEDGED_TAG, RETRAINING_TAG, PROMOTION_TAG}
 
 FOLDERS = ("bridge_assets", "bridge_assets_tests", "benchmarks", "configs", "dbt_project", "docs", ".ci", ".github")
 

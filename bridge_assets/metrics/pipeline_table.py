@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Columns, with their types in DuckDB and what they mean.
 COLUMNS: dict[str, tuple[str, str]] = {
-    "ended_at": ("timestamptz", "When it ended: `at` of the line, a word that SQL reserves."),
+    "ended_at": ("timestamp with time zone", "When it ended: `at` of the line, a word that SQL reserves."),
     "kind": ("varchar", "run, step or asset."),
     "run": ("varchar", "Id of the run."),
     "job": ("varchar", "Name of the job."),
@@ -214,7 +214,12 @@ def _row(value: dict[str, Any]) -> dict[str, Any]:
 def _schema() -> pl.Schema:
     import polars as pl
 
-    types = {"varchar": pl.String, "double": pl.Float64, "bigint": pl.Int64, "timestamptz": pl.Datetime("us", "UTC")}
+    types = {
+        "varchar": pl.String,
+        "double": pl.Float64,
+        "bigint": pl.Int64,
+        "timestamp with time zone": pl.Datetime("us", "UTC"),
+    }
     return pl.Schema({name: types[kind] for name, (kind, _) in COLUMNS.items()})
 
 

@@ -8,7 +8,7 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.assets.scoring import bridge_predictions
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
-from bridge_assets.orchestration.metadata import display
+from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
 from bridge_assets.orchestration.resources import Platform
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     group_name=groups.SCORING,
     owners=display.MODEL_OWNERS,
     kinds={"polars", "parquet", "report"},
+    freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One row per survey year, feature (or prediction, coded item, column), state or all states together, and "
         "measure: how far the year is from the reference years, by default those the served model was trained on, and "
         "a threshold learned from how much these differ among themselves. States that recoded an item are named. A "
-        "page for each survey year draws what drifted."
+        f"page for each survey year draws what drifted. {freshness.RESULT_IS_STALE}"
     ),
 )
 def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:

@@ -159,7 +159,7 @@ REALISED_QUALITY = (
     MODEL_VERSION,
     Column("target", "varchar", "The predicted outcome: fall, poor, fall of deck, ..."),
     Column("training_until", "smallint", "Last survey year that the model was trained on; up to it nothing is judged."),
-    Column("published_at", "timestamp_ms", "When the scores were published first, UTC; they are never computed again."),
+    Column("published_at", "timestamp", "When the scores were published first, UTC; they are never computed again."),
     Column("verdict", "varchar", "as expected, worse, much worse; or why not judged: training year, too few outcomes."),
     Column("scored", "bigint", "Number of bridges that were scored."),
     Column("expected_auc_of_scored", "double", "AUC that their probabilities let one expect, before any outcome."),
