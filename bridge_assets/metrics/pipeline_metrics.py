@@ -55,8 +55,10 @@ _RUN_ENDS = {"PIPELINE_SUCCESS": "success", "PIPELINE_FAILURE": "failure", "PIPE
 #: Tags of a run that name its partition, or the first and the last of a range.
 _PARTITION, _RANGE = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
-#: Metadata of a materialization, and of the versions in its tags, with their names in the line.
-_ROWS = "dagster/row_count"
+#: Metadata with the rows of a materialization; the second one of one survey year.
+ROW_COUNTS = ("dagster/row_count", "dagster/partition_row_count")
+
+#: Versions in the tags of a materialization, with their names in the line.
 _VERSIONS = {"dagster/data_version": "data_version", "dagster/code_version": "code_version"}
 
 
@@ -186,7 +188,7 @@ def _of_asset(event: DagsterEvent) -> dict[str, Any]:
     return {
         "asset": materialization.asset_key.to_user_string(),
         "partition": materialization.partition or "",
-        "rows": metadata.get(_ROWS),
+        "rows": next((metadata[name] for name in ROW_COUNTS if name in metadata), None),
         "bytes": _size(path),
         **{name: found.get(tag, "") for tag, name in _VERSIONS.items()},
     }

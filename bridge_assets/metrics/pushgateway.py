@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bridge_assets.errors import error_summary
+from bridge_assets.metrics.pipeline_metrics import ROW_COUNTS
 from bridge_assets.settings.environment import EnvironmentSettings
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ _MAX_OPEN_RUNS = 100
 
 #: Outcome of each event that ends a run; None = canceled, which is neither.
 _OUTCOMES = {"PIPELINE_SUCCESS": 1.0, "PIPELINE_FAILURE": 0.0, "PIPELINE_CANCELED": None}
-
-#: Metadata with the rows of a materialization; the second one of one survey year.
-_ROWS = ("dagster/row_count", "dagster/partition_row_count")
 
 
 @dataclass
@@ -56,7 +54,7 @@ class PushedRun:
     def add_rows(self, event: DagsterEvent) -> None:
         """Add those of a materialization."""
         materialization = event.step_materialization_data.materialization
-        values = [getattr(materialization.metadata.get(name), "value", None) for name in _ROWS]
+        values = [getattr(materialization.metadata.get(name), "value", None) for name in ROW_COUNTS]
         asset = materialization.asset_key.to_user_string()
         for value in [each for each in values if isinstance(each, int | float)][:1]:
             self.rows[asset] = self.rows.get(asset, 0.0) + value

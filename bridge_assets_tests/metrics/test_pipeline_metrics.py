@@ -42,7 +42,8 @@ def lines_in(path: Path) -> list[dict]:
 def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     path = Path(os.environ["BRIDGE_ASSETS_DATA__HOME"]) / "table.parquet"
     path.write_bytes(b"12345")
-    metadata = {"dagster/row_count": 3, "file": dg.MetadataValue.path(str(path))}
+    rows = "dagster/row_count" if context.partition_key == "2020" else "dagster/partition_row_count"  # both are used
+    metadata = {rows: 3, "file": dg.MetadataValue.path(str(path))}
     return dg.MaterializeResult(data_version=dg.DataVersion("abc"), metadata=metadata)
 
 
