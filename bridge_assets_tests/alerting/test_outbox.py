@@ -219,6 +219,9 @@ def killed_while_sending(outbox: Outbox, slack: SlackReceiver) -> None:
 
     slack.on_message = kill
     process.wait()
+    deadline = time.monotonic() + 30
+    while len(slack.messages) < 3 and time.monotonic() < deadline:  # the receiver's thread has yet to note it
+        time.sleep(0.01)
     slack.on_message = lambda: None
 
 
