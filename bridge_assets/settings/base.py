@@ -6,6 +6,7 @@ Belongs here: code that all configuration files share. Does not belong here: ind
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin
 
@@ -160,8 +161,15 @@ def _explain(error: ValidationError, path: Path, settings: type[YamlSettings]) -
             lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_known_keys(settings, keys))}")
         else:
             key = ".".join(keys) or "the file as a whole"
-            lines.append(f"{where}: {key}: {problem['msg']}, found {problem['input']!r}")
+            lines.append(f"{where}: {key}: {problem['msg']}, found {_without_secrets(problem['input'])}")
     return "\n".join(lines)
+
+
+def _without_secrets(value: Any) -> str:
+    """A wrong value as text, without what may be a credential: user and path of an address, and tokens of Slack."""
+    shown = re.sub(r"(://)[^/@\s'\"]*@", r"\1", repr(value))
+    shown = re.sub(r"(://[^/\s'\"]+)/[^\s'\"]+", r"\1/...", shown)
+    return re.sub(r"xox[a-z]-[\w-]+", "xox...", shown)
 
 
 def _known_keys(settings: type[BaseModel], keys: list[str]) -> list[str]:

@@ -53,3 +53,23 @@ def test_what_cannot_work_is_an_error_that_names_the_key(tmp_path, values, says)
 def test_a_token_cannot_stand_in_the_file():
     with pytest.raises(ValidationError):
         AlertSettings.model_validate({"token": "xoxb-1"})
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"destinations": {"a": {"webhook": "https://hooks.slack.com/services/T0/B0/secret"}}}, "hooks.slack.com/..."),
+        (
+            {"owners": {"team:a": "https://user:secret@hooks.slack.com/services/secret"}},
+            "'https://hooks.slack.com/...'",
+        ),
+        ({"destinations": {"a": {"channel": "", "webhook": "xoxb-1-secret"}}}, "xox..."),
+        ({"ui_address": "http://secret:secret@ui/ secret/x"}, "ui/"),
+    ],
+)
+def test_a_credential_that_was_pasted_into_the_file_is_not_repeated(tmp_path, values, shown):
+    (tmp_path / "environment.yaml").write_text(yaml.safe_dump({"alerts": values}))
+    with pytest.raises(SettingsError) as refused:
+        EnvironmentSettings.load(tmp_path)
+    assert shown in str(refused.value)
+    assert "secret" not in str(refused.value).replace(" secret/x", "")
