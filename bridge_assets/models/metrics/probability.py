@@ -141,12 +141,13 @@ def expected_auc(truth: np.ndarray, probability: np.ndarray) -> float | None:
     """
     import numpy as np
 
+    truth = np.asarray(truth, dtype=float)
     if not len(truth) or not (truth > 0).any() or not (truth < 1).any():
         return None
-    from sklearn.metrics import roc_auc_score
-
-    both = np.repeat([True, False], len(truth))
-    return float(roc_auc_score(both, np.tile(probability, 2), sample_weight=np.concatenate([truth, 1 - truth])))
+    _, group = np.unique(np.asarray(probability, dtype=float), return_inverse=True)
+    falls, others = np.bincount(group, truth), np.bincount(group, 1 - truth)
+    below = np.cumsum(others) - others / 2  # and half of the ties
+    return float((falls * below).sum() / (falls.sum() * others.sum()))
 
 
 def recall_at_share(falls: np.ndarray, probability: np.ndarray, share: float) -> float | None:
