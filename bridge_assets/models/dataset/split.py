@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from bridge_assets.settings import SplitSettings
 
+#: Columns that order the inspections. The first two identify an inspection in the training set.
+CANONICAL_KEY = ("structure_key", "survey_year", "inspection_date")
+
 
 def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Hold out inspections by structure and by time.
@@ -81,7 +84,7 @@ def split_at(
 
 
 def train_rows(training: pl.DataFrame) -> pl.DataFrame:
-    """The training inspections, in table order."""
+    """The training inspections, in table order; fit a model to `canonical_order` of them."""
     import polars as pl
 
     return training.filter(pl.col("split") == "train")
@@ -92,6 +95,35 @@ def holdout_rows(training: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     return training.filter(pl.col("split") == "holdout")
+
+
+def canonical_order(table: pl.DataFrame) -> pl.DataFrame:
+    """Sort inspections by structure, survey year and inspection date.
+
+    A random forest draws its bootstrap samples by row number, and sums of floats depend on their order: the same
+    inspections in another order would train a forest of other bytes.
+
+    Parameters
+    ----------
+    table : pl.DataFrame
+        With `structure_key`, and `survey_year` and `inspection_date` if it has them. Without `structure_key`, nothing
+        identifies a row, and the table keeps its order.
+
+    Returns
+    -------
+    pl.DataFrame
+        The same rows. Where several have the same key, the other columns decide.
+    """
+    import polars as pl
+
+    keys = [name for name in CANONICAL_KEY if name in table.columns]
+    if "structure_key" not in keys:
+        return table
+    if table.select(keys).is_unique().all():
+        order = table.select(pl.arg_sort_by(*keys)).to_series()
+    else:
+        order = table.select(pl.arg_sort_by(*keys, *sorted(set(table.columns) - set(keys)))).to_series()
+    return table if order.is_sorted() else table[order]
 
 
 def _fraction(key: str) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import ModelError
 from bridge_assets.models.dataset.matrix import feature_matrix
-from bridge_assets.models.dataset.split import holdout_rows, train_rows
+from bridge_assets.models.dataset.split import canonical_order, holdout_rows, train_rows
 from bridge_assets.models.tasks.tasks import task_of_table
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _fit_and_predict(model: Any, training: pl.DataFrame, features: Sequence[str]
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    task, train, holdout = task_of_table(training), train_rows(training), holdout_rows(training)
+    task, train, holdout = task_of_table(training), canonical_order(train_rows(training)), holdout_rows(training)
     if train["fall"].n_unique() < 2:
         return None
     # One thread: as fast as several on tables of this size, many times faster on a busy machine, and the same sums in

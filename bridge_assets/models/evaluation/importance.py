@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bridge_assets.markdown import table
 from bridge_assets.models.dataset.matrix import feature_matrix
-from bridge_assets.models.dataset.split import holdout_rows
+from bridge_assets.models.dataset.split import canonical_order, holdout_rows
 from bridge_assets.models.metrics.probability import roc_auc
 from bridge_assets.models.tasks.tasks import task_of_table
 
@@ -105,7 +105,7 @@ def permutation_importance(
     import numpy as np
     from sklearn.inspection import permutation_importance as permuted
 
-    task, holdout = task_of_table(training), holdout_rows(training)
+    task, holdout = task_of_table(training), canonical_order(holdout_rows(training))
 
     def severity(rows: Any) -> np.ndarray:
         return task.severity(task.predict(forest, rows))

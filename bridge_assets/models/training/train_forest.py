@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import FeatureError, TrainingError
 from bridge_assets.models.dataset.matrix import feature_matrix
-from bridge_assets.models.dataset.split import holdout_rows, split_inspections, train_rows
+from bridge_assets.models.dataset.split import canonical_order, holdout_rows, split_inspections, train_rows
 from bridge_assets.models.tasks.tasks import TASKS, task_of_table
 from bridge_assets.models.training.skops_file import save_model
 
@@ -35,8 +35,8 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     Returns
     -------
     RandomForestClassifier
-        Or a RandomForestRegressor, where the table has `change`. The same input gives the same forest to the bit, on
-        any number of processors.
+        Or a RandomForestRegressor, where the table has `change`. The same inspections give the same forest to the bit,
+        in any order of the rows (`split.canonical_order`) and on any number of processors.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     """
     import pandas as pd
 
-    task, train = task_of_table(training), train_rows(training)
+    task, train = task_of_table(training), canonical_order(train_rows(training))
     if train.is_empty():
         raise TrainingError(
             f"none of {training.height:,} inspections can be used for training",
@@ -149,7 +149,7 @@ def train_from_parquet(
             why="A table for regression has the column change, one for classification does not",
             do=f"set task to {task_of_table(table).name} in configs/model_config.yaml, or build the table again",
         )
-    normalization = Normalization.fit(train_rows(table), features)
+    normalization = Normalization.fit(canonical_order(train_rows(table)), features)
     model = train_forest(normalization.transform(table), features, settings.forest)
     normalization.save(model_path.with_name("normalization.json"))
     return save_model(model, model_path)

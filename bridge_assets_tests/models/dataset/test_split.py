@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_assets.models.dataset.split import holdout_rows, split_at, split_inspections, train_rows
+from bridge_assets.models.dataset.split import canonical_order, holdout_rows, split_at, split_inspections, train_rows
 from bridge_assets.settings import SplitSettings
 
 inspections = st.lists(
@@ -162,3 +162,20 @@ def test_turned_folds_hold_out_every_structure_once():
         for number in range(4)
     ]
     assert sum(map(len, held_out)) == len(set.union(*held_out)) == 200
+
+
+def test_rows_are_ordered_by_structure_year_and_date_and_then_by_the_rest():
+    table = pl.DataFrame(
+        {
+            "age": [1.0, 2.0, 3.0, 4.0, 0.5],
+            "survey_year": [2012, 2010, 2010, 2010, 2012],
+            "structure_key": ["01-b", "01-b", "01-a", "01-a", "01-b"],
+            "inspection_date": [9, 9, 8, 7, 9],
+        }
+    )
+    ordered = canonical_order(table)
+    assert ordered["age"].to_list() == [4.0, 3.0, 2.0, 0.5, 1.0]
+    assert canonical_order(ordered) is ordered
+    assert canonical_order(table.reverse()).equals(ordered)
+    unnamed = table.drop("structure_key")
+    assert canonical_order(unnamed) is unnamed

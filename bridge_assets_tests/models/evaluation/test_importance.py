@@ -64,6 +64,10 @@ def test_the_same_seed_gives_the_same_result_and_json_preserves_it(importance, m
     assert list(PermutationImportance.from_dict(asdict(importance)).features) == list(importance.features)
 
 
+def test_the_order_of_the_rows_does_not_matter(importance, model, training):
+    assert permutation_importance(quantize_rf(model), training.reverse(), FAMILIES, SETTINGS) == importance
+
+
 def test_a_large_hold_out_is_sampled_and_the_text_says_so(model, training):
     sampled = EvaluationSettings(importance_repeats=1, importance_inspections=200)
     found = permutation_importance(quantize_rf(model), training, FAMILIES, sampled)

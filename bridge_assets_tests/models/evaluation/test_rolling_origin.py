@@ -60,6 +60,14 @@ def test_each_cut_ranks_falls_and_reports_progress(cuts, lines):
     assert table.count("| 20") == 3
 
 
+def test_the_order_of_the_rows_does_not_matter(training, cuts):
+    shuffled = training.sample(fraction=1, shuffle=True, seed=5)
+    found = rolling_origin(shuffled, FEATURES, SETTINGS)
+    for one, other in zip(cuts, found, strict=True):
+        assert one.scores["model"].auc == pytest.approx(other.scores["model"].auc, abs=1e-12)
+        assert one.scores["rating_table"].auc == pytest.approx(other.scores["rating_table"].auc, abs=1e-12)
+
+
 def test_a_cut_without_training_inspections_has_counts_and_no_metrics(training):
     late = pl.when(pl.col("split") == "train").then(pl.lit(2019, dtype=pl.Int16)).otherwise(pl.col("next_survey_year"))
     unknown = training.with_columns(next_survey_year=late)

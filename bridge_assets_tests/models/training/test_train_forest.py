@@ -39,6 +39,24 @@ def test_training_again_in_another_process_gives_the_same_bytes(model, training,
     assert digest(here) == digest(tmp_path / "there.skops")
 
 
+def test_any_order_of_the_rows_gives_the_same_bytes(model, training, forest_settings, tmp_path):
+    expected = digest(save_model(model, tmp_path / "model.skops"))
+    for number, table in enumerate((training.reverse(), training.sample(fraction=1, shuffle=True, seed=3))):
+        again = train_forest(table, FEATURES, forest_settings)
+        assert digest(save_model(again, tmp_path / f"{number}.skops")) == expected
+
+
+def test_training_from_a_file_gives_the_same_bytes_for_any_order_of_its_rows(training, tmp_path):
+    raw = training.drop("split").with_columns(condition=pl.col("rating"), years_in_condition=pl.col("years_in_rating"))
+    settings = ModelSettings(forest=ForestSettings(trees=3, depth=6), split=SplitSettings(holdout_structures=0.5))
+    found = set()
+    for number, table in enumerate((raw, raw.sample(fraction=1, shuffle=True, seed=3))):
+        table.write_parquet(path := tmp_path / f"{number}.parquet")
+        model_path = train_from_parquet(path, tmp_path / str(number) / "model.skops", settings, FEATURES)
+        found.add((digest(model_path), digest(model_path.with_name("normalization.json"))))
+    assert len(found) == 1
+
+
 def test_the_forest_has_the_configured_settings(model, forest_settings):
     assert (len(model.estimators_), model.max_depth, model.min_samples_leaf) == (30, 8, 10)
     assert model.max_features == forest_settings.features
