@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.errors import StorageError
 from bridge_assets.file_lock import LockHeldError, file_lock
+from bridge_assets.scoring.batch import TABLE_NAME as SCORES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,3 +79,17 @@ def publish_scores(lake: Lake, scores: pl.DataFrame, survey_year: int, model: Sc
             do="wait until it has finished, then score the year again",
         ) from held
     return True
+
+
+def unpublished_years(lake: Lake, model_version: str) -> list[int]:
+    """The survey years that this version scored last, but of which no published scores of it are kept."""
+    return [
+        year
+        for year in lake.available_years(SCORES)
+        if model_version in _versions(lake, SCORES, year)
+        and not (lake.year_path(TABLE_NAME, year).is_file() and model_version in _versions(lake, TABLE_NAME, year))
+    ]
+
+
+def _versions(lake: Lake, table: str, survey_year: int) -> set[str]:
+    return set(lake.scan_year(table, survey_year).select("model_version").unique().collect().to_series())

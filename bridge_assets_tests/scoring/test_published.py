@@ -15,7 +15,7 @@ from bridge_assets.errors import StorageError
 from bridge_assets.file_lock import file_lock
 from bridge_assets.runtime.scoring_model import ScoringModel
 from bridge_assets.scoring import published
-from bridge_assets.scoring.published import TABLE_NAME, publish_scores
+from bridge_assets.scoring.published import TABLE_NAME, publish_scores, unpublished_years
 
 
 class _Predictor:
@@ -78,3 +78,14 @@ def test_another_run_that_does_not_finish_is_named(tmp_path, monkeypatch) -> Non
         pytest.raises(StorageError, match="the scores of 2020 could not be published"),
     ):
         publish_scores(lake, scores(0.1), 2020, model())
+
+
+def test_scores_that_are_not_kept_are_named(tmp_path) -> None:
+    lake = Lake(tmp_path)
+    for year, version in ((2018, "v1"), (2019, "v1"), (2020, "v2")):
+        lake.write(scores(0.1, version), "bridge_predictions", year)
+    publish_scores(lake, scores(0.1), 2018, model())
+    publish_scores(lake, scores(0.1, "v2"), 2019, model("v2"))
+    assert unpublished_years(lake, "v1") == [2019]
+    assert unpublished_years(lake, "v2") == [2020]
+    assert unpublished_years(lake, "v3") == []

@@ -25,6 +25,7 @@ def as_expected(context: dg.AssetCheckExecutionContext, platform: Platform) -> d
     much_worse = [row for row in rows if row["verdict"] == MUCH_WORSE]
     settings = platform.model.realised_quality
     problems = [problem for row in reversed(rows) if (problem := problem_of(row, settings))]
+    problems += _not_kept(platform, served or "")
     nothing = f"no survey year that model {served} scored before can be judged yet: too few outcomes are known"
     years = f"{rows[0]['survey_year']} to {rows[-1]['survey_year']}" if rows else ""
     judged = Judged(
@@ -41,3 +42,16 @@ def as_expected(context: dg.AssetCheckExecutionContext, platform: Platform) -> d
         },
         dg.AssetCheckSeverity.ERROR if much_worse else dg.AssetCheckSeverity.WARN,
     )
+
+
+def _not_kept(platform: Platform, served: str) -> list[str]:
+    """The scores of the served model that are not kept: nobody could say later how good they were."""
+    from bridge_assets.scoring.published import unpublished_years
+
+    missing = unpublished_years(platform.lake, served)
+    if not missing:
+        return []
+    return [
+        f"the scores of {', '.join(map(str, missing))} by model {served} are not kept as they were published: an "
+        "earlier release scored them, or published_scores was changed. What to do: run the job scoring for them"
+    ]
