@@ -2,6 +2,21 @@
 
 from bridge_assets.errors import FeatureRangeError, ForestFileError
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.forest.quantize import FLOAT16_MAX, quantize_rf, to_float16_grid
+from bridge_assets.models.forest.quantize import (
+    FLOAT16_MAX,
+    QuantizationWarning,
+    quantize_rf,
+    round_thresholds,
+    to_float16_grid,
+)
 
-__all__ = ["FLOAT16_MAX", "FeatureRangeError", "Float16Forest", "ForestFileError", "quantize_rf", "to_float16_grid"]
+__all__ = [
+    "FLOAT16_MAX",
+    "FeatureRangeError",
+    "Float16Forest",
+    "ForestFileError",
+    "QuantizationWarning",
+    "quantize_rf",
+    "round_thresholds",
+    "to_float16_grid",
+]
