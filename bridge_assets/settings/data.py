@@ -124,6 +124,15 @@ class DataSettings(YamlSettings):
     survey_years: SurveyYears = SurveyYears()
     sample: SampleSettings = SampleSettings()
     fhwa: FhwaSettings = FhwaSettings()
+    structures_min_share: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description=(
+            "Records of structures in a survey year, as a share of those in the year before: fewer stop the run (check "
+            "structures_present). 0 = never."
+        ),
+    )
     sheet: str = Field(default="{home}/reports/bridge_outlook.csv", description="Where looker_sheet is written.")
     reports_port: int = Field(
         default=3001, ge=1024, le=65535, description="Port on 127.0.0.1 where `bridge-assets dev` serves the reports."

@@ -41,6 +41,8 @@ class IngestionReport:
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     unparsed: int = 0
     """Records with at least one number that could not be parsed; the item is null, and its text is in `unparsed`."""
+    warnings: tuple[str, ...] = ()
+    """What was assumed to read the files, one sentence each, beginning with the file."""
 
 
 def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected_path: Path) -> IngestionReport:
@@ -74,6 +76,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
     """
     rejected_batches: list[pl.DataFrame] = []
     layouts: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     rows_read = loaded = unparsed = 0
     with atomic_write(records_path) as temp_path:
         with pq.ParquetWriter(
@@ -81,6 +84,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
         ) as writer:
 
             def write(read: YearBatch) -> Batch:
+                warnings.update({f"{read.file}: {warning}": None for warning in read.batch.warnings})
                 writer.write_table(decode_bridges(read.batch, read.file, survey_year))
                 return read.batch
 
@@ -104,6 +108,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
         rejected=rejected_rows.height,
         rejected_by_reason=dict(sorted(Counter(rejected_rows["reason"]).items())),
         unparsed=unparsed,
+        warnings=tuple(warnings),
     )
 
 

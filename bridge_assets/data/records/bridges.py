@@ -6,6 +6,8 @@ source files and writing the table (`ingest`).
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -40,12 +42,14 @@ BRIDGE_ARROW_SCHEMA = pa.schema(
 #: The items read by `derived_columns` and `flag_records`, apart from the check of codes.
 _INPUT_ITEMS = list(dict.fromkeys([*DECODED_ITEMS, *(name for name in FLAGGED_COLUMNS if name in RECORD_SCHEMA)]))
 
+_WHOLE_WITH_POINT = re.compile(r"([0-9])\.0+")
+
 _DECODED_TYPES = pl.Schema({name: RECORD_SCHEMA[name] for name in DECODED_ITEMS})
 
 
 def decode_bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     """The records of a batch as bridges, `BRIDGE_ARROW_SCHEMA`."""
-    records = batch.table
+    records = _with_whole_record_types(batch.table)
     items = pl.DataFrame(records.select(_INPUT_ITEMS)).cast(_DECODED_TYPES)
     # Lazily, so that subexpressions shared by several columns are computed once.
     decoded = items.lazy().select(derived_columns(survey_year)).collect()
@@ -53,6 +57,18 @@ def decode_bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))
     columns = decoded.to_arrow(compat_level=pl.CompatLevel.oldest()).columns
     return pa.table([name, *records.columns, *columns], schema=BRIDGE_ARROW_SCHEMA)
+
+
+def _with_whole_record_types(records: pa.Table) -> pa.Table:
+    """Records with item 5A `1` where pandas wrote `1.0`: it does if another row of the column is blank."""
+    column = records["RECORD_TYPE_005A"]
+    written = {text for chunk in column.chunks for text in chunk.dictionary.to_pylist()}
+    if not any(_WHOLE_WITH_POINT.fullmatch(text) for text in written if text):
+        return records
+    place = records.schema.get_field_index("RECORD_TYPE_005A")
+    whole = pl.Series(column.cast(pa.string())).str.replace(rf"^{_WHOLE_WITH_POINT.pattern}$", "$1")
+    coded = whole.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string()).dictionary_encode()
+    return records.set_column(place, records.schema.field(place), coded)
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:

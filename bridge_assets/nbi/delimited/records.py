@@ -92,18 +92,28 @@ class Batch:
         Non-blank rows of the batch; equals the combined height of the two tables.
     layout : str
         Name of the published layout, or of another format.
+    warnings : tuple of str
+        What was assumed to read the file, one sentence each; the same in every batch of a file.
     """
 
     table: pa.Table
     rejected: pl.DataFrame
     rows_read: int
     layout: str
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def from_polars(cls, records: pl.DataFrame, rejected: pl.DataFrame, rows_read: int, layout: str) -> Batch:
+    def from_polars(
+        cls,
+        records: pl.DataFrame,
+        rejected: pl.DataFrame,
+        rows_read: int,
+        layout: str,
+        warnings: tuple[str, ...] = (),
+    ) -> Batch:
         """Make a batch from records in a polars table of `RECORD_SCHEMA`."""
         table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
-        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout)
+        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout, warnings)
 
     @cached_property
     def records(self) -> pl.DataFrame:

@@ -77,6 +77,13 @@ class SurveyYearSplitter:
         self._row, self._last_year, self._has_yielded = 0, wanted_year or default_year or 0, False
         self._pending_rejected: list[RejectedRow] = []
         self._years_seen: set[int] = set()
+        self._assumed: dict[str, pl.Expr] = {}
+        self._warnings: tuple[str, ...] = ()
+
+    def assume(self, item: str, value: str, warning: str) -> None:
+        """Give every record this value of an item that the file lacks, and every batch the warning that says so."""
+        self._assumed[item] = pl.lit(value, dtype=RECORD_SCHEMA[item]).alias(item)
+        self._warnings = (*self._warnings, warning)
 
     def split(
         self,
@@ -165,7 +172,11 @@ class SurveyYearSplitter:
         ).sort("line_number")
         row_positions = rows["_row"] if "_row" in rows.columns else pl.Series("_row", [], dtype=pl.UInt32)
         batch = Batch.from_polars(
-            rows.select(RECORD_SCHEMA.names()), rejected_table, rows.height + len(rejected), self._layout
+            rows.select(RECORD_SCHEMA.names()).with_columns(**self._assumed),
+            rejected_table,
+            rows.height + len(rejected),
+            self._layout,
+            self._warnings,
         )
         return YearBatch(batch, year, file, row_positions)
 

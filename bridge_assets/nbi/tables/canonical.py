@@ -29,6 +29,15 @@ KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 #: Optional columns that are not items but are read too.
 METADATA_COLUMNS = ("file", "line_number", "survey_year", "unparsed")
 
+#: The item without which nobody can tell a structure from a route under it.
+RECORD_TYPE = "RECORD_TYPE_005A"
+
+#: Said of a table without that item.
+NO_RECORD_TYPE = (
+    f"the table has no item 5A ({RECORD_TYPE}): every record is taken as one of a structure (record type 1), although "
+    "files from before 2010 also hold the routes under it"
+)
+
 #: Headings that look like an item. An unknown one is a typing error, and its column must not be dropped silently.
 _ITEM_PATTERN = re.compile(r"_\d{3}[A-Z]?$")
 
@@ -99,6 +108,7 @@ def read_csv(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> 
     table = CsvFile(file, where)
     columns = resolve_columns(table.headings, where)
     _log_ignored_columns(columns, where)
+    _take_as_structures(columns, by_year, where)
     for rows in table.rows(columns.names):
         line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
         yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
@@ -110,6 +120,7 @@ def read_parquet(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter)
     parquet = open_parquet(file, where)
     columns = resolve_columns(parquet.schema_arrow.names, where)
     _log_ignored_columns(columns, where)
+    _take_as_structures(columns, by_year, where)
     row = 1
     for table in parquet_tables(parquet, columns, where):
         line_numbers = pl.Series("line", range(row, row + table.height), dtype=pl.UInt32)
@@ -244,6 +255,13 @@ def _to_text_or_number(column: pl.Series, where: Path | str) -> pl.Series:
     _log.warning("%s: %s is stored as numbers; the leading zeros of its codes are lost", where, column.name)
     whole = column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all())
     return (column.cast(pl.Int64, strict=False) if whole else column).cast(pl.String)
+
+
+def _take_as_structures(columns: TableColumns, by_year: SurveyYearSplitter, where: Path | str) -> None:
+    """Take every record of a table without item 5A as one of a structure, with a warning in the log too."""
+    if columns.position(RECORD_TYPE) is None:
+        _log.warning("%s: %s", where, NO_RECORD_TYPE)
+        by_year.assume(RECORD_TYPE, "1", NO_RECORD_TYPE)
 
 
 def _log_ignored_columns(columns: TableColumns, where: Path | str) -> None:

@@ -130,9 +130,12 @@ def load_records(context: dg.AssetExecutionContext, platform: Platform):
                 f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
                 f"({', '.join(report.files[:5])})"
             )
+            for warning in report.warnings:
+                context.log.warning(f"{year}: {warning}")
             context.add_asset_metadata(
                 {
                     "dagster/partition_row_count": report.loaded,
+                    **({"warnings": "; ".join(report.warnings)} if report.warnings else {}),
                     "rows_read": report.rows_read,
                     "rejected": report.rejected,
                     "unparsed": report.unparsed,

@@ -94,6 +94,55 @@ def schema_matches(context: dg.AssetCheckExecutionContext, platform: Platform) -
 
 
 @dg.asset_check(
+    asset="raw_bridges",
+    blocking=True,
+    description=(
+        "Records stand for structures (item 5A, record type 1), and not far fewer than in the survey year before, in "
+        "all states together and in each large one: at least the share structures_min_share of data_config.yaml."
+    ),
+)
+def structures_present(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.data.records.on_structure import count_record_types, structure_problems
+
+    lake, min_share, problems = platform.lake, platform.data.structures_min_share, []
+    loaded, counts = lake.available_years("raw_bridges"), {}
+    years = _run_years(context, platform)
+    for year in sorted({year for run_year in years for year in (run_year, run_year - 1)} & set(loaded)):
+        counts[year] = count_record_types(lake.scan_year("raw_bridges", year))
+    for year in years:
+        found = structure_problems(counts[year], counts.get(year - 1), min_share)
+        problems += [f"{year}: {problem}" for problem in found]
+    if problems:
+        problems.append(
+            "What to do: correct the file (the record of a bridge has 1 in RECORD_TYPE_005A; a table of your own may "
+            "lack the column, then every record counts as a structure), or, if the structures are really gone, lower "
+            "structures_min_share in data_config.yaml"
+        )
+    structures = sum(sum(counts[year].structures.values()) for year in years)
+    records = sum(sum(counts[year].records.values()) for year in years)
+    figures = {"survey_years": len(years), "records": records, "structures": structures}
+    return check_result(problems, f"{structures:,} of {records:,} records stand for a structure", figures)
+
+
+@dg.asset_check(
+    asset="raw_bridges",
+    description=(
+        "Nothing had to be assumed to read the files, such as that every record of a table without item 5A stands for "
+        "a structure. Warns only."
+    ),
+)
+def read_without_assumptions(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    years = _run_years(context, platform)
+    problems = [
+        f"{year}: {warning}"
+        for year in years
+        for warning in platform.lake.provenance("raw_bridges", year).get("warnings", ())
+    ]
+    figures = {"survey_years": len(years), "assumptions": len(problems)}
+    return check_result(problems, "nothing had to be assumed", figures, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
     asset="nbi_files",
     description=(
         "A national file has as many rows as the catalogue in data_config.yaml says. Warns only: FHWA revises files."
