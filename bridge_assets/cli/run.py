@@ -119,16 +119,32 @@ def _program() -> str:
     return name if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
 
 
+def _left_alone(data: DataSettings) -> dict[str, str]:
+    """The files in a local source folder that are not used, with the reasons; none for any other source."""
+    from bridge_assets.data.sources.survey_files import left_alone, survey_files
+
+    if data.source_kind != "folder":
+        return {}
+    return left_alone(data.source_folder, survey_files(data.source_folder))
+
+
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:
     """The survey years in the source, sorted; a remote folder is listed over the network."""
     from bridge_assets.data.sources.acquire import known_years, remote_years
+    from bridge_assets.data.sources.left_alone import left_alone_sentence, looks_like_data
 
     source_years = known_years(data) or (list(remote_years(data)) if data.source_kind == "remote" else [])
+    unused = _left_alone(data)
+    if source_years and (meant := {name: reason for name, reason in unused.items() if looks_like_data(name)}):
+        click.echo(f"{shown_source}: {left_alone_sentence(meant)}", err=True)
     if not source_years:
         raise SourceError(
             "the source has no survey files",
             where=shown_source,
-            why="No file in it has a survey year in its name or contents",
+            why=left_alone_sentence(unused)
+            or (
+                "It is empty" if data.source_kind == "folder" else "No survey file in it has a survey year in its name"
+            ),
             do="put files there with names such as NBI_2016.txt, or set source in configs/data_config.yaml or in "
             "BRIDGE_ASSETS_DATA__SOURCE",
         )

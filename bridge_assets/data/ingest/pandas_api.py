@@ -6,6 +6,7 @@ Belongs here: public functions for use without Dagster. They load the whole tabl
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ import polars as pl
 from bridge_assets.data.reading.file_names import check_no_conflicts, survey_year_of
 from bridge_assets.data.reading.formats import read_survey_file
 from bridge_assets.data.records.bridges import BRIDGE_SCHEMA, decode_bridges, to_polars
-from bridge_assets.data.sources.survey_files import no_survey_file_error, survey_files
+from bridge_assets.data.sources.left_alone import left_alone_sentence, looks_like_data
+from bridge_assets.data.sources.survey_files import left_alone, no_survey_file_error, survey_files
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.delimited.records import REJECTED_SCHEMA
 from bridge_assets.nbi.tables.by_year import YearBatch
@@ -27,6 +29,8 @@ from bridge_assets.storage import atomic_write, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_log = logging.getLogger(__name__)
 
 
 def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
@@ -121,15 +125,17 @@ def _files_with_years(source: Path, survey_year: int | None) -> list[tuple[Path,
         check_no_conflicts(year, [path.relative_to(source).as_posix() for path in paths], source)
     if survey_year is not None:
         if survey_year not in by_year:
-            raise no_survey_file_error(survey_year, by_year, source)
+            raise no_survey_file_error(survey_year, by_year, source, left_alone(source, by_year))
         return [(path, survey_year) for path in by_year[survey_year]]
     if not by_year:
         raise SourceError(
             "no survey file in the folder",
             where=source,
-            why="No file in it has a survey year in its name or in its rows",
+            why=left_alone_sentence(left_alone(source, by_year)) or "It is empty",
             do="put survey files there under names with their year, such as NBI_2016.txt or AK19.txt",
         )
+    if meant := {name: why for name, why in left_alone(source, by_year).items() if looks_like_data(name)}:
+        _log.warning("%s: %s", source, left_alone_sentence(meant))
     # A table with a survey year column is listed under each of its years but read only once.
     years_by_path: dict[Path, int | None] = {}
     for year, paths in by_year.items():

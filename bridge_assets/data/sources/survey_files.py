@@ -6,7 +6,8 @@ from a name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,9 @@ from bridge_assets.data.reading.file_names import (
     is_year_folder,
     survey_year_of,
 )
-from bridge_assets.errors import SourceError
+from bridge_assets.data.sources.left_alone import TABLE_SUFFIXES, files_left_alone, left_alone_sentence
+from bridge_assets.errors import BridgeAssetsError, SourceError
 from bridge_assets.storage import digest, json_digest
-
-#: File name endings of tables that may have a survey year column.
-TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz")
 
 __all__ = [
     "SourceFile",
@@ -130,25 +129,19 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     SourceError
         If the folder is missing or cannot be read.
     """
-    try:
-        names = _names(folder)
-        for subfolder in folder.iterdir():
-            if is_year_folder(subfolder.name) and subfolder.is_dir():
-                names |= {f"{subfolder.name}/{name}" for name in _names(subfolder)}
-    except FileNotFoundError:
-        raise SourceError(
-            "the source folder does not exist",
-            where=folder,
-            why="It is set as `source` in configs/data_config.yaml (or as BRIDGE_ASSETS_DATA__SOURCE)",
-            do="correct the setting, or set it to `sample` to use the generated inventory",
-        ) from None
-    except OSError as error:
-        raise SourceError(
-            "the source folder cannot be read",
-            where=folder,
-            why=str(error.strerror),
-            do="check that it is a folder, and its permissions",
-        ) from error
+    with _explained(folder):
+        try:
+            names = _names(folder)
+            for subfolder in folder.iterdir():
+                if is_year_folder(subfolder.name) and subfolder.is_dir():
+                    names |= {f"{subfolder.name}/{name}" for name in _names(subfolder)}
+        except FileNotFoundError:
+            raise SourceError(
+                "the source folder does not exist",
+                where=folder,
+                why="It is set as `source` in configs/data_config.yaml (or as BRIDGE_ASSETS_DATA__SOURCE)",
+                do="correct the setting, or set it to `sample` to use the generated inventory",
+            ) from None
     years, yearless = group_by_survey_year(names)
     found = {year: [folder / name for name in of_year] for year, of_year in years.items()}
     for name in yearless:
@@ -163,28 +156,40 @@ def survey_source(folder: Path, survey_year: int) -> SurveySource:
     Raises
     ------
     SourceError
-        If the folder is missing, or the year has no file or conflicting files.
+        If the folder is missing, the year has no file or conflicting files, or a file cannot be opened.
     """
     from bridge_assets.data.dvc.versions import is_tracked, restore
 
-    if not folder.exists() and is_tracked(folder):
-        restore(folder)
+    with _explained(folder):
+        if not folder.exists() and is_tracked(folder):
+            restore(folder)
     by_year = survey_files(folder)
     paths = by_year.get(survey_year, [])
     if not paths:
-        raise no_survey_file_error(survey_year, by_year, folder)
+        raise no_survey_file_error(survey_year, by_year, folder, left_alone(folder, by_year))
     check_no_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
-    for path in paths:
-        if not path.exists():
-            restore(path)
-    return SurveySource(survey_year, tuple(SourceFile(path, digest(path), path.stat().st_size) for path in paths))
+    with _explained(folder):
+        for path in paths:
+            if not path.exists():
+                restore(path)
+        return SurveySource(survey_year, tuple(SourceFile(path, digest(path), path.stat().st_size) for path in paths))
 
 
-def no_survey_file_error(survey_year: int, by_year: Mapping[int, object], where: Path | str) -> SourceError:
+def left_alone(folder: Path, by_year: Mapping[int, list[Path]]) -> dict[str, str]:
+    """The files in a source folder that are not used, with the reasons (`left_alone.files_left_alone`)."""
+    with _explained(folder):
+        return files_left_alone(folder, by_year)
+
+
+def no_survey_file_error(
+    survey_year: int, by_year: Mapping[int, object], where: Path | str, unused: Mapping[str, str] | None = None
+) -> SourceError:
+    """The error for a survey year without a file; names the unused files and why they are not used."""
+    sentence = left_alone_sentence(unused or {})
     return SourceError(
         f"no file for survey year {survey_year}",
         where=where,
-        why=f"The source has files for {_format_ranges(by_year)}",
+        why=f"The source has files for {_format_ranges(by_year)}" + (f". {sentence}" if sentence else ""),
         do=f"put the file there under a name with its year, such as NBI_{survey_year}.txt",
     )
 
@@ -195,9 +200,11 @@ def verify_unchanged(path: Path, sha256: str) -> Path:
     Raises
     ------
     SourceError
-        If the file no longer exists or its bytes differ.
+        If the file no longer exists, cannot be opened, or its bytes differ.
     """
-    if not path.is_file():
+    with _explained(path):
+        found = digest(path) if path.is_file() else None
+    if found is None:
         raise SourceError(
             "the file no longer exists",
             where=path,
@@ -205,7 +212,7 @@ def verify_unchanged(path: Path, sha256: str) -> Path:
             do="put it back, or register the survey files again",
             stage="nbi_files",
         )
-    if digest(path) != sha256:
+    if found != sha256:
         raise SourceError(
             "the file changed",
             where=path,
@@ -214,6 +221,25 @@ def verify_unchanged(path: Path, sha256: str) -> Path:
             stage="nbi_files",
         )
     return path
+
+
+@contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    """Explain an error of the operating system inside a source folder, such as a file that another user owns."""
+    try:
+        yield
+    except BridgeAssetsError:
+        raise
+    except OSError as error:
+        where = Path(error.filename or source)
+        raise SourceError(
+            "the source folder cannot be read" if where == source else "a file in the source folder cannot be read",
+            where=where,
+            why=str(error.strerror or error),
+            do="check that it is a folder, and its permissions"
+            if where == source
+            else "allow the user that runs this to read it (ls -ld shows who may; a folder needs r and x)",
+        ) from error
 
 
 def _names(folder: Path) -> set[str]:
@@ -225,11 +251,12 @@ def _survey_years_in_file(path: Path) -> frozenset[int]:
     if not path.name.lower().endswith(TABLE_SUFFIXES) or not path.is_file():
         return frozenset()
     stat = path.stat()
-    return _read_years(path, stat.st_mtime_ns, stat.st_size)
+    # The time of the last change of its state, not of its content: it may have been made readable since.
+    return _read_years(path, stat.st_ctime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=256)  # a sensor calls this every minute
-def _read_years(path: Path, mtime_ns: int, size: int) -> frozenset[int]:
+def _read_years(path: Path, ctime_ns: int, size: int) -> frozenset[int]:
     from bridge_assets.data.reading.formats import survey_years_in_file  # imported late: most folders have no tables
 
     try:

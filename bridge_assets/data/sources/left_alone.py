@@ -1,0 +1,94 @@
+"""Names the files of a source folder that are not used, each with the reason.
+
+Someone who put `NBI_2024.xlsx` into the folder must be told that it is left alone, and what to do with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from bridge_assets.data.reading.file_names import SUFFIXES, is_year_folder
+from bridge_assets.errors import SourceError
+
+#: File name endings of tables that may have a survey year column.
+TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz")
+
+#: Endings of files that people take for survey files -> what to do with them.
+_OTHER_FORMATS = {
+    (".xlsx", ".xlsm", ".xlsb", ".xls"): "Excel: save as CSV UTF-8",
+    (".ods",): "OpenDocument: save as CSV UTF-8",
+    (".json",): "JSON, such as SNBI, is not supported yet",
+    (".mdb", ".accdb"): "Access: export as CSV UTF-8",
+}
+_DATA_SUFFIXES = (*SUFFIXES, *(suffix for suffixes in _OTHER_FORMATS for suffix in suffixes))
+
+#: Files that a message lists.
+_LISTED = 8
+
+
+def files_left_alone(folder: Path, by_year: Mapping[int, Iterable[Path]]) -> dict[str, str]:
+    """The files in a source folder that belong to no survey year.
+
+    Parameters
+    ----------
+    folder : Path
+    by_year : mapping
+        Its survey files (`survey_files.survey_files`).
+
+    Returns
+    -------
+    dict of str to str
+        Name relative to the folder -> reason; a subfolder ends in a slash. Hidden files and DVC pointers are left out.
+        Files in formats of data come first.
+    """
+    used = {path for paths in by_year.values() for path in paths}
+    left = [path for path in _candidates(folder) if path not in used]
+    # Data first: of many files only the first are listed.
+    left.sort(key=lambda path: (not path.name.lower().endswith(_DATA_SUFFIXES), path))
+    return {path.relative_to(folder).as_posix() + "/" * path.is_dir(): _reason(path) for path in left}
+
+
+def looks_like_data(name: str) -> bool:
+    """Whether a file that is left alone may have been meant as a survey file, unlike a README."""
+    return name.lower().endswith(_DATA_SUFFIXES)
+
+
+def left_alone_sentence(files: Mapping[str, str]) -> str:
+    """`Left alone: NBI_2024.xlsx (Excel: save as CSV UTF-8)`; empty if no file is."""
+    listed = [f"{name} ({reason})" for name, reason in list(files.items())[:_LISTED]]
+    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    return f"Left alone: {', '.join(listed)}{more}" if files else ""
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name.endswith(".dvc"):
+            continue
+        if path.is_dir() and is_year_folder(path.name):
+            yield from (inner for inner in path.iterdir() if not inner.name.startswith(".") and inner.suffix != ".dvc")
+        else:
+            yield path
+
+
+def _reason(path: Path) -> str:
+    name = path.name.lower()
+    if path.is_dir():
+        return "a folder that is not named after a survey year"
+    for suffixes, reason in _OTHER_FORMATS.items():
+        if name.endswith(suffixes):
+            return reason
+    if not name.endswith(SUFFIXES):
+        return f"not one of {', '.join(sorted(SUFFIXES))}"
+    without_year = "no survey year, or more than one, in its name"
+    return f"{without_year}{_reason_of_table(path)}" if name.endswith(TABLE_SUFFIXES) else without_year
+
+
+def _reason_of_table(path: Path) -> str:
+    from bridge_assets.data.reading.formats import survey_years_in_file  # imported late: heavy
+
+    try:
+        survey_years_in_file(path)
+    except SourceError as error:
+        return f"; {error.what}" + (f": {error.why}" if error.why else "")
+    return ", and none in its rows"
