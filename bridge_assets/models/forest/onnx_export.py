@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from bridge_assets.errors import ExportError
 from bridge_assets.models.dataset.matrix import feature_matrix, feature_names
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.onnx_parity import LEAF_OUTPUT
+from bridge_assets.models.forest.onnx_sklearn import MAX_LEAVES, from_sklearn, label_tensor, rows_on_thresholds
 from bridge_assets.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -29,12 +31,6 @@ if TYPE_CHECKING:
 #: Operator sets and file version. TreeEnsemble was added in ai.onnx.ml 5, with ONNX 1.16 (2024) and file version 10.
 #: ONNX Runtime supports it since 1.21.
 OPSET, ML_OPSET, IR_VERSION = 17, 5, 10
-
-#: skl2onnx writes forests with operators that later sets deprecate.
-_SKLEARN_ML_OPSET = 3
-
-#: Largest count of integers that float32 represents exactly.
-_MAX_LEAVES = 2**24
 
 #: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html
 _SUM, _BRANCH_LEQ = 1, 0
@@ -46,6 +42,9 @@ _SAMPLE_TOLERANCE = 1e-5
 
 def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
     """Write a forest as ONNX, after comparing the export's predictions for the sample rows with the model's.
+
+    The export of a scikit-learn forest is compared on rows exactly at thresholds too. Its labels are the model's own,
+    also where two classes are equally likely.
 
     Parameters
     ----------
@@ -68,7 +67,7 @@ def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
     FeatureError
         If the sample rows do not fit the model.
     ExportError
-        If the export is not valid ONNX or its predictions differ from the model's.
+        If the export is not valid ONNX, or its predictions or labels differ from the model's.
     StorageError
         If it cannot be written; `path` is then unchanged.
     """
@@ -77,7 +76,7 @@ def export_to_onnx(model: Any, X_sample: Any, path: Path | str) -> Path:
     path = Path(path)
     features = _model_features(model)
     sample = feature_matrix(X_sample, features)
-    graph = _from_float16(model) if isinstance(model, Float16Forest) else _from_sklearn(model)
+    graph = _from_float16(model) if isinstance(model, Float16Forest) else from_sklearn(model, OPSET)
     _set_metadata(graph, model, features)
     try:
         onnx.checker.check_model(graph, full_check=True)
@@ -119,7 +118,7 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
     ]
     results = [helper.make_tensor_value_info(mean, TensorProto.FLOAT, ["n", forest.leaf.shape[1]])]
     if classifies:
-        labels = _label_tensor(forest.classes)
+        labels = label_tensor(forest.classes)
         constants.append(labels)
         nodes.append(helper.make_node("ArgMax", [mean], ["class_index"], axis=1, keepdims=0))
         nodes.append(helper.make_node("Gather", [labels.name, "class_index"], ["label"]))
@@ -145,9 +144,9 @@ def _tree_ensemble_attributes(forest: Float16Forest) -> dict[str, Any]:
     import numpy as np
     from onnx import numpy_helper
 
-    if len(forest.leaf) > _MAX_LEAVES:
+    if len(forest.leaf) > MAX_LEAVES:
         raise ExportError(
-            f"the forest has {len(forest.leaf):,} leaves; float32 can number at most {_MAX_LEAVES:,}",
+            f"the forest has {len(forest.leaf):,} leaves; float32 can number at most {MAX_LEAVES:,}",
             do="train fewer or shallower trees",
         )
     nodes = forest.nodes
@@ -179,37 +178,6 @@ def _tree_ensemble_attributes(forest: Float16Forest) -> dict[str, Any]:
     }
 
 
-def _label_tensor(classes: tuple[Any, ...]) -> onnx.TensorProto:
-    from onnx import TensorProto, helper
-
-    kinds = {bool: TensorProto.BOOL, int: TensorProto.INT64, float: TensorProto.DOUBLE, str: TensorProto.STRING}
-    kind = kinds.get(type(classes[0]))
-    if kind is None or len({type(label) for label in classes}) > 1:
-        raise ExportError(f"class labels must be all Boolean, all integer, all float or all text, found {classes!r}")
-    values = [label.encode() for label in classes] if kind == TensorProto.STRING else list(classes)
-    return helper.make_tensor("classes", kind, [len(classes)], values)
-
-
-def _from_sklearn(model: Any) -> onnx.ModelProto:
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.base import is_classifier
-
-    if model.n_outputs_ != 1:
-        raise ExportError(
-            f"the forest has {model.n_outputs_} outputs; only one is supported", do="train one forest per output"
-        )
-    classifies = is_classifier(model)
-    return convert_sklearn(  # type: ignore[return-value] # annotated for all its backends
-        model,
-        name="random_forest",  # the default is a random name
-        initial_types=[("X", FloatTensorType([None, model.n_features_in_]))],
-        final_types=None if classifies else [("prediction", FloatTensorType([None, 1]))],
-        options={"zipmap": False} if classifies else None,
-        target_opset={"": OPSET, "ai.onnx.ml": _SKLEARN_ML_OPSET},
-    )
-
-
 def _set_metadata(graph: onnx.ModelProto, model: Any, features: tuple[str, ...]) -> None:
     from onnx import helper
 
@@ -226,9 +194,7 @@ def _set_metadata(graph: onnx.ModelProto, model: Any, features: tuple[str, ...])
 
 
 def _check_predictions_match(content: bytes, model: Any, sample: np.ndarray) -> None:
-    import numpy as np
     import onnxruntime as ort
-    from sklearn.base import is_classifier
 
     if not len(sample):
         return
@@ -238,16 +204,38 @@ def _check_predictions_match(content: bytes, model: Any, sample: np.ndarray) -> 
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base class but Exception
         raise ExportError(f"ONNX Runtime cannot load the export: {error}") from error
-    classifies = model.task == "classifier" if isinstance(model, Float16Forest) else is_classifier(model)
-    (predictions,) = session.run(["probabilities" if classifies else "prediction"], {"X": sample})
-    rows = sample if isinstance(model, Float16Forest) else _with_names(model, sample)
+    _check_rows(session, model, sample, "sample")
+    if not isinstance(model, Float16Forest):  # of a float16 forest, onnx_parity compares such rows
+        _check_rows(session, model, rows_on_thresholds(model, sample), "threshold")
+
+
+def _check_rows(session: Any, model: Any, matrix: np.ndarray, kind: str) -> None:
+    import numpy as np
+    from sklearn.base import is_classifier
+
+    is_float16 = isinstance(model, Float16Forest)
+    classifies = model.task == "classifier" if is_float16 else is_classifier(model)
+    (predictions,) = session.run(["probabilities" if classifies else "prediction"], {"X": matrix})
+    if is_float16:
+        rows: Any = matrix
+    else:
+        # Several workers add up the trees in the order they finish, which decides between classes that are level.
+        model, rows = copy(model).set_params(n_jobs=1), _with_names(model, matrix)
     expected = model.predict_proba(rows) if classifies else model.predict(rows).reshape(-1, 1)
     scale = max(1.0, float(np.abs(expected).max()))
-    if (difference := float(np.abs(np.asarray(predictions) - expected).max()) / scale) > _SAMPLE_TOLERANCE:
+    remedy = "report it with the versions of onnx, skl2onnx and onnxruntime"
+    if not (difference := float(np.abs(np.asarray(predictions) - expected).max()) / scale) <= _SAMPLE_TOLERANCE:
         raise ExportError(
-            f"the predictions of the export differ from the model's by {difference:.2g} on the sample rows",
+            f"the predictions of the export differ from the model's by {difference:.2g} on the {kind} rows",
             why=f"At most {_SAMPLE_TOLERANCE:g} is allowed",
-            do="report it with the versions of onnx, skl2onnx and onnxruntime",
+            do=remedy,
+        )
+    if not classifies or is_float16:  # the label of a float16 forest follows from its probabilities
+        return
+    labels = np.asarray(session.run(["label"], {"X": matrix})[0])
+    if n_wrong := int((labels != model.predict(rows)).sum()):
+        raise ExportError(
+            f"the export gives another label than the model on {n_wrong:,} of {len(matrix):,} {kind} rows", do=remedy
         )
 
 
