@@ -13,8 +13,9 @@ years                  columns  signature
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -42,11 +43,14 @@ class Layout:
     years : tuple of (int, int)
         Ranges of survey years, both ends included, in which FHWA used it. For documentation and for writing files; a
         file is never recognised by its year.
+    ignored : str or None
+        Heading of a column after the published ones that a file has; its fields are not read.
     """
 
     name: str
     columns: tuple[str, ...]
     years: tuple[tuple[int, int], ...]
+    ignored: str | None = None
 
     @property
     def canonical_columns(self) -> tuple[str, ...]:
@@ -67,10 +71,14 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 _BY_COLUMNS = {layout.columns: layout for layout in LAYOUTS}
+_PUBLISHED = frozenset(column for layout in LAYOUTS for column in layout.canonical_columns + layout.columns)
+
+#: Headings that look like an item. An unknown one is a typing error, and its column must not be dropped silently.
+ITEM_HEADING = re.compile(r"_\d{3}[A-Z]?$")
 
 
 def match_layout(header: Sequence[str], where: Path | str) -> Layout:
-    """Find the layout whose columns are exactly these.
+    """Find the layout whose columns are exactly these, or these without an unknown one at the end (`Layout.ignored`).
 
     Parameters
     ----------
@@ -88,6 +96,9 @@ def match_layout(header: Sequence[str], where: Path | str) -> Layout:
     layout = _BY_COLUMNS.get(tuple(header))
     if layout is not None:
         return layout
+    layout = _BY_COLUMNS.get(tuple(header[:-1]))
+    if layout is not None and header[-1] not in _PUBLISHED and not ITEM_HEADING.search(header[-1]):
+        return replace(layout, ignored=header[-1])
     nearest = max(
         LAYOUTS, key=lambda known: len(set(known.columns) & set(header)) - abs(len(known.columns) - len(header))
     )

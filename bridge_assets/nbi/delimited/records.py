@@ -8,6 +8,7 @@ and its text. Always: rows read = records + rejected.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ from bridge_assets.nbi.coding_guide.items import ITEMS, ITEMS_BY_NAME, ItemKind
 from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
 from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
 from bridge_assets.nbi.delimited.kernels import FieldType
+from bridge_assets.nbi.delimited.quotes import QUOTED_ITEMS, one_sided_text, rows_with_quotes
+
+_log = logging.getLogger(__name__)
 
 #: Bytes read at a time: about 40,000 rows, one row group of the Parquet file.
 BATCH_BYTES = 16 << 20
@@ -50,6 +54,7 @@ REJECTED_SCHEMA = pl.Schema(
 #: Reason code of a rejected record -> meaning.
 REJECTION_REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
+    "one_sided_quote": "A text begins or ends with a quote but not both: a comma inside a text shifted the row",
     "unreadable": "The row contains NUL bytes",
     "no_key": "State code or structure number is blank",
     "no_year": "The row has no survey year, although every row of this table must have one",
@@ -136,7 +141,7 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
     SourceError
         If the file is empty, JSON, or a web page saved as text.
     LayoutError
-        If the header matches none of the published layouts.
+        If the header matches none of the published layouts, apart from an unknown column at the end.
     """
     text = file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip()
     if not text:
@@ -210,13 +215,19 @@ class _BatchReader:
 
     def __init__(self, name: str, layout: Layout) -> None:
         self.name, self.layout, self.next_line = name, layout, 2
-        self.fields = FieldReader([_field_type(column) for column in layout.canonical_columns])
+        types = [_field_type(column) for column in layout.canonical_columns]
+        self.warnings: tuple[str, ...] = ()
+        if layout.ignored is not None:
+            types.append(FieldType.TEXT)
+            self.warnings = (f"the column {layout.ignored!r} after the published ones is not an item and is not read",)
+            _log.warning("%s: %s", name, self.warnings[0])
+        self.fields, self.n_fields = FieldReader(types), len(types)
+        self.quoted = {item: layout.canonical_columns.index(item) for item in QUOTED_ITEMS}
 
     def batch(self, lines: bytes) -> Batch:
         lines = _to_utf8(lines)
         rows = self.fields.read(lines)
-        columns, blank = len(self.layout.columns), 0
-        rejected = []
+        blank, rejected = 0, []
         for line, start, end, fields, nuls in rows.malformed.tolist():
             text = lines[start:end]
             if fields == 1 and not text.strip(_BLANK_BYTES):
@@ -225,23 +236,32 @@ class _BatchReader:
                 rejected.append(self._rejected_row(line, "unreadable", f"{nuls} NUL bytes", text))
             else:
                 rejected.append(
-                    self._rejected_row(line, "field_count", f"{columns} fields expected, {fields} found", text)
+                    self._rejected_row(line, "field_count", f"{self.n_fields} fields expected, {fields} found", text)
                 )
         table = self._table(rows)
         has_key = np.logical_and(*(table[name].is_valid().to_numpy() for name in KEY_COLUMNS))
         for line, start, end in rows.lines[~has_key].tolist():
             rejected.append(self._rejected_row(line, "no_key", REJECTION_REASONS["no_key"], lines[start:end]))
+        loaded = has_key.copy()
+        for row in rows_with_quotes([rows.columns[column] for column in self.quoted.values()]):
+            line, start, end = rows.lines[row].tolist()
+            if has_key[row] and (item := one_sided_text(lines[start:end], self.quoted)):
+                loaded[row] = False
+                detail = f"{item} begins or ends with a quote but not both"
+                rejected.append(self._rejected_row(line, "one_sided_quote", detail, lines[start:end]))
         read = len(rows.lines) + len(rows.malformed)
         self.next_line += read
         return Batch(
-            table=table if has_key.all() else table.filter(pa.array(has_key)),
+            table=table if loaded.all() else table.filter(pa.array(loaded)),
             rejected=pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row").sort("line_number"),
             rows_read=read - blank,
             layout=self.layout.name,
+            warnings=self.warnings,
         )
 
     def _table(self, rows: ParsedRows) -> pa.Table:
-        found = dict(zip(self.layout.canonical_columns, rows.columns, strict=True))
+        columns = rows.columns[: len(self.layout.columns)]
+        found = dict(zip(self.layout.canonical_columns, columns, strict=True))
         unparsed: dict[int, list[str]] = {}
         for column, texts in sorted(rows.unparsed_numbers.items()):
             name = self.layout.canonical_columns[column]

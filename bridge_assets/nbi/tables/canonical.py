@@ -7,7 +7,6 @@ delimited text. Reading a file written by `save_processed_data` gives the same r
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.coding_guide.items import DERIVED_COLUMNS, ITEMS_BY_NAME, ItemKind
-from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
+from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, ITEM_HEADING
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 from bridge_assets.nbi.tables.by_year import RejectedRow, SurveyYearSplitter, YearBatch
 from bridge_assets.nbi.tables.quoted_csv import CsvFile
@@ -37,9 +36,6 @@ NO_RECORD_TYPE = (
     f"the table has no item 5A ({RECORD_TYPE}): every record is taken as one of a structure (record type 1), although "
     "files from before 2010 also hold the routes under it"
 )
-
-#: Headings that look like an item. An unknown one is a typing error, and its column must not be dropped silently.
-_ITEM_PATTERN = re.compile(r"_\d{3}[A-Z]?$")
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +92,7 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
             names[position] = name
     if missing := [name for name in KEY_COLUMNS if name not in names.values()]:
         raise _layout_error(f"missing column {missing[0]}", where, "Without it, records have no structure key")
-    if misspelled_items := [heading for heading in ignored if _ITEM_PATTERN.search(heading.upper())]:
+    if misspelled_items := [heading for heading in ignored if ITEM_HEADING.search(heading.upper())]:
         raise _layout_error(
             f"unknown item {misspelled_items[0]!r}", where, "The heading looks like an NBI item but is not one"
         )

@@ -128,7 +128,7 @@ def structures_present(context: dg.AssetCheckExecutionContext, platform: Platfor
     asset="raw_bridges",
     description=(
         "Nothing had to be assumed to read the files, such as that every record of a table without item 5A stands for "
-        "a structure. Warns only."
+        "a structure, or that an unknown column at the end may be left out. Warns only."
     ),
 )
 def read_without_assumptions(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:

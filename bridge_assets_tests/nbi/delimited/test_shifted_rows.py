@@ -1,0 +1,107 @@
+"""Rows that a comma inside a text shifted, and files with a column after the published ones."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.nbi_files import nbi_line, read_nbi, row_count
+
+from bridge_assets.data.ingest.ingest import ingest
+from bridge_assets.data.reading.formats import count_rows, read_survey_file
+from bridge_assets.errors import LayoutError
+from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, Layout, layout_of_year
+
+TEXTS = ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")
+
+
+def write(path: Path, layout: Layout, lines: list[str], extra: str | None = None) -> Path:
+    header = ",".join(layout.columns if extra is None else (*layout.columns, extra))
+    path.write_text("\n".join([header, *lines]) + "\n", newline="")
+    return path
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("item", TEXTS)
+@pytest.mark.parametrize("missing", ["ROUTE_PREFIX_005B", "ADT_029"], ids=["before", "after"])
+def test_a_shifted_row_with_the_right_number_of_fields_is_rejected(
+    tmp_path: Path, layout: Layout, item: str, missing: str
+) -> None:
+    """One field before or after the text is missing."""
+    good, fields = nbi_line(layout), nbi_line(layout, **{item: "BEAR, CREEK"}).split(",")
+    is_after = layout.columns.index(missing) > layout.columns.index(item)
+    del fields[layout.columns.index(missing) + is_after]
+    shifted = ",".join(fields)
+    assert len(shifted.split(",")) == len(layout.columns)
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [good, shifted, good]))
+    assert batch.rows_read == 3
+    assert batch.records["line_number"].to_list() == [2, 4]
+    [(line, reason, detail, text)] = batch.rejected.select("line_number", "reason", "detail", "line").rows()
+    assert (line, reason, text) == (3, "one_sided_quote", shifted)
+    assert detail.endswith("begins or ends with a quote but not both")
+
+
+@pytest.mark.parametrize("text", ["O'NEAL ROAD", "DUKES'", "'TIL CREEK", "'", "''", "'A'", "FARMERS' '"])
+@pytest.mark.parametrize("item", TEXTS)
+def test_apostrophes_inside_quotes_are_kept(tmp_path: Path, item: str, text: str) -> None:
+    layout = layout_of_year(2019)
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [nbi_line(layout, **{item: text})]))
+    assert batch.records[item].to_list() == [text]
+
+
+def test_a_row_written_without_quotes_may_end_in_an_apostrophe(tmp_path: Path) -> None:
+    layout = layout_of_year(2019)
+    line = nbi_line(layout, LOCATION_009="AT DUKES").replace("'", "").replace("AT DUKES", "AT DUKES'")
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [line]))
+    assert batch.records["LOCATION_009"].to_list() == ["AT DUKES'"]
+
+
+def test_a_row_without_a_key_has_one_reason(tmp_path: Path) -> None:
+    layout = layout_of_year(2019)
+    line = nbi_line(layout, LOCATION_009="AT DUKES").replace("'AT DUKES", "AT DUKES").replace("1234", "    ")
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [line]))
+    assert batch.rejected["reason"].to_list() == ["no_key"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("extra", ["MY_NOTE", ""])
+def test_an_unknown_column_at_the_end_is_left_out_with_a_warning(
+    tmp_path: Path, layout: Layout, extra: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [nbi_line(layout) + end for end in (",seen, twice", ",12", ",", "")]
+    path = write(tmp_path / "NBI_2019.txt", layout, lines, extra)
+    plain = read_nbi(write(tmp_path / "plain_2019.txt", layout, [nbi_line(layout)] * 2))
+    with caplog.at_level(logging.WARNING):
+        report = ingest([path], 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
+    assert report.warnings == (
+        f"NBI_2019.txt: the column {extra!r} after the published ones is not an item and is not read",
+    )
+    assert report.warnings[0].partition(": ")[2] in caplog.text
+    assert (report.rows_read, report.loaded, report.rejected) == (4, 2, 2)
+    assert row_count(path) == count_rows(path, 2019) == 4
+    items = [name for name in plain.records.columns if name != "line_number"]
+    assert (
+        pl.concat(each.batch.records for each in read_survey_file(path, 2019))
+        .select(items)
+        .equals(plain.records.select(items))
+    )
+
+
+@pytest.mark.parametrize("heading", ["DECK_COND_058", "DECK_COND_58A", "DECK_COND_158", "CAT29", "BRIDGE_CONDITION"])
+def test_an_item_at_the_end_is_not_taken_for_an_unknown_column(tmp_path: Path, heading: str) -> None:
+    layout = layout_of_year(1992)
+    path = write(tmp_path / "NBI_1992.txt", layout, [nbi_line(layout) + ",1"], heading)
+    if heading == "DECK_COND_58A":  # no item has such a number
+        assert read_nbi(path).records.height == 1
+        return
+    with pytest.raises(LayoutError):
+        read_nbi(path)
+
+
+def test_two_unknown_columns_are_refused(tmp_path: Path) -> None:
+    layout = layout_of_year(2019)
+    path = write(tmp_path / "NBI_2019.txt", layout, [nbi_line(layout) + ",1,2"], "A,B")
+    with pytest.raises(LayoutError, match="not expected: 'A', 'B'"):
+        read_nbi(path)
