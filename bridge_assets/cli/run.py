@@ -16,10 +16,10 @@ from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings, workspace_file
 
 #: The jobs of `orchestration.jobs.pipelines`. Listed here because importing Dagster would slow down every `--help`.
-JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "smoke_checks")
+JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "retraining", "promotion", "smoke_checks")
 
 #: Those of them that read no survey file.
-_JOBS_WITHOUT_FILES = ("scoring", "smoke_checks")
+_JOBS_WITHOUT_FILES = ("scoring", "retraining", "promotion", "smoke_checks")
 
 #: Exit code of a command that Ctrl-C ended: 128 + SIGINT.
 _CANCELED = 130

@@ -64,6 +64,8 @@ def features_within_limits(context: dg.AssetCheckExecutionContext, platform: Pla
     ),
 )
 def predictions_within_limits(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.drift.limits import KS
+
     summary = _last_analysed(context, platform)
     if summary is None:
         return _nothing_to_judge()
@@ -79,12 +81,24 @@ def predictions_within_limits(context: dg.AssetCheckExecutionContext, platform: 
             ),
             metadata=_common(summary),
         )
-    rows = list(summary.predictions.values())
+    # Without a value: fewer predictions than `state_rows`, in the year or in the reference.
+    rows = [row for row in summary.predictions.values() if row["value"] is not None and row["threshold"] is not None]
+    if not any(row["measure"] == KS for row in rows):
+        return dg.AssetCheckResult(
+            passed=False,
+            severity=_WARN,
+            description=_sentence(
+                year,
+                [f"the predictions were not compared: too few bridges (drift.state_rows is {_state_rows(platform)})"],
+                "look at the page of the year; with so few bridges, chance alone moves the predictions",
+            ),
+            metadata=_common(summary),
+        )
     beyond = [row for row in rows if row["drifted"]]
     errors = [row for row in beyond if abs(row["value"]) > row["error_threshold"]]
     shown = errors or beyond or rows
     parts = [f"{_measure_name(row)} {row['value']:.3f}, limit {row[_limit_of(row, errors)]:.3f}" for row in shown]
-    means = next((row for row in rows if row["reference_mean"] is not None and row["value"] is not None), None)
+    means = next((row for row in rows if None not in (row["reference_mean"], row["year_mean"])), None)
     if means:
         parts.append(f"mean prediction {means['year_mean']:.3f}, {means['reference_mean']:.3f} in the reference years")
     if recoded := next((row["cause"] for row in beyond if row["cause"]), ""):
@@ -222,6 +236,10 @@ def _recodings(summary: "DriftSummary") -> list[str]:
         more = f"; and {len(rows) - MAX_NAMED} more states" if len(rows) > MAX_NAMED else ""
         texts.append(f"{year}: {states}{more}")
     return texts
+
+
+def _state_rows(platform: Platform) -> int:
+    return platform.model.drift.state_rows
 
 
 def _limit_of(row: dict[str, Any], errors: list[dict[str, Any]]) -> str:

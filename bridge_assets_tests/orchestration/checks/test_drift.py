@@ -115,6 +115,14 @@ class TestPredictions:
             "materialise bridge_predictions for 2025"
         )
 
+    def test_too_few_bridges_are_no_pass(self, lake: Lake) -> None:
+        write(lake, prediction_row(None, threshold=None), prediction_row(0.0, measure="missing_share"))
+        evaluation = run("predictions_within_limits")
+        assert (evaluation.passed, evaluation.severity) == (False, WARN)
+        assert "2025: the predictions were not compared: too few bridges (drift.state_rows is 100)" in (
+            evaluation.description or ""
+        )
+
     def test_states_whose_recoding_is_the_reason_are_named(self, lake: Lake) -> None:
         write(lake, prediction_row(0.2, cause="recoded: 25, 36"))
         assert "the drift comes from states that recoded items: 25, 36" in (
