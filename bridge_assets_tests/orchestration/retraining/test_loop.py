@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pytest
+from support.alerts.slack_receiver import slack_receiver
 from support.deployment.bad_outcomes import lower_ratings
-from support.slack_receiver import slack_receiver
 from support.small_platform import SmallPlatform, defs, error_messages
 
 from bridge_assets.deployment.local import LocalEndpoint
