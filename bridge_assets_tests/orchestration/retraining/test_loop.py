@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pytest
-from support.alerts.slack_receiver import slack_receiver
+from support.alerting.slack_receiver import slack_receiver
 from support.deployment.bad_outcomes import lower_ratings
 from support.small_platform import SmallPlatform, defs, error_messages
 
