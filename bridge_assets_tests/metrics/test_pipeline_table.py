@@ -186,7 +186,7 @@ def test_the_asset_makes_the_table_from_real_runs(tmp_path, monkeypatch):
         assert found == [("asset", 7), ("step", None), ("run", None)]
         assert duckdb.connect().execute(str(metadata["query"].value)).fetchall()[0][0] == "something"
         columns = duckdb.connect().execute(f"describe select * from '{path}'").fetchall()
-    types = {name: kind.lower().replace("timestamp with time zone", "timestamptz") for name, kind, *_ in columns}
+    types = {name: kind.lower() for name, kind, *_ in columns}
     assert types == {name: kind for name, (kind, _) in COLUMNS.items()}
 
 
