@@ -14,10 +14,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, BinaryIO
 
+from bridge_assets.data.reading.encodings import as_utf8, decode_start, utf16_name
 from bridge_assets.errors import SourceError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ RATIO_CHECK_MIN_BYTES = 64 << 20
 
 GZIP, ZIP, ZIP_EMPTY = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")
+
+_PEEK_BYTES = 64
 
 #: Exceptions of the standard library for damaged archives. Without `ValueError`, which would catch our own errors.
 _ARCHIVE_ERRORS = (
@@ -56,11 +59,14 @@ class OpenedFile:
         For errors and the column `file`: the name of the file, or `archive.zip/member.txt` for a zip.
     compressed : bool
         Whether the file is compressed and can only be read sequentially.
+    encoding : str or None
+        `utf-16-le` or `utf-16-be` if the file is written so; `file` is in UTF-8 then.
     """
 
     file: BinaryIO
     name: str
     compressed: bool = False
+    encoding: str | None = None
 
 
 @contextmanager
@@ -85,6 +91,13 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
         `MAX_EXPANSION_RATIO`. Damage that is detected only at the end of the stream (a wrong checksum) is raised while
         reading.
     """
+    with _open_expanded(path) as source:
+        beginning = source.file.peek(_PEEK_BYTES) if isinstance(source.file, io.BufferedReader) else b""
+        yield replace(source, file=as_utf8(source.file, beginning, path), encoding=utf16_name(beginning))
+
+
+@contextmanager
+def _open_expanded(path: Path) -> Iterator[OpenedFile]:
     with _open_file(path) as file:
         try:
             magic = file.read(4)
@@ -220,8 +233,9 @@ def _read_member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: P
 
 
 def _first_line(start: bytes) -> bytes:
-    line = start.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].lower().replace(b"_", b" ")
-    return line if b"," in line else b""
+    start = decode_start(start).removeprefix(b"\xef\xbb\xbf")
+    line = start.lstrip().split(b"\n", 1)[0].lower().replace(b"_", b" ")
+    return line if any(separator in line for separator in (b",", b";", b"\t", b"|")) else b""
 
 
 def _check_not_nested(beginning: bytes, path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -17,9 +18,9 @@ import polars as pl
 
 from bridge_assets.data.reading.archives import OpenedFile, open_survey_file
 from bridge_assets.data.reading.file_names import survey_year_of
-from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
-from bridge_assets.nbi.coding_guide.layouts import LAYOUTS
+from bridge_assets.data.reading.shapes import SEPARATORS, TextShape, text_shape
+from bridge_assets.errors import LayoutError, SourceError
+from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, match_layout
 from bridge_assets.nbi.delimited import records
 from bridge_assets.nbi.delimited.records import read_batches, read_header
 from bridge_assets.nbi.tables import canonical, infobridge
@@ -48,28 +49,68 @@ class Format(StrEnum):
     INFOBRIDGE = "InfoBridge export"
 
 
+@dataclass(frozen=True, slots=True)
+class _Recognised:
+    """The format of a file, and for a text the way in which its fields are written."""
+
+    kind: Format
+    shape: TextShape
+    encoding: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For the `layout` of batches, such as `canonical CSV, semicolons, UTF-16`."""
+        separator = SEPARATORS[self.shape.separator] if self.shape.separator != "," else ""
+        parts = [self.kind.value, separator, "UTF-16" if self.encoding else ""]
+        return ", ".join(part for part in parts if part)
+
+
 def detect_format(path: Path) -> Format:
     """The format of a file, detected from its content; FHWA's delimited format if no other one matches.
 
     Raises
     ------
     SourceError
-        If the file cannot be opened (`archives.open_survey_file`).
+        If the file cannot be opened (`archives.open_survey_file`), or has a shape that is refused by name
+        (`shapes.text_shape`).
     """
+    return _recognise(path).kind
+
+
+def _recognise(path: Path) -> _Recognised:
     with open_survey_file(path) as source:
-        beginning = source.file.read(_SNIFF_BYTES)
+        beginning, encoding = source.file.read(_SNIFF_BYTES), source.encoding
     if beginning.startswith(PARQUET_MAGIC):
-        return Format.PARQUET
-    first, _, below = beginning.removeprefix(b"\xef\xbb\xbf").decode("latin-1").partition("\n")
-    headings = [heading.strip(" \t\r'\"") for heading in first.split(",")]
-    published = tuple(heading.upper() for heading in headings)
-    if any(published == layout.columns for layout in LAYOUTS):
-        return Format.NBI
-    if infobridge.is_infobridge(headings):
-        return Format.INFOBRIDGE
-    if canonical.is_canonical(headings) and not _is_single_quoted(headings, below):
-        return Format.CSV
-    return Format.NBI
+        return _Recognised(Format.PARQUET, TextShape(()))
+    shape = text_shape(beginning, path)
+    published = tuple(heading.upper() for heading in shape.headings)
+    is_published = any(published == layout.columns for layout in LAYOUTS)
+    if is_published and shape.separator == "," and not shape.double_quoted:
+        kind = Format.NBI
+    elif infobridge.is_infobridge(shape.headings):
+        kind = Format.INFOBRIDGE
+    elif shape.single_quoted and shape.separator == ",":
+        _check_layout(published, path)
+        kind = Format.NBI
+    else:
+        kind = Format.CSV if canonical.is_canonical(shape.headings) else Format.NBI
+    return _Recognised(kind, shape, encoding)
+
+
+def _check_layout(headings: tuple[str, ...], path: Path) -> None:
+    """Raise LayoutError for a table in single quotes that has not the columns of a published file.
+
+    It may have lost or gained a column on the way, so that it is compared with the nearest layout.
+    """
+    try:
+        match_layout(headings, path)
+    except LayoutError as error:
+        raise LayoutError(
+            f"the texts are in single quotes, as in FHWA's delimited files, but {error.what}",
+            where=path,
+            why=error.why,
+            do="use the file as FHWA publishes it, or write the table again as CSV, texts in double quotes",
+        ) from error
 
 
 def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[YearBatch]:
@@ -96,17 +137,20 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
     LayoutError
         If its header row is not recognised.
     """
-    kind = detect_format(path)
+    recognised = _recognise(path)
+    kind, shape = recognised.kind, recognised.shape
     year_from_name = survey_year_of(path.name)
     with open_survey_file(path) as source:
-        by_year = SurveyYearSplitter(source.name, path, kind.value, survey_year, year_from_name)
+        by_year = SurveyYearSplitter(source.name, path, recognised.name, survey_year, year_from_name)
         if kind is Format.PARQUET:
             _check_not_compressed(source, path)
             yield from canonical.read_parquet(source.file, path, by_year)
         elif kind is Format.CSV:
-            yield from canonical.read_csv(source.file, path, by_year)
+            yield from canonical.read_csv(
+                source.file, path, by_year, shape.separator, single_quoted=shape.single_quoted
+            )
         elif kind is Format.INFOBRIDGE:
-            yield from infobridge.read_infobridge(source.file, path, by_year)
+            yield from infobridge.read_infobridge(source.file, path, by_year, shape.separator)
         else:
             year = survey_year if survey_year is not None else year_from_name
             if year is None:
@@ -124,7 +168,8 @@ def survey_years_in_file(path: Path) -> set[int]:
     SourceError, LayoutError
         If the file cannot be read.
     """
-    kind = detect_format(path)
+    recognised = _recognise(path)
+    kind = recognised.kind
     column, heading = ("_year", "year") if kind is Format.INFOBRIDGE else ("survey_year", "survey_year")
     years: set[int] = set()
     if kind is Format.NBI:
@@ -134,7 +179,7 @@ def survey_years_in_file(path: Path) -> set[int]:
             _check_not_compressed(source, path)
             columns = _years_of_parquet(source.file, path)
         else:
-            table = CsvFile(source.file, path)
+            table = CsvFile(source.file, path, recognised.shape.separator)
             year_column = next((index for index, name in enumerate(table.headings) if name.lower() == heading), None)
             columns = () if year_column is None else (rows.text[column] for rows in table.rows({year_column: column}))
         for values in columns:
@@ -148,7 +193,8 @@ def count_rows(path: Path, survey_year: int) -> int:
 
     For a file with a survey year column: the rows of this year, and those without a year, which are rejected.
     """
-    kind = detect_format(path)
+    recognised = _recognise(path)
+    kind = recognised.kind
     with open_survey_file(path) as source:
         if kind is Format.NBI:
             return records.count_rows(source.file)
@@ -157,7 +203,8 @@ def count_rows(path: Path, survey_year: int) -> int:
             years = [years.cast(pl.Float64, strict=False) for years in _years_of_parquet(source.file, path)]
             of_year = [int((column.is_null() | (column == survey_year)).sum()) for column in years]
             return sum(of_year) if of_year else parquet.metadata.num_rows
-        rows = csv.reader(io.TextIOWrapper(source.file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+        text = io.TextIOWrapper(source.file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        rows = csv.reader(text, delimiter=recognised.shape.separator)
         headings = [heading.strip().lower() for heading in next(rows, [])]
         heading = "year" if kind is Format.INFOBRIDGE else "survey_year"
         year_column = headings.index(heading) if heading in headings else None
@@ -195,21 +242,3 @@ def _check_not_compressed(source: OpenedFile, path: Path) -> None:
             why="Parquet has its own compression and cannot be read as a stream",
             do="unpack it",
         )
-
-
-def _is_single_quoted(headings: list[str], below: str) -> bool:
-    """Whether the texts of the first rows are in single quotes, as in FHWA's delimited format.
-
-    Such a file has lost or gained a column. Its reader then compares it with the nearest layout; reading it as CSV
-    would keep the quotes and the padding in every text.
-    """
-    text_columns = [
-        index
-        for index, heading in enumerate(headings)
-        if (name := canonical.canonical_name(heading)) in ITEMS_BY_NAME and ITEMS_BY_NAME[name].kind is ItemKind.TEXT
-    ]
-    rows = [line.split(",") for line in below.split("\n")[:20]]
-    cells = [row[index].strip() for row in rows for index in text_columns if index < len(row)]
-    cells = [cell for cell in cells if cell]
-    quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == "'"]
-    return len(quoted) * 2 > len(cells)

@@ -247,8 +247,7 @@ class _BatchReader:
             line, start, end = rows.lines[row].tolist()
             if has_key[row] and (item := one_sided_text(lines[start:end], self.quoted)):
                 loaded[row] = False
-                detail = f"{item} begins or ends with a quote but not both"
-                rejected.append(self._rejected_row(line, "one_sided_quote", detail, lines[start:end]))
+                rejected.append(self._rejected_row(line, "one_sided_quote", one_sided_detail(item), lines[start:end]))
         read = len(rows.lines) + len(rows.malformed)
         self.next_line += read
         return Batch(
@@ -276,6 +275,11 @@ class _BatchReader:
 
     def _rejected_row(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
         return self.name, self.next_line + line, reason, detail, text.decode().rstrip("\r").replace("\0", "\\0")
+
+
+def one_sided_detail(item: str) -> str:
+    """The detail of a row that is rejected as `one_sided_quote`."""
+    return f"{item} begins or ends with a quote but not both"
 
 
 def _field_type(name: str) -> FieldType:

@@ -22,6 +22,7 @@ from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, ITEM_HEADING
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 from bridge_assets.nbi.tables.by_year import RejectedRow, SurveyYearSplitter, YearBatch
 from bridge_assets.nbi.tables.quoted_csv import CsvFile
+from bridge_assets.nbi.tables.single_quotes import without_single_quotes
 
 KEY_COLUMNS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 
@@ -99,13 +100,31 @@ def resolve_columns(headings: Sequence[str], where: Path | str) -> TableColumns:
     return TableColumns(names, tuple(ignored))
 
 
-def read_csv(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
-    """Read a CSV file with canonical names. Raises SourceError and LayoutError; bad rows never raise."""
-    table = CsvFile(file, where)
+def read_csv(
+    file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter, separator: str = ",", *, single_quoted: bool = False
+) -> Iterator[YearBatch]:
+    """Read a CSV file with canonical names. Raises SourceError and LayoutError; bad rows never raise.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Positioned at its start.
+    where : path
+        The file, for errors.
+    by_year : SurveyYearSplitter
+    separator : str
+        One character.
+    single_quoted : bool
+        Whether its texts are in single quotes, as in FHWA's delimited format: a pair of them is not part of a text, and
+        a row with a quote at one end of a field only is rejected, since a separator inside the text shifted it.
+    """
+    table = CsvFile(file, where, separator)
     columns = resolve_columns(table.headings, where)
     _log_ignored_columns(columns, where)
     _take_as_structures(columns, by_year, where)
     for rows in table.rows(columns.names):
+        if single_quoted:
+            rows = without_single_quotes(rows)
         line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
         yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
     yield from by_year.flush()

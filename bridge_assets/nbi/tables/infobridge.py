@@ -149,7 +149,9 @@ def _column(position: int, heading: str) -> ItemColumn | None:
     return ItemColumn(position, item, decimal_degrees=item.number in ("16", "17") and unit == "decimal")
 
 
-def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
+def read_infobridge(
+    file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter, separator: str = ","
+) -> Iterator[YearBatch]:
     """Read an InfoBridge export.
 
     An export contains the records of structures, not of the routes under them: if it has no item 5A, its records are of
@@ -160,7 +162,7 @@ def read_infobridge(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitt
     SourceError, LayoutError
         If the file as a whole cannot be read. Bad rows never raise.
     """
-    export = CsvFile(file, where)
+    export = CsvFile(file, where, separator)
     columns, ignored = resolve_columns(export.headings, where)
     if ignored:
         _log.info("%s: ignored columns that are not NBI items or cannot be read as one: %s", where, ", ".join(ignored))

@@ -1,4 +1,4 @@
-"""Reads standard CSV (double quotes, doubled inside) without losing a row.
+"""Reads standard CSV (double quotes, doubled inside; any separator) without losing a row.
 
 Belongs here: parsing bytes into rows of text with their line numbers, for files written by other programs. Does not
 belong here: the published NBI files, which are not CSV (`delimited.records`), and the meaning of the columns
@@ -53,6 +53,8 @@ class CsvFile:
         Positioned at its start; UTF-8, with or without a byte order mark, or Latin-1.
     where : path
         The file, for errors.
+    separator : str
+        One character.
 
     Raises
     ------
@@ -62,9 +64,10 @@ class CsvFile:
         If the header row is not valid CSV.
     """
 
-    def __init__(self, file: BinaryIO, where: Path | str) -> None:
+    def __init__(self, file: BinaryIO, where: Path | str, separator: str = ",") -> None:
         self._lines = _LineReader(file)
-        self._reader = csv.reader(self._lines, strict=True)
+        self._reader = csv.reader(self._lines, strict=True, delimiter=separator)
+        self.separator = separator
         try:
             headings = next(self._reader, [])
         except csv.Error as error:
