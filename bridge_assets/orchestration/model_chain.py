@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bridge_assets.errors import ModelVersionError, SourceError
+from bridge_assets.orchestration.event_log import materializations
 from bridge_assets.registry.model_version import ModelVersion, get_version
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Metadata keys of the version, and of the digest of the training set, that a stage produced.
 MODEL_VERSION_KEY, TRAINING_SET_KEY = "model_version", "digest"
-
-_PAGE = 100
 
 Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
@@ -107,14 +106,10 @@ def _materialized_value(context: Context, asset: str, metadata_key: str) -> str 
         for event in _materializations_of_run(context.instance, run_id):
             if event.asset_key == key and metadata_key in event.metadata:
                 return str(event.metadata[metadata_key].value)
-    cursor, has_more = None, True
-    while has_more:
-        page = context.instance.fetch_materializations(key, limit=_PAGE, cursor=cursor)
-        for record in page.records:
-            event = record.asset_materialization
-            if event and metadata_key in event.metadata:
-                return str(event.metadata[metadata_key].value)
-        cursor, has_more = page.cursor, page.has_more
+    for record in materializations(context.instance, key):
+        event = record.asset_materialization
+        if event and metadata_key in event.metadata:
+            return str(event.metadata[metadata_key].value)
     return None
 
 

@@ -23,17 +23,16 @@ import dagster as dg
 
 from bridge_assets.deployment.gate.signature import gate_key, is_signed, sign
 from bridge_assets.errors import DeploymentError
+from bridge_assets.orchestration.event_log import observations
 from bridge_assets.orchestration.gate.check_history import StepSucceeded, check_history, step_ended, step_succeeded
 from bridge_assets.orchestration.gate.judged import judged_of, signature_problem, signed_time
-from bridge_assets.orchestration.model_chain import MODEL_VERSION_KEY
+from bridge_assets.orchestration.gate.materialized import materialized_versions
 
 #: The checks that raise alarms: asset and check.
 WATCHED_CHECKS = (("drift_report", "predictions_within_limits"), ("realised_quality", "as_expected"))
 
 #: Metadata keys of the observation that acknowledges the alarms of a check.
 ACKNOWLEDGED_KEY, ACKNOWLEDGED_AT, REASON_KEY, _SIGNATURE = "acknowledged", "acknowledged_at", "reason", "signature"
-
-_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -99,18 +98,8 @@ def trained_at(instance: dg.DagsterInstance, version: str) -> float | None:
 
     The version is a digest of its inputs: training it again gives the same model, which knows nothing new.
     """
-    succeeded = partial(step_succeeded, instance)
-    cursor, has_more = None, True
-    while has_more:
-        page = instance.fetch_materializations(dg.AssetKey("bridge_model"), limit=_PAGE, cursor=cursor, ascending=True)
-        for record in page.records:
-            event, entry = record.asset_materialization, record.event_log_entry
-            recorded = event.metadata.get(MODEL_VERSION_KEY) if event else None
-            step = entry.dagster_event and entry.dagster_event.step_key
-            if recorded and recorded.value == version and succeeded(entry.run_id, step):
-                return entry.timestamp
-        cursor, has_more = page.cursor, page.has_more
-    return None
+    trainings = materialized_versions(instance, "bridge_model", ascending=True)
+    return next((each.at for each in trainings if each.version == version), None)
 
 
 def acknowledgement(asset: str, check: str, reason: str, run_id: str) -> dict[str, Any]:
@@ -175,20 +164,16 @@ def _recorded(
 def _acknowledged_at(instance: dg.DagsterInstance, asset: str, check: str, succeeded: StepSucceeded) -> float:
     """When the alarms of a check were acknowledged last, Unix seconds; 0 = never."""
     key, latest = gate_key(), 0.0
-    cursor, has_more = None, True
-    while has_more:
-        page = instance.fetch_observations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor)
-        for record in page.records:
-            event, entry = record.asset_observation, record.event_log_entry
-            metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()} if event else {}
-            if metadata.get(ACKNOWLEDGED_KEY) != f"{asset}:{check}":
-                continue
-            if not succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
-                continue
-            if key and not _is_signed(key, metadata, entry.run_id):
-                continue
-            latest = max(latest, min(entry.timestamp, metadata[ACKNOWLEDGED_AT]))
-        cursor, has_more = page.cursor, page.has_more
+    for record in observations(instance, dg.AssetKey(asset)):
+        event, entry = record.asset_observation, record.event_log_entry
+        metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()} if event else {}
+        if metadata.get(ACKNOWLEDGED_KEY) != f"{asset}:{check}":
+            continue
+        if not succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
+            continue
+        if key and not _is_signed(key, metadata, entry.run_id):
+            continue
+        latest = max(latest, min(entry.timestamp, metadata[ACKNOWLEDGED_AT]))
     return latest
 
 

@@ -20,13 +20,12 @@ from dagster._core.execution.stats import StepEventStatus
 
 from bridge_assets.deployment.gate.decision import REQUIRED_CHECKS, CheckEvaluation, Decision, decide
 from bridge_assets.deployment.gate.signature import gate_key
+from bridge_assets.orchestration.event_log import evaluations
 from bridge_assets.orchestration.gate.judged import judged_of, signature_problem, signed_time
 
 if TYPE_CHECKING:
     from bridge_assets.deployment.gate.content import VersionContent
     from bridge_assets.settings import GateSettings
-
-_PAGE = 100
 
 
 def check_evaluations(
@@ -153,20 +152,14 @@ def check_history(
     """Recorded evaluations with their events, and why one does not count (empty = it does; a failure of severity ERROR
     always does), in the order in which the checks were planned, not evaluated.
     """
-    cursor, succeeded = None, succeeded or cache(partial(step_succeeded, instance))
-    while page := instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE, cursor=cursor):
-        for record in page:
-            event = record.event and record.event.dagster_event
-            if not (record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation)):
-                continue
-            evaluation = event.event_specific_data
-            refused = ""
-            # A failure that only warns says as much as a pass: posted, it would hide one that blocks.
-            blocks = not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
-            if not blocks and not succeeded(record.event.run_id, event.step_key):
-                refused = "a pass was reported, but no step of a run that still exists has succeeded with it"
-            yield record.event, evaluation, refused
-        cursor = page[-1].id
+    succeeded = succeeded or cache(partial(step_succeeded, instance))
+    for event, evaluation in evaluations(instance, key):
+        refused = ""
+        # A failure that only warns says as much as a pass: posted, it would hide one that blocks.
+        blocks = not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
+        if not blocks and not succeeded(event.run_id, event.dagster_event and event.dagster_event.step_key):
+            refused = "a pass was reported, but no step of a run that still exists has succeeded with it"
+        yield event, evaluation, refused
 
 
 #: Run id and step key -> whether the run exists and its step succeeded (`step_succeeded`).

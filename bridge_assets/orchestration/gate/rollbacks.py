@@ -13,13 +13,12 @@ from typing import Any
 
 import dagster as dg
 
+from bridge_assets.orchestration.event_log import materializations
 from bridge_assets.orchestration.gate.check_history import step_succeeded
 from bridge_assets.orchestration.model_chain import MODEL_VERSION_KEY
 
 #: Metadata keys of a rollback: that it is one, the version that stopped serving, and why.
 ROLLBACK_KEY, LEFT_VERSION_KEY, REASON_KEY = "rollback", "left_version", "reason"
-
-_PAGE = 100
 
 
 def left_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
@@ -38,19 +37,15 @@ def left_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
     """
     left: dict[str, str] = {}
     succeeded = partial(step_succeeded, instance)
-    cursor, has_more = None, True
-    while has_more:
-        page = instance.fetch_materializations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor, ascending=True)
-        for record in page.records:
-            event, entry = record.asset_materialization, record.event_log_entry
-            if event is None:
-                continue
-            metadata = {key: value.value for key, value in event.metadata.items()}
-            if metadata.get(ROLLBACK_KEY):
-                left[str(metadata.get(LEFT_VERSION_KEY, ""))] = _describe(metadata, entry)
-            if succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
-                left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
-        cursor, has_more = page.cursor, page.has_more
+    for record in materializations(instance, dg.AssetKey(asset), ascending=True):
+        event, entry = record.asset_materialization, record.event_log_entry
+        if event is None:
+            continue
+        metadata = {key: value.value for key, value in event.metadata.items()}
+        if metadata.get(ROLLBACK_KEY):
+            left[str(metadata.get(LEFT_VERSION_KEY, ""))] = _describe(metadata, entry)
+        if succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
+            left.pop(str(metadata.get(MODEL_VERSION_KEY)), None)
     left.pop("", None)
     return left
 

@@ -26,6 +26,7 @@ import dagster as dg
 
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import StorageError
+from bridge_assets.orchestration.event_log import evaluations, materializations, observations
 from bridge_assets.orchestration.gate.alarms import ACKNOWLEDGED_KEY, WATCHED_CHECKS
 from bridge_assets.orchestration.gate.check_history import step_succeeded
 from bridge_assets.orchestration.gate.judged import judged_of
@@ -38,8 +39,6 @@ TAG_PREFIX = "bridge_assets/"
 MODEL_CHAIN = ("training_set", "bridge_model", "quantized_model", "onnx_model", "registered_model")
 
 _ENDPOINTS = tuple(f"{key}_endpoint" for key in ENDPOINT_KEYS)
-
-_PAGE = 500
 
 
 @dataclass
@@ -83,11 +82,11 @@ def evidence(instance: dg.DagsterInstance, versions: Collection[str], digests: C
         _keep_observations(instance, asset, found)
     watched = [dg.AssetCheckKey(dg.AssetKey(asset), check) for asset, check in WATCHED_CHECKS]
     for check in _recorded_checks(instance):
-        evaluations = list(_evaluations(instance, check))
-        _keep_latest(instance, check, evaluations, found)
-        _keep_judged(check, evaluations, set(digests), found)
+        recorded = list(evaluations(instance, check))
+        _keep_latest(instance, check, recorded, found)
+        _keep_judged(check, recorded, set(digests), found)
         if check in watched:
-            _keep_alarms(check, evaluations, found)
+            _keep_alarms(check, recorded, found)
     return found
 
 
@@ -114,7 +113,7 @@ def _keep_endpoints(instance: dg.DagsterInstance, found: Evidence) -> set[str]:
     """Keep what deployments and rollbacks left; returns the versions that were deployed."""
     versions = set()
     for name in _ENDPOINTS:
-        for record in _materializations(instance, dg.AssetKey(name)):
+        for record in materializations(instance, dg.AssetKey(name)):
             found.keep(record.run_id, f"a deployment to {name}, or a rollback")
             if record.asset_materialization:
                 versions.add(_text(record.asset_materialization.metadata, MODEL_VERSION_KEY))
@@ -125,7 +124,7 @@ def _keep_materializations(
     instance: dg.DagsterInstance, asset: dg.AssetKey, protected: set[str], found: Evidence
 ) -> None:
     name, seen = asset.to_user_string(), set()
-    for record in _materializations(instance, asset):
+    for record in materializations(instance, asset):
         event = record.asset_materialization
         if event is None:
             continue
@@ -139,16 +138,11 @@ def _keep_materializations(
 
 
 def _keep_observations(instance: dg.DagsterInstance, asset: dg.AssetKey, found: Evidence) -> None:
-    cursor, has_more, latest = None, True, True
-    while has_more:
-        page = instance.fetch_observations(asset, limit=_PAGE, cursor=cursor)
-        for record in page.records:
-            if latest:
-                found.keep(record.run_id, f"the latest observation of {asset.to_user_string()}")
-                latest = False
-            if record.asset_observation and ACKNOWLEDGED_KEY in record.asset_observation.metadata:
-                found.keep(record.run_id, f"an acknowledgement of {asset.to_user_string()}")
-        cursor, has_more = page.cursor, page.has_more
+    for number, record in enumerate(observations(instance, asset)):
+        if number == 0:
+            found.keep(record.run_id, f"the latest observation of {asset.to_user_string()}")
+        if record.asset_observation and ACKNOWLEDGED_KEY in record.asset_observation.metadata:
+            found.keep(record.run_id, f"an acknowledgement of {asset.to_user_string()}")
 
 
 _Evaluation = tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]
@@ -195,25 +189,6 @@ def _keep_alarms(check: dg.AssetCheckKey, evaluations: list[_Evaluation], found:
     for event, evaluation in evaluations:
         if places(evaluation) & failed or (not evaluation.passed and not places(evaluation)):
             found.keep(event.run_id, f"{_name(check)}, which raised an alarm")
-
-
-def _materializations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
-    """All materializations of an asset, newest first."""
-    cursor, has_more = None, True
-    while has_more:
-        page = instance.fetch_materializations(asset, limit=_PAGE, cursor=cursor)
-        yield from page.records
-        cursor, has_more = page.cursor, page.has_more
-
-
-def _evaluations(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> Iterator[_Evaluation]:
-    cursor = None
-    while page := instance.event_log_storage.get_asset_check_execution_history(check, limit=_PAGE, cursor=cursor):
-        for record in page:
-            event = record.event and record.event.dagster_event
-            if record.event and event and isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
-                yield record.event, event.event_specific_data
-        cursor = page[-1].id
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from functools import partial
 
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
-from bridge_assets.orchestration.gate.check_history import step_succeeded
-from bridge_assets.orchestration.model_chain import MODEL_VERSION_KEY
+from bridge_assets.orchestration.gate.materialized import latest_version_of
 from bridge_assets.registry.model_version import get_version
 from bridge_assets.settings import ModelSettings
 from bridge_assets.settings.data import DataSettings
@@ -29,7 +27,6 @@ WATCH = (
 )
 
 _DAY_SECONDS = 86_400.0
-_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -123,38 +120,6 @@ def failing_watch(instance: dg.DagsterInstance) -> list[str]:
             if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
                 failing.append(f"{asset}:{check} fails: {' '.join((evaluation.description or 'no detail').split())}.")
     return failing
-
-
-@dataclass(frozen=True)
-class Materialized:
-    """A model version that an asset materialized in a step that succeeded.
-
-    Attributes
-    ----------
-    version : str
-    at : float
-        Unix seconds.
-    run_id : str
-    """
-
-    version: str
-    at: float
-    run_id: str
-
-
-def latest_version_of(instance: dg.DagsterInstance, asset: str) -> Materialized | None:
-    """The model version that an asset materialized last; what was posted to the web server does not count."""
-    succeeded = partial(step_succeeded, instance)
-    cursor, has_more = None, True
-    while has_more:
-        page = instance.fetch_materializations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor)
-        for record in page.records:
-            event, entry = record.asset_materialization, record.event_log_entry
-            recorded = event.metadata.get(MODEL_VERSION_KEY) if event else None
-            if recorded and succeeded(entry.run_id, entry.dagster_event and entry.dagster_event.step_key):
-                return Materialized(str(recorded.value), entry.timestamp, entry.run_id)
-        cursor, has_more = page.cursor, page.has_more
-    return None
 
 
 def _only_drift(settings: ModelSettings) -> str:

@@ -9,10 +9,11 @@ import dagster as dg
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import ModelVersionError
 from bridge_assets.orchestration.gate.check_history import step_ended
+from bridge_assets.orchestration.gate.materialized import Materialized, latest_version_of
 from bridge_assets.orchestration.gate.rollbacks import left_versions
 from bridge_assets.orchestration.jobs.rollback import ROLLBACK_JOBS
 from bridge_assets.orchestration.resources import Platform
-from bridge_assets.orchestration.retraining.due import Materialized, NotDue, latest_version_of, retraining_due
+from bridge_assets.orchestration.retraining.due import NotDue, retraining_due
 from bridge_assets.orchestration.tags import PROMOTION_TAG, RETRAINING_TAG
 
 #: Longest reason in a tag, in characters.

@@ -246,7 +246,7 @@ def test_runs_in_progress_and_young_runs_stay(instance):
 
 def test_more_runs_than_one_page_are_removed(instance, monkeypatch):
     monkeypatch.setattr("bridge_assets.orchestration.retention.removal._PAGE", 2)
-    monkeypatch.setattr("bridge_assets.orchestration.retention.evidence._PAGE", 2)
+    monkeypatch.setattr("bridge_assets.orchestration.event_log.PAGE", 2)
     for _ in range(7):
         run(instance, "bridge_features", result("canary_passes", True))
     assert clean(instance).removed == 6

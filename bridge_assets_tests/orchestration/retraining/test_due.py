@@ -11,7 +11,8 @@ import pytest
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import ModelVersionError
-from bridge_assets.orchestration.retraining.due import Due, NotDue, latest_version_of, retraining_due
+from bridge_assets.orchestration.gate.materialized import latest_version_of
+from bridge_assets.orchestration.retraining.due import Due, NotDue, retraining_due
 from bridge_assets.settings import DataSettings, ModelSettings
 from bridge_assets.settings.retraining import RetrainingSettings
 from bridge_assets.storage import write_json
