@@ -6,11 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge_assets.alerting.slack import WEBHOOK_VARIABLE
-from bridge_assets.alerting.text import MAX_CHARACTERS, slack_text
+from bridge_assets.alerting.text import MAX_CHARACTERS, slack_text, utc_minute
 
 #: Seconds after which a message says when it was written.
 _LATE_SECONDS = 300.0
@@ -77,7 +76,7 @@ def digest_of(waiting: Sequence[Message], names: Sequence[str], not_kept: int, f
     counted = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
     total = len(waiting) + not_kept
     quiet = " (quiet hours)" if any(message.held for message in waiting) else ""
-    lines = [f"{total:,} alerts since {_clock(waiting[0].written)} in one message{quiet}: {counted}."]
+    lines = [f"{total:,} alerts since {utc_minute(waiting[0].written)} in one message{quiet}: {counted}."]
     if not_kept:
         lines.append(f"{not_kept:,} of the alerts are counted but not kept, because too many were waiting.")
     listed = 0
@@ -103,15 +102,11 @@ def as_sent(message: Message) -> str:
     notes = []
     if message.started:
         notes.append(
-            f"This may be a repetition: a request at {_clock(message.started)} was interrupted before Slack's answer "
-            "was recorded."
+            f"This may be a repetition: a request at {utc_minute(message.started)} was interrupted before Slack's "
+            "answer was recorded."
         )
     elif message.held and not message.members:
-        notes.append(f"Held back in quiet hours: this is from {_clock(message.written)}.")
+        notes.append(f"Held back in quiet hours: this is from {utc_minute(message.written)}.")
     elif not message.members and time.time() - message.written > _LATE_SECONDS:
-        notes.append(f"Delivered late: this is from {_clock(message.written)}.")
+        notes.append(f"Delivered late: this is from {utc_minute(message.written)}.")
     return "\n".join([*notes, message.text])
-
-
-def _clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

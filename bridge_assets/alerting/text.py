@@ -1,6 +1,8 @@
-"""Text as Slack accepts it: escaped, and bounded."""
+"""Text as Slack accepts it: escaped, and bounded; and how a time reads in it."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 #: Characters of the text of one block (https://docs.slack.dev/reference/block-kit/blocks/section-block).
 MAX_CHARACTERS = 3000
@@ -27,6 +29,11 @@ def slack_text(msg: str) -> str:
         Characters beyond the Basic Multilingual Plane count twice, because it is not documented how Slack counts them.
     """
     return "".join(_ESCAPED.get(character, character) for character in cut(msg, MAX_CHARACTERS))
+
+
+def utc_minute(seconds: float) -> str:
+    """A time, in seconds since the epoch, as `2026-11-30 09:57 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def cut(msg: str, characters: int) -> str:

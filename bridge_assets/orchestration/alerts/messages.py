@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import dagster as dg
 
 from bridge_assets.alerting.message import Message
+from bridge_assets.alerting.text import utc_minute
 from bridge_assets.orchestration.alerts.events import AlertEvent, CheckEvent, FailedRun
 from bridge_assets.orchestration.alerts.overdue import OverdueEvent
 from bridge_assets.orchestration.alerts.ticks import TickEvent
@@ -71,13 +71,13 @@ def _of_check(event: CheckEvent, ui_address: str) -> _Draft:
     evaluation, asset = event.evaluation, event.evaluation.asset_key.to_user_string()
     if evaluation.passed:
         kind, summary = "check_recovered", f"Check passes again: {event.name}"
-        lines = [f"{summary}. It had failed since {_clock(event.failing_since)}."]
+        lines = [f"{summary}. It had failed since {utc_minute(event.failing_since)}."]
     else:
         warns, still = evaluation.severity is dg.AssetCheckSeverity.WARN, bool(event.failing_since)
         kind = "check_warned" if warns else "check_failed"
         verb = {(True, True): "still warns", (True, False): "warns", (False, True): "still fails"}.get((warns, still))
         summary = f"Check {verb or 'failed'}: {event.name}"
-        lines = [f"{summary}.{f' It has failed since {_clock(event.failing_since)}.' if still else ''}"]
+        lines = [f"{summary}.{f' It has failed since {utc_minute(event.failing_since)}.' if still else ''}"]
     if evaluation.description:
         lines.append(_shortened(evaluation.description))
     if figures := _figures(evaluation):
@@ -125,7 +125,7 @@ def _of_tick(event: TickEvent, ui_address: str) -> _Draft:
         lines.append("What to do: correct the cause; the ticks are on its page in the UI, under Automation.")
     else:
         kind, summary = "tick_recovered", f"The {event.kind} {event.name} works again"
-        lines = [f"{summary}. Its failure was reported at {_clock(event.failing_since)}."]
+        lines = [f"{summary}. Its failure was reported at {utc_minute(event.failing_since)}."]
     return _Draft(f"{kind}:{event.name}:{event.series}", summary, lines, _automation(ui_address))
 
 
@@ -163,7 +163,3 @@ def _figures(evaluation: dg.AssetCheckEvaluation) -> str:
 def _shortened(text: str) -> str:
     cut = len(text) - _MAX_DETAIL
     return f"{text[:_MAX_DETAIL]}… ({cut:,} more characters)" if cut > 0 else text
-
-
-def _clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

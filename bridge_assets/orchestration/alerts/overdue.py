@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from bridge_assets.alerting.text import utc_minute
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.sources.lateness import FHWA_PAGE, PUBLICATION_DEADLINE
 from bridge_assets.deployment.targets import REMOTE_TARGETS
@@ -143,13 +144,13 @@ def _silent_endpoints(
         reported = failing.get(f"{_SILENT}{name}", (0.0, 0.0))[0]
         if reported and last > reported:
             del failing[f"{_SILENT}{name}"]
-            detail = f"Its canary has a result again. That there was none was reported at {_clock(reported)}."
+            detail = f"Its canary has a result again. That there was none was reported at {utc_minute(reported)}."
             yield OverdueEvent(
                 "silent_endpoint_recovered", asset, f"Probed again: {name}", detail, f"{name}:{reported}"
             )
         elif not reported and since and now - since > hours * 3600:
             failing[f"{_SILENT}{name}"] = (now, now)
-            known = f"The last result is from {_clock(last)}." if last else "There has never been a result."
+            known = f"The last result is from {utc_minute(last)}." if last else "There has never been a result."
             yield OverdueEvent(
                 "silent_endpoint",
                 asset,
@@ -183,7 +184,3 @@ def _last_result(instance: dg.DagsterInstance, asset: dg.AssetKey) -> float:
 
 def _day(seconds: float) -> str:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%d %B %Y}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"

@@ -12,7 +12,6 @@ step of a run stands behind it.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 
+from bridge_assets.alerting.text import utc_minute
 from bridge_assets.deployment.gate.signature import gate_key, is_signed, sign
 from bridge_assets.errors import DeploymentError
 from bridge_assets.orchestration.event_log import observations
@@ -85,9 +85,9 @@ def alarm_objections(instance: dg.DagsterInstance, version: str) -> tuple[str, .
         return ()
     trained = trained_at(instance, version)
     return tuple(
-        f"{alarm.name} fails for survey year {alarm.survey_year} since {_day(alarm.since)} (run {alarm.run_id[:8]}): "
-        f"{alarm.message}. {_when(trained)}. What to do: train a new version, or find the cause and acknowledge it "
-        f'with `bridge-assets acknowledge {alarm.asset} --reason "..."`'
+        f"{alarm.name} fails for survey year {alarm.survey_year} since {utc_minute(alarm.since)} "
+        f"(run {alarm.run_id[:8]}): {alarm.message}. {_when(trained)}. What to do: train a new version, or find the "
+        f'cause and acknowledge it with `bridge-assets acknowledge {alarm.asset} --reason "..."`'
         for alarm in alarms
         if trained is None or trained < alarm.since
     )
@@ -187,8 +187,4 @@ def _when(trained: float | None) -> str:
         return (
             "This version was not trained by a run of this platform, so nobody knows whether that was before or after"
         )
-    return f"This version was trained before that, on {_day(trained)}"
-
-
-def _day(seconds: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    return f"This version was trained before that, on {utc_minute(trained)}"
