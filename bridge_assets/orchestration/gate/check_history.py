@@ -128,8 +128,7 @@ def data_problems(
 
 
 def _dbt_problem(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
-    counted = ((event, evaluation) for event, evaluation, refused in check_history(instance, key) if not refused)
-    latest = max(counted, key=lambda each: each[0].timestamp, default=None)
+    latest = latest_that_counts(instance, key)
     if latest is None:
         return "was never evaluated"
     event, evaluation = latest
@@ -160,6 +159,14 @@ def check_history(
         if not blocks and not succeeded(event.run_id, event.dagster_event and event.dagster_event.step_key):
             refused = "a pass was reported, but no step of a run that still exists has succeeded with it"
         yield event, evaluation, refused
+
+
+def latest_that_counts(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey
+) -> tuple[dg.EventLogEntry, dg.AssetCheckEvaluation] | None:
+    """The newest evaluation that counts (`check_history`); None if there is none."""
+    counted = ((event, evaluation) for event, evaluation, refused in check_history(instance, key) if not refused)
+    return max(counted, key=lambda each: each[0].timestamp, default=None)
 
 
 #: Run id and step key -> whether the run exists and its step succeeded (`step_succeeded`).

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
+from bridge_assets.orchestration.gate.check_history import latest_that_counts
 from bridge_assets.orchestration.gate.materialized import latest_version_of
 from bridge_assets.registry.model_version import get_version
 from bridge_assets.settings import ModelSettings
@@ -111,14 +112,12 @@ def records_of_features(lake: Lake) -> dict[str, str]:
 
 
 def failing_watch(instance: dg.DagsterInstance) -> list[str]:
-    """What the checks of the watch say whose latest evaluation failed, one sentence each."""
+    """What the checks of the watch say whose latest evaluation failed, one sentence each; a posted pass hides none."""
     failing = []
     for asset, check in WATCH:
-        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
-        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1):
-            evaluation = record.event and record.event.dagster_event and record.event.dagster_event.event_specific_data
-            if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
-                failing.append(f"{asset}:{check} fails: {' '.join((evaluation.description or 'no detail').split())}.")
+        latest = latest_that_counts(instance, dg.AssetCheckKey(dg.AssetKey(asset), check))
+        if latest and not latest[1].passed:
+            failing.append(f"{asset}:{check} fails: {' '.join((latest[1].description or 'no detail').split())}.")
     return failing
 
 

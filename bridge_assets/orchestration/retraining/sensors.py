@@ -8,6 +8,7 @@ import dagster as dg
 
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import ModelVersionError
+from bridge_assets.orchestration.event_log import evaluations
 from bridge_assets.orchestration.gate.check_history import step_ended
 from bridge_assets.orchestration.gate.materialized import Materialized, latest_version_of
 from bridge_assets.orchestration.gate.rollbacks import left_versions
@@ -130,16 +131,12 @@ def _rollback(instance: dg.DagsterInstance, key: str, since: float) -> dg.RunReq
 
 
 def _failed_canary(instance: dg.DagsterInstance, asset: str, since: float) -> str | None:
-    """What the latest canary said if it failed after that time, in a run: what is posted rolls nothing back."""
-    key = dg.AssetCheckKey(dg.AssetKey(asset), "canary_passes")
-    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1):
-        event = record.event and record.event.dagster_event
-        evaluation = event and event.event_specific_data
-        if not (record.event and event and isinstance(evaluation, dg.AssetCheckEvaluation)):
-            continue
-        failed = not evaluation.passed and record.event.timestamp > since
-        if failed and step_ended(instance, record.event.run_id, event.step_key):
-            return " ".join((evaluation.description or "no detail").split())
+    """What the latest canary of a run said if it failed after that time; a posted one neither rolls back nor hides."""
+    for event, evaluation in evaluations(instance, dg.AssetCheckKey(dg.AssetKey(asset), "canary_passes")):
+        if event.timestamp <= since:
+            return None
+        if step_ended(instance, event.run_id, event.dagster_event and event.dagster_event.step_key):
+            return None if evaluation.passed else " ".join((evaluation.description or "no detail").split())
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import ModelVersionError
 from bridge_assets.orchestration.gate.materialized import latest_version_of
-from bridge_assets.orchestration.retraining.due import Due, NotDue, retraining_due
+from bridge_assets.orchestration.retraining.due import Due, NotDue, failing_watch, retraining_due
 from bridge_assets.settings import DataSettings, ModelSettings
 from bridge_assets.settings.retraining import RetrainingSettings
 from bridge_assets.storage import write_json
@@ -129,6 +129,14 @@ def test_drift_can_be_required(instance, tmp_path) -> None:
     outcomes = due(instance, reasons=("outcomes",))
     assert isinstance(outcomes, Due)
     assert len(outcomes.reasons) == 1
+
+
+def test_a_posted_pass_hides_no_failure_of_the_watch(instance, tmp_path) -> None:
+    watch_fails(instance)
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(dg.AssetKey("drift_report"), "features_within_limits", passed=True, metadata={})
+    )
+    assert failing_watch(instance) == ["drift_report:features_within_limits fails: 2018: 2 features drifted."]
 
 
 def test_what_is_posted_to_the_web_server_is_no_training(instance, tmp_path) -> None:
