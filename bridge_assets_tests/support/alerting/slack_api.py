@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
+
+from support.alerting.json_server import Answer, json_server
 
 
 @dataclass
@@ -45,27 +46,14 @@ class SlackApi:
 def slack_api() -> Iterator[SlackApi]:
     api = SlackApi()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            api.request_count += 1
-            status, headers, reply = api.answer(self.headers["Authorization"].removeprefix("Bearer "), body)
-            api.on_message()
-            if status == 200 and reply.startswith("{") and json.loads(reply)["ok"]:
-                api.posts.append(body)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply.encode())
+    def respond(body: dict[str, Any], headers: Message) -> Answer:
+        api.request_count += 1
+        status, extra, reply = api.answer(headers["Authorization"].removeprefix("Bearer "), body)
+        api.on_message()
+        if status == 200 and reply.startswith("{") and json.loads(reply)["ok"]:
+            api.posts.append(body)
+        return status, {**extra, "Content-Type": "application/json; charset=utf-8"}, reply
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        api.url = f"http://127.0.0.1:{server.server_port}/api/"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with json_server(respond) as port:
+        api.url = f"http://127.0.0.1:{port}/api/"
         yield api
-        server.shutdown()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
+from typing import Any
+
+from support.alerting.json_server import Answer, json_server
 
 
 @dataclass
@@ -34,26 +35,14 @@ def _text(body: dict) -> str:
 def slack_receiver() -> Iterator[SlackReceiver]:
     receiver = SlackReceiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            receiver.request_count += 1
-            status, headers, reply = receiver.queued_responses.pop(0) if receiver.queued_responses else (200, {}, "ok")
-            receiver.on_message()
-            if status == 200:
-                receiver.messages.append(_text(body))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply.encode())
+    def respond(body: dict[str, Any], headers: Message) -> Answer:
+        receiver.request_count += 1
+        status, extra, reply = receiver.queued_responses.pop(0) if receiver.queued_responses else (200, {}, "ok")
+        receiver.on_message()
+        if status == 200:
+            receiver.messages.append(_text(body))
+        return status, extra, reply
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}/services/T000/B000/secret"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with json_server(respond) as port:
+        receiver.url = f"http://127.0.0.1:{port}/services/T000/B000/secret"
         yield receiver
-        server.shutdown()
