@@ -82,7 +82,8 @@ class FhwaSettings(StrictModel):
         default=(), description="Postal codes of the state files to download. Empty = the national files."
     )
     accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_split_words)] = Field(
-        default=(), description="Revised files to accept: the first 12 or more digits of their SHA-256."
+        default=(),
+        description="Revised files to accept, from whatever source: the first 12 or more digits of their SHA-256.",
     )
     state_address: str = "https://www.fhwa.dot.gov/bridge/nbi/{year}/delimited/{state}{yy}.txt"
     national_address: dict[int, str] = Field(
@@ -95,6 +96,10 @@ class FhwaSettings(StrictModel):
     catalogue: dict[Annotated[int, Field(ge=FIRST_NBI_YEAR)], NationalFile] = Field(
         default={}, description="The published survey years. The shipped data_config.yaml lists 1992 to 2025."
     )
+
+    def accepts(self, sha256: str) -> bool:
+        """Whether `accept_revised` lists a file."""
+        return any(sha256.startswith(beginning) for beginning in self.accept_revised)
 
     @model_validator(mode="after")
     def _addresses_are_patterns(self) -> Self:

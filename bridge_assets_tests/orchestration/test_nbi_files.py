@@ -15,10 +15,12 @@ from support.small_platform import defs, error_messages
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration.assets.inventory import load_records, nbi_files
+from bridge_assets.orchestration.checks.inventory import revised_files_accepted, rows_reconcile
 from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.sensors import FHWA_POLL_SECONDS, new_survey_file
 from bridge_assets.settings import DataSettings
+from bridge_assets.storage import digest
 
 
 @pytest.fixture
@@ -105,6 +107,29 @@ def test_a_file_that_changed_since_it_was_read_is_refused(home: Path, monkeypatc
     assert materialized(2016).success
     write_nbi(home / "files", 2016, [{}, {}], name="AL16.txt")
     assert "the file changed" in error_messages(materialized(2016, load_records))
+
+
+def test_a_revised_local_file_is_not_used_until_it_is_accepted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> tuple[dg.ExecuteInProcessResult, list[str]]:
+        result = materialized(2016, nbi_files, load_records, revised_files_accepted, rows_reconcile)
+        assert result.success, error_messages(result)
+        return result, Lake(home / "lake").read_year("raw_bridges", 2016)["DECK_COND_058"].to_list()
+
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", str(home / "files"))
+    path = write_nbi(home / "files", 2016, [{"DECK_COND_058": "9"}])
+    assert all(check.passed for check in load()[0].get_asset_check_evaluations())
+    write_nbi(home / "files", 2016, [{"DECK_COND_058": "3"}, {"STRUCTURE_NUMBER_008": "2"}])
+    mark = digest(path)[:12]
+    result, kept = load()
+    waits, reconciles = sorted(result.get_asset_check_evaluations(), key=lambda check: check.passed)
+    assert (waits.passed, waits.severity, reconciles.passed) == (False, dg.AssetCheckSeverity.WARN, True)
+    assert "1 of 1 records changed (01-1234: DECK_COND_058 9 -> 3), 1 were added" in (waits.description or "")
+    assert f"to use it, add {mark} to fhwa.accept_revised" in shown(result)["warnings"]
+    assert kept == ["9"]
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED", mark)
+    result, replaced = load()
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert (replaced, shown(result)["revised"]) == (["3", "6"], True)
 
 
 def test_a_bucket_can_be_the_source(s3_endpoint: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bridge_assets.data.ingest.revisions import is_accepted, pending_revision
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.reading.archives import open_survey_file
 from bridge_assets.data.reading.file_names import check_no_conflicts
@@ -32,9 +34,9 @@ def detect_changes(data: DataSettings, lake: Lake) -> tuple[dict[int, SurveyYear
     """Compare the source with the provenance of nbi_files.
 
     Local files are compared by their bytes, so that a new modification date alone is not a change; remote files by
-    ETag, checksum or date. For `fhwa`, only the latest survey year is checked, and only until it is in nbi_files.
-    Unusable files (a web page, an unfinished download, two files for one year) are reported as problems, and do not
-    block the other years.
+    ETag, checksum or date. A revised file that waits for acceptance is a change once it is accepted. For `fhwa`, only
+    the latest survey year is checked, and only until it is in nbi_files. Unusable files (a web page, an unfinished
+    download, two files for one year) are reported as problems, and do not block the other years.
 
     Returns
     -------
@@ -62,10 +64,10 @@ def _folder_changes(data: DataSettings, lake: Lake) -> tuple[dict[int, SurveyYea
     for year in survey_files(data.source_folder):
         try:
             source = survey_source(data.source_folder, year)
-            if source.sha256 != _recorded_digest(lake, year):
+            if source.sha256 != _recorded_digest(lake, year) and (content := _content(data, lake, year, source.sha256)):
                 for part in source.files:
                     _check_readable(part.path)
-                changes[year] = SurveyYearChange(year, tuple(part.path.name for part in source.files), source.sha256)
+                changes[year] = SurveyYearChange(year, tuple(part.path.name for part in source.files), content)
         except SourceError as error:
             problems.append(str(error))
     return changes, problems
@@ -88,8 +90,22 @@ def _remote_changes(data: DataSettings, lake: Lake) -> tuple[dict[int, SurveyYea
         if [address for address, _ in current_versions] != [address for address, _ in recorded_versions] or any(
             version and (address, version) not in recorded_versions for address, version in current_versions
         ):
-            changes[year] = SurveyYearChange(year, names, json_digest(current_versions))
+            content, pending = json_digest(current_versions), pending_revision(lake, year)
+            if pending and _versions(pending) == current_versions:
+                content = _content(data, lake, year, pending["sha256"])
+            if content:
+                changes[year] = SurveyYearChange(year, names, content)
     return changes, problems
+
+
+def _content(data: DataSettings, lake: Lake, survey_year: int, sha256: str) -> str:
+    """What a changed year is known by: its digest, another one once a revised file is accepted; empty while it waits
+    for that.
+    """
+    pending = pending_revision(lake, survey_year)
+    if pending is None or pending["sha256"] != sha256:
+        return sha256
+    return json_digest([sha256, "accepted"]) if is_accepted(data, survey_year, pending) else ""
 
 
 def _fhwa_changes(data: DataSettings, lake: Lake) -> dict[int, SurveyYearChange]:
@@ -125,6 +141,8 @@ def _recorded_digest(lake: Lake, survey_year: int) -> str | None:
 def _recorded_versions(lake: Lake, survey_year: int) -> Sequence[tuple[str, str]]:
     if not lake.has_provenance("nbi_files", survey_year):
         return []
-    return sorted(
-        (part.address, part.version) for part in source_files_from_provenance(lake.provenance("nbi_files", survey_year))
-    )
+    return _versions(lake.provenance("nbi_files", survey_year))
+
+
+def _versions(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return sorted((part.address, part.version) for part in source_files_from_provenance(provenance))

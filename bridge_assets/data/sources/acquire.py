@@ -102,8 +102,7 @@ def _acquire_remote(settings: DataSettings, survey_year: int, progress: Progress
         copy_remote_file(address, copy_path(address, settings.downloads_folder), progress) for address in addresses
     ]
     warnings = [
-        f"{copy.address} was revised since it was first copied; the new file is used, and the old one is kept as "
-        f"{copy.previous_copy}"
+        f"{copy.address} was revised since it was first copied; the first copy is kept as {copy.previous_copy}"
         for copy in copies
         if copy.revised
     ]

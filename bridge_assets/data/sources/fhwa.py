@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from bridge_assets.data.reading.file_names import REVISION_DIGITS, revised_file_name
+from bridge_assets.data.reading.file_names import revised_file_name
 from bridge_assets.data.sources.http_download import download
 from bridge_assets.data.sources.lateness import PUBLICATION_DEADLINE
-from bridge_assets.data.sources.local_copies import DownloadedFile, ProgressCallback, redact_url
+from bridge_assets.data.sources.local_copies import DownloadedFile, ProgressCallback, acceptance_remedy, redact_url
 from bridge_assets.data.sources.survey_files import SourceFile, SurveySource
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import FhwaSettings, NationalFile
@@ -119,14 +119,14 @@ def _fetch_file(
         if usable is None:
             raise
         return usable, f"the local copy is used; it is not known whether FHWA has revised the file: {error}"
-    if not copy.revised or _is_accepted(copy.sha256, fhwa):
+    if not copy.revised or fhwa.accepts(copy.sha256):
         return _to_source_file(copy, revised=copy.revised), ""
     if _has_expected_member(copy.path, published_file.expected):
         return _to_source_file(
             copy, revised=False
         ), f"{copy.path.name}: the archive was repacked; the text inside is unchanged"
     usable = next(_usable_copies(published_file, fhwa, target), None)
-    remedy = f"to use it, add {copy.sha256[:REVISION_DIGITS]} to fhwa.accept_revised in configs/data_config.yaml"
+    remedy = acceptance_remedy(copy.sha256)
     if usable is None:
         raise SourceError(
             f"FHWA has revised the file of survey year {year}",
@@ -151,10 +151,6 @@ def _usable_copies(published_file: PublishedFile, fhwa: FhwaSettings, target: Pa
             )
     if target.is_file() and (sha256 := digest(target)) and expected in (None, sha256):
         yield SourceFile(target, sha256, target.stat().st_size, redact_url(published_file.address))
-
-
-def _is_accepted(sha256: str, fhwa: FhwaSettings) -> bool:
-    return any(sha256.startswith(prefix) for prefix in fhwa.accept_revised)
 
 
 def _has_expected_member(path: Path, expected: NationalFile) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge_assets.data.reading.file_names import revised_file_name
+from bridge_assets.data.reading.file_names import REVISION_DIGITS, revised_file_name
 from bridge_assets.errors import StorageError
 from bridge_assets.file_lock import file_lock
 from bridge_assets.storage import digest, write_json
@@ -74,6 +74,13 @@ def redact_url(address: str) -> str:
     if "://" in address and not shown.netloc:
         return f"{shown.scheme}://{shown.path}"  # urllib would drop slashes of sqlite:////var/mlflow.db
     return shown.geturl()
+
+
+def acceptance_remedy(*sha256: str) -> str:
+    """What a person does to use revised files."""
+    digits = " and ".join(each[:REVISION_DIGITS] for each in sha256)
+    use = "it" if len(sha256) == 1 else "them"
+    return f"to use {use}, add {digits} to fhwa.accept_revised in configs/data_config.yaml"
 
 
 def read_download_record(target: Path, address: str) -> DownloadRecord | None:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.data.lake import Lake
 from bridge_assets.data.sources.lateness import FHWA_PAGE
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
@@ -49,11 +50,13 @@ fhwa_nbi = dg.AssetSpec(
     description=(
         "The National Bridge Inventory file of one survey year, or its files of several states, pinned by SHA-256. "
         "Files in a local folder are used in place and never modified; files from a bucket or from FHWA are copied, "
-        "and a copy is never replaced: a revised file is kept next to it. A row is one highway bridge, or one route "
-        f"under it. {freshness.SOURCE_IS_STALE}"
+        "and a copy is never replaced: a revised file is kept next to it. A revised file whose records differ is not "
+        "used until its digest is listed in fhwa.accept_revised of data_config.yaml. A row is one highway bridge, or "
+        f"one route under it. {freshness.SOURCE_IS_STALE}"
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.data.ingest.revisions import register
     from bridge_assets.data.origin import refuse_mix
     from bridge_assets.data.sources.acquire import acquire_survey_year
 
@@ -62,10 +65,13 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
         for year in survey_years(context):
             source = acquire_survey_year(data, year, context.log.info)
             refuse_mix(platform.lake, data, source)
-            for warning in source.warnings:
+            found = register(platform.lake, data, source)
+            for warning in (*source.warnings, *([found.message] if found.message else [])):
                 context.log.warning(warning)
-            platform.lake.write_provenance("nbi_files", year, source.provenance())
-            context.add_asset_metadata(source_file_metadata(source), asset_key="nbi_files", partition_key=str(year))
+            platform.lake.write_provenance("nbi_files", year, found.provenance)
+            context.add_asset_metadata(
+                source_file_metadata(found.source, found.message), asset_key="nbi_files", partition_key=str(year)
+            )
         dvc_metadata = {}
         if platform.dvc.enabled and platform.dvc.raw_files:
             from bridge_assets.data.dvc.versions import version_raw_files
@@ -105,57 +111,70 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
     backfill_policy=SINGLE_RUN_BACKFILL,
 )
 def load_records(context: dg.AssetExecutionContext, platform: Platform):
+    lake = platform.lake
+    with user_errors_as_failures():
+        for year in survey_years(context):
+            _load_year(context, lake, year)
+    yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.path_metadata(lake.folder / "raw_bridges")})
+    yield dg.MaterializeResult(
+        "rejected_records", metadata={"folder": display.path_metadata(lake.folder / "rejected_records")}
+    )
+
+
+def _load_year(context: dg.AssetExecutionContext, lake: Lake, year: int) -> None:
+    """Ingest one survey year and show its counts; keep its records if a revised file waits for acceptance."""
     from dataclasses import asdict
 
     import polars as pl
 
     from bridge_assets.data.ingest.ingest import ingest
+    from bridge_assets.data.ingest.revisions import files_to_ingest
     from bridge_assets.data.origin import IS_SAMPLE, holds_sample
-    from bridge_assets.data.sources.survey_files import source_files_from_provenance, verify_unchanged
 
-    lake = platform.lake
-    with user_errors_as_failures():
-        for year in survey_years(context):
-            source = lake.provenance("nbi_files", year)
-            parts = [verify_unchanged(part.path, part.sha256) for part in source_files_from_provenance(source)]
-            loaded, rejected = lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year)
-            with lake.writing():
-                report = ingest(parts, year, loaded, rejected)
-            lake.write_provenance(
-                "raw_bridges",
-                year,
-                {**asdict(report), "source_sha256": source["sha256"], IS_SAMPLE: holds_sample(loaded)},
-            )
-            context.log.info(
-                f"{year}: {report.rows_read:,} rows read = {report.loaded:,} loaded + {report.rejected:,} rejected "
-                f"({', '.join(report.files[:5])})"
-            )
-            for warning in report.warnings:
-                context.log.warning(f"{year}: {warning}")
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": report.loaded,
-                    **({"warnings": "; ".join(report.warnings)} if report.warnings else {}),
-                    "rows_read": report.rows_read,
-                    "rejected": report.rejected,
-                    "unparsed": report.unparsed,
-                    "layout": ", ".join(report.layouts),
-                    "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(PREVIEW_COLUMNS)),
-                },
-                asset_key="raw_bridges",
-                partition_key=str(year),
-            )
-            rejects = pl.read_parquet(rejected)
-            context.add_asset_metadata(
-                {
-                    "dagster/partition_row_count": report.rejected,
-                    "by_reason": report.rejected_by_reason,
-                    "preview": display.preview(rejects.select("file", "line_number", "reason", "detail", "line")),
-                },
-                asset_key="rejected_records",
-                partition_key=str(year),
-            )
-    yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.path_metadata(lake.folder / "raw_bridges")})
-    yield dg.MaterializeResult(
-        "rejected_records", metadata={"folder": display.path_metadata(lake.folder / "rejected_records")}
+    loaded, rejected = lake.year_path("raw_bridges", year), lake.year_path("rejected_records", year)
+    parts = files_to_ingest(lake, year)
+    if parts is None:
+        context.log.warning(f"{year}: a revised file waits for acceptance; the records of the earlier file are kept")
+        report = lake.provenance("raw_bridges", year)
+    else:
+        with lake.writing():
+            counts = asdict(ingest(parts, year, loaded, rejected))
+        report = lake.write_provenance(
+            "raw_bridges",
+            year,
+            {
+                **counts,
+                "source_sha256": lake.provenance("nbi_files", year)["sha256"],
+                IS_SAMPLE: holds_sample(loaded),
+            },
+        )
+        context.log.info(
+            f"{year}: {report['rows_read']:,} rows read = {report['loaded']:,} loaded + {report['rejected']:,} "
+            f"rejected ({', '.join(report['files'][:5])})"
+        )
+    warnings = report.get("warnings", ())
+    for warning in warnings:
+        context.log.warning(f"{year}: {warning}")
+    context.add_asset_metadata(
+        {
+            "dagster/partition_row_count": report["loaded"],
+            **({"warnings": "; ".join(warnings)} if warnings else {}),
+            "rows_read": report["rows_read"],
+            "rejected": report["rejected"],
+            "unparsed": report["unparsed"],
+            "layout": ", ".join(report["layouts"]),
+            "preview": display.preview(pl.read_parquet(loaded, n_rows=6).select(PREVIEW_COLUMNS)),
+        },
+        asset_key="raw_bridges",
+        partition_key=str(year),
+    )
+    rejects = pl.read_parquet(rejected)
+    context.add_asset_metadata(
+        {
+            "dagster/partition_row_count": report["rejected"],
+            "by_reason": report["rejected_by_reason"],
+            "preview": display.preview(rejects.select("file", "line_number", "reason", "detail", "line")),
+        },
+        asset_key="rejected_records",
+        partition_key=str(year),
     )

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bridge_assets.data.lake import Lake
 from bridge_assets.errors import BridgeAssetsError, error_summary
 from bridge_assets.orchestration.checks.results import check_result, judged_result, measured
 from bridge_assets.orchestration.gate.judged import Judged
@@ -38,7 +39,10 @@ def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
     asset="raw_bridges",
     additional_deps=["rejected_records"],
     blocking=True,
-    description="A recount of the source file's rows equals raw_bridges + rejected_records; at least one was loaded.",
+    description=(
+        "A recount of the source file's rows equals raw_bridges + rejected_records; at least one was loaded. Of a file "
+        "whose revision waits for acceptance, the rows counted when it was read are compared."
+    ),
 )
 def rows_reconcile(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     lake, problems, digests, failed = platform.lake, [], {}, []
@@ -145,15 +149,30 @@ def read_without_assumptions(context: dg.AssetCheckExecutionContext, platform: P
 @dg.asset_check(
     asset="nbi_files",
     description=(
+        "No revised file waits for acceptance: a file whose records differ from those in the lake is not used until "
+        "its digest is listed in fhwa.accept_revised of data_config.yaml. Warns only: the earlier records stay in use."
+    ),
+)
+def revised_files_accepted(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.data.ingest.revisions import pending_messages
+
+    years = platform.lake.years_with_provenance("nbi_files")
+    problems = pending_messages(platform.lake, years)
+    figures = {"survey_years": len(years), "waiting": len(problems)}
+    return check_result(problems, "no revised file waits for acceptance", figures, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
+    asset="nbi_files",
+    description=(
         "A national file has as many rows as the catalogue in data_config.yaml says. Warns only: FHWA revises files."
     ),
 )
 def row_count_matches_fhwa(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     problems, compared = [], 0
     for year in _run_years(context, platform):
-        provenance = platform.lake.provenance("nbi_files", year)
-        if (expected := provenance["expected_rows"]) is not None:
-            rows = _rows_in_source(provenance, year)
+        if (expected := platform.lake.provenance("nbi_files", year)["expected_rows"]) is not None:
+            rows = _rows_in_source(platform.lake, year)
             compared += 1
             if rows != expected:
                 problems.append(f"{year}: {rows:,} rows, {expected:,} expected")
@@ -219,12 +238,18 @@ def _counts(platform: Platform, survey_year: int) -> tuple[int, int, int]:
         pl.scan_parquet(lake.year_path(table, survey_year)).select(pl.len()).collect().item()
         for table in ("raw_bridges", "rejected_records")
     )
-    return _rows_in_source(lake.provenance("nbi_files", survey_year), survey_year), loaded, rejected
+    return _rows_in_source(lake, survey_year), loaded, rejected
 
 
-def _rows_in_source(provenance: dict, survey_year: int) -> int:
-    """A recount of the rows in the files that the provenance of nbi_files names."""
+def _rows_in_source(lake: Lake, survey_year: int) -> int:
+    """A recount of the rows in the files that nbi_files recorded; the rows counted when they were read, if a revised
+    file that is not accepted took their place.
+    """
+    from bridge_assets.data.ingest.revisions import earlier_file_is_gone
     from bridge_assets.data.reading.formats import count_rows
     from bridge_assets.data.sources.survey_files import source_files_from_provenance
 
-    return sum(count_rows(part.path, survey_year) for part in source_files_from_provenance(provenance))
+    if earlier_file_is_gone(lake, survey_year):
+        return lake.provenance("raw_bridges", survey_year)["rows_read"]
+    parts = source_files_from_provenance(lake.provenance("nbi_files", survey_year))
+    return sum(count_rows(part.path, survey_year) for part in parts)

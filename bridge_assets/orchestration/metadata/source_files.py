@@ -28,8 +28,16 @@ def source_metadata(data: DataSettings) -> dg.MetadataValue:
             return display.path_metadata(data.source_folder)
 
 
-def source_file_metadata(source: SurveySource) -> dict[str, dg.MetadataValue]:
-    """Metadata of one survey year of nbi_files."""
+def source_file_metadata(source: SurveySource, revision: str = "") -> dict[str, dg.MetadataValue]:
+    """Metadata of one survey year of nbi_files.
+
+    Parameters
+    ----------
+    source : SurveySource
+        The files in use.
+    revision : str
+        How they, or the revised ones that wait for acceptance, differ from the records in the lake.
+    """
     metadata: dict[str, dg.MetadataValue] = {
         "sha256": dg.MetadataValue.text(source.sha256),
         "megabytes": dg.MetadataValue.float(round(source.bytes / 1e6, 3)),
@@ -41,14 +49,14 @@ def source_file_metadata(source: SurveySource) -> dict[str, dg.MetadataValue]:
             metadata["address"] = _address_metadata(part.address)
             metadata["version"] = dg.MetadataValue.text(part.version or "not reported by the server")
             metadata["published"] = dg.MetadataValue.text(part.last_modified or "not reported by the server")
-            metadata["revised"] = dg.MetadataValue.bool(part.revised)
+        metadata["revised"] = dg.MetadataValue.bool(part.revised)
     else:
         metadata["files"] = dg.MetadataValue.int(len(source.files))
         metadata["parts"] = _file_table(source.files)
     if source.expected_rows is not None:
         metadata["expected_rows"] = dg.MetadataValue.int(source.expected_rows)
-    if source.warnings:
-        metadata["warnings"] = dg.MetadataValue.text("\n".join(source.warnings))
+    if warnings := [*source.warnings, *([revision] if revision else [])]:
+        metadata["warnings"] = dg.MetadataValue.text("\n".join(warnings))
     return metadata
 
 
