@@ -11,7 +11,7 @@ lines (`records`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +48,9 @@ class ParsedRows:
         Column -> row -> text of the non-empty fields of numeric columns that are not plain decimal numbers.
     lines : np.ndarray of int64, shape (n_rows, 3)
         Line (from 0), first byte and end of each row.
+    quotes : np.ndarray of int16, shape (n_rows, 3)
+        Number of `quoted` fields in a pair of single quotes, of fields with a quote at one end only, and of other
+        fields in a pair, of each row.
     malformed : np.ndarray of int64, shape (n_malformed, 5)
         Line, first byte, end, number of fields and number of NULs of each line that is not a row: too few or too many
         fields, or a NUL. Blank lines are included.
@@ -56,6 +59,7 @@ class ParsedRows:
     columns: list[pa.Array]
     unparsed_numbers: dict[int, dict[int, str]]
     lines: np.ndarray
+    quotes: np.ndarray
     malformed: np.ndarray
 
 
@@ -66,10 +70,13 @@ class FieldReader:
     ----------
     field_types : sequence of FieldType
         One for each column.
+    quoted : collection of int
+        The columns that are in single quotes.
     """
 
-    def __init__(self, field_types: Sequence[FieldType]) -> None:
+    def __init__(self, field_types: Sequence[FieldType], quoted: Collection[int] = ()) -> None:
         self._field_types = np.array(field_types, dtype=np.uint8)
+        self._is_quoted = np.array([column in quoted for column in range(len(field_types))], dtype=np.bool_)
         kinds = (
             self._field_types == FieldType.TEXT,
             self._field_types == FieldType.CODE,
@@ -95,7 +102,7 @@ class FieldReader:
         line_ends = np.empty(rows + 1, dtype=np.int32)
         find_separators(buffer, separators, line_ends)
         state = np.zeros(5, dtype=np.int64)
-        line_bounds = np.empty((rows, 3), dtype=np.int64)
+        line_bounds, quotes = np.empty((rows, 3), dtype=np.int64), np.zeros((rows, 3), dtype=np.int16)
         codes = np.empty((self._coded, rows), dtype=np.int32)
         values, is_valid = np.empty((self._numbers, rows)), np.empty((self._numbers, rows), dtype=np.bool_)
         text_bounds = np.empty((self._texts, rows, 2), dtype=np.int32)
@@ -104,9 +111,9 @@ class FieldReader:
         finished = False
         while not finished:
             finished = read_lines(
-                buffer, separators, line_ends, b"\0" in lines, self._field_types, self._type_index, POWERS_OF_TEN,
-                self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values, is_valid,
-                text_bounds, malformed, deferred, new,
+                buffer, separators, line_ends, b"\0" in lines, self._field_types, self._is_quoted, self._type_index,
+                POWERS_OF_TEN, self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values,
+                is_valid, text_bounds, quotes, malformed, deferred, new,
             )  # fmt: skip
             for index, key in new[: state[NEW]].tolist():
                 self._dictionaries[index].add(key.to_bytes(MAX_PACKED_BYTES, "big").lstrip(b"\0").decode())
@@ -137,7 +144,9 @@ class FieldReader:
                     pa.array(number.astype(np.int32) if whole else number, mask=~is_valid[index, :n_rows_read])
                 )
         self._grow_hash_tables()
-        return ParsedRows(arrays, unparsed_numbers, line_bounds[:n_rows_read], malformed[: state[MALFORMED]])
+        return ParsedRows(
+            arrays, unparsed_numbers, line_bounds[:n_rows_read], quotes[:n_rows_read], malformed[: state[MALFORMED]]
+        )
 
     def _grow_hash_tables(self) -> None:
         while self._coded and 2 * self._dictionary_sizes.max() > self._slots.shape[1] - 1:

@@ -42,26 +42,33 @@ _BYTE = np.uint64(8)
 
 _BLANK_CODE, _LONG_CODE = -1, -2
 
+# Quotes of a field; all but the last are also the columns of `quotes` of `read_lines`.
+PAIR, ONE_SIDED, OTHER_PAIR = range(3)
+_PAIR, _ONE_SIDED, _OTHER_PAIR, _NO_QUOTE = PAIR, ONE_SIDED, OTHER_PAIR, 3
+
 # Progress counters in `state`, with which `read_lines` continues after Python has enlarged an array.
 LINE, ROW, MALFORMED, DEFERRED, NEW = range(5)
 
 
 @njit(inline="always")
 def _strip_field(buffer, start, end):
-    """Bounds of a field without its padding and one balanced pair of single quotes."""
+    """Bounds of a field without its padding and one balanced pair of single quotes, and which quotes it has."""
     if start == end or (buffer[start] > _QUOTE and buffer[end - 1] > _QUOTE):  # blanks sort below the quote
-        return start, end
+        return start, end, _NO_QUOTE
     while start < end and (buffer[start] == _SPACE or buffer[start] == _TAB or buffer[start] == _RETURN):
         start += 1
     while end > start and (buffer[end - 1] == _SPACE or buffer[end - 1] == _TAB or buffer[end - 1] == _RETURN):
         end -= 1
-    if end - start > 1 and buffer[start] == _QUOTE and buffer[end - 1] == _QUOTE:
-        start, end = start + 1, end - 1
-        while start < end and (buffer[start] == _SPACE or buffer[start] == _TAB):
-            start += 1
-        while end > start and (buffer[end - 1] == _SPACE or buffer[end - 1] == _TAB):
-            end -= 1
-    return start, end
+    if start == end or (buffer[start] != _QUOTE and buffer[end - 1] != _QUOTE):
+        return start, end, _NO_QUOTE
+    if end - start == 1 or buffer[start] != buffer[end - 1]:
+        return start, end, _ONE_SIDED
+    start, end = start + 1, end - 1
+    while start < end and (buffer[start] == _SPACE or buffer[start] == _TAB):
+        start += 1
+    while end > start and (buffer[end - 1] == _SPACE or buffer[end - 1] == _TAB):
+        end -= 1
+    return start, end, _PAIR
 
 
 @njit(inline="always")
@@ -129,14 +136,15 @@ def find_separators(buffer, separators, line_ends):
 
 @njit(cache=True, nogil=True)
 def read_lines(
-    buffer, separators, line_ends, has_nuls, field_types, type_index, powers, slots, ordinals, dictionary_sizes, state,
-    line_bounds, codes, values, is_valid, text_bounds, malformed, deferred, new,
+    buffer, separators, line_ends, has_nuls, field_types, is_quoted, type_index, powers, slots, ordinals,
+    dictionary_sizes, state, line_bounds, codes, values, is_valid, text_bounds, quotes, malformed, deferred, new,
 ):  # fmt: skip
     """Read lines, starting at `state`, to the last line or until an array is full. True if the last line was read.
 
     A line with the wrong number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A
     number that is not a plain decimal and a code of more than eight bytes go into `deferred`: row, column, start, end.
-    A code seen for the first time goes into `new`: index of the coded column, key.
+    A code seen for the first time goes into `new`: index of the coded column, key. `quotes`, which must be zero, counts
+    the fields of a row in a pair of quotes, those with a quote at one end, and those in a pair without `is_quoted`.
     """
     columns, lines, mask = len(field_types), len(line_ends) - 1, slots.shape[1] - 1
     line, row, n_malformed, n_deferred, n_new = state[LINE], state[ROW], state[MALFORMED], state[DEFERRED], state[NEW]
@@ -160,7 +168,9 @@ def read_lines(
         field_start = line_start
         for column in range(columns):
             field_end = separators[first + column]
-            start, end = _strip_field(buffer, field_start, field_end)
+            start, end, quote = _strip_field(buffer, field_start, field_end)
+            if quote != _NO_QUOTE:
+                quotes[row, _OTHER_PAIR if quote == _PAIR and not is_quoted[column] else quote] += 1
             field_start = field_end + 1
             field_type, index = field_types[column], type_index[column]
             if field_type == _TEXT:

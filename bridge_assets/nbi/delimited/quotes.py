@@ -1,51 +1,86 @@
-"""Finds rows that a comma inside a quoted text shifted, although they have as many fields as the header.
+"""Finds rows that commas inside quoted texts shifted, although they have as many fields as the header.
 
-A comma inside a text makes two fields of it, each with a quote at one end only. If another field is missing, the row
-has the right number of fields, and every value between the two places is in the column of its neighbour.
+A comma inside a text makes two fields of it, each with a quote at one end only, two commas make three. If as many other
+fields are missing, the row has the right number of fields, and every value between the two places is in the column of
+its neighbour. Such a row differs from the others of its file in its quotes, wherever the pieces are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
-import polars as pl
-import pyarrow as pa
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
+from bridge_assets.nbi.coding_guide.layouts import Layout
+from bridge_assets.nbi.delimited.kernels import ONE_SIDED, OTHER_PAIR, PAIR
 
-#: The items whose text is in quotes in every published file, so in each of the 4,306 real rows of the tests.
+#: The items whose text is in quotes in every published file, so in each of the 4,306 real rows of the tests. Nothing
+#: else is in quotes in those rows, and no field has a quote at one end only.
 QUOTED_ITEMS = ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")
 
 
-def rows_with_quotes(columns: Sequence[pa.Array]) -> list[int]:
-    """The rows with a text that begins or ends with a quote, once its pair of quotes is removed; few, such as `DUKES'`.
+class QuoteChecker:
+    """Judges the rows of one file by their quotes.
+
+    Fields other than texts may be in quotes if those of the first row of the file are. A table without quotes may
+    have a text such as `DUKES'`, so a row without any pair of quotes is judged only if the first row has one.
 
     Parameters
     ----------
-    columns : sequence of pa.Array
-        The columns of `QUOTED_ITEMS`, strings as the reader returns them.
-    """
-    texts = (pl.Series(column) for column in columns)
-    masks = [text.str.starts_with("'") | text.str.ends_with("'") for text in texts]
-    return sorted({row for mask in masks for row in mask.fill_null(False).arg_true()})
+    layout : Layout
 
-
-def one_sided_text(line: bytes, positions: dict[str, int]) -> str:
-    """The first item of a row whose text has a quote at one end only; empty if there is none, or if no text is quoted.
-
-    A table that was written without quotes may have a text such as `DUKES'`, so a row without any pair of quotes is not
-    judged.
-
-    Parameters
+    Attributes
     ----------
-    line : bytes
-    positions : dict of str to int
-        Item -> its field in the line.
+    required : list of int
+        The columns of `QUOTED_ITEMS`.
     """
-    fields = [field.strip(b" \t\r") for field in line.split(b",")]
-    ends = [(field.startswith(b"'"), field.endswith(b"'"), len(field) > 1) for field in fields]
-    if not any(all(end) for end in ends):
-        return ""
-    for item, position in positions.items():
-        first, last, may_be_pair = ends[position]
-        if first != last or (first and not may_be_pair):
-            return item
-    return ""
+
+    def __init__(self, layout: Layout) -> None:
+        self._names = (*layout.canonical_columns, *(() if layout.ignored is None else (layout.ignored,)))
+        self.required = [self._names.index(item) for item in QUOTED_ITEMS]
+        items = {index: ITEMS_BY_NAME.get(name) for index, name in enumerate(self._names)}
+        #: The published columns that are not texts. A column after them is not read, so that it shifts nothing.
+        self._bare = [index for index, item in items.items() if item is not None and item.kind is not ItemKind.TEXT]
+        self._ignored = len(layout.columns)
+        self._usual: set[int] | None = None
+        self._is_quoted = False
+
+    def suspects(self, quotes: np.ndarray) -> list[int]:
+        """The rows that need `problem`, by the counts of `ParsedRows.quotes`: in a published file, none."""
+        unusual = (quotes[:, PAIR] != len(QUOTED_ITEMS)) & (self._is_quoted | quotes.any(axis=1))
+        return np.flatnonzero(unusual | (quotes[:, ONE_SIDED] > 0) | (quotes[:, OTHER_PAIR] > 0)).tolist()
+
+    def learn(self, first_line: bytes) -> None:
+        """Take the quotes of the first row of the file as usual; later calls change nothing."""
+        if self._usual is None:
+            fields = _stripped_fields(first_line)
+            self._usual = {index for index in self._bare if _is_pair(fields[index])}
+            self._is_quoted = any(_is_pair(fields[index]) for index in self.required)
+
+    def problem(self, line: bytes) -> tuple[str, str]:
+        """Reason code and detail for a row that may be shifted; two empty texts if it is not."""
+        fields = _stripped_fields(line)
+        if not self._is_quoted and not any(map(_is_pair, fields[: self._ignored])):
+            return "", ""
+        for index, field in enumerate(fields[: self._ignored]):
+            if not _is_pair(field) and (field.startswith(b"'") or field.endswith(b"'")):
+                return "one_sided_quote", one_sided_detail(self._names[index])
+        for index in self.required:
+            if fields[index] and not _is_pair(fields[index]):
+                return "unexpected_quotes", f"{self._names[index]} is not in quotes, as the other texts of the row are"
+        for index in self._bare:
+            if _is_pair(fields[index]) and index not in (self._usual or ()):
+                return "unexpected_quotes", f"{self._names[index]} is in quotes, although it is not a text"
+        return "", ""
+
+
+def one_sided_detail(item: str) -> str:
+    """The detail of a row that is rejected as `one_sided_quote`."""
+    return f"{item} begins or ends with a quote but not both"
+
+
+def _stripped_fields(line: bytes) -> list[bytes]:
+    return [field.strip(b" \t\r") for field in line.split(b",")]
+
+
+def _is_pair(field: bytes) -> bool:
+    return len(field) > 1 and field.startswith(b"'") and field.endswith(b"'")

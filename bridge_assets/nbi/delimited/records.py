@@ -24,7 +24,7 @@ from bridge_assets.nbi.coding_guide.items import ITEMS, ITEMS_BY_NAME, ItemKind
 from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
 from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
 from bridge_assets.nbi.delimited.kernels import FieldType
-from bridge_assets.nbi.delimited.quotes import QUOTED_ITEMS, one_sided_text, rows_with_quotes
+from bridge_assets.nbi.delimited.quotes import QuoteChecker
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ REJECTED_SCHEMA = pl.Schema(
 REJECTION_REASONS = {
     "field_count": "The row has more or fewer fields than the header: a comma inside a text, or a truncated row",
     "one_sided_quote": "A text begins or ends with a quote but not both: a comma inside a text shifted the row",
+    "unexpected_quotes": "A text without its quotes, or quotes around a code: a comma inside a text shifted the row",
     "unreadable": "The row contains NUL bytes",
     "no_key": "State code or structure number is blank",
     "no_year": "The row has no survey year, although every row of this table must have one",
@@ -221,8 +222,8 @@ class _BatchReader:
             types.append(FieldType.TEXT)
             self.warnings = (f"the column {layout.ignored!r} after the published ones is not an item and is not read",)
             _log.warning("%s: %s", name, self.warnings[0])
-        self.fields, self.n_fields = FieldReader(types), len(types)
-        self.quoted = {item: layout.canonical_columns.index(item) for item in QUOTED_ITEMS}
+        self.quotes, self.n_fields = QuoteChecker(layout), len(types)
+        self.fields = FieldReader(types, self.quotes.required)
 
     def batch(self, lines: bytes) -> Batch:
         lines = _to_utf8(lines)
@@ -243,11 +244,14 @@ class _BatchReader:
         for line, start, end in rows.lines[~has_key].tolist():
             rejected.append(self._rejected_row(line, "no_key", REJECTION_REASONS["no_key"], lines[start:end]))
         loaded = has_key.copy()
-        for row in rows_with_quotes([rows.columns[column] for column in self.quoted.values()]):
+        if len(rows.lines):
+            self.quotes.learn(lines[rows.lines[0, 1] : rows.lines[0, 2]])
+        for row in self.quotes.suspects(rows.quotes):
             line, start, end = rows.lines[row].tolist()
-            if has_key[row] and (item := one_sided_text(lines[start:end], self.quoted)):
+            reason, detail = self.quotes.problem(lines[start:end]) if has_key[row] else ("", "")
+            if reason:
                 loaded[row] = False
-                rejected.append(self._rejected_row(line, "one_sided_quote", one_sided_detail(item), lines[start:end]))
+                rejected.append(self._rejected_row(line, reason, detail, lines[start:end]))
         read = len(rows.lines) + len(rows.malformed)
         self.next_line += read
         return Batch(
@@ -275,11 +279,6 @@ class _BatchReader:
 
     def _rejected_row(self, line: int, reason: str, detail: str, text: bytes) -> tuple[str, int, str, str, str]:
         return self.name, self.next_line + line, reason, detail, text.decode().rstrip("\r").replace("\0", "\\0")
-
-
-def one_sided_detail(item: str) -> str:
-    """The detail of a row that is rejected as `one_sided_quote`."""
-    return f"{item} begins or ends with a quote but not both"
 
 
 def _field_type(name: str) -> FieldType:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from bridge_assets.nbi.delimited.records import one_sided_detail
+from bridge_assets.nbi.delimited.quotes import one_sided_detail
 from bridge_assets.nbi.tables.quoted_csv import CsvRows
 
 

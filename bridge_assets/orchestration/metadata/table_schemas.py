@@ -101,7 +101,7 @@ FEATURES_DIGEST = Column("features_digest", "varchar", "Digest of the feature de
 REJECTED_RECORDS = (
     Column("file", "varchar", "Name of the source file."),
     Column("line_number", "uinteger", "Line in that file; the header is line 1."),
-    Column("reason", "varchar", "Reason code: field_count, one_sided_quote, unreadable, no_key or no_year."),
+    Column("reason", "varchar", "Reason code, such as field_count, one_sided_quote or no_key."),
     Column("detail", "varchar", "What exactly was wrong, such as the number of fields."),
     Column("line", "varchar", "The row as it is in the file."),
     SURVEY_YEAR,

@@ -259,7 +259,14 @@ def test_a_rejected_record_keeps_its_text_unchanged() -> None:
         ("NBI_2019.txt", 9, "field_count", f"{columns} fields expected, 2 found", "a,b"),
     ]
     assert batch.rejected.columns == ["file", "line_number", "reason", "detail", "line"]
-    assert list(REJECTION_REASONS) == ["field_count", "one_sided_quote", "unreadable", "no_key", "no_year"]
+    assert list(REJECTION_REASONS) == [
+        "field_count",
+        "one_sided_quote",
+        "unexpected_quotes",
+        "unreadable",
+        "no_key",
+        "no_year",
+    ]
 
 
 def test_records_of_another_format_become_a_batch(tmp_path: Path) -> None:
