@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from bridge_assets.cli import dvc, endpoint, exporter, project, registry, run, training
+from bridge_assets.cli import dvc, endpoint, exporter, lake, project, registry, run, training
 from bridge_assets.cli.errors import UserErrorGroup
 
 
@@ -31,5 +31,6 @@ for command in (
     training.search,
     registry.registry,
     dvc.dvc,
+    lake.lake,
 ):
     main.add_command(command)

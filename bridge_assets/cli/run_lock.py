@@ -55,6 +55,29 @@ def only_run(data: DataSettings) -> Iterator[None]:
             yield
 
 
+def no_run_in_progress(data: DataSettings) -> None:
+    """Raise RunInProgressError while a run that was started elsewhere, such as in the UI, is in progress."""
+    import dagster as dg
+
+    from bridge_assets.orchestration.runs.dagster_home import ensure_dagster_home
+    from bridge_assets.orchestration.runs.liveness import fail_orphaned_runs
+
+    ensure_dagster_home(data)
+    writing = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    )
+    with dg.DagsterInstance.get() as instance:
+        fail_orphaned_runs(instance, Path(instance.root_directory) / "alive")
+        runs = instance.get_runs(writing, limit=1)
+    if runs:
+        raise RunInProgressError(
+            f"run {runs[0].run_id[:8]} of {runs[0].job_name} is in progress",
+            where=data.home_folder,
+            why="It may read or write what this command would remove; nothing was changed",
+            do="wait until it ends, or terminate it on the page Runs of the UI (`bridge-assets dev`)",
+        )
+
+
 @contextmanager
 def _disk_errors(home: Path) -> Iterator[None]:
     """Report a full or read-only disk as one sentence. Outputs go through `storage.atomic_write`, which does so itself;

@@ -5,6 +5,7 @@ whether the table is up to date.
 
 A writer holds a shared lock on the folder, which the kernel releases when its process ends, however it ends. So whoever
 gets the exclusive lock knows that every temporary file is the leftover of a killed process (`Lake.remove_leftovers`).
+What is to be removed together (`Lake.drop_year`) is written down first, so that a kill in between is made good.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.errors import SourceError
+from bridge_assets.errors import RunInProgressError, SourceError
 from bridge_assets.storage import digest, write_json, write_parquet
 
 if TYPE_CHECKING:
     import polars as pl
+
+#: What lists the files of a survey year that is being dropped.
+_DROP_NOTE = ".drop-{}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,10 @@ class Lake:
                 os.close(descriptor)
 
     def remove_leftovers(self) -> list[str]:
-        """Remove the temporary files of killed processes, unless another process is writing; returns their names."""
+        """Remove the temporary files of killed processes, and what a killed `drop_year` left of its year.
+
+        Returns their names; none, and removes nothing, while another process is writing.
+        """
         descriptor = _lock_folder(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if descriptor is None:
             return []
@@ -201,9 +208,47 @@ class Lake:
             leftovers = sorted([*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")])
             for path in leftovers:
                 path.unlink(missing_ok=True)
-            return [str(path.relative_to(self.folder)) for path in leftovers]
+            dropped = [name for note in sorted(self.folder.glob(_DROP_NOTE.format("*"))) for name in self._drop(note)]
+            return [*(str(path.relative_to(self.folder)) for path in leftovers), *dropped]
         finally:
             os.close(descriptor)
+
+    def files_of_year(self, survey_year: int) -> list[str]:
+        """Every file of a survey year, of whatever table, relative to the lake."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(f"*/{survey_year}.*"))
+
+    def drop_year(self, survey_year: int) -> list[str]:
+        """Remove a survey year from every table, and return the names of its files.
+
+        If the process is killed meanwhile, either nothing was removed or the next run (`remove_leftovers`) removes the
+        rest.
+
+        Raises
+        ------
+        RunInProgressError
+            If another process is writing to the lake. Nothing was changed.
+        """
+        descriptor = _lock_folder(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if descriptor is None:
+            raise RunInProgressError(
+                f"survey year {survey_year} was not dropped",
+                where=self.folder,
+                why="Another process is writing to the lake, or its file system has no locks; nothing was changed",
+                do="wait until the run in progress has ended, then try again",
+            )
+        try:
+            note = self.folder / _DROP_NOTE.format(survey_year)
+            write_json(self.files_of_year(survey_year), note)
+            return self._drop(note)
+        finally:
+            os.close(descriptor)
+
+    def _drop(self, note: Path) -> list[str]:
+        names = json.loads(note.read_text(encoding="utf-8"))
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        note.unlink()
+        return names
 
     def _read(self, path: Path, what: str) -> pl.DataFrame:
         import polars as pl

@@ -163,6 +163,27 @@ def revised_files_accepted(platform: Platform) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
+    asset="raw_bridges",
+    description=(
+        "The source still has a file of every survey year in the lake. Warns only: the records of a withdrawn year "
+        "stay in every result, until `bridge-assets lake drop-year` removes it."
+    ),
+)
+def source_has_every_year(platform: Platform) -> dg.AssetCheckResult:
+    from bridge_assets.data.ingest.withdrawn import withdrawn_messages
+    from bridge_assets.errors import SourceError
+
+    figures = {"survey_years": len(platform.lake.available_years("raw_bridges"))}
+    try:
+        problems = withdrawn_messages(platform.data, platform.lake)
+    except SourceError as error:
+        problems = [f"it is not known which survey years the source has: {error_summary(error)}"]
+    else:
+        figures["withdrawn"] = len(problems)
+    return check_result(problems, "the source has every survey year", figures, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
     asset="nbi_files",
     description=(
         "A national file has as many rows as the catalogue in data_config.yaml says. Warns only: FHWA revises files."

@@ -61,6 +61,7 @@ def test_a_revised_file_is_described_and_waits_for_acceptance(tmp_path: Path) ->
 
     write_nbi(tmp_path / "nbi", YEAR, [*bridges("3", "7"), *bridges("5", "5", first=8)])
     second = digest(path)[:12]
+    found = load(settings(tmp_path), lake)
     for _ in range(2):  # said again by every run
         found = load(settings(tmp_path), lake)
         assert found.message == (

@@ -31,6 +31,7 @@ RUN_ELSEWHERE = {
     "serve": "below, on a free port",
     "search": "below, with a small grid",
     "registry": "below, in order",
+    "lake": "cli/test_lake.py; it removes a survey year",
     "dvc": "data/dvc, which has the program and a remote",
 }
 
