@@ -55,7 +55,7 @@ def test_every_make_target_exists(page: Path) -> None:
 
 
 def test_every_command_exists(page: Path) -> None:
-    used = [words for code in code_of(page) for words in re.findall(r"bridge-assets ([a-z]+)(?: ([a-z]+))?", code)]
+    used = [words for code in code_of(page) for words in re.findall(r"bridge-assets ([a-z]+)(?: ([a-z-]+))?", code)]
     for name, argument in used:
         assert name in main.commands, name
         command = main.commands[name]

@@ -21,8 +21,8 @@ def drop_year(year: int) -> None:
     For a year that the source no longer has: its records would stay in every result. Survey files, downloads and model
     versions are left alone. Prints what to run, so that the results are made again without the year.
     """
-    from bridge_assets.data.ingest.withdrawn import drop_survey_year
     from bridge_assets.data.lake import Lake
+    from bridge_assets.data.withdrawn import drop_survey_year
 
     data = DataSettings.load()
     with only_run(data):

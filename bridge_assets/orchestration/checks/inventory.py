@@ -170,7 +170,7 @@ def revised_files_accepted(platform: Platform) -> dg.AssetCheckResult:
     ),
 )
 def source_has_every_year(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.data.ingest.withdrawn import withdrawn_messages
+    from bridge_assets.data.withdrawn import withdrawn_messages
     from bridge_assets.errors import SourceError
 
     figures = {"survey_years": len(platform.lake.available_years("raw_bridges"))}
