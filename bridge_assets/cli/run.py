@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -57,12 +58,10 @@ def _run(job: str, years: str | None, data: DataSettings) -> None:
     from bridge_assets.orchestration.runs.summary import canceled_message, run_summary
 
     partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
-    if excluded_years := [year for year in source_years if year not in partition_years]:
-        click.echo(
-            f"Skipping years that survey_years in data_config.yaml excludes: {', '.join(map(str, excluded_years))}"
-        )
-    first, last = _selected_years(years, source_years, partition_years)
-    click.echo(f"Running {job} over survey years {first} to {last} from {shown_source} ...")
+    loaded = Lake(data.lake).available_years("raw_bridges")
+    first, last = _selected_years(years, source_years, partition_years, loaded)
+    for line in _announcement(job, (first, last), source_years, partition_years, loaded, shown_source, bool(years)):
+        click.echo(line)
     result = run_job(job, (first, last), terminal=sys.stdout)
     if result.canceled:
         click.echo(canceled_message(result, shlex.join([_program(), *sys.argv[1:]])))
@@ -119,48 +118,89 @@ def _program() -> str:
     return name if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
 
 
-def _left_alone(data: DataSettings) -> dict[str, str]:
-    """The files in a local source folder that are not used, with the reasons; none for any other source."""
-    from bridge_assets.data.sources.survey_files import left_alone, survey_files
-
-    if data.source_kind != "folder":
-        return {}
-    return left_alone(data.source_folder, survey_files(data.source_folder))
-
-
 def _source_years(data: DataSettings, shown_source: str) -> list[int]:
     """The survey years in the source, sorted; a remote folder is listed over the network."""
-    from bridge_assets.data.sources.acquire import known_years, remote_years
+    from bridge_assets.data.sources.acquire import known_years, remote_years, unused_files
     from bridge_assets.data.sources.left_alone import left_alone_sentence, looks_like_data
 
     source_years = known_years(data) or (list(remote_years(data)) if data.source_kind == "remote" else [])
-    unused = _left_alone(data)
+    unused = unused_files(data)
     if source_years and (meant := {name: reason for name, reason in unused.items() if looks_like_data(name)}):
         click.echo(f"{shown_source}: {left_alone_sentence(meant)}", err=True)
     if not source_years:
+        if data.source_kind == "fhwa":
+            raise SourceError(
+                "no survey year is listed",
+                where="fhwa.catalogue in configs/data_config.yaml",
+                why="It lists the survey years that FHWA has published",
+                do="add a line such as `2025: {}` there",
+            )
         raise SourceError(
             "the source has no survey files",
             where=shown_source,
-            why=left_alone_sentence(unused)
-            or (
-                "It is empty" if data.source_kind == "folder" else "No survey file in it has a survey year in its name"
-            ),
+            why=left_alone_sentence(unused) or "It is empty",
             do="put files there with names such as NBI_2016.txt, or set source in configs/data_config.yaml or in "
             "BRIDGE_ASSETS_DATA__SOURCE",
         )
     return source_years
 
 
-def _selected_years(years: str | None, source_years: list[int], partition_years: list[int]) -> tuple[int, int]:
-    """First and last survey year to run: those given, otherwise all that the source and the settings allow."""
+def _selected_years(
+    years: str | None, source_years: list[int], partition_years: list[int], loaded: Sequence[int] = ()
+) -> tuple[int, int]:
+    """First and last survey year to run: those given, otherwise all that the source and the settings allow.
+
+    `loaded` are the years in the lake.
+    """
+    from bridge_assets.data.origin import format_years
+
     available_years = [year for year in source_years if year in partition_years] or partition_years
     first, last = _parse_years(years) if years else (available_years[0], available_years[-1])
     if unknown := [year for year in (first, last) if year not in partition_years]:
+        if unknown[0] in source_years:
+            raise click.BadParameter(
+                f"{unknown[0]} is excluded by survey_years in data_config.yaml. Available: "
+                f"{format_years(partition_years)}"
+            )
+        withdrawn = (
+            f". The lake has its records from an earlier file: `bridge-assets lake drop-year {unknown[0]}` removes them"
+        )
         raise click.BadParameter(
-            f"{unknown[0]} is not a survey year of this source. Available: {partition_years[0]} to "
-            f"{partition_years[-1]}"
+            f"{unknown[0]} is not a survey year of this source. Available: {format_years(partition_years)}"
+            + (withdrawn if unknown[0] in loaded else "")
         )
     return first, last
+
+
+def _announcement(
+    job: str,
+    selected: tuple[int, int],
+    source_years: list[int],
+    partition_years: list[int],
+    loaded: list[int],
+    shown_source: str,
+    were_given: bool,
+) -> list[str]:
+    """Which years a run loads, and which other ones its results hold."""
+    first, last = selected
+    running = [year for year in partition_years if first <= year <= last]
+    skipped = [year for year in source_years if year not in partition_years]
+    skipped = [year for year in skipped if not were_given or first <= year <= last]
+    others = [year for year in loaded if year not in running]
+    lines = [f"Running {job} over {_survey_years(running)} from {shown_source} ..."]
+    if skipped:
+        lines.insert(0, f"Skipping what survey_years in data_config.yaml excludes: {_survey_years(skipped)}")
+    if others:
+        lines.append(
+            f"Tables over all years, and the reports, also hold what was loaded before: {_survey_years(others)}"
+        )
+    return lines
+
+
+def _survey_years(years: list[int]) -> str:
+    from bridge_assets.data.origin import format_years
+
+    return f"survey year{'s' if len(years) > 1 else ''} {format_years(years)}"
 
 
 def _parse_years(years: str) -> tuple[int, int]:

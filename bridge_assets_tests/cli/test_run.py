@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bridge_assets.cli import main
-from bridge_assets.cli.run import JOB_NAMES, _selected_years
+from bridge_assets.cli.run import JOB_NAMES, _announcement, _selected_years
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 
 
@@ -43,6 +43,33 @@ def test_a_wrong_year_is_reported(years, message) -> None:
     with pytest.raises(click.BadParameter) as error:
         _selected_years(years, [2010], [2010, 2011])
     assert error.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("year", "message"),
+    [
+        ("2018", "2018 is not a survey year of this source. Available: 2016 to 2017, 2019"),
+        ("2015", "2015 is excluded by survey_years in data_config.yaml. Available: 2016 to 2017, 2019"),
+        ("2014", "2014 is not a survey year of this source. Available: 2016 to 2017, 2019. The lake has its records "
+         "from an earlier file: `bridge-assets lake drop-year 2014` removes them"),
+    ],
+)  # fmt: skip
+def test_a_year_that_is_refused_is_not_among_the_available_ones(year, message) -> None:
+    with pytest.raises(click.BadParameter) as error:
+        _selected_years(year, [2015, 2016, 2017, 2019], [2016, 2017, 2019], [2014])
+    assert error.value.message == message
+
+
+def test_a_run_says_which_years_it_loads_and_which_its_results_hold() -> None:
+    source, partitions, loaded = [2014, 2016, 2018, 2020], [2016, 2018, 2020], [2016, 2018, 2020]
+    assert _announcement("inventory", (2020, 2020), source, partitions, loaded, "nbi", True) == [
+        "Running inventory over survey year 2020 from nbi ...",
+        "Tables over all years, and the reports, also hold what was loaded before: survey years 2016, 2018",
+    ]
+    assert _announcement("inventory", (2016, 2020), source, partitions, loaded, "nbi", False) == [
+        "Skipping what survey_years in data_config.yaml excludes: survey year 2014",
+        "Running inventory over survey years 2016, 2018, 2020 from nbi ...",
+    ]
 
 
 def test_an_unknown_job_is_refused_with_the_known_ones() -> None:

@@ -9,10 +9,12 @@ import logging
 from urllib.parse import urlsplit
 
 from bridge_assets.data.reading.file_names import check_no_conflicts, group_by_survey_year, survey_year_of
+from bridge_assets.data.sources.left_alone import remote_files_left_alone
 from bridge_assets.data.sources.local_copies import DownloadedFile, ProgressCallback, redact_url
 from bridge_assets.data.sources.survey_files import (
     SourceFile,
     SurveySource,
+    left_alone,
     no_survey_file_error,
     survey_files,
     survey_source,
@@ -70,6 +72,25 @@ def known_years(settings: DataSettings) -> list[int]:
             return list(survey_files(settings.source_folder))
 
 
+def unused_files(settings: DataSettings) -> dict[str, str]:
+    """The files in a source folder, local or remote, that belong to no survey year, with the reasons; none of any other
+    source. A remote folder is listed.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be listed.
+    """
+    from bridge_assets.data.sources.fsspec_files import list_remote_files
+
+    if settings.source_kind == "folder":
+        return left_alone(settings.source_folder, survey_files(settings.source_folder))
+    if settings.source_kind != "remote" or _year_of_address(settings.source) is not None:
+        return {}
+    names = [file.name for file in list_remote_files(settings.source)]
+    return remote_files_left_alone(names, group_by_survey_year(names)[0])
+
+
 def remote_years(settings: DataSettings) -> dict[int, list[tuple[str, str]]]:
     """Survey year -> (address, version) of its files in a remote source. Nothing is downloaded.
 
@@ -94,7 +115,7 @@ def _acquire_remote(settings: DataSettings, survey_year: int, progress: Progress
 
     by_year = remote_years(settings)
     if survey_year not in by_year:
-        raise no_survey_file_error(survey_year, by_year, redact_url(settings.source))
+        raise no_survey_file_error(survey_year, by_year, redact_url(settings.source), unused_files(settings))
     addresses = [address for address, _ in by_year[survey_year]]
     root = f"{settings.source.rstrip('/')}/"
     check_no_conflicts(survey_year, [address.removeprefix(root) for address in addresses], redact_url(settings.source))

@@ -23,6 +23,8 @@ _OTHER_FORMATS = {
 }
 _DATA_SUFFIXES = (*SUFFIXES, *(suffix for suffixes in _OTHER_FORMATS for suffix in suffixes))
 
+_WITHOUT_YEAR = "no survey year, or more than one, in its name"
+
 #: Files that a message lists.
 _LISTED = 8
 
@@ -49,6 +51,15 @@ def files_left_alone(folder: Path, by_year: Mapping[int, Iterable[Path]]) -> dic
     return {path.relative_to(folder).as_posix() + "/" * path.is_dir(): _reason(path) for path in left}
 
 
+def remote_files_left_alone(names: Iterable[str], by_year: Mapping[int, Iterable[str]]) -> dict[str, str]:
+    """As `files_left_alone`, for the names of the files in a remote folder, which are not opened."""
+    used = {name for of_year in by_year.values() for name in of_year}
+    left = [name for name in names if name not in used and not name.rpartition("/")[2].startswith(".")]
+    left = [name for name in left if not name.endswith(".dvc")]
+    left.sort(key=lambda name: (not looks_like_data(name), name))
+    return {name: _remote_reason(name) for name in left}
+
+
 def looks_like_data(name: str) -> bool:
     """Whether a file that is left alone may have been meant as a survey file, unlike a README."""
     return name.lower().endswith(_DATA_SUFFIXES)
@@ -72,16 +83,34 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 
 def _reason(path: Path) -> str:
-    name = path.name.lower()
     if path.is_dir():
         return "a folder that is not named after a survey year"
+    reason = _reason_of_name(path.name)
+    return f"{reason}{_reason_of_table(path)}" if _is_nameless_table(path.name, reason) else reason
+
+
+def _remote_reason(name: str) -> str:
+    folder, _, file = name.rpartition("/")
+    if folder and not is_year_folder(folder):
+        return "in a folder that is not named after a survey year"
+    reason = _reason_of_name(file)
+    if _is_nameless_table(file, reason):
+        return f"{reason}; only in a local folder is a table opened to look for a survey year in its rows"
+    return reason
+
+
+def _is_nameless_table(name: str, reason: str) -> bool:
+    return reason == _WITHOUT_YEAR and name.lower().endswith(TABLE_SUFFIXES)
+
+
+def _reason_of_name(name: str) -> str:
+    name = name.lower()
     for suffixes, reason in _OTHER_FORMATS.items():
         if name.endswith(suffixes):
             return reason
     if not name.endswith(SUFFIXES):
         return f"not one of {', '.join(sorted(SUFFIXES))}"
-    without_year = "no survey year, or more than one, in its name"
-    return f"{without_year}{_reason_of_table(path)}" if name.endswith(TABLE_SUFFIXES) else without_year
+    return _WITHOUT_YEAR
 
 
 def _reason_of_table(path: Path) -> str:

@@ -16,6 +16,7 @@ from support.nbi_files import write_nbi
 
 from bridge_assets.cli.run import _source_years
 from bridge_assets.data.ingest.pandas_api import load_bridge_data
+from bridge_assets.data.sources.acquire import acquire_survey_year
 from bridge_assets.data.sources.survey_files import left_alone, survey_files, survey_source, verify_unchanged
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
@@ -156,3 +157,38 @@ def test_an_excel_file_beside_survey_files_is_named_and_a_readme_is_not(
         assert len(load_bridge_data(tmp_path)) == 1
     assert EXCEL in caplog.text
     assert "README" not in caplog.text
+
+
+def test_files_of_a_bucket_that_are_left_alone_are_named_too(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    import s3fs
+
+    bucket = s3fs.S3FileSystem()
+    bucket.mkdir("leftalone")
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "s3://leftalone/nbi")
+    for name in ("NBI_2024.xlsx", "README.md", "table.csv", "old/NBI_2019.txt", ".hidden.csv"):
+        bucket.pipe(f"leftalone/nbi/{name}", b"x")
+    for load in (
+        lambda: _source_years(DataSettings.load(), "bucket"),
+        lambda: acquire_survey_year(DataSettings.load(), 2024),
+    ):
+        with pytest.raises(SourceError) as caught:
+            load()
+        assert EXCEL in str(caught.value)
+        assert "in its name; only in a local folder is a table opened" in str(caught.value)
+        assert "old/NBI_2019.txt (in a folder that is not named after a survey year)" in str(caught.value)
+        assert "No survey file in it" not in str(caught.value)
+        assert ".hidden" not in str(caught.value)
+    bucket.pipe("leftalone/nbi/NBI_2023.txt", b"x")
+    capsys.readouterr()
+    assert _source_years(DataSettings.load(), "bucket") == [2023]
+    assert EXCEL in capsys.readouterr().err
+
+
+def test_a_catalogue_without_years_is_not_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__SOURCE", "fhwa")
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__CATALOGUE", "{}")
+    data = DataSettings(source="fhwa")
+    with pytest.raises(SourceError, match=r"fhwa\.catalogue in configs/data_config\.yaml: no survey year is listed"):
+        _source_years(data, "fhwa")
