@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import polars as pl
 import pytest
@@ -23,6 +24,7 @@ from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA
 from bridge_assets.nbi.derived import derived_columns
+from bridge_assets.orchestration.metadata.dbt_tests import explained_result
 from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.storage import write_parquet
 
@@ -449,3 +451,50 @@ def test_real_files_pass_every_check_and_agree_with_the_python_rule(real_data: P
     chosen = one_record_per_structure(pl.scan_parquet(warehouse.lake / "raw_bridges" / "*.parquet"))
     key = ["survey_year", "structure_key", "file", "line_number"]
     assert warehouse.table("from stg_bridges").select(key).sort(key).equals(chosen.select(key).sort(key).collect())
+
+
+def test_a_warning_says_what_was_expected_how_many_rows_differ_and_which(renumbered):
+    warehouse, _ = renumbered
+    manifest, target = warehouse.manifest(), warehouse.folder / "target"
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    described, passed = {}, 0
+    for each in results:
+        if not each["unique_id"].startswith("test."):
+            continue
+        metadata = {"unique_id": each["unique_id"], "dagster_dbt/failed_row_count": each["failures"]}
+        reported = dg.AssetCheckResult(passed=each["status"] == "pass", check_name="any", metadata=metadata)
+        result = explained_result(reported, manifest, target, warehouse.file)
+        if result.passed:
+            passed += result is reported
+        else:
+            described[manifest["nodes"][each["unique_id"]]["name"]] = result
+    assert passed > 10
+    assert {name: result.description for name, result in described.items()} == {
+        "duplicates_agree_on_the_condition": (
+            "1 row not as expected (Records of one structure in one survey year have the same condition): "
+            "structure_key 02-1, survey_year 2000, state_code 02, file NBI_2000.txt, line_number 2, agrees False. "
+            "If they do not, the rule (later inspection, then earlier line) decides which one is used, and a person "
+            "should look at them."
+        ),
+        "no_state_changes_its_keys": (
+            "1 row not as expected (No state changes many of its structure keys at once): survey_year 2001, "
+            "state_code 02, previous_survey_year 2000, previous_structures 60, structures 60, vanished 60, "
+            "appeared 60, share_vanished 1. If one does, histories end: look at share_matched, and leave out the "
+            "survey years before the break or join them by renumbered_structures."
+        ),
+        "a_survey_year_spells_a_number_one_way": (
+            "2 rows not as expected (No survey year contains a structure key in two spellings): structure_key 02-1, "
+            "state_code 02, within_a_year True; structure_key 02-1, state_code 02, within_a_year True. If one does, "
+            "they may be two bridges whose numbers differ only in their padding: a person should look at them."
+        ),
+    }
+    assert "| 02-1 |" in described["duplicates_agree_on_the_condition"].metadata["failing_rows"].value
+
+
+def test_a_warning_whose_rows_cannot_be_read_still_says_what_was_expected(renumbered, tmp_path: Path):
+    manifest = renumbered[0].manifest()
+    unique_id = next(name for name in manifest["nodes"] if "no_state_changes_its_keys" in name)
+    reported = dg.AssetCheckResult(passed=False, check_name="any", metadata={"unique_id": unique_id})
+    description = explained_result(reported, manifest, tmp_path, tmp_path / "none").description
+    assert description is not None
+    assert description.startswith("not as expected (No state changes many of its structure keys at once). If")

@@ -24,6 +24,7 @@ from bridge_assets.orchestration.dbt import (
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
 from bridge_assets.orchestration.metadata.column_lineage import LINEAGE_KEY, model_lineage
+from bridge_assets.orchestration.metadata.dbt_tests import explained_result
 from bridge_assets.orchestration.metadata.table_schemas import table_schemas
 from bridge_assets.orchestration.resources import Platform
 
@@ -106,11 +107,18 @@ def _build_and_export(
         else:
             with user_errors_as_failures():
                 export_tables(data.warehouse, exported_tables, platform.lake)
+        events = [_explained(event, invocation, data.warehouse) for event in events]
     if dbt_error:
         yield from events
         raise dbt_error
     for event in events:
         yield _with_model_metadata(context, event, invocation, exported_tables, platform)
+
+
+def _explained(event: DbtDagsterEventType, invocation: DbtCliInvocation, warehouse: Path) -> DbtDagsterEventType:
+    if not isinstance(event, dg.AssetCheckResult):
+        return event
+    return explained_result(event, invocation.manifest, invocation.target_path, warehouse)
 
 
 def _with_model_metadata(
