@@ -60,6 +60,8 @@ class Flag:
         about codes, which `code_check` finds.
     prefilter : pl.Expr, optional
         Cheap test for the rows that can have the flag; an expensive `expression` is evaluated only on these.
+    judged_by : tuple of str
+        The items without which it cannot be judged, if these are not `items`.
     """
 
     name: str
@@ -68,6 +70,12 @@ class Flag:
     rationale: str
     expression: Callable[[int], pl.Expr] | None = None
     prefilter: pl.Expr | None = None
+    judged_by: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The items without a column of which a file is not checked for this flag."""
+        return self.judged_by or self.items
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -213,6 +221,7 @@ _FLAGS = (
                 & (pl.col("ADT_029") > pl.col("TRAFFIC_LANES_ON_028A") * MAX_ADT_PER_LANE)
             )
         ),
+        judged_by=("ADT_029",),
     ),
     Flag(
         "traffic_without_lanes", ("ADT_029", "TRAFFIC_LANES_ON_028A"),
@@ -256,6 +265,7 @@ _FLAGS = (
             _has_rating("DECK_COND_058") & ~pl.col("is_culvert") & (pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0)
         ),
         prefilter=(pl.col("DECK_WIDTH_MT_052").fill_null(0) == 0) & ~pl.col("is_culvert"),
+        judged_by=("DECK_WIDTH_MT_052", "DECK_COND_058", "STRUCTURE_TYPE_043B"),
     ),
     Flag(
         "roadway_wider_than_deck", ("ROADWAY_WIDTH_MT_051", "DECK_WIDTH_MT_052"),
@@ -271,6 +281,7 @@ _FLAGS = (
         "Record type 1 of NBIS length (item 112) with no rating in items 58, 59, 60 and 62",
         "The bridge cannot be classified as Good, Fair or Poor",
         lambda _: _ON_STRUCTURE & (pl.col("BRIDGE_LEN_IND_112") == "Y") & pl.col("condition").is_null(),
+        judged_by=(*_COMPONENT_ITEMS, "CULVERT_COND_062", "BRIDGE_LEN_IND_112"),
     ),
     Flag(
         "culvert_and_deck_rated", ("CULVERT_COND_062", *_COMPONENT_ITEMS),
@@ -291,12 +302,14 @@ _FLAGS = (
         "The published condition class does not follow from items 58, 59, 60 and 62 (23 CFR 490.409)",
         "The published figures and ours disagree about this bridge",
         _class_disagrees,
+        judged_by=("BRIDGE_CONDITION", *_COMPONENT_ITEMS, "CULVERT_COND_062"),
     ),
     Flag(
         "lowest_disagrees", ("LOWEST_RATING",),
         "The published lowest rating is not the lowest of items 58, 59, 60 and 62",
         "The published figures and ours disagree about this bridge",
         lambda _: pl.col("LOWEST_RATING").cast(pl.String).cast(pl.Int8, strict=False) != pl.col("condition"),
+        judged_by=("LOWEST_RATING", *_COMPONENT_ITEMS, "CULVERT_COND_062"),
     ),
     Flag(
         "open_though_rated_closed", ("OPEN_CLOSED_POSTED_041", *_COMPONENT_ITEMS, "CULVERT_COND_062"),
@@ -306,6 +319,7 @@ _FLAGS = (
             _ON_STRUCTURE & (pl.col("condition") <= 1) & pl.col("OPEN_CLOSED_POSTED_041").is_in(("A", "B", "P", "R"))
         ),
         prefilter=pl.col("condition") <= 1,
+        judged_by=("OPEN_CLOSED_POSTED_041",),
     ),
     Flag(
         "open_though_posting_required", ("OPEN_CLOSED_POSTED_041", "POSTING_EVAL_070"),

@@ -7,6 +7,7 @@ counting flags. Does not belong here: the definitions of the flags (`flag_rules`
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from functools import cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from bridge_assets.nbi.flag_rules import FLAGS, STATE_NUMBER, Flag
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FLAGS", "REQUIRED_COLUMNS", "SEPARATOR", "Flag", "flag_counts", "flag_records"]
+__all__ = ["FLAGS", "REQUIRED_COLUMNS", "SEPARATOR", "Flag", "flag_counts", "flag_records", "unchecked_flags"]
 
 #: Separates the names in the column `flags`.
 SEPARATOR = "; "
@@ -35,7 +36,12 @@ REQUIRED_COLUMNS = tuple(
 _PREFILTER = pl.any_horizontal(flag.prefilter for flag, _ in _RULES if flag.prefilter is not None).fill_null(False)
 
 
-def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa.Table | None = None) -> pl.Series:
+def flag_records(
+    table: pl.DataFrame,
+    survey_year: int,
+    codes: pl.DataFrame | pa.Table | None = None,
+    absent_items: Collection[str] = (),
+) -> pl.Series:
     """Flag each record.
 
     Parameters
@@ -47,6 +53,8 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
     codes : pl.DataFrame or pa.Table, optional
         The same rows with the coded items in a form that is cheaper to check: the dictionary-encoded Arrow table of a
         batch. `table` then needs only `REQUIRED_COLUMNS`.
+    absent_items : collection of str
+        Items that the file has no column for: no flag that needs one of them is given (`Flag.needs`).
 
     Returns
     -------
@@ -58,7 +66,7 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
     enums = [name for name in REQUIRED_COLUMNS if isinstance(table.schema[name], pl.Enum)]
     state = pl.col("structure_key").str.head(2).cast(pl.UInt8, strict=False).alias(STATE_NUMBER)
     inputs = table.select(pl.col(REQUIRED_COLUMNS), state).with_columns(pl.col(enums).cast(pl.String))
-    masks = _masks(inputs, survey_year)
+    masks = _masks(inputs, survey_year, frozenset(unchecked_flags(absent_items)))
     invalid = find_invalid_codes(table if codes is None else codes)
     if invalid.lowercase:
         masks.append(reduce(or_, invalid.lowercase.values()).alias("lowercase_code"))
@@ -72,19 +80,27 @@ def flag_records(table: pl.DataFrame, survey_year: int, codes: pl.DataFrame | pa
     return pl.Series("flags", [None], dtype=pl.String).new_from_index(0, table.height).scatter(rows, texts)
 
 
+def unchecked_flags(absent_items: Collection[str]) -> list[str]:
+    """The flags that no record can have, because they need an item that its file has no column for."""
+    absent = frozenset(absent_items)
+    return [flag.name for flag, _ in _RULES if absent.intersection(flag.needs)]
+
+
 @cache
-def _expressions(survey_year: int) -> tuple[list[pl.Expr], list[pl.Expr]]:
+def _expressions(survey_year: int, unchecked: frozenset[str]) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """The expressions evaluated on all rows, and those evaluated on prefiltered rows."""
     unfiltered, prefiltered = [], []
     for flag, expression in _RULES:
+        if flag.name in unchecked:
+            continue
         target = unfiltered if flag.prefilter is None else prefiltered
         target.append(expression(survey_year).fill_null(False).alias(flag.name))
     return unfiltered, prefiltered
 
 
-def _masks(table: pl.DataFrame, survey_year: int) -> list[pl.Series]:
+def _masks(table: pl.DataFrame, survey_year: int, unchecked: frozenset[str]) -> list[pl.Series]:
     """A Boolean column for each flag that at least one row has, in order of `FLAGS`."""
-    unfiltered, prefiltered = _expressions(survey_year)
+    unfiltered, prefiltered = _expressions(survey_year, unchecked)
     results = table.select(*unfiltered, _PREFILTER.alias(""))
     prefiltered_rows = results.drop_in_place("").arg_true()
     found = {column.name: column for column in results.get_columns() if column.any()}

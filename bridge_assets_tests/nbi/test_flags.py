@@ -14,7 +14,7 @@ from bridge_assets.nbi.coding_guide.state_extents import STATE_BOUNDS
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 from bridge_assets.nbi.derived import derived_columns
 from bridge_assets.nbi.flag_rules import FLAGS
-from bridge_assets.nbi.flags import REQUIRED_COLUMNS, flag_counts, flag_records
+from bridge_assets.nbi.flags import REQUIRED_COLUMNS, flag_counts, flag_records, unchecked_flags
 
 #: A bridge in Alaska in the file of 2019, with no contradictions.
 SOUND = {
@@ -191,3 +191,32 @@ def test_flags_find_the_errors_in_real_files_of_many_years(real_data) -> None:
         "deck_width_zero": 1,
         "open_though_posting_required": 7,
     }
+
+
+ONE_FLAG = {name: changes[0] for name, changes in FLAGGED.items() if name in FLAGS and FLAGS[name].expression}
+
+
+@pytest.mark.parametrize("flag", ONE_FLAG)
+def test_no_flag_accuses_a_column_that_the_file_does_not_have(flag: str) -> None:
+    for item in FLAGS[flag].needs:
+        records = table(ONE_FLAG[flag], {**ONE_FLAG[flag], item: None})
+        found = flag_records(records, 2019, absent_items={item}).to_list()
+        assert not [flags for flags in found if flag in (flags or "").split("; ")]
+        assert flag in unchecked_flags({item})
+    assert flag not in unchecked_flags(())
+
+
+def test_a_limit_that_needs_no_other_item_is_checked_without_it() -> None:
+    records = table({"ADT_029": 500_001, "TRAFFIC_LANES_ON_028A": None})
+    assert flag_records(records, 2019, absent_items={"TRAFFIC_LANES_ON_028A"}).to_list() == ["adt_impossible"]
+
+
+def test_a_real_file_without_a_column_has_no_flag_about_it(real_data, tmp_path) -> None:
+    lines = (real_data / "nbi" / "AK19.txt").read_bytes().decode("latin-1").splitlines()
+    rows = [[field.strip(" '") for field in line.split(",")] for line in lines]
+    for item in ("DATE_OF_INSPECT_090", "STRUCTURE_LEN_MT_049", "DECK_WIDTH_MT_052", "STRUCTURE_TYPE_043B"):
+        place = rows[0].index(item)
+        path = tmp_path / "AK_2019.csv"
+        path.write_text("\n".join("\t".join(row[:place] + row[place + 1 :]) for row in rows))
+        counts = flag_counts(pl.Series(load_bridge_data(str(path))["flags"], dtype=pl.String))
+        assert not [flag for flag in counts if item in FLAGS[flag].items]

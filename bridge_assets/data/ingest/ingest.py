@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from bridge_assets.data.reading.formats import read_survey_file
 from bridge_assets.data.records.bridges import BRIDGE_ARROW_SCHEMA, decode_bridges
+from bridge_assets.nbi.coding_guide.items import ITEMS
 from bridge_assets.nbi.delimited.records import Batch
+from bridge_assets.nbi.flags import unchecked_flags
 from bridge_assets.nbi.tables.by_year import YearBatch
 from bridge_assets.storage import atomic_write, write_parquet
 
@@ -43,6 +45,10 @@ class IngestionReport:
     """Records with at least one number that could not be parsed; the item is null, and its text is in `unparsed`."""
     warnings: tuple[str, ...] = ()
     """What was assumed to read the files, one sentence each, beginning with the file."""
+    items: tuple[str, ...] = ()
+    """Items that every file has a column for."""
+    unchecked_flags: tuple[str, ...] = ()
+    """Flags that no record can have, because no file has the items that they need."""
 
 
 def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected_path: Path) -> IngestionReport:
@@ -78,6 +84,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
     layouts: dict[str, None] = {}
     warnings: dict[str, None] = {}
     rows_read = loaded = unparsed = 0
+    absent: dict[frozenset[str], None] = {}
     with atomic_write(records_path) as temp_path:
         with pq.ParquetWriter(
             temp_path, BRIDGE_ARROW_SCHEMA, compression="zstd", write_batch_size=WRITE_BATCH_SIZE, store_schema=False
@@ -93,6 +100,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
             ):
                 rejected_batches.append(batch.rejected)
                 layouts[batch.layout] = None
+                absent[batch.absent_items] = None
                 rows_read += batch.rows_read
                 loaded += batch.table.num_rows
                 unparsed += batch.table.num_rows - batch.table["unparsed"].null_count
@@ -109,6 +117,12 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
         rejected_by_reason=dict(sorted(Counter(rejected_rows["reason"]).items())),
         unparsed=unparsed,
         warnings=tuple(warnings),
+        items=tuple(item.name for item in ITEMS if not any(item.name in items for items in absent)),
+        unchecked_flags=tuple(
+            flag
+            for flag in unchecked_flags(frozenset.union(*absent))
+            if all(flag in unchecked_flags(each) for each in absent)
+        ),
     )
 
 

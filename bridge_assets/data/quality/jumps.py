@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from bridge_assets.data.quality.measures import ALL_STATES, ANY, REQUIRED_ITEMS
+from bridge_assets.nbi.flag_rules import FLAGS
 
 #: Minimum number of earlier survey years for a median. With fewer, a single unusual year would decide.
 MIN_YEARS = 3
@@ -25,6 +26,8 @@ STATE_MARGIN = 0.10
 #: A jump must also exceed this many standard errors of the share, so that a file of a few hundred bridges does not jump
 #: by chance: at 5, the probability is one in three million, and a national history makes some 10,000 comparisons.
 STANDARD_ERRORS = 5.0
+
+_CHECKED_FLAGS = [name for name, flag in FLAGS.items() if flag.expression]
 
 JUMP_SCHEMA = pl.Schema(
     {
@@ -53,7 +56,7 @@ def detect_jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     -------
     pl.DataFrame
         `JUMP_SCHEMA`, largest jump first: `share` in the survey year; `before`, the median share of the `years` earlier
-        years. A flag that no record had counts as 0; a year whose layout lacks the item is not counted. Empty if fewer
+        years. A flag that no record had counts as 0; a year whose files lack the item is not counted. Empty if fewer
         than `MIN_YEARS` can be compared. Missing items are limited to `measures.REQUIRED_ITEMS`.
     """
     compared = summaries.filter(
@@ -84,9 +87,19 @@ def _medians(
     loaded_years = summaries.filter(earlier & (pl.col("measure") == "rows") & (pl.col("name") == "loaded"))
     years = candidates.select(key).join(loaded_years.select("state", "survey_year"), on="state")
     # An item that a layout lacks is not missing in those years. Every item of a layout has a row for all states.
-    reported_items = compared.filter(earlier & (pl.col("measure") == "missing") & (pl.col("state") == ALL_STATES))
-    items = years.filter(pl.col("measure") == "missing").join(reported_items, on=["survey_year", "name"], how="semi")
-    years = pl.concat([years.filter(pl.col("measure") != "missing"), items])
+    reported = compared.filter(earlier & (pl.col("state") == ALL_STATES))
+    items = years.filter(pl.col("measure") == "missing").join(
+        reported.filter(pl.col("measure") == "missing"), on=["survey_year", "name"], how="semi"
+    )
+    # So has every flag that was checked; a code outside its list only has a row if it occurs.
+    checked = reported.filter((pl.col("measure") == "flag") & pl.col("name").is_in(_CHECKED_FLAGS))
+    unchecked = (
+        years.filter((pl.col("measure") == "flag") & pl.col("name").is_in(_CHECKED_FLAGS))
+        .join(checked, on="survey_year", how="semi")
+        .join(checked, on=["survey_year", "name"], how="anti")
+    )
+    others = years.filter(pl.col("measure") != "missing")
+    years = pl.concat([others.join(unchecked, on=[*key, "survey_year"], how="anti"), items])
     shares = years.join(compared.select(*key, "survey_year", "share"), on=[*key, "survey_year"], how="left")
     return shares.group_by(key).agg(
         pl.col("share").fill_null(0).median().alias("before"), pl.len().cast(pl.UInt32).alias("years")

@@ -64,7 +64,7 @@ def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any]
     rejected : Path
         Parquet with the columns of `delimited.records.REJECTED_SCHEMA`.
     provenance : mapping
-        Provenance of the ingestion: rows_read, layouts.
+        Provenance of the ingestion: rows_read, layouts, items, unchecked_flags.
     survey_year : int
 
     Returns
@@ -72,9 +72,10 @@ def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any]
     pl.DataFrame
         `SUMMARY_SCHEMA`, tidy: one row for each state (two digits of the structure key, or `all`), measure (`MEASURES`)
         and name. `records` is a count, `of` its denominator, `share` their quotient (0-1, null if `of` is 0). For state
-        `all`, every flag, every item of the layout and every rule has a row, even if its count is 0; a single state
-        only has rows for counts above 0. Rows read and rejected have no state, because the text of a rejected row is
-        not reliable. `loaded` and `rejected` are counted from the files, not taken from the provenance.
+        `all`, every flag that was checked, every item that all files have and every rule has a row, even if its count
+        is 0; a single state only has rows for counts above 0. Rows read and rejected have no state, because the text of
+        a rejected row is not reliable. `loaded` and `rejected` are counted from the files, not taken from the
+        provenance.
 
     Raises
     ------
@@ -96,12 +97,14 @@ def quality_summary(records: Path, rejected: Path, provenance: Mapping[str, Any]
             rows,
             _count_names(table, "flags", "flag", _flag_names),
             _count_names(table, "unparsed", "unparsed", _item_names),
-            _missing(records, table, rows, provenance.get("layouts", ())),
+            _missing(records, table, rows, provenance),
             _duplicates(table),
         ]
     )
     whole = by_state.group_by("measure", "name").agg(pl.col("records").sum())
-    whole = whole.join(_required_rows(), on=["measure", "name"], how="full", coalesce=True)
+    whole = whole.join(
+        _required_rows(provenance.get("unchecked_flags", ())), on=["measure", "name"], how="full", coalesce=True
+    )
     reasons = pl.scan_parquet(rejected).group_by(name="reason").agg(records=pl.len().cast(pl.Int64)).collect()
     n_rejected = int(reasons["records"].sum())
     counted = pl.concat(
@@ -141,9 +144,12 @@ def _item_names(text: str) -> set[str]:
     return {name for part in text.split(SEPARATOR) if (name := part.partition("=")[0]) in ITEMS_BY_NAME}
 
 
-def _missing(path: Path, table: pl.LazyFrame, rows: pl.DataFrame, layouts: Sequence[str]) -> pl.DataFrame:
+def _missing(path: Path, table: pl.LazyFrame, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> pl.DataFrame:
     nulls, height = _null_counts(path)
-    items = _items_of(layouts) or [item.name for item in ITEMS if nulls.get(item.name, 0) != height]
+    items = _items_of(provenance.get("layouts", ()))
+    if not items:  # a table: a column of it without any value says as little as none
+        of_every_file = provenance.get("items", [item.name for item in ITEMS])
+        items = [name for name in of_every_file if nulls.get(name, 0) != height]
     # From the Parquet statistics, columns without values or without nulls are known and need not be read.
     read = [name for name in items if nulls.get(name) is None or 0 < (nulls[name] or 0) < height]
     always_missing = [name for name in items if nulls.get(name) == height]
@@ -216,10 +222,10 @@ def _duplicates(table: pl.LazyFrame) -> pl.DataFrame:
     return counts.cast(dict(_COUNTS.items()))
 
 
-def _required_rows() -> pl.DataFrame:
-    """The measures and names that have a row with state `all` even if their count is 0."""
+def _required_rows(unchecked: Sequence[str]) -> pl.DataFrame:
+    """The measures and names that have a row with state `all` even if their count is 0; no flag that is unchecked."""
     names = [("rows", "loaded"), ("rows", "on_structure"), ("flag", ANY), ("unparsed", ANY)]
-    names += [("flag", name) for name, flag in FLAGS.items() if flag.expression is not None]
+    names += [("flag", name) for name, flag in FLAGS.items() if flag.expression and name not in unchecked]
     names += [(measure, rule) for rule, (measure, _) in DUPLICATE_RULES.items()]
     return pl.DataFrame(names, schema=["measure", "name"], orient="row")
 

@@ -53,7 +53,7 @@ def decode_bridges(batch: Batch, file: str, survey_year: int) -> pa.Table:
     items = pl.DataFrame(records.select(_INPUT_ITEMS)).cast(_DECODED_TYPES)
     # Lazily, so that subexpressions shared by several columns are computed once.
     decoded = items.lazy().select(derived_columns(survey_year)).collect()
-    decoded = decoded.with_columns(flag_records(items.hstack(decoded), survey_year, records))
+    decoded = decoded.with_columns(flag_records(items.hstack(decoded), survey_year, records, batch.absent_items))
     name = pa.DictionaryArray.from_arrays(np.zeros(records.num_rows, dtype=np.int32), pa.array([file]))
     columns = decoded.to_arrow(compat_level=pl.CompatLevel.oldest()).columns
     return pa.table([name, *records.columns, *columns], schema=BRIDGE_ARROW_SCHEMA)

@@ -100,6 +100,8 @@ class Batch:
         Name of the published layout, or of another format.
     warnings : tuple of str
         What was assumed to read the file, one sentence each; the same in every batch of a file.
+    absent_items : frozenset of str
+        The items that the file has no column for; they are null in every record.
     """
 
     table: pa.Table
@@ -107,6 +109,7 @@ class Batch:
     rows_read: int
     layout: str
     warnings: tuple[str, ...] = ()
+    absent_items: frozenset[str] = frozenset()
 
     @classmethod
     def from_polars(
@@ -116,10 +119,11 @@ class Batch:
         rows_read: int,
         layout: str,
         warnings: tuple[str, ...] = (),
+        absent_items: frozenset[str] = frozenset(),
     ) -> Batch:
         """Make a batch from records in a polars table of `RECORD_SCHEMA`."""
         table = records.select(RECORD_SCHEMA.names()).to_arrow(compat_level=pl.CompatLevel.oldest())
-        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout, warnings)
+        return cls(table.cast(ARROW_SCHEMA), rejected, rows_read, layout, warnings, absent_items)
 
     @cached_property
     def records(self) -> pl.DataFrame:
@@ -222,6 +226,7 @@ class _BatchReader:
             types.append(FieldType.TEXT)
             self.warnings = (f"the column {layout.ignored!r} after the published ones is not an item and is not read",)
             _log.warning("%s: %s", name, self.warnings[0])
+        self.absent_items = frozenset(ITEMS_BY_NAME).difference(layout.canonical_columns)
         self.quotes, self.n_fields = QuoteChecker(layout), len(types)
         self.fields = FieldReader(types, self.quotes.required)
 
@@ -260,6 +265,7 @@ class _BatchReader:
             rows_read=read - blank,
             layout=self.layout.name,
             warnings=self.warnings,
+            absent_items=self.absent_items,
         )
 
     def _table(self, rows: ParsedRows) -> pa.Table:

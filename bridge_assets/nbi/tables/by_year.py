@@ -6,13 +6,14 @@ survey year (`canonical`, `infobridge`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from bridge_assets.errors import SourceError
+from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
 
 #: Valid survey years. FHWA's files begin with 1992; the wider range leaves room for tables from other sources.
@@ -79,6 +80,11 @@ class SurveyYearSplitter:
         self._years_seen: set[int] = set()
         self._assumed: dict[str, pl.Expr] = {}
         self._warnings: tuple[str, ...] = ()
+        self._absent_items: frozenset[str] = frozenset()
+
+    def has_columns(self, names: Iterable[str]) -> None:
+        """Tell which items the file has a column for; without this call, all."""
+        self._absent_items = frozenset(ITEMS_BY_NAME).difference(names)
 
     def assume(self, item: str, value: str, warning: str) -> None:
         """Give every record this value of an item that the file lacks, and every batch the warning that says so."""
@@ -177,6 +183,7 @@ class SurveyYearSplitter:
             rows.height + len(rejected),
             self._layout,
             self._warnings,
+            self._absent_items.difference(self._assumed),
         )
         return YearBatch(batch, year, file, row_positions)
 

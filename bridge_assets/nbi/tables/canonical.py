@@ -121,6 +121,7 @@ def read_csv(
     table = CsvFile(file, where, separator)
     columns = resolve_columns(table.headings, where)
     _log_ignored_columns(columns, where)
+    by_year.has_columns(columns.names.values())
     _take_as_structures(columns, by_year, where)
     for rows in table.rows(columns.names):
         if single_quoted:
@@ -135,6 +136,7 @@ def read_parquet(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter)
     parquet = open_parquet(file, where)
     columns = resolve_columns(parquet.schema_arrow.names, where)
     _log_ignored_columns(columns, where)
+    by_year.has_columns(columns.names.values())
     _take_as_structures(columns, by_year, where)
     row = 1
     for table in parquet_tables(parquet, columns, where):

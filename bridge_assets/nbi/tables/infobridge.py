@@ -166,6 +166,7 @@ def read_infobridge(
     columns, ignored = resolve_columns(export.headings, where)
     if ignored:
         _log.info("%s: ignored columns that are not NBI items or cannot be read as one: %s", where, ", ".join(ignored))
+    by_year.has_columns(["RECORD_TYPE_005A", *(column.item.name for column in columns)])
     year = next((at for at, heading in enumerate(export.headings) if heading.strip().lower() == YEAR_HEADING), None)
     wanted = {column.position: column.item.name for column in columns} | ({} if year is None else {year: "_year"})
     for rows in export.rows(wanted):

@@ -96,6 +96,7 @@ def render_quality_page(report: QualityReport) -> str:
             "jumps": sections.jumped_shares(figures),
             "reasons": sections.rejected_lines(figures, report.rejected),
             "flags": sections.flag_rows(figures),
+            "unchecked": sections.unchecked_rows(figures),
             "unknown_codes": sections.unknown_code_rows(figures),
             "gaps": sections.missing_rows(figures),
             "unparsed": sections.unparsed_rows(figures),

@@ -22,6 +22,9 @@ Row: TypeAlias = dict[str, Any]
 #: Lines shown for each reason, and characters per line: a record of the widest layout has about 700.
 MAX_LINES, MAX_LINE_CHARACTERS = 6, 900
 
+#: The flags that have a row for all states in each year in which they were checked.
+CHECKED_FLAGS = tuple(name for name, flag in FLAGS.items() if flag.expression)
+
 #: States with fewer records come last: their shares mean little.
 MIN_STATE_RECORDS = 100
 
@@ -65,11 +68,15 @@ class QualitySummary:
         return self.national.get((measure, name, year or self.latest), {}).get("records", 0)
 
     def share(self, measure: str, name: str, year: int | None = None) -> float | None:
-        """Share of records; None if the layout of that year lacks the item."""
+        """Share of records; None if the files of that year lack the item, or an item that the flag needs."""
         found = self.national.get((measure, name, year or self.latest))
         if found is not None:
             return found["share"]
-        return None if measure == "missing" else 0.0
+        return None if measure == "missing" or (measure == "flag" and name in CHECKED_FLAGS) else 0.0
+
+    def unchecked_flags(self) -> list[str]:
+        """The flags that were not checked in the latest year, because its files lack an item."""
+        return [name for name in CHECKED_FLAGS if ("flag", name, self.latest) not in self.national]
 
     def duplicates(self, year: int) -> int:
         """Records set aside because another record of the same structure counts."""
@@ -161,6 +168,14 @@ def flag_rows(figures: QualitySummary) -> list[Row]:
         if name != ANY and ":" not in name
     ]
     return _sort_by_records(rows)
+
+
+def unchecked_rows(figures: QualitySummary) -> list[Row]:
+    """The flags that were not checked in the latest year, with the items that they need."""
+    return [
+        {"name": name, "items": [describe_item(item) for item in FLAGS[name].needs]}
+        for name in figures.unchecked_flags()
+    ]
 
 
 def unknown_code_rows(figures: QualitySummary) -> list[Row]:

@@ -128,3 +128,13 @@ def test_the_order_is_all_states_first_then_the_largest_jump() -> None:
         ("all", "adt_impossible"),
         ("36", "adt_impossible"),
     ]
+
+
+def test_years_in_which_a_flag_was_not_checked_do_not_count_as_zero() -> None:
+    """A file with inspection dates after five without them: the other flag shows that those years were checked."""
+    other = summaries(steady(0.001, 0.001), name="length_missing")
+    checked = summaries({2020: 0.05}, name="no_inspection_date").filter(pl.col("measure") == "flag")
+    assert detect_jumps(pl.concat([other, checked]), 2020).is_empty()
+    zero = summaries(dict.fromkeys(range(2015, 2020), 0.0), name="no_inspection_date")
+    table = pl.concat([other, checked, zero.filter(pl.col("measure") == "flag")])
+    assert detect_jumps(table, 2020)["name"].to_list() == ["no_inspection_date"]

@@ -240,3 +240,17 @@ def test_every_count_of_real_files_agrees_with_their_records(real_data: Path, tm
         assert rows["read"] == rows["loaded"] + rows["rejected"]
         reasons.update(records(summary, "rejected"))
     assert reasons.keys() <= REJECTION_REASONS.keys()
+
+
+def test_a_flag_that_no_file_can_have_has_no_count_and_one_that_some_can_has(tmp_path: Path) -> None:
+    keys = "STATE_CODE_001,STRUCTURE_NUMBER_008,RECORD_TYPE_005A,DECK_COND_058"
+    (tmp_path / "AK_2019.csv").write_text(f"{keys},STRUCTURE_LEN_MT_049\n02,1,1,6,\n02,2,1,6,12.5\n")
+    (tmp_path / "AL_2019.csv").write_text(f"{keys}\n01,1,1,6\n")
+    lake = Lake(tmp_path / "lake")
+    ingested(lake, 2019, tmp_path / "AK_2019.csv", tmp_path / "AL_2019.csv")
+    summary = write_quality_summary(lake, 2019)
+    flags = records(summary, "flag")
+    assert flags["length_missing"] == 1
+    assert "no_inspection_date" not in flags
+    assert {"no_inspection_date", "no_condition"} < set(lake.provenance("raw_bridges", 2019)["unchecked_flags"])
+    assert set(records(summary, "missing")) == {*keys.split(",")}

@@ -223,3 +223,18 @@ def test_real_files_give_a_page(real_data: Path, tmp_path: Path) -> None:
     page = Page(rendered(lake))
     assert not page.open
     assert "Of 1,595 rows read for 2023, 1,595 were loaded and 0 rejected." in page.plain_text
+
+
+def test_a_flag_that_the_files_cannot_have_is_said_to_be_unchecked(tmp_path: Path) -> None:
+    (tmp_path / "NBI_2019.csv").write_text(
+        "STATE_CODE_001,STRUCTURE_NUMBER_008,RECORD_TYPE_005A,STRUCTURE_LEN_MT_049\n02,1,1,\n"
+    )
+    lake = Lake(tmp_path / "lake")
+    counted(lake, 2019, tmp_path / "NBI_2019.csv")
+    text = " ".join(Page(rendered(lake)).text.split())
+    unchecked = len(lake.provenance("raw_bridges", 2019)["unchecked_flags"])
+    assert f"Not checked in 2019: the files have no column for an item ({unchecked} flags)" in text
+    assert "no_inspection_date needs Item 90. Inspection date" in text
+    assert "length_missing needs" not in text
+    checked_and_found = {"length_missing"}
+    assert f"{len(FLAGS) - unchecked - len(checked_and_found)} other flags were checked and not found" in text
