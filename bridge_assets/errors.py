@@ -39,6 +39,14 @@ class SourceError(BridgeAssetsError, ValueError):
     """A source file or folder cannot be used at all. Bad rows never raise: they become rejected records."""
 
 
+class MissingYearError(SourceError):
+    """The source has no file of a survey year."""
+
+
+class MixedOriginError(SourceError):
+    """Records of the generated sample would be mixed with real ones."""
+
+
 class LayoutError(SourceError):
     """The header row matches none of the published layouts."""
 

@@ -22,6 +22,9 @@ JOB_NAMES = ("full_pipeline", "inventory", "latest_year", "scoring", "retraining
 #: Those of them that read no survey file.
 _JOBS_WITHOUT_FILES = ("scoring", "retraining", "promotion", "smoke_checks")
 
+#: The check that fails if a survey year could not be read; the run goes on without the year.
+YEARS_READ = "raw_bridges:every_year_readable"
+
 #: Exit code of a command that Ctrl-C ended: 128 + SIGINT.
 _CANCELED = 130
 
@@ -67,7 +70,8 @@ def _run(job: str, years: str | None, data: DataSettings) -> None:
         click.echo(canceled_message(result, shlex.join([_program(), *sys.argv[1:]])))
         sys.exit(_CANCELED)
     click.echo(run_summary(result, data, _program()))
-    sys.exit(0 if result.success else 1)
+    all_years_read = result.checks.get(YEARS_READ, (True, "", ""))[:2] != (False, "ERROR")
+    sys.exit(0 if result.success and all_years_read else 1)
 
 
 @click.command()

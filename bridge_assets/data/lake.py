@@ -84,6 +84,10 @@ class Lake:
             write_json(provenance, self.year_path(name, survey_year).with_suffix(".json"))
         return provenance
 
+    def remove_provenance(self, name: str, survey_year: int) -> None:
+        """Remove the provenance of one survey year of a table, if it exists."""
+        self.year_path(name, survey_year).with_suffix(".json").unlink(missing_ok=True)
+
     def has_provenance(self, name: str, survey_year: int) -> bool:
         """Whether one survey year of a table has provenance."""
         return self.year_path(name, survey_year).with_suffix(".json").is_file()

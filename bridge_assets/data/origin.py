@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge_assets.errors import SourceError
+from bridge_assets.errors import MixedOriginError
 
 if TYPE_CHECKING:
     from bridge_assets.data.lake import Lake
@@ -175,8 +175,8 @@ def _is_sample_file(source: SurveySource) -> bool:
     return True
 
 
-def _mix_error(lake: Lake, what: str) -> SourceError:
-    return SourceError(
+def _mix_error(lake: Lake, what: str) -> MixedOriginError:
+    return MixedOriginError(
         what,
         where=lake.folder,
         why="The sample's bridges are invented: mixed with real records, trends and predictions would be wrong",

@@ -33,6 +33,7 @@ from bridge_assets.orchestration.checks import model as model_checks
 from bridge_assets.orchestration.checks import quality as quality_checks
 from bridge_assets.orchestration.checks import realised_quality as realised_quality_checks
 from bridge_assets.orchestration.checks import scoring as scoring_checks
+from bridge_assets.orchestration.checks import sources as sources_checks
 from bridge_assets.orchestration.checks import survival as survival_checks
 from bridge_assets.orchestration.dbt import dbt_resource
 from bridge_assets.orchestration.jobs.acknowledge import acknowledge_alarm
@@ -66,6 +67,7 @@ ASSET_MODULES = [
     operations,
 ]
 CHECK_MODULES = [
+    sources_checks,
     inventory_checks,
     quality_checks,
     model_checks,

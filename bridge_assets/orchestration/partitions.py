@@ -16,6 +16,7 @@ import datetime
 
 import dagster as dg
 
+from bridge_assets.data.lake import Lake
 from bridge_assets.data.sources.acquire import known_years
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import FIRST_NBI_YEAR, LAST_DELIMITED_YEAR, DataSettings
@@ -67,6 +68,20 @@ SINGLE_RUN_BACKFILL = dg.BackfillPolicy.single_run()
 def survey_years(context: dg.AssetExecutionContext) -> list[int]:
     """The survey years of this run, in order."""
     return sorted(int(key) for key in context.partition_keys)
+
+
+def readable_years(context: dg.AssetExecutionContext, lake: Lake) -> list[int]:
+    """The survey years of this run without those that cannot be read and of which there are no earlier records.
+
+    The check every_year_readable names them. Raises SourceError if none is left.
+    """
+    from bridge_assets.data.ingest.unreadable import years_with_records
+
+    years = survey_years(context)
+    readable = years_with_records(lake, years)
+    if missing := [str(year) for year in years if year not in readable]:
+        context.log.warning(f"survey years that cannot be read are left out: {', '.join(missing)}")
+    return readable
 
 
 def years_of_check_run(context: dg.AssetCheckExecutionContext) -> list[int]:

@@ -18,7 +18,7 @@ from bridge_assets.cli.run_lock import only_run
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.withdrawn import withdrawn_messages, withdrawn_years
 from bridge_assets.errors import RunInProgressError
-from bridge_assets.orchestration.checks.inventory import source_has_every_year
+from bridge_assets.orchestration.checks.sources import source_has_every_year
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.settings import DataSettings
 

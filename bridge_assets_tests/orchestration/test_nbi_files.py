@@ -15,7 +15,8 @@ from support.small_platform import defs, error_messages
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration.assets.inventory import load_records, nbi_files
-from bridge_assets.orchestration.checks.inventory import revised_files_accepted, rows_reconcile
+from bridge_assets.orchestration.checks.inventory import rows_reconcile
+from bridge_assets.orchestration.checks.sources import revised_files_accepted
 from bridge_assets.orchestration.partitions import survey_year_partitions
 from bridge_assets.orchestration.resources import Platform
 from bridge_assets.orchestration.sensors import FHWA_POLL_SECONDS, new_survey_file

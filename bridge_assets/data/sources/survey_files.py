@@ -20,7 +20,7 @@ from bridge_assets.data.reading.file_names import (
     survey_year_of,
 )
 from bridge_assets.data.sources.left_alone import TABLE_SUFFIXES, files_left_alone, left_alone_sentence
-from bridge_assets.errors import BridgeAssetsError, SourceError
+from bridge_assets.errors import BridgeAssetsError, MissingYearError, SourceError
 from bridge_assets.storage import digest, json_digest
 
 __all__ = [
@@ -183,10 +183,10 @@ def left_alone(folder: Path, by_year: Mapping[int, list[Path]]) -> dict[str, str
 
 def no_survey_file_error(
     survey_year: int, by_year: Mapping[int, object], where: Path | str, unused: Mapping[str, str] | None = None
-) -> SourceError:
+) -> MissingYearError:
     """The error for a survey year without a file; names the unused files and why they are not used."""
     sentence = left_alone_sentence(unused or {})
-    return SourceError(
+    return MissingYearError(
         f"no file for survey year {survey_year}",
         where=where,
         why=f"The source has files for {_format_ranges(by_year)}" + (f". {sentence}" if sentence else ""),

@@ -9,7 +9,7 @@ from bridge_assets.orchestration.assets.scoring import bridge_predictions
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display, freshness
-from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, readable_years
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     from bridge_assets.reporting.drift.plots import drift_plot_png
     from bridge_assets.storage import write_text
 
-    data, lake, years = platform.data, platform.lake, survey_years(context)
+    data, lake = platform.data, platform.lake
     with user_errors_as_failures():
+        years = readable_years(context, lake)
         model = LocalEndpoint(data.endpoint_folder).load_model()
         periods = Periods.choose(platform.model.drift, model.training_years, lake.available_years("bridge_features"))
         predictions = ServedPredictions(model.version, model.task.prediction_column)

@@ -8,7 +8,7 @@ from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, readable_years
 from bridge_assets.orchestration.resources import Platform
 
 #: Metadata key of the observation that says why there is too little to train on.
@@ -36,7 +36,7 @@ def bridge_features(context: dg.AssetExecutionContext, platform: Platform) -> dg
     with user_errors_as_failures():
         transitions = lake.scan("fct_condition_transitions")
         history, outcomes = engineering.condition_history(transitions), peer_outcomes(transitions)
-        for year in survey_years(context):
+        for year in readable_years(context, lake):
             features = engineering.build_bridge_features(lake.scan_year("raw_bridges", year), history, outcomes, year)
             provenance = {
                 "raw_bridges": lake.digest("raw_bridges", year),

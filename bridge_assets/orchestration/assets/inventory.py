@@ -1,9 +1,12 @@
 """From survey files to typed records: fhwa_nbi, nbi_files, raw_bridges and rejected_records."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.sources.lateness import FHWA_PAGE
+from bridge_assets.errors import MissingYearError, MixedOriginError, SourceError
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display, freshness
@@ -22,6 +25,9 @@ PREVIEW_COLUMNS = [
     "condition_class",
     "inspection_date",
 ]
+
+#: A remote source of which the first survey years all failed is not tried for the others: each may take minutes.
+MAX_FAILED_DOWNLOADS = 3
 
 #: Where FHWA publishes the inventory; nothing here builds it. The sensor reports it when it sees a new file.
 fhwa_nbi = dg.AssetSpec(
@@ -56,22 +62,9 @@ fhwa_nbi = dg.AssetSpec(
     ),
 )
 def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    from bridge_assets.data.ingest.revisions import register
-    from bridge_assets.data.origin import refuse_mix
-    from bridge_assets.data.sources.acquire import acquire_survey_year
-
     data = platform.data
     with user_errors_as_failures():
-        for year in survey_years(context):
-            source = acquire_survey_year(data, year, context.log.info)
-            refuse_mix(platform.lake, data, source)
-            found = register(platform.lake, data, source)
-            for warning in (*source.warnings, *([found.message] if found.message else [])):
-                context.log.warning(warning)
-            platform.lake.write_provenance("nbi_files", year, found.provenance)
-            context.add_asset_metadata(
-                source_file_metadata(found.source, found.message), asset_key="nbi_files", partition_key=str(year)
-            )
+        _each_year(context, platform, ("nbi_files",), lambda year: _register_year(context, platform, year))
         dvc_metadata = {}
         if platform.dvc.enabled and platform.dvc.raw_files:
             from bridge_assets.data.dvc.versions import version_raw_files
@@ -79,6 +72,58 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
             folders = version_raw_files(data, platform.dvc)
             dvc_metadata = {"dvc_md5": {str(folder): md5 for folder, md5 in folders.items()}}
     return dg.MaterializeResult(metadata={"source": source_metadata(data), **dvc_metadata})
+
+
+def _register_year(context: dg.AssetExecutionContext, platform: Platform, year: int) -> None:
+    """Fix the files of one survey year by their digests."""
+    from bridge_assets.data.ingest.revisions import register
+    from bridge_assets.data.origin import refuse_mix
+    from bridge_assets.data.sources.acquire import acquire_survey_year
+
+    source = acquire_survey_year(platform.data, year, context.log.info)
+    refuse_mix(platform.lake, platform.data, source)
+    found = register(platform.lake, platform.data, source)
+    for warning in (*source.warnings, *([found.message] if found.message else [])):
+        context.log.warning(warning)
+    platform.lake.write_provenance("nbi_files", year, found.provenance)
+    context.add_asset_metadata(
+        source_file_metadata(found.source, found.message), asset_key="nbi_files", partition_key=str(year)
+    )
+
+
+def _each_year(
+    context: dg.AssetExecutionContext, platform: Platform, assets: tuple[str, ...], act: Callable[[int], None]
+) -> None:
+    """Do something for each survey year of the run. A year that cannot be read is recorded for the check
+    every_year_readable, and the others go on; if none of them can be read, the first error is raised.
+    """
+    from bridge_assets.data.ingest.unreadable import clear_unreadable, find_unreadable, record_unreadable
+
+    lake, run_id, years = platform.lake, context.run.run_id, survey_years(context)
+    errors: dict[int, SourceError] = {}
+    for tried, year in enumerate(years, start=1):
+        known = find_unreadable(lake, year)
+        if known and known["run_id"] == run_id:  # nbi_files met it in this run
+            errors[year] = SourceError(known["message"])
+            continue
+        try:
+            act(year)
+        except MixedOriginError:  # concerns every year
+            raise
+        except SourceError as error:
+            errors[year] = error
+            message = record_unreadable(lake, year, error, run_id, assets[0])["message"]
+            context.log.error(f"survey year {year} cannot be read: {message}")
+            for asset in assets:
+                context.add_asset_metadata({"cannot_be_read": message}, asset_key=asset, partition_key=str(year))
+            is_far = platform.data.source_kind in ("fhwa", "remote") and not isinstance(error, MissingYearError)
+            if is_far and len(errors) == tried == MAX_FAILED_DOWNLOADS:
+                raise
+        else:
+            if known and known["stage"] in assets:
+                clear_unreadable(lake, year)
+    if len(errors) == len(years):
+        raise errors[years[0]]
 
 
 @dg.multi_asset(
@@ -113,8 +158,7 @@ def nbi_files(context: dg.AssetExecutionContext, platform: Platform) -> dg.Mater
 def load_records(context: dg.AssetExecutionContext, platform: Platform):
     lake = platform.lake
     with user_errors_as_failures():
-        for year in survey_years(context):
-            _load_year(context, lake, year)
+        _each_year(context, platform, ("raw_bridges", "rejected_records"), lambda year: _load_year(context, lake, year))
     yield dg.MaterializeResult("raw_bridges", metadata={"folder": display.path_metadata(lake.folder / "raw_bridges")})
     yield dg.MaterializeResult(
         "rejected_records", metadata={"folder": display.path_metadata(lake.folder / "rejected_records")}

@@ -5,7 +5,7 @@ import dagster as dg
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display, freshness
-from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, readable_years
 from bridge_assets.orchestration.resources import Platform
 
 
@@ -31,7 +31,7 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
 
     lake = platform.lake
     with user_errors_as_failures():
-        for year in survey_years(context):
+        for year in readable_years(context, lake):
             summary = write_quality_summary(lake, year)
             figures = headline(summary)
             context.log.info(

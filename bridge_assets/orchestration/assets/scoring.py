@@ -11,7 +11,7 @@ from bridge_assets.orchestration.assets.survival import years_until_poor
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display, freshness
-from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, readable_years
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
     with user_errors_as_failures():
         model = LocalEndpoint(platform.data.endpoint_folder).load_model()
         explained_years = lake.available_years("bridge_features")[-look_first.explained_years :]
-        for year in survey_years(context):
+        for year in readable_years(context, lake):
             features, years = lake.load_year("bridge_features", year), lake.find_year("years_until_poor", year)
             scores, provenance = score_survey_year(
                 features, model, look_first, years=years, is_explained=year in explained_years

@@ -9,7 +9,7 @@ from bridge_assets.orchestration.assets.features import bridge_features, trainin
 from bridge_assets.orchestration.edges import write_year
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display
-from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, survey_years
+from bridge_assets.orchestration.partitions import SINGLE_RUN_BACKFILL, SURVEY_YEARS, readable_years
 from bridge_assets.orchestration.resources import Platform
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def years_until_poor(context: dg.AssetExecutionContext, platform: Platform) -> d
         if not has_model(platform.data.models_folder):
             return dg.MaterializeResult(metadata={"skipped_reason": "no deterioration model has been fitted"})
         survival_version = latest_model(platform.data.models_folder)
-        for year in survey_years(context):
+        for year in readable_years(context, lake):
             features = lake.load_year("bridge_features", year)
             scores, provenance = score_years_until_poor(features, survival_version, settings)
             write_year(context, lake, scores, year, provenance, _partition_metadata(scores))

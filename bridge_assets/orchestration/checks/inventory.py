@@ -4,7 +4,7 @@ import dagster as dg
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import BridgeAssetsError, error_summary
-from bridge_assets.orchestration.checks.results import check_result, judged_result, measured
+from bridge_assets.orchestration.checks.results import check_result, judged_result
 from bridge_assets.orchestration.gate.judged import Judged
 from bridge_assets.orchestration.partitions import years_of_check_run
 from bridge_assets.orchestration.resources import Platform
@@ -14,25 +14,6 @@ REQUIRED_RAW_CHECKS = ("rows_reconcile", "schema_matches")
 
 #: A larger share of rejected rows deserves a look. In the 34 national files it is 1 row in 22 million.
 MAX_REJECTED_SHARE = 0.01
-
-
-@dg.asset_check(
-    asset="nbi_files",
-    description=(
-        "The survey year that FHWA should have published by now is available (by 15 June of the next year, plus two "
-        "weeks of grace). Warns only. A generated inventory is never late."
-    ),
-)
-def latest_year_available(platform: Platform) -> dg.AssetCheckResult:
-    import datetime
-
-    from bridge_assets.data.sources.lateness import due_survey_year, late_survey_year_message
-
-    today = datetime.datetime.now(datetime.UTC).date()
-    available = platform.lake.years_with_provenance("nbi_files")
-    late = None if platform.data.uses_sample else late_survey_year_message(available, today)
-    years = measured({"due": due_survey_year(today), "latest": max(available, default=None)})
-    return check_result([late] if late else [], "no survey year is late", years, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -149,43 +130,6 @@ def read_without_assumptions(context: dg.AssetCheckExecutionContext, platform: P
 @dg.asset_check(
     asset="nbi_files",
     description=(
-        "No revised file waits for acceptance: a file whose records differ from those in the lake is not used until "
-        "its digest is listed in fhwa.accept_revised of data_config.yaml. Warns only: the earlier records stay in use."
-    ),
-)
-def revised_files_accepted(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.data.ingest.revisions import pending_messages
-
-    years = platform.lake.years_with_provenance("nbi_files")
-    problems = pending_messages(platform.lake, years)
-    figures = {"survey_years": len(years), "waiting": len(problems)}
-    return check_result(problems, "no revised file waits for acceptance", figures, dg.AssetCheckSeverity.WARN)
-
-
-@dg.asset_check(
-    asset="raw_bridges",
-    description=(
-        "The source still has a file of every survey year in the lake. Warns only: the records of a withdrawn year "
-        "stay in every result, until `bridge-assets lake drop-year` removes it."
-    ),
-)
-def source_has_every_year(platform: Platform) -> dg.AssetCheckResult:
-    from bridge_assets.data.withdrawn import withdrawn_messages
-    from bridge_assets.errors import SourceError
-
-    figures = {"survey_years": len(platform.lake.available_years("raw_bridges"))}
-    try:
-        problems = withdrawn_messages(platform.data, platform.lake)
-    except SourceError as error:
-        problems = [f"it is not known which survey years the source has: {error_summary(error)}"]
-    else:
-        figures["withdrawn"] = len(problems)
-    return check_result(problems, "the source has every survey year", figures, dg.AssetCheckSeverity.WARN)
-
-
-@dg.asset_check(
-    asset="nbi_files",
-    description=(
         "A national file has as many rows as the catalogue in data_config.yaml says. Warns only: FHWA revises files."
     ),
 )
@@ -246,8 +190,14 @@ def condition_class_matches_fhwa(context: dg.AssetCheckExecutionContext, platfor
 
 
 def _run_years(context: dg.AssetCheckExecutionContext, platform: Platform) -> list[int]:
-    """The survey years of this run; every year that has records if the check was launched without partitions."""
-    return years_of_check_run(context) or platform.lake.available_years("raw_bridges")
+    """The survey years of this run; every year that has records if the check was launched without partitions. A year
+    that cannot be read is left to `every_year_readable`: there is nothing new to judge.
+    """
+    from bridge_assets.data.ingest.unreadable import unreadable_years
+
+    years = years_of_check_run(context) or platform.lake.available_years("raw_bridges")
+    unreadable = unreadable_years(platform.lake)
+    return [year for year in years if year not in unreadable]
 
 
 def _counts(platform: Platform, survey_year: int) -> tuple[int, int, int]:
