@@ -25,6 +25,7 @@ from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
 from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
 from bridge_assets.nbi.delimited.kernels import FieldType
 from bridge_assets.nbi.delimited.quotes import QuoteChecker
+from bridge_assets.nbi.spreadsheet import CHANGED_KEY, changed_keys
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ REJECTION_REASONS = {
     "unexpected_quotes": "A text without its quotes, or quotes around a code: a comma inside a text shifted the row",
     "unreadable": "The row contains NUL bytes",
     "no_key": "State code or structure number is blank",
+    CHANGED_KEY: "A spreadsheet made a number of the state code or structure number, such as 1.00E+14",
     "no_year": "The row has no survey year, although every row of this table must have one",
 }
 
@@ -251,9 +253,12 @@ class _BatchReader:
         loaded = has_key.copy()
         if len(rows.lines):
             self.quotes.learn(lines[rows.lines[0, 1] : rows.lines[0, 2]])
-        for row in self.quotes.suspects(rows.quotes):
+        changed = changed_keys(*(pl.Series(table[name].cast(pa.string())) for name in KEY_COLUMNS))
+        for row in sorted({*self.quotes.suspects(rows.quotes), *changed}):
             line, start, end = rows.lines[row].tolist()
             reason, detail = self.quotes.problem(lines[start:end]) if has_key[row] else ("", "")
+            if not reason and has_key[row] and row in changed:
+                reason, detail = CHANGED_KEY, changed[row]
             if reason:
                 loaded[row] = False
                 rejected.append(self._rejected_row(line, reason, detail, lines[start:end]))

@@ -15,6 +15,7 @@ import polars as pl
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
+from bridge_assets.nbi.spreadsheet import CHANGED_KEY, changed_keys
 
 #: Valid survey years. FHWA's files begin with 1992; the wider range leaves room for tables from other sources.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
@@ -131,16 +132,20 @@ class SurveyYearSplitter:
         self._years_seen.update(rows["_year"].drop_nulls().unique())
         if self._wanted_year is not None:
             rows = rows.filter((pl.col("_year") == self._wanted_year).fill_null(True))
-        is_valid = _HAS_KEY & pl.col("_year").is_not_null()
+        changed = changed_keys(rows["STATE_CODE_001"], rows["STRUCTURE_NUMBER_008"])
+        is_changed = pl.int_range(pl.len()).is_in(list(changed))
+        rows = rows.with_columns(_changed=pl.when(is_changed).then(pl.int_range(pl.len())))
+        is_valid = _HAS_KEY & pl.col("_year").is_not_null() & pl.col("_changed").is_null()
         rejected_by_year: dict[int | None, list[RejectedRow]] = {}
         for row in rows.filter(~is_valid).iter_rows(named=True):
             has_key = row["STATE_CODE_001"] is not None and row["STRUCTURE_NUMBER_008"] is not None
-            reason = "no_year" if has_key and years is not None else "no_key"
-            detail = (
-                f"{years[row['_place']]!r} is not a survey year"
-                if has_key and years is not None
-                else REJECTION_REASONS["no_key"]
-            )
+            if not has_key:
+                reason, detail = "no_key", REJECTION_REASONS["no_key"]
+            elif row["_changed"] is not None:
+                reason, detail = CHANGED_KEY, changed[row["_changed"]]
+            else:
+                reason = "no_year"
+                detail = f"{years[row['_place']]!r} is not a survey year" if years is not None else ""
             line = lines[row["_place"]] if lines else _row_as_text(row)
             rejected_by_year.setdefault(row["_year"], []).append((row["_line"], reason, detail, line))
         self._pending_rejected += [*rejected, *rejected_by_year.pop(None, [])]

@@ -265,6 +265,7 @@ def test_a_rejected_record_keeps_its_text_unchanged() -> None:
         "unexpected_quotes",
         "unreadable",
         "no_key",
+        "changed_key",
         "no_year",
     ]
 
