@@ -63,16 +63,18 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     description=(
         "One page: whether every row is accounted for, which rows were rejected and why, which flags the records have, "
         "which items are missing, what jumped compared with earlier years and in which states, and what each name "
-        f"means. {freshness.RESULT_IS_STALE}"
+        f"means. Beside it, flagged_<year>.csv lists every flagged record of a survey year. {freshness.RESULT_IS_STALE}"
     ),
 )
 def data_quality_report(platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.data.quality.flagged import write_flagged_files
     from bridge_assets.reporting.quality.page import data_quality_html
     from bridge_assets.reporting.quality.plots import flags_by_year_png
     from bridge_assets.storage import write_text
 
     with user_errors_as_failures():
-        page = data_quality_html(platform.lake, platform.data)
+        flagged = write_flagged_files(platform.lake, platform.data.reports_folder)
+        page = data_quality_html(platform.lake, platform.data, flagged)
         path = write_text(page, platform.data.reports_folder / "data_quality.html")
         summary = platform.lake.read_years("data_quality")
     return dg.MaterializeResult(
@@ -80,5 +82,6 @@ def data_quality_report(platform: Platform) -> dg.MaterializeResult:
             **display.report_metadata(path, platform.data.reports_port),
             "flags": display.image_metadata(flags_by_year_png(summary)),
             "survey_years": summary["survey_year"].n_unique(),
+            "flagged_rows": sum(flagged.values()),
         }
     )

@@ -1,4 +1,4 @@
-"""Geometry of the two charts in the report; the template `charts.html` writes the SVG.
+"""Geometry of the two charts in the report; the template `charts.html` writes the SVG. The axis of years is to scale.
 
 The charts are inline SVG rather than images: colours adapt to light mode, dark mode and print, and the text can be
 searched and read aloud.
@@ -68,11 +68,11 @@ def stacked_shares(title: str, years: Sequence[int], parts: Mapping[str, Sequenc
     parts : mapping
         Name -> share (0-1) by year.
     """
-    step = PLOT_WIDTH / len(years)
+    step = _step(years)
     width = min(step * 0.78, 46)
     bars = []
     for i, year in enumerate(years):
-        x, y = LEFT + step * (i + 0.5) - width / 2, float(TOP + PLOT_HEIGHT)
+        x, y = LEFT + step * (year - years[0] + 0.5) - width / 2, float(TOP + PLOT_HEIGHT)
         for name, shares in parts.items():
             share = shares[i] or 0.0
             height = share * PLOT_HEIGHT
@@ -93,7 +93,7 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
     """
     known_values = [value for values in series.values() for value in values if value is not None]
     top, ticks = _nice_axis(max(known_values, default=0.0))
-    step = PLOT_WIDTH / len(years)
+    step = _step(years)
     lines = []
     for name, values in series.items():
         points, segments, segment = [], [], []
@@ -101,7 +101,7 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
             if value is None:
                 segments, segment = [*segments, segment], []
                 continue
-            x, y = _px(LEFT + step * (i + 0.5)), _px(TOP + PLOT_HEIGHT * (1 - value / top))
+            x, y = _px(LEFT + step * (years[i] - years[0] + 0.5)), _px(TOP + PLOT_HEIGHT * (1 - value / top))
             segment.append(f"{x},{y}")
             points.append((x, y, f"{years[i]} {name}: {value * 100:.1f} %"))
         polylines = tuple(" ".join(each) for each in [*segments, segment] if len(each) > 1)
@@ -109,12 +109,17 @@ def shares_by_year(title: str, years: Sequence[int], series: Mapping[str, Sequen
     return Chart(title, _year_labels(years), _grid(top, ticks), lines=tuple(lines))
 
 
+def _step(years: Sequence[int]) -> float:
+    """Width of a year: the axis is to scale, so that a year without a file leaves its place empty."""
+    return PLOT_WIDTH / (years[-1] - years[0] + 1)
+
+
 def _year_labels(years: Sequence[int]) -> tuple[Label, ...]:
-    step = PLOT_WIDTH / len(years)
-    every = math.ceil(len(years) / MAX_YEAR_LABELS)
+    step, span = _step(years), years[-1] - years[0] + 1
+    every = math.ceil(span / MAX_YEAR_LABELS)
     # Counted back from the last year, which is the year of the report.
-    shown = range(len(years) - 1, -1, -every)
-    return tuple(Label(_px(LEFT + step * (i + 0.5)), HEIGHT - 8, str(years[i])) for i in sorted(shown))
+    shown = range(span - 1, -1, -every)
+    return tuple(Label(_px(LEFT + step * (i + 0.5)), HEIGHT - 8, str(years[0] + i)) for i in sorted(shown))
 
 
 def _grid(top: float, ticks: Sequence[float]) -> tuple[Label, ...]:

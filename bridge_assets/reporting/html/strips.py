@@ -1,7 +1,7 @@
 """Geometry of sparklines: one row of bars or tinted cells over the survey years, for use in a table.
 
 The template `strips.html` writes the SVG. All sparklines of a page have the same years and the same width, so that a
-year has the same position in every row.
+year has the same position in every row. The axis is to scale: a year without a file leaves its place empty.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ def bar_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Spark
     top = max((value for value in shares if value is not None), default=0.0) or 1.0
     step = _step(years)
     marks = []
-    for i, (year, value) in enumerate(zip(years, shares, strict=True)):
+    for year, value in zip(years, shares, strict=True):
         height = 0.0 if not value else max(1.5, BAR_HEIGHT * value / top)
-        marks.append(_mark(i * step, step, BAR_HEIGHT - height, height, year, value))
-    return Sparkline(_px(step * len(years)), BAR_HEIGHT, tuple(marks), _label(years, shares))
+        marks.append(_mark((year - years[0]) * step, step, BAR_HEIGHT - height, height, year, value))
+    return Sparkline(strip_width(years), BAR_HEIGHT, tuple(marks), _label(years, shares))
 
 
 def tinted_sparkline(years: Sequence[int], shares: Sequence[float | None]) -> Sparkline:
     """One cell per year, tinted by `LEVELS`."""
     step = _step(years)
     marks = [
-        _mark(i * step, step, 0, CELL_HEIGHT, year, value)
-        for i, (year, value) in enumerate(zip(years, shares, strict=True))
+        _mark((year - years[0]) * step, step, 0, CELL_HEIGHT, year, value)
+        for year, value in zip(years, shares, strict=True)
     ]
-    return Sparkline(_px(step * len(years)), CELL_HEIGHT, tuple(marks), _label(years, shares))
+    return Sparkline(strip_width(years), CELL_HEIGHT, tuple(marks), _label(years, shares))
 
 
 def tint_level(value: float | None) -> int | None:
@@ -70,8 +70,17 @@ def tint_level(value: float | None) -> int | None:
     return sum(value >= bound for bound in LEVELS) if value > 0 else 0
 
 
+def strip_width(years: Sequence[int]) -> float:
+    """The width of the sparklines over these years (ascending), px."""
+    return _px(_step(years) * _span(years))
+
+
+def _span(years: Sequence[int]) -> int:
+    return years[-1] - years[0] + 1
+
+
 def _step(years: Sequence[int]) -> float:
-    return min(MAX_CELL_WIDTH, MAX_STRIP_WIDTH / len(years))
+    return min(MAX_CELL_WIDTH, MAX_STRIP_WIDTH / _span(years))
 
 
 def _label(years: Sequence[int], shares: Sequence[float | None]) -> str:

@@ -37,12 +37,18 @@ class QualityReport:
         Readable facts about the inputs, shown in the given order.
     origin_warning : str
         `data.origin.Origin.warning`: says that bridges are invented. Empty for real records.
+    flagged : pl.DataFrame, optional
+        `data.quality.flagged.FLAGGED_SCHEMA`, for the latest survey year.
+    flagged_files : mapping of int to int
+        Survey year -> rows of its `flagged_<year>.csv` in the folder of the page.
     """
 
     summary: pl.DataFrame
     rejected: pl.DataFrame
     provenance: Mapping[str, str] = field(default_factory=dict)
     origin_warning: str = ""
+    flagged: pl.DataFrame | None = None
+    flagged_files: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
@@ -97,6 +103,8 @@ def render_quality_page(report: QualityReport) -> str:
             "reasons": sections.rejected_lines(figures, report.rejected),
             "flags": sections.flag_rows(figures),
             "unchecked": sections.unchecked_rows(figures),
+            "bridges": sections.flagged_bridges(report.flagged),
+            "flagged_files": sections.flagged_file_links(report.flagged_files),
             "unknown_codes": sections.unknown_code_rows(figures),
             "gaps": sections.missing_rows(figures),
             "unparsed": sections.unparsed_rows(figures),
@@ -107,8 +115,15 @@ def render_quality_page(report: QualityReport) -> str:
     return render_page("data_quality.html", **context)
 
 
-def data_quality_html(lake: Lake, data: DataSettings) -> str:
+def data_quality_html(lake: Lake, data: DataSettings, flagged_files: Mapping[int, int] | None = None) -> str:
     """The data quality page for all survey years in data_quality.
+
+    Parameters
+    ----------
+    lake : Lake
+    data : DataSettings
+    flagged_files : mapping of int to int, optional
+        As `data.quality.flagged.write_flagged_files` returns it, if the lists are beside the page.
 
     Raises
     ------
@@ -116,6 +131,7 @@ def data_quality_html(lake: Lake, data: DataSettings) -> str:
         If data_quality has no survey year.
     """
     from bridge_assets.data.origin import lake_origin, source_name
+    from bridge_assets.data.quality.flagged import flagged_records
 
     years = lake.available_years("data_quality")
     origin = lake_origin(lake)
@@ -126,7 +142,10 @@ def data_quality_html(lake: Lake, data: DataSettings) -> str:
         "Layouts": ", ".join(_layouts(lake, years)),
     }
     rejected = lake.read_years("rejected_records", years)
-    return render_quality_page(QualityReport(summary, rejected, provenance, origin.warning))
+    flagged = flagged_records(lake.year_path("raw_bridges", years[-1]))
+    return render_quality_page(
+        QualityReport(summary, rejected, provenance, origin.warning, flagged, flagged_files or {})
+    )
 
 
 def _layouts(lake: Lake, years: list[int]) -> list[str]:

@@ -34,7 +34,8 @@ def flags_by_year_png(summary: pl.DataFrame) -> bytes:
     flags = summary.filter(pl.col("state") == "all", pl.col("measure") == "flag", pl.col("name") != "any")
     flag_totals = flags.group_by("name").agg(pl.col("records").sum()).filter(pl.col("records") > 0)
     names = flag_totals.sort("records", "name", descending=[True, False])["name"].head(MAX_FLAGS_SHOWN).to_list()
-    years = summary["survey_year"].unique().sort().to_list()
+    known = summary["survey_year"].unique().sort().to_list()
+    years = list(range(known[0], known[-1] + 1))  # to scale: a year without a file leaves its column empty
     figure = Figure(figsize=(9, 0.9 + 0.28 * max(len(names), 2)), layout="constrained")
     axes = figure.subplots()
     axes.set_title("Records with a flag, % of a survey year", loc="left", fontweight="bold", color=TEXT_COLOUR)
@@ -46,10 +47,12 @@ def flags_by_year_png(summary: pl.DataFrame) -> bytes:
     else:
         found = {(row["name"], row["survey_year"]): row["share"] or 0.0 for row in flags.iter_rows(named=True)}
         shares = np.array([[found.get((name, year), 0.0) * 100 for year in years] for name in names])
+        is_empty = np.array([year not in known for year in years])
         # Shares differ by orders of magnitude: coloured by their logarithm, from 0.01 %.
-        axes.imshow(np.log10(np.maximum(shares, 0.01)), cmap="Blues", vmin=-2, vmax=3, aspect="auto")
+        colours = np.ma.masked_array(np.log10(np.maximum(shares, 0.01)), np.broadcast_to(is_empty, shares.shape))
+        axes.imshow(colours, cmap="Blues", vmin=-2, vmax=3, aspect="auto")
         axes.set_yticks(range(len(names)), names)
-        axes.set_xticks(range(len(years)), years, rotation=90 if len(years) > 12 else 0)
+        axes.set_xticks(range(len(years)), list(map(str, years)), rotation=90 if len(years) > 12 else 0)
         axes.set_xticks(np.arange(len(years) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=GRID_COLOUR, linewidth=0.8)

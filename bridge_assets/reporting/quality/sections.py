@@ -13,7 +13,7 @@ from bridge_assets.nbi.flag_rules import FLAGS
 from bridge_assets.reporting.html.strips import Sparkline, bar_sparkline, tinted_sparkline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import polars as pl
 
@@ -24,6 +24,9 @@ MAX_LINES, MAX_LINE_CHARACTERS = 6, 900
 
 #: The flags that have a row for all states in each year in which they were checked.
 CHECKED_FLAGS = tuple(name for name, flag in FLAGS.items() if flag.expression)
+
+#: Bridges listed for each flag.
+MAX_BRIDGES = 10
 
 #: States with fewer records come last: their shares mean little.
 MIN_STATE_RECORDS = 100
@@ -175,6 +178,28 @@ def unchecked_rows(figures: QualitySummary) -> list[Row]:
     return [
         {"name": name, "items": [describe_item(item) for item in FLAGS[name].needs]}
         for name in figures.unchecked_flags()
+    ]
+
+
+def flagged_bridges(flagged: pl.DataFrame | None) -> Row:
+    """The first records with each flag, the most frequent flag first."""
+    import polars as pl
+
+    if flagged is None or flagged.is_empty():
+        return {"rows": [], "total": 0, "each": MAX_BRIDGES}
+    counts = flagged.group_by("flag").agg(pl.len().alias("records"))
+    first = flagged.with_columns(place=pl.int_range(pl.len()).over("flag")).filter(pl.col("place") < MAX_BRIDGES)
+    rows = first.join(counts, on="flag").sort("records", "flag", "place", descending=[True, False, False])
+    return {"rows": rows.to_dicts(), "total": flagged.height, "each": MAX_BRIDGES}
+
+
+def flagged_file_links(files: Mapping[int, int]) -> list[Row]:
+    """The files with every flagged record, latest year first."""
+    from bridge_assets.data.quality.flagged import flagged_file_name
+
+    return [
+        {"survey_year": year, "name": flagged_file_name(year), "rows": rows}
+        for year, rows in sorted(files.items(), reverse=True)
     ]
 
 

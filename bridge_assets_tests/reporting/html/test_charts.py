@@ -44,3 +44,14 @@ def test_the_axis_ends_on_a_round_number_above_the_largest_value(largest: float,
 def test_some_years_are_labelled_and_always_the_last_one(count: int) -> None:
     chart = stacked_shares("Classes", list(range(2026 - count, 2026)), {"Poor": [0.1] * count})
     assert 1 <= len(chart.year_labels) <= 9 and chart.year_labels[-1].text == "2025"
+
+
+def test_years_are_to_scale_in_both_charts() -> None:
+    years = [1997, 1999, 2000, 2010]
+    bars = stacked_shares("any", years, {"Good": [0.5] * 4}).bars
+    [line] = shares_by_year("any", years, {"Good": [0.5] * 4}).lines
+    for places in ([bar.x for bar in bars], [x for x, _, _ in line.points]):
+        year = places[2] - places[1]
+        assert [round((place - places[0]) / year, 1) for place in places] == [0, 2, 3, 13]
+    assert "1998" not in [label.text for label in shares_by_year("any", [1997, 1999], {}).year_labels[:1]]
+    assert [label.text for label in shares_by_year("any", [1997, 1999], {}).year_labels] == ["1997", "1998", "1999"]

@@ -12,6 +12,7 @@ from bridge_assets.reporting.html.strips import (
     LEVELS,
     MAX_STRIP_WIDTH,
     bar_sparkline,
+    strip_width,
     tint_level,
     tinted_sparkline,
 )
@@ -44,3 +45,14 @@ def test_levels_are_logarithmic_and_zero_has_a_separate_level(share: float | Non
 
 def test_every_level_has_a_name() -> None:
     assert len(LEVEL_NAMES) == len(LEVELS) + 1
+
+
+def test_a_year_without_a_file_leaves_its_place_empty() -> None:
+    years = [1997, 1999, 2000, 2010]
+    for draw in (bar_sparkline, tinted_sparkline):
+        strip = draw(years, [0.1, 0.2, 0.3, 0.4])
+        first = strip.marks[0].x
+        places = [(mark.x - first) / (strip.marks[2].x - strip.marks[1].x) for mark in strip.marks]
+        assert places == pytest.approx([0, 2, 3, 13], abs=0.01)
+        assert strip.width == strip_width(years)
+        assert strip.marks[-1].x + strip.marks[-1].width <= strip.width

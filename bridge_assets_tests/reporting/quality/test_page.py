@@ -12,6 +12,7 @@ from support.nbi_files import nbi_line, write_nbi
 
 from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.lake import Lake
+from bridge_assets.data.quality.flagged import FLAGGED_SCHEMA
 from bridge_assets.data.quality.summary import write_quality_summary
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.coding_guide.layouts import layout_of_year
@@ -238,3 +239,33 @@ def test_a_flag_that_the_files_cannot_have_is_said_to_be_unchecked(tmp_path: Pat
     assert "length_missing needs" not in text
     checked_and_found = {"length_missing"}
     assert f"{len(FLAGS) - unchecked - len(checked_and_found)} other flags were checked and not found" in text
+
+
+def test_the_flagged_bridges_are_listed_escaped_and_their_files_are_linked(lake: Lake) -> None:
+    flagged = pl.DataFrame(
+        [("02", EVIL, line, "no_condition", f"DECK_COND_058={EVIL}") for line in range(2, 30)]
+        + [("01", "7", 5, "unknown_code:OWNER_022", "OWNER_022=99")],
+        schema=FLAGGED_SCHEMA,
+        orient="row",
+    )
+    summary, rejected = lake.read_years("data_quality"), lake.read_years("rejected_records")
+    html = render_quality_page(QualityReport(summary, rejected, flagged=flagged, flagged_files={2017: 0, 2018: 29}))
+    page = Page(html)
+    assert "script" not in page.elements
+    bridges = [row for row in page.rows if len(row) == 5 and row[0] in ("no_condition", "unknown_code:OWNER_022")]
+    assert bridges == [
+        *(["no_condition", "Alaska", EVIL, str(line), f"DECK_COND_058={EVIL}"] for line in range(2, 12)),
+        ["unknown_code:OWNER_022", "Alabama", "7", "5", "OWNER_022=99"],
+    ]
+    links = [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
+    assert links == ["flagged_2018.csv", "flagged_2017.csv"]
+
+
+def test_years_are_drawn_to_scale(tmp_path: Path, real_data: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    for year in (1997, 1999, 2000):
+        counted(lake, year, real_data / "nbi" / "panel" / f"NBI_{year}.txt")
+    html = rendered(lake)
+    assert ">1998<" in html  # the place of the year without a file
+    assert "1998:" not in html
+    assert flags_by_year_png(lake.read_years("data_quality")).startswith(b"\x89PNG")
