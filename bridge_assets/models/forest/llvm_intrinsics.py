@@ -3,11 +3,11 @@
 numba compiles loops with LLVM, which vectorizes them only if it can prove that no store affects a later load; here it
 cannot. So the vector instructions are written in LLVM IR, and LLVM selects those of the processor.
 
-A processor that loads from eight addresses with one instruction (AVX-512, since 2017) advances 64 walks at once;
-measured, scoring takes less than two thirds of the time. On other processors this would be slower, so they walk in
-plain numba (`plain_walk`, which also documents the node format). Both reach the same leaves.
+A processor that loads from eight addresses with one instruction (AVX-512, since 2017) can advance 64 walks at once.
+Whether that is faster than plain numba (`plain_walk`, which also documents the node format) depends on the processor:
+`walks` measures it. Both reach the same leaves.
 
-Belongs here: instructions. Does not belong here: the choice by processor (`walks`), the order of trees and rows
+Belongs here: instructions. Does not belong here: the choice (`walks`), the order of trees and rows
 (`kernels`). numba's cache does not notice changes in this file: delete the `__pycache__` of this folder after a change.
 """
 
@@ -16,30 +16,24 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from bridge_assets.models.forest.plain_walk import FEATURE, FEATURE_AT, KEY_AT, LANES, LEFT
+from bridge_assets.models.forest.plain_walk import FEATURE, FEATURE_AT, KEY_AT, LANES, LEFT, STRIP_ROWS
 
-#: Vectors that advance at once. Measured: with 4, a walk takes a third longer; with 6, a twentieth.
-VECTORS_PER_WALK = 8
-
-#: Number of walks that advance at once.
-WALKS = LANES * VECTORS_PER_WALK
+#: Vectors that advance at once: the rows of a block. Measured: with 4, a walk takes a third longer.
+_VECTORS = STRIP_ROWS // LANES
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
 
-#: Number of top levels whose nodes, at most `LANES`, are kept in a register instead of being loaded at each step.
-#: Measured: saves a tenth of the time.
-_TOP_LEVELS = 3
-
 #: Whether numba compiles for a processor with AVX-512: the one of this machine, or the one set with NUMBA_CPU_NAME and
 #: NUMBA_CPU_FEATURES.
 _TARGET: Any = cpu_target.target_context
+TARGET = " ".join(_TARGET.codegen().magic_tuple()[1:])
 HAS_AVX512 = "+avx512f" in _TARGET.codegen().magic_tuple()[2]
 
 
@@ -78,23 +72,6 @@ def _gather(builder: Any, pointer: Any, of: Any, places: Any) -> Any:
     return builder.call(gather, [addresses, align, mask, ir.Constant(_vector(_I64), ir.Undefined)])
 
 
-def _permute(builder: Any, table: Any, places: Any) -> Any:
-    """The elements of a vector at eight places; LLVM recognizes this pattern and emits one instruction."""
-    vector = ir.Constant(table.type, ir.Undefined)
-    for lane in range(LANES):
-        lane = ir.Constant(_I32, lane)
-        place = builder.extract_element(places, lane)
-        vector = builder.insert_element(vector, builder.extract_element(table, place), lane)
-    return vector
-
-
-def _splat(builder: Any, value: Any) -> Any:
-    vector = ir.Constant(_vector(value.type), ir.Undefined)
-    for lane in range(LANES):
-        vector = builder.insert_element(vector, value, ir.Constant(_I32, lane))
-    return vector
-
-
 def _data_pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
     """The arguments, with each array replaced by the pointer to its data."""
     return [
@@ -103,49 +80,39 @@ def _data_pointers(context: Any, builder: Any, signature: Any, arguments: Any) -
     ]
 
 
-def _build_gather_walk(top_levels: int) -> Any:
-    """Build a walk that gathers its nodes; the first `top_levels` steps look them up among a tree's first eight."""
-
-    @intrinsic
-    def walk(_, nodes, root, starts, keys, rows, depth, reached):
-        def generate(context, builder, signature, arguments):
-            nodes, first, starts, keys, rows, depth, reached = _data_pointers(context, builder, signature, arguments)
-            root, top = _splat(builder, first), _load(builder, nodes, _I64, first)
-            places = [ir.Constant(_I64, LANES * vector) for vector in range(VECTORS_PER_WALK)]
-            of_rows = [_load(builder, rows, _I64, place) for place in places]
-            positions = [builder.add(_load(builder, starts, _I64, place), root) for place in places]
-
-            def next_position(node: Any, row: Any) -> Any:
-                feature = builder.and_(
-                    builder.lshr(node, _constant_vector(_I64, FEATURE_AT)), _constant_vector(_I64, FEATURE)
-                )
-                key = builder.shl(
-                    _gather(builder, keys, _I16, builder.add(row, feature)), _constant_vector(_I64, KEY_AT)
-                )
+@intrinsic
+def _gather_walk(_, nodes, places, keys, depth):
+    def generate(context, builder, signature, arguments):
+        nodes, places, keys, depth = _data_pointers(context, builder, signature, arguments)
+        of_vectors = [ir.Constant(_I64, LANES * vector) for vector in range(_VECTORS)]
+        of_rows = [ir.Constant(_vector(_I64), [at.constant + lane for lane in range(LANES)]) for at in of_vectors]
+        slots = [cgutils.alloca_once_value(builder, _load(builder, places, _I64, at)) for at in of_vectors]
+        with cgutils.for_range(builder, depth):
+            for slot, row in zip(slots, of_rows, strict=True):
+                node = _gather(builder, nodes, _I64, builder.load(slot, typ=_vector(_I64)))
+                # The feature times the rows of a block: the mask keeps only the bits of the feature.
+                feature = builder.lshr(node, _constant_vector(_I64, FEATURE_AT - STRIP_ROWS.bit_length() + 1))
+                feature = builder.and_(feature, _constant_vector(_I64, FEATURE * STRIP_ROWS))
+                key = _gather(builder, keys, _I16, builder.add(feature, row))
+                key = builder.shl(key, _constant_vector(_I64, KEY_AT))
                 # The threshold is in the highest bits of the node; the lower bits cannot make a smaller key larger.
                 left = builder.and_(node, _constant_vector(_I64, LEFT))
                 right = builder.add(left, _constant_vector(_I64, 1))
-                return builder.select(builder.icmp_signed(">", key, node), right, left)
+                builder.store(builder.select(builder.icmp_signed(">", key, node), right, left), slot)
+        for slot, at in zip(slots, of_vectors, strict=True):
+            _store(builder, builder.load(slot, typ=_vector(_I64)), places, _I64, at)
+        return context.get_dummy_value()
 
-            for _ in range(top_levels):
-                tops = [_permute(builder, top, builder.sub(position, root)) for position in positions]
-                positions = [next_position(node, row) for node, row in zip(tops, of_rows, strict=True)]
-            position_slots = [cgutils.alloca_once_value(builder, position) for position in positions]
-            with cgutils.for_range(builder, builder.sub(depth, ir.Constant(_I64, top_levels))):
-                for slot, row in zip(position_slots, of_rows, strict=True):
-                    node = _gather(builder, nodes, _I64, builder.load(slot, typ=_vector(_I64)))
-                    builder.store(next_position(node, row), slot)
-            for slot, place in zip(position_slots, places, strict=True):
-                _store(builder, builder.load(slot, typ=_vector(_I64)), reached, _I64, place)
-            return context.get_dummy_value()
-
-        return types.void(nodes, root, starts, keys, rows, types.intp, reached), generate
-
-    return walk
+    return types.void(nodes, places, keys, types.intp), generate
 
 
-#: Like `plain_walk.walk`, for `WALKS` walks: many rows down one tree, and one row down many trees from their roots.
-walk_rows, walk_trees = _build_gather_walk(_TOP_LEVELS), _build_gather_walk(0)
+_walk: Any = _gather_walk
+
+
+@njit(forceinline=True)
+def walk_rows(nodes, places, keys, depth, count):
+    """Advance all rows of a block by `depth` steps down a tree: see `plain_walk.walk_rows`."""
+    _walk(nodes, places, keys, depth)
 
 
 def _float16_to_float64(builder: Any, halves: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge_assets.models.forest.walks import LANES, NODE_PADDING, WALKS
+from bridge_assets.models.forest.plain_walk import LANES, NODE_PADDING, STRIP_ROWS, TOP_LEVELS, WALKS
 
 if TYPE_CHECKING:
     from bridge_assets.models.forest.nodes import UnpackedNodes
@@ -38,6 +38,11 @@ class PackedForest:
     values : np.ndarray of uint16, shape (n_nodes, padded n_outputs)
         Leaf values as float16 bits, 0 at inner nodes. The outputs are padded to two or to a multiple of eight, the
         number that is added at a time.
+    top_offsets, top_thresholds : np.ndarray of uint32 and int16, shape (n_trees, 2 ** TOP_LEVELS - 1)
+        The upper nodes of each tree, level by level, as if no branch ended before: place of the feature's keys in a
+        block, key of the threshold.
+    top_nodes : np.ndarray of uint64, shape (n_trees, 2 ** TOP_LEVELS)
+        The nodes below them, from left to right; a leaf above is repeated.
     n_trees, n_outputs, n_features : int
         Without padding.
     """
@@ -46,9 +51,17 @@ class PackedForest:
     roots: np.ndarray
     depths: np.ndarray
     values: np.ndarray
+    top_offsets: np.ndarray
+    top_thresholds: np.ndarray
+    top_nodes: np.ndarray
     n_trees: int
     n_outputs: int
     n_features: int
+
+    @property
+    def top(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The upper nodes and the nodes below them."""
+        return self.top_offsets, self.top_thresholds, self.top_nodes
 
 
 def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.ndarray, n_features: int) -> PackedForest:
@@ -70,6 +83,7 @@ def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.nd
     packed["feature"][:count] = nodes.feature
     packed["threshold"] = _MAX_KEY
     packed["threshold"][:count][~nodes.is_leaf] = threshold_keys(thresholds)
+    top = _top_nodes(nodes)
     values = np.zeros((len(packed), 2 if outputs <= 2 else -(-outputs // LANES) * LANES), dtype=np.float16)
     values[:count][nodes.is_leaf, :outputs] = leaf_values
     return PackedForest(
@@ -77,10 +91,24 @@ def pack_forest(nodes: UnpackedNodes, thresholds: np.ndarray, leaf_values: np.nd
         roots=np.append(nodes.roots, np.full(added, count)).astype(np.uint64),
         depths=np.append(nodes.depths, np.zeros(added)).astype(np.int64),
         values=values.view(np.uint16),
+        top_offsets=packed["feature"][top[:, : -(2**TOP_LEVELS)]] * np.uint32(STRIP_ROWS),
+        top_thresholds=packed["threshold"][top[:, : -(2**TOP_LEVELS)]],
+        top_nodes=top[:, -(2**TOP_LEVELS) :].astype(np.uint64),
         n_trees=n_trees,
         n_outputs=outputs,
         n_features=n_features,
     )
+
+
+def _top_nodes(nodes: UnpackedNodes) -> np.ndarray:
+    """The nodes of levels 0 to `TOP_LEVELS` of each tree, level by level; below a leaf, the leaf itself."""
+    top = np.empty((len(nodes.roots), 2 ** (TOP_LEVELS + 1) - 1), dtype=np.intp)
+    top[:, 0] = nodes.roots
+    for place in range(2**TOP_LEVELS - 1):
+        left = nodes.left[top[:, place]]
+        top[:, 2 * place + 1] = left
+        top[:, 2 * place + 2] = left + ~nodes.is_leaf[top[:, place]]
+    return top
 
 
 def threshold_keys(thresholds: np.ndarray) -> np.ndarray:

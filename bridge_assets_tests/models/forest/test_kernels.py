@@ -16,14 +16,22 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 import bridge_assets
 from bridge_assets.errors import FeatureError
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.forest.kernels import BLOCK_ROWS, MIN_BLOCK_WORK, row_keys
+from bridge_assets.models.forest.kernels import (
+    BLOCK_ROWS,
+    FEW_ROWS,
+    MIN_BLOCK_WORK,
+    leaf_indices,
+    mean_leaf_values,
+    row_keys,
+)
 from bridge_assets.models.forest.onnx_parity import random_rows, threshold_rows
 from bridge_assets.models.forest.packing import threshold_keys
+from bridge_assets.models.forest.plain_walk import STRIP_ROWS, TOP_LEVELS
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
-from bridge_assets.models.forest.walks import LANES, WALKS
+from bridge_assets.models.forest.walks import GATHER, PLAIN
 
 #: The most rows that are processed one by one, each through many trees at a time.
-FEW = WALKS - 1
+FEW = FEW_ROWS - 1
 
 
 def walk(forest: Float16Forest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -57,6 +65,17 @@ def predict_forest(forest: Float16Forest, rows: np.ndarray, threads: int = 1) ->
 def matches_reference(forest: Float16Forest, rows: np.ndarray) -> bool:
     reached, means = walk(forest, rows)
     return bool((forest.apply(rows) == reached).all() and (predict_forest(forest, rows) == means).all())
+
+
+def walks_agree(forest: Float16Forest, rows: np.ndarray) -> bool:
+    """Whether both walks give the bits of the prediction and the leaves, on any processor."""
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    expected, leaves = predict_forest(forest, rows).tobytes(), forest.apply(rows)
+    return all(
+        mean_leaf_values(forest.packed, rows, 2, walk).tobytes() == expected
+        and (leaf_indices(forest.packed, rows, 2, walk) == leaves).all()
+        for walk in (PLAIN, GATHER)
+    )
 
 
 def build_forest(
@@ -115,6 +134,7 @@ def test_any_forest_predicts_like_the_reference_walk(data):
     shape = (data.draw(st.sampled_from([0, 1, 2, FEW, FEW + 1, FEW + 9])), len(forest.features))
     rows = data.draw(hnp.arrays(np.float32, shape, elements=value))
     assert matches_reference(forest, rows)
+    assert walks_agree(forest, rows)
 
 
 @settings(deadline=None)
@@ -144,6 +164,16 @@ def test_rows_on_thresholds_reach_the_leaf_of_the_reference_walk(kind, count, gr
     forest = quantize_rf(request.getfixturevalue(kind))
     assert matches_reference(forest, threshold_rows(forest, grid_rows, count=count))
     assert matches_reference(forest, random_rows(forest, count=count))
+
+
+@pytest.mark.parametrize("depth", [1, TOP_LEVELS, TOP_LEVELS + 1, None])
+@pytest.mark.parametrize("count", [FEW + 1, STRIP_ROWS - 1, STRIP_ROWS, STRIP_ROWS + 1, 3 * STRIP_ROWS + 17])
+def test_both_walks_give_the_same_bits(depth, count, grid_rows):
+    labels = np.random.default_rng(3).integers(0, 3, len(grid_rows))
+    forest = quantize_rf(RandomForestClassifier(21, max_depth=depth, random_state=0).fit(grid_rows, labels))
+    rows = threshold_rows(forest, grid_rows, count=count)
+    assert matches_reference(forest, rows)
+    assert walks_agree(forest, rows)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
@@ -267,13 +297,13 @@ def test_values_on_the_grid_keep_their_order_as_keys(grid_rows):
     assert (np.diff(row_keys(values)) > 0).all()
 
 
-#: Ways to force the plain walk in another process: environment, code to run first, and a condition that must hold.
+#: Ways to have only the plain walk in another process: environment, code to run first, and a condition that must hold.
 PLAIN_RUNS = {
-    "without AVX-512": ({"NUMBA_CPU_NAME": "generic"}, "", "walks.WALKS == walks.LANES"),
+    "without AVX-512": ({"NUMBA_CPU_NAME": "generic"}, "", "walks.WALKS_TO_TRY == ('plain',)"),
     "without private interfaces": (
         {},
         "sys.modules['bridge_assets.models.forest.llvm_intrinsics'] = None",
-        "(walks.WALKS, walks.add_two) == (walks.LANES, plain_walk.add_two)",
+        "(walks.WALKS_TO_TRY, walks.add_two) == (('plain',), plain_walk.add_two)",
     ),
 }
 
@@ -283,8 +313,6 @@ PLAIN_RUNS = {
 def test_the_plain_walk_gives_the_same_predictions(run, tmp_path):
     """Runs the other tests of this file in a process that cannot use the vector instructions."""
     variables, setup, condition = PLAIN_RUNS[run]
-    if run == "without AVX-512" and WALKS == LANES:
-        pytest.skip("this processor has no AVX-512: all tests here already use that walk")
     code = f"""
 import sys
 {setup}
