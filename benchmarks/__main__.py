@@ -18,6 +18,7 @@ from benchmarks import (
     scoring,
     served_metrics,
     serving,
+    tables,
     training,
     watch,
 )
@@ -25,6 +26,7 @@ from benchmarks import (
 BENCHMARKS = {
     "loading": loading.main,
     "ingestion": ingestion.main,
+    "tables": tables.main,
     "features": features.main,
     "growth": growth.main,
     "scoring": scoring.main,

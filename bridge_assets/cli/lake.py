@@ -16,7 +16,7 @@ def lake() -> None:
 @lake.command("drop-year")
 @click.argument("year", type=int)
 def drop_year(year: int) -> None:
-    """Remove survey year YEAR from every table.
+    """Remove survey year YEAR from every table, and its own pages.
 
     For a year that the source no longer has: its records would stay in every result. Survey files, downloads and model
     versions are left alone. Prints what to run, so that the results are made again without the year.
@@ -28,7 +28,7 @@ def drop_year(year: int) -> None:
     with only_run(data):
         no_run_in_progress(data)
         tables = Lake(data.lake)
-        names = drop_survey_year(tables, year)
+        names = drop_survey_year(tables, year, data.reports_folder)
     click.echo(f"Dropped survey year {year} from {tables.folder}: {len(names)} files of {_tables(names)}.")
     if _source_has(data, year):
         click.echo(f"The source still has a file of {year}: the next run over it loads the year again.")

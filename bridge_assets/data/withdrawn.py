@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bridge_assets.data.lake import Lake
 from bridge_assets.data.origin import format_years
 from bridge_assets.data.sources.acquire import known_years, remote_years
@@ -40,8 +42,20 @@ def withdrawn_messages(data: DataSettings, lake: Lake) -> list[str]:
     ]
 
 
-def drop_survey_year(lake: Lake, survey_year: int) -> list[str]:
-    """Remove a survey year from every table of the lake, and return the names of its files.
+def drop_survey_year(lake: Lake, survey_year: int, reports: Path) -> list[str]:
+    """Remove a survey year from every table of the lake, and its own pages, such as that of its drift.
+
+    Parameters
+    ----------
+    lake : Lake
+    survey_year : int
+    reports : Path
+        Folder of the pages.
+
+    Returns
+    -------
+    list of str
+        The names of its files in the lake.
 
     Raises
     ------
@@ -59,4 +73,6 @@ def drop_survey_year(lake: Lake, survey_year: int) -> list[str]:
             why=f"The lake has {format_years(loaded) or 'no survey year'}; nothing was changed",
             do="name one of these years" if loaded else "run `bridge-assets run` first, or check the setting `home`",
         )
+    for page in reports.glob(f"*_{survey_year}.*"):  # first: a page can be made again, but only while the year is known
+        page.unlink()
     return lake.drop_year(survey_year)

@@ -88,8 +88,13 @@ def test_one_address_says_nothing_about_other_years_and_a_bucket_is_listed(
 
 
 def test_a_year_is_dropped_from_every_table(home: Path) -> None:
+    pages = home / "reports"
+    pages.mkdir()
+    for name in ("drift_2016.html", "drift_2017.html", "condition_report.html"):
+        (pages / name).write_text("")
     done = drop("2016")
     assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in pages.iterdir()) == ["condition_report.html", "drift_2017.html"]
     assert names_of(home / "lake", 2016) == []
     assert Lake(home / "lake").available_years("raw_bridges") == [2017, 2018]
     assert "9 files of bridge_features, nbi_files, published_scores, raw_bridges, rejected_records." in done.output

@@ -6,25 +6,27 @@ Belongs here: public functions for use without Dagster. They load the whole tabl
 
 from __future__ import annotations
 
+import difflib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from bridge_assets.data.reading.file_names import check_no_conflicts, survey_year_of
 from bridge_assets.data.reading.formats import read_survey_file
-from bridge_assets.data.records.bridges import BRIDGE_SCHEMA, decode_bridges, to_polars
+from bridge_assets.data.records.bridges import BRIDGE_ARROW_SCHEMA, BRIDGE_SCHEMA, decode_bridges
 from bridge_assets.data.sources.left_alone import left_alone_sentence, looks_like_data
 from bridge_assets.data.sources.survey_files import left_alone, no_survey_file_error, survey_files
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.delimited.records import REJECTED_SCHEMA
-from bridge_assets.nbi.tables.by_year import YearBatch
 from bridge_assets.storage import atomic_write, write_parquet
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
+def load_bridge_data(
+    path: str | Path, survey_year: int | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Read bridge data from any source into one table.
 
     Parameters
@@ -46,12 +50,15 @@ def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.Dat
     survey_year : int, optional
         If a file or folder has several survey years: the year to read, by default all. Otherwise the survey year of
         the file, by default the one in its name.
+    columns : sequence of str, optional
+        The columns of `BRIDGE_SCHEMA` to return, in this order; by default all. Every item is read either way, but only
+        these are kept in memory.
 
     Returns
     -------
     pd.DataFrame of shape (n_records, n_columns)
-        The columns of `BRIDGE_SCHEMA`, records in file order. Lengths in metres and ratings in metric tons, whatever
-        the units of the file. Rejected rows are not included; see `rejected_bridge_data`.
+        The columns of `BRIDGE_SCHEMA`, or those asked for; records in file order. Lengths in metres and ratings in
+        metric tons, whatever the units of the file. Rejected rows are not included; see `rejected_bridge_data`.
 
     Raises
     ------
@@ -59,10 +66,15 @@ def load_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.Dat
         If the file is missing, empty, a web page, a damaged or ambiguous archive, or its survey year is unknown.
     LayoutError
         If its header row is not recognised.
+    ValueError
+        If `columns` names none, one that does not exist, or one twice.
     """
+    names = _checked_columns(columns)
     with _local_path(path) as local_path:
-        tables = [_table(file, year) for file, year in _files_with_years(local_path, survey_year)]
-    return pl.concat(tables).to_pandas()
+        tables = [_table(file, year, names) for file, year in _files_with_years(local_path, survey_year)]
+    table = pa.concat_tables(tables)
+    del tables  # what is converted is freed column by column, if nothing else holds it
+    return table.to_pandas(date_as_object=False, self_destruct=True)
 
 
 def rejected_bridge_data(path: str | Path, survey_year: int | None = None) -> pd.DataFrame:
@@ -144,14 +156,45 @@ def _files_with_years(source: Path, survey_year: int | None) -> list[tuple[Path,
     return list(years_by_path.items())
 
 
-def _table(file: Path, survey_year: int | None) -> pl.DataFrame:
-    batches = list(read_survey_file(file, survey_year))
-    table = pl.concat(_to_bridges(each) for each in batches)
-    if any(each.row_positions is None for each in batches):
+def _checked_columns(columns: Sequence[str] | None) -> list[str]:
+    """The columns to return. Raises ValueError if they cannot be returned."""
+    if columns is None:
+        return list(BRIDGE_SCHEMA)
+    if isinstance(columns, str):
+        raise ValueError(f"columns must be a list of names, such as [{columns!r}], not one text")
+    names = list(columns)
+    if not names:
+        raise ValueError("columns names no column. Leave it out for all of them")
+    if unknown := [name for name in names if name not in BRIDGE_SCHEMA]:
+        similar = difflib.get_close_matches(str(unknown[0]), BRIDGE_SCHEMA, n=3, cutoff=0.5)
+        hint = f" Similar ones: {', '.join(similar)}." if similar else ""
+        raise ValueError(
+            f"columns names {unknown[0]!r}, which is no column of bridge data.{hint} All of them: "
+            "list(bridge_assets.data.ingestion.BRIDGE_SCHEMA)"
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"columns names {twice[0]} twice")
+    return names
+
+
+def _table(file: Path, survey_year: int | None, columns: list[str]) -> pa.Table:
+    """Some columns of the records of a file, in file order, coded items as text."""
+    schema = pa.schema([_plain(BRIDGE_ARROW_SCHEMA.field(name)) for name in columns])
+    tables, positions = [], []
+    for each in read_survey_file(file, survey_year):
+        table = decode_bridges(each.batch, each.file, each.survey_year).select(columns).cast(schema)
+        if len(columns) < len(BRIDGE_SCHEMA):
+            # A copy: the numbers of a batch are parts of one array, which a single column would keep in memory.
+            table = table.take(np.arange(table.num_rows))
+        tables.append(table)
+        positions.append(each.row_positions)
+    table = pa.concat_tables(tables)
+    if any(rows is None for rows in positions):
         return table
-    rows = pl.concat(each.row_positions for each in batches if each.row_positions is not None)
-    return table if rows.is_sorted() else table[rows.arg_sort()]
+    rows = pl.concat(rows for rows in positions if rows is not None)
+    return table if rows.is_sorted() else table.take(rows.arg_sort().to_arrow())
 
 
-def _to_bridges(batch: YearBatch) -> pl.DataFrame:
-    return to_polars(decode_bridges(batch.batch, batch.file, batch.survey_year))
+def _plain(field: pa.Field) -> pa.Field:
+    """A column as text if its codes are a dictionary."""
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field

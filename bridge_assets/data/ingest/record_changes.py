@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,43 +57,42 @@ def compare_records(earlier: Path, revised: Path) -> RecordChanges:
     Parameters
     ----------
     earlier, revised : Path
-        Parquet files with the columns of `BRIDGE_SCHEMA`.
+        Parquet files with the columns of `BRIDGE_SCHEMA`. Of a national year, only keys and hashes are held in memory.
     """
     old, new = _hashes(earlier), _hashes(revised)
-    old_only, new_only = old.join(new, on=["hash", "n"], how="anti"), new.join(old, on=["hash", "n"], how="anti")
-    if old_only.is_empty() and new_only.is_empty():
-        return RecordChanges(before=old.height)
-    before, after = _records(earlier, old_only), _records(revised, new_only)
-    pairs = before.select(_KEY).join(after.select(_KEY), on=_KEY, how="inner", nulls_equal=True)
-    examples = pairs.sort(_KEY).head(_EXAMPLES)
+    before, after = _without(old, new), _without(new, old)
+    pairs = before.join(after, on=_KEY, how="inner", nulls_equal=True, suffix="_after").sort(_KEY)
+    first = pairs.head(_EXAMPLES)
+    examples = zip(_rows(earlier, first["row"]), _rows(revised, first["row_after"]), strict=True)
     return RecordChanges(
         before=old.height,
         added=after.height - pairs.height,
         removed=before.height - pairs.height,
         changed=pairs.height,
-        examples=tuple(_describe(*each) for each in _matching(examples, before, after)),
+        examples=tuple(_describe(*each) for each in examples),
     )
 
 
 def _hashes(records: Path) -> pl.DataFrame:
-    """The hash of each record with its row; `n` counts equal records, so that a duplicate is missed once."""
-    hashed = pl.scan_parquet(records).select(hash=pl.struct(_ITEMS).hash(seed=0)).collect()
-    return hashed.with_row_index("row").with_columns(n=pl.int_range(pl.len()).over("hash"))
+    """Row, key and hash of each record; `same` counts equal records, so that a duplicate is missed once."""
+    hashed = pl.scan_parquet(records, row_index_name="row").select(
+        "row", "structure_key", "RECORD_TYPE_005A", hash=pl.struct(_ITEMS).hash(seed=0)
+    )
+    table = hashed.collect(engine="streaming").sort("row")
+    return table.with_columns(same=pl.int_range(pl.len()).over("hash"))
 
 
-def _records(records: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """The records in some rows of a file; `n` counts those with the same key."""
-    table = pl.scan_parquet(records, row_index_name="row").select("row", "structure_key", *_ITEMS)
-    chosen = table.join(rows.lazy().select("row"), on="row", how="semi").collect().sort("row")
-    return chosen.with_columns(n=pl.int_range(pl.len()).over("structure_key", "RECORD_TYPE_005A"))
+def _without(records: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """The records that are not among others; `n` counts those with the same key."""
+    only = records.join(others, on=["hash", "same"], how="anti", maintain_order="left")
+    return only.with_columns(n=pl.int_range(pl.len()).over("structure_key", "RECORD_TYPE_005A"))
 
 
-def _matching(
-    keys: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame
-) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
-    for key in keys.iter_rows(named=True):
-        same = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(value)) for name, value in key.items())
-        yield before.filter(same).row(0, named=True), after.filter(same).row(0, named=True)
+def _rows(records: Path, rows: pl.Series) -> list[dict[str, object]]:
+    """Some rows of a file, in the order given."""
+    table = pl.scan_parquet(records, row_index_name="row").filter(pl.col("row").is_in(rows.to_list())).collect()
+    found = {row["row"]: row for row in table.iter_rows(named=True)}
+    return [found[row] for row in rows]
 
 
 def _describe(old: dict[str, object], new: dict[str, object]) -> str:

@@ -7,6 +7,7 @@ provenance of nbi_files then describes the earlier files, and the revised ones u
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -72,7 +73,7 @@ def register(lake: Lake, data: DataSettings, source: SurveySource) -> Registrati
     used = Registration(accepted, accepted.provenance())
     if data.uses_sample or not _has_records(lake, year):
         return used
-    known = lake.provenance("raw_bridges", year)["source_sha256"]
+    known = lake.provenance("raw_bridges", year).get("source_sha256", "unknown")
     if source.sha256 == known:
         return used
     earlier = _earlier(lake, year, known)
@@ -138,7 +139,7 @@ def earlier_file_is_gone(lake: Lake, survey_year: int) -> bool:
     if pending_revision(lake, survey_year) is None or not _has_records(lake, survey_year):
         return False
     provenance = lake.provenance("nbi_files", survey_year)
-    if lake.provenance("raw_bridges", survey_year)["source_sha256"] != provenance["sha256"]:
+    if lake.provenance("raw_bridges", survey_year).get("source_sha256", "unknown") != provenance["sha256"]:
         return False
     parts = source_files_from_provenance(provenance)
     try:
@@ -190,7 +191,8 @@ def _changes(lake: Lake, source: SurveySource, known: str) -> RecordChanges:
 def _temporary(lake: Lake, survey_year: int) -> Iterator[tuple[Path, Path]]:
     """Two files beside raw_bridges, under names that `Lake.remove_leftovers` removes after a kill."""
     folder = lake.folder / "raw_bridges"
-    paths = folder / f".{survey_year}.revised.tmp", folder / f".{survey_year}.revised_rejected.tmp"
+    name = f".{survey_year}.{secrets.token_hex(4)}"  # another process may be comparing the same year
+    paths = folder / f"{name}.revised.tmp", folder / f"{name}.revised_rejected.tmp"
     try:
         yield paths
     finally:
