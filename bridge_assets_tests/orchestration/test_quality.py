@@ -59,6 +59,9 @@ def test_the_sample_has_no_jumps_and_the_summary_names_the_page(platform) -> Non
     assert (report["page"], report["file"]) == ("http://127.0.0.1:3001/data_quality.html", str(page))
     read = Page(page.read_text(encoding="utf-8"))
     assert f"Survey years {YEARS[0]} to {YEARS[1]}" in read.plain_text
+    linked = {value for name, value in read.attributes if name == "href" and value.endswith(".csv")}
+    assert linked == {path.name for path in page.parent.glob("flagged_*.csv")}
+    assert len(linked) == YEARS[1] - YEARS[0] + 1
     assert not read.open
 
 

@@ -63,14 +63,14 @@ def flagged_records(records: Path) -> pl.DataFrame:
 
 
 def write_flagged_files(lake: Lake, folder: Path) -> dict[int, int]:
-    """Write `flagged_<year>.csv` for each survey year in data_quality, and remove those of other years.
+    """Write `flagged_<year>.csv` for each survey year in data_quality with records, and remove those of other years.
 
     Returns
     -------
     dict of int to int
         Survey year -> rows of its file.
     """
-    years = lake.available_years("data_quality")
+    years = sorted({*lake.available_years("data_quality")} & {*lake.available_years("raw_bridges")})
     rows = {}
     for year in years:
         table = flagged_records(lake.year_path("raw_bridges", year))

@@ -140,7 +140,7 @@ class _BoundedStream(io.RawIOBase):
         except _ARCHIVE_ERRORS as error:
             raise _damaged_archive_error(self._path, error) from error
         self._read += len(data)
-        _check_expanded_size(self._read, self._compressed, self._path)
+        check_expanded_size(self._read, self._compressed, self._path)
         if not data and self._declared_size not in (None, self._read):
             raise _damaged_archive_error(self._path, f"{self._declared_size} bytes declared, {self._read} found")
         view[: len(data)] = data
@@ -201,7 +201,7 @@ def _delimited_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
             do="unpack it with the password and use the unpacked file",
         )
     for member in members:
-        _check_expanded_size(member.file_size, member.compress_size, path)
+        check_expanded_size(member.file_size, member.compress_size, path)
     named = [member for member in members if PurePosixPath(member.filename).suffix.lower() in (".txt", ".csv")]
     starts = [_read_member_head(archive, member, path) for member in members]
     # The name of the member is unpredictable (fluna_991992-20160919110712.txt), so the first line decides. If no first
@@ -248,7 +248,8 @@ def _check_not_nested(beginning: bytes, path: Path) -> None:
         )
 
 
-def _check_expanded_size(expanded: int, compressed: int, path: Path) -> None:
+def check_expanded_size(expanded: int, compressed: int, path: Path) -> None:
+    """Raise SourceError if an archive expands beyond the limits."""
     ratio = expanded / max(compressed, 1)
     if expanded > MAX_EXPANDED_BYTES or (expanded > RATIO_CHECK_MIN_BYTES and ratio > MAX_EXPANSION_RATIO):
         raise SourceError(

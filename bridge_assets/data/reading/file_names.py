@@ -9,12 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from bridge_assets.errors import SourceError
 
 #: File name endings of survey files; there may be several, as in `.txt.gz`.
 SUFFIXES = (".gz", ".zip", ".txt", ".csv", ".parquet")
+
+#: The same for Excel workbooks, which are read where the extra `excel` is installed.
+EXCEL_SUFFIXES = (".xlsx", ".xlsm")
+
+
+def excel_is_readable() -> bool:
+    """Whether the extra `excel` is installed."""
+    return find_spec("openpyxl") is not None
+
+
+def readable_suffixes() -> tuple[str, ...]:
+    """`SUFFIXES`, and `EXCEL_SUFFIXES` where workbooks can be read."""
+    return (*SUFFIXES, *EXCEL_SUFFIXES) if excel_is_readable() else SUFFIXES
+
 
 #: Digits of the SHA-256 in the name of a revised file.
 REVISION_DIGITS = 12
@@ -36,7 +51,7 @@ def revised_file_name(name: str, sha256: str) -> str:
 
 def _split_suffixes(name: str) -> tuple[str, str]:
     stem = name
-    while (path := Path(stem)).suffix.lower() in SUFFIXES and path.stem:
+    while (path := Path(stem)).suffix.lower() in (*SUFFIXES, *EXCEL_SUFFIXES) and path.stem:
         stem = path.stem
     return stem, name[len(stem) :]
 
@@ -89,9 +104,10 @@ def group_by_survey_year(names: Iterable[str]) -> tuple[dict[int, list[str]], li
     """
     years: dict[int, list[str]] = {}
     without_year = []
+    suffixes = readable_suffixes()
     for name in sorted(names):
         *folders, file = name.split("/")
-        if file.startswith(".") or not file.lower().endswith(SUFFIXES) or len(folders) > 1:
+        if file.startswith(".") or not file.lower().endswith(suffixes) or len(folders) > 1:
             continue
         year = survey_year_of(file) if not folders else int(folders[0]) if is_year_folder(folders[0]) else None
         if year is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,12 @@ import polars as pl
 from bridge_assets.data.reading.archives import OpenedFile, open_survey_file
 from bridge_assets.data.reading.file_names import survey_year_of
 from bridge_assets.data.reading.shapes import SEPARATORS, TextShape, text_shape
+from bridge_assets.data.reading.workbooks import (
+    count_workbook_rows,
+    is_workbook,
+    read_workbook,
+    years_of_workbook,
+)
 from bridge_assets.errors import LayoutError, SourceError
 from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, match_layout
 from bridge_assets.nbi.delimited import records
@@ -47,6 +53,8 @@ class Format(StrEnum):
     CSV = "canonical CSV"
     PARQUET = "canonical Parquet"
     INFOBRIDGE = "InfoBridge export"
+    EXCEL = "Excel workbook"
+    """A workbook with canonical names or an InfoBridge export in one of its worksheets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,8 @@ def detect_format(path: Path) -> Format:
 
 
 def _recognise(path: Path) -> _Recognised:
+    if is_workbook(path):
+        return _Recognised(Format.EXCEL, TextShape(()))
     with open_survey_file(path) as source:
         beginning, encoding = source.file.read(_SNIFF_BYTES), source.encoding
     if beginning.startswith(PARQUET_MAGIC):
@@ -119,7 +129,8 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
     Parameters
     ----------
     path : Path
-        A delimited NBI file, a CSV or Parquet file with canonical names, or an InfoBridge export; plain, gzip or zip.
+        A delimited NBI file, a CSV or Parquet file with canonical names, or an InfoBridge export; plain, gzip or zip;
+        an Excel workbook with one of these tables.
     survey_year : int, optional
         For a file with a survey year column: the year to read, by default all years. For any other file: its year, by
         default the one in its name.
@@ -140,6 +151,9 @@ def read_survey_file(path: Path, survey_year: int | None = None) -> Iterator[Yea
     recognised = _recognise(path)
     kind, shape = recognised.kind, recognised.shape
     year_from_name = survey_year_of(path.name)
+    if kind is Format.EXCEL:
+        yield from read_workbook(path, recognised.name, survey_year, year_from_name)
+        return
     with open_survey_file(path) as source:
         by_year = SurveyYearSplitter(source.name, path, recognised.name, survey_year, year_from_name)
         if kind is Format.PARQUET:
@@ -174,17 +188,24 @@ def survey_years_in_file(path: Path) -> set[int]:
     years: set[int] = set()
     if kind is Format.NBI:
         return years
+    if kind is Format.EXCEL:
+        return _valid_years(years_of_workbook(path))
     with open_survey_file(path) as source:
         if kind is Format.PARQUET:
             _check_not_compressed(source, path)
-            columns = _years_of_parquet(source.file, path)
-        else:
-            table = CsvFile(source.file, path, recognised.shape.separator)
-            year_column = next((index for index, name in enumerate(table.headings) if name.lower() == heading), None)
-            columns = () if year_column is None else (rows.text[column] for rows in table.rows({year_column: column}))
-        for values in columns:
-            numbers = values.cast(pl.Float64, strict=False).drop_nulls().unique()
-            years.update(int(year) for year in numbers if FIRST_YEAR <= year <= LAST_YEAR and year == int(year))
+            return _valid_years(_years_of_parquet(source.file, path))
+        table = CsvFile(source.file, path, recognised.shape.separator)
+        year_column = next((index for index, name in enumerate(table.headings) if name.lower() == heading), None)
+        if year_column is None:
+            return years
+        return _valid_years(rows.text[column] for rows in table.rows({year_column: column}))
+
+
+def _valid_years(columns: Iterable[pl.Series]) -> set[int]:
+    years: set[int] = set()
+    for values in columns:
+        numbers = values.cast(pl.Float64, strict=False).drop_nulls().unique()
+        years.update(int(year) for year in numbers if FIRST_YEAR <= year <= LAST_YEAR and year == int(year))
     return years
 
 
@@ -195,6 +216,8 @@ def count_rows(path: Path, survey_year: int) -> int:
     """
     recognised = _recognise(path)
     kind = recognised.kind
+    if kind is Format.EXCEL:
+        return count_workbook_rows(path, survey_year)
     with open_survey_file(path) as source:
         if kind is Format.NBI:
             return records.count_rows(source.file)

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bridge_assets.data.reading.file_names import SUFFIXES, is_year_folder
+from bridge_assets.data.reading import file_names
+from bridge_assets.data.reading.file_names import EXCEL_SUFFIXES, SUFFIXES, is_year_folder
 from bridge_assets.errors import SourceError
 
 #: File name endings of tables that may have a survey year column.
-TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz")
+TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz", *EXCEL_SUFFIXES)
 
 #: Endings of files that people take for survey files -> what to do with them.
 _OTHER_FORMATS = {
-    (".xlsx", ".xlsm", ".xlsb", ".xls"): "Excel: save as CSV UTF-8",
+    (".xlsb", ".xls"): "Excel: save as CSV UTF-8 or as .xlsx",
     (".ods",): "OpenDocument: save as CSV UTF-8",
     (".json",): "JSON, such as SNBI, is not supported yet",
     (".mdb", ".accdb"): "Access: export as CSV UTF-8",
 }
-_DATA_SUFFIXES = (*SUFFIXES, *(suffix for suffixes in _OTHER_FORMATS for suffix in suffixes))
+_DATA_SUFFIXES = (*SUFFIXES, *EXCEL_SUFFIXES, *(suffix for suffixes in _OTHER_FORMATS for suffix in suffixes))
 
 _WITHOUT_YEAR = "no survey year, or more than one, in its name"
 
@@ -66,7 +67,7 @@ def looks_like_data(name: str) -> bool:
 
 
 def left_alone_sentence(files: Mapping[str, str]) -> str:
-    """`Left alone: NBI_2024.xlsx (Excel: save as CSV UTF-8)`; empty if no file is."""
+    """`Left alone: NBI_2024.xls (Excel: save as CSV UTF-8 or as .xlsx)`; empty if no file is."""
     listed = [f"{name} ({reason})" for name, reason in list(files.items())[:_LISTED]]
     more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
     return f"Left alone: {', '.join(listed)}{more}" if files else ""
@@ -108,8 +109,10 @@ def _reason_of_name(name: str) -> str:
     for suffixes, reason in _OTHER_FORMATS.items():
         if name.endswith(suffixes):
             return reason
-    if not name.endswith(SUFFIXES):
-        return f"not one of {', '.join(sorted(SUFFIXES))}"
+    if name.endswith(EXCEL_SUFFIXES) and not file_names.excel_is_readable():
+        return "Excel: save as CSV UTF-8, or install the extra excel"
+    if not name.endswith(suffixes := file_names.readable_suffixes()):
+        return f"not one of {', '.join(sorted(suffixes))}"
     return _WITHOUT_YEAR
 
 

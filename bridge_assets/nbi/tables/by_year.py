@@ -92,6 +92,11 @@ class SurveyYearSplitter:
         self._assumed[item] = pl.lit(value, dtype=RECORD_SCHEMA[item]).alias(item)
         self._warnings = (*self._warnings, warning)
 
+    def warn(self, warning: str) -> None:
+        """Say something about the file that is known only after its last row; the last batch carries it."""
+        self._warnings = (*self._warnings, warning)
+        self._has_yielded = False
+
     def split(
         self,
         records: pl.DataFrame,

@@ -21,6 +21,7 @@ from bridge_assets.nbi.coding_guide.items import DERIVED_COLUMNS, ITEMS_BY_NAME,
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, ITEM_HEADING
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 from bridge_assets.nbi.tables.by_year import RejectedRow, SurveyYearSplitter, YearBatch
+from bridge_assets.nbi.tables.excel import ExcelTable
 from bridge_assets.nbi.tables.quoted_csv import CsvFile
 from bridge_assets.nbi.tables.single_quotes import without_single_quotes
 
@@ -118,7 +119,13 @@ def read_csv(
         Whether its texts are in single quotes, as in FHWA's delimited format: a pair of them is not part of a text, and
         a row with a quote at one end of a field only is rejected, since a separator inside the text shifted it.
     """
-    table = CsvFile(file, where, separator)
+    yield from read_rows(CsvFile(file, where, separator), where, by_year, single_quoted=single_quoted)
+
+
+def read_rows(
+    table: CsvFile | ExcelTable, where: Path | str, by_year: SurveyYearSplitter, *, single_quoted: bool = False
+) -> Iterator[YearBatch]:
+    """Read a table of text with canonical names. Raises as `read_csv`."""
     columns = resolve_columns(table.headings, where)
     _log_ignored_columns(columns, where)
     by_year.has_columns(columns.names.values())
@@ -128,6 +135,8 @@ def read_csv(
             rows = without_single_quotes(rows)
         line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
         yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
+    for warning in table.warnings():
+        by_year.warn(warning)
     yield from by_year.flush()
 
 

@@ -23,6 +23,7 @@ from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, ITEMS_BY_NAME,
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
 from bridge_assets.nbi.tables.by_year import SurveyYearSplitter, YearBatch
 from bridge_assets.nbi.tables.canonical import to_records
+from bridge_assets.nbi.tables.excel import ExcelTable
 from bridge_assets.nbi.tables.quoted_csv import CsvFile
 
 YEAR_HEADING = "year"
@@ -162,7 +163,11 @@ def read_infobridge(
     SourceError, LayoutError
         If the file as a whole cannot be read. Bad rows never raise.
     """
-    export = CsvFile(file, where, separator)
+    yield from read_rows(CsvFile(file, where, separator), where, by_year)
+
+
+def read_rows(export: CsvFile | ExcelTable, where: Path | str, by_year: SurveyYearSplitter) -> Iterator[YearBatch]:
+    """Read the table of an InfoBridge export. Raises as `read_infobridge`."""
     columns, ignored = resolve_columns(export.headings, where)
     if ignored:
         _log.info("%s: ignored columns that are not NBI items or cannot be read as one: %s", where, ", ".join(ignored))
@@ -175,6 +180,8 @@ def read_infobridge(
         yield from by_year.split(
             records, None if year is None else rows.text["_year"], None, line_numbers, rows.lines, rows.rejected
         )
+    for warning in export.warnings():
+        by_year.warn(warning)
     yield from by_year.flush()
 
 

@@ -90,6 +90,10 @@ class CsvFile:
             if ended:
                 return
 
+    def warnings(self) -> list[str]:
+        """Nothing: CSV is text."""
+        return []
+
     def _read_chunk(
         self, at_most: int
     ) -> tuple[list[list[str]], list[int], list[str], list[tuple[int, str, str, str]], bool]:

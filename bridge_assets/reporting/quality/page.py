@@ -142,7 +142,8 @@ def data_quality_html(lake: Lake, data: DataSettings, flagged_files: Mapping[int
         "Layouts": ", ".join(_layouts(lake, years)),
     }
     rejected = lake.read_years("rejected_records", years)
-    flagged = flagged_records(lake.year_path("raw_bridges", years[-1]))
+    records = lake.year_path("raw_bridges", years[-1])
+    flagged = flagged_records(records) if records.is_file() else None
     return render_quality_page(
         QualityReport(summary, rejected, provenance, origin.warning, flagged, flagged_files or {})
     )

@@ -16,13 +16,20 @@ from support.nbi_files import write_nbi
 
 from bridge_assets.cli.run import _source_years
 from bridge_assets.data.ingest.pandas_api import load_bridge_data
+from bridge_assets.data.reading import file_names
 from bridge_assets.data.sources.acquire import acquire_survey_year
 from bridge_assets.data.sources.survey_files import left_alone, survey_files, survey_source, verify_unchanged
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
 from bridge_assets.storage import digest
 
-EXCEL = "Left alone: NBI_2024.xlsx (Excel: save as CSV UTF-8)"
+EXCEL = "Left alone: NBI_2024.xlsx (Excel: save as CSV UTF-8, or install the extra excel)"
+
+
+@pytest.fixture(autouse=True)
+def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reading.test_workbooks` has the cases in which workbooks are read."""
+    monkeypatch.setattr(file_names, "excel_is_readable", lambda: False)
 
 
 @pytest.fixture
@@ -91,8 +98,8 @@ def test_a_table_that_may_not_be_read_is_left_alone_until_it_may(shared: Path) -
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("NBI_2024.xlsx", "PK", "Excel: save as CSV UTF-8"),
-        ("NBI_2024.XLS", "", "Excel: save as CSV UTF-8"),
+        ("NBI_2024.xlsx", "PK", "Excel: save as CSV UTF-8, or install the extra excel"),
+        ("NBI_2024.XLS", "", "Excel: save as CSV UTF-8 or as .xlsx"),
         ("AL26.json", "[]", "JSON, such as SNBI, is not supported yet"),
         ("NBI.txt", "", "no survey year, or more than one, in its name"),
         ("NBI_2019_2020.zip", "", "no survey year, or more than one, in its name"),
@@ -103,7 +110,7 @@ def test_a_table_that_may_not_be_read_is_left_alone_until_it_may(shared: Path) -
         ),
         ("report.pdf", "", "not one of .csv, .gz, .parquet, .txt, .zip"),
         ("old/NBI_2019.txt", "", "a folder that is not named after a survey year"),
-        ("2024/NBI.xlsx", "", "Excel: save as CSV UTF-8"),
+        ("2024/NBI.xlsx", "", "Excel: save as CSV UTF-8, or install the extra excel"),
     ],
 )
 def test_a_file_that_is_left_alone_has_its_reason(tmp_path: Path, name: str, content: str, reason: str) -> None:
