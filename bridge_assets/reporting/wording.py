@@ -66,10 +66,11 @@ def plural(number: float, one: str, many: str) -> str:
 
 
 def years(text: str | None) -> str:
-    """Years until Poor from `survival.store.format_years`: `12.3`, `Poor now` for `Poor`, `over 60` for `> 60`."""
+    """Years until Poor from `survival.store.format_years`: `12.3`, `at least 34.2`, `Poor now` for `Poor`."""
     if text is None:
         return DASH
-    return f"Poor{_SPACE}now" if text == "Poor" else text.replace("> ", f"over{_SPACE}")
+    words, _, last = ("Poor now" if text == "Poor" else text).rpartition(" ")
+    return f"{words}{_SPACE}{last}" if words else last
 
 
 FILTERS = {each.__name__: each for each in (count, percent, share, points, decimal, month, state, plural, years)}

@@ -213,21 +213,39 @@ def score_years_until_poor(
 
 
 def format_years(scores: pl.DataFrame) -> pl.DataFrame:
-    """The same table with years as text: `12.3`, `Poor`, `> 60`; null where none were computed."""
+    """The same table with years as text; null where none were computed.
+
+    What lies beyond the horizon is said on one side only: `12.3`, `Poor`, or `more than 60`; the expected years are
+    `at least 34.2` where the upper end of their interval lies beyond it, because longer times count as the horizon in
+    them. `interval_years` is added: `3.0 to 21.5`, or `more than 12.3` without an upper end.
+    """
     import polars as pl
 
-    def format_column(name: str) -> pl.Expr:
-        return (
-            pl.when((pl.col("condition") <= 4) & pl.col("horizon_years").is_not_null())
-            .then(pl.lit("Poor"))
-            .when(pl.col(name).is_null())
-            .then(pl.format("> {}", "horizon_years"))
-            .otherwise(pl.col(name).round(1).cast(pl.String))
-            .alias(name)
-        )
+    computed = pl.col("horizon_years").is_not_null()
+    poor, beyond = (pl.col("condition") <= 4) & computed, pl.format("more than {}", "horizon_years")
 
-    years = [f"{name}_years" for name in ("expected", "low", "median", "high")]
-    return scores.with_columns(format_column(name) for name in years if name in scores.columns)
+    def number(name: str) -> pl.Expr:
+        return pl.col(f"{name}_years").cast(pl.Float64).round(1).cast(pl.String)
+
+    def in_words(name: str, text: pl.Expr, known_by: str) -> pl.Expr:
+        unknown = pl.col(f"{known_by}_years").is_null()
+        return pl.when(poor).then(pl.lit("Poor")).when(unknown).then(beyond).otherwise(text).alias(f"{name}_years")
+
+    there = [name for name in ("expected", "low", "median", "high") if f"{name}_years" in scores.columns]
+    texts = {name: number(name) for name in there}
+    if {"low", "high"} <= texts.keys():
+        one_sided = pl.col("high_years").is_null()
+        texts["expected"] = (
+            pl.when(one_sided).then(pl.format("at least {}", number("expected"))).otherwise(number("expected"))
+        )
+        texts["interval"] = (
+            pl.when(one_sided)
+            .then(pl.format("more than {}", number("low")))
+            .otherwise(pl.format("{} to {}", number("low"), number("high")))
+        )
+    return scores.with_columns(
+        in_words(name, text, "low" if name == "interval" else name) for name, text in texts.items()
+    )
 
 
 def years_until_poor_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:

@@ -149,7 +149,31 @@ def test_without_a_model_the_error_says_what_to_do(tmp_path):
 def test_years_are_formatted_for_people():
     years = {f"{name}_years": [None, 0.0, 12.34] for name in ("expected", "low", "median", "high")}
     table = pl.DataFrame({"condition": [7, 4, 5], **years, "horizon_years": [60, 60, 60]})
-    assert format_years(table)["expected_years"].to_list() == ["> 60", "Poor", "12.3"]
+    assert format_years(table)["expected_years"].to_list() == ["more than 60", "Poor", "12.3"]
+    without_interval = format_years(table.select("condition", "expected_years", "horizon_years"))
+    assert without_interval["expected_years"].to_list() == ["more than 60", "Poor", "12.3"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected", "low", "high", "texts"),
+    [
+        (6, 12.34, 3.0, 21.46, ("12.3", "3.0", "21.5", "3.0 to 21.5")),
+        (6, 34.2, 12.3, None, ("at least 34.2", "12.3", "more than 60", "more than 12.3")),
+        (8, None, 41.0, None, ("more than 60", "41.0", "more than 60", "more than 41.0")),
+        (9, None, None, None, ("more than 60",) * 4),
+        (4, 0.0, 0.0, 0.0, ("Poor",) * 4),
+    ],
+)
+def test_an_interval_is_one_sided_where_its_upper_end_lies_beyond_the_horizon(condition, expected, low, high, texts):
+    row = {"expected_years": expected, "low_years": low, "high_years": high, "horizon_years": 60}
+    table = pl.DataFrame(
+        [{"condition": condition, **row}],
+        schema_overrides=dict.fromkeys(("expected_years", "low_years", "high_years"), pl.Float32),
+    )
+    found = format_years(table).select("expected_years", "low_years", "high_years", "interval_years").row(0)
+    assert found == texts
+    nothing_computed = format_years(table.with_columns(horizon_years=pl.lit(None, pl.Int16), expected_years=None))
+    assert nothing_computed["expected_years"].to_list() == [None]
 
 
 def test_problems_of_scores_are_counted(place):

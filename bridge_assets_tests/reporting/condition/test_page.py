@@ -258,7 +258,7 @@ def test_look_first_divides_25_rows_among_the_states(report: ConditionReport) ->
 
 
 def test_years_until_poor_are_formatted_and_missing_ones_are_a_dash(page: Page) -> None:
-    assert [row[-1] for row in listed_bridges(page)] == ["Poor now", "–", "12.3 3.0 to over 60"]
+    assert [row[-1] for row in listed_bridges(page)] == ["Poor now", "–", "at least 12.3 more than 3.0"]
     assert "Years until Poor are counted from the inspection and assume no repair" in page.plain_text
 
 
