@@ -98,14 +98,16 @@ def test_a_year_is_dropped_from_every_table(home: Path) -> None:
     assert names_of(home / "lake", 2016) == []
     assert Lake(home / "lake").available_years("raw_bridges") == [2017, 2018]
     assert "9 files of bridge_features, nbi_files, published_scores, raw_bridges, rejected_records." in done.output
-    assert "run --job latest_year --years 2017-2018 " in done.output
+    assert "run --job inventory --years 2017-2018\n" in done.output  # there is no model, so nothing to score again
     assert "still has a file" not in done.output
     again = drop("2016")
     assert again.exit_code == 1
     assert "there is no survey year 2016. The lake has 2017 to 2018; nothing was changed" in again.output
+    Lake(home / "lake").write_year(pl.DataFrame({"survey_year": [2017]}), "bridge_predictions", 2017, {})
     last = drop("2018")
     assert "The source still has a file of 2018" in last.output
     assert "run --job latest_year --years 2017 " in last.output
+    assert "also trains: the served model may have learned from the year" in last.output
     assert "The lake has no survey year left" in drop("2017").output
     assert "The lake has no survey year; nothing was changed" in drop("2017").output
 

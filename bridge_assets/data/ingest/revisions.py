@@ -87,7 +87,7 @@ def register(lake: Lake, data: DataSettings, source: SurveySource) -> Registrati
     needed = _digests_to_accept(earlier, source)
     if _are_accepted(data, year, needed, source.sha256):
         return replace(used, message=f"{summary}. The revised file was accepted and replaces the earlier records")
-    message = f"{summary}. The earlier records stay in use; {acceptance_remedy(*needed)}"
+    message = f"{summary}. The earlier records stay in use until the revision is accepted: {acceptance_remedy(*needed)}"
     pending = {
         **source.provenance(),
         "changes": asdict(changes),

@@ -67,7 +67,8 @@ def test_a_revised_file_is_described_and_waits_for_acceptance(tmp_path: Path) ->
         assert found.message == (
             f"survey year {YEAR}: NBI_{YEAR}.txt has other bytes (SHA-256 {second}, before {first}); 1 of 3 records "
             "changed (01-1: SUPERSTRUCTURE_COND_059 9 -> 3), 2 were added and 1 removed. The earlier records stay in "
-            f"use; to use it, add {second} to fhwa.accept_revised in configs/data_config.yaml"
+            f"use until the revision is accepted: to use it, add {second} to fhwa.accept_revised in "
+            "configs/data_config.yaml"
         )
         assert found.pending
         assert ratings(lake) == ["9", "7", "6"]
