@@ -114,23 +114,29 @@ class PaddingCheck:
         )
 
 
-def spreadsheet_warnings(rejected: pl.DataFrame, checks: Mapping[str, PaddingCheck]) -> list[str]:
-    """What spreadsheets did to the files of a survey year, one sentence for each, beginning with the file.
+class SpreadsheetCheck:
+    """Collects, batch by batch, what spreadsheets did to several files."""
 
-    Parameters
-    ----------
-    rejected : pl.DataFrame
-        file, line_number and reason of the rejected rows.
-    checks : mapping of str to PaddingCheck
-        By file.
-    """
-    changed = rejected.filter(pl.col("reason") == CHANGED_KEY).group_by("file", maintain_order=True)
-    warnings = []
-    for (file,), rows in changed:
-        first = ", ".join(map(str, rows["line_number"].head(_LISTED_LINES)))
-        more = f" and {rows.height - _LISTED_LINES:,} more" if rows.height > _LISTED_LINES else ""
-        warnings.append(
-            f"{file}: {rows.height:,} rows are rejected, because a spreadsheet made numbers of their state codes or "
-            f"structure numbers (lines {first}{more}); {CURE}"
-        )
-    return warnings + [f"{file}: {warning}" for file, check in checks.items() if (warning := check.warning())]
+    def __init__(self) -> None:
+        self._padding: dict[str, PaddingCheck] = {}
+        self._changed: dict[str, list[int]] = {}
+
+    def add(self, file: str, table: pa.Table, rejected: pl.DataFrame) -> None:
+        """Add a batch of a file: `Batch.table` and `Batch.rejected`."""
+        self._padding.setdefault(file, PaddingCheck()).add(table)
+        changed = rejected.filter(pl.col("reason") == CHANGED_KEY)
+        for name, line in changed.select("file", "line_number").iter_rows():
+            self._changed.setdefault(name, []).append(line)
+
+    def warnings(self) -> list[str]:
+        """One sentence for each file and kind of damage, beginning with the file."""
+        warnings = []
+        for file, lines in self._changed.items():
+            first = ", ".join(map(str, lines[:_LISTED_LINES]))
+            more = f" and {len(lines) - _LISTED_LINES:,} more" if len(lines) > _LISTED_LINES else ""
+            warnings.append(
+                f"{file}: {len(lines):,} rows are rejected, because a spreadsheet made numbers of their state codes or "
+                f"structure numbers (lines {first}{more}); {CURE}"
+            )
+        padding = ((file, check.warning()) for file, check in self._padding.items())
+        return warnings + [f"{file}: {warning}" for file, warning in padding if warning]

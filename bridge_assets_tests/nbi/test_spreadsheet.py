@@ -33,7 +33,7 @@ def as_published(folder: Path, rows: list[dict[str, str]]) -> Path:
 
 @pytest.mark.parametrize("write", [as_csv, as_published])
 def test_rounded_structure_numbers_are_rejected_and_merge_no_bridges(
-    tmp_path: Path, write: Callable[[Path, list[dict[str, str]]], Path]
+    tmp_path: Path, write: Callable[[Path, list[dict[str, str]]], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     numbers = ["1.00E+14"] * 300 + ["8.83039E+11", "1e+15", "12E+05", "12E05", "1E14", "1.5E-5", "000000000883039"]
     path = write(tmp_path, [{"STRUCTURE_NUMBER_008": number} for number in numbers])
@@ -50,6 +50,7 @@ def test_rounded_structure_numbers_are_rejected_and_merge_no_bridges(
         f"{path.name}: 302 rows are rejected, because a spreadsheet made numbers of their state codes or structure "
         f"numbers (lines 2, 3, 4, 5, 6 and 297 more); {CURE}"
     )
+    assert report.warnings[0] in caplog.text  # by load_bridge_data
 
 
 @pytest.mark.parametrize("write", [as_csv, as_published])

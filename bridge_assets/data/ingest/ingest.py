@@ -21,7 +21,7 @@ from bridge_assets.data.records.bridges import BRIDGE_ARROW_SCHEMA, decode_bridg
 from bridge_assets.nbi.coding_guide.items import ITEMS
 from bridge_assets.nbi.delimited.records import Batch
 from bridge_assets.nbi.flags import unchecked_flags
-from bridge_assets.nbi.spreadsheet import PaddingCheck, spreadsheet_warnings
+from bridge_assets.nbi.spreadsheet import SpreadsheetCheck
 from bridge_assets.nbi.tables.by_year import YearBatch
 from bridge_assets.storage import atomic_write, write_parquet
 
@@ -86,7 +86,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
     warnings: dict[str, None] = {}
     rows_read = loaded = unparsed = 0
     absent: dict[frozenset[str], None] = {}
-    padding: dict[str, PaddingCheck] = {}
+    spreadsheet = SpreadsheetCheck()
     with atomic_write(records_path) as temp_path:
         with pq.ParquetWriter(
             temp_path, BRIDGE_ARROW_SCHEMA, compression="zstd", write_batch_size=WRITE_BATCH_SIZE, store_schema=False
@@ -94,7 +94,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
 
             def write(read: YearBatch) -> Batch:
                 warnings.update({f"{read.file}: {warning}": None for warning in read.batch.warnings})
-                padding.setdefault(read.file, PaddingCheck()).add(read.batch.table)
+                spreadsheet.add(read.file, read.batch.table, read.batch.rejected)
                 writer.write_table(decode_bridges(read.batch, read.file, survey_year))
                 return read.batch
 
@@ -119,7 +119,7 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
         rejected=rejected_rows.height,
         rejected_by_reason=dict(sorted(Counter(rejected_rows["reason"]).items())),
         unparsed=unparsed,
-        warnings=(*warnings, *spreadsheet_warnings(rejected_rows, padding)),
+        warnings=(*warnings, *spreadsheet.warnings()),
         items=tuple(item.name for item in ITEMS if not any(item.name in items for items in absent)),
         unchecked_flags=tuple(
             flag

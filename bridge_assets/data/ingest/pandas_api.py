@@ -27,6 +27,7 @@ from bridge_assets.data.sources.left_alone import left_alone_sentence, looks_lik
 from bridge_assets.data.sources.survey_files import left_alone, no_survey_file_error, survey_files
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.delimited.records import REJECTED_SCHEMA
+from bridge_assets.nbi.spreadsheet import SpreadsheetCheck
 from bridge_assets.storage import atomic_write, write_parquet
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def load_bridge_data(
     Parameters
     ----------
     path : str or Path
-        A delimited NBI file in one of the published layouts, a CSV or Parquet file with canonical names, or an
+        A delimited NBI file in one of the published layouts, a CSV, Parquet or Excel file with canonical names, or an
         InfoBridge export; also compressed (gzip, or a zip with one delimited file). A folder of such files, for example
         state files of one or several years. An address: http(s)://, s3://, gs://, abfs://. A file or folder tracked by
         DVC.
@@ -181,13 +182,17 @@ def _table(file: Path, survey_year: int | None, columns: list[str]) -> pa.Table:
     """Some columns of the records of a file, in file order, coded items as text."""
     schema = pa.schema([_plain(BRIDGE_ARROW_SCHEMA.field(name)) for name in columns])
     tables, positions = [], []
+    spreadsheet = SpreadsheetCheck()
     for each in read_survey_file(file, survey_year):
+        spreadsheet.add(each.file, each.batch.table, each.batch.rejected)
         table = decode_bridges(each.batch, each.file, each.survey_year).select(columns).cast(schema)
         if len(columns) < len(BRIDGE_SCHEMA):
             # A copy: the numbers of a batch are parts of one array, which a single column would keep in memory.
             table = table.take(np.arange(table.num_rows))
         tables.append(table)
         positions.append(each.row_positions)
+    for warning in spreadsheet.warnings():
+        _log.warning(warning)
     table = pa.concat_tables(tables)
     if any(rows is None for rows in positions):
         return table

@@ -6,7 +6,7 @@ Belongs here: opening a workbook as a source file. Does not belong here: its cel
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +17,7 @@ from bridge_assets.errors import SourceError
 from bridge_assets.extras import install_command
 from bridge_assets.nbi.tables import canonical, infobridge
 from bridge_assets.nbi.tables.by_year import SurveyYearSplitter, YearBatch
-from bridge_assets.nbi.tables.excel import ExcelTable, open_workbook
+from bridge_assets.nbi.tables.excel import ExcelTable, open_workbook, workbook_rows
 
 _ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")
 
@@ -84,12 +84,12 @@ def count_workbook_rows(path: Path, survey_year: int) -> int:
     table = ExcelTable(path, _is_known)
     column, width = _year_column(table), len(table.headings)
     table.close()
-    rows = open_workbook(path)[table.title].iter_rows(min_row=2, values_only=True)
+    rows = workbook_rows(open_workbook(path)[table.title], path, min_row=2, values_only=True)
     filled = (row for row in rows if any(value not in (None, "") for value in row))
     return sum(1 for row in filled if column is None or _may_be_of_year(row, column, width, survey_year))
 
 
-def _may_be_of_year(row: tuple[object, ...], column: int, width: int, survey_year: int) -> bool:
+def _may_be_of_year(row: Sequence[object], column: int, width: int, survey_year: int) -> bool:
     if any(value not in (None, "") for value in row[width:]) or column >= len(row):
         return True
     try:

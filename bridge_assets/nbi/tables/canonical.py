@@ -136,6 +136,7 @@ def read_rows(
         line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
         yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
     for warning in table.warnings():
+        _log.warning("%s: %s", where, warning)
         by_year.warn(warning)
     yield from by_year.flush()
 

@@ -7,9 +7,13 @@ Belongs here: cells. Does not belong here: the meaning of the columns (`canonica
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,11 @@ from bridge_assets.nbi.tables.quoted_csv import CHUNK_ROWS, CsvRows
 
 #: From here on Excel, which keeps 15 digits, has replaced digits of a whole number by zeros.
 _INEXACT = 10**15
+
+_DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 _KEYS = ("STATE_CODE_001", "STRUCTURE_NUMBER_008")
 _ZEROS = re.compile(r"0{2,15}")
@@ -51,7 +60,8 @@ class ExcelTable:
     def __init__(self, path: Path, is_known: Callable[[Iterable[str]], bool]) -> None:
         self._path = path
         self._workbook = open_workbook(path)
-        found = {sheet.title: headings for sheet in self._workbook.worksheets if is_known(headings := _headings(sheet))}
+        sheets = ((sheet.title, _headings(sheet, path)) for sheet in self._workbook.worksheets)
+        found = {title: headings for title, headings in sheets if is_known(headings)}
         if len(found) != 1:
             titles = ", ".join(repr(title[:40]) for title in (found or self._workbook.sheetnames))
             self.close()
@@ -72,14 +82,12 @@ class ExcelTable:
     def rows(self, wanted: Mapping[int, str], chunk_rows: int = CHUNK_ROWS) -> Iterator[CsvRows]:
         """Yield the rows below the header as text, as `CsvFile.rows`; the number of a row is its line number."""
         chunk = _Chunk(wanted)
-        try:
-            for number, row in enumerate(self._workbook[self.title].iter_rows(min_row=2), start=2):
-                self._add(chunk, number, row, wanted)
-                if len(chunk.numbers) + len(chunk.rejected) >= chunk_rows:
-                    yield chunk.rows()
-                    chunk = _Chunk(wanted)
-        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError, SyntaxError) as error:
-            raise _unreadable_error(self._path, error) from error
+        cells = workbook_rows(self._workbook[self.title], self._path, min_row=2)
+        for number, row in enumerate(cells, start=2):
+            self._add(chunk, number, row, wanted)
+            if len(chunk.numbers) + len(chunk.rejected) >= chunk_rows:
+                yield chunk.rows()
+                chunk = _Chunk(wanted)
         yield chunk.rows()
         self.close()
 
@@ -174,8 +182,8 @@ def _number_text(value: float) -> str:
     return f"{value:.15g}"
 
 
-def _headings(sheet: Any) -> list[str]:
-    row = next(sheet.iter_rows(min_row=1, max_row=1, values_only=True), ())
+def _headings(sheet: Any, path: Path) -> list[str]:
+    row = next(workbook_rows(sheet, path, min_row=1, max_row=1, values_only=True), ())
     headings = ["" if value is None else str(value).strip() for value in row]
     while headings and not headings[-1]:
         headings.pop()
@@ -185,22 +193,39 @@ def _headings(sheet: Any) -> list[str]:
 def open_workbook(path: Path) -> Any:
     """The workbook, to be read row by row. Raises SourceError if it cannot be read."""
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    try:
+    with _explained(path):
         # Formulas have the values that Excel computed last.
-        workbook = load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        # From bytes: openpyxl refuses a path without one of its suffixes, whatever is in the file.
+        workbook = load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True, keep_links=False)
         for sheet in workbook.worksheets:
             sheet.reset_dimensions()  # some programs write a wrong range of cells, and rows beyond it would be lost
         return workbook
-    except (InvalidFileException, KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError, SyntaxError) as error:
-        raise _unreadable_error(path, error) from error
 
 
-def _unreadable_error(path: Path, error: Exception) -> SourceError:
-    return SourceError(
-        "the Excel workbook cannot be read",
-        where=path,
-        why=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
-        do="open it in Excel and save it as CSV UTF-8",
-    )
+def workbook_rows(sheet: Any, path: Path, **options: Any) -> Iterator[Sequence[Any]]:
+    """The rows of a worksheet (options of `iter_rows`). Raises SourceError if one cannot be read."""
+    with _explained(path):
+        rows = sheet.iter_rows(**options)
+    while True:
+        with _explained(path):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Explain what openpyxl raises for a damaged workbook: many kinds of errors, of XML and zip archives too."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except _DAMAGE as error:
+        raise SourceError(
+            "the Excel workbook cannot be read",
+            where=path,
+            why=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            do="open it in Excel and save it as CSV UTF-8",
+        ) from error

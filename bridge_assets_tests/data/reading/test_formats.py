@@ -150,6 +150,9 @@ def _samples() -> dict[str, bytes]:
     return {
         "nbi": nbi,
         "canonical": CANONICAL,
+        "semicolons": CANONICAL.replace(b",", b";"),
+        "utf16": CANONICAL.replace(b",", b"\t").decode().encode("utf-16"),
+        "single_quotes": b"STATE_CODE_001;STRUCTURE_NUMBER_008;LOCATION_009\n01;'1';'O'NEAL '\n01;'1.00E+14';'A'\n",
         "infobridge": INFOBRIDGE,
         "parquet": parquet.getvalue(),
         "zip": archive.getvalue(),
