@@ -6,6 +6,7 @@ Someone who put `NBI_2024.xlsx` into the folder must be told that it is left alo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridge_assets.data.reading import file_names
@@ -78,7 +79,10 @@ def _candidates(folder: Path) -> Iterator[Path]:
         if path.name.startswith(".") or path.name.endswith(".dvc"):
             continue
         if path.is_dir() and is_year_folder(path.name):
-            yield from (inner for inner in path.iterdir() if not inner.name.startswith(".") and inner.suffix != ".dvc")
+            with suppress(PermissionError):  # told where its year is read
+                yield from [
+                    inner for inner in path.iterdir() if not inner.name.startswith(".") and inner.suffix != ".dvc"
+                ]
         else:
             yield path
 

@@ -122,19 +122,24 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     folder : Path
         Searched together with its subfolders that are named after a year (`2019/`). Hidden files and files without a
         known year are ignored. A table without a year in its name is opened and listed under each year it contains. A
-        file of which only the DVC pointer is present (`NBI_2016.txt.dvc`) counts: `survey_source` restores it.
+        file of which only the DVC pointer is present (`NBI_2016.txt.dvc`) counts: `survey_source` restores it. A
+        subfolder that may not be read stands for its files, so that the other years can be used.
 
     Raises
     ------
     SourceError
         If the folder is missing or cannot be read.
     """
+    closed: dict[int, Path] = {}
     with _explained(folder):
         try:
             names = _names(folder)
             for subfolder in folder.iterdir():
                 if is_year_folder(subfolder.name) and subfolder.is_dir():
-                    names |= {f"{subfolder.name}/{name}" for name in _names(subfolder)}
+                    try:
+                        names |= {f"{subfolder.name}/{name}" for name in _names(subfolder)}
+                    except PermissionError:
+                        closed[int(subfolder.name)] = subfolder
         except FileNotFoundError:
             raise SourceError(
                 "the source folder does not exist",
@@ -147,6 +152,8 @@ def survey_files(folder: Path) -> dict[int, list[Path]]:
     for name in yearless:
         for year in _survey_years_in_file(folder / name):
             found.setdefault(year, []).append(folder / name)
+    for year, subfolder in closed.items():
+        found.setdefault(year, []).append(subfolder)
     return dict(sorted(found.items()))
 
 
@@ -167,6 +174,10 @@ def survey_source(folder: Path, survey_year: int) -> SurveySource:
     paths = by_year.get(survey_year, [])
     if not paths:
         raise no_survey_file_error(survey_year, by_year, folder, left_alone(folder, by_year))
+    with _explained(folder):
+        for path in paths:
+            if path.is_dir():
+                list(path.iterdir())  # raises: it may not be read
     check_no_conflicts(survey_year, [path.relative_to(folder).as_posix() for path in paths], folder)
     with _explained(folder):
         for path in paths:
