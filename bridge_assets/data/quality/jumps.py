@@ -68,7 +68,8 @@ def detect_jumps(summaries: pl.DataFrame, survey_year: int) -> pl.DataFrame:
     margin = margin.otherwise(STATE_MARGIN)
     candidates = compared.filter((pl.col("survey_year") == survey_year) & (pl.col("share") > margin))
     median = pl.col("before")
-    likely = pl.max_horizontal(median, 1 / pl.col("of"))
+    # Of a single record, which has a flag or not, one half: a share of 1 would have no noise at all.
+    likely = pl.min_horizontal(pl.max_horizontal(median, 1 / pl.col("of")), 0.5)
     noise = STANDARD_ERRORS * (likely * (1 - likely) / pl.col("of")).sqrt()
     return (
         candidates.join(_medians(candidates, compared, summaries, survey_year), on=["state", "measure", "name"])

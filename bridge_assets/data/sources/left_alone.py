@@ -20,7 +20,7 @@ TABLE_SUFFIXES = (".csv", ".parquet", ".csv.gz", *EXCEL_SUFFIXES)
 _OTHER_FORMATS = {
     (".xlsb", ".xls"): "Excel: save as CSV UTF-8 or as .xlsx",
     (".ods",): "OpenDocument: save as CSV UTF-8",
-    (".json",): "JSON, such as SNBI, is not supported yet",
+    (".json",): "JSON, such as SNBI of 2026 on, is not read: use the delimited file of FHWA",
     (".mdb", ".accdb"): "Access: export as CSV UTF-8",
 }
 _DATA_SUFFIXES = (*SUFFIXES, *EXCEL_SUFFIXES, *(suffix for suffixes in _OTHER_FORMATS for suffix in suffixes))

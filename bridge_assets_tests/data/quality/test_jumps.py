@@ -130,6 +130,12 @@ def test_the_order_is_all_states_first_then_the_largest_jump() -> None:
     ]
 
 
+@pytest.mark.parametrize(("of", "jumped"), [(1, False), (4, False), (25, True)])
+def test_a_handful_of_records_does_not_jump(of: int, jumped: bool) -> None:
+    table = summaries(steady(1.0, 0.0), state="36", of=of)
+    assert detect_jumps(table, 2020)["state"].to_list() == ["36"] * jumped
+
+
 def test_years_in_which_a_flag_was_not_checked_do_not_count_as_zero() -> None:
     """A file with inspection dates after five without them: the other flag shows that those years were checked."""
     other = summaries(steady(0.001, 0.001), name="length_missing")

@@ -102,7 +102,7 @@ def test_a_table_that_may_not_be_read_is_left_alone_until_it_may(shared: Path) -
     [
         ("NBI_2024.xlsx", "PK", "Excel: save as CSV UTF-8, or install the extra excel"),
         ("NBI_2024.XLS", "", "Excel: save as CSV UTF-8 or as .xlsx"),
-        ("AL26.json", "[]", "JSON, such as SNBI, is not supported yet"),
+        ("AL26.json", "[]", "JSON, such as SNBI of 2026 on, is not read: use the delimited file of FHWA"),
         ("NBI.txt", "", "no survey year, or more than one, in its name"),
         ("NBI_2019_2020.zip", "", "no survey year, or more than one, in its name"),
         (
