@@ -24,6 +24,7 @@ from bridge_assets.models.survival.terms import (
     HingeTerm,
     age_basis,
     onset_observed,
+    share_of_rises,
     structure_age,
     term_columns,
     years_in_condition,
@@ -71,8 +72,8 @@ class _Design:
         Columns and their penalty, in the order of the coefficients.
     by_condition : np.ndarray of shape (n, 5)
         One-hot condition, 5 to 9.
-    just_entered : np.ndarray of bool, shape (n,)
-        Whether this inspection is the first in the condition, after another one was observed.
+    just_fallen : np.ndarray of bool, shape (n,)
+        Whether this inspection is the first in the condition, and most changes on file are falls.
     max_duration_years : float
         Longest time in condition that was observed.
     """
@@ -81,7 +82,7 @@ class _Design:
     condition_terms: tuple[HingeTerm, ...]
     blocks: dict[str, tuple[np.ndarray, float]]
     by_condition: np.ndarray
-    just_entered: np.ndarray
+    just_fallen: np.ndarray
     max_duration_years: float
 
 
@@ -135,9 +136,10 @@ def fit(intervals: pl.DataFrame, features_digest: str, settings: SurvivalSetting
         duration_slope=_rounded(coefficients["slope"]),
         duration_slope_change=float(coefficients["slope_change"][0]),
         unobserved_onset_effect=_rounded(coefficients["unobserved_onset"]),
+        after_rise_effect=_rounded(coefficients["after_rise"]),
         max_duration_years=round(design.max_duration_years, 6),
         after_fall_effect=_rounded(
-            means_by_condition(design.by_condition[design.just_entered], condition_effect[design.just_entered])
+            means_by_condition(design.by_condition[design.just_fallen], condition_effect[design.just_fallen])
         ),
         improvement_rate=_rounded(improvement_rates(design.by_condition, improved, years)),
         fall_transition_shares=_to_tuples(
@@ -175,6 +177,7 @@ def _build_design(rows: pl.DataFrame, normalization: Normalization, feature_pena
             "slope": (by_condition * log_duration, _WEAK_PENALTY),
             "slope_change": (np.maximum(0.0, log_duration), _WEAK_PENALTY),
             "unobserved_onset": (by_condition * unobserved, _WEAK_PENALTY),
+            "after_rise": (by_condition * share_of_rises(rows)[:, None], _WEAK_PENALTY),
             "age": (age_basis(structure_age(rows, normalization) + years / 2), feature_penalty),
             "features": (
                 np.column_stack([*term_columns((*static_terms, *condition_terms), scaled)]),
@@ -182,7 +185,7 @@ def _build_design(rows: pl.DataFrame, normalization: Normalization, feature_pena
             ),
         },
         by_condition=by_condition,
-        just_entered=observed & (years_in_condition(rows) <= 0),
+        just_fallen=observed & (years_in_condition(rows) <= 0) & (share_of_rises(rows) < 0.5),
         max_duration_years=longest,
     )
 
@@ -290,9 +293,7 @@ def _fit_log_rate(columns: np.ndarray, fell: np.ndarray, years: np.ndarray, pena
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:
-    import numpy as np
-
-    return tuple(np.round(values, 9).tolist())
+    return tuple(values.round(9).tolist())
 
 
 def _to_tuples(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:

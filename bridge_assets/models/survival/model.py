@@ -27,6 +27,7 @@ from bridge_assets.models.survival.terms import (
     age_basis,
     linear_predictor,
     onset_observed,
+    share_of_rises,
     structure_age,
     years_in_condition,
 )
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 #: Horizons of the probability of Poor: the next inspection, the one after it, and a capital program.
 HORIZONS_YEARS = (2, 4, 8)
 
-_FORMAT = 1
+#: Format 1 had no `after_rise_effect`; it is read as 0.
+MODEL_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class DeteriorationModel:
         As in `markov.TransitionRates`.
     duration_slope_change, max_duration_years : float
         As in `markov.TransitionRates`.
+    after_rise_effect : tuple of float
+        Added to the log rate in the present condition, times the share of rises among the changes on file: a condition
+        that a rise led to, often half of a re-rating, falls more often than one that a fall led to.
     age_coefficients : tuple of float
         One coefficient per 10 years of age for each span between two `AGE_KNOTS`.
     intervals, falls : int
@@ -80,6 +85,7 @@ class DeteriorationModel:
     unobserved_onset_effect: tuple[float, ...]
     max_duration_years: float
     after_fall_effect: tuple[float, ...]
+    after_rise_effect: tuple[float, ...]
     improvement_rate: tuple[float, ...]
     fall_transition_shares: tuple[tuple[float, ...], ...]
     improvement_transition_shares: tuple[tuple[float, ...], ...]
@@ -121,13 +127,15 @@ class DeteriorationModel:
         at_risk_features = features.filter(at_risk)
         scaled = self.normalization.transform(at_risk_features)
         static_log_rate = linear_predictor(self.static_terms, scaled)
+        condition = at_risk_features["condition"].to_numpy().astype(np.int64)
+        after_rise = np.array(self.after_rise_effect)[condition - POOR_MAX - 1] * share_of_rises(at_risk_features)
         result[at_risk] = poor_probability_by_year(
             CurrentState(
-                condition=at_risk_features["condition"].to_numpy().astype(np.int64),
+                condition=condition,
                 years_in_condition=years_in_condition(at_risk_features),
                 age=structure_age(at_risk_features, self.normalization),
                 onset_observed=onset_observed(at_risk_features),
-                current_log_rate_effect=static_log_rate + linear_predictor(self.condition_terms, scaled),
+                current_log_rate_effect=static_log_rate + linear_predictor(self.condition_terms, scaled) + after_rise,
                 later_log_rate_effect=static_log_rate,
             ),
             self.rates(),
@@ -163,7 +171,7 @@ class DeteriorationModel:
 
     def save(self, path: Path) -> Path:
         """Write the model as JSON; the same model gives the same bytes."""
-        return write_json({"format": _FORMAT, **asdict(self)}, path)
+        return write_json({"format": MODEL_FORMAT, **asdict(self)}, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -178,8 +186,10 @@ class DeteriorationModel:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values["format"] != _FORMAT:
-                raise ValueError(f"its format is {values['format']}, this version reads {_FORMAT}")
+            if values["format"] not in (1, MODEL_FORMAT):
+                raise ValueError(f"its format is {values['format']}, this version reads 1 and {MODEL_FORMAT}")
+            if values["format"] == 1:
+                values["after_rise_effect"] = [0.0] * len(values["log_rate"])
             known: dict[str, Any] = {field.name: _to_tuples(values[field.name]) for field in fields(cls)}
             known["normalization"] = Normalization(**known["normalization"])
             for name in ("static_terms", "condition_terms"):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import ModelFileError, SourceError
 from bridge_assets.models.survival.evaluation import SurvivalEvaluation, evaluate_survival
-from bridge_assets.models.survival.model import HORIZONS_YEARS, DeteriorationModel, years_until_poor
+from bridge_assets.models.survival.model import HORIZONS_YEARS, MODEL_FORMAT, DeteriorationModel, years_until_poor
 from bridge_assets.storage import digest, json_digest, write_json
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def fit_and_save(lake: Lake, models: Path, settings: ModelSettings) -> SurvivalM
         },
         "fct_condition_transitions": digest(lake.table_path("fct_condition_transitions")),
         "features_digest": features_digest(),
+        "model_format": MODEL_FORMAT,
         "holdout_structures": settings.split.holdout_structures,
         "survival": settings.survival.model_dump(include={"holdout_years", "penalty", "intervals"}),
         "libraries": {name: version(name) for name in ("numpy", "scipy")},

@@ -75,6 +75,12 @@ def onset_observed(features: pl.DataFrame) -> np.ndarray:
     return features.select((changes > 0) & pl.col("years_in_condition").is_not_null()).to_series().to_numpy()
 
 
+def share_of_rises(features: pl.DataFrame) -> np.ndarray:
+    """Share of rises among the changes of condition on file, (n,); 0 without any. Rates after a rise are higher."""
+    falls, rises = (features[name].cast(float).fill_null(0.0).to_numpy() for name in ("falls_so_far", "rises_so_far"))
+    return rises / (falls + rises).clip(min=1.0)
+
+
 def structure_age(features: pl.DataFrame, normalization: Normalization) -> np.ndarray:
     """Years since built or reconstructed; the training median where not known."""
     median = normalization.fill[normalization.features.index("age_since_work")]

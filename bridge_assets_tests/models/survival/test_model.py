@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -64,6 +67,34 @@ def test_censoring_does_not_bias_the_fit():
 def test_the_interval_between_inspections_does_not_bias_the_fit(months):
     found = fit(simulate_intervals(2500, seed=7, months_between=(months,)), "", SETTINGS)
     assert largest_difference(found, simulate_intervals(600, seed=8)) < 0.04
+
+
+def test_a_condition_that_a_rise_led_to_does_not_raise_the_rates_after_a_fall(model, intervals):
+    """Half of the ratings of 6 follow a rise and fall three times as often: half of a re-rating."""
+    six = (pl.col("condition") == 6) & (pl.col("structure_key").str.slice(-1).is_in([*"02468"]))
+    falls_too = six & (pl.col("survey_year") % 4 == 0)
+    risen = intervals.with_columns(
+        rises_so_far=pl.when(six).then(1).otherwise("rises_so_far").cast(pl.Float32),
+        falls_so_far=pl.when(six).then(0).otherwise("falls_so_far").cast(pl.Float32),
+        next_condition=pl.when(falls_too).then(5).otherwise("next_condition").cast(pl.Int8),
+    )
+    found = fit(risen, "", SETTINGS)
+    assert found.after_rise_effect[1] > 0.5
+    seven = intervals.filter(pl.col("condition") == 7)
+    error = found.poor_probability_by_year(seven, 15) - truth(seven, 15)
+    assert abs(error[:, 15].mean()) < 0.04
+    six_rows = intervals.filter(pl.col("condition") == 6).with_columns(rises_so_far=0.0, falls_so_far=1.0)
+    after_fall = found.poor_probability_by_year(six_rows, 10)[:, 10].mean()
+    after_rise = found.poor_probability_by_year(six_rows.with_columns(rises_so_far=1.0, falls_so_far=0.0), 10)
+    assert after_rise[:, 10].mean() > 1.3 * after_fall
+
+
+def test_a_model_of_the_previous_format_is_read(model, tmp_path):
+    path = model.save(tmp_path / "model.json")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["after_rise_effect"]
+    path.write_text(json.dumps(values | {"format": 1}), encoding="utf-8")
+    assert DeteriorationModel.load(path) == replace(model, after_rise_effect=(0.0,) * 5)
 
 
 def test_intervals_with_work_are_not_used(intervals):
