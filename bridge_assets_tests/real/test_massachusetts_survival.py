@@ -8,7 +8,7 @@ from benchmarks.massachusetts_survival import compare, read_intervals
 
 
 def test_the_share_of_each_condition_that_becomes_poor_lies_within_its_interval(real_data: Path) -> None:
-    """Before the rates after a rise were told from those after a fall, condition 6 had 5.2 % for 3.5 %."""
+    """Rates after a rise are not taken for those after a fall: condition 6 would have 5.2 % for 3.5 %."""
     compared = {(each.years, each.condition): each for each in compare(read_intervals(real_data / "ma_panel"), 2006)}
     assert compared[6, 6].bridges > 900
     for each in compared.values():
