@@ -18,7 +18,7 @@ import polars as pl
 
 from bridge_assets.data.reading.archives import OpenedFile, open_survey_file
 from bridge_assets.data.reading.file_names import survey_year_of
-from bridge_assets.data.reading.shapes import SEPARATORS, TextShape, text_shape
+from bridge_assets.data.reading.shapes import SEPARATORS, TextShape, is_double_quoted, text_shape
 from bridge_assets.data.reading.workbooks import (
     count_workbook_rows,
     is_workbook,
@@ -95,8 +95,8 @@ def _recognise(path: Path) -> _Recognised:
     shape = text_shape(beginning, path)
     published = tuple(heading.upper() for heading in shape.headings)
     is_published = any(published == layout.columns for layout in LAYOUTS)
-    if is_published and shape.separator == "," and not shape.double_quoted:
-        kind = Format.NBI
+    if is_published and shape.separator == ",":
+        kind = Format.CSV if not shape.single_quoted and _has_double_quotes(path) else Format.NBI
     elif infobridge.is_infobridge(shape.headings):
         kind = Format.INFOBRIDGE
     elif shape.single_quoted and shape.separator == ",":
@@ -105,6 +105,11 @@ def _recognise(path: Path) -> _Recognised:
     else:
         kind = Format.CSV if canonical.is_canonical(shape.headings) else Format.NBI
     return _Recognised(kind, shape, encoding)
+
+
+def _has_double_quotes(path: Path) -> bool:
+    with open_survey_file(path) as source:
+        return is_double_quoted(source.file)
 
 
 def _check_layout(headings: tuple[str, ...], path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME, ItemKind
@@ -21,6 +22,8 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bar
 
 #: Rows below the header by which single quotes are recognised.
 _SNIFFED_ROWS = 20
+
+_BLOCK_BYTES = 1 << 20
 
 #: The structure key under the tags of SNBI: `BL01` in JSON, `B.L.01` in the specification (FHWA-HIF-22-017, 2022).
 _SNBI_KEY = frozenset({"BL01", "BID01"})
@@ -42,14 +45,11 @@ class TextShape:
         A key of `SEPARATORS`.
     single_quoted : bool
         Whether most texts of the first rows are in single quotes, as in FHWA's delimited format.
-    double_quoted : bool
-        Whether a field is in double quotes, as a program writes CSV; never both.
     """
 
     headings: tuple[str, ...]
     separator: str = ","
     single_quoted: bool = False
-    double_quoted: bool = False
 
 
 def text_shape(beginning: bytes, where: Path | str) -> TextShape:
@@ -67,7 +67,9 @@ def text_shape(beginning: bytes, where: Path | str) -> TextShape:
     SourceError
         If the file has a shape that is not read; the message names it.
     """
-    first, _, below = beginning.removeprefix(b"\xef\xbb\xbf").decode("latin-1").partition("\n")
+    text = beginning.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    _check_line_ends(text, where)
+    first, _, below = text.partition("\n")
     rows = [row.rstrip("\r") for row in below.split("\n")]
     found = {separator: _headings(first, separator) for separator in SEPARATORS}
     separator = next((each for each, headings in found.items() if _is_known(headings)), None)
@@ -76,10 +78,7 @@ def text_shape(beginning: bytes, where: Path | str) -> TextShape:
         return TextShape(found[","])
     headings = found[separator]
     single_quoted = _is_single_quoted(headings, rows[:_SNIFFED_ROWS], separator)
-    double_quoted = not single_quoted and any(
-        field.lstrip().startswith('"') for row in rows for field in row.split(separator)
-    )
-    shape = TextShape(headings, separator, single_quoted, double_quoted)
+    shape = TextShape(headings, separator, single_quoted)
     if separator != ",":
         _check_decimal_points(shape, rows, where)
     return shape
@@ -152,6 +151,31 @@ def _is_single_quoted(headings: Sequence[str], rows: Sequence[str], separator: s
     cells = [cell for cell in cells if cell]
     quoted = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == "'"]
     return len(quoted) * 2 > len(cells)
+
+
+def _check_line_ends(beginning: str, where: Path | str) -> None:
+    first, carriage_return, _ = beginning.partition("\r")
+    if carriage_return and "\n" not in beginning and any(_is_known(_headings(first, each)) for each in SEPARATORS):
+        raise SourceError(
+            "the lines end in carriage returns only",
+            where=where,
+            why="Old Macintosh programs, and Excel's `CSV (Macintosh)`, write them so",
+            do="save it again as CSV UTF-8",
+        )
+
+
+def is_double_quoted(file: BinaryIO) -> bool:
+    """Whether a field anywhere in a file, positioned at its start and separated by commas, begins with a double quote.
+
+    A program writes CSV so where a text has a comma or a quote inside, which may be far from the start.
+    """
+    last = b"\n"
+    while block := file.read(_BLOCK_BYTES):
+        block = last + block
+        if b',"' in block or b'\n"' in block:
+            return True
+        last = block[-1:]
+    return False
 
 
 def _check_decimal_points(shape: TextShape, rows: Sequence[str], where: Path | str) -> None:

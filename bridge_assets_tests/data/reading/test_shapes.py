@@ -77,6 +77,19 @@ def test_a_published_file_saved_in_another_shape_has_the_same_cells(
     assert found.equals(table(published)[0])
 
 
+def test_a_double_quote_far_from_the_start_is_csv_too(tmp_path: Path, published: Path) -> None:
+    """Excel quotes a text only where it needs to; without this, the quotes would stay in the text."""
+    rows = [list(row) for row in cells(published)]
+    location = rows[0].index("LOCATION_009")
+    rows[-1][location] = 'AT "OLD" MILL, LEFT'
+    path = tmp_path / "AK_2019.csv"
+    path.write_text(written(rows, ","))
+    assert path.read_text().index('"') > 1 << 16
+    found, name = table(path)
+    assert (name, found["LOCATION_009"][-1]) == ("canonical CSV", 'AT "OLD" MILL, LEFT')
+    assert found.drop("LOCATION_009").equals(table(published)[0].drop("LOCATION_009"))
+
+
 @pytest.mark.parametrize("pack", ["gzip", "zip"])
 def test_another_shape_is_read_from_an_archive_too(tmp_path: Path, published: Path, pack: str) -> None:
     data = written(cells(published)[:200], "\t").encode("utf-16")
@@ -120,6 +133,7 @@ SNBI_TABLE = "BL01,BID01,BC01\n2,77,6\n"
     ("text", "what", "do"),
     [
         (f"sep=;\n{KEYS}\n", "the header row is not the first line", "delete this line"),
+        (f"{KEYS}\r01,7,1,HERE,10,20.5\r", "the lines end in carriage returns only", "CSV UTF-8"),
         (SNBI_TABLE, "this is an SNBI file", "1992 to 2025"),
         (SNBI_TABLE.replace(",", ";").replace("BL01", "B.L.01").replace("BID01", "B.ID.01"), "SNBI", "1992 to 2025"),
         ("01,'  7 ',1,'HERE',10,20.5\n", "the file has no header row", "column names"),
