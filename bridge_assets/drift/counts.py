@@ -18,7 +18,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from numba import njit
+
+from bridge_assets.compiled import cached_njit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,7 +161,7 @@ def _require_values(rows: int, other_rows: int) -> None:
         raise ValueError("a side has no values, so there is nothing to compare")
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _compare(values, counts, other_values, other_counts, is_part):
     """One merge: the largest difference of the cumulative counts, each times the size of the other side (exact
     integers), the area between the cumulative shares, and the counts of both sides between the deciles of the first.
@@ -199,7 +200,7 @@ def _compare(values, counts, other_values, other_counts, is_part):
     return gap / (n * m), area, index
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _psi_term(rows, other_rows, n, m):
     expected, found = max(rows / n, PSI_LEAST_SHARE), max(other_rows / m, PSI_LEAST_SHARE)
     return (found - expected) * np.log(found / expected)

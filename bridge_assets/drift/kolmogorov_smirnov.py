@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from bridge_assets.compiled import cached_njit
 
 #: Tables in which values are counted, one after the other until one is large enough: bits of the number of slots, and
 #: counters for each slot. The first fits into the processor's first cache, the last, for up to 65,536 distinct values,
@@ -119,7 +120,7 @@ def _require_values(one: np.ndarray, other: np.ndarray) -> None:
         raise ValueError("a side has no values, so there is nothing to compare")
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _count_values(bits, keys, counts, lanes, distinct, shift):
     """Count float64 values, given as their bits, in a hash table with open addressing.
 
@@ -146,7 +147,7 @@ def _count_values(bits, keys, counts, lanes, distinct, shift):
     return distinct
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _largest_gap(one, other):
     """The largest difference of the cumulative counts, each times the size of the other sample: exact integers."""
     n, m = one.size, other.size

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from bridge_assets.compiled import cached_njit
 from bridge_assets.models.forest import plain_walk, walks
 from bridge_assets.models.forest.plain_walk import KEY_PADDING, LANES, STRIP_ROWS, TOP_LEVELS, WALKS, walk_top_levels
 from bridge_assets.models.forest.walks import GATHER, add_eight, add_two, gather_rows
@@ -196,7 +197,7 @@ def _add_leaf(values, outputs, leaf, sums, row):
             add_eight(values, leaf * outputs + output, sums, row * outputs + output)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _row_keys(values, bits, keys):
     for place in range(len(values)):
         magnitude, negative = bits[place] & np.int32(_MAGNITUDE), bits[place] < 0
@@ -210,7 +211,7 @@ def _row_keys(values, bits, keys):
         keys[place] = -key if negative else key
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _fill_strips(rows, bits, keys):
     width = np.uint64(rows.shape[1])
     of_row = np.empty(width, dtype=np.int16)
@@ -247,19 +248,19 @@ def _means(walk_rows, nodes, top, depths, values, outputs, keys, results, places
             found[row, output] = sums[row * outputs + np.uint64(output)] / n_trees
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _means_plain(nodes, offsets, thresholds, tops, depths, values, outputs, keys, results, places, sums, found):
     top = offsets, thresholds, tops
     _means(plain_walk.walk_rows, nodes, top, depths, values, outputs, keys, results, places, sums, found)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _means_by_gather(nodes, offsets, thresholds, tops, depths, values, outputs, keys, results, places, sums, found):
     top = offsets, thresholds, tops
     _means(gather_rows, nodes, top, depths, values, outputs, keys, results, places, sums, found)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _means_few_rows(nodes, roots, depths, values, outputs, n_trees, rows, bits, found):
     outputs = np.uint64(outputs)
     keys = np.empty(rows.shape[1] + KEY_PADDING, dtype=np.int16)
@@ -290,11 +291,11 @@ def _leaves(walk_rows, nodes, top, depths, roots, keys, results, places, found):
                 found[first + row, tree] = places[row] - roots[tree]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _leaves_plain(nodes, offsets, thresholds, tops, depths, roots, keys, results, places, found):
     _leaves(plain_walk.walk_rows, nodes, (offsets, thresholds, tops), depths, roots, keys, results, places, found)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _leaves_by_gather(nodes, offsets, thresholds, tops, depths, roots, keys, results, places, found):
     _leaves(gather_rows, nodes, (offsets, thresholds, tops), depths, roots, keys, results, places, found)

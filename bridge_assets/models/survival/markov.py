@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from bridge_assets.compiled import cached_njit
 
 #: The conditions that are not Poor: 5 to 9, in this order in every array here.
 NOT_POOR_CONDITIONS = (5, 6, 7, 8, 9)
@@ -176,7 +177,7 @@ def _transition_tables(rates: TransitionRates) -> tuple[np.ndarray, np.ndarray, 
     return stays.astype(np.float32), falls.astype(np.float32), -np.expm1(-0.5 * fall[:, :, 0])
 
 
-@njit(nogil=True, cache=True)
+@cached_njit(nogil=True)
 def _propagate(
     condition,
     years_in_condition,
@@ -251,7 +252,7 @@ def _propagate(
             result[row, year + 1] = min(1.0, poor)
 
 
-@njit(nogil=True, cache=True)
+@cached_njit(nogil=True)
 def _advance_later_conditions(
     poor,
     probability,
@@ -289,7 +290,7 @@ def _advance_later_conditions(
     return poor
 
 
-@njit(nogil=True, cache=True)
+@cached_njit(nogil=True)
 def _settle_entering(poor, next_probability, occupied, entering, step, repeat_fall, fall_shares):
     """Put `entering` into the first duration bin, after a possible second fall in the rest of the year.
 
@@ -308,7 +309,7 @@ def _settle_entering(poor, next_probability, occupied, entering, step, repeat_fa
     return poor
 
 
-@njit(nogil=True, cache=True, inline="always")  # called for every structure, year and condition
+@cached_njit(nogil=True, inline="always")  # called for every structure, year and condition
 def _add_entering(entering, condition, falling, improving, fall_shares, improvement_shares):
     """Distribute what falls or improves from a condition over the conditions it leads to, without Poor."""
     for to in range(len(entering)):

@@ -11,6 +11,8 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
+from bridge_assets.compiled import cached_njit
+
 
 class FieldType(IntEnum):
     """How the fields of a column are read."""
@@ -123,7 +125,7 @@ def _write_deferred(deferred, n_deferred, row, column, start, end):
     deferred[n_deferred, 2], deferred[n_deferred, 3] = start, end
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def find_separators(buffer, separators, line_ends):
     """Find the commas and newlines, and which of them are the newlines. Branch-free, which is twice as fast."""
     found, lines = 0, 0
@@ -134,7 +136,7 @@ def find_separators(buffer, separators, line_ends):
         lines += newline
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def read_lines(
     buffer, separators, line_ends, has_nuls, field_types, is_quoted, type_index, powers, slots, ordinals,
     dictionary_sizes, state, line_bounds, codes, values, is_valid, text_bounds, quotes, malformed, deferred, new,
@@ -206,7 +208,7 @@ def read_lines(
     return line == lines
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def copy_texts(buffer, bounds, offsets, texts, is_valid):
     """Copy the texts between `bounds` into the offsets, bytes and validity of an Arrow string array."""
     written = 0
@@ -219,7 +221,7 @@ def copy_texts(buffer, bounds, offsets, texts, is_valid):
         offsets[row + 1] = written
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def rehash(old_slots, old_ordinals, slots, ordinals):
     """Copy all entries of a set of hash tables into larger ones."""
     mask = slots.shape[1] - 1

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 
+from bridge_assets.compiled import cached_njit
 from bridge_assets.models.forest import kernels, walks
 from bridge_assets.models.forest.quantize import quantize_rf
 from bridge_assets.models.forest.walks import GATHER, PLAIN, fastest_walk, known_walk, timing_sample
@@ -130,6 +132,7 @@ def test_the_upper_levels_are_compared_with_vector_instructions(tmp_path):
     """LLVM stops to vectorize a loop without a word, and scoring then takes three times as long."""
     code = """
 import numpy as np
+from bridge_assets.compiled import cached_njit
 from bridge_assets.models.forest import kernels, walks
 packed, rows = walks.timing_sample()
 kernels.mean_leaf_values(packed, rows, 1, "plain")
@@ -139,3 +142,16 @@ assert instructions.count("pcmpgtw") >= 2, instructions.count("pcmpgtw")
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_loop_that_cannot_be_kept_on_disk_is_compiled_all_the_same():
+    """numba finds no place for a function whose file it cannot write next to, as in a read-only container."""
+    names: dict = {}
+    exec(compile("def successor(x):\n    return x + 1", "/proc/nowhere/loop.py", "exec"), names)
+    with pytest.raises(RuntimeError, match="no locator available"):
+        njit(cache=True)(names["successor"])
+    assert cached_njit(nogil=True)(names["successor"])(1) == 2
+
+
+def test_a_loop_in_a_folder_that_can_be_written_is_kept():
+    assert kernels._row_keys.stats.cache_path
