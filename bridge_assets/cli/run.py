@@ -63,6 +63,8 @@ def _run(job: str, years: str | None, data: DataSettings) -> None:
     partition_years = [int(key) for key in survey_year_partitions(data).get_partition_keys()]
     loaded = Lake(data.lake).available_years("raw_bridges")
     first, last = _selected_years(years, source_years, partition_years, loaded)
+    if job not in _JOBS_WITHOUT_FILES:
+        first, last = _with_files((first, last), source_years, loaded)
     for line in _announcement(job, (first, last), source_years, partition_years, loaded, shown_source, bool(years)):
         click.echo(line)
     result = run_job(job, (first, last), terminal=sys.stdout)
@@ -161,19 +163,37 @@ def _selected_years(
     available_years = [year for year in source_years if year in partition_years] or partition_years
     first, last = _parse_years(years) if years else (available_years[0], available_years[-1])
     if unknown := [year for year in (first, last) if year not in partition_years]:
-        if unknown[0] in source_years:
-            raise click.BadParameter(
-                f"{unknown[0]} is excluded by survey_years in data_config.yaml. Available: "
-                f"{format_years(partition_years)}"
-            )
-        withdrawn = (
-            f". The lake has its records from an earlier file: `bridge-assets lake drop-year {unknown[0]}` removes them"
-        )
+        year, available = unknown[0], format_years(available_years)
+        if year in source_years:
+            raise click.BadParameter(f"{year} is excluded by survey_years in data_config.yaml. Available: {available}")
         raise click.BadParameter(
-            f"{unknown[0]} is not a survey year of this source. Available: {format_years(partition_years)}"
-            + (withdrawn if unknown[0] in loaded else "")
+            f"{year} is not a survey year of this source. Available: {available}{_withdrawn_hint(year, loaded)}"
         )
     return first, last
+
+
+def _with_files(selected: tuple[int, int], source_years: list[int], loaded: Sequence[int]) -> tuple[int, int]:
+    """The years of a range from the first to the last of which the source has a file. Prints which it has not.
+
+    A year may have a partition before its file arrives.
+    """
+    from bridge_assets.data.origin import format_years
+
+    first, last = selected
+    present = [year for year in source_years if first <= year <= last]
+    if not present:
+        raise click.BadParameter(
+            f"the source has no file of {_survey_years(list(range(first, last + 1)))}. It has "
+            f"{format_years(source_years)}{_withdrawn_hint(first, loaded)}"
+        )
+    if missing := [year for year in range(first, last + 1) if year < present[0] or year > present[-1]]:
+        click.echo(f"The source has no file of {_survey_years(missing)}")
+    return present[0], present[-1]
+
+
+def _withdrawn_hint(year: int, loaded: Sequence[int]) -> str:
+    hint = f". The lake has its records from an earlier file: `bridge-assets lake drop-year {year}` removes them"
+    return hint if year in loaded else ""
 
 
 def _announcement(

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bridge_assets.cli import main
-from bridge_assets.cli.run import JOB_NAMES, _announcement, _selected_years
+from bridge_assets.cli.run import JOB_NAMES, _announcement, _selected_years, _with_files
 from bridge_assets.orchestration.jobs.pipelines import JOBS
 
 
@@ -33,8 +33,8 @@ def test_without_a_usable_file_every_partition_is_run() -> None:
 @pytest.mark.parametrize(
     ("years", "message"),
     [
-        ("2009", "2009 is not a survey year of this source. Available: 2010 to 2011"),
-        ("2010-2015", "2015 is not a survey year of this source. Available: 2010 to 2011"),
+        ("2009", "2009 is not a survey year of this source. Available: 2010"),
+        ("2010-2015", "2015 is not a survey year of this source. Available: 2010"),
         ("last", "'last' is not a survey year or a range such as 2010-2020"),
         ("2011-2010", "2011-2010: the first year is later than the last. Try 2010-2011"),
     ],
@@ -58,6 +58,19 @@ def test_a_year_that_is_refused_is_not_among_the_available_ones(year, message) -
     with pytest.raises(click.BadParameter) as error:
         _selected_years(year, [2015, 2016, 2017, 2019], [2016, 2017, 2019], [2014])
     assert error.value.message == message
+
+
+def test_years_without_a_file_are_not_announced_as_loaded(capsys: pytest.CaptureFixture) -> None:
+    assert _with_files((2016, 2020), [2016, 2017, 2019], []) == (2016, 2019)
+    assert capsys.readouterr().out == "The source has no file of survey year 2020\n"
+    assert _with_files((2017, 2017), [2016, 2017, 2019], []) == (2017, 2017)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(click.BadParameter) as error:
+        _with_files((2020, 2020), [2016, 2017, 2019], [2020])
+    assert error.value.message == (
+        "the source has no file of survey year 2020. It has 2016 to 2017, 2019. The lake has its records from an "
+        "earlier file: `bridge-assets lake drop-year 2020` removes them"
+    )
 
 
 def test_a_run_says_which_years_it_loads_and_which_its_results_hold() -> None:
