@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 #: Largest finite float16 (IEEE 754 binary16).
 FLOAT16_MAX = 65504.0
 
+#: Rounding the values of a regression to float16 may move one by this share of their standard deviation before
+#: `quantize_rf` warns. Around a mean of 0 it moves them by 2**-11 of their own size, half a per cent of it at ten
+#: standard deviations; much more means that the target is far from 0, or so small that float16 has few values there.
+VALUE_ROUNDING_SHARE = 0.02
+
+#: Features are numbered with 16 bits.
+_MAX_FEATURES = 2**16
+
 
 class QuantizationWarning(UserWarning):
     """Rounding a forest to float16 changes decisions, because its features are not on float16's grid."""
@@ -70,7 +78,8 @@ def quantize_rf(rf_model: Any, X_sample: Any = None) -> Float16Forest:
 
     Thresholds are rounded down to float16's grid, which changes no decision for features on that grid; leaf values are
     rounded to nearest. A `QuantizationWarning` says how many decisions change on the sample rows; without them, that
-    the thresholds cannot come from features on the grid.
+    the thresholds cannot come from features on the grid. It also says if rounding the values of a regression moves them
+    by more than 2 % of their standard deviation.
 
     Parameters
     ----------
@@ -89,7 +98,8 @@ def quantize_rf(rf_model: Any, X_sample: Any = None) -> Float16Forest:
     TypeError
         If the model has another type, or is not fitted.
     ModelError
-        If it has several outputs, was trained on missing values, or predicts values beyond float16's range.
+        If it has several outputs or more than 65,536 features, was trained on missing values, or predicts values beyond
+        float16's range.
     FeatureRangeError
         If a threshold is beyond float16's range.
     FeatureError
@@ -133,6 +143,8 @@ def quantize_rf(rf_model: Any, X_sample: Any = None) -> Float16Forest:
         metadata={"made_from": kind, "sklearn_version": sklearn.__version__},
     )
     if message := _off_grid_message(rf_model, forest, X_sample):
+        warnings.warn(message, QuantizationWarning, stacklevel=2)
+    if not classifies and (message := _value_rounding_message(values, forest.leaf)):
         warnings.warn(message, QuantizationWarning, stacklevel=2)
     return forest
 
@@ -200,6 +212,20 @@ def _off_grid_message(rf_model: Any, forest: Float16Forest, X_sample: Any) -> st
     )
 
 
+def _value_rounding_message(values: np.ndarray, rounded: np.ndarray) -> str:
+    """What rounding the values of a regression changes and what to do; empty if that is little."""
+    import numpy as np
+
+    spread, moved = float(values.std()), float(np.abs(rounded.astype(np.float64) - values).max())
+    if moved <= VALUE_ROUNDING_SHARE * spread or not spread:
+        return ""
+    return (
+        f"float16 moves a value that this forest predicts by {moved:.3g}, {moved / spread:.0%} of the standard "
+        f"deviation of its values ({spread:.3g} around {values.mean():.6g}). What to do: train on a target from which "
+        "its mean is subtracted and which is divided by its standard deviation, and undo that after predicting"
+    )
+
+
 def _checked_kind(rf_model: Any) -> str:
     """Module and class of a model that can be quantized; for any other, raises the errors of `quantize_rf`."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -212,6 +238,11 @@ def _checked_kind(rf_model: Any) -> str:
     if rf_model.n_outputs_ != 1:
         raise ModelError(
             f"the forest has {rf_model.n_outputs_} outputs; float16 forests have one", do="train one forest per output"
+        )
+    if (count := len(feature_names(rf_model))) > _MAX_FEATURES:
+        raise ModelError(
+            f"the forest has {count:,} features; float16 forests number at most {_MAX_FEATURES:,}",
+            do="train on fewer features",
         )
     return kind
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from types import SimpleNamespace
 
@@ -13,7 +14,13 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, Rando
 from bridge_assets.errors import FeatureError, FeatureRangeError, ModelError
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.onnx_parity import random_rows, threshold_rows
-from bridge_assets.models.forest.quantize import _check_no_missing_values, _round_down, quantize_rf, to_float16_grid
+from bridge_assets.models.forest.quantize import (
+    QuantizationWarning,
+    _check_no_missing_values,
+    _round_down,
+    quantize_rf,
+    to_float16_grid,
+)
 
 
 def breadth_first_numbers(tree) -> dict[int, int]:
@@ -251,3 +258,28 @@ def test_a_value_beyond_float16_is_reported_by_feature(value):
         to_float16_grid(np.array([[1.0, 2.0], [3.0, value]]), ["age", "adt"])
     with pytest.raises(FeatureRangeError, match="feature 1:"):
         to_float16_grid(np.array([[1.0, value], [value, 1.0]]))  # the first one
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(2000, 0.1), (0, 1e-7)])
+def test_a_regression_whose_values_float16_cannot_tell_apart_is_warned_of(mean, scale, grid_rows):
+    """Years of construction are rounded to whole years; values of 1e-7 to multiples of 6e-8."""
+    model = RandomForestRegressor(9, max_depth=6, random_state=0).fit(grid_rows, mean + scale * grid_rows[:, 1])
+    with pytest.warns(QuantizationWarning, match=r"float16 moves a value .*standard deviation.*What to do: train on"):
+        forest = quantize_rf(model)
+    expected = model.predict(grid_rows)
+    assert np.abs(forest.predict(grid_rows) - expected).max() > 0.01 * expected.std()
+
+
+def test_a_regression_around_zero_is_not_warned_of(grid_rows):
+    model = RandomForestRegressor(9, random_state=0).fit(grid_rows, 3 * grid_rows[:, 1] + grid_rows[:, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", QuantizationWarning)
+        quantize_rf(model)
+
+
+def test_more_features_than_16_bits_number_are_refused():
+    rows = np.zeros((2, 2**16 + 1), dtype=np.float32)
+    rows[1] = 1
+    model = RandomForestRegressor(1, bootstrap=False, random_state=0).fit(rows, [0, 1])
+    with pytest.raises(ModelError, match=r"65,537 features.*at most 65,536.*fewer features"):
+        quantize_rf(model)
