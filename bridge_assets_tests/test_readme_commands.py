@@ -47,7 +47,7 @@ def test_bridge_assets_takes_these_options_and_arguments(line: str) -> None:
         parse(main, shlex.split(line)[1:])
     except click.MissingParameter:
         # The name of a command in running text, such as `bridge-assets predict`.
-        assert re.fullmatch(r"\S*bridge-assets( [a-z]+){1,2}", line)
+        assert re.fullmatch(r"\S*bridge-assets( [a-z-]+){1,2}", line)
 
 
 @pytest.mark.parametrize("line", of_program("make"))
