@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.models.dataset.matrix import feature_matrix
+from bridge_assets.models.dataset.matrix import fall_probability_column, feature_matrix
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.tasks.tasks import task_of_table
 
@@ -160,7 +160,22 @@ def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues
         feature_perturbation="tree_path_dependent",
     )
     values = explainer.shap_values(matrix, check_additivity=False)
-    return ShapValues(float(explainer.expected_value[0]), values)
+    base = float(explainer.expected_value[0])
+    if forest.odds is not None:
+        # The correction depends on the rating alone, so it is a contribution of the rating.
+        correction, mean = _corrections(forest, matrix), float(_corrections(forest, reference).mean())
+        values[:, forest.features.index(forest.odds.feature)] += correction - mean
+        base += mean
+    return ShapValues(base, values)
+
+
+def _corrections(forest: Float16Forest, matrix: np.ndarray) -> np.ndarray:
+    """What the odds ratios by rating add to the probability of a drop; shape (n,)."""
+    corrected, of_trees = (
+        fall_probability_column(each, forest.classes).astype(float)
+        for each in (forest.predict_proba(matrix), forest.mean_over_trees(matrix))
+    )
+    return corrected - of_trees
 
 
 def _tree_arrays(forest: Float16Forest, reference: np.ndarray) -> Iterator[dict[str, np.ndarray]]:

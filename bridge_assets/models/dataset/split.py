@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 #: Columns that order the inspections. The first two identify an inspection in the training set.
 CANONICAL_KEY = ("structure_key", "survey_year", "inspection_date")
 
+#: Share of the outcomes of a survey year that makes it complete. Nine in ten bridges are inspected every 24 months (23
+#: CFR 650.311), some early, some late: by two years later, 85 to 90 % of the outcomes are known.
+USUAL_SHARE = 0.8
+
 
 def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Hold out inspections by structure and by time.
 
-    The cut is before the last `holdout_years` survey years with known outcomes. Held out are the inspections after the
-    cut of the held-out structures. Inspections of the other structures are trained on if their outcome was known by
-    the cut. The rest is unused: it would leak the held-out years or the held-out structures.
+    The cut is before the last `holdout_years` complete survey years: those whose usual interval (`usual_interval`) to
+    the next inspection had passed in the last file. Of later years, only the outcomes of bridges that are inspected
+    early are known, and those are other bridges: often in worse condition, and watched for it. Held out are the
+    inspections after the cut of the held-out structures. Inspections of the other structures are trained on if their
+    outcome was known by the cut, and that of the others of their survey year too. The rest is unused: it would leak the
+    held-out years or the held-out structures, or be selected.
 
     A structure is held out if the SHA-256 of its key, as a fraction between 0 and 1, is below `holdout_structures`:
     the same structures on every machine and in every year, whatever else is in the table.
@@ -37,11 +44,43 @@ def split_inspections(table: pl.DataFrame, settings: SplitSettings) -> pl.DataFr
     """
     import polars as pl
 
-    years = table.filter(pl.col("fall").is_not_null())["survey_year"].unique().sort().to_list()
+    known = table.filter(pl.col("fall").is_not_null())
+    if known.is_empty():
+        return table.with_columns(split=pl.lit("unused"))
+    last_complete = int(known["next_survey_year"].max()) - usual_interval(table)  # type: ignore[arg-type]
+    years = known.filter(pl.col("survey_year") <= last_complete)["survey_year"].unique().sort().to_list()
     later = years[-settings.holdout_years :]
     if not later:
         return table.with_columns(split=pl.lit("unused"))
     return split_at(table, later[0], later[-1], settings.holdout_structures)
+
+
+def usual_interval(table: pl.DataFrame) -> int:
+    """Survey years within which the next inspection of most bridges is in the files: 2 where most are inspected every
+    24 months, 1 where every bridge has a rating every year.
+
+    Parameters
+    ----------
+    table : pl.DataFrame
+        `survey_year`, `next_survey_year`, `fall` (null where not known).
+
+    Returns
+    -------
+    int
+        The smallest number of years that covers `USUAL_SHARE` of the known outcomes. Counted are survey years from
+        which the longest interval had passed in the last file, if there are any: of later ones, only the short
+        intervals are known. 1 without a known outcome.
+    """
+    import polars as pl
+
+    known = table.filter(pl.col("fall").is_not_null()).select(
+        "survey_year", interval=pl.col("next_survey_year") - pl.col("survey_year")
+    )
+    if known.is_empty():
+        return 1
+    longest, last = known["interval"].max(), table["next_survey_year"].max()
+    passed = known.filter(pl.col("survey_year") <= last - longest)  # type: ignore[operator]
+    return int((passed if passed.height else known)["interval"].quantile(USUAL_SHARE, "higher"))  # type: ignore[arg-type]
 
 
 def split_at(
@@ -54,7 +93,8 @@ def split_at(
     table : pl.DataFrame
         As for `split_inspections`; a column `split` is replaced.
     cut, last : int
-        First and last held-out survey year. Training uses outcomes known before `cut`.
+        First and last held-out survey year. Training uses outcomes known before `cut`, of survey years that were
+        complete by then.
     holdout_structures : float
         Share of the structures.
     offset : float
@@ -72,7 +112,8 @@ def split_at(
     held_out = [key for key in keys if (_fraction(salt + key) + offset) % 1 < holdout_structures]
     known = pl.col("fall").is_not_null()
     is_held_out = pl.col("structure_key").is_in(held_out)
-    outcome_by_cut = (pl.col("survey_year") < cut) & (pl.col("next_survey_year") < cut)
+    is_complete = pl.col("survey_year") + usual_interval(table) < cut
+    outcome_by_cut = is_complete & (pl.col("next_survey_year") < cut)
     return table.with_columns(
         pl.when(known & is_held_out & pl.col("survey_year").is_between(cut, last))
         .then(pl.lit("holdout"))

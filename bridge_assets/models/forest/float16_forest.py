@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bridge_assets.errors import ForestFileError
+from bridge_assets.models.calibration.rating_odds import RatingOdds
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.forest.nodes import UnpackedNodes
 from bridge_assets.storage import atomic_write
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT = "bridge_assets.float16_forest"
 FORMAT_VERSION = 1
+
+#: Version of files with odds ratios by rating: a reader that does not know them must not ignore them.
+CALIBRATED_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,8 @@ class Float16Forest:
     task : {"classifier", "regressor"}
     metadata : mapping of str to str
         Kind and library version of the model it was quantized from.
+    odds : RatingOdds, optional
+        Corrects the mean over the trees by rating.
     """
 
     leaf_bits: np.ndarray
@@ -65,6 +71,7 @@ class Float16Forest:
     classes: tuple[Any, ...]
     task: Literal["classifier", "regressor"]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    odds: RatingOdds | None = None
 
     @property
     def n_trees(self) -> int:
@@ -122,7 +129,7 @@ class Float16Forest:
         return kernels.leaf_indices(self.packed, feature_matrix(X, self.features), threads)
 
     def predict_proba(self, X: Any, threads: int = 0) -> np.ndarray:
-        """Class probabilities: the mean over the trees, bit-identical for any number of threads.
+        """Class probabilities: the mean over the trees, corrected by `odds`; bit-identical for any number of threads.
 
         Parameters
         ----------
@@ -143,19 +150,25 @@ class Float16Forest:
         """
         if self.task != "classifier":
             raise TypeError("this forest is a regressor: it has no class probabilities. What to do: call predict")
-        return self._mean_over_trees(X, threads)
+        matrix = feature_matrix(X, self.features)
+        mean = self.mean_over_trees(matrix, threads)
+        if self.odds is None:
+            return mean
+        return self.odds.apply(mean, matrix[:, self.features.index(self.odds.feature)], self.classes)
 
     def predict(self, X: Any, threads: int = 0) -> np.ndarray:
         """The most likely class (the first one of a tie), or the value of a regression (float32); shape (n,)."""
         import numpy as np
 
-        mean = self._mean_over_trees(X, threads)
-        return mean[:, 0] if self.task == "regressor" else np.asarray(self.classes)[mean.argmax(axis=1)]
+        if self.task == "regressor":
+            return self.mean_over_trees(feature_matrix(X, self.features), threads)[:, 0]
+        return np.asarray(self.classes)[self.predict_proba(X, threads).argmax(axis=1)]
 
-    def _mean_over_trees(self, X: Any, threads: int) -> np.ndarray:
+    def mean_over_trees(self, matrix: np.ndarray, threads: int = 0) -> np.ndarray:
+        """Leaf values averaged over the trees, without the correction by rating; shape (n, n_outputs), float32."""
         from bridge_assets.models.forest import kernels
 
-        return kernels.mean_leaf_values(self.packed, feature_matrix(X, self.features), threads)
+        return kernels.mean_leaf_values(self.packed, matrix, threads)
 
     @cached_property
     def checksum(self) -> str:
@@ -205,9 +218,12 @@ class Float16Forest:
             version, checksum = values["format_version"], values.pop("checksum")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ForestFileError("the header is damaged", where=path, why=repr(error), **_REMEDY) from None
-        if version != FORMAT_VERSION:
+        if version not in (FORMAT_VERSION, CALIBRATED_FORMAT_VERSION):
             raise ForestFileError(
-                f"the file has format version {version}; this version reads {FORMAT_VERSION}", where=path, **_REMEDY
+                f"the file has format version {version}; this version reads {FORMAT_VERSION} and "
+                f"{CALIBRATED_FORMAT_VERSION}",
+                where=path,
+                **_REMEDY,
             )
         if (found := _checksum(values, arrays)) != checksum:
             raise ForestFileError(
@@ -216,8 +232,12 @@ class Float16Forest:
                 why=f"Its checksum is {found[:12]}, its header says {checksum[:12]}",
                 **_REMEDY,
             )
+        odds = None
+        if version == CALIBRATED_FORMAT_VERSION:
+            odds = RatingOdds(values["odds_feature"], arrays.pop("odds_cuts"), arrays.pop("odds_ratios"))
         return cls(
             **arrays,
+            odds=odds,
             features=tuple(values["features"]),
             classes=tuple(values["classes"]),
             task=values["task"],
@@ -225,8 +245,10 @@ class Float16Forest:
         )
 
     def _header(self) -> dict[str, Any]:
+        calibrated = {} if self.odds is None else {"odds_feature": self.odds.feature}
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if self.odds is None else CALIBRATED_FORMAT_VERSION,
+            **calibrated,
             "features": list(self.features),
             "classes": list(self.classes),
             "task": self.task,
@@ -234,7 +256,8 @@ class Float16Forest:
         }
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in ("leaf_bits", "tree_nodes", "feature", "threshold", "leaf")}
+        arrays = {name: getattr(self, name) for name in ("leaf_bits", "tree_nodes", "feature", "threshold", "leaf")}
+        return arrays | ({} if self.odds is None else {"odds_cuts": self.odds.cuts, "odds_ratios": self.odds.ratios})
 
 
 _REMEDY: dict[str, str] = {"do": "quantize the model again", "stage": "quantized_model"}

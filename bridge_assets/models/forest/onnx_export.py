@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import ExportError
+from bridge_assets.models.calibration.rating_odds import insert_rating_odds
 from bridge_assets.models.dataset.matrix import feature_matrix, feature_names
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.onnx_parity import LEAF_OUTPUT
@@ -102,6 +103,7 @@ def _model_features(model: Any) -> tuple[str, ...]:
 
 
 def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
+    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     classifies = forest.task == "classifier"
@@ -125,12 +127,15 @@ def _from_float16(forest: Float16Forest) -> onnx.ModelProto:
         results.insert(0, helper.make_tensor_value_info("label", labels.data_type, ["n"]))
     rows = helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", len(forest.features)])
     graph = helper.make_graph(nodes, "float16_forest", [rows], results, initializer=constants)
-    return helper.make_model(
+    model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
         ir_version=IR_VERSION,
         producer_name="bridge_assets",
     )
+    if forest.odds is not None:
+        insert_rating_odds(model, forest.odds, forest.features, forest.classes, mean, np.float32)
+    return model
 
 
 def _tree_ensemble_attributes(forest: Float16Forest) -> dict[str, Any]:

@@ -52,15 +52,21 @@ def from_sklearn(model: Any, opset: int) -> onnx.ModelProto:
     ExportError
         If the forest has several outputs, too many leaves, or labels that ONNX cannot hold.
     """
+    import numpy as np
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
     from sklearn.base import is_classifier
+
+    from bridge_assets.models.calibration.calibrated_forest import CalibratedForest, odds_of
+    from bridge_assets.models.calibration.rating_odds import insert_rating_odds
 
     if model.n_outputs_ != 1:
         raise ExportError(
             f"the forest has {model.n_outputs_} outputs; only one is supported", do="train one forest per output"
         )
-    classifies = is_classifier(model)
+    classifies, odds = is_classifier(model), odds_of(model)
+    if isinstance(model, CalibratedForest):
+        model = model.without_odds()
     converted: onnx.ModelProto = convert_sklearn(  # type: ignore[assignment] # annotated for all its backends
         model,
         name="random_forest",  # the default is a random name
@@ -69,7 +75,13 @@ def from_sklearn(model: Any, opset: int) -> onnx.ModelProto:
         options={"zipmap": False} if classifies else None,
         target_opset={"": opset, "ai.onnx.ml": _SKLEARN_ML_OPSET},
     )
-    return _with_sums_of_scikit_learn(converted, model) if classifies else converted
+    if not classifies:
+        return converted
+    graph = _with_sums_of_scikit_learn(converted, model)
+    if odds is not None:
+        names = model.feature_names_in_.tolist()
+        insert_rating_odds(graph, odds, names, model.classes_.tolist(), "mean", np.float64)
+    return graph
 
 
 def label_tensor(classes: tuple[Any, ...]) -> onnx.TensorProto:

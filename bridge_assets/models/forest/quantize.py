@@ -109,6 +109,8 @@ def quantize_rf(rf_model: Any, X_sample: Any = None) -> Float16Forest:
     import sklearn
     from sklearn.ensemble import RandomForestClassifier
 
+    from bridge_assets.models.calibration.calibrated_forest import odds_of
+
     kind = _checked_kind(rf_model)
     names = feature_names(rf_model)
     bits, sizes, features, thresholds, leaves = [], [], [], [], []
@@ -141,6 +143,7 @@ def quantize_rf(rf_model: Any, X_sample: Any = None) -> Float16Forest:
         classes=tuple(np.asarray(rf_model.classes_).tolist()) if classifies else (),
         task="classifier" if classifies else "regressor",
         metadata={"made_from": kind, "sklearn_version": sklearn.__version__},
+        odds=odds_of(rf_model),
     )
     if message := _off_grid_message(rf_model, forest, X_sample):
         warnings.warn(message, QuantizationWarning, stacklevel=2)

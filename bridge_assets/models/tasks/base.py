@@ -125,6 +125,10 @@ class Task(ABC):
     def make_forest(self, **settings: Any) -> Any:
         """scikit-learn's random forest for this task, not fitted."""
 
+    def calibrate(self, forest: Any, train: pl.DataFrame, matrix: np.ndarray) -> Any:
+        """Correct the predictions of a forest that was just fitted to these rows; returned as it is by default."""
+        return forest
+
     @abstractmethod
     def make_linear_model(self) -> Any:
         """scikit-learn's linear model for this task, not fitted."""

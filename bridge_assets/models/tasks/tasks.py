@@ -99,7 +99,23 @@ class _Classification(Task):
     def make_forest(self, **settings: Any) -> Any:
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(**settings)
+        return RandomForestClassifier(oob_score=True, **settings)
+
+    def calibrate(self, forest: Any, train: pl.DataFrame, matrix: np.ndarray) -> Any:
+        import numpy as np
+
+        from bridge_assets.models.calibration.calibrated_forest import CalibratedForest
+        from bridge_assets.models.calibration.fit import rating_odds
+        from bridge_assets.models.dataset.matrix import feature_names
+
+        out_of_bag = forest.oob_decision_function_
+        del forest.oob_decision_function_, forest.oob_score_  # of the training rows: not part of the model
+        forest.set_params(oob_score=False)
+        probability = fall_probability_column(out_of_bag, forest.classes_.tolist())
+        # scikit-learn gives a row without such a tree zeros.
+        probability = np.where(out_of_bag.sum(axis=1) > 0, probability, np.nan)
+        odds = rating_odds(probability, train, matrix, feature_names(forest)) if len(forest.classes_) == 2 else None
+        return forest if odds is None else CalibratedForest.of(forest, odds)
 
     def make_linear_model(self) -> Any:
         from sklearn.linear_model import LogisticRegression

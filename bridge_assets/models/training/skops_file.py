@@ -17,9 +17,12 @@ from bridge_assets.storage import atomic_write
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
+_CALIBRATED = "bridge_assets.models.calibration.calibrated_forest.CalibratedForest"
+
 #: All types in a saved forest. Without this list, skops would also build any other estimator and many functions.
 TRUSTED_TYPES = frozenset(
     {
+        _CALIBRATED,
         "sklearn.ensemble._forest.RandomForestClassifier",
         "sklearn.ensemble._forest.RandomForestRegressor",
         "sklearn.tree._classes.DecisionTreeClassifier",
@@ -27,6 +30,7 @@ TRUSTED_TYPES = frozenset(
         "sklearn.tree._tree.Tree",
         "numpy.ndarray",
         "numpy.int64",
+        "numpy.float32",
         "numpy.float64",
         "numpy.bool",
         "builtins.dict",
@@ -83,7 +87,7 @@ def load_model(path: Path) -> RandomForestClassifier:
     content = path.read_bytes()
     _check_trusted_types(content, path)
     try:
-        model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree"])
+        model = skops.io.loads(content, trusted=["sklearn.tree._tree.Tree", _CALIBRATED])
     except Exception as error:  # on a damaged file, zip, zlib, JSON, numpy and scikit-learn each raise their own error
         raise ModelFileError("the file is damaged", where=path, why=str(error), **_REMEDY) from error
     if not isinstance(model, RandomForestClassifier | RandomForestRegressor):

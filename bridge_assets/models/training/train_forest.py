@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import FeatureError, TrainingError
+from bridge_assets.models.calibration.fit import PROCEDURE
 from bridge_assets.models.dataset.matrix import feature_matrix
 from bridge_assets.models.dataset.split import canonical_order, holdout_rows, split_inspections, train_rows
 from bridge_assets.models.tasks.tasks import TASKS, task_of_table
@@ -35,8 +37,9 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
     Returns
     -------
     RandomForestClassifier
-        Or a RandomForestRegressor, where the table has `change`. The same inspections give the same forest to the bit,
-        in any order of the rows (`split.canonical_order`) and on any number of processors.
+        A CalibratedForest (`calibration.calibrated_forest`) where the table has `rating` and a feature is the rating on
+        the model's scale; a RandomForestRegressor where the table has `change`. The same inspections give the same
+        forest to the bit, in any order of the rows (`split.canonical_order`) and on any number of processors.
 
     Raises
     ------
@@ -64,9 +67,12 @@ def train_forest(training: pl.DataFrame, features: Sequence[str], settings: Fore
         n_jobs=-1,
         random_state=settings.seed,
     )
-    forest.fit(pd.DataFrame(matrix, columns=list(features)), task.outcomes(train))
+    with warnings.catch_warnings():
+        # An inspection that every one of a few trees was trained on is left out of the calibration.
+        warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+        forest.fit(pd.DataFrame(matrix, columns=list(features)), task.outcomes(train))
     # Several workers add up the trees' predictions in the order they finish, so the last bit differs from run to run.
-    return forest.set_params(n_jobs=None)
+    return task.calibrate(forest.set_params(n_jobs=None), train, matrix)
 
 
 def holdout_predictions(model: RandomForestClassifier, training: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
@@ -103,7 +109,12 @@ def holdout_predictions(model: RandomForestClassifier, training: pl.DataFrame, f
 def training_recipe(features: Sequence[str], settings: ForestSettings) -> dict[str, Any]:
     """Everything besides the training set that determines the forest; see `registry.model_version.compute_version`."""
     libraries = {name: version(name) for name in ("scikit-learn", "numpy")}
-    return {"features": list(features), "forest": settings.model_dump(), "libraries": libraries}
+    return {
+        "features": list(features),
+        "forest": settings.model_dump(),
+        "calibration": PROCEDURE,
+        "libraries": libraries,
+    }
 
 
 def train_from_parquet(

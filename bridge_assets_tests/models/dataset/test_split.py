@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_assets.models.dataset.split import canonical_order, holdout_rows, split_at, split_inspections, train_rows
+from bridge_assets.models.dataset.split import (
+    canonical_order,
+    holdout_rows,
+    split_at,
+    split_inspections,
+    train_rows,
+    usual_interval,
+)
 from bridge_assets.settings import SplitSettings
 
 inspections = st.lists(
@@ -74,18 +81,54 @@ def test_the_held_out_structures_are_the_same_on_every_machine():
 
 
 def test_training_and_hold_out_share_no_structure_and_no_year():
-    waits = {2001: 1, 2004: 3, 2006: 4, 2009: 1, 2010: 1, 2012: None}
+    waits = {**dict.fromkeys(range(2001, 2007), 1), 2007: 4, 2009: 1, 2010: 1, 2012: None}
     table = table_of([(structure, year, wait, False) for structure in range(12) for year, wait in waits.items()])
     split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=2))
     train, holdout = train_rows(split), holdout_rows(split)
-    # Held out are the inspections of 2009 and 2010 of three structures; known before 2009 were those of 2001 and 2004.
+    # Held out are the inspections of 2009 and 2010 of three structures; known before 2009 were those of 2001 to 2006.
     held_out = ["01-4", "01-5", "01-10"]
     others = ["01-0", "01-1", "01-2", "01-3", "01-6", "01-7", "01-8", "01-9", "01-11"]
     assert holdout["structure_key"].unique(maintain_order=True).to_list() == held_out
     assert train["structure_key"].unique(maintain_order=True).to_list() == others
     assert holdout["survey_year"].to_list() == [2009, 2010] * 3
-    assert train["survey_year"].to_list() == [2001, 2004] * 9
-    assert split.filter(pl.col("split") == "unused").height == 72 - 6 - 18
+    assert train["survey_year"].to_list() == list(range(2001, 2007)) * 9
+    assert split.filter(pl.col("split") == "unused").height == 120 - 6 - 54
+
+
+def every_two_years(structures: int, first: int, last: int, early: int) -> pl.DataFrame:
+    """Inspected every 24 months, half of them in odd years; `early` of the last but one year again a year later."""
+    rows = []
+    for structure in range(structures):
+        for year in range(first + structure % 2, last + 1, 2):
+            wait = 2 if year + 2 <= last else None
+            rows.append((structure, year, wait, False))
+        if structure < early:
+            rows = [row for row in rows if row[:2] != (structure, last - 1)]
+            rows.append((structure, last - 1, 1, True))
+    return table_of(rows)
+
+
+def test_a_year_of_which_only_early_inspections_are_known_is_neither_held_out_nor_trained_on():
+    table = every_two_years(300, 2000, 2020, early=30)
+    assert usual_interval(table) == 2
+    assert table.filter(pl.col("survey_year") == 2019)["fall"].sum() == 30, "their outcomes are known"
+    split = split_inspections(table, SplitSettings(holdout_structures=0.3, holdout_years=4))
+    assert holdout_rows(split)["survey_year"].unique().sort().to_list() == [2015, 2016, 2017, 2018]
+    assert train_rows(split)["survey_year"].max() == 2012, "the usual outcome of 2013 was found in 2015"
+    earlier = split_at(table, 2020, 2020, 0.3)
+    assert train_rows(earlier)["survey_year"].max() == 2017, "of 2019, the early inspections are selected"
+
+
+def test_the_usual_interval_is_counted_in_years_whose_longest_interval_has_passed():
+    assert usual_interval(every_two_years(300, 2000, 2020, early=0)) == 2
+    yearly = table_of([(structure, year, 1, False) for structure in range(9) for year in range(2000, 2004)])
+    assert usual_interval(yearly) == 1
+    assert usual_interval(table_of([(0, 2000, None, None)])) == 1
+    assert usual_interval(table_of([])) == 1
+    # Since 2010 only short intervals are known: the last file is of 2012.
+    years = (2000, 2004, 2008, 2010, 2011)
+    late = [(structure, year, 4 if year < 2009 else 1, False) for structure in range(50) for year in years]
+    assert usual_interval(table_of(late)) == 4
 
 
 def test_an_outcome_of_the_first_held_out_year_is_not_trained_on():
@@ -139,12 +182,12 @@ def test_an_outcome_known_only_in_a_held_out_year_is_unused():
             [
                 (structure, year, wait, True)
                 for structure in range(20)
-                for year, wait in ((2005, 1), (2006, 4), (2010, 1))
+                for year, wait in {**dict.fromkeys(range(2001, 2006), 1), 2006: 4, 2010: 1}.items()
             ]
         ),
         SplitSettings(holdout_structures=0.5, holdout_years=1),
     )
-    assert train_rows(split)["survey_year"].unique().to_list() == [2005]
+    assert train_rows(split)["survey_year"].unique().sort().to_list() == [2001, 2002, 2003, 2004, 2005]
 
 
 def test_with_fewer_years_than_held_out_years_there_is_no_training_data():

@@ -88,9 +88,9 @@ def test_a_changed_header_is_found(saved):
 
 def test_another_format_version_is_rejected(saved):
     _, path = saved
-    header = json.dumps({"format_version": 2, "checksum": ""})
+    header = json.dumps({"format_version": 3, "checksum": ""})
     save_file(load_file(path), path, metadata={FORMAT: header})
-    with pytest.raises(ForestFileError, match="format version 2; this version reads 1"):
+    with pytest.raises(ForestFileError, match="format version 3; this version reads 1 and 2"):
         Float16Forest.load(path)
 
 

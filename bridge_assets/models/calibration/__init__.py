@@ -1,0 +1,1 @@
+"""Calibration of probabilities by rating: fitted in training, applied by every form of the forest."""
