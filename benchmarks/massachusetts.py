@@ -117,8 +117,8 @@ def cross_fitted(
     Returns
     -------
     pl.DataFrame
-        structure_key, survey_year, fall, and one column per forecast. A forecast never saw the bridge in training, nor
-        any outcome from a tested year.
+        structure_key, survey_year, fall, rating, becomes_poor, and one column per forecast. A forecast never saw the
+        bridge in training, nor any outcome from a tested year.
     """
     import polars as pl
 
@@ -150,7 +150,8 @@ def _forecast(split: pl.DataFrame, forecasts: Mapping[str, Callable[[pl.DataFram
     features = (*FEATURES, *HINDSIGHT)
     scaled = Normalization.fit(train_rows(split), features).transform(split)
     probabilities = [pl.Series(name, forecast(scaled)) for name, forecast in forecasts.items()]
-    return holdout_rows(scaled).select("structure_key", "survey_year", "fall").with_columns(probabilities)
+    kept = ("structure_key", "survey_year", "fall", "rating", "becomes_poor")
+    return holdout_rows(scaled).select(kept).with_columns(probabilities)
 
 
 def show_choice(panel: pl.DataFrame) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from bridge_assets.data.features.peers import peer_fall_rates
+from bridge_assets.nbi.derived import POOR_MAX
 
 FILE = "ma_bridge_panel_2000_2012.csv.gz"
 
@@ -59,8 +60,8 @@ def read_panel(folder: Path) -> pl.DataFrame:
     -------
     pl.DataFrame
         As `models.dataset.split` and `models.evaluation.baselines` expect it: structure_key, survey_year,
-        next_survey_year, fall, rating, years_in_rating; then `FEATURES` in natural units, which were known in the
-        survey year, and `HINDSIGHT`.
+        next_survey_year, fall, becomes_poor (null for a deck of 4 or less), rating, years_in_rating; then `FEATURES` in
+        natural units, which were known in the survey year, and `HINDSIGHT`.
     """
     years = pl.read_csv(folder / FILE, infer_schema_length=None).with_columns(pl.col(pl.Float64).fill_nan(None))
     years = years.rename({"bridgeID": "structure_key", "data_year": "survey_year"}).sort("structure_key", "survey_year")
@@ -69,6 +70,7 @@ def read_panel(folder: Path) -> pl.DataFrame:
         "structure_key",
         pl.col("survey_year", "next_survey_year").cast(pl.Int16),
         "fall",
+        "becomes_poor",
         pl.col("deck").cast(pl.Int8).alias("rating"),
         pl.col("years_in_deck_rating").alias("years_in_rating"),
         *(pl.col(name).cast(pl.Float32) for name in (*FEATURES, *HINDSIGHT)),
@@ -154,9 +156,10 @@ def _with_outcome(years: pl.DataFrame) -> pl.DataFrame:
     """The rows that have a next year, and whether the deck is rated lower in it."""
     following = _of_bridge(pl.col("deck").shift(-1))
     next_year = _of_bridge(pl.col("survey_year").shift(-1))
-    return years.with_columns(next_survey_year=next_year, fall=following < pl.col("deck")).filter(
-        pl.col("fall").is_not_null() & (pl.col("next_survey_year") == pl.col("survey_year") + 1)
-    )
+    becomes_poor = pl.when(pl.col("deck") > POOR_MAX).then(following <= POOR_MAX)
+    return years.with_columns(
+        next_survey_year=next_year, fall=following < pl.col("deck"), becomes_poor=becomes_poor
+    ).filter(pl.col("fall").is_not_null() & (pl.col("next_survey_year") == pl.col("survey_year") + 1))
 
 
 def _with_peers(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -85,6 +85,25 @@ class GateSettings(StrictModel):
         ge=0,
         description="Maximum excess of the calibration error over that of a perfect model: a probability, or points.",
     )
+    calibration_ratio: float = Field(
+        default=1.15,
+        ge=1,
+        description="Maximum of expected over observed falls, or the inverse, beyond chance.",
+    )
+    calibration_falls: int = Field(
+        default=100, ge=1, description="Maximum of falls, exclusive, with which a rating is not judged by it."
+    )
+    part_falls: int = Field(
+        default=50,
+        ge=1,
+        description="Maximum of falls, exclusive, with which ratings of 7 and less, and becoming Poor, are not judged.",
+    )
+    part_auc_gain: float = Field(
+        default=0.0, description="Minimum gain in AUC over the rating table, for ratings of 7 and less, beyond chance."
+    )
+    part_capture_gain: float = Field(
+        default=0.0, description="Minimum gain in the share of their falls that is found in the worst 10 %."
+    )
     quantization_auc_loss: float = Field(default=0.0005, ge=0, description="Maximum loss of AUC in float16.")
     quantization_difference: float = Field(
         default=0.001, ge=0, description="Maximum change of a prediction in float16."

@@ -21,8 +21,11 @@ LIMITS_OF_CHECK = {
         "brier_gain",
         "rmse_gain",
         "spearman_gain",
+        "part_falls",
+        "part_auc_gain",
+        "part_capture_gain",
     ),
-    "is_calibrated": ("calibration_error",),
+    "is_calibrated": ("calibration_error", "calibration_ratio", "calibration_falls"),
     "quantization_parity": ("quantization_auc_loss", "quantization_difference"),
     "onnx_parity": ("onnx_difference",),
     "not_worse_than_champion": (
@@ -37,7 +40,16 @@ LIMITS_OF_CHECK = {
 }
 
 #: A smaller value of these is looser; of all other numbers, a larger one.
-_MINIMA = ("holdout_inspections", "holdout_falls", "auc_gain", "brier_gain", "rmse_gain", "spearman_gain")
+_MINIMA = (
+    "holdout_inspections",
+    "holdout_falls",
+    "auc_gain",
+    "brier_gain",
+    "rmse_gain",
+    "spearman_gain",
+    "part_auc_gain",
+    "part_capture_gain",
+)
 
 #: From strict to loose.
 _NOT_COMPARABLE = ("refuse", "recorded", "accept")

@@ -101,8 +101,9 @@ def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, s
     pl.LazyFrame
         The rows of `transitions` with `fall` (Boolean; null = not known) replaced by the outcome, and added columns:
         `rating` (Float32, present rating), `years_in_rating` (Float32, years since the inspection that first found it),
-        `is_now` (Boolean: the prediction of "No change") and, for a regression, `change` (Float32, points; null where
-        `fall` is). A structure without the component has no outcome.
+        `is_now` (Boolean: the prediction of "No change"), `becomes_poor` (Boolean: the next rating is 4 or less; null
+        where this one is, and where `fall` is) and, for a regression, `change` (Float32, points; null where `fall` is).
+        A structure without the component has no outcome.
 
     Raises
     ------
@@ -131,6 +132,7 @@ def with_outcomes(transitions: pl.LazyFrame, inspections: pl.LazyFrame | None, s
         pl.col("rating").cast(pl.Float32),
         pl.col("years_in_rating").cast(pl.Float32),
         fall=pl.when(known & both).then(label),
+        becomes_poor=pl.when(known & both & (pl.col("rating") > POOR_MAX)).then(pl.col("next_rating") <= POOR_MAX),
         is_now=pl.when(pl.col("rating").is_not_null()).then(is_now),
         **change,
     ).drop("next_rating")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.dataset.split import holdout_rows
+from bridge_assets.models.metrics.calibration import Reliability
+from bridge_assets.models.metrics.parts import LOW_RATED
 from bridge_assets.models.metrics.probability import roc_auc
 from bridge_assets.models.tasks.tasks import TASKS, task_of_table
 from bridge_assets.models.training.train_forest import holdout_predictions
@@ -48,6 +50,36 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
                 f"{metric.baseline_label} {metric.format_value(baseline_value)}{_interval_text(interval, metric)}; "
                 f"at least {metric.format_value(min_gain, '+')} is required ({metric.min_gain_setting})"
             )
+    return problems + _part_problems(evaluation, gate)
+
+
+def _part_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
+    """Whether the model is worth its cost where people act on it.
+
+    Each part with enough falls is compared with the rating table, by AUC and by the share found in the worst tenth. Among
+    ratings of 7 and less, a gain that chance explains does not count. Which bridges become Poor, the table knows well
+    already, because most of them are one point above it: there the model must not be worse beyond chance.
+    """
+    problems = []
+    for part in evaluation.parts:
+        if part.falls < gate.part_falls or "rating_table" not in part.scores:
+            continue
+        for metric, name, setting in (
+            ("auc", "AUC", "part_auc_gain"),
+            ("worst_10", "the share found in the worst 10 %", "part_capture_gain"),
+        ):
+            model, baseline = (getattr(part.scores[each], metric) for each in ("model", "rating_table"))
+            if model is None or baseline is None:
+                continue
+            interval, limit = part.gains.get(metric), getattr(gate, setting)
+            gain = model - baseline
+            compared = gain if interval is None else interval.low if part.name == LOW_RATED else interval.high
+            if compared < limit:
+                between = "" if interval is None else f" (95 % interval {interval.low:+.3f} to {interval.high:+.3f})"
+                problems.append(
+                    f"{part.meaning}: {name} is {model:.3f}, a gain of {gain:+.3f} over the rating table's "
+                    f"{baseline:.3f}{between}; at least {limit:+.3f} is required ({setting})"
+                )
     return problems
 
 
@@ -60,13 +92,38 @@ def calibration_problems(evaluation: Evaluation, gate: GateSettings) -> list[str
     predictions = TASKS[evaluation.task].predictions_name
     if evaluation.calibration is None:
         return [f"the calibration of the {predictions} cannot be measured: there are no held-out inspections"]
-    found = evaluation.calibration
+    found, problems = evaluation.calibration, _ratio_problems(evaluation, gate)
     if found.excess <= gate.calibration_error:
-        return []
+        return problems
     return [
         f"the {predictions} are not calibrated: {found.summary}. The error exceeds that of perfect {predictions} by "
-        f"{found.excess:.4f}; at most {gate.calibration_error:g} is allowed (calibration_error)"
+        f"{found.excess:.4f}; at most {gate.calibration_error:g} is allowed (calibration_error)",
+        *problems,
     ]
+
+
+def _ratio_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
+    """Where expected over observed falls is too far from 1, beyond chance: of all inspections, and of each rating with
+    enough falls.
+    """
+    whole = evaluation.calibration
+    ratios = (
+        [("all ratings", evaluation.falls, whole.ratio, whole.ratio_interval)] if isinstance(whole, Reliability) else []
+    )
+    ratios += [(f"rating {each.rating}", each.falls, each.ratio, each.ratio_interval) for each in evaluation.by_rating]
+    problems = []
+    for name, falls, ratio, interval in ratios:
+        if ratio is None or falls < gate.calibration_falls:
+            continue
+        low, high = (ratio, ratio) if interval is None else (interval.low, interval.high)
+        if low > gate.calibration_ratio or high < 1 / gate.calibration_ratio:
+            between = "" if interval is None else f" (95 % interval {low:.2f} to {high:.2f})"
+            problems.append(
+                f"{name}: expected over observed falls is {ratio:.2f}{between}; beyond chance at most "
+                f"{gate.calibration_ratio:g} and at least {1 / gate.calibration_ratio:.2f} is allowed "
+                f"(calibration_ratio)"
+            )
+    return problems
 
 
 def _conservative_gain(gain: float, interval: Interval | None) -> float:

@@ -113,6 +113,12 @@ def evaluate(
         groups=()
         if keys is None
         else tuple(metrics_by_group(outcomes, predictions, keys, settings, task.compute_group_metrics)),
+        by_rating=()
+        if task.compute_by_rating is None or "rating" not in holdout.columns
+        else task.compute_by_rating(outcomes, predictions, holdout["rating"].to_numpy(), structures, **bootstrap),
+        parts=()
+        if task.compute_parts is None or "rating" not in holdout.columns
+        else task.compute_parts(train, holdout, available, **bootstrap),
         rolling=tuple(rolling),
         importance=importance,
         task=task.name,

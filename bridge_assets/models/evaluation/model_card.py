@@ -16,6 +16,7 @@ from bridge_assets.models.evaluation.importance import importance_markdown
 from bridge_assets.models.evaluation.record import Evaluation
 from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
 from bridge_assets.models.metrics.groups import groups_markdown
+from bridge_assets.models.metrics.parts import by_rating_markdown, parts_markdown
 from bridge_assets.models.tasks.tasks import TASKS, task_from_provenance
 from bridge_assets.storage import write_json, write_text
 
@@ -159,6 +160,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         (evaluation.calibration.summary + ".") if evaluation.calibration else "No held-out inspections to measure it.",
         "",
         *_calibration_table(evaluation),
+        *(["By rating:", "", by_rating_markdown(evaluation.by_rating), ""] if evaluation.by_rating else []),
+        *(["## What people act on", parts_markdown(evaluation.parts), ""] if evaluation.parts else []),
         "## Earlier cut years",
         rolling_markdown(evaluation.rolling),
         "",
@@ -238,10 +241,11 @@ def _calibration_table(evaluation: Evaluation) -> list[str]:
             f"{each.falls:,}",
             f"{each.expected:{form}}",
             f"{each.observed:{form}} ({each.observed_low:{form}} to {each.observed_high:{form}})",
+            f"{each.expected / each.observed:.2f}" if each.observed else "-",
         )
         for each in evaluation.calibration.bins
     ]
-    return [table(("inspections", "fell", expected, observed), rows, "rrr"), ""]
+    return [table(("inspections", "fell", expected, observed, "expected / observed"), rows, "rrrrr"), ""]
 
 
 def _feature_rows(names: Sequence[str]) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from bridge_assets.models.evaluation.importance import PermutationImportance
 from bridge_assets.models.evaluation.rolling_origin import RollingOriginCut
 from bridge_assets.models.metrics.bootstrap import Interval
 from bridge_assets.models.metrics.calibration import CalibrationBin
+from bridge_assets.models.metrics.parts import Part, RatingCalibration
 from bridge_assets.models.tasks.tasks import CLASSIFICATION, TASKS, task_from_provenance
 from bridge_assets.storage import write_json
 
@@ -59,6 +60,10 @@ class Evaluation:
         without an oracle.
     calibration : Reliability, ChangeReliability or None
     groups : sequence of FallGroupMetrics or ChangeGroupMetrics
+    by_rating : sequence of RatingCalibration
+        Expected and observed falls by rating; empty for a regression.
+    parts : sequence of Part
+        The same metrics for ratings of 7 and less, and for bridges that become Poor; empty for a regression.
     rolling : sequence of RollingOriginCut
         The same kind of model at earlier cut years.
     importance : PermutationImportance or None
@@ -80,6 +85,8 @@ class Evaluation:
     expected_auc: Mapping[str, float | None] = field(default_factory=dict)
     calibration: Reliability | ChangeReliability | None = None
     groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMetrics] = ()
+    by_rating: Sequence[RatingCalibration] = ()
+    parts: Sequence[Part] = ()
     rolling: Sequence[RollingOriginCut] = ()
     importance: PermutationImportance | None = None
     task: str = CLASSIFICATION.name
@@ -102,6 +109,9 @@ class Evaluation:
         }
         if self.calibration:
             figures["calibration_error"] = self.calibration.error
+        for part in self.parts:
+            for metric in ("auc", "average_precision", "worst_10"):
+                figures[f"{part.name}_{metric}"] = getattr(part.scores["model"], metric)
         if "oracle" in self.scores:
             model, oracle = self.scores["model"], self.scores["oracle"]
             figures["auc_of_oracle"] = oracle.auc
@@ -138,6 +148,8 @@ class Evaluation:
                 },
                 "calibration": _reliability(values.get("calibration"), task),
                 "groups": tuple(task.group_metrics_type(**group) for group in values.get("groups", ())),
+                "by_rating": tuple(_rating_calibration(each) for each in values.get("by_rating", ())),
+                "parts": tuple(_part(each, task) for each in values.get("parts", ())),
                 "rolling": tuple(
                     RollingOriginCut(
                         **{**cut, "scores": {name: task.metrics_type(**each) for name, each in cut["scores"].items()}}
@@ -170,6 +182,20 @@ def _intervals(values: Mapping[str, Any], task: Task) -> dict[str, dict[str, Int
         for name in FORECAST_LABELS
         if name in values
     }
+
+
+def _rating_calibration(values: Mapping[str, Any]) -> RatingCalibration:
+    interval = values["ratio_interval"]
+    return RatingCalibration(**{**values, "ratio_interval": None if interval is None else Interval(**interval)})
+
+
+def _part(values: Mapping[str, Any], task: Task) -> Part:
+    def intervals(found: Mapping[str, Any]) -> dict[str, Interval]:
+        return {metric: Interval(**found[metric]) for metric in task.weighted_metrics_type.METRICS if metric in found}
+
+    scores = {name: task.metrics_type(**values["scores"][name]) for name in FORECAST_LABELS if name in values["scores"]}
+    measured = {"intervals": intervals(values["intervals"]), "gains": intervals(values["gains"])}
+    return Part(**{**values, "scores": scores, **measured})
 
 
 def _reliability(values: Mapping[str, Any] | None, task: Task) -> Reliability | ChangeReliability | None:

@@ -94,7 +94,7 @@ class FallGroupMetrics(GroupMetrics):
         None where the group is too small.
     """
 
-    COLUMN_HEADINGS = ("mean probability", "share that fell (95 %)", "AUC", "Brier")
+    COLUMN_HEADINGS = ("mean probability", "share that fell (95 %)", "expected / observed", "AUC", "Brier")
     FOOTNOTE = "the mean probability is outside the interval of the share that fell."
 
     auc: float | None
@@ -108,6 +108,7 @@ class FallGroupMetrics(GroupMetrics):
         return (
             f"{self.expected:.1%}{' *' if self.is_miscalibrated else ''}",
             f"{self.observed:.1%} ({self.observed_low:.1%} to {self.observed_high:.1%})",
+            f"{self.expected / self.observed:.2f}" if self.falls else "-",
             (self.skipped_reason or "-") if self.auc is None else f"{self.auc:.3f}",
             "" if self.brier is None else f"{self.brier:.4f}",
         )
@@ -279,7 +280,7 @@ def groups_markdown(groups: Sequence[FallGroupMetrics] | Sequence[ChangeGroupMet
         cells = [Markup(cell) for cell in group.table_cells()]  # an asterisk marks a miscalibrated group
         rows.append((group.grouping, name, f"{group.inspections:,}", f"{group.falls:,}", *cells))
     header = ("by", "group", "inspections", "fell", *kind.COLUMN_HEADINGS)
-    return f"{table(header, rows, 'llrrrlrr')}\n\n\\* {kind.FOOTNOTE}"
+    return f"{table(header, rows, 'llrr' + 'r' * len(kind.COLUMN_HEADINGS))}\n\n\\* {kind.FOOTNOTE}"
 
 
 def change_group_metrics(

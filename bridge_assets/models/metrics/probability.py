@@ -54,6 +54,8 @@ class ProbabilityMetrics:
     worst_5, worst_10, worst_20 : float or None
         Share of all falls that is among the 5, 10 or 20 % of inspections with the highest probability. Ties are broken
         by chance, so a constant finds 5, 10 and 20 %.
+    ratio : float or None
+        Expected over observed falls: the sum of the probabilities over the number of falls.
     """
 
     LOWER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"brier"})
@@ -70,6 +72,7 @@ class ProbabilityMetrics:
         MetricColumn("worst_5", "falls in worst 5 %", ".1%"),
         MetricColumn("worst_10", "10 %", ".1%"),
         MetricColumn("worst_20", "20 %", ".1%"),
+        MetricColumn("ratio", "expected / observed", ".2f"),
     )
     INTERVAL_COLUMNS: ClassVar[tuple[MetricColumn, ...]] = (
         MetricColumn("auc", "AUC", ".3f"),
@@ -85,6 +88,7 @@ class ProbabilityMetrics:
         MetricColumn("average_precision", "average precision", ".3f"),
         MetricColumn("brier", "Brier", ".4f"),
         MetricColumn("worst_10", "worst 10 %", ".1%"),
+        MetricColumn("ratio", "expected / observed", ".2f"),
     )
 
     auc: float | None = None
@@ -94,6 +98,7 @@ class ProbabilityMetrics:
     worst_5: float | None = None
     worst_10: float | None = None
     worst_20: float | None = None
+    ratio: float | None = None
 
 
 def probability_metrics(falls: np.ndarray, probability: np.ndarray) -> ProbabilityMetrics:
@@ -115,7 +120,13 @@ def probability_metrics(falls: np.ndarray, probability: np.ndarray) -> Probabili
         float(np.mean((probability - falls) ** 2)),
         float(np.mean((probability >= 0.5) == falls)),
         *(recall_at_share(falls, probability, share) for share in TOP_SHARES),
+        ratio=expected_over_observed(falls, probability),
     )
+
+
+def expected_over_observed(falls: np.ndarray, probability: np.ndarray) -> float | None:
+    """Expected over observed falls; None without a fall."""
+    return float(probability.sum() / falls.sum()) if falls.any() else None
 
 
 def roc_auc(falls: np.ndarray, probability: np.ndarray) -> float | None:

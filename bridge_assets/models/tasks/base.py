@@ -112,6 +112,10 @@ class Task(ABC):
     compute_reliability: ClassVar[Callable[..., Any]]
     compute_group_metrics: ClassVar[Callable[..., Any]]
 
+    #: ... on the parts of the hold-out that people act on, and by rating; None = not for this task ...
+    compute_parts: ClassVar[Callable[..., Any] | None] = None
+    compute_by_rating: ClassVar[Callable[..., Any] | None] = None
+
     #: ... and their types, to load them from JSON.
     metrics_type: ClassVar[type]
     reliability_type: ClassVar[type]

@@ -27,6 +27,7 @@ from bridge_assets.models.metrics.groups import (
     change_group_metrics,
     fall_group_metrics,
 )
+from bridge_assets.models.metrics.parts import calibration_by_rating, measure_parts
 from bridge_assets.models.metrics.probability import ProbabilityMetrics, probability_metrics
 from bridge_assets.models.tasks.base import AcceptanceMetric, Task
 from bridge_assets.models.tasks.names import PREDICTION_COLUMNS
@@ -87,6 +88,8 @@ class _Classification(Task):
     compute_metrics = staticmethod(probability_metrics)
     compute_reliability = staticmethod(reliability)
     compute_group_metrics = staticmethod(fall_group_metrics)
+    compute_parts = staticmethod(measure_parts)
+    compute_by_rating = staticmethod(calibration_by_rating)
     metrics_type, reliability_type, group_metrics_type = ProbabilityMetrics, Reliability, FallGroupMetrics
 
     @property

@@ -25,8 +25,8 @@ IDENTIFIERS = frozenset(
     }
 )
 
-#: Labels of both tasks.
-LABEL_COLUMNS = frozenset(task.label_column for task in TASKS.values())
+#: Labels of both tasks, and what the evaluation measures beside them.
+LABEL_COLUMNS = frozenset({"becomes_poor", *(task.label_column for task in TASKS.values())})
 
 #: A single feature that ranks falls better than this is a copy of the outcome: with all features together, a forest
 #: that predicts deck falls in Massachusetts a year ahead reaches 0.71.

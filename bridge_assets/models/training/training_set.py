@@ -30,8 +30,8 @@ class TrainingSet:
     ----------
     table : pl.DataFrame
         structure_key, survey_year, inspection_date, next_survey_year, fall (Boolean: the outcome of the target), split
-        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines, for
-        a regression `change` (`targets.with_outcomes`), and the features on the model's scale.
+        (`train`, `holdout`, `unused`), `rating`, `years_in_rating` and `is_now` in natural units for the baselines,
+        `becomes_poor`, for a regression `change` (`targets.with_outcomes`), and the features on the model's scale.
     digest : str
         SHA-256 of its file.
     made_from : dict
@@ -107,6 +107,7 @@ def build_training_set(
             "rating",
             "years_in_rating",
             "is_now",
+            "becomes_poor",
             *task.extra_columns,
         )
         .collect()

@@ -285,6 +285,7 @@ def _evaluation_metadata(evaluation: "Evaluation", plots: dict[str, bytes]) -> d
     from bridge_assets.models.evaluation.importance import importance_markdown
     from bridge_assets.models.evaluation.rolling_origin import rolling_markdown
     from bridge_assets.models.metrics.groups import groups_markdown
+    from bridge_assets.models.metrics.parts import by_rating_markdown, parts_markdown
 
     return {
         "held_out": dg.MetadataValue.md(evaluation_markdown(evaluation)),
@@ -293,6 +294,8 @@ def _evaluation_metadata(evaluation: "Evaluation", plots: dict[str, bytes]) -> d
         "plot": display.image_metadata(plots["calibration.png"]),
         "rolling_origin": dg.MetadataValue.md(rolling_markdown(evaluation.rolling)),
         "rolling_origin_plot": display.image_metadata(plots["rolling_origin.png"]),
+        "parts": dg.MetadataValue.md(parts_markdown(evaluation.parts)),
+        "by_rating": dg.MetadataValue.md(by_rating_markdown(evaluation.by_rating)),
         "by_group": dg.MetadataValue.md(groups_markdown(evaluation.groups)),
         "feature_importance": dg.MetadataValue.md(importance_markdown(evaluation.importance)),
         "feature_importance_plot": display.image_metadata(plots["importance.png"]),

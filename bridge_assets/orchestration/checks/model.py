@@ -114,13 +114,14 @@ def no_leakage(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg
         "On enough held-out structures in later years, the model ranks drops better than the rating table and its "
         "Brier score is better than that of the base rate (regression: it ranks changes better than the table, and its "
         'RMSE is smaller than that of "No change"). Both must hold at the lower end of a 95 % interval. Limits: `gate` '
-        "in configs/model_config.yaml."
+        "in configs/model_config.yaml. The same is asked for ratings of 7 and less, and for bridges that become Poor."
     ),
 )
 def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import quality_problems
     from bridge_assets.models.evaluation.evaluate import evaluation_markdown, intervals_markdown
     from bridge_assets.models.evaluation.record import Evaluation
+    from bridge_assets.models.metrics.parts import parts_markdown
 
     with _version_to_judge(context, platform) as (model_version, judged):
         evaluation = Evaluation.load(model_version.file("evaluation.json"))
@@ -131,6 +132,7 @@ def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) 
         "better than both baselines",
         held_out=dg.MetadataValue.md(evaluation_markdown(evaluation)),
         intervals=dg.MetadataValue.md(intervals_markdown(evaluation)),
+        **({"parts": dg.MetadataValue.md(parts_markdown(evaluation.parts))} if evaluation.parts else {}),
         **measured(evaluation.headline_metrics()),
     )
 
@@ -141,12 +143,14 @@ def beats_baselines(context: dg.AssetCheckExecutionContext, platform: Platform) 
     description=(
         "Predicted probabilities match observed frequencies: over ten groups of the held-out inspections, the "
         "calibration error exceeds that of a perfectly calibrated model by at most `gate.calibration_error` in "
-        "configs/model_config.yaml (regression: predicted against mean observed change)."
+        "configs/model_config.yaml (regression: predicted against mean observed change). Expected over observed falls, "
+        "of all and of each rating with enough falls, is within `gate.calibration_ratio`, beyond chance."
     ),
 )
 def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
     from bridge_assets.models.evaluation.acceptance import calibration_problems
     from bridge_assets.models.evaluation.record import Evaluation
+    from bridge_assets.models.metrics.parts import by_rating_markdown
 
     with _version_to_judge(context, platform) as (model_version, judged):
         evaluation = Evaluation.load(model_version.file("evaluation.json"))
@@ -156,7 +160,11 @@ def is_calibrated(context: dg.AssetCheckExecutionContext, platform: Platform) ->
         if evaluation.calibration is None
         else {"error": evaluation.calibration.error, "excess": evaluation.calibration.excess}
     )
-    return judged_result(context, judged, calibration_problems(evaluation, platform.model.gate), message, **figures)
+    by_rating = (
+        {"by_rating": dg.MetadataValue.md(by_rating_markdown(evaluation.by_rating))} if evaluation.by_rating else {}
+    )
+    problems = calibration_problems(evaluation, platform.model.gate)
+    return judged_result(context, judged, problems, message, **figures, **by_rating)
 
 
 @dg.asset_check(

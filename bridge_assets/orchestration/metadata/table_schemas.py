@@ -279,6 +279,9 @@ def _training_set(task: str) -> tuple[Column, ...]:
         Column("rating", "float", "Rating at the inspection, for the baselines: 0 to 9."),
         Column("years_in_rating", "float", "Years in that rating so far, for the baselines."),
         Column("is_now", "boolean", "Whether the outcome already holds at the inspection, for the baselines."),
+        Column(
+            "becomes_poor", "boolean", "Whether the next rating is 4 or less; null for a bridge that is Poor already."
+        ),
         *((change,) if task == "regression" else ()),
         Column("split", "varchar", "train, holdout or unused."),
     )

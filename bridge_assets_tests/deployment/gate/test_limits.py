@@ -54,5 +54,9 @@ def test_what_is_not_a_number_counts_as_looser(value):
 
 
 def test_the_limits_are_those_of_the_settings():
-    assert limits_of("is_calibrated", GateSettings(calibration_error=0.5)) == {"calibration_error": 0.5}
+    assert limits_of("is_calibrated", GateSettings(calibration_error=0.5)) == {
+        "calibration_error": 0.5,
+        "calibration_ratio": 1.15,
+        "calibration_falls": 100,
+    }
     assert limits_of("no_leakage", GateSettings()) == {}
