@@ -1,9 +1,12 @@
-"""Scores of one survey year by a served model: prediction, two rankings, reasons, and years until Poor.
+"""Scores of one survey year by a served model: prediction, rankings, lists, reasons, and years until Poor.
 
 Features with other definitions than those on which the model was trained are refused. There are two rankings.
 `rank_in_state` uses only the probability: the model is evaluated by this order, and Good bridges come first, because
 their ratings drop most often. `look_first_rank` weights the probability by the consequence of a drop: see
 `look_first_weight`. A regression is ranked by its expected change in the same two ways, largest loss first.
+
+Three lists (`listed_as`) hold what a person acts on: bridges that are Poor, those that are Poor after one more point,
+and those that are no longer Good after it. A 9 that becomes an 8, or a 6 that becomes a 5, is in none of them.
 
 Belongs here: computing the rows of bridge_predictions. Does not belong here: reading features and writing scores; these
 functions take tables and return tables.
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge_assets.errors import SourceError
 from bridge_assets.models.tasks.tasks import CLASSIFICATION, task_of_table
+from bridge_assets.nbi.derived import GOOD_MIN, POOR_MAX
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,19 +31,44 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "bridge_predictions"
 
+#: The lists, in the order in which they are shown.
+POOR_NOW, LIKELY_POOR, LOSING_GOOD = "Poor now", "Likely to become Poor", "Good, losing a point"
+LISTS = (POOR_NOW, LIKELY_POOR, LOSING_GOOD)
+
 
 def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
     """Weight of a drop, or of one point, by the current condition (column `condition`).
 
-    Good is 7 or more and Poor 4 or less (23 CFR 490.409): a drop from 5 makes a bridge Poor, and a drop from 4 or less
-    makes a Poor bridge worse. The weights are a choice of the user (`look_first` in model_config.yaml); they do not
-    come from a publication.
+    Good is 7 or more and Poor 4 or less (23 CFR 490.409): after a drop from 8 or 9 a bridge is still Good, a drop from
+    7 makes it Fair, a drop from 5 Poor, and a drop from 4 or less makes a Poor bridge worse. The weights are a choice
+    of the user (`look_first` in model_config.yaml); they do not come from a publication.
     """
     import polars as pl
 
     condition = pl.col("condition")
     return (
-        pl.when(condition >= 7).then(settings.good).when(condition == 6).then(settings.fair).otherwise(settings.to_poor)
+        pl.when(condition > GOOD_MIN)
+        .then(settings.stays_good)
+        .when(condition == GOOD_MIN)
+        .then(settings.good)
+        .when(condition > POOR_MAX + 1)
+        .then(settings.fair)
+        .otherwise(settings.to_poor)
+    )
+
+
+def list_of() -> pl.Expr:
+    """The list that a bridge is in, by its condition (column `condition`); null for none."""
+    import polars as pl
+
+    condition = pl.col("condition")
+    return (
+        pl.when(condition <= POOR_MAX)
+        .then(pl.lit(POOR_NOW))
+        .when(condition == POOR_MAX + 1)
+        .then(pl.lit(LIKELY_POOR))
+        .when(condition == GOOD_MIN)
+        .then(pl.lit(LOSING_GOOD))
     )
 
 
@@ -63,15 +92,17 @@ def score_survey_year(
     years : YearTable, optional
         years_until_poor of the same year, if it exists.
     is_explained : bool, default True
-        Whether the first bridges of each state get reasons: true for the last survey years.
+        Whether the first bridges of each list get reasons: true for the last survey years.
 
     Returns
     -------
     scores : pl.DataFrame
         structure_key, survey_year, inspection_date, condition, fall_probability (Float32), rank_in_state (Int32, 1 =
         highest probability; ties in key order), look_first_rank (Int32, within the state, 1 = highest product of
-        probability and `look_first_weight`; ties by probability, then key), target (the predicted outcome), reasons
-        (`shap_values.reasons_dtype`; null except for the first bridges of each state), the columns years_until_poor,
+        probability and `look_first_weight`; ties by probability, then key), listed_as (one of `LISTS`, or null),
+        rank_in_list (Int32, within state and list, 1 = highest probability, in `Poor now` the lowest condition first;
+        null without a list), target (the predicted outcome), reasons (`shap_values.reasons_dtype`; null except for the
+        first bridges of each list of a state), the columns years_until_poor,
         years_until_poor_low, years_until_poor_high (Float32, null beyond the horizon) and years_until_poor_horizon
         (Int16, null if no years were computed), model_version, features_digest; sorted by structure key. For a
         regression, expected_change (Float32, points; the lowest ranks first) comes before the ranks, and
@@ -94,7 +125,7 @@ def score_survey_year(
     _require_same_definitions(features, model)
     ranked = _with_ranks(features.table.with_columns(model.predict(features.table)), model.task, look_first)
     reasons, explained = _explainer(model, features.survey_year, is_explained).explain(
-        ranked, model.normalization, pl.col("look_first_rank") <= look_first.explained_per_state
+        ranked, model.normalization, pl.col("rank_in_list") <= look_first.explained_per_list
     )
     until_poor, years_provenance = match_years_until_poor(years, features)
     scores = (
@@ -151,6 +182,8 @@ def _columns(model: ScoringModel) -> list[str | pl.Expr]:
         model.task.prediction_column,
         "rank_in_state",
         "look_first_rank",
+        "listed_as",
+        "rank_in_list",
         *null_probability,
         pl.lit(model.target).alias("target"),
         "reasons",
@@ -161,17 +194,27 @@ def _columns(model: ScoringModel) -> list[str | pl.Expr]:
 
 
 def _with_ranks(scored: pl.DataFrame, task: Task, look_first: LookFirstSettings) -> pl.DataFrame:
-    """The same rows with the columns `rank_in_state` and `look_first_rank` added."""
+    """The same rows with the columns `rank_in_state`, `look_first_rank`, `listed_as` and `rank_in_list` added."""
     import polars as pl
 
     state, rank = "STATE_CODE_001", pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32)
     severity = task.severity(pl.col(task.prediction_column))
     return (
         scored.sort(state, -severity * look_first_weight(look_first), -severity, "structure_key")
-        .with_columns(rank.alias("look_first_rank"))
+        .with_columns(rank.alias("look_first_rank"), list_of().alias("listed_as"))
         .sort(state, -severity, "structure_key")
         .with_columns(rank.alias("rank_in_state"))
+        .sort(state, pl.when(pl.col("condition") <= POOR_MAX).then("condition"), -severity, "structure_key")
+        .with_columns(_number_in_list(state).alias("rank_in_list"))
     )
+
+
+def _number_in_list(state: str) -> pl.Expr:
+    """1, 2, 3 ... in each list of each state, in the order of the rows; null where a bridge is in none."""
+    import polars as pl
+
+    place = pl.int_range(1, pl.len() + 1).over(state, "listed_as").cast(pl.Int32)
+    return pl.when(pl.col("listed_as").is_not_null()).then(place)
 
 
 def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
@@ -195,10 +238,14 @@ def score_problems(scores: pl.DataFrame, features: pl.DataFrame) -> list[str]:
         for rank in ("rank_in_state", "look_first_rank")
         if scores.filter(pl.col(rank).sort().over(state) != expected_ranks).height
     ]
-    explained = pl.col("reasons").is_not_null()
-    explained_counts = (
-        scores.filter(explained).group_by(state).agg(pl.len().alias("explained"), pl.col("look_first_rank").max())
+    listed = scores.filter(pl.col("listed_as").is_not_null())
+    expected_places = pl.int_range(1, pl.len() + 1).over(state, "listed_as")
+    if listed.filter(pl.col("rank_in_list").sort().over(state, "listed_as") != expected_places).height:
+        problems.append("rank_in_list does not number the bridges of a list from 1")
+    explained = scores.filter(pl.col("reasons").is_not_null())
+    explained_counts = explained.group_by(state, "listed_as").agg(
+        pl.len().alias("explained"), pl.col("rank_in_list").max()
     )
-    if n_states := explained_counts.filter(pl.col("explained") != pl.col("look_first_rank")).height:
-        problems.append(f"in {n_states} states the bridges with reasons are not the first ones")
+    if n_lists := explained_counts.filter(pl.col("explained").ne_missing(pl.col("rank_in_list"))).height:
+        problems.append(f"in {n_lists} lists the bridges with reasons are not the first ones")
     return problems

@@ -44,13 +44,14 @@ class EvaluationSettings(StrictModel):
 
 
 class LookFirstSettings(StrictModel):
-    """Weight of a fall in the `look_first` order, by the current condition."""
+    """Weight of a fall in the `look_first` order, by the current condition, and which bridges get reasons."""
 
-    good: float = Field(default=1.0, ge=0, description="Condition 7 or more: Good or Fair after the fall.")
+    stays_good: float = Field(default=0.25, ge=0, description="Condition 8 or 9: still Good after the fall.")
+    good: float = Field(default=1.0, ge=0, description="Condition 7: Fair after it.")
     fair: float = Field(default=2.0, ge=0, description="Condition 6: still Fair after it.")
     to_poor: float = Field(default=4.0, ge=0, description="Condition 5 or less: Poor after it.")
-    explained_per_state: int = Field(
-        default=25, ge=0, description="Bridges at the top of each state's list that get reasons; 0 = none."
+    explained_per_list: int = Field(
+        default=25, ge=0, description="Bridges at the top of each list of a state that get reasons; 0 = none."
     )
     explained_years: int = Field(default=1, ge=1, description="Last survey years whose lists get reasons.")
 

@@ -96,15 +96,44 @@ def test_ranks_follow_probability_and_consequence(lake, model):
     scores = score(lake, 2020, model)
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
     assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
-    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
+    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-E", "19-A"]
     assert order_of(scores, "look_first_rank", "25") == ["25-B", "25-A"]
     assert scores["target"].unique().to_list() == ["fall of deck"]
     assert scores["structure_key"].is_sorted()
     assert lake.read_year("bridge_predictions", 2020).equals(scores)
 
 
+def listed(scores: pl.DataFrame, name: str) -> list[str]:
+    return scores.filter(listed_as=name).sort("structure_key").sort("rank_in_list")["structure_key"].to_list()
+
+
+def test_the_lists_hold_what_a_person_acts_on(lake, model):
+    """An 8 that loses a point is still Good, a 6 still Fair: they are in no list, whatever their probability."""
+    more = [("19-F", 3, 0.05), ("19-G", 4, 0.90), ("19-H", 5, 0.60), ("19-I", 7, 0.10), ("19-J", 9, 0.95)]
+    table = lake.read_year("bridge_features", 2020)
+    added = pl.DataFrame(more, schema=["structure_key", "condition", "chance"], orient="row").with_columns(
+        survey_year=pl.lit(2020),
+        inspection_date=pl.lit(date(2019, 6, 1)),
+        STATE_CODE_001=pl.lit("19"),
+    )
+    lake.write(pl.concat([table, added.select(table.columns).cast(table.schema)]), "bridge_features", 2020)  # type: ignore[arg-type]
+    scores = score(lake, 2020, model)
+    of_19 = scores.filter(pl.col("structure_key").str.starts_with("19"))
+    assert listed(of_19, "Poor now") == ["19-F", "19-G", "19-D"], "the lowest rating first, then the most probable"
+    assert listed(of_19, "Likely to become Poor") == ["19-H", "19-C"]
+    assert listed(of_19, "Good, losing a point") == ["19-E", "19-I"]
+    assert of_19.filter(pl.col("listed_as").is_null())["condition"].unique().sort().to_list() == [6, 8, 9]
+    assert scores.filter(pl.col("listed_as").is_null())["rank_in_list"].null_count() == 3
+    assert listed(scores.filter(pl.col("structure_key").str.starts_with("25")), "Poor now") == []
+    assert score_problems(scores, lake.read_year("bridge_features", 2020)) == []
+    twice = scores.with_columns(rank_in_list=pl.when(pl.col("rank_in_list").is_not_null()).then(1).cast(pl.Int32))
+    assert score_problems(twice, lake.read_year("bridge_features", 2020)) == [
+        "rank_in_list does not number the bridges of a list from 1"
+    ]
+
+
 def test_equal_weights_give_the_same_order(lake, model):
-    scores = score(lake, 2020, model, LookFirstSettings(good=1, fair=1, to_poor=1))
+    scores = score(lake, 2020, model, LookFirstSettings(stays_good=1, good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
 
 
@@ -116,7 +145,7 @@ def test_a_regression_is_ranked_by_expected_loss(lake, model):
     assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
     assert scores["fall_probability"].null_count() == scores.height
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
-    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-A", "19-E"]
+    assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-E", "19-A"]
     assert scores["target"].unique().to_list() == ["change of deck"]
     assert score_problems(scores, table) == []
     off = scores.with_columns(expected_change=pl.col("expected_change") - 9)
@@ -224,12 +253,12 @@ def served(tmp_path, lake) -> ScoringModel:
 
 
 def test_the_first_bridges_of_each_state_get_reasons(lake, served):
-    scores = score(lake, 2020, served, LookFirstSettings(explained_per_state=2))
+    scores = score(lake, 2020, served, LookFirstSettings(explained_per_list=1))
     explained = scores.filter(pl.col("reasons").is_not_null())
-    assert explained.height == 4
-    assert explained["look_first_rank"].max() == 2
+    assert explained.sort("structure_key")["structure_key"].to_list() == ["19-C", "19-D", "19-E", "25-A", "25-B"]
+    assert explained["rank_in_list"].max() == 1
     provenance = lake.provenance("bridge_predictions", 2020)
-    assert (provenance["explained"]["explained"], provenance["digest"]) == (4, lake.digest("bridge_predictions", 2020))
+    assert (provenance["explained"]["explained"], provenance["digest"]) == (5, lake.digest("bridge_predictions", 2020))
     for bridge in explained.iter_rows(named=True):
         assert sum(each["contribution"] for each in bridge["reasons"]) + provenance["explained"]["base_value"] == (
             pytest.approx(bridge["fall_probability"], abs=1e-5)
@@ -246,9 +275,9 @@ def test_earlier_years_get_reasons_only_if_configured(lake, served):
     assert (
         "not one of the last survey years" in lake.provenance("bridge_predictions", 2020)["explained"]["skipped_reason"]
     )
-    assert score(lake, 2021, served)["reasons"].null_count() == 0
+    assert score(lake, 2021, served)["reasons"].null_count() == 2, "an 8 and a 6 are in no list"
     both = score(lake, 2020, served, LookFirstSettings(explained_years=2))
-    assert both["reasons"].null_count() == 0
+    assert both["reasons"].null_count() == 2
 
 
 def test_problems_of_scores_are_found(lake, model):
@@ -260,7 +289,7 @@ def test_problems_of_scores_are_found(lake, model):
     assert score_problems(beyond, features) == ["1 scores outside 0 to 1"]
     same = scores.with_columns(look_first_rank=pl.lit(1, dtype=pl.Int32))
     assert score_problems(same, features) == ["look_first_rank does not number the bridges of a state from 1"]
-    last = pl.when(pl.col("look_first_rank") == 5).then(pl.lit([], dtype=reasons_dtype()))
+    last = pl.when(pl.col("structure_key") == "19-A").then(pl.lit([], dtype=reasons_dtype()))
     assert score_problems(scores.with_columns(reasons=last), features) == [
-        "in 1 states the bridges with reasons are not the first ones"
+        "in 1 lists the bridges with reasons are not the first ones"
     ]

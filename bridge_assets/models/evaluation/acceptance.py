@@ -56,9 +56,9 @@ def quality_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
 def _part_problems(evaluation: Evaluation, gate: GateSettings) -> list[str]:
     """Whether the model is worth its cost where people act on it.
 
-    Each part with enough falls is compared with the rating table, by AUC and by the share found in the worst tenth. Among
-    ratings of 7 and less, a gain that chance explains does not count. Which bridges become Poor, the table knows well
-    already, because most of them are one point above it: there the model must not be worse beyond chance.
+    Each part with enough falls is compared with the rating table, by AUC and by the share found in the worst tenth.
+    Among ratings of 7 and less, a gain that chance explains does not count. Which bridges become Poor, the table knows
+    well already, because most of them are one point above it: there the model must not be worse beyond chance.
     """
     problems = []
     for part in evaluation.parts:

@@ -43,6 +43,11 @@ class _Classification(Task):
     prediction_name, predictions_name, format_spec = "a probability", "probabilities", ".1%"
     intended_use = "Expected numbers of falls over many bridges: of a state, an owner, a survey year."
     out_of_scope_use = "A probability of failure, or a statement about safety: a fall is one point of a visual rating."
+    limitations = (
+        "Probabilities are calibrated by rating at the level of the last inspection cycle before the held-out years. "
+        "Where ratings have fallen more or less often since then, expected numbers are off by as much; "
+        "realised_quality shows it.",
+    )
     miscalibrated_text = "fell more or less often"
     calibration_axis_labels = "Probability of a fall", "Share that fell"
     simple_baselines, average_baseline, linear_baseline = (

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     freshness_policy=freshness.YEARLY_RESULTS,
     description=(
         "One row per bridge and survey year: the probability that its condition drops at its next inspection, its rank "
-        "in its state by that probability and by the consequence of a drop (look_first_rank, 1 = inspect first), years "
-        "until Poor, and the model version. In the last survey years the first bridges of each state also have "
+        "in its state by that probability and by the consequence of a drop (look_first_rank, 1 = inspect first), its "
+        "list (Poor now; Likely to become Poor; Good, losing a point) and rank there, years until Poor, and the model "
+        "version. In the last survey years the first bridges of each list also have "
         f"reasons: the features that contribute most to their probability. {freshness.RESULT_IS_STALE}"
     ),
 )

@@ -299,6 +299,10 @@ def _bridge_predictions(task: str) -> tuple[Column, ...]:
     ranks = (
         Column("rank_in_state", "integer", "1 for the highest probability (largest expected loss) in the state."),
         Column("look_first_rank", "integer", "1 for the bridge to inspect first: probability times consequence."),
+        Column(
+            "listed_as", "varchar", "Poor now, Likely to become Poor, or Good, losing a point; null for other ratings."
+        ),
+        Column("rank_in_list", "integer", "1 for the first bridge of that list in the state."),
     )
     return (
         STRUCTURE_KEY,
@@ -307,7 +311,7 @@ def _bridge_predictions(task: str) -> tuple[Column, ...]:
         CONDITION,
         *((change, *ranks, probability) if task == "regression" else (probability, *ranks)),
         Column("target", "varchar", "The predicted outcome: fall, poor, fall of deck, ...; or change."),
-        Column("reasons", _REASONS, "The largest contributions, for the first bridges of each state."),
+        Column("reasons", _REASONS, "The largest contributions, for the first bridges of each list of a state."),
         Column("years_until_poor", "float", "Expected years until Poor if no work is done; null beyond the horizon."),
         Column("years_until_poor_low", "float", "Lower end of its interval; null beyond the horizon."),
         Column(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge_assets.reporting.condition import records, sections
+from bridge_assets.reporting.condition import lists, records, sections
 from bridge_assets.reporting.html.pages import render_page
 from bridge_assets.reporting.plots import condition_trend_png
 
@@ -62,7 +62,8 @@ REQUIRED_COLUMNS = {
         "inspection_date",
         "fall_probability",
         "state_fall_probability",
-        "look_first_rank",
+        "listed_as",
+        "rank_in_list",
         "target",
         "reasons",
         "years_until_poor",
@@ -100,9 +101,10 @@ class ConditionReport:
         One row per structure and scored survey year. structure_key, survey_year, state_code, county_code,
         facility_carried, features_intersected, location (text as published), condition (0-9), condition_class,
         inspection_date (Date), fall_probability (0-1, at the next inspection), state_fall_probability (mean of its
-        state), look_first_rank (1 = first bridge to inspect in its state), target (`targets.target_name`), reasons
-        (`shap_values.reasons_dtype`, nullable), years_until_poor, years_until_poor_low, years_until_poor_high (null
-        beyond years_until_poor_horizon, which is null if no years were computed), model_version.
+        state), listed_as (one of `scoring.batch.LISTS`, nullable), rank_in_list (1 = first bridge of that list in its
+        state), target (`targets.target_name`), reasons (`shap_values.reasons_dtype`, nullable), years_until_poor,
+        years_until_poor_low, years_until_poor_high (null beyond years_until_poor_horizon, which is null if no years
+        were computed), model_version.
     evaluation : mapping or None
         The scores of `models.evaluation.record.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the
         held-out inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting,
@@ -185,7 +187,7 @@ def render_condition_report(report: ConditionReport) -> str:
         headline=sections.headline(report.condition_by_year, report.outlook, year),
         trend=sections.trend(report.condition_by_year),
         states=sections.by_state(report.condition_by_year, year),
-        look_first=sections.look_first(report.outlook, year),
+        look_first=lists.look_first(report.outlook, year),
         quality=sections.model_quality(report.evaluation),
         drift=sections.drift_summary(report.drift),
         ingestion=sections.data_quality(report.ingestion, report.rejections),

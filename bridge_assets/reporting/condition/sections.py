@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bridge_assets.reporting.condition.lists import scored_bridges
 from bridge_assets.reporting.html.charts import shares_by_year, stacked_shares
 from bridge_assets.reporting.wording import has_value
 
@@ -19,12 +20,6 @@ Metrics: TypeAlias = Mapping[str, float | None]
 
 ALL_STATES = "all"
 ORACLE = "oracle"
-
-#: Number of bridges in the list to inspect first, over all states; each state contributes its first few.
-LOOK_FIRST_ROWS = 25
-
-#: Reasons shown per bridge.
-MAX_REASONS_SHOWN = 3
 
 #: Forecasts that are left out if the evaluation does not have them.
 OPTIONAL_FORECASTS = ("logistic_regression", "gradient_boosting", ORACLE)
@@ -77,7 +72,7 @@ def headline(condition_by_year: pl.DataFrame, outlook: pl.DataFrame, year: int |
     current, previous = totals[-1], totals[-2] if len(totals) > 1 else None
     states = [row["state_code"] for row in _rows(condition_by_year) if row["survey_year"] == year]
     states = sorted(code for code in states if code != ALL_STATES)
-    scored = _scored_bridges(outlook, year)
+    scored = scored_bridges(outlook, year)
     return {
         **current,
         "classes": [
@@ -122,56 +117,6 @@ def by_state(condition_by_year: pl.DataFrame, year: int | None) -> list[Row]:
     """The states of the survey year, largest share of Poor structures first."""
     rows = [row for row in _rows(condition_by_year) if row["survey_year"] == year and row["state_code"] != ALL_STATES]
     return sorted(rows, key=lambda row: (-(row["share_poor"] or 0.0), row["state_code"]))
-
-
-def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
-    """The bridges to inspect first in each state, by rank, for the survey year or else the last scored one."""
-    import polars as pl
-
-    from bridge_assets.models.dataset.targets import describe_target_name
-
-    if outlook.is_empty():
-        return None
-    scored_year = year
-    scored = _scored_bridges(outlook, year)
-    if scored.is_empty():
-        scored_year = int(outlook["survey_year"].max())  # pyright: ignore[reportArgumentType]: an integer column
-        scored = _scored_bridges(outlook, scored_year)
-    rows_per_state = max(1, LOOK_FIRST_ROWS // max(1, scored["state_code"].n_unique()))
-    first = scored.filter(pl.col("look_first_rank") <= rows_per_state).sort(
-        "look_first_rank", "fall_probability", "structure_key", descending=[False, True, False]
-    )
-    # Bars are scaled to the highest probability of the list: most probabilities are small.
-    scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
-    return {
-        "survey_year": scored_year,
-        "is_report_year": scored_year == year,
-        "scored": scored.height,
-        "states": scored["state_code"].n_unique(),
-        "ranks": first["look_first_rank"].max(),
-        "mean": scored["fall_probability"].mean(),
-        "predicts": [describe_target_name(target) for target in scored["target"].drop_nulls().unique().sort()],
-        "model_versions": sorted(scored["model_version"].cast(pl.String).drop_nulls().unique()),
-        "rows": [_look_first_row(row, scale) for row in _years_in_words(first).iter_rows(named=True)],
-    }
-
-
-def _years_in_words(bridges: pl.DataFrame) -> pl.DataFrame:
-    from bridge_assets.models.survival.store import format_years
-    from bridge_assets.scoring.years_until_poor import YEARS_COLUMNS
-
-    return format_years(bridges.rename(YEARS_COLUMNS))
-
-
-def _look_first_row(row: Row, scale: float) -> Row:
-    from bridge_assets.reporting.condition.reasons import format_reasons
-
-    return {
-        **row,
-        "bar": row["fall_probability"] / scale,
-        "mark": min(1.0, (row["state_fall_probability"] or 0.0) / scale),
-        "reasons": format_reasons((row["reasons"] or [])[:MAX_REASONS_SHOWN]),
-    }
 
 
 def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
@@ -264,15 +209,6 @@ def _rows(table: pl.DataFrame) -> list[Row]:
 def _totals(condition_by_year: pl.DataFrame) -> list[Row]:
     rows = [row for row in _rows(condition_by_year) if row["state_code"] == ALL_STATES]
     return sorted(rows, key=lambda row: row["survey_year"])
-
-
-def _scored_bridges(outlook: pl.DataFrame, year: int | None) -> pl.DataFrame:
-    import polars as pl
-
-    if outlook.is_empty():
-        return outlook
-    probability = pl.col("fall_probability").fill_nan(None)
-    return outlook.with_columns(probability).filter(pl.col("survey_year") == year, probability.is_not_null())
 
 
 def _share_change(current: Row, previous: Row | None, share: str) -> float | None:

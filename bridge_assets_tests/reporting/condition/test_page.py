@@ -58,7 +58,8 @@ def bridge(key: str, probability: float | None, **more: object) -> dict:
         "inspection_date": dt.date(2024, 5, 1),
         "fall_probability": probability,
         "state_fall_probability": 0.093,
-        "look_first_rank": 1,
+        "listed_as": "Poor now",
+        "rank_in_list": 1,
         "target": "fall",
         "reasons": None,
         "years_until_poor": None,
@@ -107,7 +108,8 @@ def report() -> ConditionReport:
             bridge(
                 "25-100",
                 0.1234,
-                look_first_rank=2,
+                listed_as="Likely to become Poor",
+                rank_in_list=2,
                 condition=5,
                 condition_class="Fair",
                 years_until_poor=12.34,
@@ -235,22 +237,29 @@ def listed_bridges(page: Page) -> list[list[str]]:
 
 def test_look_first_lists_the_first_bridges_of_each_state_by_rank(page: Page) -> None:
     first, second, third = listed_bridges(page)
-    assert (first[0], second[0], third[0]) == ("1", "1", "2")
+    assert (first[0], second[0], third[0]) == ("1", "1", "2"), "two that are Poor, then one that may become it"
     assert "25-200" in first[1] and "02-7" in second[1] and "25-100" in third[1]
     assert first[2:] == ["Massachusetts 25, county 017", "4 Poor in 2024-05", "50.0 % state 9.3 %", "Poor now"]
     assert second[2:4] == ["Alaska 02, county –", "4 Poor in –"]
     assert "25-300" not in page.plain_text and "02-8" not in page.plain_text
-    assert "The first 2 bridges of each state, out of 3 scored structures" in page.plain_text
+    words = page.plain_text
+    assert "Three lists for 3 scored structures, each with the first 2 bridges of every state" in words
+    assert (
+        words.index("Poor now Rated 4 or less")
+        < words.index("Likely to become Poor Rated 5")
+        < words.index("Good, losing a point Rated 7")
+    )
+    assert "2 structures in all" in words and "No structure." in words
     assert "the probability that the condition is at least one point lower at the next inspection" in page.plain_text
 
 
 def test_look_first_divides_25_rows_among_the_states(report: ConditionReport) -> None:
-    one = table(*(bridge(f"25-{number:03}", 0.2, look_first_rank=number + 1) for number in range(40)))
+    one = table(*(bridge(f"25-{number:03}", 0.2, rank_in_list=number + 1) for number in range(40)))
     assert [row[0] for row in listed_bridges(Page(render_condition_report(replace(report, outlook=one))))] == [
         str(rank) for rank in range(1, 26)
     ]
     many = table(
-        *(bridge(f"{state:02}-{rank}", 0.2, look_first_rank=rank) for state in range(1, 57) for rank in (1, 2, 3))
+        *(bridge(f"{state:02}-{rank}", 0.2, rank_in_list=rank) for state in range(1, 57) for rank in (1, 2, 3))
     )
     rows = listed_bridges(Page(render_condition_report(replace(report, outlook=many))))
     assert [row[0] for row in rows] == ["1"] * 56
@@ -477,8 +486,8 @@ def test_invented_bridges_are_announced_above_everything_and_real_ones_are_not(r
 
 
 def test_a_missing_column_is_an_error_that_names_it(report: ConditionReport) -> None:
-    with pytest.raises(ValueError, match=r"outlook lacks location, look_first_rank; it has structure_key"):
-        replace(report, outlook=report.outlook.drop("location", "look_first_rank"))
+    with pytest.raises(ValueError, match=r"outlook lacks location, rank_in_list; it has structure_key"):
+        replace(report, outlook=report.outlook.drop("location", "rank_in_list"))
 
 
 def test_the_trend_plot_is_a_reproducible_png(report: ConditionReport) -> None:

@@ -31,6 +31,7 @@ select
     OWNER_022 as owner_022,
     {{ year_of('YEAR_BUILT_027') }} as year_built_027,
     ADT_029 as adt_029,
+    OPEN_CLOSED_POSTED_041 as posting_041,
     STRUCTURE_KIND_043A as material_043a,
     STRUCTURE_TYPE_043B as design_043b,
     is_culvert,

@@ -5,6 +5,8 @@ with scores as (
         fall_probability,
         rank_in_state,
         look_first_rank,
+        listed_as,
+        rank_in_list,
         target,
         reasons,
         years_until_poor,
@@ -33,6 +35,7 @@ select
     bridges.owner_022 as owner,
     bridges.year_built_027 as year_built,
     bridges.adt_029 as adt,
+    bridges.posting_041 as posting,
     bridges.condition,
     bridges.condition_class,
     bridges.inspection_date,
@@ -42,6 +45,15 @@ select
     / count(*) over (partition by bridges.state_code) as state_fall_probability,
     scores.rank_in_state,
     scores.look_first_rank,
+    -- A closed bridge (item 41 = K) is in no list: nobody drives over it, and its low ratings would lead "Poor now".
+    case when bridges.posting_041 is distinct from 'K' then scores.listed_as end as listed_as,
+    case
+        when bridges.posting_041 is distinct from 'K' and scores.listed_as is not null
+            then cast(row_number() over (
+                partition by bridges.state_code, scores.listed_as, bridges.posting_041 is distinct from 'K'
+                order by scores.rank_in_list
+            ) as integer)
+    end as rank_in_list,
     scores.target,
     scores.reasons,
     scores.years_until_poor,
