@@ -58,14 +58,19 @@ def look_first_weight(settings: LookFirstSettings) -> pl.Expr:
 
 
 def list_of() -> pl.Expr:
-    """The list that a bridge is in, by its condition (column `condition`); null for none."""
+    """The list that a bridge is in, by its condition (column `condition`); null for none.
+
+    A bridge that is expected to stay above Poor for longer than the horizon of years until Poor (`years_until_poor` is
+    null, its horizon is not) is not likely to become it.
+    """
     import polars as pl
 
     condition = pl.col("condition")
+    stays = pl.col("years_until_poor").is_null() & pl.col("years_until_poor_horizon").is_not_null()
     return (
         pl.when(condition <= POOR_MAX)
         .then(pl.lit(POOR_NOW))
-        .when(condition == POOR_MAX + 1)
+        .when((condition == POOR_MAX + 1) & ~stays)
         .then(pl.lit(LIKELY_POOR))
         .when(condition == GOOD_MIN)
         .then(pl.lit(LOSING_GOOD))
@@ -123,17 +128,15 @@ def score_survey_year(
 
     look_first = look_first or LookFirstSettings()
     _require_same_definitions(features, model)
-    ranked = _with_ranks(features.table.with_columns(model.predict(features.table)), model.task, look_first)
+    until_poor, years_provenance = match_years_until_poor(years, features)
+    scored = features.table.with_columns(model.predict(features.table)).join(
+        until_poor, on="structure_key", how="left", maintain_order="left"
+    )
+    ranked = _with_ranks(scored, model.task, look_first)
     reasons, explained = _explainer(model, features.survey_year, is_explained).explain(
         ranked, model.normalization, pl.col("rank_in_list") <= look_first.explained_per_list
     )
-    until_poor, years_provenance = match_years_until_poor(years, features)
-    scores = (
-        ranked.join(reasons, on="structure_key", how="left")
-        .join(until_poor, on="structure_key", how="left")
-        .select(_columns(model))
-        .sort("structure_key")
-    )
+    scores = ranked.join(reasons, on="structure_key", how="left").select(_columns(model)).sort("structure_key")
     return scores, {
         "bridge_features": features.digest,
         "features_digest": model.features_digest,
@@ -165,7 +168,7 @@ def _explainer(model: ScoringModel, survey_year: int, is_explained: bool) -> Exp
 
 
 def _columns(model: ScoringModel) -> list[str | pl.Expr]:
-    """The columns of bridge_predictions, from the ranked features joined with reasons and years."""
+    """The columns of bridge_predictions, from the ranked features with years and reasons."""
     import polars as pl
 
     from bridge_assets.scoring.years_until_poor import YEARS_COLUMNS

@@ -3,93 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
 from support.model_versions import FEATURES as OF_A_VERSION
 from support.model_versions import make_version
+from support.scoring.scored_bridges import BRIDGES, ChosenScores, order_of, score, with_years, write_years
 
 from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import SourceError
 from bridge_assets.models.forest.float16_forest import Float16Forest
-from bridge_assets.models.tasks.base import Task
-from bridge_assets.models.tasks.tasks import CLASSIFICATION, REGRESSION
+from bridge_assets.models.tasks.tasks import REGRESSION
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 from bridge_assets.runtime.scoring_model import ScoringModel
-from bridge_assets.scoring.batch import score_problems, score_survey_year
+from bridge_assets.scoring.batch import score_problems
 from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.settings import LookFirstSettings
-
-FEATURES = ("condition", "chance")
-#: structure, state, condition, probability
-BRIDGES = [
-    ("19-A", "19", 8, 0.40),
-    ("19-B", "19", 6, 0.25),
-    ("19-C", "19", 5, 0.15),
-    ("19-D", "19", 4, 0.15),
-    ("19-E", "19", 7, 0.40),
-    ("25-A", "25", 7, 0.30),
-    ("25-B", "25", 5, 0.30),
-]
-
-
-class _Predictor:
-    """Returns the second feature, so that the tests determine the scores."""
-
-    features = FEATURES
-
-    def __init__(self, task: Task = CLASSIFICATION) -> None:
-        self.task_name = task.name
-
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        return rows[:, 1]
-
-
-@pytest.fixture
-def lake(tmp_path) -> Lake:
-    lake = Lake(tmp_path / "lake")
-    table = pl.DataFrame(
-        {
-            "structure_key": [key for key, _, _, _ in BRIDGES],
-            "survey_year": pl.Series([2020] * len(BRIDGES), dtype=pl.Int16),
-            "inspection_date": [date(2019, 6, 1)] * len(BRIDGES),
-            "STATE_CODE_001": [state for _, state, _, _ in BRIDGES],
-            "condition": pl.Series([condition for _, _, condition, _ in BRIDGES], dtype=pl.Float32),
-            "chance": pl.Series([chance for _, _, _, chance in BRIDGES], dtype=pl.Float32),
-        }
-    )
-    digest = lake.write(table, "bridge_features", 2020)
-    lake.write_provenance("bridge_features", 2020, {"digest": digest, "features_digest": "f"})
-    return lake
-
-
-@pytest.fixture
-def model() -> ScoringModel:
-    normalization = Normalization(FEATURES, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0))
-    return ScoringModel("v1", "f", (2010, 2018), normalization, _Predictor(), "fall of deck")  # type: ignore[arg-type]
-
-
-def score(
-    lake: Lake, survey_year: int, model: ScoringModel, look_first: LookFirstSettings | None = None
-) -> pl.DataFrame:
-    """Read, score and write a survey year, as the asset does."""
-    explained_years = (look_first or LookFirstSettings()).explained_years
-    scores, provenance = score_survey_year(
-        lake.load_year("bridge_features", survey_year),
-        model,
-        look_first,
-        years=lake.find_year("years_until_poor", survey_year),
-        is_explained=survey_year in lake.available_years("bridge_features")[-explained_years:],
-    )
-    lake.write_year(scores, "bridge_predictions", survey_year, provenance)
-    return scores
-
-
-def order_of(scores: pl.DataFrame, rank: str, state: str) -> list[str]:
-    return scores.filter(pl.col("structure_key").str.starts_with(state)).sort(rank)["structure_key"].to_list()
 
 
 def test_ranks_follow_probability_and_consequence(lake, model):
@@ -103,35 +34,6 @@ def test_ranks_follow_probability_and_consequence(lake, model):
     assert lake.read_year("bridge_predictions", 2020).equals(scores)
 
 
-def listed(scores: pl.DataFrame, name: str) -> list[str]:
-    return scores.filter(listed_as=name).sort("structure_key").sort("rank_in_list")["structure_key"].to_list()
-
-
-def test_the_lists_hold_what_a_person_acts_on(lake, model):
-    """An 8 that loses a point is still Good, a 6 still Fair: they are in no list, whatever their probability."""
-    more = [("19-F", 3, 0.05), ("19-G", 4, 0.90), ("19-H", 5, 0.60), ("19-I", 7, 0.10), ("19-J", 9, 0.95)]
-    table = lake.read_year("bridge_features", 2020)
-    added = pl.DataFrame(more, schema=["structure_key", "condition", "chance"], orient="row").with_columns(
-        survey_year=pl.lit(2020),
-        inspection_date=pl.lit(date(2019, 6, 1)),
-        STATE_CODE_001=pl.lit("19"),
-    )
-    lake.write(pl.concat([table, added.select(table.columns).cast(table.schema)]), "bridge_features", 2020)  # type: ignore[arg-type]
-    scores = score(lake, 2020, model)
-    of_19 = scores.filter(pl.col("structure_key").str.starts_with("19"))
-    assert listed(of_19, "Poor now") == ["19-F", "19-G", "19-D"], "the lowest rating first, then the most probable"
-    assert listed(of_19, "Likely to become Poor") == ["19-H", "19-C"]
-    assert listed(of_19, "Good, losing a point") == ["19-E", "19-I"]
-    assert of_19.filter(pl.col("listed_as").is_null())["condition"].unique().sort().to_list() == [6, 8, 9]
-    assert scores.filter(pl.col("listed_as").is_null())["rank_in_list"].null_count() == 3
-    assert listed(scores.filter(pl.col("structure_key").str.starts_with("25")), "Poor now") == []
-    assert score_problems(scores, lake.read_year("bridge_features", 2020)) == []
-    twice = scores.with_columns(rank_in_list=pl.when(pl.col("rank_in_list").is_not_null()).then(1).cast(pl.Int32))
-    assert score_problems(twice, lake.read_year("bridge_features", 2020)) == [
-        "rank_in_list does not number the bridges of a list from 1"
-    ]
-
-
 def test_equal_weights_give_the_same_order(lake, model):
     scores = score(lake, 2020, model, LookFirstSettings(stays_good=1, good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
@@ -140,7 +42,7 @@ def test_equal_weights_give_the_same_order(lake, model):
 def test_a_regression_is_ranked_by_expected_loss(lake, model):
     table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
     lake.write(table, "bridge_features", 2020)
-    losing = replace(model, predictor=_Predictor(REGRESSION), target="change of deck")  # type: ignore[arg-type]
+    losing = replace(model, predictor=ChosenScores(REGRESSION), target="change of deck")  # type: ignore[arg-type]
     scores = score(lake, 2020, losing)
     assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
     assert scores["fall_probability"].null_count() == scores.height
@@ -156,36 +58,6 @@ def test_features_with_other_definitions_are_refused(lake, model):
     lake.write_provenance("bridge_features", 2020, {**lake.provenance("bridge_features", 2020), "features_digest": "g"})
     with pytest.raises(SourceError, match="cannot score the features of 2020"):
         score(lake, 2020, model)
-
-
-def with_years(lake: Lake) -> pl.DataFrame:
-    """Write years_until_poor of the bridges, with its provenance."""
-    features = lake.read_year("bridge_features", 2020)
-    is_poor = pl.col("condition") <= 4
-    years = features.select(
-        "structure_key",
-        "survey_year",
-        "inspection_date",
-        pl.col("condition").cast(pl.Int8),
-        *(
-            pl.when(is_poor).then(0.0).otherwise(value).cast(pl.Float32).alias(f"{name}_years")
-            for name, value in (("expected", 9.0), ("low", 3.0), ("median", 8.0), ("high", None))
-        ),
-        *(
-            pl.when(is_poor).then(1.0).otherwise(value).cast(pl.Float32).alias(f"poor_within_{name}")
-            for name, value in (("2_years", 0.1), ("4_years", 0.2), ("8_years", 0.5), ("horizon", 0.9))
-        ),
-        horizon_years=pl.lit(60, dtype=pl.Int16),
-    )
-    write_years(lake, years)
-    return years
-
-
-def write_years(lake: Lake, years: pl.DataFrame) -> None:
-    digest = lake.write(years, "years_until_poor", 2020)
-    features = lake.digest("bridge_features", 2020)
-    provenance = {"digest": digest, "bridge_features": features, "model_version": "d1", "interval": 0.8}
-    lake.write_provenance("years_until_poor", 2020, provenance)
 
 
 YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "years_until_poor_horizon")

@@ -15,7 +15,8 @@ LOOK_FIRST_ROWS = 25
 #: List (`scoring.batch.LISTS`) -> which bridges, and their order.
 LIST_MEANINGS = {
     "Poor now": "Rated 4 or less and open to traffic: the lowest rating first, then the most likely to lose a point.",
-    "Likely to become Poor": "Rated 5: one point less is Poor. The most likely to lose it first.",
+    "Likely to become Poor": "Rated 5, so one point less is Poor, and not expected to stay above it for longer than "
+    "the horizon of years until Poor. The most likely to lose the point first.",
     "Good, losing a point": "Rated 7: one point less is Fair. The most likely to lose it first.",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from support.drift_reports import drift_row, drift_table, prediction_row, recoded_row, schema_row, steady_rows
+from support.scoring.drift_reports import drift_row, drift_table, prediction_row, recoded_row, schema_row, steady_rows
 
 from bridge_assets.data.lake import Lake
 from bridge_assets.orchestration.checks import drift as checks

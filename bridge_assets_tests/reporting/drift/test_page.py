@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from support.drift_reports import drift_row, drift_table, prediction_row, recoded_row, schema_row, steady_rows
 from support.html_page import Page
+from support.scoring.drift_reports import drift_row, drift_table, prediction_row, recoded_row, schema_row, steady_rows
 
 from bridge_assets.drift import limits
 from bridge_assets.drift.counts import ValueCounts

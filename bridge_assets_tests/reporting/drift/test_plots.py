@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.drift_reports import drift_row, drift_table, prediction_row, schema_row
+from support.scoring.drift_reports import drift_row, drift_table, prediction_row, schema_row
 
 from bridge_assets.reporting.drift.plots import drift_plot_png
 
