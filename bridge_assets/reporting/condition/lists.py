@@ -40,7 +40,7 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
         scored = scored_bridges(outlook, scored_year)
     rows_per_state = max(1, LOOK_FIRST_ROWS // max(1, scored["state_code"].n_unique()))
     first = scored.filter(pl.col("rank_in_list") <= rows_per_state).sort(
-        "rank_in_list", "fall_probability", "structure_key", descending=[False, True, False]
+        "rank_in_list", "condition", "fall_probability", "structure_key", descending=[False, False, True, False]
     )
     # Bars are scaled to the highest probability of the lists: most probabilities are small.
     scale = max((row["fall_probability"] for row in first.iter_rows(named=True)), default=0.0) or 1.0
