@@ -8,7 +8,7 @@
 #   make bench   run the benchmarks                    make lock      resolve the three locks again
 #   make wheel   build the wheel into dist/
 #   make mutants mutation tests of the core modules, minutes each; not in CI; ARGS="--module gate" runs one
-#   make drills  long runs against the served app: 100,000 random requests, load through a rollback; minutes; not in CI
+#   make drills  long runs: 100,000 random requests, load through a rollback, rolling origins; minutes; not in CI
 #   make schema  generate docs/schema.md, the columns of the dbt sources and the listing of the features
 #   make rules   write configs/prometheus_rules.yaml, the alerts of Prometheus
 #   make clean   remove the environments and caches; outputs in var/ stay
@@ -88,7 +88,7 @@ mutants: setup-dev
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 drills: setup-dev
-	BRIDGE_ASSETS_DRILLS=1 $(BIN)/python -m pytest -p no:xdist -s bridge_assets_tests/serve/test_drills.py
+	BRIDGE_ASSETS_DRILLS=1 $(BIN)/python -m pytest -p no:xdist -s bridge_assets_tests/serve/test_drills.py bridge_assets_tests/real/test_massachusetts.py
 
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml

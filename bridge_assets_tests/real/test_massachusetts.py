@@ -7,6 +7,7 @@ The second is out of reach (0.18; the benchmark explains why), so the test asser
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from benchmarks.massachusetts import ALL, cross_fitted
+from benchmarks.massachusetts_origins import RESAMPLES, SEED, rolling_origins
 from benchmarks.massachusetts_panel import FILE, HINDSIGHT, read_panel
+from bridge_assets.models.metrics.parts import calibration_by_rating
 from bridge_assets.models.metrics.probability import probability_metrics
 
 
@@ -33,6 +36,18 @@ def test_the_forest_ranks_deck_falls_that_it_never_saw(panel: pl.DataFrame) -> N
     assert ours.auc >= 0.74
     assert ours.average_precision >= 0.17
     assert ours.average_precision >= 1.4 * table.average_precision
+
+
+@pytest.mark.skipif(os.environ.get("BRIDGE_ASSETS_DRILLS") != "1", reason="a drill of two minutes: make drills")
+def test_every_rating_is_calibrated_on_the_rolling_origins(panel: pl.DataFrame) -> None:
+    """Expected over observed falls is 1 within its interval at every rating with 100 falls or more."""
+    tested = rolling_origins(panel, ("model",))
+    falls, probability, rating = (tested[name].to_numpy() for name in ("fall", "model", "rating"))
+    keys = tested["structure_key"].to_list()
+    by_rating = calibration_by_rating(falls, probability, rating, keys, resamples=RESAMPLES, seed=SEED)
+    judged = {each.rating: each.ratio_interval for each in by_rating if each.falls >= 100}
+    assert set(judged) == {6, 7, 8, 9}
+    assert all(interval is not None and interval.low <= 1 <= interval.high for interval in judged.values()), judged
 
 
 def test_a_row_uses_only_what_was_known_in_its_year(real_data: Path, panel: pl.DataFrame, tmp_path: Path) -> None:
