@@ -144,7 +144,8 @@ def measure_parts(
     ----------
     train, holdout : pl.DataFrame
         Inspections with `structure_key`, `fall`, `rating` and, for the second part, `becomes_poor` (Boolean; null for a
-        bridge that is Poor already).
+        bridge that is Poor already). The first part is left out for the target `poor`, which holds for some bridges
+        already (`is_now`): there, the table knows the outcome of those.
     forecasts : mapping of str to np.ndarray
         Probabilities of a fall, one per held-out inspection; `rating_table` is optional, others than that and `model`
         are not used. The probability of becoming Poor is that of a fall times the share of the falls from that rating
@@ -175,8 +176,9 @@ def measure_parts(
 
     rating = holdout["rating"].cast(float).to_numpy()
     falls, ones = holdout["fall"].to_numpy().astype(bool), np.ones(holdout.height)
-    low = rating <= GOOD_MIN
-    parts = [part(LOW_RATED, f"rated {GOOD_MIN} or less: which fall", falls, low, ones)]
+    parts = []
+    if not ("is_now" in holdout.columns and holdout["is_now"].any()):
+        parts.append(part(LOW_RATED, f"rated {GOOD_MIN} or less: which fall", falls, rating <= GOOD_MIN, ones))
     if "becomes_poor" in holdout.columns:
         becomes = holdout["becomes_poor"]
         parts.append(

@@ -92,6 +92,13 @@ def test_a_bridge_that_is_poor_already_does_not_become_poor(table):
     assert low.name == LOW_RATED
 
 
+def test_for_the_target_poor_only_bridges_that_become_poor_are_a_part(table):
+    """A Poor bridge stays Poor: a table knows that as well as any model."""
+    poor = table.with_columns(is_now=pl.col("rating") <= 4, fall=pl.col("becomes_poor").fill_null(True))
+    [part] = evaluated(poor, holdout_rows(poor)["truth"].to_numpy()).parts
+    assert part.name == BECOMES_POOR
+
+
 def test_a_model_that_only_knows_that_good_bridges_fall_does_not_pass(table):
     """Its headline is good, because 8 falls most often; where people act, it ranks by chance."""
     holdout = holdout_rows(table)

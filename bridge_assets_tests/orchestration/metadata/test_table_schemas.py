@@ -96,7 +96,8 @@ def test_features_have_their_unit_and_reason() -> None:
 
 def test_a_regression_has_its_own_columns() -> None:
     names = [column.name for column in table_schemas.table_schemas("regression")["bridge_predictions"].columns]
-    assert names[4:9] == ["expected_change", "rank_in_state", "look_first_rank", "fall_probability", "target"]
+    ranks = ["rank_in_state", "look_first_rank", "listed_as", "rank_in_list"]
+    assert names[4:11] == ["expected_change", *ranks, "fall_probability", "target"]
 
 
 @pytest.mark.slow
