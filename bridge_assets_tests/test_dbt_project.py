@@ -25,6 +25,7 @@ from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA
 from bridge_assets.nbi.derived import derived_columns
 from bridge_assets.orchestration.metadata.dbt_tests import explained_result
+from bridge_assets.scoring.batch import list_of
 from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.storage import write_parquet
 
@@ -120,7 +121,18 @@ RECORDS = [
     record("TWICE", 2016, "416", "555N", 8),
     record("TWICE", 2016, "416", "333N", 9),
     # Under fill: the deck width is 0, and the road above is 7.5 m wide.
-    record("CULVERT", 2016, "616", "NNn5", 10, STRUCTURE_TYPE_043B="19", DECK_WIDTH_MT_052=0.0, APPR_WIDTH_MT_032=7.5),
+    # Closed to all traffic.
+    record(
+        "CULVERT",
+        2016,
+        "616",
+        "NNn5",
+        10,
+        STRUCTURE_TYPE_043B="19",
+        DECK_WIDTH_MT_052=0.0,
+        APPR_WIDTH_MT_032=7.5,
+        OPEN_CLOSED_POSTED_041="K",
+    ),
     record("AREA", 2018, "618", "444N", 11, DECK_AREA=181.5, YEAR_RECONSTRUCTED_106=0),
     record("UNDATED", 2018, None, "555N", 12),
     record("UNRATED", 2018, "618", "NNNN", 13),
@@ -162,6 +174,8 @@ def write_scores(year: int, lake: Path) -> None:
         .with_columns(
             pl.int_range(1, pl.len() + 1).over("STATE_CODE_001").cast(pl.Int32).alias("rank_in_state"),
             pl.int_range(pl.len(), 0, -1).over("STATE_CODE_001").cast(pl.Int32).alias("look_first_rank"),
+            list_of().alias("listed_as"),
+            pl.int_range(1, pl.len() + 1).over("STATE_CODE_001", list_of()).cast(pl.Int32).alias("rank_in_list"),
             pl.lit("fall").alias("target"),
             pl.lit("3").alias("model_version"),
             pl.lit("0123456789ab").alias("features_digest"),
@@ -335,6 +349,19 @@ def test_the_outlook_is_the_latest_scored_year_the_one_to_look_at_first_first(ev
     ]
     assert outlook.schema["fall_probability"] == pl.Float32
     assert outlook["facility_carried"][1] == "O'NEAL ROAD"
+
+
+def test_the_lists_of_the_outlook_hold_open_bridges_numbered_from_1(everything):
+    """The closed culvert is rated 5 and before the other 5 in the scores."""
+    warehouse, _ = everything
+    listed = "select structure_key, listed_as, rank_in_list from mart_bridge_outlook order by structure_key"
+    assert warehouse.rows(listed) == [
+        ("01-A", "Poor now", 1),
+        ("02-A", "Good, losing a point", 1),
+        ("02-CULVERT", None, None),
+        ("02-FUTURE", None, None),
+        ("02-TWICE", "Likely to become Poor", 1),
+    ]
 
 
 def test_the_outlook_carries_why_years_until_poor_and_the_mean_of_the_state(everything):
