@@ -60,7 +60,7 @@ def _partition_metadata(scores: "pl.DataFrame", provenance: dict[str, Any], task
 
     first = scores.sort(
         "look_first_rank", task.severity(pl.col(task.prediction_column)), descending=[False, True]
-    ).select(scores.columns[:7])
+    ).select(scores.columns[:9])
     return {
         **task.aggregate(scores[task.prediction_column]),
         **{f"reasons_{name}": value for name, value in provenance["explained"].items()},

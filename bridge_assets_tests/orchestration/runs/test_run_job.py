@@ -76,7 +76,7 @@ def test_the_run_is_in_the_history_of_its_job_and_on_the_timeline(platform) -> N
 def test_the_first_bridges_of_each_state_in_the_last_year_have_reasons(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     explained = scores.filter(pl.col("reasons").is_not_null())
-    assert explained.height == scores.filter(pl.col("look_first_rank") <= 25).height
+    assert explained.height == scores.filter(pl.col("rank_in_list") <= 25).height
     shown = platform.first_run.materializations["bridge_predictions"]
     assert shown["reasons_explained"] == explained.height
     assert shown["reasons_base_value"] == pytest.approx(scores["fall_probability"].mean(), abs=1e-5)
