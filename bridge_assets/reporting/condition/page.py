@@ -109,7 +109,7 @@ class ConditionReport:
         The scores of `models.evaluation.record.Evaluation.to_dict`: forecast -> metric -> value (nullable) on the
         held-out inspections. Forecasts persistence, base_rate, rating_table, logistic_regression, gradient_boosting,
         model and, for the sample, oracle; metrics auc, average_precision, brier, worst_10 (share of the falls among the
-        tenth with the highest probability).
+        tenth with the highest probability), ratio (falls expected over falls observed).
     drift : pl.DataFrame
         drift_report (`drift.report.report_schema`) of one or more survey years; features and predictions of all states
         together are shown.

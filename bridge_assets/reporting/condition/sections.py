@@ -5,7 +5,8 @@ Each function returns None for an empty table; the page then says what to build.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge_assets.reporting.condition.lists import scored_bridges
@@ -50,12 +51,21 @@ FORECAST_LABELS = {
     "oracle": ("Oracle", "the true probability, known only for the sample: no model can do better"),
 }
 
-#: Metric -> name, meaning, whether higher is better.
+#: Metric -> name, meaning, what is better.
 METRICS = {
-    "auc": ("AUC", "chance that a deteriorating bridge is ranked above one that is not", True),
-    "average_precision": ("Average precision", "precision averaged over the ranking", True),
-    "brier": ("Brier score", "mean squared error of the probability", False),
-    "worst_10": ("Falls in the top tenth", "share of falls among the 10 % of bridges ranked highest", True),
+    "auc": ("AUC", "chance that a deteriorating bridge is ranked above one that is not", "higher"),
+    "average_precision": ("Average precision", "precision averaged over the ranking", "higher"),
+    "brier": ("Brier score", "mean squared error of the probability", "lower"),
+    "worst_10": ("Falls in the top tenth", "share of falls among the 10 % of bridges ranked highest", "higher"),
+    "ratio": ("Expected / observed", "falls expected over falls observed", "nearer to 1"),
+}
+
+
+#: What is better -> how far a value is from the best one.
+_DISTANCE: Mapping[str, Callable[[float], float]] = {
+    "higher": lambda value: -value,
+    "lower": lambda value: value,
+    "nearer to 1": lambda value: abs(math.log(max(value, 1e-9))),
 }
 
 
@@ -131,9 +141,9 @@ def model_quality(evaluation: Mapping[str, Metrics] | None) -> Row | None:
         rows.append(
             {"key": key, "name": name, "method": method, "metrics": {metric: metrics.get(metric) for metric in METRICS}}
         )
-    for metric, (_, _, higher) in METRICS.items():
+    for metric, (_, _, better) in METRICS.items():
         values = [row["metrics"][metric] for row in rows if row["key"] != ORACLE and has_value(row["metrics"][metric])]
-        best = (max if higher else min)(values, default=None)
+        best = min(values, key=_DISTANCE[better], default=None)
         for row in rows:
             row.setdefault("best", {})[metric] = (
                 row["key"] != ORACLE and best is not None and row["metrics"][metric] == best

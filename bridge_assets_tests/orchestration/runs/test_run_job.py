@@ -73,7 +73,7 @@ def test_the_run_is_in_the_history_of_its_job_and_on_the_timeline(platform) -> N
     assert runs[0].remote_job_origin == job.get_remote_origin()
 
 
-def test_the_first_bridges_of_each_state_in_the_last_year_have_reasons(platform) -> None:
+def test_the_first_bridges_of_each_list_in_the_last_year_have_reasons(platform) -> None:
     scores = platform.lake.read_year("bridge_predictions", YEARS[1])
     explained = scores.filter(pl.col("reasons").is_not_null())
     assert explained.height == scores.filter(pl.col("rank_in_list") <= 25).height

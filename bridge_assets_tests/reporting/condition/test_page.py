@@ -134,11 +134,23 @@ def report() -> ConditionReport:
             bridge("25-300", 0.9, survey_year=2024),
         ),
         evaluation={
-            "persistence": {"auc": 0.5, "average_precision": 0.1, "brier": 0.11, "worst_10": 0.1},
-            "base_rate": {"auc": 0.5, "average_precision": 0.1, "brier": 0.0971, "worst_10": 0.1},
-            "rating_table": {"auc": 0.613, "average_precision": 0.15, "brier": 0.0949, "worst_10": 0.174},
-            "logistic_regression": {"auc": 0.7, "average_precision": 0.22, "brier": 0.0921, "worst_10": 0.26},
-            "model": {"auc": 0.711, "average_precision": 0.233, "brier": 0.0905, "worst_10": 0.283},
+            "persistence": {"auc": 0.5, "average_precision": 0.1, "brier": 0.11, "worst_10": 0.1, "ratio": 0.0},
+            "base_rate": {"auc": 0.5, "average_precision": 0.1, "brier": 0.0971, "worst_10": 0.1, "ratio": 1.1},
+            "rating_table": {
+                "auc": 0.613,
+                "average_precision": 0.15,
+                "brier": 0.0949,
+                "worst_10": 0.174,
+                "ratio": 0.98,
+            },
+            "logistic_regression": {
+                "auc": 0.7,
+                "average_precision": 0.22,
+                "brier": 0.0921,
+                "worst_10": 0.26,
+                "ratio": 1.2,
+            },
+            "model": {"auc": 0.711, "average_precision": 0.233, "brier": 0.0905, "worst_10": 0.283, "ratio": 1.03},
         },
         drift=pl.DataFrame(
             {
@@ -288,7 +300,7 @@ def test_another_target_is_described(report: ConditionReport) -> None:
 
 
 def test_learned_baselines_are_listed_if_they_were_evaluated(page: Page) -> None:
-    assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %"]
+    assert page.row("Logistic regression")[1:] == ["0.700", "0.220", "0.092", "26.0 %", "1.200"]
     assert "Gradient boosting" not in page.plain_text
 
 
@@ -306,29 +318,29 @@ def test_states_are_listed_with_name_and_code_worst_first(page: Page) -> None:
 
 
 def test_a_model_that_does_not_beat_a_baseline_is_reported(report: ConditionReport, page: Page) -> None:
-    assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %"]
+    assert page.row("Model")[1:] == ["0.711", "0.233", "0.090", "28.3 %", "1.030"]
     assert "ranks deteriorating bridges better than the rating table: AUC 0.711 against 0.613" in page.plain_text
     assert report.evaluation is not None
     worse = {
         **report.evaluation,
-        "model": {"auc": 0.6, "average_precision": None, "brier": float("nan"), "worst_10": 0.17},
+        "model": {"auc": 0.6, "average_precision": None, "brier": float("nan"), "worst_10": 0.17, "ratio": None},
     }
     lost = Page(render_condition_report(replace(report, evaluation=worse)))
     assert "does not rank deteriorating bridges better" in lost.plain_text
-    assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %"]
+    assert lost.row("Model")[1:] == ["0.600", "–", "–", "17.0 %", "–"]
 
 
 def test_the_oracle_of_the_sample_is_listed_but_never_marked_as_best(report: ConditionReport) -> None:
     assert report.evaluation is not None
-    oracle = {"auc": 0.8, "average_precision": 0.4, "brier": 0.08, "worst_10": 0.4}
+    oracle = {"auc": 0.8, "average_precision": 0.4, "brier": 0.08, "worst_10": 0.4, "ratio": 1.0}
     html = render_condition_report(replace(report, evaluation={**report.evaluation, "oracle": oracle}))
-    assert Page(html).row("Oracle")[1:] == ["0.800", "0.400", "0.080", "40.0 %"]
+    assert Page(html).row("Oracle")[1:] == ["0.800", "0.400", "0.080", "40.0 %", "1.000"]
     assert "<b>0.711</b>" in html and "<b>0.800</b>" not in html
     assert "Oracle" not in Page(render_condition_report(report)).plain_text
 
 
 def test_a_missing_metric_is_an_error_that_names_it(report: ConditionReport) -> None:
-    with pytest.raises(ValueError, match="evaluation: model lacks brier, worst_10; it has auc, average_precision"):
+    with pytest.raises(ValueError, match=r"model lacks brier, worst_10, ratio; it has auc, average_precision"):
         replace(report, evaluation={"model": {"auc": 0.7, "average_precision": 0.2}})
 
 
