@@ -22,6 +22,9 @@ from bridge_assets.nbi.delimited.kernels import (
     MALFORMED,
     MAX_PACKED_BYTES,
     NEW,
+    NO_QUOTE,
+    OTHER_PAIR,
+    PAIR,
     POWERS_OF_TEN,
     ROW,
     FieldType,
@@ -50,7 +53,7 @@ class ParsedRows:
         Line (from 0), first byte and end of each row.
     quotes : np.ndarray of int16, shape (n_rows, 3)
         Number of `quoted` fields in a pair of single quotes, of fields with a quote at one end only, and of other
-        fields in a pair, of each row.
+        fields in a pair, without the `uncounted` ones, of each row.
     malformed : np.ndarray of int64, shape (n_malformed, 5)
         Line, first byte, end, number of fields and number of NULs of each line that is not a row: too few or too many
         fields, or a NUL. Blank lines are included.
@@ -72,11 +75,17 @@ class FieldReader:
         One for each column.
     quoted : collection of int
         The columns that are in single quotes.
+    uncounted : collection of int
+        The columns whose pairs of single quotes are not counted.
     """
 
-    def __init__(self, field_types: Sequence[FieldType], quoted: Collection[int] = ()) -> None:
+    def __init__(
+        self, field_types: Sequence[FieldType], quoted: Collection[int] = (), uncounted: Collection[int] = ()
+    ) -> None:
         self._field_types = np.array(field_types, dtype=np.uint8)
-        self._is_quoted = np.array([column in quoted for column in range(len(field_types))], dtype=np.bool_)
+        self._pair_counter = np.full(len(field_types), OTHER_PAIR, dtype=np.uint8)
+        self._pair_counter[list(quoted)] = PAIR
+        self._pair_counter[list(uncounted)] = NO_QUOTE
         kinds = (
             self._field_types == FieldType.TEXT,
             self._field_types == FieldType.CODE,
@@ -111,7 +120,7 @@ class FieldReader:
         finished = False
         while not finished:
             finished = read_lines(
-                buffer, separators, line_ends, b"\0" in lines, self._field_types, self._is_quoted, self._type_index,
+                buffer, separators, line_ends, b"\0" in lines, self._field_types, self._pair_counter, self._type_index,
                 POWERS_OF_TEN, self._slots, self._ordinals, self._dictionary_sizes, state, line_bounds, codes, values,
                 is_valid, text_bounds, quotes, malformed, deferred, new,
             )  # fmt: skip

@@ -45,8 +45,8 @@ _BYTE = np.uint64(8)
 _BLANK_CODE, _LONG_CODE = -1, -2
 
 # Quotes of a field; all but the last are also the columns of `quotes` of `read_lines`.
-PAIR, ONE_SIDED, OTHER_PAIR = range(3)
-_PAIR, _ONE_SIDED, _OTHER_PAIR, _NO_QUOTE = PAIR, ONE_SIDED, OTHER_PAIR, 3
+PAIR, ONE_SIDED, OTHER_PAIR, NO_QUOTE = range(4)
+_PAIR, _ONE_SIDED, _NO_QUOTE = PAIR, ONE_SIDED, NO_QUOTE
 
 # Progress counters in `state`, with which `read_lines` continues after Python has enlarged an array.
 LINE, ROW, MALFORMED, DEFERRED, NEW = range(5)
@@ -138,7 +138,7 @@ def find_separators(buffer, separators, line_ends):
 
 @cached_njit(nogil=True)
 def read_lines(
-    buffer, separators, line_ends, has_nuls, field_types, is_quoted, type_index, powers, slots, ordinals,
+    buffer, separators, line_ends, has_nuls, field_types, pair_counter, type_index, powers, slots, ordinals,
     dictionary_sizes, state, line_bounds, codes, values, is_valid, text_bounds, quotes, malformed, deferred, new,
 ):  # fmt: skip
     """Read lines, starting at `state`, to the last line or until an array is full. True if the last line was read.
@@ -146,7 +146,7 @@ def read_lines(
     A line with the wrong number of fields, or with NULs, goes into `malformed`: line, start, end, fields, NULs. A
     number that is not a plain decimal and a code of more than eight bytes go into `deferred`: row, column, start, end.
     A code seen for the first time goes into `new`: index of the coded column, key. `quotes`, which must be zero, counts
-    the fields of a row in a pair of quotes, those with a quote at one end, and those in a pair without `is_quoted`.
+    the fields of a row with a quote at one end, and those in a pair of quotes where `pair_counter` says so.
     """
     columns, lines, mask = len(field_types), len(line_ends) - 1, slots.shape[1] - 1
     line, row, n_malformed, n_deferred, n_new = state[LINE], state[ROW], state[MALFORMED], state[DEFERRED], state[NEW]
@@ -171,8 +171,10 @@ def read_lines(
         for column in range(columns):
             field_end = separators[first + column]
             start, end, quote = _strip_field(buffer, field_start, field_end)
+            if quote == _PAIR:
+                quote = pair_counter[column]
             if quote != _NO_QUOTE:
-                quotes[row, _OTHER_PAIR if quote == _PAIR and not is_quoted[column] else quote] += 1
+                quotes[row, quote] += 1
             field_start = field_end + 1
             field_type, index = field_types[column], type_index[column]
             if field_type == _TEXT:

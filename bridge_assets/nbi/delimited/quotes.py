@@ -21,8 +21,9 @@ QUOTED_ITEMS = ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")
 class QuoteChecker:
     """Judges the rows of one file by their quotes.
 
-    Fields other than texts may be in quotes if those of the first row of the file are. A table without quotes may
-    have a text such as `DUKES'`, so a row without any pair of quotes is judged only if the first row has one.
+    Fields other than texts may be in quotes if those of nine of ten of the first rows of the file are. A table without
+    quotes may have a text such as `DUKES'`, so a row without any pair of quotes is judged only if the texts of most of
+    the first rows have one.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class QuoteChecker:
         #: The published columns that are not texts. A column after them is not read, so that it shifts nothing.
         self._bare = [index for index, item in items.items() if item is not None and item.kind is not ItemKind.TEXT]
         self._ignored = len(layout.columns)
-        self._usual: set[int] | None = None
+        self._usual: set[int] = set()
         self._is_quoted = False
 
     def suspects(self, quotes: np.ndarray) -> list[int]:
@@ -49,12 +50,28 @@ class QuoteChecker:
         unusual = (quotes[:, PAIR] != len(QUOTED_ITEMS)) & (self._is_quoted | quotes.any(axis=1))
         return np.flatnonzero(unusual | (quotes[:, ONE_SIDED] > 0) | (quotes[:, OTHER_PAIR] > 0)).tolist()
 
-    def learn(self, first_line: bytes) -> None:
-        """Take the quotes of the first row of the file as usual; later calls change nothing."""
-        if self._usual is None:
-            fields = _stripped_fields(first_line)
-            self._usual = {index for index in self._bare if _is_pair(fields[index])}
-            self._is_quoted = any(_is_pair(fields[index]) for index in self.required)
+    @property
+    def uncounted(self) -> set[int]:
+        """The columns that may be in quotes or not: texts that are not required to be, and what `learn` has found."""
+        return set(range(len(self._names))).difference(self.required, self._bare) | self._usual
+
+    def learn(self, first_lines: bytes) -> None:
+        """Take the quotes that nine of ten of the first rows of the file have as usual; the others may be shifted.
+
+        Where a field that is not a text is in quotes in nine of ten rows, a code that is often empty may be so too.
+        """
+        rows = [_stripped_fields(line) for line in first_lines.split(b"\n")]
+        rows = [fields for fields in rows if len(fields) == len(self._names)]
+
+        def quoted(index: int) -> tuple[int, int]:
+            cells = [fields[index] for fields in rows if fields[index]]
+            return sum(map(_is_pair, cells)), len(cells)
+
+        found = {index: quoted(index) for index in self._bare}
+        if rows and any(10 * pairs >= 9 * len(rows) for pairs, _ in found.values()):
+            self._usual = {index for index, (pairs, cells) in found.items() if 10 * pairs >= 9 * cells}
+        pairs, cells = (sum(each) for each in zip(*map(quoted, self.required), strict=True))
+        self._is_quoted = 2 * pairs > cells
 
     def problem(self, line: bytes) -> tuple[str, str]:
         """Reason code and detail for a row that may be shifted; two empty texts if it is not."""
@@ -68,7 +85,7 @@ class QuoteChecker:
             if fields[index] and not _is_pair(fields[index]):
                 return "unexpected_quotes", f"{self._names[index]} is not in quotes, as the other texts of the row are"
         for index in self._bare:
-            if _is_pair(fields[index]) and index not in (self._usual or ()):
+            if _is_pair(fields[index]) and index not in self._usual:
                 return "unexpected_quotes", f"{self._names[index]} is in quotes, although it is not a text"
         return "", ""
 

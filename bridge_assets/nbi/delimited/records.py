@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 #: Bytes read at a time: about 40,000 rows, one row group of the Parquet file.
 BATCH_BYTES = 16 << 20
 
+#: The rows by which the quotes of a file are learnt, whatever the size of a batch: about 100.
+_FIRST_BYTES = 1 << 16
+
 POLARS_TYPES = {
     ItemKind.CODE: pl.String,
     ItemKind.TEXT: pl.String,
@@ -197,10 +200,13 @@ def read_batches(
         As `read_header`.
     """
     where = where or name
-    reader = _BatchReader(name, read_header(file, where))
+    layout = read_header(file, where)
+    beginning = file.read(max(batch_bytes, _FIRST_BYTES))
+    reader = _BatchReader(name, layout, beginning[:_FIRST_BYTES])
     remainder, first = b"", True
     while True:
-        block = file.read(batch_bytes)
+        block, beginning = beginning[:batch_bytes], beginning[batch_bytes:]
+        block = block or file.read(batch_bytes)
         read = remainder + block if block else remainder + b"\n" if remainder else b""
         end = read.rfind(b"\n") + 1
         lines, remainder = read[:end], read[end:]
@@ -220,7 +226,7 @@ def count_rows(file: BinaryIO) -> int:
 class _BatchReader:
     """State while reading a file: its layout, the next line number, and the values of its coded items."""
 
-    def __init__(self, name: str, layout: Layout) -> None:
+    def __init__(self, name: str, layout: Layout, first_lines: bytes) -> None:
         self.name, self.layout, self.next_line = name, layout, 2
         types = [_field_type(column) for column in layout.canonical_columns]
         self.warnings: tuple[str, ...] = ()
@@ -230,7 +236,8 @@ class _BatchReader:
             _log.warning("%s: %s", name, self.warnings[0])
         self.absent_items = frozenset(ITEMS_BY_NAME).difference(layout.canonical_columns)
         self.quotes, self.n_fields = QuoteChecker(layout), len(types)
-        self.fields = FieldReader(types, self.quotes.required)
+        self.quotes.learn(first_lines)
+        self.fields = FieldReader(types, self.quotes.required, self.quotes.uncounted)
 
     def batch(self, lines: bytes) -> Batch:
         lines = _to_utf8(lines)
@@ -251,8 +258,6 @@ class _BatchReader:
         for line, start, end in rows.lines[~has_key].tolist():
             rejected.append(self._rejected_row(line, "no_key", REJECTION_REASONS["no_key"], lines[start:end]))
         loaded = has_key.copy()
-        if len(rows.lines):
-            self.quotes.learn(lines[rows.lines[0, 1] : rows.lines[0, 2]])
         changed = changed_keys(*(pl.Series(table[name].cast(pa.string())) for name in KEY_COLUMNS))
         for row in sorted({*self.quotes.suspects(rows.quotes), *changed}):
             line, start, end = rows.lines[row].tolist()

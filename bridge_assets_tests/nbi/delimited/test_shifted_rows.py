@@ -14,6 +14,9 @@ from bridge_assets.data.ingest.ingest import ingest
 from bridge_assets.data.reading.formats import count_rows, read_survey_file
 from bridge_assets.errors import LayoutError
 from bridge_assets.nbi.coding_guide.layouts import LAYOUTS, Layout, layout_of_year
+from bridge_assets.nbi.delimited.fields import FieldReader
+from bridge_assets.nbi.delimited.kernels import FieldType
+from bridge_assets.nbi.delimited.quotes import QuoteChecker
 
 TEXTS = ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")
 
@@ -93,12 +96,54 @@ def test_a_row_with_other_quotes_than_its_file_is_rejected(
     assert read_nbi(path).rejected.select("line_number", "reason", "detail").rows() == [(3, reason, detail)]
 
 
-def test_codes_in_quotes_are_read_where_the_first_row_has_them(tmp_path: Path) -> None:
+def quoted(line: str, layout: Layout, *items: str) -> str:
+    """The line with the non-empty fields of these items in quotes."""
+    fields = line.split(",")
+    for index in map(layout.columns.index, items):
+        fields[index] = fields[index] and f"'{fields[index]}'"
+    return ",".join(fields)
+
+
+def test_codes_in_quotes_are_read_where_the_first_rows_have_them(tmp_path: Path) -> None:
     layout = layout_of_year(2019)
-    fields = nbi_line(layout).split(",")
-    fields[layout.columns.index("OWNER_022")] = "'02'"
-    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [",".join(fields)] * 3))
+    line = quoted(nbi_line(layout), layout, "OWNER_022")
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, [line] * 3))
     assert batch.records["OWNER_022"].to_list() == ["02"] * 3
+
+
+@pytest.mark.parametrize("size", [100, 1 << 20])
+def test_a_code_may_be_in_quotes_although_it_is_empty_in_the_first_row(tmp_path: Path, size: int) -> None:
+    """A program that puts all texts in quotes writes nothing, not a pair of quotes, for an empty one."""
+    layout = layout_of_year(2019)
+    codes = ("STRUCTURE_NUMBER_008", "OWNER_022", "WORK_PROPOSED_075A", "CRITICAL_FACILITY_006B")
+    plain = [
+        nbi_line(layout, WORK_PROPOSED_075A="", CRITICAL_FACILITY_006B=""),
+        *(nbi_line(layout, WORK_PROPOSED_075A="31", CRITICAL_FACILITY_006B="") for _ in range(30)),
+        *(nbi_line(layout, WORK_PROPOSED_075A="31", CRITICAL_FACILITY_006B="*") for _ in range(200)),
+    ]
+    shifted = quoted(plain[-1], layout, *codes).replace(",'*',", ",,'*,'A',", 1)
+    fields = shifted.split(",")
+    del fields[layout.columns.index("ADT_029") + 2]
+    lines = [plain[0], ",".join(fields), *plain[1:]]
+    path = write(
+        tmp_path / "NBI_2019.txt",
+        layout,
+        [line if line == lines[1] else quoted(line, layout, *codes) for line in lines],
+    )
+    batch = read_nbi(path, size)
+    assert batch.rejected["line_number"].to_list() == [3]
+    bare = read_nbi(write(tmp_path / "bare_2019.txt", layout, lines[:1] + lines[2:]), size)
+    assert batch.records.drop("line_number").equals(bare.records.drop("line_number"))
+
+
+def test_quotes_that_all_rows_have_need_no_second_look() -> None:
+    """Looking again at every row of a national file, in Python, takes a minute."""
+    layout = layout_of_year(2019)
+    lines = (quoted(nbi_line(layout), layout, "STRUCTURE_NUMBER_008") + "\n").encode() * 50
+    quotes = QuoteChecker(layout)
+    quotes.learn(lines)
+    reader = FieldReader([FieldType.TEXT] * len(layout.columns), quotes.required, quotes.uncounted)
+    assert not quotes.suspects(reader.read(lines).quotes)
 
 
 def test_no_real_row_is_taken_for_a_shifted_one(real_data: Path) -> None:
