@@ -21,6 +21,7 @@ from bridge_assets.nbi.coding_guide.items import DERIVED_COLUMNS, ITEMS_BY_NAME,
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES, ITEM_HEADING
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA
 from bridge_assets.nbi.tables.by_year import RejectedRow, SurveyYearSplitter, YearBatch
+from bridge_assets.nbi.tables.changed_cells import ChangedCells
 from bridge_assets.nbi.tables.excel import ExcelTable
 from bridge_assets.nbi.tables.quoted_csv import CsvFile
 from bridge_assets.nbi.tables.single_quotes import without_single_quotes
@@ -130,12 +131,18 @@ def read_rows(
     _log_ignored_columns(columns, where)
     by_year.has_columns(columns.names.values())
     _take_as_structures(columns, by_year, where)
+    changed = ChangedCells()
     for rows in table.rows(columns.names):
         if single_quoted:
             rows = without_single_quotes(rows)
         line_numbers = pl.Series("line", rows.line_numbers, dtype=pl.UInt32)
-        yield from _batches(by_year, rows.text, line_numbers, rows.lines, rows.rejected)
-    for warning in table.warnings():
+        yield from _batches(by_year, changed.restore(rows.text), line_numbers, rows.lines, rows.rejected)
+    yield from _last_batch(by_year, [*table.warnings(), *changed.warnings()], where)
+
+
+def _last_batch(by_year: SurveyYearSplitter, warnings: Iterable[str], where: Path | str) -> Iterator[YearBatch]:
+    """What is known after the last row: the warnings, in the log too, and rejected rows without a batch."""
+    for warning in warnings:
         _log.warning("%s: %s", where, warning)
         by_year.warn(warning)
     yield from by_year.flush()
@@ -148,12 +155,12 @@ def read_parquet(file: BinaryIO, where: Path | str, by_year: SurveyYearSplitter)
     _log_ignored_columns(columns, where)
     by_year.has_columns(columns.names.values())
     _take_as_structures(columns, by_year, where)
-    row = 1
+    row, changed = 1, ChangedCells()
     for table in parquet_tables(parquet, columns, where):
         line_numbers = pl.Series("line", range(row, row + table.height), dtype=pl.UInt32)
         row += table.height
-        yield from _batches(by_year, table, line_numbers, None, [])
-    yield from by_year.flush()
+        yield from _batches(by_year, changed.restore(table), line_numbers, None, [])
+    yield from _last_batch(by_year, changed.warnings(), where)
 
 
 def open_parquet(file: BinaryIO, where: Path | str) -> pq.ParquetFile:

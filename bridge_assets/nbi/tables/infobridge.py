@@ -21,6 +21,7 @@ from bridge_assets.errors import LayoutError
 from bridge_assets.nbi.coding_guide.codes import accepted_codes, codes_of
 from bridge_assets.nbi.coding_guide.items import INVENTORY_ITEMS, ITEMS_BY_NAME, Item, ItemKind
 from bridge_assets.nbi.coding_guide.layouts import COLUMN_ALIASES
+from bridge_assets.nbi.spreadsheet import PADDED_ITEMS
 from bridge_assets.nbi.tables.by_year import SurveyYearSplitter, YearBatch
 from bridge_assets.nbi.tables.canonical import to_records
 from bridge_assets.nbi.tables.excel import ExcelTable
@@ -64,6 +65,7 @@ TEXT_TO_CODE["APPR_TYPE_044B"] = {**TEXT_TO_CODE["STRUCTURE_TYPE_043B"], "None":
 TEXT_TO_CODE["APPR_KIND_044A"] = {**TEXT_TO_CODE["STRUCTURE_KIND_043A"], "None": "0"}
 
 _HEADING = re.compile(r"^(CAT\d+|\d{1,3}[A-E]?)\s*-\s*(.+)$", re.IGNORECASE)
+_DECIMAL_CODE = re.compile(r"^([0-9]{1,3})\.0+$")
 _IN_PARENTHESES = re.compile(r"\(([^()]*)\)\s*$")
 _BY_NUMBER = {item.number: item for item in INVENTORY_ITEMS}
 _DATES = ("DATE_OF_INSPECT_090", "FRACTURE_LAST_DATE_093A", "UNDWATER_LAST_DATE_093B", "SPEC_LAST_DATE_093C")
@@ -240,8 +242,9 @@ def _code(column: ItemColumn, text: str) -> str | None:
         date = next((match for form in _DATE_FORMS if (match := form.match(text))), None)
         return f"{int(date['month'])}{int(date['year']) % 100:02}" if date else text
     codes = codes_of(name)
-    if not codes:
-        return text
+    text = _DECIMAL_CODE.sub(r"\1", text)  # pandas writes the rating 7 as 7.0
+    if not codes:  # InfoBridge writes county 001 as 1
+        return text.zfill(PADDED_ITEMS.get(name, 0)) if text.isdigit() else text
     if text.upper() in accepted_codes(name):
         width = len(next(iter(codes)))
         return text.zfill(width) if text.zfill(width) in codes else text

@@ -136,6 +136,14 @@ def test_unknown_names_and_unparseable_numbers_keep_their_text() -> None:
     }
 
 
+def test_codes_without_zeros_and_with_decimals_are_those_of_the_coding_guide() -> None:
+    """InfoBridge writes county 055 as 55, and pandas the rating 7 as 7.0."""
+    record = one(**{"3 - County Code": "55", "58 - Deck Condition Rating": "7.0", "59 - Superstructure": "6"})
+    assert (record["COUNTY_CODE_003"], record["DECK_COND_058"]) == ("055", "7")
+    assert one(**{"3 - County Code": "1.0"})["COUNTY_CODE_003"] == "001"
+    assert record["unparsed"] is None
+
+
 def test_the_code_column_is_preferred_to_the_name_column() -> None:
     columns, ignored = resolve_columns(["1 - State Name", "1 - State Code", "8 - Structure Number"], "export.csv")
     assert [column.position for column in columns] == [1, 2]
