@@ -33,7 +33,15 @@ MAX_EXPANSION_RATIO = 200
 RATIO_CHECK_MIN_BYTES = 64 << 20
 
 GZIP, ZIP, ZIP_EMPTY = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
-_ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")
+#: First bytes of archives that are not read -> their names.
+_OTHER_ARCHIVES = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+}
+_ARCHIVES = (GZIP, ZIP, ZIP_EMPTY, *_OTHER_ARCHIVES)
 
 _PEEK_BYTES = 64
 
@@ -86,10 +94,10 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
     Raises
     ------
     SourceError
-        If the file is missing or cannot be opened; if an archive is damaged, encrypted or nested, has no or several
-        delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from `RATIO_CHECK_MIN_BYTES` on,
-        `MAX_EXPANSION_RATIO`. Damage that is detected only at the end of the stream (a wrong checksum) is raised while
-        reading.
+        If the file is missing or cannot be opened; if it is an archive of another kind; if an archive is damaged,
+        encrypted or nested, has no or several delimited members, or expands beyond `MAX_EXPANDED_BYTES` or, from
+        `RATIO_CHECK_MIN_BYTES` on, `MAX_EXPANSION_RATIO`. Damage that is detected only at the end of the stream (a
+        wrong checksum) is raised while reading.
     """
     with _open_expanded(path) as source:
         beginning = source.file.peek(_PEEK_BYTES) if isinstance(source.file, io.BufferedReader) else b""
@@ -100,7 +108,8 @@ def open_survey_file(path: Path) -> Iterator[OpenedFile]:
 def _open_expanded(path: Path) -> Iterator[OpenedFile]:
     with _open_file(path) as file:
         try:
-            magic = file.read(4)
+            beginning = file.read(6)
+            magic = beginning[:4]
             file.seek(0)
         except OSError as error:
             raise _unreadable_error(path, error) from error
@@ -115,6 +124,7 @@ def _open_expanded(path: Path) -> Iterator[OpenedFile]:
                 with _open_member(archive, member, path) as expanded:
                     yield OpenedFile(expanded, f"{path.name}/{member.filename}", compressed=True)
         else:
+            _check_known(beginning, path)
             yield OpenedFile(file, path.name)
 
 
@@ -236,6 +246,17 @@ def _first_line(start: bytes) -> bytes:
     start = decode_start(start).removeprefix(b"\xef\xbb\xbf")
     line = start.lstrip().split(b"\n", 1)[0].lower().replace(b"_", b" ")
     return line if any(separator in line for separator in (b",", b";", b"\t", b"|")) else b""
+
+
+def _check_known(beginning: bytes, path: Path) -> None:
+    for magic, name in _OTHER_ARCHIVES.items():
+        if beginning.startswith(magic):
+            raise SourceError(
+                f"this is a {name} archive, which is not read",
+                where=path,
+                why="Only gzip and zip are",
+                do="unpack it, or compress the file with gzip or zip",
+            )
 
 
 def _check_not_nested(beginning: bytes, path: Path) -> None:

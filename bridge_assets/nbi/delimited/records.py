@@ -164,13 +164,17 @@ def read_header(file: BinaryIO, where: Path | str) -> Layout:
             do="open the address in a browser (a server may send a page if a file has moved) and download it again",
         )
     if text.startswith(("[", "{")):
-        raise SourceError(
-            "this is JSON, not a delimited NBI file",
-            where=where,
-            why="States submit JSON in the new Specifications for the NBI (SNBI) from 2026 on, not supported yet",
-            do="use the delimited file of FHWA (survey years 1992 to 2025)",
-        )
+        raise _json_error(text, where)
     return match_layout([heading.strip().strip("'\"").upper() for heading in text.split(",")], where)
+
+
+def _json_error(beginning: str, where: Path | str) -> SourceError:
+    if '"FeatureCollection"' in beginning or '"Feature"' in beginning:
+        what, why, do = "GeoJSON", "Map services such as ArcGIS offer it beside CSV", "export it as CSV"
+    else:
+        what, do = "JSON", "use the delimited file of FHWA (survey years 1992 to 2025), or write the table as CSV"
+        why = "From 2026 on, states submit JSON in the new Specifications for the NBI (SNBI); no JSON is supported yet"
+    return SourceError(f"this is {what}, not a delimited NBI file", where=where, why=why, do=do)
 
 
 def read_batches(

@@ -7,6 +7,7 @@ delimited text. Reading a file written by `save_processed_data` gives the same r
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ NO_RECORD_TYPE = (
     "files from before 2010 also hold the routes under it"
 )
 
+#: Map services and R write `Structure Number 008` and `STRUCTURE.NUMBER.008`.
+_BETWEEN_WORDS = re.compile(r"[ .]+")
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +67,12 @@ class TableColumns:
 
 
 def canonical_name(heading: str) -> str | None:
-    """The canonical name for a heading in any case, including columns that FHWA renamed; None if it is unknown."""
-    upper, lower = heading.strip().upper(), heading.strip().lower()
+    """The canonical name for a heading; None if it is unknown.
+
+    A heading may be in any case, have blanks or points for its underscores, and be one that FHWA has renamed since.
+    """
+    heading = _BETWEEN_WORDS.sub("_", heading.strip())
+    upper, lower = heading.upper(), heading.lower()
     upper = COLUMN_ALIASES.get(upper, upper)
     return upper if upper in ITEMS_BY_NAME else lower if lower in METADATA_COLUMNS else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -166,3 +168,20 @@ def test_any_bytes_survive_gzip_and_zip(tmp_path_factory: pytest.TempPathFactory
     (folder / "a.gz").write_bytes(gzip.compress(data))
     assert content(folder / "a.gz")[1] == data
     assert content(zipped(folder / "a.zip", {"a.txt": data}))[1] == data
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"),
+    [
+        (bz2.compress(b"STATE_CODE_001"), "bzip2"),
+        (lzma.compress(b"STATE_CODE_001"), "xz"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"Rar!\x1a\x07", "RAR"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", "Zstandard"),
+    ],
+)
+def test_an_archive_of_another_kind_is_named(tmp_path: Path, beginning: bytes, name: str) -> None:
+    path = tmp_path / "NBI_2019.csv.bz2"
+    path.write_bytes(beginning)
+    with pytest.raises(SourceError, match=f"this is a {name} archive.*What to do: unpack it"), open_survey_file(path):
+        pass

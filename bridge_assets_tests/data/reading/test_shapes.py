@@ -172,6 +172,21 @@ def test_other_json_is_not_called_snbi(tmp_path: Path) -> None:
         list(read_survey_file(tmp_path / "NBI_2026.txt"))
 
 
+def test_geojson_is_named(tmp_path: Path) -> None:
+    (tmp_path / "NBI_2019.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(SourceError, match=r"this is GeoJSON.*What to do: export it as CSV"):
+        list(read_survey_file(tmp_path / "NBI_2019.geojson"))
+
+
+@pytest.mark.parametrize("between", [" ", "."])
+def test_item_names_may_have_blanks_or_points_for_their_underscores(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "NBI_2019.csv"
+    header = "STATE_CODE_001,STRUCTURE_NUMBER_008,RECORD_TYPE_005A,DECK_COND_058".title().replace("_", between)
+    path.write_text(f"{header}\n01,7,1,6\n")
+    [year] = read_survey_file(path)
+    assert year.batch.records.select("STRUCTURE_NUMBER_008", "DECK_COND_058").rows() == [("7", "6")]
+
+
 @pytest.mark.parametrize("damage", [b"\x00", b"\x00\xd8\x20\x00"], ids=["half a character", "half a pair"])
 def test_damaged_utf_16_is_refused_and_no_character_is_replaced(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "NBI_2019.csv"
