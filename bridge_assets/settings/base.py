@@ -155,8 +155,11 @@ def _explain(error: ValidationError, path: Path, settings: type[YamlSettings]) -
     lines = []
     for problem in error.errors():
         keys = [str(part) for part in problem["loc"]]
-        variable = settings.model_config.get("env_prefix", "") + "__".join(keys).upper()
-        where = f"environment variable {variable}" if variable in os.environ else str(path)
+        prefix = settings.model_config.get("env_prefix", "")
+        # A value in a list, such as `accept_revised.0`, has no variable of its own.
+        variables = (prefix + "__".join(keys[:end]).upper() for end in range(len(keys), 0, -1))
+        variable = next((each for each in variables if each in os.environ), None)
+        where = f"environment variable {variable}" if variable else str(path)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown key {'.'.join(keys)}. Expected: {', '.join(_known_keys(settings, keys))}")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -54,8 +55,8 @@ class SampleSettings(StrictModel):
 
 
 def _split_words(value: Any) -> Any:
-    """Accept `AL, MA` as well as `[AL, MA]`, so that an environment variable needs no brackets."""
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+    """Accept `AL, MA` as well as `[AL, MA]`, so that an environment variable needs no brackets, but may have them."""
+    return tuple(re.findall(r"[^\s,\[\]'\"]+", value)) if isinstance(value, str) else value
 
 
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -149,6 +149,22 @@ def test_every_value_can_be_overridden(configs: Path, monkeypatch: pytest.Monkey
     assert MlflowSettings.load().uri(Path("home")) == "http://127.0.0.1:5000"
 
 
+@pytest.mark.parametrize("value", ["AL,MA", "AL MA", "[AL, MA]", '["AL", "MA"]', "['AL','MA']"])
+def test_a_list_in_a_variable_may_have_brackets_and_quotes(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__STATES", value)
+    assert DataSettings.load().fhwa.states == ("AL", "MA")
+
+
+def test_a_wrong_value_in_the_list_of_a_variable_names_the_variable(
+    configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED", "3f2a9c1b7d4e, 12")
+    with pytest.raises(SettingsError, match=r"^environment variable BRIDGE_ASSETS_DATA__FHWA__ACCEPT_REVISED: .*'12'"):
+        DataSettings.load()
+
+
 def test_a_variable_of_no_file_is_refused(monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_DATE__SOURCE", "fhwa")
     with pytest.raises(
