@@ -33,8 +33,8 @@ PADDED_ITEMS = {
 #: What to do, in every message about such a file.
 CURE = "export it again with these columns as text (in Excel: Data, From Text/CSV, set each of them to Text)"
 
-#: Reason code of the rows with such a key.
-CHANGED_KEY = "changed_key"
+#: Reason codes of the rows with such a key, and with the names of the columns in place of a key.
+CHANGED_KEY, REPEATED_HEADER = "changed_key", "repeated_header"
 
 _LISTED_LINES = 5
 
@@ -43,8 +43,8 @@ _ROUNDED = r"^[0-9](\.[0-9]*)?[eE]\+[0-9]+$"
 _DECIMAL = r"^[0-9]+\.0*$"
 
 
-def changed_keys(states: pl.Series, numbers: pl.Series) -> dict[int, str]:
-    """The rows whose state code or structure number is no longer what was coded.
+def changed_keys(states: pl.Series, numbers: pl.Series) -> dict[int, tuple[str, str]]:
+    """The rows whose state code or structure number is not what was coded.
 
     Parameters
     ----------
@@ -53,14 +53,17 @@ def changed_keys(states: pl.Series, numbers: pl.Series) -> dict[int, str]:
 
     Returns
     -------
-    dict of int to str
-        Row -> what its key says, and what to do.
+    dict of int to (str, str)
+        Row -> reason code, and what its key says and what to do.
     """
     found = {}
+    for row in (states.str.to_uppercase() == "STATE_CODE_001").fill_null(False).arg_true():
+        found[row] = REPEATED_HEADER, "the row repeats the column names"
     for row in numbers.str.contains(_ROUNDED).fill_null(False).arg_true():
-        found[row] = f"STRUCTURE_NUMBER_008 is the rounded number {numbers[row]}: its other digits are lost; {CURE}"
+        detail = f"STRUCTURE_NUMBER_008 is the rounded number {numbers[row]}: its other digits are lost; {CURE}"
+        found[row] = CHANGED_KEY, detail
     for row in states.str.contains(_DECIMAL).fill_null(False).arg_true():
-        found.setdefault(row, f"STATE_CODE_001 is the number {states[row]}, not a code; {CURE}")
+        found.setdefault(row, (CHANGED_KEY, f"STATE_CODE_001 is the number {states[row]}, not a code; {CURE}"))
     return found
 
 

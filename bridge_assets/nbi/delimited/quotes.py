@@ -21,7 +21,7 @@ QUOTED_ITEMS = ("FEATURES_DESC_006A", "FACILITY_CARRIED_007", "LOCATION_009")
 class QuoteChecker:
     """Judges the rows of one file by their quotes.
 
-    Fields other than texts may be in quotes if those of nine of ten of the first rows of the file are. A table without
+    Fields other than texts may be in quotes if one of nine of ten of the first rows of the file is. A table without
     quotes may have a text such as `DUKES'`, so a row without any pair of quotes is judged only if the texts of most of
     the first rows have one.
 
@@ -58,7 +58,8 @@ class QuoteChecker:
     def learn(self, first_lines: bytes) -> None:
         """Take the quotes that nine of ten of the first rows of the file have as usual; the others may be shifted.
 
-        Where a field that is not a text is in quotes in nine of ten rows, a code that is often empty may be so too.
+        Where a field that is not a text is in quotes in nine of ten rows, any other may be too: some programs put
+        quotes around `N` and none around 7.
         """
         rows = [_stripped_fields(line) for line in first_lines.split(b"\n")]
         rows = [fields for fields in rows if len(fields) == len(self._names)]
@@ -67,9 +68,8 @@ class QuoteChecker:
             cells = [fields[index] for fields in rows if fields[index]]
             return sum(map(_is_pair, cells)), len(cells)
 
-        found = {index: quoted(index) for index in self._bare}
-        if rows and any(10 * pairs >= 9 * len(rows) for pairs, _ in found.values()):
-            self._usual = {index for index, (pairs, cells) in found.items() if 10 * pairs >= 9 * cells}
+        if rows and any(10 * quoted(index)[0] >= 9 * len(rows) for index in self._bare):
+            self._usual = set(self._bare)
         pairs, cells = (sum(each) for each in zip(*map(quoted, self.required), strict=True))
         self._is_quoted = 2 * pairs > cells
 

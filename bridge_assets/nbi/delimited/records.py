@@ -25,7 +25,7 @@ from bridge_assets.nbi.coding_guide.layouts import Layout, match_layout
 from bridge_assets.nbi.delimited.fields import FieldReader, ParsedRows
 from bridge_assets.nbi.delimited.kernels import FieldType
 from bridge_assets.nbi.delimited.quotes import QuoteChecker
-from bridge_assets.nbi.spreadsheet import CHANGED_KEY, changed_keys
+from bridge_assets.nbi.spreadsheet import CHANGED_KEY, REPEATED_HEADER, changed_keys
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ REJECTION_REASONS = {
     "unreadable": "The row contains NUL bytes",
     "no_key": "State code or structure number is blank",
     CHANGED_KEY: "A spreadsheet made a number of the state code or structure number, such as 1.00E+14",
+    REPEATED_HEADER: "The row repeats the column names: files were joined with their header rows",
     "no_year": "The row has no survey year, although every row of this table must have one",
 }
 
@@ -265,9 +266,10 @@ class _BatchReader:
         changed = changed_keys(*(pl.Series(table[name].cast(pa.string())) for name in KEY_COLUMNS))
         for row in sorted({*self.quotes.suspects(rows.quotes), *changed}):
             line, start, end = rows.lines[row].tolist()
-            reason, detail = self.quotes.problem(lines[start:end]) if has_key[row] else ("", "")
-            if not reason and has_key[row] and row in changed:
-                reason, detail = CHANGED_KEY, changed[row]
+            reason, detail = changed.get(row, ("", "")) if has_key[row] else ("", "")
+            if has_key[row] and reason != REPEATED_HEADER:  # a shifted row has another key: it is not changed
+                shifted = self.quotes.problem(lines[start:end])
+                reason, detail = shifted if shifted[0] else (reason, detail)
             if reason:
                 loaded[row] = False
                 rejected.append(self._rejected_row(line, reason, detail, lines[start:end]))

@@ -15,7 +15,7 @@ import polars as pl
 from bridge_assets.errors import SourceError
 from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
-from bridge_assets.nbi.spreadsheet import CHANGED_KEY, changed_keys
+from bridge_assets.nbi.spreadsheet import changed_keys
 
 #: Valid survey years. FHWA's files begin with 1992; the wider range leaves room for tables from other sources.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
@@ -147,7 +147,7 @@ class SurveyYearSplitter:
             if not has_key:
                 reason, detail = "no_key", REJECTION_REASONS["no_key"]
             elif row["_changed"] is not None:
-                reason, detail = CHANGED_KEY, changed[row["_changed"]]
+                reason, detail = changed[row["_changed"]]
             else:
                 reason = "no_year"
                 detail = f"{years[row['_place']]!r} is not a survey year" if years is not None else ""

@@ -266,6 +266,7 @@ def test_a_rejected_record_keeps_its_text_unchanged() -> None:
         "unreadable",
         "no_key",
         "changed_key",
+        "repeated_header",
         "no_year",
     ]
 

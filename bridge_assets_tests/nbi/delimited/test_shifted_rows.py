@@ -136,6 +136,30 @@ def test_a_code_may_be_in_quotes_although_it_is_empty_in_the_first_row(tmp_path:
     assert batch.records.drop("line_number").equals(bare.records.drop("line_number"))
 
 
+def test_codes_of_letters_alone_may_be_in_quotes(tmp_path: Path) -> None:
+    """Some programs put quotes around `N` and none around 7: every row of such a file was rejected."""
+    layout = layout_of_year(2019)
+    plain = [nbi_line(layout, DECK_COND_058=code) for code in ("7", "N", "6")]
+    items = ("STRUCTURE_NUMBER_008", "DECK_COND_058")
+    lines = [quoted(line, layout, *items[: 2 if code == "N" else 1]) for line, code in zip(plain, "7N6", strict=True)]
+    batch = read_nbi(write(tmp_path / "NBI_2019.txt", layout, lines))
+    assert batch.records["DECK_COND_058"].to_list() == ["7", "N", "6"]
+
+
+@pytest.mark.parametrize("quote", ["'", ""], ids=["published", "without quotes"])
+def test_the_header_row_of_a_joined_file_is_not_a_bridge(tmp_path: Path, quote: str) -> None:
+    layout = layout_of_year(2019)
+    line, header = nbi_line(layout).replace("'", quote), ",".join(layout.columns)
+    path = write(tmp_path / "NBI_2019.txt", layout, [line, header, line])
+    assert read_nbi(path).rejected.select("line_number", "reason", "detail").rows() == [
+        (3, "repeated_header", "the row repeats the column names")
+    ]
+    path.write_text(path.read_text().lower().replace(",", ";").replace("'", ""))
+    [year] = read_survey_file(path)
+    assert year.batch.rejected.select("line_number", "reason").rows() == [(3, "repeated_header")]
+    assert year.batch.records.height == 2
+
+
 def test_quotes_that_all_rows_have_need_no_second_look() -> None:
     """Looking again at every row of a national file, in Python, takes a minute."""
     layout = layout_of_year(2019)
