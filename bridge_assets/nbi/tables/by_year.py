@@ -6,6 +6,7 @@ survey year (`canonical`, `infobridge`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,17 @@ from pathlib import Path
 import polars as pl
 
 from bridge_assets.errors import SourceError
-from bridge_assets.nbi.coding_guide.items import ITEMS_BY_NAME
+from bridge_assets.nbi.coding_guide.items import CONDITION_ITEMS, ITEMS_BY_NAME
 from bridge_assets.nbi.delimited.records import RECORD_SCHEMA, REJECTED_SCHEMA, REJECTION_REASONS, Batch
 from bridge_assets.nbi.spreadsheet import changed_keys
 
 #: Valid survey years. FHWA's files begin with 1992; the wider range leaves room for tables from other sources.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
+
+#: Said of a table without any of `CONDITION_ITEMS`.
+NO_CONDITION = "the table has no condition ratings (items 58, 59, 60, 62), so that the condition of no bridge is known"
+
+_log = logging.getLogger(__name__)
 
 _HAS_KEY = pl.col("STATE_CODE_001").is_not_null() & pl.col("STRUCTURE_NUMBER_008").is_not_null()
 
@@ -86,6 +92,9 @@ class SurveyYearSplitter:
     def has_columns(self, names: Iterable[str]) -> None:
         """Tell which items the file has a column for; without this call, all."""
         self._absent_items = frozenset(ITEMS_BY_NAME).difference(names)
+        if self._absent_items.issuperset(CONDITION_ITEMS):
+            _log.warning("%s: %s", self._where, NO_CONDITION)
+            self._warnings = (*self._warnings, NO_CONDITION)
 
     def assume(self, item: str, value: str, warning: str) -> None:
         """Give every record this value of an item that the file lacks, and every batch the warning that says so."""

@@ -90,3 +90,17 @@ def test_a_table_written_from_records_is_not_restored_again(tmp_path: Path) -> N
     [year] = read_survey_file(path, 2019)
     assert year.batch.records["DECK_COND_058"].to_list() == ["NA"]
     assert year.batch.warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "export"])
+def test_a_table_without_any_condition_rating_is_not_read_without_a_word(tmp_path: Path, kind: str) -> None:
+    text = "STATE_CODE_001,STRUCTURE_NUMBER_008,RECORD_TYPE_005A,ADT_029\n04,S1,1,50\n"
+    if kind == "export":
+        text = "1 - State Code,8 - Structure Number,29 - Average Daily Traffic\n04,S1,50\n"
+    path = tmp_path / "NBI_2019.csv"
+    path.write_text(text)
+    if kind == "parquet":
+        path = tmp_path / "NBI_2019.parquet"
+        pl.read_csv(tmp_path / "NBI_2019.csv", infer_schema=False).write_parquet(path)
+    [year] = read_survey_file(path, 2019)
+    assert any(warning.startswith("the table has no condition ratings") for warning in year.batch.warnings)
