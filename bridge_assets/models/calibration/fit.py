@@ -8,7 +8,7 @@ known are the best guess at the next ones.
 
 Both are penalised logistic regressions: a rating with few falls keeps the ratio of the others. The penalty is the
 precision of a normal prior on the log odds. Over eight rolling origins of real deck ratings (`python -m benchmarks
-massachusetts_origins`), penalties from 1 to 15 give ratios of expected to observed falls within 0.03 of each other for
+massachusetts_origins`), penalties from 1 to 15 give ratios of expected to observed falls within 0.04 of each other for
 every rating of 6 and more.
 """
 
