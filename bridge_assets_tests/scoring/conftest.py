@@ -30,6 +30,6 @@ def lake(tmp_path) -> Lake:
 
 
 @pytest.fixture
-def model() -> ScoringModel:
+def scoring_model() -> ScoringModel:
     normalization = Normalization(FEATURES, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0))
     return ScoringModel("v1", "f", (2010, 2018), normalization, ChosenScores(), "fall of deck")  # type: ignore[arg-type]

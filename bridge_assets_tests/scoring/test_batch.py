@@ -23,8 +23,8 @@ from bridge_assets.scoring.shap_values import reasons_dtype
 from bridge_assets.settings import LookFirstSettings
 
 
-def test_ranks_follow_probability_and_consequence(lake, model):
-    scores = score(lake, 2020, model)
+def test_ranks_follow_probability_and_consequence(lake, scoring_model):
+    scores = score(lake, 2020, scoring_model)
     assert order_of(scores, "rank_in_state", "19") == ["19-A", "19-E", "19-B", "19-C", "19-D"]
     assert order_of(scores, "rank_in_state", "25") == ["25-A", "25-B"]
     assert order_of(scores, "look_first_rank", "19") == ["19-C", "19-D", "19-B", "19-E", "19-A"]
@@ -34,15 +34,15 @@ def test_ranks_follow_probability_and_consequence(lake, model):
     assert lake.read_year("bridge_predictions", 2020).equals(scores)
 
 
-def test_equal_weights_give_the_same_order(lake, model):
-    scores = score(lake, 2020, model, LookFirstSettings(stays_good=1, good=1, fair=1, to_poor=1))
+def test_equal_weights_give_the_same_order(lake, scoring_model):
+    scores = score(lake, 2020, scoring_model, LookFirstSettings(stays_good=1, good=1, fair=1, to_poor=1))
     assert (scores["look_first_rank"] == scores["rank_in_state"]).all()
 
 
-def test_a_regression_is_ranked_by_expected_loss(lake, model):
+def test_a_regression_is_ranked_by_expected_loss(lake, scoring_model):
     table = lake.read_year("bridge_features", 2020).with_columns(-pl.col("chance"))
     lake.write(table, "bridge_features", 2020)
-    losing = replace(model, predictor=ChosenScores(REGRESSION), target="change of deck")  # type: ignore[arg-type]
+    losing = replace(scoring_model, predictor=ChosenScores(REGRESSION), target="change of deck")  # type: ignore[arg-type]
     scores = score(lake, 2020, losing)
     assert scores["expected_change"].to_list() == pytest.approx(table["chance"].to_list(), abs=1e-3)
     assert scores["fall_probability"].null_count() == scores.height
@@ -54,18 +54,18 @@ def test_a_regression_is_ranked_by_expected_loss(lake, model):
     assert score_problems(off, table) == [f"{len(BRIDGES)} scores outside -9 to 9"]
 
 
-def test_features_with_other_definitions_are_refused(lake, model):
+def test_features_with_other_definitions_are_refused(lake, scoring_model):
     lake.write_provenance("bridge_features", 2020, {**lake.provenance("bridge_features", 2020), "features_digest": "g"})
     with pytest.raises(SourceError, match="cannot score the features of 2020"):
-        score(lake, 2020, model)
+        score(lake, 2020, scoring_model)
 
 
 YEARS = ("years_until_poor", "years_until_poor_low", "years_until_poor_high", "years_until_poor_horizon")
 
 
-def test_years_until_poor_are_in_the_scores(lake, model):
+def test_years_until_poor_are_in_the_scores(lake, scoring_model):
     with_years(lake)
-    scores = score(lake, 2020, model)
+    scores = score(lake, 2020, scoring_model)
     assert scores.filter(structure_key="19-A").select(YEARS).row(0) == (9.0, 3.0, None, 60)
     assert scores.filter(structure_key="19-D").select(YEARS).row(0) == (0.0, 0.0, 0.0, 60)
     provenance = lake.provenance("bridge_predictions", 2020)["years_until_poor"]
@@ -98,10 +98,10 @@ def _drop_bridges(lake: Lake) -> None:
         (_drop_bridges, "4 bridges have no years until Poor"),
     ],
 )
-def test_years_that_do_not_match_the_features_are_skipped_with_the_reason(damage, skipped_reason, lake, model):
+def test_years_that_do_not_match_the_features_are_skipped_with_the_reason(damage, skipped_reason, lake, scoring_model):
     with_years(lake)
     damage(lake)
-    scores = score(lake, 2020, model)
+    scores = score(lake, 2020, scoring_model)
     assert scores.height == len(BRIDGES)
     assert all(scores[column].null_count() == scores.height for column in YEARS)
     assert (scores.schema["years_until_poor"], scores.schema["years_until_poor_horizon"]) == (pl.Float32, pl.Int16)
@@ -152,8 +152,8 @@ def test_earlier_years_get_reasons_only_if_configured(lake, served):
     assert both["reasons"].null_count() == 2
 
 
-def test_problems_of_scores_are_found(lake, model):
-    scores, features = score(lake, 2020, model), lake.read_year("bridge_features", 2020)
+def test_problems_of_scores_are_found(lake, scoring_model):
+    scores, features = score(lake, 2020, scoring_model), lake.read_year("bridge_features", 2020)
     assert score_problems(scores, features) == []
     assert "1 bridges have no score" in score_problems(scores.slice(1), features)
     assert "1 duplicated bridges" in score_problems(pl.concat([scores, scores.head(1)]), features)

@@ -84,7 +84,14 @@ def usual_interval(table: pl.DataFrame) -> int:
 
 
 def split_at(
-    table: pl.DataFrame, cut: int, last: int, holdout_structures: float, *, offset: float = 0.0, salt: str = ""
+    table: pl.DataFrame,
+    cut: int,
+    last: int,
+    holdout_structures: float,
+    *,
+    offset: float = 0.0,
+    salt: str = "",
+    complete_years: bool = True,
 ) -> pl.DataFrame:
     """Hold out the inspections of held-out structures in survey years `cut` to `last`; see `split_inspections`.
 
@@ -101,6 +108,8 @@ def split_at(
         Rotates which structures are held out: with a share of 1/k, the offsets 0, 1/k, 2/k ... hold out each one once.
     salt : str
         Another salt gives another random order of the structures.
+    complete_years : bool, default True
+        Whether training leaves out survey years that were not complete by the cut.
 
     Returns
     -------
@@ -112,8 +121,8 @@ def split_at(
     held_out = [key for key in keys if (_fraction(salt + key) + offset) % 1 < holdout_structures]
     known = pl.col("fall").is_not_null()
     is_held_out = pl.col("structure_key").is_in(held_out)
-    is_complete = pl.col("survey_year") + usual_interval(table) < cut
-    outcome_by_cut = is_complete & (pl.col("next_survey_year") < cut)
+    wait = usual_interval(table) if complete_years else 0
+    outcome_by_cut = (pl.col("survey_year") + wait < cut) & (pl.col("next_survey_year") < cut)
     return table.with_columns(
         pl.when(known & is_held_out & pl.col("survey_year").is_between(cut, last))
         .then(pl.lit("holdout"))

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge_assets.models.dataset.split import split_inspections
+from bridge_assets.models.dataset.split import split_at
 from bridge_assets.nbi.derived import DAYS_PER_YEAR, POOR_MAX
-from bridge_assets.settings import SplitSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,7 +83,7 @@ def split_intervals(intervals: pl.DataFrame, settings: ModelSettings) -> tuple[p
     Returns
     -------
     intervals : pl.DataFrame
-        With `split`: `train`, `holdout` or `unused`; see `dataset.split.split_inspections`.
+        With `split`: `train`, `holdout` or `unused`; see `dataset.split.split_at`.
     cut : int or None
         First held-out survey year; None without intervals.
     """
@@ -94,9 +93,8 @@ def split_intervals(intervals: pl.DataFrame, settings: ModelSettings) -> tuple[p
     if not years:
         return intervals.with_columns(split=pl.lit("unused")), None
     held_out = max(1, min(settings.survival.holdout_years, len(years) // 2))
-    by_structure = SplitSettings(holdout_structures=settings.split.holdout_structures, holdout_years=held_out)
-    split = split_inspections(intervals.with_columns(fall=pl.lit(True)), by_structure)
-    return split.drop("fall"), years[-held_out]
+    cut, known = years[-held_out], intervals.with_columns(fall=pl.lit(True))
+    return split_at(known, cut, years[-1], settings.split.holdout_structures).drop("fall"), cut
 
 
 def follow_up(intervals: pl.DataFrame) -> pl.DataFrame:

@@ -161,7 +161,10 @@ def _inner_split(training: pl.DataFrame, years: int, splits: int, number: int) -
             do="load more survey years",
         )
     share = 1 / splits if splits > 1 else 0.3
-    inner = split_at(train, train_years[-years], train_years[-1], share, offset=number * share, salt="inner: ")
+    # Settings are only ranked here, all on the same rows: years that were not complete by the inner cut do no harm, and
+    # without them few years are left.
+    cut, last = train_years[-years], train_years[-1]
+    inner = split_at(train, cut, last, share, offset=number * share, salt="inner: ", complete_years=False)
     if train_rows(inner)["fall"].n_unique() < 2 or holdout_rows(inner)["fall"].n_unique() < 2:
         raise TrainingError(
             "an inner split has only falls, or none, on one of its sides; both outcomes are needed",

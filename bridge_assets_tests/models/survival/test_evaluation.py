@@ -45,7 +45,7 @@ def test_every_structure_is_in_exactly_one_group(evaluation):
         for years in HORIZONS_YEARS:
             assert sum(group.structures for group in found.groups[years]) == evaluation.structures
             predicted = [group.predicted for group in found.groups[years]]
-            assert predicted == sorted(predicted)
+            assert predicted == pytest.approx(sorted(predicted)), "groups that are level differ in the last bit"
 
 
 def test_saving_loading_and_plotting_are_reproducible(evaluation, tmp_path):
