@@ -7,10 +7,13 @@ start of `001`. Belongs here: recognising both. Does not belong here: what becom
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import polars as pl
 import pyarrow as pa
+
+from bridge_assets.nbi.coding_guide.codes import codes_of
 
 #: Items of digits -> their width (Coding Guide), which they have in each of the 4,306 real rows of the tests. Items 4,
 #: 13B and 90 are not among them: files of some years have them without their zeros.
@@ -117,16 +120,27 @@ class PaddingCheck:
         )
 
 
+def _is_state(code: str) -> bool:
+    """Whether this is a state code, as coded, without its zero (`PaddingCheck` says so) or with the FHWA region."""
+    known = codes_of("STATE_CODE_001")
+    return code.zfill(2) in known or (len(code) == 3 and code.isdigit() and code[:2] in known)
+
+
 class SpreadsheetCheck:
-    """Collects, batch by batch, what spreadsheets did to several files."""
+    """Collects, batch by batch, what spreadsheets and people did to the codes of several files."""
 
     def __init__(self) -> None:
         self._padding: dict[str, PaddingCheck] = {}
         self._changed: dict[str, list[int]] = {}
+        self._unknown_states: dict[str, Counter[str]] = {}
 
     def add(self, file: str, table: pa.Table, rejected: pl.DataFrame) -> None:
         """Add a batch of a file: `Batch.table` and `Batch.rejected`."""
         self._padding.setdefault(file, PaddingCheck()).add(table)
+        states = table["STATE_CODE_001"].combine_chunks().value_counts()
+        for state, count in zip(states.field("values").to_pylist(), states.field("counts").to_pylist(), strict=True):
+            if state is not None and not _is_state(state):
+                self._unknown_states.setdefault(file, Counter())[state] += count
         changed = rejected.filter(pl.col("reason") == CHANGED_KEY)
         for name, line in changed.select("file", "line_number").iter_rows():
             self._changed.setdefault(name, []).append(line)
@@ -140,6 +154,12 @@ class SpreadsheetCheck:
             warnings.append(
                 f"{file}: {len(lines):,} rows are rejected, because a spreadsheet made numbers of their state codes or "
                 f"structure numbers (lines {first}{more}); {CURE}"
+            )
+        for file, states in self._unknown_states.items():
+            listed = ", ".join(repr(state) for state, _ in states.most_common(_LISTED_LINES))
+            warnings.append(
+                f"{file}: {states.total():,} records have state codes that are not in the Coding Guide ({listed}), so "
+                "that they are not matched with other years; write the two digits of item 1, such as 04 for Arizona"
             )
         padding = ((file, check.warning()) for file, check in self._padding.items())
         return warnings + [f"{file}: {warning}" for file, warning in padding if warning]

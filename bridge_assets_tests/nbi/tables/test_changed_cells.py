@@ -104,3 +104,15 @@ def test_a_table_without_any_condition_rating_is_not_read_without_a_word(tmp_pat
         pl.read_csv(tmp_path / "NBI_2019.csv", infer_schema=False).write_parquet(path)
     [year] = read_survey_file(path, 2019)
     assert any(warning.startswith("the table has no condition ratings") for warning in year.batch.warnings)
+
+
+def test_a_state_that_is_not_a_code_is_named(tmp_path: Path) -> None:
+    """`AZ` made another bridge of each, so that no year was matched with another."""
+    path = tmp_path / "NBI_2019.csv"
+    states = ["AZ", "Arizona", "04", "049", "4", "AZ"]
+    path.write_text("\n".join([HEADER, *(f"{state},S{state},1,A,1,A,7,7,1118,5" for state in states)]))
+    report = ingest([path], 2019, tmp_path / "records.parquet", tmp_path / "rejected.parquet")
+    [warning] = [each for each in report.warnings if "state codes" in each]
+    assert warning.startswith(
+        "NBI_2019.csv: 3 records have state codes that are not in the Coding Guide ('AZ', 'Arizona')"
+    )
