@@ -171,9 +171,9 @@ def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues
 
 def _corrections(forest: Float16Forest, matrix: np.ndarray) -> np.ndarray:
     """What the odds ratios by rating add to the probability of a drop; shape (n,)."""
+    mean = forest.mean_over_trees(matrix)
     corrected, of_trees = (
-        fall_probability_column(each, forest.classes).astype(float)
-        for each in (forest.predict_proba(matrix), forest.mean_over_trees(matrix))
+        fall_probability_column(each, forest.classes).astype(float) for each in (forest.corrected(mean, matrix), mean)
     )
     return corrected - of_trees
 

@@ -151,10 +151,7 @@ class Float16Forest:
         if self.task != "classifier":
             raise TypeError("this forest is a regressor: it has no class probabilities. What to do: call predict")
         matrix = feature_matrix(X, self.features)
-        mean = self.mean_over_trees(matrix, threads)
-        if self.odds is None:
-            return mean
-        return self.odds.apply(mean, matrix[:, self.features.index(self.odds.feature)], self.classes)
+        return self.corrected(self.mean_over_trees(matrix, threads), matrix)
 
     def predict(self, X: Any, threads: int = 0) -> np.ndarray:
         """The most likely class (the first one of a tie), or the value of a regression (float32); shape (n,)."""
@@ -163,6 +160,12 @@ class Float16Forest:
         if self.task == "regressor":
             return self.mean_over_trees(feature_matrix(X, self.features), threads)[:, 0]
         return np.asarray(self.classes)[self.predict_proba(X, threads).argmax(axis=1)]
+
+    def corrected(self, mean: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """The result of `mean_over_trees` for these rows, corrected by `odds`; unchanged without them."""
+        if self.odds is None:
+            return mean
+        return self.odds.apply(mean, matrix[:, self.features.index(self.odds.feature)], self.classes)
 
     def mean_over_trees(self, matrix: np.ndarray, threads: int = 0) -> np.ndarray:
         """Leaf values averaged over the trees, without the correction by rating; shape (n, n_outputs), float32."""
