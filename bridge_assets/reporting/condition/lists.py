@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bridge_assets.scoring.batch import LIKELY_POOR, LISTS, LOSING_GOOD, POOR_NOW
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -14,10 +16,10 @@ LOOK_FIRST_ROWS = 25
 
 #: List (`scoring.batch.LISTS`) -> which bridges, and their order.
 LIST_MEANINGS = {
-    "Poor now": "Rated 4 or less and open to traffic: the lowest rating first, then the most likely to lose a point.",
-    "Likely to become Poor": "Rated 5, so one point less is Poor, and not expected to stay above it for longer than "
+    POOR_NOW: "Rated 4 or less and open to traffic: the lowest rating first, then the most likely to lose a point.",
+    LIKELY_POOR: "Rated 5, so one point less is Poor, and not expected to stay above it for longer than "
     "the horizon of years until Poor. The most likely to lose the point first.",
-    "Good, losing a point": "Rated 7: one point less is Fair. The most likely to lose it first.",
+    LOSING_GOOD: "Rated 7: one point less is Fair. The most likely to lose it first.",
 }
 
 #: Reasons shown per bridge.
@@ -29,7 +31,6 @@ def look_first(outlook: pl.DataFrame, year: int | None) -> Row | None:
     import polars as pl
 
     from bridge_assets.models.dataset.targets import describe_target_name
-    from bridge_assets.scoring.batch import LISTS
 
     if outlook.is_empty():
         return None
