@@ -65,7 +65,7 @@ def rating_odds(
     column, levels = found
     known = np.isfinite(probability)
     place = np.searchsorted(levels, matrix[known, column])
-    falls, odds = train["fall"].to_numpy()[known].astype(float), _log_odds(probability[known])
+    falls, odds = train["fall"].to_numpy()[known].astype(float), log_odds(probability[known], _MARGIN)
     correction = _offsets(odds, falls, place, len(levels), RATING_PENALTY)
     years = train["survey_year"].to_numpy()[known]
     cycle = usual_interval(train) if "next_survey_year" in train.columns else 1
@@ -120,8 +120,9 @@ def _offsets(log_odds: np.ndarray, falls: np.ndarray, place: np.ndarray, count: 
     return groups @ beta
 
 
-def _log_odds(probability: np.ndarray) -> np.ndarray:
+def log_odds(probability: np.ndarray, margin: float) -> np.ndarray:
+    """The log odds of probabilities that are kept `margin` away from 0 and 1."""
     import numpy as np
 
-    clipped = np.clip(probability, _MARGIN, 1 - _MARGIN)
+    clipped = np.clip(probability, margin, 1 - margin)
     return np.log(clipped / (1 - clipped))

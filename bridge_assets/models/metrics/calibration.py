@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge_assets.models.calibration.fit import log_odds
 from bridge_assets.models.metrics.bootstrap import Interval, bootstrap_weights, percentile_interval
 from bridge_assets.models.metrics.probability import wilson_interval
 
@@ -175,20 +176,13 @@ def calibration_slope(falls: np.ndarray, probability: np.ndarray) -> float | Non
     """Slope of a logistic regression of the outcome on the probability's log odds; None where it cannot be fitted."""
     import numpy as np
 
-    odds = _log_odds(probability)
+    odds = log_odds(probability, margin=1e-6)
     if falls.all() or not falls.any() or np.ptp(odds) < 1e-9:
         return None
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=1e9, max_iter=200).fit(odds[:, None], falls)
     return float(fitted.coef_[0, 0])
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
-    return np.log(clipped / (1 - clipped))
 
 
 def _ratio(weights: np.ndarray, probability: np.ndarray, falls: np.ndarray) -> float:
