@@ -99,7 +99,7 @@ rules: setup
 
 LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --no-annotate --no-header
 lock: $(READY)
-	$(LOCK) pyproject.toml --extra dev --extra aws --extra azure --extra gcp --extra k8s --extra excel --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra dev --extra aws --extra azure --extra gcp --extra k8s --extra excel --extra ray --extra gradio --extra dashboard --output-file requirements-dev.lock
 	$(LOCK) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group dvc --output-file requirements-dvc.lock
 
