@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from bridge_assets.reporting.html.palette import LIGHT
+
 if TYPE_CHECKING:
     import polars as pl
 
-#: The colours of the light theme of the report (templates/style.css).
-CLASS_COLOURS = {"Poor": "#b3392f", "Fair": "#dfae3f", "Good": "#2a8576"}
-TEXT_COLOUR, GRID_COLOUR = "#14202b", "#dce3e9"
+CLASS_COLOURS = LIGHT.classes
+TEXT_COLOUR, GRID_COLOUR = LIGHT.ink, LIGHT.line
 
 
 def condition_trend_png(condition_by_year: pl.DataFrame) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge_assets.reporting.html.palette import LIGHT
+
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
 
-DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR = "#b3392f", "#8fa3b5", "#14202b"
+DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR = LIGHT.poor, LIGHT.before, LIGHT.ink
 
 
 def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
@@ -55,7 +57,7 @@ def drift_plot_png(table: pl.DataFrame, survey_year: int) -> bytes:
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#dde3e9", linewidth=0.8)
+    axes.grid(axis="x", color=LIGHT.line, linewidth=0.8)
     axes.set_axisbelow(True)
     figure.legend(
         handles=[

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.drift.realised_quality import AS_EXPECTED, IN_TRAINING, MUCH_WORSE, TOO_FEW, WORSE
 from bridge_assets.reporting.drift.plots import DRIFTED_COLOUR, STEADY_COLOUR, TEXT_COLOUR
+from bridge_assets.reporting.html.palette import LIGHT
 
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
 
-_EXPECTED_COLOUR, _BAND_COLOUR = "#2c5d8a", "#dbe6f0"
+_EXPECTED_COLOUR = LIGHT.expected
 
 #: Label, colour and verdicts of the dots.
 _FOUND = (
@@ -72,13 +73,21 @@ def _draw(axes: Axes, drawn: pl.DataFrame, value: str, low: str, high: str) -> N
 
     years = drawn["survey_year"].to_list()
     lows, highs = (drawn[name].cast(float).fill_null(float("nan")).to_list() for name in (low, high))
-    axes.fill_between(years, lows, highs, color=_BAND_COLOUR, label="99 % of years if the probabilities are right")
+    axes.fill_between(
+        years,
+        lows,
+        highs,
+        color=LIGHT.before,
+        alpha=0.5,
+        linewidth=0,
+        label="99 % of years if the probabilities are right",
+    )
     for label, colour, verdicts in _FOUND:
         shown = drawn.filter(drawn["verdict"].is_in(verdicts))
         axes.scatter(shown["survey_year"].to_list(), shown[value].to_list(), color=colour, s=26, zorder=3, label=label)
     if trained := [year for year, until in zip(years, drawn["training_until"], strict=True) if year <= until]:
-        axes.axvspan(min(trained) - 0.5, max(trained) + 0.5, color="#f3f1ea", zorder=0, label="trained on these years")
+        axes.axvspan(min(trained) - 0.5, max(trained) + 0.5, color=LIGHT.wash, zorder=0, label="trained on these years")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    axes.grid(axis="y", color=LIGHT.line, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
