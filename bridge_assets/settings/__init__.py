@@ -11,6 +11,7 @@ value.
 from __future__ import annotations
 
 from bridge_assets.settings.base import StrictModel, YamlSettings
+from bridge_assets.settings.dashboard import DashboardSettings, PageName, bridge_path
 from bridge_assets.settings.data import (
     FIRST_NBI_YEAR,
     LAST_DELIMITED_YEAR,
@@ -48,6 +49,7 @@ __all__ = [
     "CONFIG_FOLDER_VARIABLE",
     "FIRST_NBI_YEAR",
     "LAST_DELIMITED_YEAR",
+    "DashboardSettings",
     "DataSettings",
     "DriftSettings",
     "DvcSettings",
@@ -59,6 +61,7 @@ __all__ = [
     "MlflowSettings",
     "ModelSettings",
     "NationalFile",
+    "PageName",
     "PeriodSettings",
     "RealisedQualitySettings",
     "SampleSettings",
@@ -67,6 +70,7 @@ __all__ = [
     "SurveyYears",
     "SurvivalSettings",
     "YamlSettings",
+    "bridge_path",
     "config_file",
     "config_folder",
     "dbt_project_folder",

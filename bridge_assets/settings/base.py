@@ -24,7 +24,7 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VARIABLES = "BRIDGE_ASSETS_"
 
 #: What follows `BRIDGE_ASSETS_` in the environment variables of each configuration file.
-SETTINGS_FILES = ("DATA", "MODEL", "ENVIRONMENT", "MLFLOW", "DVC")
+SETTINGS_FILES = ("DATA", "MODEL", "ENVIRONMENT", "MLFLOW", "DVC", "DASHBOARD")
 
 
 class StrictModel(BaseModel):

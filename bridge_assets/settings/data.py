@@ -54,7 +54,7 @@ class SampleSettings(StrictModel):
         return self
 
 
-def _split_words(value: Any) -> Any:
+def split_words(value: Any) -> Any:
     """Accept `AL, MA` as well as `[AL, MA]`, so that an environment variable needs no brackets, but may have them."""
     return tuple(re.findall(r"[^\s,\[\]'\"]+", value)) if isinstance(value, str) else value
 
@@ -79,10 +79,10 @@ class FhwaSettings(StrictModel):
     In the addresses `{year}` becomes 2016, `{yy}` 16 and `{state}` AL.
     """
 
-    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(_split_words)] = Field(
+    states: Annotated[tuple[_State, ...], NoDecode, BeforeValidator(split_words)] = Field(
         default=(), description="Postal codes of the state files to download. Empty = the national files."
     )
-    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(_split_words)] = Field(
+    accept_revised: Annotated[tuple[_Sha256Beginning, ...], NoDecode, BeforeValidator(split_words)] = Field(
         default=(),
         description="Revised files to accept, from whatever source: the first 12 or more digits of their SHA-256.",
     )

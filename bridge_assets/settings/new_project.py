@@ -29,6 +29,7 @@ Dagster UI on <http://127.0.0.1:3000>. Their outputs are in `var/`.
 | `configs/environment.yaml` | where model versions are deployed besides this machine; alerts, health, retention |
 | `configs/k8s/` | the manifests of the Kubernetes endpoint |
 | `configs/mlflow_config.yaml`, `configs/dvc_config.yaml` | the model registry; versions of data and models |
+| `configs/dashboard_assets.yaml` | the dashboard: its address, theme, pages |
 | `configs/dagster.yaml` | Dagster's own storage and run queue |
 | `configs/prometheus_*.yaml`, `configs/grafana_dashboard.json` | what Prometheus scrapes, its alerts, their dashboard |
 
