@@ -59,7 +59,7 @@ def serve(host: str, port: int, without_token: bool, requests_per_second: float 
 
     BRIDGE_ASSETS_TOKEN in the environment is the bearer token that requests have to send; health checks need none.
     """
-    from bridge_assets.serve.access import REQUESTS_PER_SECOND, WITHOUT_TOKEN
+    from bridge_assets.serve.border.access import REQUESTS_PER_SECOND, WITHOUT_TOKEN
     from bridge_assets.serve.endpoint_follower import serve_endpoint
 
     environ = dict(os.environ)

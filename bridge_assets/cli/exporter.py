@@ -23,7 +23,7 @@ def exporter(host: str, port: int, without_token: bool) -> None:
     import uvicorn
 
     from bridge_assets.cli.ports import listen, port_error
-    from bridge_assets.serve.access import WITHOUT_TOKEN, AccessRules, Guard
+    from bridge_assets.serve.border.access import WITHOUT_TOKEN, AccessRules, Guard
 
     environ = {**os.environ, **({WITHOUT_TOKEN: "1"} if without_token else {})}
     access = AccessRules.for_host(host, environ, "read how the platform is doing")

@@ -30,7 +30,7 @@ MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: 10,000 rows 700 ms (`benchmarks/served_metrics.py`); 0.5 is the objective's (`alerting.prometheus_alerts`).
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-#: Upper bounds of rows per request; a request has at most 10,000 (`serve.request_rows.MAX_ROWS`).
+#: Upper bounds of rows per request; a request has at most 10,000 (`serve.requests.request_rows.MAX_ROWS`).
 ROWS_BUCKETS = (1, 10, 32, 100, 320, 1000, 3200, 10_000)
 
 #: Output of a model -> upper bounds of its predictions. Probabilities are dense near the base rate of some 5 %.

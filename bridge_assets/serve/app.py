@@ -21,9 +21,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bridge_assets.metrics.measure_requests import METRICS_PATH, MeasureRequests, answer_scrape
-from bridge_assets.serve.access import AccessRules, Guard
-from bridge_assets.serve.access_log import AccessLog
-from bridge_assets.serve.connections import BODY_SECONDS
+from bridge_assets.serve.border.access import AccessRules, Guard
+from bridge_assets.serve.border.access_log import AccessLog
+from bridge_assets.serve.border.connections import BODY_SECONDS
 from bridge_assets.serve.contracts import (
     AZUREML,
     INSTANCES,
@@ -35,7 +35,7 @@ from bridge_assets.serve.contracts import (
     kserve_metadata,
 )
 from bridge_assets.serve.loaded_model import LoadedModel
-from bridge_assets.serve.request_rows import RequestError
+from bridge_assets.serve.requests.request_rows import RequestError
 from bridge_assets.serve.state import AppState
 
 #: Maximum size of a body in bytes. A chosen limit: enough for 10,000 rows of 44 features.

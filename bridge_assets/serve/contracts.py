@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.request_body import parse_json_object, table_of_csv
-from bridge_assets.serve.request_rows import MAX_ROWS, RequestError, shown, table_of_instances, table_of_rows
+from bridge_assets.serve.requests.request_body import parse_json_object, table_of_csv
+from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError, shown, table_of_instances, table_of_rows
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.access import AccessRules
+from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.server import run_server
 from bridge_assets.serve.state import AppState

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bridge_assets.errors import FeatureError
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.request_rows import RequestError
+from bridge_assets.serve.requests.request_rows import RequestError
 
 if TYPE_CHECKING:
     import polars as pl

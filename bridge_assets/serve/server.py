@@ -23,10 +23,10 @@ from starlette.applications import Starlette
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.access import AccessRules
-from bridge_assets.serve.access_log import log_event
 from bridge_assets.serve.app import make_app
-from bridge_assets.serve.connections import BoundedProtocol, throttle_accept_errors
+from bridge_assets.serve.border.access import AccessRules
+from bridge_assets.serve.border.access_log import log_event
+from bridge_assets.serve.border.connections import BoundedProtocol, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 

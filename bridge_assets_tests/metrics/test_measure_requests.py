@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 from metrics.test_prometheus_metrics import samples
-from serve.test_access import PROBE, SECRET
+from serve.border.test_access import PROBE, SECRET
 from support.deployment.server_process import serving, start_container
 
 from bridge_assets.serve import container

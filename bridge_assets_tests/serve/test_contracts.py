@@ -25,7 +25,7 @@ from bridge_assets.serve.contracts import (
     kserve_metadata,
 )
 from bridge_assets.serve.loaded_model import LoadedModel
-from bridge_assets.serve.request_rows import RequestError
+from bridge_assets.serve.requests.request_rows import RequestError
 
 
 @pytest.fixture

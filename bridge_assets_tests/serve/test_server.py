@@ -17,7 +17,7 @@ from support.deployment.server_process import start_container
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import MAX_BODY_BYTES, MAX_PENDING_REQUESTS, make_app
 from bridge_assets.serve.loaded_model import LoadedModel
-from bridge_assets.serve.request_rows import table_of_instances
+from bridge_assets.serve.requests.request_rows import table_of_instances
 from bridge_assets.serve.state import AppState
 
 

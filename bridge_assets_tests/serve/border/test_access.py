@@ -16,7 +16,7 @@ from support.deployment.server_process import ServerProcess, serving
 
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError
-from bridge_assets.serve.access import (
+from bridge_assets.serve.border.access import (
     DEFAULT_REQUESTS_PER_SECOND,
     REQUESTS_PER_SECOND,
     TOKEN,
@@ -159,7 +159,7 @@ def test_a_bundle_with_older_code_is_not_served_if_a_token_is_set(bundle, tmp_pa
         content = {name: code.read(name) for name in code.namelist()}
     server = "bridge_assets/serve/server.py"
     content[server] = content[server].replace(b"AccessRules", b"OlderRules")
-    content["bridge_assets/serve/access.py"] += b"\nOlderRules = AccessRules\n"
+    content["bridge_assets/serve/border/access.py"] += b"\nOlderRules = AccessRules\n"
     with zipfile.ZipFile(package / "code.zip", "w") as code:
         for name, source in content.items():
             code.writestr(name, source)
@@ -186,7 +186,7 @@ def test_the_command_does_not_listen_elsewhere_unless_told_so(tmp_path, versions
 
 
 def test_the_image_says_where_it_listens_and_that_something_else_admits_callers():
-    text = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    text = (Path(__file__).parents[3] / "Dockerfile").read_text()
     (line,) = [line for line in text.splitlines() if line.startswith("ENV BRIDGE_ASSETS_")]
     environ = dict(pair.split("=") for pair in line.removeprefix("ENV ").split())
     assert environ.keys() == {"BRIDGE_ASSETS_HOST", WITHOUT_TOKEN, REQUESTS_PER_SECOND}

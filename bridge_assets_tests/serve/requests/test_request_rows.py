@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from bridge_assets.serve.request_body import parse_json_object, parse_number
-from bridge_assets.serve.request_rows import MAX_ROWS, RequestError, table_of_instances, table_of_rows
+from bridge_assets.serve.requests.request_body import parse_json_object, parse_number
+from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError, table_of_instances, table_of_rows
 
 FEATURES = ("condition", "age", "traffic")
 

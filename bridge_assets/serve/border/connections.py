@@ -17,7 +17,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bridge_assets.serve.access_log import log_event
+from bridge_assets.serve.border.access_log import log_event
 
 #: Largest number of connections. A chosen limit: at most 128 KiB of each are in memory before the app reads, so 32 MiB.
 MAX_CONNECTIONS = 256

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge_assets.serve.contracts import kserve_contract
-from bridge_assets.serve.request_body import (
+from bridge_assets.serve.requests.request_body import (
     MAX_DEPTH,
     MAX_UNICODE_BYTES,
     _is_deeper,
     parse_json_object,
     table_of_csv,
 )
-from bridge_assets.serve.request_rows import MAX_ROWS, RequestError
+from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError
 
 FEATURES = ("condition", "age", "traffic")
 

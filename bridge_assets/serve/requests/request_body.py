@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.request_rows import (
+from bridge_assets.serve.requests.request_rows import (
     MAX_ROWS,
     RequestError,
     check_columns,

@@ -16,8 +16,9 @@ import httpx
 import pytest
 from support.deployment.server_process import ServerProcess
 
-from bridge_assets.serve import connections, container
-from bridge_assets.serve.connections import MAX_CONNECTIONS, connection_bound, throttle_accept_errors
+from bridge_assets.serve import container
+from bridge_assets.serve.border import connections
+from bridge_assets.serve.border.connections import MAX_CONNECTIONS, connection_bound, throttle_accept_errors
 
 #: Descriptors of the server, as many shells allow. The bound of connections is 256 then as well.
 DESCRIPTORS = 1024
