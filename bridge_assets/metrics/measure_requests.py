@@ -7,7 +7,6 @@ which bucket the prediction for that bridge lies. Prometheus sends it with `auth
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
 
@@ -26,43 +24,25 @@ METRICS_PATH = "/metrics"
 _NO_ROUTE = ("other", "other")
 
 
-class MeasureRequests:
-    """Middleware: counts each request with its status and duration.
+class RequestMeter:
+    """Counts each request with its status and duration, by the route of the app that it was for.
 
     Parameters
     ----------
-    app : ASGIApp
     metrics : PrometheusMetrics
     purposes : mapping
         Route of the app -> `predict`, `health` or `other`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: PrometheusMetrics, purposes: Mapping[str, str]) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, metrics: PrometheusMetrics, purposes: Mapping[str, str]) -> None:
+        self.begin, self._end = metrics.start_request, metrics.end_request
         self._labels = {route: (route, purpose) for route, purpose in purposes.items()}
         metrics.declare(purposes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.perf_counter(), 0
-
-        async def send_and_see(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        self._metrics.start_request()
-        try:
-            await self._app(scope, receive, send_and_see)
-        except Exception:
-            status = 500
-            raise
-        finally:
-            route, purpose = self._labels.get(scope["path"], _NO_ROUTE)
-            self._metrics.end_request(route, purpose, status, time.perf_counter() - started)
+    def end(self, path: str, status: int, seconds: float) -> None:
+        """Count an answered request; a status of 0 = no answer was sent."""
+        route, purpose = self._labels.get(path, _NO_ROUTE)
+        self._end(route, purpose, status, seconds)
 
 
 async def answer_scrape(metrics: PrometheusMetrics | None, request: Request) -> Response:

@@ -13,6 +13,7 @@ Labels take few values, whatever is requested: the routes of the app, status cod
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,9 @@ PREDICTION_BUCKETS = {
     "fall_probability": (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0),
     "expected_change": (-2.0, -1.5, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, -0.05, 0.0, 0.25, 0.5),
 }
+
+#: Up to so many predictions are counted one by one, which is faster. Measured: 1 microsecond each, against 20 for all.
+_FEW = 16
 
 #: Reasons of `bridge_assets_request_errors_total` by status; other statuses from 400 on are invalid requests, and from
 #: 500 on internal errors. 0: the client had gone before it was answered.
@@ -111,7 +115,9 @@ class PrometheusMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._counted: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._predictions: dict[str, Any] = {}
+        self._predicted: dict[tuple[str, str], Any] = {}
         self._served: tuple[str, str, str] | None = None
 
     def declare(self, purposes: Mapping[str, str]) -> None:
@@ -145,8 +151,13 @@ class PrometheusMetrics:
         seconds : float
         """
         self._in_progress.dec()
-        self._requests.labels(route, purpose, str(status)).inc()
-        self._latency.labels(route, purpose).observe(seconds)
+        key = (route, purpose, status)
+        counted = self._counted.get(key)
+        if counted is None:  # finding the series of some labels takes longer than counting
+            counted = self._requests.labels(route, purpose, str(status)), self._latency.labels(route, purpose)
+            self._counted[key] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
         if status >= 400 or not status:
             reason = _REASONS.get(status) or ("internal" if status >= 500 else "invalid")
             self._errors.labels(purpose, reason).inc()
@@ -164,8 +175,17 @@ class PrometheusMetrics:
             `fall_probability` or `expected_change`.
         """
         self._rows.observe(len(predictions))
-        if len(predictions):
-            _observe_many(self._histogram(output).labels(version), predictions)
+        if not len(predictions):
+            return
+        histogram = self._predicted.get((version, output))
+        if histogram is None:
+            histogram = self._predicted[version, output] = self._histogram(output).labels(version)
+        if len(predictions) <= _FEW:
+            for prediction in predictions:
+                if math.isfinite(prediction):
+                    histogram.observe(prediction)
+        else:
+            _observe_many(histogram, predictions)
 
     def set_model(self, version: str, slot: str, output: str) -> None:
         """Record that this process serves this version from now on."""

@@ -68,6 +68,8 @@ class OnnxPredictor:
         self.task_name = "classification" if "probabilities" in outputs else "regression"
         self.features: tuple[str, ...] = tuple(json.loads(self.metadata["features"]))
         self.classes: tuple[Any, ...] = tuple(json.loads(self.metadata["classes"]))
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = ["probabilities" if self._is_classification else "prediction"]
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the probability of a fall, or the expected change in points, depending on the task.
@@ -87,18 +89,25 @@ class OnnxPredictor:
         FeatureError
             If a table lacks a feature, an array has another number of columns, or a value is missing.
         """
+        return self.predict_matrix(feature_matrix(X, self.features))
+
+    def predict_matrix(self, matrix: np.ndarray) -> np.ndarray:
+        """`predict` without its checks, which take as long as one row: for a caller that has made them.
+
+        Parameters
+        ----------
+        matrix : np.ndarray, shape (n, n_features)
+            Normalised features, float32, C order, all finite.
+        """
         import numpy as np
 
-        matrix = feature_matrix(X, self.features)
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
-        name = self._session.get_inputs()[0].name
-        output = "probabilities" if self._is_classification else "prediction"
         blocks = [
-            np.asarray(self._session.run([output], {name: matrix[start : start + _BATCH_ROWS]})[0])
+            np.asarray(self._session.run(self._outputs, {self._input: matrix[start : start + _BATCH_ROWS]})[0])
             for start in range(0, len(matrix), _BATCH_ROWS)
         ]
-        outputs = np.concatenate(blocks)
+        outputs = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         return fall_probability_column(outputs, self.classes) if self._is_classification else outputs[:, 0]
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bridge_assets.models.tasks.names import PREDICTION_COLUMNS
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from bridge_assets.data.features.normalization import Normalization
+    from bridge_assets.data.features.normalization import Normalization, RowScaler
     from bridge_assets.runtime.onnx_predictor import OnnxPredictor
 
 
@@ -58,6 +59,26 @@ class ServedModel:
 
         scaled = self.normalization.transform(features).select(self.normalization.features).to_numpy()
         return pl.Series(self.prediction_column, self._predict_scaled(scaled), dtype=pl.Float32)
+
+    @cached_property
+    def row_scaler(self) -> RowScaler:
+        """Scales the rows of a request."""
+        return self.normalization.row_scaler()
+
+    def predict_scaled(self, scaled: np.ndarray) -> np.ndarray:
+        """Predict from the few rows of a request on the model's scale, with the same result as `predict`.
+
+        Parameters
+        ----------
+        scaled : np.ndarray, shape (n, n_features)
+            What `row_scaler` returned, all finite.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (n,), float32.
+        """
+        return self.predictor.predict_matrix(scaled)
 
     def fall_probability(self, features: pl.DataFrame) -> pl.Series:
         """`predict`, for a caller that needs a probability: raises PredictorError for a regression."""

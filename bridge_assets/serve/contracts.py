@@ -1,6 +1,6 @@
-"""Request and response formats of each provider: a pair of functions around one table of features.
+"""Request and response formats of each provider: a pair of functions around one array of features.
 
-`parse_request` converts the body of a request to the table, `format_response` converts the predictions to the response.
+`parse_request` converts the body of a request to the array, `format_response` converts the predictions to the response.
 Everything in between is shared.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge_assets.serve.requests.request_body import parse_json_object, table_of_csv
-from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError, shown, table_of_instances, table_of_rows
+from bridge_assets.serve.requests.request_body import parse_json_object, rows_of_csv
+from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError, rows_of_instances, rows_of_table, shown
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy as np
 
     from bridge_assets.serve.loaded_model import LoadedModel
 
@@ -28,9 +28,16 @@ _MAX_ID = 256
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A request: its rows as a table of features, and its id if it has one."""
+    """A request.
 
-    table: pl.DataFrame
+    Attributes
+    ----------
+    rows : np.ndarray
+        Shape (n, n_features), float64, in the model's order and in natural units; NaN = missing.
+    id : str, optional
+    """
+
+    rows: np.ndarray
     id: str | None = None
 
 
@@ -44,16 +51,18 @@ class Contract:
         (body, media type, features of the model) -> ParsedRequest. Raises RequestError.
     format_response : callable
         (predictions, model, parsed request) -> the response, as JSON.
+    takes_instances : bool
+        Whether a body of JSON with nothing but `instances` means these rows: such a small one is parsed by
+        `requests.small_requests`.
     """
 
     parse_request: Callable[[bytes | bytearray, str, Sequence[str]], ParsedRequest]
     format_response: Callable[[list[float], LoadedModel, ParsedRequest], dict[str, Any]]
+    takes_instances: bool = False
 
 
 def _parse_instances(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
-    return ParsedRequest(
-        table_of_instances(parse_json_object(body, ["instances"], features).get("instances"), features)
-    )
+    return ParsedRequest(rows_of_instances(parse_json_object(body, ["instances"], features).get("instances"), features))
 
 
 def _format_predictions(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def _format_predictions(answers: list[float], model: LoadedModel, request: Parse
 def _parse_sagemaker(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
     """JSON as for `/predict`, or CSV whose first row names the features."""
     if media_type == "text/csv":
-        return ParsedRequest(table_of_csv(body, features))
+        return ParsedRequest(rows_of_csv(body, features))
     if media_type != "application/json":
         raise RequestError(f"{media_type:.60} is not supported; send application/json or text/csv", 415)
     return _parse_instances(body, media_type, features)
@@ -74,7 +83,7 @@ def _parse_vertex(body: bytes | bytearray, media_type: str, features: Sequence[s
     request = parse_json_object(body, ["instances", "parameters"], features)
     if request.get("parameters"):
         raise RequestError("parameters: this model has no parameters", 422)
-    return ParsedRequest(table_of_instances(request.get("instances"), features))
+    return ParsedRequest(rows_of_instances(request.get("instances"), features))
 
 
 def _format_vertex(answers: list[float], model: LoadedModel, request: ParsedRequest) -> dict[str, Any]:
@@ -85,11 +94,11 @@ def _parse_azureml(body: bytes | bytearray, media_type: str, features: Sequence[
     """`instances`, or `input_data` as pandas splits a table: columns, index and data."""
     request = parse_json_object(body, ["instances", "input_data"], features)
     if "input_data" not in request:
-        return ParsedRequest(table_of_instances(request.get("instances"), features))
+        return ParsedRequest(rows_of_instances(request.get("instances"), features))
     split = request["input_data"]
     if not isinstance(split, dict) or not {"columns", "data"} <= split.keys() <= {"columns", "index", "data"}:
         raise RequestError("input_data: expected an object with 'columns', 'data' and optionally 'index'", 422)
-    return ParsedRequest(table_of_rows(split["columns"], split["data"], features))
+    return ParsedRequest(rows_of_table(split["columns"], split["data"], features))
 
 
 def _parse_kserve(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
@@ -114,12 +123,12 @@ def _parse_kserve(body: bytes | bytearray, media_type: str, features: Sequence[s
         if len(shape) != 2 or shape[1] != len(features):
             raise RequestError(f"tensor {shown(name)}: expected the shape [rows, {len(features)}], found {shape}", 422)
         rows = [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
-        return ParsedRequest(table_of_rows(list(features), rows, features), id_)
+        return ParsedRequest(rows_of_table(list(features), rows, features), id_)
     for name, each, _ in tensors:
         if each not in ([shape[0]], [shape[0], 1]):
             raise RequestError(f"tensor {shown(name)}: expected the shape [{shape[0]}], found {each}", 422)
     rows = [list(row) for row in zip(*(values for _, _, values in tensors), strict=True)]
-    return ParsedRequest(table_of_rows([name for name, _, _ in tensors], rows, features), id_)
+    return ParsedRequest(rows_of_table([name for name, _, _ in tensors], rows, features), id_)
 
 
 def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
@@ -152,10 +161,10 @@ def _is_dimension(size: Any) -> bool:
     return isinstance(size, float) and size >= 0 and size.is_integer()  # every number in a body is parsed as a float
 
 
-INSTANCES = Contract(_parse_instances, _format_predictions)
-SAGEMAKER = Contract(_parse_sagemaker, _format_predictions)
-VERTEX = Contract(_parse_vertex, _format_vertex)
-AZUREML = Contract(_parse_azureml, _format_predictions)
+INSTANCES = Contract(_parse_instances, _format_predictions, takes_instances=True)
+SAGEMAKER = Contract(_parse_sagemaker, _format_predictions, takes_instances=True)
+VERTEX = Contract(_parse_vertex, _format_vertex, takes_instances=True)
+AZUREML = Contract(_parse_azureml, _format_predictions, takes_instances=True)
 
 
 def kserve_contract(model_name: str) -> Contract:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge_assets.errors import FeatureError
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.requests.request_rows import RequestError
+from bridge_assets.serve.requests.small_requests import SmallRequests
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy as np
 
     from bridge_assets.runtime.served_model import ServedModel
 
@@ -40,6 +42,11 @@ class LoadedModel:
         _release_memory()
         return cls(model, slot)
 
+    @cached_property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of each answer that name the version."""
+        return [(b"x-model-version", self.version.encode()), (b"x-model-slot", self.slot.encode())]
+
     @property
     def version(self) -> str:
         return self.model.version
@@ -53,8 +60,13 @@ class LoadedModel:
         """Name of the output, for contracts that need one: `fall_probability` or `expected_change`."""
         return self.model.prediction_column
 
-    def predict(self, table: pl.DataFrame) -> list[float]:
-        """Predict from rows of features in natural units, with the same code as batch scoring.
+    def predict(self, rows: np.ndarray) -> list[float]:
+        """Predict from rows of features in natural units, to the last bit like batch scoring.
+
+        Parameters
+        ----------
+        rows : np.ndarray, shape (n, n_features)
+            In the order of `features`; NaN = missing.
 
         Raises
         ------
@@ -63,13 +75,20 @@ class LoadedModel:
         """
         import numpy as np
 
-        try:
-            return self.model.predict(table).to_list()
-        except FeatureError:
-            scaled = self.model.normalization.transform(table).select(self.features).to_numpy()
+        scaled = self.model.row_scaler(rows)
+        if not math.isfinite(scaled.sum()):  # of numbers up to 65,504, or of one that is not finite
             row, column = (int(index) for index in np.argwhere(~np.isfinite(scaled))[0])
             name = self.features[column]
-            raise RequestError(f"row {row}: feature {name!r}: {table[row, name]:g} is too large", 422) from None
+            raise RequestError(f"row {row}: feature {name!r}: {rows[row, column]:g} is too large", 422)
+        return self.model.predict_scaled(scaled).tolist()
+
+    @cached_property
+    def small_requests(self) -> SmallRequests | None:
+        """Parses small requests; None where msgspec is not installed, as in an image that was built before it."""
+        try:
+            return SmallRequests(self.features)
+        except (ImportError, ValueError):
+            return None
 
 
 def _release_memory() -> None:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bridge_assets.serve.border.deadlines import Deadlines
+
 if TYPE_CHECKING:
     from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
     from bridge_assets.serve.loaded_model import LoadedModel
@@ -32,9 +34,11 @@ class AppState:
     pending_requests : int
         Number of requests running or waiting for a thread.
     buffered_bytes : int
-        Bytes of large bodies in memory (`app.SMALL_BODY_BYTES`).
+        Bytes of large bodies in memory (`predict_endpoint.SMALL_BODY_BYTES`).
     parsing_large : asyncio.Lock
         Held while a large body is parsed: one takes up to 110 MB, and Python parses one at a time anyway.
+    deadlines : Deadlines
+        Of the requests whose bodies are being read.
     executor : ThreadPoolExecutor
         Parses requests and predicts.
     metrics : PrometheusMetrics or None
@@ -46,6 +50,7 @@ class AppState:
     pending_requests: int = 0
     buffered_bytes: int = 0
     parsing_large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
     metrics: PrometheusMetrics | None = None
 

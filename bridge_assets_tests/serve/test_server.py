@@ -12,12 +12,14 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from support.deployment.answers import error_of
 from support.deployment.server_process import start_container
 
 from bridge_assets.runtime.package import Package
-from bridge_assets.serve.app import MAX_BODY_BYTES, MAX_PENDING_REQUESTS, make_app
+from bridge_assets.serve.app import make_app
 from bridge_assets.serve.loaded_model import LoadedModel
-from bridge_assets.serve.requests.request_rows import table_of_instances
+from bridge_assets.serve.predict_endpoint import MAX_BODY_BYTES, MAX_PENDING_REQUESTS, ROWS_AT_ONCE
+from bridge_assets.serve.requests.request_rows import rows_of_instances
 from bridge_assets.serve.state import AppState
 
 
@@ -51,7 +53,7 @@ def request_app(state: AppState, method: str, path: str, **request) -> httpx.Res
 def test_a_body_that_is_too_large_is_rejected_with_and_without_a_content_length(client):
     for content in (b" " * (MAX_BODY_BYTES + 1), iter([b" " * MAX_BODY_BYTES, b" "])):
         reply = client.post("/predict", content=content)
-        assert (reply.status_code, reply.json()) == (413, {"error": "the body is too large; send at most 16 MiB"})
+        assert (reply.status_code, error_of(reply)) == (413, "the body is too large; send at most 16 MiB")
     assert client.post("/predict", content=b" " * MAX_BODY_BYTES).status_code == 400
 
 
@@ -63,26 +65,28 @@ def test_too_many_rows_are_rejected(client):
 
 def test_a_number_beyond_the_scale_of_the_model_is_rejected_with_the_feature_name(client):
     reply = client.post("/predict", json={"instances": [{"age": 1}, {"age": 1, "traffic": 1e30}]})
-    assert (reply.status_code, reply.json()) == (422, {"error": "row 1: feature 'traffic': 1e+30 is too large"})
+    assert (reply.status_code, error_of(reply)) == (422, "row 1: feature 'traffic': 1e+30 is too large")
 
 
 def test_other_routes_and_methods_are_rejected_without_internal_details(client):
     for method, path, status in (("GET", "/nothing", 404), ("GET", "/predict", 405), ("POST", "/health", 405)):
         reply = client.request(method, path)
-        assert (reply.status_code, list(reply.json())) == (status, ["error"])
+        assert (reply.status_code, bool(error_of(reply))) == (status, True)
         assert reply.headers["X-Model-Version"]
 
 
 def test_too_many_pending_requests_get_503(answering):
     state = AppState(lambda: answering, pending_requests=MAX_PENDING_REQUESTS)
-    reply = request_app(state, "POST", "/predict", json={"instances": [{"age": 1}]})
+    reply = request_app(state, "POST", "/predict", json={"instances": [{"age": 1}] * (ROWS_AT_ONCE + 1)})
     assert (reply.status_code, reply.headers["Retry-After"]) == (503, "1")
+    few = request_app(state, "POST", "/predict", json={"instances": [{"age": 1}] * ROWS_AT_ONCE})
+    assert few.status_code == 200, "these need no thread"
     assert request_app(state, "GET", "/health").status_code == 200
 
 
 def test_concurrent_requests_get_their_own_predictions(client, answering):
     rows = [[{"condition": number / 10, "age": float(size)} for number in range(size)] for size in range(1, 40)]
-    expected = [answering.predict(table_of_instances(each, answering.features)) for each in rows]
+    expected = [answering.predict(rows_of_instances(each, answering.features)) for each in rows]
 
     def predict(instances: list) -> list[float]:
         return client.post("/predict", json={"instances": instances}).json()["predictions"]
@@ -117,7 +121,7 @@ def test_an_internal_error_is_logged_and_not_sent_to_the_client(answering, capsy
     scale = replace(answering.model.normalization, features=("condition", "age"))  # of another model
     broken = replace(answering, model=replace(answering.model, normalization=scale))
     reply = request_app(AppState(lambda: broken), "POST", "/predict", json={"instances": [{"age": 1}]})
-    assert (reply.status_code, reply.json()) == (500, {"error": "internal server error; see the server's log"})
+    assert (reply.status_code, error_of(reply)) == (500, "internal server error; see the server's log")
     failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
     assert (failed["event"], failed["path"], answered["status"]) == ("failed", "/predict", 500)
     assert "Traceback" in failed["trace"]

@@ -70,6 +70,10 @@ class Normalization:
             for name, fill, center, scale in zip(self.features, self.fill, self.center, self.scale, strict=True)
         )
 
+    def row_scaler(self) -> RowScaler:
+        """`transform` for rows in an array, such as the few of a request."""
+        return RowScaler(self)
+
     def inverse_transform(self, scaled: np.ndarray) -> np.ndarray:
         """Convert normalised rows, shape (n, f), back to natural units, as float32."""
         import numpy as np
@@ -85,3 +89,42 @@ class Normalization:
         """Read what `save` wrote; raises OSError or KeyError for any other file."""
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(*(tuple(values[key]) for key in ("features", "fill", "center", "scale")))
+
+
+class RowScaler:
+    """Normalises rows in an array like `Normalization.transform` does a table, to the last bit.
+
+    A table takes some 0.1 ms for each feature however few rows it has; one row in an array takes 10 microseconds.
+    """
+
+    def __init__(self, normalization: Normalization) -> None:
+        import numpy as np
+
+        self._fill, self._center, self._scale = (
+            np.array(values, dtype=np.float32)
+            for values in (normalization.fill, normalization.center, normalization.scale)
+        )
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Normalise rows.
+
+        Parameters
+        ----------
+        rows : np.ndarray, shape (n, n_features)
+            In natural units and the order of `Normalization.features`; NaN = missing.
+
+        Returns
+        -------
+        np.ndarray
+            Float32, on the float16 grid; infinite where a value is too large for it.
+        """
+        import numpy as np
+
+        with np.errstate(over="ignore", invalid="ignore"):  # such a value is infinite, which the caller sees
+            scaled = rows.astype(np.float32)
+            missing = np.isnan(scaled)
+            if missing.any():
+                np.copyto(scaled, self._fill, where=missing)
+            scaled -= self._center
+            scaled /= self._scale
+            return scaled.astype(np.float16).astype(np.float32)

@@ -116,6 +116,15 @@ class RequestRate:
         return left >= 1
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """The answer to a request that is not admitted."""
+
+    status: int
+    message: str
+    headers: Mapping[str, str]
+
+
 class Guard:
     """Middleware: health checks first, then the token, then the limit of requests per second.
 
@@ -128,26 +137,31 @@ class Guard:
         self._rate = RequestRate(rules.requests_per_second) if rules.requests_per_second else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["path"] in self._health_paths and scope["method"] in ("GET", "HEAD")):
-            refusal = None
+        refusal = self.refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await self._app(scope, receive, send)
         else:
-            refusal = self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send)
+            await JSONResponse({"error": refusal.message}, refusal.status, refusal.headers)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def refusal(self, scope: Scope) -> Refusal | None:
+        """Why a request is not admitted; None if it is."""
+        if scope["path"] in self._health_paths and scope["method"] in ("GET", "HEAD"):
+            return None
         if scope.get("state", {}).get("above_bound") and scope["path"] != METRICS_PATH:
             headers = {"Retry-After": "1", "Connection": "close"}
-            return JSONResponse({"error": "too many connections are open; retry in a second"}, 503, headers)
+            return Refusal(503, "too many connections are open; retry in a second", headers)
+        if self._rate is None and self._rules.token_digest is None:
+            return None
         # Before the token is compared, so that tokens cannot be tried at any speed.
         address = (scope.get("client") or ("",))[0]
         if self._rate and not self._rate.admits(address, time.monotonic()):
             limit = f"{self._rules.requests_per_second:g} requests per second"
             message = f"your address sends more than {limit}; retry in a second"
-            return JSONResponse({"error": message}, 429, {"Retry-After": "1"})
+            return Refusal(429, message, {"Retry-After": "1"})
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         if not self._rules.admits_token(given.decode("latin-1")):
             what = "the bearer token is wrong" if given else "send the header Authorization: Bearer <token>"
-            return JSONResponse({"error": what}, 401, {"WWW-Authenticate": "Bearer"})
+            return Refusal(401, what, {"WWW-Authenticate": "Bearer"})
         return None
 
 

@@ -19,12 +19,12 @@ from bridge_assets.serve.requests.request_rows import (
     check_row_count,
     describe_value,
     list_names,
+    rows_of_table,
     shown,
-    table_of_rows,
 )
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy as np
 
 #: Deepest nesting of a JSON body. A chosen limit: the deepest valid request, a tensor of rows (KServe), has 5 levels.
 MAX_DEPTH = 32
@@ -90,8 +90,8 @@ def parse_json_object(
     return value
 
 
-def table_of_csv(body: bytes | bytearray, features: Sequence[str]) -> pl.DataFrame:
-    """Rows of a CSV body, whose first row names the features, in the format of `table_of_instances`.
+def rows_of_csv(body: bytes | bytearray, features: Sequence[str]) -> np.ndarray:
+    """Rows of a CSV body, whose first row names the features, in the format of `rows_of_instances`.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def table_of_csv(body: bytes | bytearray, features: Sequence[str]) -> pl.DataFra
             rows.append([parse_number(cell) for cell in line])
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"the body is not CSV: {error}") from None
-    return table_of_rows(head, rows, features)
+    return rows_of_table(head, rows, features)
 
 
 def parse_number(cell: str) -> float | str | None:

@@ -1,4 +1,4 @@
-"""Parse the rows of a request into a table of features in natural units, with errors that name row and feature.
+"""Parse the rows of a request into an array of features in natural units, with errors that name row and feature.
 
 A value is missing if it is null or the feature is omitted; nothing else is treated as missing. Rows are numbered from
 0.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy as np
 
 #: Maximum number of rows per request. A chosen limit: batch scoring (`bridge-assets run --job scoring`) is faster for
 #: more rows.
@@ -37,8 +37,8 @@ class RequestError(Exception):
         self.status = status
 
 
-def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Rows of {feature: number or null} as a table.
+def rows_of_instances(instances: Any, features: Sequence[str]) -> np.ndarray:
+    """Rows of {feature: number or null} as an array.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame
-        One Float64 column per feature, in the model's order. Missing values are NaN, which scaling fills like null.
+    np.ndarray
+        Shape (n, len(features)), float64, columns in the model's order. A missing value is NaN.
 
     Raises
     ------
@@ -68,11 +68,11 @@ def table_of_instances(instances: Any, features: Sequence[str]) -> pl.DataFrame:
             raise RequestError(f"row {number}: {_unknown_feature_message(name, features)}", 422)
         if not row:
             raise RequestError(f"row {number}: no feature is given; use null for a missing value", 422)
-    return _table(features, [[row.get(name) for name in features] for row in instances], features)
+    return _array(features, [[row.get(name) for name in features] for row in instances], features)
 
 
-def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFrame:
-    """Column names and rows of values as a table, in the format of `table_of_instances`."""
+def rows_of_table(columns: Any, rows: Any, features: Sequence[str]) -> np.ndarray:
+    """Column names and rows of values as an array, in the format of `rows_of_instances`."""
     if not isinstance(columns, list) or not columns or not all(isinstance(name, str) for name in columns):
         raise RequestError(f"columns: expected a list of feature names, found {describe_value(columns)}", 422)
     check_columns(columns, features)
@@ -83,7 +83,7 @@ def table_of_rows(columns: Any, rows: Any, features: Sequence[str]) -> pl.DataFr
         if not isinstance(row, list) or len(row) != len(columns):
             found = f"{len(row)}" if isinstance(row, list) else describe_value(row)
             raise RequestError(f"row {number}: expected {len(columns)} values, one per column, found {found}", 422)
-    return _table(columns, rows, features)
+    return _array(columns, rows, features)
 
 
 def check_columns(columns: Sequence[str], features: Sequence[str]) -> None:
@@ -97,10 +97,9 @@ def check_columns(columns: Sequence[str], features: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequence[str]) -> pl.DataFrame:
-    """Rows of values of some features as a table of all features."""
+def _array(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequence[str]) -> np.ndarray:
+    """Rows of values of some features as an array of all features."""
     import numpy as np
-    import polars as pl
 
     for number, row in enumerate(rows):
         if not _NUMBER_TYPES.issuperset(map(type, row)):
@@ -111,9 +110,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
     if len(infinite := np.argwhere(np.isinf(values))):
         number, place = (int(index) for index in infinite[0])
         raise _invalid_value_error(number, columns[place], "a number that is too large")
+    if tuple(columns) == tuple(features):
+        return values
     matrix = np.full((len(rows), len(features)), np.nan)
     matrix[:, [features.index(name) for name in columns]] = values
-    return pl.DataFrame(matrix, schema=list(features))
+    return matrix
 
 
 def check_row_count(rows: int, *, is_complete: bool = True) -> None:

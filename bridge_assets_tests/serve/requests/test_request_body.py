@@ -14,7 +14,7 @@ from bridge_assets.serve.requests.request_body import (
     MAX_UNICODE_BYTES,
     _is_deeper,
     parse_json_object,
-    table_of_csv,
+    rows_of_csv,
 )
 from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError
 
@@ -105,7 +105,7 @@ def test_only_small_bodies_may_have_other_characters_than_ascii():
     wide = b'{"a": "\xc3\xa9' + b" " * MAX_UNICODE_BYTES + b'"}'
     status, message = refusal(parse_json_object, wide, ["a"], FEATURES)
     assert (status, message[:38]) == (413, "a body of more than 1 MiB may have onl")
-    assert refusal(table_of_csv, wide, FEATURES)[0] == 413
+    assert refusal(rows_of_csv, wide, FEATURES)[0] == 413
     assert parse_json_object('{"a": "é"}'.encode(), ["a"], FEATURES) == {"a": "é"}
 
 
@@ -135,8 +135,8 @@ def test_json_is_utf_8(encoding):
     ],
 )
 def test_a_csv_is_refused_at_its_first_invalid_row(body, expected):
-    assert refusal(table_of_csv, body, FEATURES) == expected
+    assert refusal(rows_of_csv, body, FEATURES) == expected
 
 
 def test_a_csv_with_the_maximum_number_of_rows_is_read():
-    assert table_of_csv(b"age\n" + b"1\n" * MAX_ROWS, FEATURES).height == MAX_ROWS
+    assert rows_of_csv(b"age\n" + b"1\n" * MAX_ROWS, FEATURES).shape == (MAX_ROWS, 3)

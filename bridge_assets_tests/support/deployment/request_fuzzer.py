@@ -89,7 +89,7 @@ class RequestFuzzer:
             raise AssertionError(f"no response to {method} {path} {media_type} {body!r:.2000}: {error!r}") from error
         assert reply.status < 500, (reply.status, method, path, media_type, body[:2000], content)
         if reply.status >= 400 and method != "HEAD":
-            assert list(json.loads(content)) == ["error"], content
+            assert list(json.loads(content)) == ["error", "request_id"], content
         return reply.status
 
     def _send_bytes(self) -> int:

@@ -1,0 +1,87 @@
+"""Small requests: parsed quickly only if the strict parser would accept them, with the same rows."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge_assets.serve.contracts import INSTANCES
+from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError
+from bridge_assets.serve.requests.small_requests import SmallRequests
+
+FEATURES = ("condition", "age", "on: the coast", "größe")
+PARSER = SmallRequests(FEATURES)
+
+numbers = st.none() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)
+rows = st.dictionaries(st.sampled_from(FEATURES), numbers, min_size=1)
+
+
+def strict(body: bytes) -> np.ndarray:
+    return INSTANCES.parse_request(body, "application/json", FEATURES).rows
+
+
+@given(st.lists(rows, min_size=1, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+def test_valid_rows_are_those_of_the_strict_parser_to_the_last_bit(instances, ascii_only, indent):
+    body = json.dumps({"instances": instances}, ensure_ascii=ascii_only, indent=indent).encode()
+    found = PARSER.rows(body)
+    # A colon in a name looks like a repeated key: such a name is left to the strict parser.
+    if found is None:
+        assert any(FEATURES[2] in row for row in instances)
+    else:
+        np.testing.assert_array_equal(found, strict(body))
+
+
+def test_a_row_of_all_features_or_of_one_is_parsed_quickly():
+    whole = {name: 1.5 for name in FEATURES if ":" not in name}
+    assert np.array_equal(
+        PARSER.rows(json.dumps({"instances": [whole, {"age": None}]}).encode()),
+        [[1.5, 1.5, np.nan, 1.5], [np.nan] * 4],
+        equal_nan=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [{"age": 1, "age": 2}]}',
+        b'{"instances": [{"age": null, "age": 2}]}',
+        b'{"instances": [{"age": 1, "\\u0061ge": 2}]}',
+        b'{"instances": [{"age": 1}], "instances": [{"age": 2}]}',
+        b'{"instances": [{}]}',
+        b'{"instances": [{"age": 1}, {}]}',
+        b'{"instances": [{"age": true}]}',
+        b'{"instances": [{"age": "1"}]}',
+        b'{"instances": [{"age": NaN}]}',
+        b'{"instances": [{"age": 1e999}]}',
+        b'{"instances": [{"age": [1]}]}',
+        b'{"instances": [{"colour": 1}]}',
+        b'{"instances": [[1, 2, 3, 4]]}',
+        b'{"instances": {"age": 1}}',
+        b'{"instances": [{"age": 1}], "parameters": {}}',
+        b'{"instances": [{"age": 1}]} x',
+        b"[" * 100_000,
+        b'{"instances": ' + b"[" * 100_000,
+        b"",
+    ],
+)
+def test_what_the_strict_parser_refuses_is_left_to_it(body):
+    assert PARSER.rows(body) is None
+    with pytest.raises(RequestError):
+        strict(body)
+
+
+def test_more_rows_than_allowed_and_none_are_left_to_the_strict_parser():
+    assert PARSER.rows(b'{"instances": []}') is None
+    assert len(PARSER.rows(json.dumps({"instances": [{"age": 1}] * MAX_ROWS}).encode())) == MAX_ROWS
+    assert PARSER.rows(json.dumps({"instances": [{"age": 1}] * (MAX_ROWS + 1)}).encode()) is None
+
+
+@given(st.binary(max_size=60) | st.text('{}[]":,instances age1.0null', max_size=80).map(str.encode))
+def test_whatever_is_parsed_quickly_the_strict_parser_accepts_as_well(body):
+    for each in (body, b'{"instances": [{"age": 1' + body, b'{"instances": [{"age": 1, ' + body + b"}]}"):
+        if (found := PARSER.rows(each)) is not None:
+            np.testing.assert_array_equal(found, strict(each))
