@@ -26,7 +26,7 @@ from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import make_app
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
-from bridge_assets.serve.border.connections import BoundedProtocol, throttle_accept_errors
+from bridge_assets.serve.border.connections import Bounded, protocol_class, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
@@ -107,9 +107,10 @@ def run_server(
     config = uvicorn.Config(
         make_app(state, environ, lifespan, access),
         # Set explicitly, so that the server does not depend on which other packages are installed.
+        # Not uvloop: without a free descriptor it closes connections that the kernel has accepted, instead of waiting.
         loop="asyncio",
-        http=BoundedProtocol,
-        backlog=max(1, BoundedProtocol.bound // 2),
+        http=protocol_class(),  # type: ignore[arg-type] # one of uvicorn's, extended
+        backlog=max(1, Bounded.bound // 2),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -209,7 +210,7 @@ class _DrainingServer(uvicorn.Server):
         now = time.monotonic()
         if counter % 10 == 0:  # of ten ticks per second
             for connection in list(self.server_state.connections):
-                if isinstance(connection, BoundedProtocol):
+                if isinstance(connection, Bounded):
                     connection.close_if_late(now)
         return now >= self._drain_deadline or await super().on_tick(counter)
 

@@ -53,7 +53,7 @@ def test_ten_thousand_paths_are_one_series(client):
     series = len(scraped(client))
     for first in range(0, 10_000, 500):
         requests = [
-            f"{'GET' if number % 2 else 'BREW'} /{number}/x?{number} HTTP/1.1\r\nHost: x\r\nX-Trace: {number}\r\n"
+            f"{'GET' if number % 2 else 'PURGE'} /{number}/x?{number} HTTP/1.1\r\nHost: x\r\nX-Trace: {number}\r\n"
             for number in range(first, first + 500)
         ]
         requests[-1] += "Connection: close\r\n"

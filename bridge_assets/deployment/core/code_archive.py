@@ -45,6 +45,8 @@ SHIPPED_MODULES = (
     "bridge_assets.serve.border.answers",
     "bridge_assets.serve.border.connections",
     "bridge_assets.serve.border.deadlines",
+    "bridge_assets.serve.border.h11_protocol",
+    "bridge_assets.serve.border.httptools_protocol",
     "bridge_assets.serve.border.json_bytes",
     "bridge_assets.serve.border.middleware",
     "bridge_assets.serve.contracts",

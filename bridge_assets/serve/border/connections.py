@@ -1,8 +1,11 @@
 """The bound on connections, their deadlines, and errors of accepting them.
 
 uvicorn has a limit of concurrent requests, which refuses health checks as well, and no deadline for a request's
-header, body or response. So its protocol is extended here: the connection of a client that sends nothing, sends a byte
-a minute or does not read is closed after a deadline, and before it if the bound is reached.
+header, body or response. So its protocols are extended here: the connection of a client that sends nothing, sends a
+byte a minute or does not read is closed after a deadline, and before it if the bound is reached.
+
+`protocol_class` is the one with httptools, which parses a request in C; where an image was built before httptools was
+needed, the one with h11.
 """
 
 from __future__ import annotations
@@ -12,10 +15,8 @@ import errno
 import resource
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
-
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge_assets.serve.border.access_log import log_event
 
@@ -28,7 +29,7 @@ _READ_BYTES = 1 << 16
 #: Descriptors of the process itself: libraries, the model, log, threads. Measured: 30.
 _OWN_DESCRIPTORS = 64
 
-#: Seconds that a connection may stay in a phase (`BoundedProtocol.phase`). Chosen limits: a header takes a round trip,
+#: Seconds that a connection may stay in a phase (`Bounded.phase`). Chosen limits: a header takes a round trip,
 #: and 16 MiB in 30 s take 4.5 Mbit/s. The app itself answers 408 after `BODY_SECONDS`.
 BODY_SECONDS = 30.0
 PHASE_SECONDS = {"header": 10.0, "discarding": 10.0, "body": BODY_SECONDS + 5.0, "sending": 30.0}
@@ -68,29 +69,36 @@ class ThrottledLog:
             self._next, self._count = time.monotonic() + _LOG_SECONDS, 0
 
 
-class BoundedProtocol(H11Protocol):
-    """A connection that is closed after its deadline, or to make place for others."""
+class Bounded:
+    """A connection that is closed after its deadline, or to make place for others: the base of both protocols."""
 
     bound = connection_bound()
     _log = ThrottledLog()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        transport.max_size = _READ_BYTES  # pyright: ignore[reportAttributeAccessIssue] # of asyncio's own transports
+    # Of uvicorn's protocols.
+    connections: set[Any]
+    transport: asyncio.Transport
+    app_state: dict[str, Any]
+    cycle: Any
+
+    def bound_connection(self, transport: asyncio.Transport) -> None:
+        """Make place for this new connection, which has been counted, or refuse it."""
+        with suppress(AttributeError):  # of asyncio's own transports; uvloop's share one buffer
+            transport.max_size = _READ_BYTES  # pyright: ignore[reportAttributeAccessIssue]
         self._phase: tuple[str, int] = ("header", 0)
         self._since = time.monotonic()
-        super().connection_made(transport)
         above = len(self.connections) - self.bound
         if above <= 0:
             return
-        others: Iterable[BoundedProtocol] = self.connections - {self}  # pyright: ignore[reportAssignmentType]
+        others: Iterable[Bounded] = self.connections - {self}
         ranked = [(rank, each) for each in others if (rank := each._rank())]
         if ranked:
             closable = min(ranked, key=lambda pair: pair[0])[1]
             self._log("connection closed", why=f"{self.bound} are open", phase=closable.phase())
-            closable._abort()
+            closable.abort()
         elif above > self.bound // 4:
             self._log("connection refused", why=f"{len(self.connections) - 1} have requests in progress")
-            self._abort()
+            self.abort()
         else:
             self.app_state = {**self.app_state, "above_bound": True}
 
@@ -108,9 +116,11 @@ class BoundedProtocol(H11Protocol):
             return "sending"
         if self.cycle is not None and not self.cycle.response_complete:
             return "body" if self.cycle.more_body else "answering"
-        if self.conn.their_state is h11.SEND_BODY:
-            return "discarding"
-        return "header" if self.cycle is None or self.conn.trailing_data[0] else "idle"
+        return self.unanswered_phase()
+
+    def unanswered_phase(self) -> str:
+        """`phase` while no request waits for an answer: `discarding`, `header` or `idle`."""
+        raise NotImplementedError
 
     def close_if_late(self, now: float) -> None:
         """Close the connection if it has been in its phase for too long. Called about once per second."""
@@ -118,9 +128,9 @@ class BoundedProtocol(H11Protocol):
         if phase != self._phase:
             self._phase, self._since = phase, now
         elif now - self._since > PHASE_SECONDS.get(phase[0], float("inf")):
-            self._abort()
+            self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """Close the connection without sending what is left, and count it no longer."""
         self.transport.abort()
         self.connections.discard(self)
@@ -133,6 +143,17 @@ class BoundedProtocol(H11Protocol):
         if phase not in _CLOSED_FIRST or time.monotonic() - since < _CLOSED_FIRST[phase]:
             return None
         return order.index(phase), since
+
+
+def protocol_class() -> type[Bounded]:
+    """uvicorn's protocol, extended by `Bounded`."""
+    try:
+        from bridge_assets.serve.border.httptools_protocol import BoundedHttpTools
+    except ImportError:
+        from bridge_assets.serve.border.h11_protocol import BoundedH11
+
+        return BoundedH11
+    return BoundedHttpTools
 
 
 def throttle_accept_errors(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.deployment.server_process import ServerProcess
+from support.deployment.server_process import ServerProcess, start_container
 
 from bridge_assets.serve import container
 from bridge_assets.serve.border import connections
@@ -180,3 +180,68 @@ def test_accept_errors_are_counted_and_other_errors_are_reported_as_always(capsy
 def test_the_bound_leaves_two_thirds_of_the_descriptors(monkeypatch, descriptors, bound):
     monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (descriptors, descriptors))
     assert connection_bound() == bound
+
+
+def answers(url: str, data: bytes, pieces: int = 1) -> bytes:
+    """What the server sends for data that is sent in pieces, until it closes the connection."""
+    size = -(-len(data) // pieces)
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=20) as connection:
+        for start in range(0, len(data), size):
+            with suppress(OSError):  # closed by the server already
+                connection.sendall(data[start : start + size])
+        received = []
+        with suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                received.append(part)
+    return b"".join(received)
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+def test_requests_in_a_row_are_answered_in_their_order(client, pieces):
+    """Ten kilobytes of requests, some with a body: more than are parsed at once."""
+    requests = []
+    for number in range(60):
+        body = json.dumps({"instances": [{"age": number}]}).encode() if number % 3 else b""
+        line = b"POST /predict" if body else b"GET /health"
+        length = b"Content-Length: %d\r\n" % len(body) if body else b""
+        last = b"Connection: close\r\n" if number == 59 else b""
+        ids = b"X-Request-ID: n%d\r\nX-Padding: %s\r\n" % (number, b"x" * 120)
+        requests.append(b"%s HTTP/1.1\r\nHost: x\r\n%s%s%s\r\n%s" % (line, ids, length, last, body))
+    received = answers(str(client.base_url), b"".join(requests), pieces)
+    assert received.count(b"HTTP/1.1 200 OK") == 60
+    ids = [line.partition(b": ")[2] for line in received.split(b"\r\n") if line.startswith(b"x-request-id")]
+    assert ids == [b"n%d" % number for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /health HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * (1 << 20),
+        b"GET /" + b"a" * (1 << 20),
+        b"GET /health HTTP/1.1\r\n" + b"X-A: a\r\n" * 100_000,
+        b"GET /health HTTP/1.1\r\n" + b"a" * (1 << 20),
+        b"POST /nothing HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: " + b"a" * (1 << 20),
+    ],
+    ids=["value", "path", "headers", "name", "trailer"],
+)
+def test_a_header_has_a_limit(client, data):
+    received = answers(str(client.base_url), data)
+    # The connection of a client that sends on is reset, and it may not see the answer.
+    assert received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ")) or not received
+    assert client.get("/health").status_code == 200
+
+
+def test_an_image_without_httptools_and_msgspec_answers_as_well(bundle, tmp_path):
+    """One that was built before they were needed, with a bundle of today."""
+    for name in ("httptools", "msgspec"):
+        (tmp_path / "missing" / name).mkdir(parents=True)
+        (tmp_path / "missing" / name / "__init__.py").write_text(f"raise ModuleNotFoundError('no {name}')")
+    path = bundle.write(tmp_path / container.ARCHIVE_NAME)
+    server = start_container(BRIDGE_ASSETS_PACKAGE=str(path), PYTHONPATH=str(tmp_path / "missing"))
+    try:
+        with connect(server, HEAD + b"{"), connect(server, HEALTH[:-2]):
+            reply = httpx.post(f"{server.url}/predict", json={"instances": [{"age": 1}]})
+            assert (reply.status_code, len(reply.json()["predictions"])) == (200, 1)
+            assert httpx.request("BREW", f"{server.url}/predict").status_code == 405, "httptools knows no such method"
+    finally:
+        assert server.stop() == 0
