@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.deployment.core.packing import ServedFiles, pack, read_served_files
+from bridge_assets.deployment.core.structure_tables import PackedTables
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.registry.model_version import ModelVersion
@@ -53,6 +54,7 @@ class LocalEndpoint:
         model_version: ModelVersion,
         judged: Mapping[str, str] | None = None,
         on_switched: Callable[[], object] = lambda: None,
+        tables: Callable[[str], PackedTables] | None = None,
     ) -> Deployment:
         """Deploy a model version: copy it, send the copy a canary, switch to it. The caller has checked the gate.
 
@@ -66,6 +68,9 @@ class LocalEndpoint:
         on_switched : callable
             Called while this version is current, such as to move an alias. If it raises, the previous version is
             current again.
+        tables : callable, optional
+            Digest of the version's feature definitions -> the tables of structures to pack with it
+            (`core.structure_tables`). With other tables, the current version becomes a new package.
 
         Raises
         ------
@@ -77,6 +82,8 @@ class LocalEndpoint:
             unchanged.
         """
         files = read_served_files(model_version, judged)  # before anything is created
+        if tables is not None:
+            files = files.with_tables(tables(files.manifest["made_from"]["features_digest"]))
         name = f"{model_version.version}-{content_digest(files.digests)}"
         with self._folder.exclusive_lock(f"deploying model version {model_version.version}", self.lock_timeout):
             removed = self._folder.remove_leftovers()

@@ -1,7 +1,8 @@
 """The folder of the local endpoint: its packages, and a link to the current one.
 
     <root>/current                           link to the active package
-    <root>/versions/<version>-<content>/     packages; the content distinguishes two exports of one version
+    <root>/versions/<version>-<content>/     packages; the content distinguishes two exports of one version, and, after
+                                             a point, two packings of one export with tables of other years
     <root>/history.json                      targets that `current` has had, oldest first
     <root>/.lock, <root>/.*.tmp              lock of the writer; leftovers of a killed one, removed by the next
 
@@ -32,6 +33,12 @@ _HISTORY_LIMIT = 50
 def version_of(name: str) -> str:
     """The model version in the name of a package."""
     return name.rpartition("-")[0]
+
+
+def model_of(name: str) -> str:
+    """The part of a package's name that is the same for one export with older and with newer tables of structures."""
+    version, dash, content = name.rpartition("-")
+    return version + dash + content.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,10 @@ class EndpointFolder:
         return target.name
 
     def previous(self) -> str | None:
-        """The package that was active before the current one; None if there is none on disk."""
-        current, existing = self.current(), self.on_disk()
-        return next((name for name in reversed(self.active_history()) if name != current and name in existing), None)
+        """The package with another model that was active before the current one; None if there is none on disk."""
+        current, existing = self.current() or "", self.on_disk()
+        others = (name for name in reversed(self.active_history()) if model_of(name) != model_of(current))
+        return next((name for name in others if name in existing), None)
 
     def on_disk(self) -> set[str]:
         return {path.name for path in (self.root / VERSIONS).glob("*") if path.is_dir()}
@@ -158,8 +166,12 @@ class EndpointFolder:
         fsync(self.root)
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest packages; return the names of those removed."""
-        retired = self.packages_newest_first()[keep:]
+        """Remove all but the newest packages, one for each model; return the names of those removed."""
+        newest_first, newest = self.packages_newest_first(), dict[str, str]()
+        for name in newest_first:
+            newest.setdefault(model_of(name), name)
+        kept = list(newest.values())[:keep]
+        retired = [name for name in newest_first if name not in kept]
         for name in retired:
             temporary = self.temporary_path(name)
             self.package(name).rename(temporary)  # so that a package is never half removed

@@ -4,6 +4,9 @@
     forest.safetensors   the float16 forest that the graph was exported from; it scores a whole year faster (local only)
     normalization.json   fill values, means and standard deviations that scale a request's features
     probe.json           the canary's rows and expected predictions
+    structures.arrow, structures.json, deterioration.json
+                         what is known about each structure, for raw records and structure keys
+                         (`structure_tables`; local only, and only if the lake had the tables)
     manifest.json        the version's manifest, with the digests of the other files under `served`
 
 Belongs here: reading a package and comparing every file with its digest. Does not belong here: building one
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 MODEL, FOREST, NORMALIZATION, PROBE = "model.onnx", "forest.safetensors", "normalization.json", "probe.json"
 PACKAGE_FILES = (MODEL, FOREST, NORMALIZATION, PROBE)
+STRUCTURES, STRUCTURES_INFO, DETERIORATION = "structures.arrow", "structures.json", "deterioration.json"
+TABLE_FILES = (STRUCTURES, STRUCTURES_INFO, DETERIORATION)
 MANIFEST = "manifest.json"
 
 _REDEPLOY_HINT = "deploy the version again: its model folder holds the original"
@@ -171,8 +176,16 @@ class Package:
 
 
 def content_digest(served: Mapping[str, str]) -> str:
-    """Identifier of a package's content: 12 hex digits over the mapping of file name to SHA-256."""
-    return json_digest(dict(served))[:12]
+    """Identifier of a package's content: 12 hex digits over the mapping of file name to SHA-256.
+
+    With tables of structures, a point and 8 more digits over those: the same model with newer tables is another
+    package, but not another model (`endpoint_folder.model_of`).
+    """
+    model, tables = (
+        {name: sha256 for name, sha256 in served.items() if (name in TABLE_FILES) == is_table}
+        for is_table in (False, True)
+    )
+    return json_digest(model)[:12] + (f".{json_digest(tables)[:8]}" if tables else "")
 
 
 def fsync(path: Path) -> None:

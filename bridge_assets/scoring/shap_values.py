@@ -152,21 +152,40 @@ def shap_values(forest: Float16Forest, rows: Any, background: Any) -> ShapValues
     reference = feature_matrix(background, forest.features)
     if not len(matrix) or not len(reference):
         return ShapValues(0.0, np.zeros(matrix.shape))
-    from shap import TreeExplainer
+    return TreeShap(forest, reference).values(matrix)
 
-    # shap sums over the trees. The values of each tree are divided by the number of trees, so that the sum is the mean.
-    explainer: Any = TreeExplainer(
-        {"trees": list(_tree_arrays(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
-        feature_perturbation="tree_path_dependent",
-    )
-    values = explainer.shap_values(matrix, check_additivity=False)
-    base = float(explainer.expected_value[0])
-    if forest.odds is not None:
-        # The correction depends on the rating alone, so it is a contribution of the rating.
-        correction, mean = _corrections(forest, matrix), float(_corrections(forest, reference).mean())
-        values[:, forest.features.index(forest.odds.feature)] += correction - mean
-        base += mean
-    return ShapValues(base, values)
+
+class TreeShap:
+    """SHAP values against one background, for rows that come one after another.
+
+    Parameters
+    ----------
+    forest : Float16Forest
+    reference : np.ndarray of shape (m, n_features), float32
+        Normalised features of the rows to compare with; at least one.
+    """
+
+    def __init__(self, forest: Float16Forest, reference: np.ndarray) -> None:
+        import numpy as np
+        from shap import TreeExplainer
+
+        self._forest = forest
+        # shap sums over the trees. The values of each tree are divided by the number of trees: the sum is the mean.
+        self._explainer: Any = TreeExplainer(
+            {"trees": list(_tree_arrays(forest, reference)), "input_dtype": np.float32},  # type: ignore[arg-type]
+            feature_perturbation="tree_path_dependent",
+        )
+        self._mean_correction = 0.0 if forest.odds is None else float(_corrections(forest, reference).mean())
+        self.base = float(self._explainer.expected_value[0]) + self._mean_correction
+
+    def values(self, matrix: np.ndarray) -> ShapValues:
+        """SHAP values of rows, shape (n, n_features), float32, normalised."""
+        values = self._explainer.shap_values(matrix, check_additivity=False)
+        if self._forest.odds is not None:
+            # The correction depends on the rating alone, so it is a contribution of the rating.
+            column = self._forest.features.index(self._forest.odds.feature)
+            values[:, column] += _corrections(self._forest, matrix) - self._mean_correction
+        return ShapValues(self.base, values)
 
 
 def _corrections(forest: Float16Forest, matrix: np.ndarray) -> np.ndarray:

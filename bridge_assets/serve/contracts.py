@@ -54,11 +54,14 @@ class Contract:
     takes_instances : bool
         Whether a body of JSON with nothing but `instances` means these rows: such a small one is parsed by
         `requests.small_requests`.
+    takes_bridges : bool
+        Whether a body may have structure keys or raw records instead of rows (`serve.bridges`).
     """
 
     parse_request: Callable[[bytes | bytearray, str, Sequence[str]], ParsedRequest]
     format_response: Callable[[list[float], LoadedModel, ParsedRequest], dict[str, Any]]
     takes_instances: bool = False
+    takes_bridges: bool = False
 
 
 def _parse_instances(body: bytes | bytearray, media_type: str, features: Sequence[str]) -> ParsedRequest:
@@ -161,7 +164,7 @@ def _is_dimension(size: Any) -> bool:
     return isinstance(size, float) and size >= 0 and size.is_integer()  # every number in a body is parsed as a float
 
 
-INSTANCES = Contract(_parse_instances, _format_predictions, takes_instances=True)
+INSTANCES = Contract(_parse_instances, _format_predictions, takes_instances=True, takes_bridges=True)
 SAGEMAKER = Contract(_parse_sagemaker, _format_predictions, takes_instances=True)
 VERTEX = Contract(_parse_vertex, _format_vertex, takes_instances=True)
 AZUREML = Contract(_parse_azureml, _format_predictions, takes_instances=True)

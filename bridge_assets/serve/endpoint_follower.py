@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.endpoint_folder import EndpointFolder
 from bridge_assets.runtime.package import Package
+from bridge_assets.runtime.structure_tables import skipped_reason
 from bridge_assets.serve.border.access import AccessRules
+from bridge_assets.serve.bridges.answers import BridgeAnswers
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.server import run_server
 from bridge_assets.serve.state import AppState
@@ -57,7 +60,12 @@ class EndpointFollower:
         return True
 
     def _load(self, name: str) -> LoadedModel:
-        return LoadedModel.load(Package(self._folder.package(name)), name)
+        package = Package(self._folder.package(name))
+        loaded = LoadedModel.load(package, name)
+        bridges = BridgeAnswers.load(package, loaded.model, loaded.predict)
+        if bridges is None:
+            return replace(loaded, no_bridges=skipped_reason(package))
+        return replace(loaded, answer_bridges=bridges.respond)
 
 
 def serve_endpoint(root: Path, host: str, port: int, environ: Mapping[str, str] = os.environ) -> None:

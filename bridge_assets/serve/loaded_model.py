@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model version in memory that has passed its probe."""
+    """A model version in memory that has passed its probe.
+
+    Attributes
+    ----------
+    model : ServedModel
+    slot : str
+    answer_bridges : callable, optional
+        The body of a request by structure key or raw record -> its answer as JSON, and the predictions in it; raises
+        RequestError. None where the package has no tables of structures (`serve.bridges`).
+    no_bridges : str
+        Then, why it has none, without its full stop.
+    """
 
     model: ServedModel
     slot: str
+    answer_bridges: Callable[[bytearray], tuple[bytes, list[float]]] | None = None
+    no_bridges: str = "Tables of structures are packed for the local endpoint only"
 
     @classmethod
     def load(cls, package: Package, slot: str) -> LoadedModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,10 @@ MAX_PENDING_REQUESTS = 128
 ROWS_AT_ONCE = 16
 
 
+#: What a request by structure key or raw record has, and no other valid one.
+_NAMES_BRIDGES = re.compile(rb'"(?:structures|records)"\s*:')
+
+
 class PredictEndpoint:
     """The ASGI callable of one provider's route of predictions."""
 
@@ -77,6 +82,8 @@ class PredictEndpoint:
         try:
             if parsed is not None:
                 return await run(self._respond, parsed, model)
+            if self._contract.takes_bridges and _NAMES_BRIDGES.search(body):
+                return await self._answer_about_bridges(body, model)
             if len(body) <= LARGE_BODY_BYTES:
                 return await run(self._parse_and_respond, body, media_type, model)
             # Waits without a thread, so that small requests overtake. Its rows take less memory than its body.
@@ -100,6 +107,24 @@ class PredictEndpoint:
         if self._state.metrics is not None:
             self._state.metrics.observe_predictions(predictions, model.version, model.output_name)
         return to_json(self._contract.format_response(predictions, model, parsed))
+
+    async def _answer_about_bridges(self, body: bytearray, model: LoadedModel) -> bytes:
+        """The answer to a request by structure key or raw record (`serve.bridges`)."""
+        if model.answer_bridges is None:
+            raise RequestError(
+                f"this endpoint has no tables of structures. {model.no_bridges}. What to do: send rows of features in "
+                "'instances', or run the asset local_endpoint, which packs the tables, and ask the local endpoint",
+                501,
+            )
+        run = partial(asyncio.get_running_loop().run_in_executor, self._state.executor)
+        if len(body) <= LARGE_BODY_BYTES:
+            answer, predictions = await run(model.answer_bridges, body)
+        else:
+            async with self._state.parsing_large:
+                answer, predictions = await run(model.answer_bridges, body)
+        if self._state.metrics is not None:
+            self._state.metrics.observe_predictions(predictions, model.version, model.output_name)
+        return answer
 
     def _parse_and_respond(self, body: bytearray, media_type: str, model: LoadedModel) -> bytes:
         return self._respond(self._contract.parse_request(body, media_type, model.features), model)

@@ -9,10 +9,16 @@ import polars as pl
 from bridge_assets.data.features.base import Feature
 from bridge_assets.data.features.climate import normals_text
 from bridge_assets.data.features.coast import coastline_text
-from bridge_assets.data.features.definitions import FEATURE_NAMES, FEATURES, feature_expressions, record_columns
+from bridge_assets.data.features.definitions import (
+    FEATURE_NAMES,
+    FEATURES,
+    all_feature_expressions,
+    feature_expressions,
+    record_columns,
+)
 from bridge_assets.data.features.history import HISTORY_COLUMNS
 from bridge_assets.data.features.normalization import Normalization
-from bridge_assets.data.features.peers import peer_fall_rates, peer_groups
+from bridge_assets.data.features.peers import PeerRates, peer_fall_rates, peer_groups
 from bridge_assets.data.features.record import ENVIRONMENT, TRAFFIC
 from bridge_assets.data.records.structures import one_record_per_structure
 from bridge_assets.errors import SourceError
@@ -105,25 +111,43 @@ def build_bridge_features(
     """
     is_latest = pl.col("structure_key").ne_missing(pl.col("structure_key").shift(-1))
     latest = history.lazy().filter(pl.col("survey_year") <= survey_year).filter(is_latest).drop("survey_year")
-    input_columns = [*ID_COLUMNS, "inspected_in_future", *(name for name in record_columns() if name not in ID_COLUMNS)]
-    bridges = (
-        one_record_per_structure(records).filter(pl.col("condition").is_not_null()).select(input_columns).collect()
-    )
+    rated = one_record_per_structure(records).filter(pl.col("condition").is_not_null())
+    bridges = rated.select(input_columns()).collect()
     # The history is joined to the keys alone, so that the columns of the record are not copied.
     past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
+    rates = peer_fall_rates(outcomes, survey_year)
+    return features_of_records(bridges, past.drop("structure_key"), rates).sort("structure_key").collect()
+
+
+def input_columns() -> list[str]:
+    """The columns of raw_bridges that `features_of_records` reads."""
+    return [*ID_COLUMNS, "inspected_in_future", *(name for name in record_columns() if name not in ID_COLUMNS)]
+
+
+def features_of_records(bridges: pl.DataFrame, history: pl.DataFrame, rates: PeerRates) -> pl.LazyFrame:
+    """The features of records with a condition; of a whole survey year or of the records of a request.
+
+    Parameters
+    ----------
+    bridges : pl.DataFrame
+        `input_columns`.
+    history : pl.DataFrame
+        `HISTORY_COLUMNS` of the same rows.
+    rates : PeerRates
+        As known in their survey year.
+
+    Returns
+    -------
+    pl.LazyFrame
+        `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, in the order of the rows.
+    """
     # An inspection date after the survey year cannot be right, so it is ignored, as in int_inspections.
     past_inspection_date = (
         pl.when(~pl.col("inspected_in_future")).then(pl.col("inspection_date")).alias("inspection_date")
     )
-    bridges = bridges.hstack(past.drop("structure_key")).with_columns(past_inspection_date)
+    bridges = bridges.hstack(history).with_columns(past_inspection_date)
     peers = bridges.select(peer_groups(pl.col("STATE_CODE_001"), pl.col("STRUCTURE_KIND_043A")))
-    return (
-        bridges.with_columns(peer_fall_rates(outcomes, survey_year).fall_rate(peers))
-        .lazy()
-        .select(*ID_COLUMNS, *feature_expressions(FEATURES))
-        .sort("structure_key")
-        .collect()
-    )
+    return bridges.with_columns(rates.fall_rate(peers)).lazy().select(*ID_COLUMNS, *all_feature_expressions())
 
 
 def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:

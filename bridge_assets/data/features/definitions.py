@@ -7,6 +7,8 @@ ratings. Missing values stay null here; `normalization` fills them.
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from bridge_assets.data.features.base import Feature
@@ -34,6 +36,13 @@ def feature_expressions(features: tuple[Feature, ...]) -> list[pl.Expr]:
     ]
 
 
+@cache
+def all_feature_expressions() -> list[pl.Expr]:
+    """`feature_expressions` of all features, made once: for a few rows, making them takes as long as computing them."""
+    return feature_expressions(FEATURES)
+
+
+@cache
 def record_columns() -> tuple[str, ...]:
     """The columns of a record that the features use, in alphabetical order."""
     root_columns = {name for feature in FEATURES for name in feature.expression.meta.root_names()}
@@ -52,6 +61,7 @@ __all__ = [
     "STRUCTURE",
     "TRAFFIC",
     "Feature",
+    "all_feature_expressions",
     "feature_expressions",
     "record_columns",
 ]

@@ -9,8 +9,9 @@ the AUC, while the product of factors added 0.006.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import polars as pl
 
@@ -26,6 +27,15 @@ PRIOR_FALLS = 10
 #: Lower bounds of the classes of years in the condition. Inspections are about 24 months apart (23 CFR 650.311), so
 #: each of the first classes holds one inspection, early or late.
 DURATION_CLASS_STARTS = (1, 3, 5, 9)
+
+_PEER_TYPES = {
+    "condition": pl.Int8,
+    "material": pl.String,
+    "is_culvert": pl.Boolean,
+    "state": pl.String,
+    "years": pl.Int8,
+    "ratio": pl.Float64,
+}
 
 _CONTINUOUS_TO_SIMPLE = {"2": "1", "4": "3", "6": "5"}
 
@@ -93,6 +103,16 @@ class PeerRates:
     overall: float | None
     ratios: tuple[pl.DataFrame, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """The rates as JSON types; a number keeps its last bit."""
+        return {"overall": self.overall, "ratios": [ratio.to_dict(as_series=False) for ratio in self.ratios]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_json` returned. Raises KeyError or a polars error for anything else."""
+        ratios = (pl.DataFrame(ratio, schema={name: _PEER_TYPES[name] for name in ratio}) for ratio in values["ratios"])
+        return cls(values["overall"], tuple(ratios))
+
     def fall_rate(self, table: pl.DataFrame) -> pl.Series:
         """The fall rate of the peers of each row, `peers_fall_rate`; null if no outcome was known.
 
@@ -101,14 +121,18 @@ class PeerRates:
         table : pl.DataFrame
             With the columns of the factors. An unseen group gets the ratio 1.
         """
-        rate = pl.lit(self.overall, dtype=pl.Float64)
+        rate, rows = pl.lit(self.overall, dtype=pl.Float64), table.lazy()
         for number, ratio in enumerate(self.ratios):
             on = [name for name in ratio.columns if name != "ratio"]
-            table = table.join(
-                ratio.rename({"ratio": f"ratio_{number}"}), on=on, how="left", nulls_equal=True, maintain_order="left"
+            rows = rows.join(
+                ratio.lazy().rename({"ratio": f"ratio_{number}"}),
+                on=on,
+                how="left",
+                nulls_equal=True,
+                maintain_order="left",
             )
             rate = rate * pl.col(f"ratio_{number}").fill_null(1.0)
-        return table.with_columns(rate.clip(0, 1).alias(PEERS_FALL_RATE))[PEERS_FALL_RATE]
+        return rows.with_columns(rate.clip(0, 1).alias(PEERS_FALL_RATE)).collect()[PEERS_FALL_RATE]
 
 
 def peer_fall_rates(

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bridge_assets.deployment.core.structure_tables import PackedTables
 from bridge_assets.errors import DeploymentError, ModelVersionError, error_summary
 from bridge_assets.registry.model_version import ModelVersion, declared_digests
 from bridge_assets.runtime.package import MANIFEST, PACKAGE_FILES, Package, fsync
@@ -28,7 +29,7 @@ class ServedFiles:
     ----------
     model_version : ModelVersion
     contents : mapping of str to bytes
-        File -> content, of `PACKAGE_FILES`.
+        File -> content, of `PACKAGE_FILES` and `TABLE_FILES`.
     manifest : mapping
         The version's manifest.
     """
@@ -45,6 +46,11 @@ class ServedFiles:
     def only(self, names: tuple[str, ...]) -> ServedFiles:
         """The same with fewer files."""
         return ServedFiles(self.model_version, {name: self.contents[name] for name in names}, self.manifest)
+
+    def with_tables(self, tables: PackedTables) -> ServedFiles:
+        """The same with tables of structures, or with the reason why there are none in the manifest."""
+        manifest = {**self.manifest, "structures_skipped": tables.skipped_reason} if tables.skipped_reason else None
+        return ServedFiles(self.model_version, {**self.contents, **tables.contents}, manifest or self.manifest)
 
     def package_manifest(self) -> bytes:
         """manifest.json of the package: that of the version, with the digests of the files."""

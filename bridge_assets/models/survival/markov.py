@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,7 +43,7 @@ _LOG_RATE_STEP, _MIN_LOG_RATE, _MAX_LOG_RATE = 0.01, -8.0, 8.0
 _CHUNK_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TransitionRates:
     """The rates that all structures share; arrays by condition are in the order of `NOT_POOR_CONDITIONS`.
 
@@ -81,6 +82,11 @@ class TransitionRates:
     fall_transition_shares: np.ndarray
     improvement_transition_shares: np.ndarray
     age_effect: np.ndarray
+
+    @cached_property
+    def transition_tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`_transition_tables`, made once: for one structure, they take most of the time."""
+        return _transition_tables(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def poor_probability_by_year(state: CurrentState, rates: TransitionRates, horizo
     """
     rows = len(state.condition)
     result = np.empty((rows, horizon + 1), dtype=np.float32)
-    stays, falls, repeat_fall = _transition_tables(rates)
+    stays, falls, repeat_fall = rates.transition_tables
 
     def run(start: int) -> None:
         part = slice(start, start + _CHUNK_ROWS)
@@ -151,6 +157,9 @@ def poor_probability_by_year(state: CurrentState, rates: TransitionRates, horizo
             result[part],
         )
 
+    if rows <= _CHUNK_ROWS:
+        run(0)
+        return result
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         list(workers.map(run, range(0, rows, _CHUNK_ROWS)))
     return result

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -138,11 +139,12 @@ class DeteriorationModel:
                 current_log_rate_effect=static_log_rate + linear_predictor(self.condition_terms, scaled) + after_rise,
                 later_log_rate_effect=static_log_rate,
             ),
-            self.rates(),
+            self.rates,
             horizon,
         )
         return result
 
+    @cached_property
     def rates(self) -> TransitionRates:
         """The rates as arrays for `markov.poor_probability_by_year`."""
         import numpy as np

@@ -59,6 +59,10 @@ class SurvivalModelVersion:
         return self.folder.name
 
     @property
+    def model_file(self) -> Path:
+        return self.folder / _MODEL
+
+    @property
     def digest(self) -> str:
         """One digest of the model and its evaluation."""
         return json_digest(self.digests)

@@ -4,6 +4,7 @@ hand, by a schedule, by a sensor or in a backfill.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -54,13 +55,16 @@ class EndpointConfig(dg.Config):
     description=(
         "The model version that serves predictions on this machine: `bridge-assets predict 01-123`. Promoted by an "
         "atomic swap, after the gate has opened for exactly this version and a canary has reproduced the predictions "
-        "of the exported model. The previous version is kept for `bridge-assets rollback`. "
+        "of the exported model. Tables of the structures are packed with it, for requests with a structure key or a "
+        "raw NBI record: run it again after a new survey year. The previous version is kept for "
+        "`bridge-assets rollback`. "
         f"{freshness.RESULT_IS_STALE}"
     ),
 )
 def local_endpoint(
     context: dg.AssetExecutionContext, config: EndpointConfig, platform: Platform
 ) -> dg.MaterializeResult:
+    from bridge_assets.deployment.core.structure_tables import pack_structure_tables
     from bridge_assets.deployment.local import LocalEndpoint
     from bridge_assets.registry.register import prepare_promotion
 
@@ -70,7 +74,8 @@ def local_endpoint(
         files = {name: sha256 for name, sha256 in judged.items() if name != MANIFEST}
         registry, home = platform.registry, platform.data.home_folder
         promote = prepare_promotion(version.version, files, registry, home, platform.model.name)
-        return endpoint.deploy(version, judged, on_switched=promote)
+        tables = partial(pack_structure_tables, platform.lake, platform.data.models_folder, platform.model.survival)
+        return endpoint.deploy(version, judged, on_switched=promote, tables=tables)
 
     with user_errors_as_failures():
         model_version, metadata = _deploy_through_gate(context, config, platform, deploy)
