@@ -36,6 +36,8 @@ from benchmarks.interleaved import working_folder
 from benchmarks.scoring import Contest, generated_labels, generated_rows
 
 if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.registry.model_version import ModelVersion
 
@@ -128,17 +130,22 @@ def compare(forest: Float16Forest, folder: Path) -> None:
 
 def small_forest(folder: Path) -> Float16Forest:
     """A forest of the size that the sample inventory gives; trained once and kept."""
-    from sklearn.ensemble import RandomForestClassifier
-
     from bridge_assets.models.forest.float16_forest import Float16Forest
     from bridge_assets.models.forest.quantize import quantize_rf
 
     path = folder / "serving_small.safetensors"
     if not path.exists():
-        X = generated_rows(25_000, seed=1)
-        model = RandomForestClassifier(200, max_depth=12, min_samples_leaf=40, n_jobs=2, random_state=0)
-        quantize_rf(model.fit(X, generated_labels(X, 2, seed=2))).save(path)
+        quantize_rf(trained_small()).save(path)
     return Float16Forest.load(path)
+
+
+def trained_small() -> RandomForestClassifier:
+    """`small_forest` before it is quantized."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    X = generated_rows(25_000, seed=1)
+    model = RandomForestClassifier(200, max_depth=12, min_samples_leaf=40, n_jobs=2, random_state=0)
+    return model.fit(X, generated_labels(X, 2, seed=2))
 
 
 def made_candidate(forest: Float16Forest, models: Path) -> ModelVersion:

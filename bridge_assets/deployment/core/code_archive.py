@@ -22,6 +22,7 @@ SHIPPED_MODULES = (
     "bridge_assets",
     "bridge_assets.data",
     "bridge_assets.data.features",
+    "bridge_assets.data.features.limits",
     "bridge_assets.data.features.normalization",
     "bridge_assets.errors",
     "bridge_assets.metrics",

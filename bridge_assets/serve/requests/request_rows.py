@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.data.features.limits import SLACK, FeatureLimit, feature_limits
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -110,11 +112,23 @@ def _array(columns: Sequence[str], rows: Sequence[Sequence[Any]], features: Sequ
     if len(infinite := np.argwhere(np.isinf(values))):
         number, place = (int(index) for index in infinite[0])
         raise _invalid_value_error(number, columns[place], "a number that is too large")
+    if limits := feature_limits(tuple(features)):
+        _check_limits(values, columns, [limits[features.index(name)] for name in columns])
     if tuple(columns) == tuple(features):
         return values
     matrix = np.full((len(rows), len(features)), np.nan)
     matrix[:, [features.index(name) for name in columns]] = values
     return matrix
+
+
+def _check_limits(values: np.ndarray, columns: Sequence[str], limits: Sequence[FeatureLimit]) -> None:
+    """Raise RequestError 422 if a value is none that its feature can have."""
+    import numpy as np
+
+    least, most = (np.array([each.limit[side] for each in limits]) for side in (0, 1))
+    if len(found := np.argwhere((values < least - SLACK) | (values > most + SLACK))):
+        row, column = (int(index) for index in found[0])
+        raise RequestError(f"row {row}: {limits[column].message(columns[column], values[row, column])}", 422)
 
 
 def check_row_count(rows: int, *, is_complete: bool = True) -> None:

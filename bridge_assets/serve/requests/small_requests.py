@@ -7,8 +7,9 @@ long and say what is wrong. So both accept the same requests and give the same r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from bridge_assets.data.features.limits import FeatureLimit, feature_limits
 from bridge_assets.serve.requests.request_rows import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class SmallRequests:
     features : sequence of str
         In the model's order.
 
+    Attributes
+    ----------
+    type : type
+        The typed structure of a request, from which OpenAPI describes it too.
+
     Raises
     ------
     ImportError
@@ -34,20 +40,11 @@ class SmallRequests:
     def __init__(self, features: Sequence[str]) -> None:
         import msgspec
 
-        names = {f"feature_{number}": name for number, name in enumerate(features)}
-        value = float | None | msgspec.UnsetType
-        row = msgspec.defstruct(
-            "Row",
-            [(name, value, msgspec.UNSET) for name in names],  # type: ignore[arg-type] # a type, for msgspec
-            rename=names,
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-        request: Any = msgspec.defstruct("Request", [("instances", list[row])], forbid_unknown_fields=True)
-        self._decode, self._values = msgspec.json.Decoder(request).decode, msgspec.structs.astuple
+        self.type = request_type(features)
+        self._decode, self._values = msgspec.json.Decoder(self.type).decode, msgspec.structs.astuple
         self._unset: Any = msgspec.UNSET
         self._errors = (msgspec.MsgspecError, RecursionError, ValueError)
-        self._features = len(names)
+        self._features = len(features)
 
     def rows(self, body: bytes | bytearray) -> np.ndarray | None:
         """The rows of a request as `request_rows.rows_of_instances` gives them; None if it is not certainly valid."""
@@ -69,3 +66,29 @@ class SmallRequests:
                 return None
             values = [[None if value is self._unset else value for value in row] for row in values]
         return np.array(values, dtype=np.float64)  # all finite: the decoder refuses a number such as 1e999
+
+
+def request_type(features: Sequence[str]) -> Any:
+    """The structure of a request for these features, with the limits of each."""
+    import msgspec
+
+    limits = feature_limits(tuple(features)) or [None] * len(features)
+    fields = {f"feature_{number}": name for number, name in enumerate(features)}
+    row = msgspec.defstruct(
+        "FeatureRow",
+        [(field, _value_type(limit), msgspec.UNSET) for field, limit in zip(fields, limits, strict=True)],
+        rename=fields,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.defstruct("FeatureRows", [("instances", list[row])], forbid_unknown_fields=True)
+
+
+def _value_type(limit: FeatureLimit | None) -> Any:
+    import msgspec
+
+    number: Any = float
+    if limit is not None:
+        described = f"{limit.limit.words} ({limit.source})"
+        number = Annotated[float, msgspec.Meta(ge=limit.limit.least, le=limit.limit.most, description=described)]
+    return number | None | msgspec.UnsetType

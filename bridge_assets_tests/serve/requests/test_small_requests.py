@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_assets.serve.contracts import INSTANCES
+from bridge_assets.serve.contracts import AZUREML, INSTANCES
 from bridge_assets.serve.requests.request_rows import MAX_ROWS, RequestError
 from bridge_assets.serve.requests.small_requests import SmallRequests
 
@@ -84,3 +84,39 @@ def test_whatever_is_parsed_quickly_the_strict_parser_accepts_as_well(body):
     for each in (body, b'{"instances": [{"age": 1' + body, b'{"instances": [{"age": 1, ' + body + b"}]}"):
         if (found := PARSER.rows(each)) is not None:
             np.testing.assert_array_equal(found, strict(each))
+
+
+#: Of features whose values are known.
+KNOWN = ("condition", "age", "longitude")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"condition": 12}, "row 1: condition 12: a rating is 0 to 9 (NBI items 58-60, 62)"),
+        ({"condition": -1}, "row 1: condition -1: a rating is 0 to 9 (NBI items 58-60, 62)"),
+        ({"age": 1962}, "row 1: age 1962: it is a number of years, 0 to 400 (NBI item 27)"),
+        ({"longitude": 860_000}, "row 1: longitude 860000: a longitude is -180 to 180 degrees; west of Greenwich"),
+    ],
+)
+def test_a_value_that_its_feature_cannot_have_is_refused_in_the_words_of_its_item(row, message):
+    for rows in ([{"condition": 5}, row], [{"condition": 5.0, "age": 3, "longitude": None}, row]):
+        body = json.dumps({"instances": rows}).encode()
+        assert SmallRequests(KNOWN).rows(body) is None
+        with pytest.raises(RequestError) as caught:
+            INSTANCES.parse_request(body, "application/json", KNOWN)
+        assert (caught.value.status, str(caught.value)[: len(message)]) == (422, message)
+
+
+def test_a_table_with_some_of_the_columns_has_the_same_limits():
+    body = json.dumps({"input_data": {"columns": ["age", "condition"], "data": [[3, 12]]}}).encode()
+    with pytest.raises(RequestError, match="row 0: condition 12: a rating is 0 to 9"):
+        AZUREML.parse_request(body, "application/json", KNOWN)
+
+
+def test_the_limits_are_included_and_a_rounding_error_outside_is_left_to_the_strict_parser():
+    for value, is_quick in ((0, True), (9, True), (9.004, False), (-1e-7, False)):
+        body = json.dumps({"instances": [{"condition": value, "age": None}]}).encode()
+        found = SmallRequests(KNOWN).rows(body)
+        assert (found is not None) == is_quick
+        assert INSTANCES.parse_request(body, "application/json", KNOWN).rows[0, 0] == value
