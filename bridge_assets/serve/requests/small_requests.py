@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bridge_assets.data.features.limits import FeatureLimit, feature_limits
+from bridge_assets.data.features.limits import SLACK, FeatureLimit, feature_limits
 from bridge_assets.serve.requests.request_rows import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -90,5 +90,6 @@ def _value_type(limit: FeatureLimit | None) -> Any:
     number: Any = float
     if limit is not None:
         described = f"{limit.limit.words} ({limit.source})"
-        number = Annotated[float, msgspec.Meta(ge=limit.limit.least, le=limit.limit.most, description=described)]
+        least, most, _ = limit.limit
+        number = Annotated[float, msgspec.Meta(ge=least - SLACK, le=most + SLACK, description=described)]
     return number | None | msgspec.UnsetType

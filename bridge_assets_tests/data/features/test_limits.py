@@ -30,7 +30,7 @@ def test_every_feature_has_a_limit_of_its_unit_and_names_its_items():
         (
             "falls_so_far",
             500,
-            "falls_so_far 500: it is a number of inspections or changes, 0 to 400 (from earlier files)",
+            "falls_so_far 500: it is a number of changes, 0 to 400 (from earlier files)",
         ),
     ],
 )
