@@ -311,7 +311,11 @@ def _bridge_predictions(task: str) -> tuple[Column, ...]:
         CONDITION,
         *((change, *ranks, probability) if task == "regression" else (probability, *ranks)),
         Column("target", "varchar", "The predicted outcome: fall, poor, fall of deck, ...; or change."),
-        Column("reasons", _REASONS, "The largest contributions, for the first bridges of each list of a state."),
+        Column(
+            "reasons",
+            _REASONS,
+            "Three contributions that raise the risk, if any do, and the largest others; first bridges of a list.",
+        ),
         Column("years_until_poor", "float", "Expected years until Poor if no work is done; null beyond the horizon."),
         Column("years_until_poor_low", "float", "Lower end of its interval; null beyond the horizon."),
         Column(
