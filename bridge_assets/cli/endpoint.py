@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from bridge_assets.cli.ports import listen, port_error
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
@@ -54,7 +55,20 @@ def _unknown_key(wanted: str, keys: list[str], survey_year: int, data: DataSetti
 @click.option("--port", default=8080, show_default=True, help="0: any free port; the log names it.")
 @click.option("--without-token", is_flag=True, help="Listen elsewhere than on loopback although no token is set.")
 @click.option("--requests-per-second", type=float, help="From one address; default: any number on loopback, else 100.")
-def serve(host: str, port: int, without_token: bool, requests_per_second: float | None) -> None:
+@click.option("--ray", "on_ray", is_flag=True, help="On replicas of Ray Serve, which grow with the load.")
+@click.option("--haproxy", is_flag=True, help="With --ray: through HAProxy, several times as many requests.")
+@click.option("--min-replicas", default=1, show_default=True, type=click.IntRange(1), help="With --ray.")
+@click.option("--max-replicas", default=4, show_default=True, type=click.IntRange(1), help="With --ray.")
+def serve(
+    host: str,
+    port: int,
+    without_token: bool,
+    requests_per_second: float | None,
+    on_ray: bool,
+    haproxy: bool,
+    min_replicas: int,
+    max_replicas: int,
+) -> None:
     """Serve the local endpoint over HTTP. Switches when another version is promoted.
 
     BRIDGE_ASSETS_TOKEN in the environment is the bearer token that requests have to send; health checks need none.
@@ -67,7 +81,20 @@ def serve(host: str, port: int, without_token: bool, requests_per_second: float 
         environ[WITHOUT_TOKEN] = "1"
     if requests_per_second is not None:
         environ[REQUESTS_PER_SECOND] = f"{requests_per_second:g}"
-    serve_endpoint(DataSettings.load().endpoint_folder, host, port, environ)
+    endpoint = DataSettings.load().endpoint_folder
+    if on_ray:
+        from bridge_assets.serve.ray_app import RayServeArgs, serve_on_ray
+
+        os.environ.update(environ)
+        args = RayServeArgs(endpoint=endpoint, min_replicas=min_replicas, max_replicas=max_replicas, host=host)
+        try:
+            with listen(host, port) as free:  # Ray takes no port 0, and fails late on one that is in use
+                port = free.getsockname()[1]
+        except OSError as error:
+            raise port_error(host, port, "--port", error) from error
+        serve_on_ray(args, port, with_haproxy=haproxy)
+    else:
+        serve_endpoint(endpoint, host, port, environ)
 
 
 @click.command()

@@ -39,13 +39,7 @@ class EndpointFollower:
         self._folder = EndpointFolder(root)
         name = self._folder.current()
         if name is None:
-            raise DeploymentError(
-                "no model version is deployed",
-                where=root,
-                why="There is no current version",
-                do="deploy a version to the local endpoint",
-                stage="local_endpoint",
-            )
+            raise nothing_deployed(root)
         self.current = self._load(name)
 
     def refresh(self) -> bool:
@@ -66,6 +60,17 @@ class EndpointFollower:
         if bridges is None:
             return replace(loaded, no_bridges=skipped_reason(package))
         return replace(loaded, answer_bridges=bridges.respond)
+
+
+def nothing_deployed(root: Path) -> DeploymentError:
+    """The error of an endpoint without a version."""
+    return DeploymentError(
+        "no model version is deployed",
+        where=root,
+        why="There is no current version",
+        do="deploy a version to the local endpoint",
+        stage="local_endpoint",
+    )
 
 
 def serve_endpoint(root: Path, host: str, port: int, environ: Mapping[str, str] = os.environ) -> None:

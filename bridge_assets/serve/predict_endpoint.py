@@ -74,7 +74,9 @@ class PredictEndpoint:
         media_type = _media_type(scope)
         parsed, state = self._parse_small(body, media_type, model), self._state
         if parsed is not None and len(parsed.rows) <= ROWS_AT_ONCE:
-            return self._respond(parsed, model)
+            if state.predict_together is None:
+                return self._respond(parsed, model)
+            return self._format(await state.predict_together(model, parsed.rows), parsed, model)
         if state.pending_requests >= MAX_PENDING_REQUESTS:
             raise RequestError("too many requests are waiting; retry in a second", 503)
         run = partial(asyncio.get_running_loop().run_in_executor, state.executor)
@@ -103,7 +105,9 @@ class PredictEndpoint:
         return None if rows is None else ParsedRequest(rows)
 
     def _respond(self, parsed: ParsedRequest, model: LoadedModel) -> bytes:
-        predictions = model.predict(parsed.rows)
+        return self._format(model.predict(parsed.rows), parsed, model)
+
+    def _format(self, predictions: list[float], parsed: ParsedRequest, model: LoadedModel) -> bytes:
         if self._state.metrics is not None:
             self._state.metrics.observe_predictions(predictions, model.version, model.output_name)
         return to_json(self._contract.format_response(predictions, model, parsed))

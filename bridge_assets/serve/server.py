@@ -26,7 +26,7 @@ from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import make_app
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
-from bridge_assets.serve.border.connections import Bounded, throttle_accept_errors
+from bridge_assets.serve.border.connections import Bounded, protocol_class, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
@@ -93,11 +93,11 @@ def run_server(
     """
     access = AccessRules.for_host(host, environ)
     _return_freed_memory()
-    state.metrics = state.metrics or _metrics()
+    state.metrics = state.metrics or make_metrics()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(_poll_for_new_version(state, refresh)) if refresh else None
+        task = asyncio.create_task(poll_for_new_version(state, refresh)) if refresh else None
         yield
         if task:
             task.cancel()
@@ -109,7 +109,7 @@ def run_server(
         # Set explicitly, so that the server does not depend on which other packages are installed.
         # Not uvloop: without a free descriptor it closes connections that the kernel has accepted, instead of waiting.
         loop="asyncio",
-        http=_protocol(),
+        http=protocol_class(),  # type: ignore[arg-type] # one of uvicorn's, extended
         backlog=max(1, Bounded.bound // 2),
         ws="none",
         lifespan="on",
@@ -125,18 +125,8 @@ def run_server(
         _DrainingServer(config, state, drain_seconds).run([listening])
 
 
-def _protocol() -> type[asyncio.Protocol]:
-    """The protocol of the connections: with httptools where it is installed."""
-    try:
-        from bridge_assets.serve.border.httptools_protocol import BoundedHttpTools
-    except ImportError:
-        from bridge_assets.serve.border.h11_protocol import BoundedH11
-
-        return BoundedH11
-    return BoundedHttpTools
-
-
-async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) -> None:
+async def poll_for_new_version(state: AppState, refresh: Callable[[], bool]) -> None:
+    """Serve every later version as soon as it is loaded, until cancelled."""
     last_error = ""
     while True:
         await asyncio.sleep(_POLL_SECONDS)
@@ -150,7 +140,7 @@ async def _poll_for_new_version(state: AppState, refresh: Callable[[], bool]) ->
                 log_event("not taken", why=last_error, version=state.current_model().version)
 
 
-def _metrics() -> PrometheusMetrics | None:
+def make_metrics() -> PrometheusMetrics | None:
     """The metrics of this process; None where prometheus-client is missing, as in an image that was built before it."""
     from bridge_assets.metrics.prometheus_metrics import MULTIPROCESS_FOLDER, PrometheusMetrics
 

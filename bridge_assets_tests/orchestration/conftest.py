@@ -7,6 +7,7 @@ stay valid.
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from support.small_platform import SMALL_SETTINGS, YEARS, SmallPlatform
 
 from bridge_assets.cli import main
+from bridge_assets.file_lock import file_lock
 from bridge_assets.orchestration.runs.run_job import run_job
 from bridge_assets.settings import DataSettings
 
@@ -24,6 +26,25 @@ from bridge_assets.settings import DataSettings
 @pytest.fixture(scope="session")
 def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform:
     home = tmp_path_factory.mktemp("platform") / "home"
+    # The folder of this worker of pytest-xdist, in the one that all workers share.
+    worker = tmp_path_factory.getbasetemp()
+    if not worker.name.startswith("popen-"):
+        return _run_once(home)
+    first = worker.parent / "first_platform.pickle"
+    with file_lock(worker.parent / "first_platform.lock"):
+        if first.exists():
+            built: SmallPlatform = pickle.loads(content := first.read_bytes())
+        else:
+            built = _run_once(home)
+            first.write_bytes(pickle.dumps(built))
+            return built
+    if len(bytes(built.home)) != len(bytes(home)):
+        return _run_once(home)
+    _copy_moved(built.home, home)
+    return pickle.loads(content.replace(bytes(built.home), bytes(home)))
+
+
+def _run_once(home: Path) -> SmallPlatform:
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("DAGSTER_HOME", raising=False)
         for variable, value in {**SMALL_SETTINGS, "BRIDGE_ASSETS_DATA__HOME": str(home)}.items():
@@ -34,6 +55,19 @@ def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform
         os.environ.pop("DAGSTER_HOME", None)
     shutil.copytree(home, home.with_name("as_it_was"), symlinks=True)
     return platform
+
+
+def _copy_moved(built: Path, home: Path) -> None:
+    """Copy the platform that another worker built: a run takes more than a minute.
+
+    Its files name their own folder. The names of the two folders are of the same length, so that they can be exchanged
+    in a database, too.
+    """
+    for target in (home.with_name("as_it_was"), home):
+        shutil.copytree(built.with_name("as_it_was"), target, symlinks=True)
+        for path in target.rglob("*"):
+            if path.is_file() and not path.is_symlink() and bytes(built) in (content := path.read_bytes()):
+                path.write_bytes(content.replace(bytes(built), bytes(home)))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from support.deployment.local_endpoint import corrupt_byte
 from support.deployment.server_process import ServerProcess
+from support.deployment.steady_requests import send_requests
 
 from bridge_assets.deployment.core.target import Deployment
 from bridge_assets.deployment.local import LocalEndpoint
@@ -25,9 +26,6 @@ from bridge_assets.runtime.probe import Probe
 from bridge_assets.serve.endpoint_follower import EndpointFollower
 
 COMMAND = [str(Path(sys.executable).parent / "bridge-assets"), "serve", "--port", "0"]
-
-#: Requests per second of the watching client.
-RATE = 50
 
 
 @pytest.fixture
@@ -54,17 +52,6 @@ def wait_for_version(server: ServerProcess, version: str) -> None:
         time.sleep(0.02)
 
 
-@dataclass(frozen=True)
-class Response:
-    """One response: when the request was sent and answered (s), its status, version and predictions."""
-
-    sent: float
-    answered: float
-    status: int
-    version: str
-    predictions: list[float]
-
-
 @dataclass
 class ActivePeriod:
     """A version, when its deployment began, and when its successor first answered (s)."""
@@ -72,28 +59,6 @@ class ActivePeriod:
     version: str
     began: float
     ended: float = float("inf")
-
-
-def send_requests(url: str, body: dict, until: threading.Event) -> list[Response]:
-    """Send `RATE` requests per second until the event, without waiting for the responses."""
-    responses: list[Response] = []
-    with httpx.Client(base_url=url, timeout=30) as client, ThreadPoolExecutor(16) as threads:
-
-        def send() -> None:
-            sent = time.monotonic()
-            reply = client.post("/predict", json=body)
-            content = reply.json()
-            version = reply.headers["X-Model-Version"]
-            assert content["model_version"] == version
-            responses.append(Response(sent, time.monotonic(), reply.status_code, version, content["predictions"]))
-
-        began, pending = time.monotonic(), []
-        while not until.is_set():
-            pending.append(threads.submit(send))
-            until.wait(max(0.0, began + len(pending) / RATE - time.monotonic()))
-        for each in pending:
-            each.result()  # a request that failed fails the test
-    return responses
 
 
 def test_the_metrics_say_which_version_is_served_after_a_switch(server, endpoint, versions):

@@ -28,7 +28,9 @@ _START_TIMEOUT_SECONDS = 60
 class ServerProcess:
     """A server process. `url` is set once it serves; `log` has one object per line. A variable of None is not set."""
 
-    def __init__(self, command: list[str], **environ: str | None) -> None:
+    def __init__(
+        self, command: list[str], *, start_timeout: float = _START_TIMEOUT_SECONDS, **environ: str | None
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SERVER_VARIABLES)}
         defaults = {"BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_PORT": "0", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
         env = {name: value for name, value in {**inherited, **defaults, **environ}.items() if value is not None}
@@ -40,7 +42,7 @@ class ServerProcess:
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_errors)]
         for reader in self._readers:
             reader.start()
-        started = self._ready.get(timeout=_START_TIMEOUT_SECONDS)
+        started = self._ready.get(timeout=start_timeout)
         if started is None:
             self.stop()
             raise RuntimeError(f"the server ended with {self.process.returncode}: {''.join(self.errors)}")
