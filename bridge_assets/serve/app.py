@@ -6,10 +6,11 @@ with the reason; for an internal error, the details are only in the log.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from functools import lru_cache, partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,6 +30,8 @@ from bridge_assets.serve.contracts import (
     kserve_contract,
     kserve_metadata,
 )
+from bridge_assets.serve.description.openapi import Served, openapi_document
+from bridge_assets.serve.description.version import version_of
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.predict_endpoint import PredictEndpoint
 from bridge_assets.serve.state import AppState
@@ -67,6 +70,8 @@ def make_app(
     name = environ.get("BRIDGE_ASSETS_MODEL_NAME", "bridge-fall")
     vertex_health, vertex_predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
     ready = partial(_health, state)
+    needs_token, is_limited = access.token_digest is not None, access.requests_per_second > 0
+    served = Served(name, vertex_health, vertex_predict, needs_token, is_limited)
     routes = [
         # Google Vertex AI sets its routes
         *([get(vertex_health, ready)] if vertex_health else []),
@@ -85,6 +90,9 @@ def make_app(
         get(f"/v2/models/{name}", lambda answering: JSONResponse(kserve_metadata(name, answering))),
         get(f"/v2/models/{name}/ready", ready),
         post(f"/v2/models/{name}/infer", kserve_contract(name)),
+        # about this server
+        get("/version", lambda answering: JSONResponse(version_of(answering))),
+        get("/openapi.json", partial(_openapi, served)),
         # Prometheus
         Route(METRICS_PATH, partial(answer_scrape, state.metrics), methods=["GET"]),
     ]
@@ -135,6 +143,19 @@ def _health(state: AppState, model: LoadedModel) -> Response:
 
 def _ping(state: AppState, model: LoadedModel) -> Response:
     return Response(status_code=503 if state.draining else 200)
+
+
+def _openapi(served: Served, model: LoadedModel) -> Response:
+    try:
+        return Response(_openapi_json(served, model), media_type="application/json")
+    except ImportError:
+        what = "there is no description: msgspec is not installed beside this server; build its image again"
+        return JSONResponse({"error": what}, 501)
+
+
+@lru_cache(maxsize=2)
+def _openapi_json(served: Served, model: LoadedModel) -> bytes:
+    return json.dumps(openapi_document(model, served)).encode()
 
 
 def _http_error(request: Request, error: Exception) -> Response:

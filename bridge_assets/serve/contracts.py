@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from bridge_assets.serve.loaded_model import LoadedModel
 
-_TENSOR_TYPES = frozenset(
+TENSOR_TYPES = frozenset(
     ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 )
 
 #: Characters of a request's id, which is sent back. A chosen limit.
-_MAX_ID = 256
+MAX_ID = 256
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def _parse_kserve(body: bytes | bytearray, media_type: str, features: Sequence[s
         raise RequestError("inputs: expected a list of tensors", 422)
     if not (id_ is None or isinstance(id_, str)):
         raise RequestError("id: expected a string", 422)
-    if id_ and len(id_) > _MAX_ID:
-        raise RequestError(f"id: expected at most {_MAX_ID} characters, found {len(id_):,}", 422)
+    if id_ and len(id_) > MAX_ID:
+        raise RequestError(f"id: expected at most {MAX_ID} characters, found {len(id_):,}", 422)
     if len(inputs) > len(features):
         raise RequestError(
             f"inputs: expected at most {len(features)} tensors, one per feature, found {len(inputs)}", 422
@@ -141,7 +141,7 @@ def _parse_tensor(number: int, tensor: Any) -> tuple[str, list[int], list[Any]]:
     name, shape, datatype, data = (tensor[key] for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str):
         raise RequestError(f"inputs[{number}]: name: expected a string", 422)
-    if not isinstance(datatype, str) or datatype not in _TENSOR_TYPES:
+    if not isinstance(datatype, str) or datatype not in TENSOR_TYPES:
         raise RequestError(
             f"tensor {shown(name)}: expected a numeric datatype such as FP32, found {shown(datatype, 20)}", 422
         )

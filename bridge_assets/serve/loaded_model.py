@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge_assets.runtime.package import Package
+from bridge_assets.runtime.package import Package, content_digest
 from bridge_assets.serve.requests.request_rows import RequestError
 from bridge_assets.serve.requests.small_requests import SmallRequests
 
@@ -33,12 +33,15 @@ class LoadedModel:
         RequestError. None where the package has no tables of structures (`serve.bridges`).
     no_bridges : str
         Then, why it has none, without its full stop.
+    package : str
+        Digest of the package's files (`runtime.package.content_digest`).
     """
 
     model: ServedModel
     slot: str
     answer_bridges: Callable[[bytearray], tuple[bytes, list[float]]] | None = None
     no_bridges: str = "Tables of structures are packed for the local endpoint only"
+    package: str = ""
 
     @classmethod
     def load(cls, package: Package, slot: str) -> LoadedModel:
@@ -54,7 +57,7 @@ class LoadedModel:
         model = package.load_model()
         package.check_probe(model)
         _release_memory()
-        return cls(model, slot)
+        return cls(model, slot, package=content_digest(package.manifest["served"]))
 
     @cached_property
     def headers(self) -> list[tuple[bytes, bytes]]:
