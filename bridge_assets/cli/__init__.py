@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from bridge_assets.cli import dvc, endpoint, exporter, lake, project, registry, run, training
+from bridge_assets.cli import dashboard, dvc, endpoint, exporter, lake, project, registry, run, training
 from bridge_assets.cli.errors import UserErrorGroup
 
 
@@ -28,6 +28,7 @@ for command in (
     endpoint.rollback,
     endpoint.acknowledge,
     exporter.exporter,
+    dashboard.dashboard,
     training.search,
     registry.registry,
     dvc.dvc,

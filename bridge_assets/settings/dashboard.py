@@ -68,7 +68,7 @@ class DashboardComponents(StrictModel):
 
 
 class DashboardReading(StrictModel):
-    """What one query may use."""
+    """What the queries of all readers together may use."""
 
     memory_mb: int = Field(default=400, ge=64, le=65_536, description="DuckDB goes to disk beyond it.")
     threads: int = Field(default=2, ge=1, le=256)

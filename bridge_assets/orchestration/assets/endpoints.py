@@ -16,6 +16,7 @@ from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.gate import overrides
 from bridge_assets.orchestration.gate.alarms import alarm_objections
 from bridge_assets.orchestration.gate.check_history import gate_decision
+from bridge_assets.orchestration.gate.deployment_records import record_deployment
 from bridge_assets.orchestration.gate.rollbacks import objections
 from bridge_assets.orchestration.metadata import display, freshness
 from bridge_assets.orchestration.model_chain import upstream_version
@@ -125,7 +126,7 @@ def _deploy_through_gate(
     """
     from bridge_assets.deployment.gate.challenge import compare_again, current_champion
     from bridge_assets.deployment.gate.content import read_content
-    from bridge_assets.deployment.gate.decision import require_open_gate
+    from bridge_assets.deployment.gate.decision import GateClosedError, require_open_gate
 
     if config.model_version:
         model_version = get_version(platform.data.models_folder, config.model_version)
@@ -137,7 +138,11 @@ def _deploy_through_gate(
     decision = compare_again(decision, model_version, platform.lake, registry, home, settings, context.run.run_id)
     left = objections(context.instance, context.asset_key.to_user_string(), model_version.version)
     decision = replace(decision, objections=(*left, *alarm_objections(context.instance, model_version.version)))
-    override = require_open_gate(decision, config.override_reason)
+    try:
+        override = require_open_gate(decision, config.override_reason)
+    except GateClosedError:
+        record_deployment(context, home, decision, "refused")
+        raise
     if override:
         overrides.record_override(
             context,
@@ -147,6 +152,8 @@ def _deploy_through_gate(
             platform.environment.alerts,
         )
     deployment = deploy(model_version, decision.files)
+    reason = override.reason if override else ""
+    record_deployment(context, home, decision, "deployed", previous=deployment.previous or "", reason=reason)
     if PROMOTION_TAG in context.run.tags:
         overrides.record_promotion(
             context, deployment.version, deployment.previous or "", platform.outbox, platform.environment.alerts
@@ -159,7 +166,7 @@ def _deploy_through_gate(
         "address": deployment.address,
         "gate": "open" if decision.is_open else "overridden",
         "gate_findings": dg.MetadataValue.md(decision.markdown()),
-        "override_reason": override.reason if override else "",
+        "override_reason": reason,
         "canary_rows": deployment.canary.rows,
         "canary_largest_difference": deployment.canary.largest_difference,
         "removed": ", ".join(deployment.removed),

@@ -14,6 +14,7 @@ from bridge_assets.deployment.gate.decision import MIN_REASON_LENGTH
 from bridge_assets.deployment.targets import REMOTE_TARGETS
 from bridge_assets.errors import DeploymentError
 from bridge_assets.orchestration.failures import user_errors_as_failures
+from bridge_assets.orchestration.gate.deployment_records import record_rollback
 from bridge_assets.orchestration.gate.rollbacks import (
     LEFT_VERSION_KEY,
     REASON_KEY,
@@ -52,6 +53,8 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
             _require_reason(context.instance, asset, config)
             left_version, deployment = _roll_back(key, platform, config.model_version or None)
         context.log.info(f"{asset} serves {deployment.version} again, in place of {left_version}")
+        home, reason = platform.data.home_folder, config.reason.strip()
+        record_rollback(context, home, asset, deployment.version, left_version, reason)
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=asset,
@@ -60,7 +63,7 @@ def _rollback_job(key: str, title: str) -> dg.JobDefinition:
                     ROLLBACK_KEY: True,
                     MODEL_VERSION_KEY: deployment.version,
                     LEFT_VERSION_KEY: left_version,
-                    REASON_KEY: config.reason.strip(),
+                    REASON_KEY: reason,
                     "previous_version": deployment.previous or "",
                     "address": deployment.address,
                     "canary_rows": deployment.canary.rows,
