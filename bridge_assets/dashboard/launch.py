@@ -41,6 +41,7 @@ def streamlit_command(settings: DashboardSettings, host: str, port: int) -> list
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "server.runOnSave": "false",
+        "server.enableStaticServing": "true",  # static/, for the outlines of the map
         "server.showEmailPrompt": "false",
         "server.maxUploadSize": "1",  # MB; nothing is uploaded
         "browser.gatherUsageStats": "false",

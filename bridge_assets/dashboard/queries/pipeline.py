@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge_assets.dashboard.queries.tables import MissingTableError, Row, Tables
-from bridge_assets.metrics.pipeline_metrics import METRICS_FILE
+
+#: As in `metrics.pipeline_metrics`, which is not imported here, because it knows Dagster.
+METRICS_FILE = Path("metrics", "pipeline.jsonl")
 
 #: Columns of the lines, with their types in DuckDB.
 _COLUMNS = {

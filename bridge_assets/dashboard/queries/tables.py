@@ -104,6 +104,13 @@ class Tables:
         """The result of a query as an Arrow table; parameters and errors as for `rows`."""
         return self._read(sql, parameters, _arrow)
 
+    def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of `function(connection, table, *arguments)`, where `table` stands for a table in SQL.
+
+        For several queries over the same bytes of a table. Parameters of the table and errors as for `rows`.
+        """
+        return self._read(f"{{{name}}}", (), lambda connection, table, _: function(connection, table, *arguments))
+
     def copy(self, sql: str, path: Path, options: str, parameters: Sequence[object] = ()) -> None:
         """Write the result of a query into a file, without holding it in memory.
 

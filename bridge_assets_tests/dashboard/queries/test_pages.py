@@ -9,6 +9,7 @@ from support.dashboard.home import RUN, YEARS
 
 from bridge_assets.dashboard.queries import drift, endpoints, model, overview, pipeline, quality
 from bridge_assets.dashboard.queries.tables import MissingTableError, Tables
+from bridge_assets.metrics.pipeline_metrics import METRICS_FILE
 
 
 def test_the_overview_counts_and_weighs(tables: Tables) -> None:
@@ -65,6 +66,7 @@ def test_a_distribution_is_compared_with_the_reference_years(tables: Tables) -> 
 
 
 def test_runs_are_read_beside_a_line_that_is_not_whole(tables: Tables, dashboard_home: Path, tmp_path: Path) -> None:
+    assert pipeline.METRICS_FILE == METRICS_FILE
     (run,) = pipeline.recent_runs(tables, dashboard_home, 10)
     assert (run["run"], run["seconds"], run["steps"], run["failed"]) == (RUN, 75.0, 2, ["bridge_model"])
     assert [step["step"] for step in pipeline.steps_of(tables, dashboard_home, RUN)] == ["bridge_model", "load_records"]
