@@ -33,6 +33,7 @@ import numpy as np
 
 from benchmarks.interleaved import working_folder
 from benchmarks.load import Load, generator, load
+from benchmarks.ray_server import ray_server
 from benchmarks.serving import (
     Contender,
     made_candidate,
@@ -83,8 +84,8 @@ class PackedModel:
     answer: float
 
 
-#: Further servers for the same run, such as Ray Serve: packed model -> name and server.
-OTHERS: list[Callable[[PackedModel], tuple[str, Contender]]] = []
+#: Further servers for the same run: packed model -> name and server.
+OTHERS: list[Callable[[PackedModel], tuple[str, Contender]]] = [ray_server]
 
 
 def main() -> None:
@@ -202,7 +203,7 @@ def started(contender: Contender, answer: float, log: Path) -> Iterator[tuple[st
             try:
                 reply = httpx.post(url, json=contender.request, timeout=60).raise_for_status().json()
                 break
-            except httpx.TransportError:
+            except httpx.HTTPError:  # a proxy answers before what is behind it does
                 if server.poll() is not None or time.perf_counter() > until:
                     raise RuntimeError(f"{contender.command(port)} does not respond, see {log}") from None
                 time.sleep(0.1)
