@@ -8,22 +8,24 @@ mode 0700 holds files of 0600, and one that was opened to a group with `chmod 27
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge_assets.errors import StorageError
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 
 #: Permission bits of everybody who is neither the owner nor in the group.
@@ -106,13 +108,51 @@ def _set_mode(path: Path, mode: int) -> None:
             path.chmod(mode)
 
 
-def write_parquet(table: pl.DataFrame, path: Path) -> Path:
-    """Write a table as one Parquet file (zstd), atomically."""
+class TableNotes(NamedTuple):
+    """What a Parquet file says about itself.
+
+    Attributes
+    ----------
+    row : str
+        What a row is: `description` in the metadata of the file.
+    columns : mapping
+        Column -> its meaning and its unit (empty: none): `description` and `unit` in the metadata of the Arrow field.
+    """
+
+    row: str
+    columns: Mapping[str, tuple[str, str]]
+
+
+def with_notes(schema: pa.Schema, notes: TableNotes) -> pa.Schema:
+    """An Arrow schema with the notes of its columns, and of the table, as metadata. Types are unchanged."""
+    fields = []
+    for each in schema:
+        meaning, unit = notes.columns.get(each.name, ("", ""))
+        found = {key: text for key, text in (("description", meaning), ("unit", unit)) if text}
+        fields.append(each.with_metadata({**(each.metadata or {}), **found}) if found else each)
+    import pyarrow as pa
+
+    return pa.schema(fields, metadata={**(schema.metadata or {}), "description": notes.row})
+
+
+def stored_schema(schema: pa.Schema) -> str:
+    """An Arrow schema as Parquet keeps it under the key `ARROW:schema`, where readers find the notes of the fields."""
+    return base64.b64encode(schema.serialize()).decode("ascii")
+
+
+def write_parquet(table: pl.DataFrame, path: Path, notes: TableNotes | None = None) -> Path:
+    """Write a table as one Parquet file (zstd), atomically, with what it says about itself."""
     import polars as pl
 
+    described: dict[str, Any] = {}
+    if notes:
+        described = {
+            "arrow_schema": with_notes(table.clear().to_arrow().schema, notes),
+            "metadata": {"description": notes.row},
+        }
     with atomic_write(path) as temp_path:
         try:
-            table.write_parquet(temp_path, compression="zstd", statistics=True)
+            table.write_parquet(temp_path, compression="zstd", statistics=True, **described)
         except pl.exceptions.ComputeError as error:  # polars wraps some disk failures in its own error
             raise OSError(str(error)) from error
     return path

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge_assets.data.table_columns import notes_of_table
 from bridge_assets.errors import RunInProgressError, SourceError
 from bridge_assets.storage import digest, write_json, write_parquet
 
@@ -184,7 +185,9 @@ class Lake:
         with self.writing():
             return digest(
                 write_parquet(
-                    table, self.table_path(name) if survey_year is None else self.year_path(name, survey_year)
+                    table,
+                    self.table_path(name) if survey_year is None else self.year_path(name, survey_year),
+                    notes_of_table(name),
                 )
             )
 

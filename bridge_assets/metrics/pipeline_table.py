@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from bridge_assets.data.table_columns import described
 from bridge_assets.file_lock import file_lock
 from bridge_assets.storage import write_json, write_parquet
 
@@ -48,6 +49,8 @@ _KINDS = ("run", "step", "asset")
 
 _STRINGS = tuple(name for name, (kind, _) in COLUMNS.items() if kind == "varchar")
 _NUMBERS = tuple(name for name, (kind, _) in COLUMNS.items() if kind in ("double", "bigint"))
+
+_ROW = "One row for each run, step and materialised asset."
 
 #: What tells two rows apart. The time is a float of microseconds, so two events of a step differ in it.
 _KEY = ["ended_at", "kind", "run", "step", "asset", "partition", "outcome"]
@@ -136,7 +139,7 @@ def update_pipeline_table(lines: Path, table: Path) -> tuple[pl.DataFrame, Table
         result = rows.unique(_KEY, keep="first", maintain_order=True).sort("ended_at", maintain_order=True)
         update.rows, update.added = result.height, result.height - existing.height
         if update.added or not table.is_file():
-            write_parquet(result, table)
+            write_parquet(result, table, described({name: text for name, (_, text) in COLUMNS.items()}, _ROW))
         write_json(now, memory_path)
     return result, update
 

@@ -58,7 +58,7 @@ def _unit(feature: str) -> str:
 
 @cache
 def _units() -> dict[str, str]:
-    from bridge_assets.data.features.listing import listed_features
+    from bridge_assets.data.listed_features import listed_features
 
     return {each.name: each.unit for each in listed_features()} | _PREDICTION_UNITS
 

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.features.normalization import Normalization
 
-#: Number of reasons per prediction: the contributions with the largest absolute values.
+#: Number of reasons per prediction.
 MAX_REASONS = 5
+
+#: Reasons among them that raise the risk, where there are as many: whoever asks why a bridge is in a list wants these.
+#: The others are the contributions with the largest absolute values.
+RAISING_REASONS = 3
 
 #: Largest accepted difference between base plus contributions and the served probability, as for ONNX
 #: (`gate.onnx_difference`).
@@ -246,11 +250,37 @@ def _node_sample_weights(forest: Float16Forest, reference: np.ndarray) -> np.nda
     return weights
 
 
-def _top_reasons(rows: pl.DataFrame, found: ShapValues, forest: Float16Forest) -> pl.Series:
+def picked_reasons(values: np.ndarray, lower_is_worse: bool = False) -> np.ndarray:
+    """Which features are the reasons of each row, the largest contribution first.
+
+    Parameters
+    ----------
+    values : np.ndarray of shape (n, n_features)
+        Contributions.
+    lower_is_worse : bool
+        Whether a negative contribution raises the risk, as for the expected change of a rating.
+
+    Returns
+    -------
+    np.ndarray of shape (n, MAX_REASONS) or fewer columns
+        Column numbers: the `RAISING_REASONS` that raise the risk most, if they do, and the largest of the others.
+    """
     import numpy as np
+
+    size, raised = np.abs(values), -values if lower_is_worse else values
+    worst = np.argsort(-raised, axis=1, kind="stable")[:, :RAISING_REASONS]
+    wanted = size.copy()
+    rank = np.where(np.take_along_axis(raised, worst, axis=1) > 0, np.inf, np.take_along_axis(size, worst, axis=1))
+    np.put_along_axis(wanted, worst, rank, axis=1)
+    picked = np.sort(np.argsort(-wanted, axis=1, kind="stable")[:, :MAX_REASONS], axis=1)
+    order = np.argsort(-np.take_along_axis(size, picked, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(picked, order, axis=1)
+
+
+def _top_reasons(rows: pl.DataFrame, found: ShapValues, forest: Float16Forest) -> pl.Series:
     import polars as pl
 
-    largest = np.argsort(-np.abs(found.values), axis=1, kind="stable")[:, :MAX_REASONS]
+    picked = picked_reasons(found.values, lower_is_worse=forest.task == "regressor")
     natural = rows.select(forest.features).rows()
     return pl.Series(
         "reasons",
@@ -259,7 +289,7 @@ def _top_reasons(rows: pl.DataFrame, found: ShapValues, forest: Float16Forest) -
                 {"feature": forest.features[each], "value": natural[row][each], "contribution": found.values[row, each]}
                 for each in columns
             ]
-            for row, columns in enumerate(largest.tolist())
+            for row, columns in enumerate(picked.tolist())
         ],
         dtype=reasons_dtype(),
     )

@@ -26,7 +26,7 @@ from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import make_app
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
-from bridge_assets.serve.border.connections import Bounded, protocol_class, throttle_accept_errors
+from bridge_assets.serve.border.connections import Bounded, throttle_accept_errors
 from bridge_assets.serve.loaded_model import LoadedModel
 from bridge_assets.serve.state import AppState
 
@@ -109,7 +109,7 @@ def run_server(
         # Set explicitly, so that the server does not depend on which other packages are installed.
         # Not uvloop: without a free descriptor it closes connections that the kernel has accepted, instead of waiting.
         loop="asyncio",
-        http=protocol_class(),  # type: ignore[arg-type] # one of uvicorn's, extended
+        http=_protocol(),
         backlog=max(1, Bounded.bound // 2),
         ws="none",
         lifespan="on",
@@ -123,6 +123,17 @@ def run_server(
     with _bind_socket(host, port) as listening:
         drain_seconds = float(environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", DRAIN_SECONDS))
         _DrainingServer(config, state, drain_seconds).run([listening])
+
+
+def _protocol() -> type[asyncio.Protocol]:
+    """The protocol of the connections: with httptools where it is installed."""
+    try:
+        from bridge_assets.serve.border.httptools_protocol import BoundedHttpTools
+    except ImportError:
+        from bridge_assets.serve.border.h11_protocol import BoundedH11
+
+        return BoundedH11
+    return BoundedHttpTools
 
 
 async def poll_for_new_version(state: AppState, refresh: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from bridge_assets.data.features.normalization import Normalization
 from bridge_assets.models.forest.float16_forest import Float16Forest
 from bridge_assets.models.forest.quantize import quantize_rf, to_float16_grid
 from bridge_assets.runtime.onnx_predictor import OnnxPredictor
-from bridge_assets.scoring.shap_values import MAX_REASONS, Explainer, reasons_dtype, shap_values
+from bridge_assets.scoring.shap_values import MAX_REASONS, Explainer, picked_reasons, reasons_dtype, shap_values
 
 FEATURES = ("condition", "years_in_condition", "age", "log_adt", "culvert")
 
@@ -136,6 +136,17 @@ def test_the_reasons_of_the_first_bridges_explain_the_onnx_predictions(tmp_path:
         assert {each["feature"]: each["value"] for each in entries} == {name: bridge[name] for name in OF_A_VERSION}
         total = provenance["base_value"] + sum(each["contribution"] for each in entries)
         assert total == pytest.approx(bridge["fall_probability"], abs=1e-5)
+
+
+def test_three_reasons_raise_the_risk_where_there_are_as_many():
+    values = np.array(
+        [[-0.9, -0.8, -0.7, -0.6, -0.5, 0.01, 0.03, 0.02, 0.004], [0.5, 0.4, 0.3, 0.2, 0.1, -0.9, 0, 0, 0]]
+    )
+    assert picked_reasons(values).tolist() == [[0, 1, 6, 7, 5], [5, 0, 1, 2, 3]]
+    assert picked_reasons(-values, lower_is_worse=True).tolist() == picked_reasons(values).tolist()
+    assert picked_reasons(-np.abs(values))[0].tolist() == [0, 1, 2, 3, 4], "nothing raises the risk"
+    assert picked_reasons(values[:, :2]).tolist() == [[0, 1], [0, 1]]
+    assert picked_reasons(values[:0]).shape == (0, MAX_REASONS)
 
 
 def test_a_forest_other_than_the_served_one_explains_nothing(tmp_path: Path):

@@ -1,33 +1,14 @@
-"""Name, unit, source and reason of every feature as a CSV file.
+"""Writes the CSV file of the features, which `data.listed_features` reads.
 
-For readers that must not wait for polars to be imported: the code location shows the features as soon as it loads.
-
-`python -m bridge_assets.data.features.listing` writes the file from `definitions`; a test fails when it is out of date.
+`python -m bridge_assets.data.features.listing` writes it from `definitions`; a test fails when it is out of date.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
-from typing import NamedTuple
 
-LISTING_FILE = Path(__file__).with_name("features.csv")
-
-
-class ListedFeature(NamedTuple):
-    """A feature without its expression; see `base.Feature`."""
-
-    name: str
-    unit: str
-    source: str
-    reason: str
-
-
-def listed_features() -> tuple[ListedFeature, ...]:
-    """Every feature, in the order of the columns of bridge_features."""
-    with LISTING_FILE.open(encoding="utf-8", newline="") as file:
-        return tuple(ListedFeature(**row) for row in csv.DictReader(file))
+from bridge_assets.data.listed_features import LISTING_FILE, ListedFeature
 
 
 def render_listing() -> str:

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bridge_assets.data.reading.formats import read_survey_file
 from bridge_assets.data.records.bridges import BRIDGE_ARROW_SCHEMA, decode_bridges
+from bridge_assets.data.table_columns import notes_of_table
 from bridge_assets.nbi.coding_guide.items import ITEMS
 from bridge_assets.nbi.delimited.records import Batch
 from bridge_assets.nbi.flags import unchecked_flags
 from bridge_assets.nbi.spreadsheet import SpreadsheetCheck
 from bridge_assets.nbi.tables.by_year import YearBatch
-from bridge_assets.storage import atomic_write, write_parquet
+from bridge_assets.storage import atomic_write, stored_schema, with_notes, write_parquet
 
 #: Values of a column that are encoded together: one eighth faster than with Parquet's default of 1,024.
 WRITE_BATCH_SIZE = 16_384
@@ -107,9 +109,12 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
                 rows_read += batch.rows_read
                 loaded += batch.table.num_rows
                 unparsed += batch.table.num_rows - batch.table["unparsed"].null_count
+            writer.add_key_value_metadata(_notes_of_records())
         rejected_rows = pl.concat(rejected_batches)
         write_parquet(
-            rejected_rows.with_columns(pl.lit(survey_year, dtype=pl.Int16).alias("survey_year")), rejected_path
+            rejected_rows.with_columns(pl.lit(survey_year, dtype=pl.Int16).alias("survey_year")),
+            rejected_path,
+            notes_of_table("rejected_records"),
         )
     return IngestionReport(
         files=tuple(part.name for part in files),
@@ -127,6 +132,21 @@ def ingest(files: Sequence[Path], survey_year: int, records_path: Path, rejected
             if all(flag in unchecked_flags(each) for each in absent)
         ),
     )
+
+
+def _notes_of_records() -> dict[str, str]:
+    """What raw_bridges says about itself, with plain types: a reader need not know that codes were written as
+    dictionaries.
+    """
+    plain = pa.schema(
+        [
+            pa.field(each.name, each.type.value_type if pa.types.is_dictionary(each.type) else each.type)
+            for each in BRIDGE_ARROW_SCHEMA
+        ]
+    )
+    notes = notes_of_table("raw_bridges")
+    assert notes is not None
+    return {"ARROW:schema": stored_schema(with_notes(plain, notes)), "description": notes.row}
 
 
 def _map_pipelined(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -3,7 +3,7 @@
 After each step its tables are written to the lake as Parquet: dbt alone writes DuckDB, everyone else reads Parquet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslatorSettings, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtDagsterEventType
 
+from bridge_assets.data.table_columns import described
 from bridge_assets.errors import error_summary
 from bridge_assets.orchestration.dbt import (
     INVENTORY_SELECTION,
@@ -27,6 +28,7 @@ from bridge_assets.orchestration.metadata.column_lineage import LINEAGE_KEY, mod
 from bridge_assets.orchestration.metadata.dbt_tests import explained_result
 from bridge_assets.orchestration.metadata.table_schemas import table_schemas
 from bridge_assets.orchestration.resources import Platform
+from bridge_assets.storage import TableNotes
 
 #: Tables that are written to the lake after each step.
 INVENTORY_TABLES = (
@@ -106,13 +108,26 @@ def _build_and_export(
             dbt_error = error
         else:
             with user_errors_as_failures():
-                export_tables(data.warehouse, exported_tables, platform.lake)
+                notes = _notes(invocation.manifest, exported_tables)
+                export_tables(data.warehouse, exported_tables, platform.lake, notes)
         events = [_explained(event, invocation, data.warehouse) for event in events]
     if dbt_error:
         yield from events
         raise dbt_error
     for event in events:
         yield _with_model_metadata(context, event, invocation, exported_tables, platform)
+
+
+def _notes(manifest: Mapping[str, Any], tables: tuple[str, ...]) -> dict[str, TableNotes]:
+    """What the Parquet file of each model says about itself: what its YAML file declares."""
+    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    return {
+        table: described(
+            {name: column["description"] for name, column in models[table]["columns"].items()},
+            models[table]["description"],
+        )
+        for table in tables
+    }
 
 
 def _explained(event: DbtDagsterEventType, invocation: DbtCliInvocation, warehouse: Path) -> DbtDagsterEventType:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bridge_assets import markdown
-from bridge_assets.nbi.schema import columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,13 +54,3 @@ def report_metadata(path: Path, port: int) -> dict[str, dg.MetadataValue]:
     from bridge_assets.reporting.report_server import report_address
 
     return {"page": dg.MetadataValue.url(report_address(port, path.name)), "file": path_metadata(path)}
-
-
-def raw_bridges_schema() -> dg.TableSchema:
-    """The column schema of raw_bridges: every NBI item with its number, unit, meaning, abridged codes and years."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(column.name, column.kind + (f" ({column.unit})" if column.unit else ""), column.description)
-            for column in columns()
-        ]
-    )

@@ -77,13 +77,13 @@ def _years_in_words(bridges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _look_first_row(row: Row, scale: float) -> Row:
-    from bridge_assets.reporting.condition.reasons import format_reasons
+    from bridge_assets.reporting.condition.reasons import why
 
     return {
         **row,
         "bar": row["fall_probability"] / scale,
         "mark": min(1.0, (row["state_fall_probability"] or 0.0) / scale),
-        "reasons": format_reasons((row["reasons"] or [])[:MAX_REASONS_SHOWN]),
+        "reasons": why(row["reasons"], row["target"] or "fall")[:MAX_REASONS_SHOWN],
     }
 
 

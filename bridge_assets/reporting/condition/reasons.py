@@ -1,18 +1,16 @@
-"""Formats the reasons for a prediction as text: `age 61 years: +4.1 points`.
+"""Formats the reasons for a prediction as text: `24 % of similar bridges deteriorated (+4.1 points)`.
 
-Names and values of features are those of `reporting.feature_text`.
+Words, names and values of features are those of `reporting.feature_words` and `reporting.feature_text`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from bridge_assets.models.dataset.targets import CHANGE
 from bridge_assets.reporting.feature_text import feature_name, feature_value
-
-if TYPE_CHECKING:
-    import polars as pl
+from bridge_assets.reporting.feature_words import feature_words
 
 #: One entry of the column `reasons`: feature, value, contribution.
 ReasonEntry: TypeAlias = Mapping[str, Any]
@@ -29,38 +27,53 @@ class Reason(NamedTuple):
         Such as `61 years`.
     contribution : str
         `+4.1` percentage points; for an expected change, `-0.12` points of the rating.
+    words : str
+        Both as one phrase: `61 years old`.
+    raises_risk : bool
+        Whether it makes a lower rating more likely: a positive contribution to a probability, a negative one to an
+        expected change.
     """
 
     name: str
     value: str
     contribution: str
+    words: str
+    raises_risk: bool
 
 
 def format_reasons(reasons: Iterable[ReasonEntry], target: str = "fall") -> list[Reason]:
     """The entries of the column `reasons` of one bridge as text, in the same order; `target` determines the unit."""
-    scale, form = (1, "+.2f") if target.startswith(CHANGE) else (100, "+.1f")
+    is_change = target.startswith(CHANGE)
+    scale, form = (1, "+.2f") if is_change else (100, "+.1f")
     return [
         Reason(
             feature_name(each["feature"]),
             feature_value(each["feature"], each["value"]),
             format(each["contribution"] * scale, form),
+            feature_words(each["feature"], each["value"]),
+            each["contribution"] < 0 if is_change else each["contribution"] > 0,
         )
         for each in reasons
     ]
 
 
-def reasons_text(reasons: Iterable[ReasonEntry] | None, target: str = "fall") -> str | None:
-    """All reasons on one line of plain text: `age 61 years: +4.1 points; over water yes: -0.3 points`."""
+def why(reasons: Iterable[ReasonEntry] | None, target: str = "fall") -> list[Reason]:
+    """What raises the risk of a bridge, in the order of the column: the answer to why it is in a list. What lowers the
+    risk is no reason for that. Without a contribution as shown, such as +0.0, it is left out.
+    """
+    return [
+        each for each in format_reasons(reasons or (), target) if each.raises_risk and each.contribution[1:].strip("0.")
+    ]
+
+
+def why_text(reasons: Iterable[ReasonEntry] | None, target: str = "fall", *, raises: bool = True) -> str | None:
+    """What raises the risk (or lowers it) on one line: `24 % of similar bridges deteriorated (+4.1 points); ...`.
+
+    None if the bridge was not explained; empty if nothing raises (lowers) its risk.
+    """
     if reasons is None:
         return None
-    return "; ".join(
-        f"{reason.name} {reason.value}: {reason.contribution} points" for reason in format_reasons(reasons, target)
+    shown = (
+        why(reasons, target) if raises else [each for each in format_reasons(reasons, target) if not each.raises_risk]
     )
-
-
-def with_reasons_text(outlook: pl.DataFrame) -> pl.DataFrame:
-    """Replace the column `reasons` by text, for formats that do not support lists."""
-    import polars as pl
-
-    pairs = zip(outlook["reasons"].to_list(), outlook["target"], strict=True)
-    return outlook.with_columns(pl.Series("reasons", [reasons_text(*pair) for pair in pairs], pl.String))
+    return "; ".join(f"{each.words} ({each.contribution} points)" for each in shown)

@@ -4,8 +4,8 @@ uvicorn has a limit of concurrent requests, which refuses health checks as well,
 header, body or response. So its protocols are extended here: the connection of a client that sends nothing, sends a
 byte a minute or does not read is closed after a deadline, and before it if the bound is reached.
 
-`protocol_class` is the one with httptools, which parses a request in C; where an image was built before httptools was
-needed, the one with h11.
+There are two of them: `httptools_protocol`, which parses a request in C, and `h11_protocol` for an image that was built
+before httptools was needed.
 """
 
 from __future__ import annotations
@@ -143,17 +143,6 @@ class Bounded:
         if phase not in _CLOSED_FIRST or time.monotonic() - since < _CLOSED_FIRST[phase]:
             return None
         return order.index(phase), since
-
-
-def protocol_class() -> type[Bounded]:
-    """uvicorn's protocol, extended by `Bounded`."""
-    try:
-        from bridge_assets.serve.border.httptools_protocol import BoundedHttpTools
-    except ImportError:
-        from bridge_assets.serve.border.h11_protocol import BoundedH11
-
-        return BoundedH11
-    return BoundedHttpTools
 
 
 def throttle_accept_errors(loop: asyncio.AbstractEventLoop) -> None:

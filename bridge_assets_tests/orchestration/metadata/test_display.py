@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bridge_assets.nbi.schema import columns
-from bridge_assets.orchestration.metadata.display import raw_bridges_schema
+from bridge_assets.orchestration.metadata.table_schemas import table_schemas
 
 
 def test_the_column_schema_has_number_unit_codes_and_years() -> None:
-    shown = {column.name: column for column in raw_bridges_schema().columns}
+    shown = {column.name: column for column in table_schemas("classification")["raw_bridges"].columns}
     assert list(shown) == [column.name for column in columns()]
     assert shown["STRUCTURE_LEN_MT_049"].type == "decimal (m)"
     assert shown["RAILINGS_036A"].description == "Item 36A. Traffic safety: bridge railings. Codes: 0, 1, N"

@@ -9,7 +9,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from bridge_assets.data.features.listing import LISTING_FILE, render_listing
+from bridge_assets.data import table_columns
+from bridge_assets.data.features.listing import render_listing
+from bridge_assets.data.listed_features import LISTING_FILE
 from bridge_assets.definitions import defs
 from bridge_assets.orchestration.metadata import table_schemas
 
@@ -68,7 +70,7 @@ def test_units_belong_to_columns_that_exist() -> None:
     names = {column.name for asset in TABLES for column in declared_columns(asset)}
     regression = table_schemas.table_schemas("regression")
     names |= {column.name for schema in regression.values() for column in schema.columns}
-    assert sorted(set(table_schemas.UNITS) - names) == []
+    assert sorted(set(table_columns.UNITS) - names) == []
 
 
 def test_every_measured_column_has_a_unit() -> None:

@@ -125,11 +125,13 @@ def test_years_until_poor_are_formatted_and_missing_ones_are_a_dash(page: Page) 
     assert "Years until Poor are counted from the inspection and assume no repair" in page.plain_text
 
 
-def test_the_largest_reasons_are_in_points_and_escaped(report: ConditionReport, page: Page) -> None:
-    assert f"25-200 age 61 years +4.1 {EVIL} 2 −2.0 average daily traffic unknown +1.0" in listed_bridges(page)[0][1]
-    assert "skew" not in page.plain_text
-    assert "relative to the mean of all scored bridges (30.8 %)" in page.plain_text
-    note = "explain the prediction of the model"
+def test_the_reasons_are_in_words_with_points_and_what_lowers_the_risk_is_none(
+    report: ConditionReport, page: Page
+) -> None:
+    assert f"25-200 61 years old +4.1 {EVIL} 2 +2.0 average daily traffic unknown +1.0" in listed_bridges(page)[0][1]
+    assert "skew" not in page.plain_text and "over water" not in page.plain_text
+    assert "above the mean of all scored bridges (30.8 %)" in page.plain_text
+    note = "The reasons explain the prediction of the model"
     assert note in page.plain_text
     unexplained = report.outlook.with_columns(reasons=pl.lit(None, dtype=reasons_dtype()))
     assert note not in Page(render_condition_report(replace(report, outlook=unexplained))).plain_text

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import polars as pl
 import pytest
 
 from bridge_assets.data.features.definitions import FEATURES
-from bridge_assets.reporting.condition.reasons import Reason, format_reasons, reasons_text, with_reasons_text
-from bridge_assets.scoring.shap_values import reasons_dtype
+from bridge_assets.reporting.condition.reasons import format_reasons, why, why_text
 
 
 def entry(feature: str, value: float | None, contribution: float = 0.041) -> dict:
@@ -42,7 +40,8 @@ def entry(feature: str, value: float | None, contribution: float = 0.041) -> dic
     ],
 )
 def test_a_value_has_its_unit(feature: str, value: float | None, name: str, text: str) -> None:
-    assert format_reasons([entry(feature, value)]) == [Reason(name, text, "+4.1")]
+    [reason] = format_reasons([entry(feature, value)])
+    assert reason[:3] == (name, text, "+4.1") and reason.raises_risk
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -54,18 +53,18 @@ def test_every_feature_has_a_readable_name_and_value(feature) -> None:
         assert reason.contribution == "-0.0"
 
 
-def test_all_reasons_are_joined_on_one_line() -> None:
-    line = reasons_text([entry("age", 61.0), entry("over_water", 1.0, -0.003)])
-    assert line == "age 61 years: +4.1 points; over water yes: -0.3 points"
-    assert reasons_text(None) is None
+def test_why_says_only_what_raises_the_risk() -> None:
+    entries = [entry("age", 61.0), entry("over_water", 1.0, -0.003), entry("skew", None, 0.0001)]
+    assert [each.words for each in why(entries)] == ["61 years old"], "+0.0 is no reason"
+    assert [each.words for each in why(entries, "change of deck")] == [], "0.003 points of the rating"
+    assert [each.words for each in why([entry("age", 61.0, -0.04)], "change")] == ["61 years old"]
+    assert why(None) == []
 
 
-def test_reasons_in_a_table_become_text() -> None:
-    reasons = pl.Series([[entry("age", 61.0)], None], dtype=reasons_dtype())
-    table = pl.DataFrame({"key": ["a", "b"], "target": ["fall", "fall of deck"], "reasons": reasons})
-    assert with_reasons_text(table)["reasons"].to_list() == ["age 61 years: +4.1 points", None]
-    in_points = with_reasons_text(table.with_columns(target=pl.lit("change of deck")))
-    assert in_points["reasons"].to_list() == ["age 61 years: +0.04 points", None], (
-        "points of the rating, not percentage points"
-    )
-    assert with_reasons_text(table.clear()).schema["reasons"] == pl.String
+def test_why_is_one_line() -> None:
+    entries = [entry("peers_fall_rate", 0.241), entry("log_adt", math.log10(38_413)), entry("over_water", 1.0, -0.003)]
+    line = "24 % of similar bridges deteriorated (+4.1 points); 38,400 vehicles a day (+4.1 points)"
+    assert why_text(entries) == line
+    assert why_text(entries, raises=False) == "over water (-0.3 points)"
+    assert why_text(None) is None and why_text([]) == ""
+    assert why_text([entry("age", 61.0, -0.12)], "change of deck") == "61 years old (-0.12 points)"

@@ -119,7 +119,8 @@ def condition_report() -> ConditionReport:
                 years_until_poor_horizon=60,
                 reasons=[
                     entry("age", 61.0, 0.0412),
-                    entry(EVIL, 2.0, -0.02),
+                    entry("over_water", 1.0, -0.03),
+                    entry(EVIL, 2.0, 0.02),
                     entry("log_adt", None, 0.01),
                     entry("skew", 30.0, 0.001),
                 ],

@@ -35,6 +35,8 @@ select
     bridges.owner_022 as owner,
     bridges.year_built_027 as year_built,
     bridges.adt_029 as adt,
+    bridges.material_043a as material,
+    bridges.design_043b as design,
     bridges.posting_041 as posting,
     bridges.condition,
     bridges.condition_class,
