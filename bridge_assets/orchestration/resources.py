@@ -12,6 +12,7 @@ from bridge_assets.alerting.outbox import Outbox
 from bridge_assets.data.lake import Lake
 from bridge_assets.errors import SettingsError
 from bridge_assets.settings import DataSettings, DvcSettings, MlflowSettings, ModelSettings
+from bridge_assets.settings.dashboard import DashboardSettings
 from bridge_assets.settings.environment import EnvironmentSettings
 from bridge_assets.storage import private_folder
 
@@ -71,6 +72,10 @@ class Platform(dg.ConfigurableResource):
     @property
     def environment(self) -> EnvironmentSettings:
         return EnvironmentSettings.load(self._config_folder)
+
+    @property
+    def dashboard(self) -> DashboardSettings:
+        return DashboardSettings.load(self._config_folder)
 
     @property
     def lake(self) -> Lake:

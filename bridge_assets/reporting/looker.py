@@ -51,12 +51,15 @@ class SheetTab:
 class Worksheet(Protocol):
     """The part of `gspread.Worksheet` that is used here."""
 
+    title: str
+    spreadsheet: Any
+
     def resize(self, rows: int, cols: int) -> Any: ...
 
     def update(self, values: list[list[Any]], range_name: str, *, value_input_option: str) -> Any: ...
 
 
-def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
+def export_to_looker(df: pd.DataFrame, out_path: str | Path, columns: pd.DataFrame | None = None) -> str:
     """Write a table where Looker reads it, replacing the previous one.
 
     Parameters
@@ -71,6 +74,8 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
           `gsheet://<key>/<tab>` (created if it does not exist). Requires the extra `sheets` and
           credentials from the environment: the file set in GOOGLE_APPLICATION_CREDENTIALS, or application default
           credentials. The sheet must be shared with that account.
+    columns : pd.DataFrame, optional
+        The data dictionary, written beside the table: `<name>_columns.csv`, or a tab `<tab> columns` of the sheet.
 
     Returns
     -------
@@ -100,13 +105,18 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path) -> str:
                 f"{cells:,} cells do not fit into a Google Sheet (at most {MAX_SHEET_CELLS:,}). What to do: write a "
                 f".parquet file, or fewer rows"
             )
-        write_worksheet(_open_worksheet(target), sheet_rows(df))
+        worksheet = _open_worksheet(target)
+        write_worksheet(worksheet, sheet_rows(df))
+        if columns is not None:
+            write_worksheet(_tab(worksheet.spreadsheet, f"{worksheet.title} columns"), sheet_rows(columns))
     elif target.suffix.lower() == ".parquet":
         with atomic_write(target) as temp_path:
             df.to_parquet(temp_path, index=False)
     else:
         with atomic_write(target) as temp_path:
             _to_cell_values(df).to_csv(temp_path, index=False, encoding="utf-8", lineterminator="\n")
+    if columns is not None and not isinstance(target, SheetTab):
+        export_to_looker(columns, target.with_name(f"{target.stem}_columns.csv"))
     return str(out_path)
 
 
@@ -172,16 +182,19 @@ def _open_worksheet(target: SheetTab) -> Worksheet:
             return sheet.get_worksheet_by_id(target.gid)
         if target.tab is None:
             return sheet.get_worksheet(0)
-        try:
-            return sheet.worksheet(target.tab)
-        except gspread.exceptions.WorksheetNotFound:
-            return sheet.add_worksheet(target.tab, rows=1, cols=1)
+        return _tab(sheet, target.tab)
     except (gspread.exceptions.GSpreadException, PermissionError) as error:
         account = getattr(credentials, "service_account_email", "the account of the credentials")
         raise SheetError(
             f"Google Sheet {target.key} cannot be opened: {error or 'permission denied'}. What to do: check the key "
             f"and share the sheet with {account} as an editor"
         ) from error
+
+
+def _tab(sheet: Any, title: str) -> Worksheet:
+    """A tab of a sheet by its title; added if it does not exist."""
+    found = {each.title: each for each in sheet.worksheets()}
+    return found[title] if title in found else sheet.add_worksheet(title, rows=1, cols=1)
 
 
 def _to_cell_values(df: pd.DataFrame) -> pd.DataFrame:

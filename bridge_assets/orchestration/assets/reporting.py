@@ -1,11 +1,17 @@
 """Reports for readers outside Dagster: the condition report and the Looker sheet."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from bridge_assets.orchestration import groups
 from bridge_assets.orchestration.failures import user_errors_as_failures
 from bridge_assets.orchestration.metadata import display, freshness
+from bridge_assets.orchestration.metadata.table_schemas import SCHEMA_KEY, columns_of_schema
 from bridge_assets.orchestration.resources import Platform
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dg.asset(
@@ -53,31 +59,38 @@ def condition_report(platform: Platform) -> dg.MaterializeResult:
     kinds={"looker", "csv"},
     freshness_policy=freshness.YEARLY_RESULTS,
     description=(
-        "One row per bridge of the latest scored survey year: its source (survey file, or the sample, whose bridges "
-        "are invented), names, condition, probability of a fall, reasons, and years until Poor, as a sheet for Looker: "
-        "a file by default. Text is written as it is and never evaluated as a formula. "
+        "One row per bridge of the latest scored survey year, sorted by state and look-first rank, with names beside "
+        "codes: its source (survey file, or the sample, whose bridges are invented), condition, probability of a fall, "
+        "why, and years until Poor, as a sheet for Looker: a file by default. A data dictionary is beside it "
+        "(`<name>_columns.csv`, or a second worksheet). Text is written as it is and never evaluated as a formula. "
         f"{freshness.RESULT_IS_STALE}"
     ),
 )
-def looker_sheet(platform: Platform) -> dg.MaterializeResult:
-    import polars as pl
+def looker_sheet(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    import pandas as pd
 
-    from bridge_assets.data.origin import source_of_year
-    from bridge_assets.reporting.condition.reasons import with_reasons_text
     from bridge_assets.reporting.looker import export_to_looker
+    from bridge_assets.reporting.outlook.columns import dictionary_rows
 
     with user_errors_as_failures():
-        outlook = platform.lake.read("mart_bridge_outlook").sort(-pl.col("fall_probability"), "structure_key")
-        sources = {year: source_of_year(platform.lake, year) for year in outlook["survey_year"].unique()}
-        # First, where whoever opens the sheet sees it.
-        outlook = with_reasons_text(outlook).select(
-            pl.col("survey_year").replace_strict(sources, return_dtype=pl.String).alias("source"), pl.all()
-        )
+        sheet = _bridge_sheet(platform)
+        columns = columns_of_schema(context.assets_def.metadata_by_key[context.asset_key][SCHEMA_KEY])
         # convert_dtypes: otherwise pandas turns integer columns with missing values into floats.
-        written = export_to_looker(outlook.to_pandas().convert_dtypes(), platform.data.sheet_path)
+        written = export_to_looker(
+            sheet.to_pandas().convert_dtypes(), platform.data.sheet_path, pd.DataFrame(dictionary_rows(columns))
+        )
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": outlook.height, "sheet": written, "preview": display.preview(outlook)}
+        metadata={"dagster/row_count": sheet.height, "sheet": written, "preview": display.preview(sheet)}
     )
+
+
+def _bridge_sheet(platform: Platform) -> "pl.DataFrame":
+    from bridge_assets.data.origin import source_of_year
+    from bridge_assets.reporting.outlook.sheet import bridge_sheet
+
+    outlook = platform.lake.read("mart_bridge_outlook")
+    sources = {year: source_of_year(platform.lake, year) for year in outlook["survey_year"].unique()}
+    return bridge_sheet(outlook, sources, platform.dashboard.bridge_address)
 
 
 def _write_condition_report(platform: Platform) -> dg.MaterializeResult:

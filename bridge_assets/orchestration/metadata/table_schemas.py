@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from bridge_assets.data.table_columns import UNITS, columns_of_tables
+from bridge_assets.data.table_columns import UNITS, Column, columns_of_tables
 
 #: Metadata key that the UI reads.
 SCHEMA_KEY = "dagster/column_schema"
@@ -42,30 +42,34 @@ def table_schemas(task: str) -> dict[str, dg.TableSchema]:
     task : str
         `task` of model_config.yaml. A regression adds its own columns.
     """
-    return {
-        name: dg.TableSchema(
-            columns=[
-                dg.TableColumn(column.name, _type_with_unit(column.type, column.unit), column.meaning)
-                for column in columns
-            ]
-        )
-        for name, columns in columns_of_tables(task).items()
-    }
+    return {name: _schema(columns) for name, columns in columns_of_tables(task).items()}
+
+
+def _schema(columns: Iterable[Column]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, _type_with_unit(column.type, column.unit), column.meaning) for column in columns
+        ]
+    )
 
 
 def sheet_schema(outlook: dg.TableSchema) -> dg.TableSchema:
-    """The schema of looker_sheet: where each row comes from, and mart_bridge_outlook with the reasons as text."""
-    source = "Survey file that the bridge comes from; `sample (invented bridges)` if it is from the generated sample."
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn("source", "varchar", source),
-            *(
-                dg.TableColumn(column.name, "varchar", "The largest contributions to the probability, as text.")
-                if column.name == "reasons"
-                else column
-                for column in outlook.columns
-            ),
-        ]
+    """The schema of looker_sheet, from that of mart_bridge_outlook."""
+    from bridge_assets.reporting.outlook.columns import sheet_columns
+
+    return _schema(sheet_columns(columns_of_schema(outlook)))
+
+
+def columns_of_schema(schema: dg.TableSchema) -> tuple[Column, ...]:
+    """The columns of a schema of the UI, with type and unit apart."""
+    return tuple(
+        Column(
+            column.name,
+            column.type.removesuffix(f" ({UNITS.get(column.name)})"),
+            column.description or "",
+            UNITS.get(column.name, ""),
+        )
+        for column in schema.columns
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from bridge_assets.data import table_columns
@@ -123,4 +124,21 @@ def test_declared_columns_are_those_of_the_files(platform) -> None:
 def test_the_sheet_has_its_declared_columns(platform) -> None:
     with (platform.home / "reports" / "bridge_outlook.csv").open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
-    assert header == [column.name for column in declared_columns("looker_sheet")]
+    declared = declared_columns("looker_sheet")
+    assert header == [column.name for column in declared]
+    with (platform.home / "reports" / "bridge_outlook_columns.csv").open(encoding="utf-8", newline="") as file:
+        dictionary = list(csv.DictReader(file))
+    assert [row["column"] for row in dictionary] == header and all(row["name"] and row["meaning"] for row in dictionary)
+    assert {row["column"]: row["unit"] for row in dictionary}["years_until_poor"] == "years"
+
+
+@pytest.mark.slow
+def test_the_files_say_what_the_schema_in_the_ui_says(platform) -> None:
+    silent = {}
+    for path in sorted((platform.home / "lake").glob("**/*.parquet")):
+        asset = path.parent.name if path.stem.isdigit() else path.stem
+        declared = {column.name: column.description for column in declared_columns(asset)}
+        found = {field.name: (field.metadata or {}).get(b"description", b"").decode() for field in pq.read_schema(path)}
+        if found != declared:
+            silent[path.name] = sorted({*found.items()} ^ {*declared.items()})
+    assert silent == {}

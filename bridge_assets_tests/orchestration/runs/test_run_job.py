@@ -23,6 +23,7 @@ from support.small_platform import YEARS, error_messages
 from bridge_assets.cli import main
 from bridge_assets.data.origin import SAMPLE_SOURCE
 from bridge_assets.deployment.local import LocalEndpoint
+from bridge_assets.nbi.coding_guide.codes import STATE_NAMES
 from bridge_assets.orchestration.runs.liveness import ORPHANED_RUN_MESSAGE
 from bridge_assets.orchestration.runs.summary import run_summary
 from bridge_assets.settings import DataSettings, workspace_file
@@ -53,7 +54,10 @@ def test_the_first_run_builds_everything(platform) -> None:
     for page in ("condition_report.html", "data_quality.html"):
         assert "This is the generated sample" in (platform.home / "reports" / page).read_text(encoding="utf-8")
     assert "Every bridge is invented" in run_summary(platform.first_run, DataSettings.load())
-    assert sheet["reasons"].drop_nulls().str.contains("points").all() and sheet["reasons"].null_count() < sheet.height
+    assert sheet["why"].drop_nulls().str.contains(r"\(\+[0-9.]+ points\)").all()
+    assert sheet["why"].null_count() < sheet.height and set(sheet["state"]) == {
+        STATE_NAMES[code] for code in sheet["state_code"]
+    }
     assert (
         LocalEndpoint(platform.home / "endpoints" / "local").current()
         == platform.first_run.materializations["bridge_model"]["model_version"]
