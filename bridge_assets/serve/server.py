@@ -49,6 +49,9 @@ _KEEP_ALIVE_SECONDS = 75
 #: are counted before the next ones take descriptors.
 _BACKLOG = 2048
 
+#: The variable that says that several processes listen on the port (`workers`).
+SHARED_PORT = "BRIDGE_ASSETS_SHARED_PORT"
+
 #: Parameters of mallopt, from glibc's malloc.h.
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
@@ -120,7 +123,7 @@ def run_server(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
     )
-    with _bind_socket(host, port) as listening:
+    with bind_socket(host, port, is_shared=environ.get(SHARED_PORT) == "1") as listening:
         drain_seconds = float(environ.get("BRIDGE_ASSETS_CLOSING_SECONDS", DRAIN_SECONDS))
         _DrainingServer(config, state, drain_seconds).run([listening])
 
@@ -181,14 +184,33 @@ def _return_freed_memory() -> None:
         libc.mallopt(_M_ARENA_MAX, 2)
 
 
-def _bind_socket(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int, *, is_shared: bool = False, listens: bool = True) -> socket.socket:
+    """A socket on a port.
+
+    Parameters
+    ----------
+    host : str
+    port : int
+        0 = any free one.
+    is_shared : bool
+        Other processes of the same user may listen on the port as well: the kernel distributes the connections.
+    listens : bool
+
+    Raises
+    ------
+    DeploymentError
+        If the port cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # IPPROTO_TCP is explicit because asyncio sets TCP_NODELAY, which sends small responses at once, only if it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)
+        if listens:
+            listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         do = "choose another port, or stop the process that uses it"
