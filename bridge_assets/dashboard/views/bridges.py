@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import PAGE, choice, number, text
 from bridge_assets.dashboard.queries.bridges import (
     OUTLOOK,
     SORTS,
@@ -35,7 +36,7 @@ def show() -> None:
         states = cached((OUTLOOK,), list_states)
         wanted = _filters(states)
         page: Page = cached(
-            (OUTLOOK,), bridge_page, wanted, _page_number(), dashboard_settings().components.rows_per_page
+            (OUTLOOK,), bridge_page, wanted, number(PAGE), dashboard_settings().components.rows_per_page
         )
     except MissingTableError as error:
         return component.missing(error, "bridges")
@@ -57,29 +58,21 @@ def show() -> None:
 def _filters(states: list[str]) -> BridgeFilter:
     import streamlit as st
 
-    def begin_at_page_one() -> None:
-        st.query_params.pop("page", None)
-
-    same: dict[str, Any] = {"on_change": begin_at_page_one, "bind": "query-params"}
     search, state, condition_class, listed_as = st.columns([2.2, 1.2, 1, 1.4])
     with search:
-        words = st.text_input(
-            "Search", key="q", placeholder="Road, river, place or structure number", type="search", **same
-        )
+        words = text("Search", "q", placeholder="Road, river, place or structure number", type="search")
     with state:
-        chosen = st.selectbox("State", [_ANY, *states], key="state", format_func=_or("All states", state_name), **same)
+        chosen = choice("State", [_ANY, *states], "state", format_func=_or("All states", state_name))
     with condition_class:
-        in_class = st.selectbox(
-            "Class", [_ANY, "Good", "Fair", "Poor"], key="class", format_func=_or("Any", str), **same
-        )
+        in_class = choice("Class", [_ANY, "Good", "Fair", "Poor"], "class", format_func=_or("Any", str))
     with listed_as:
-        on_list = st.selectbox("List", [_ANY, *LISTS], key="list_name", format_func=_or("Any", str), **same)
+        on_list = choice("List", [_ANY, *LISTS], "list", format_func=_or("Any", str))
     sort = st.query_params.get("sort", "rank")
     return BridgeFilter(
-        search=words or "",
-        state=chosen or "",
-        condition_class=in_class or "",
-        listed_as=on_list or "",
+        search=words,
+        state=chosen,
+        condition_class=in_class,
+        listed_as=on_list,
         sort=sort if sort in SORTS else "rank",
         descending={"desc": True, "asc": False}.get(st.query_params.get("order", "")),
     )
@@ -89,17 +82,10 @@ def _or(none: str, text: Callable[[str], str]) -> Callable[[str], str]:
     return lambda value: none if value == _ANY else text(value)
 
 
-def _page_number() -> int:
-    import streamlit as st
-
-    text = st.query_params.get("page", "1")
-    return int(text) if text.isdecimal() and len(text) < 10 else 1
-
-
 def _turn_page(value: str) -> None:
     import streamlit as st
 
-    st.query_params["page"] = value
+    st.query_params[PAGE] = value
 
 
 def _sort(name: str) -> None:
@@ -116,7 +102,7 @@ def _sort(name: str) -> None:
     else:
         query["order"] = "desc" if first_descending else "asc"
     query["sort"] = name
-    query.pop("page", None)
+    query.pop(PAGE, None)
 
 
 def with_years_text(rows: list[Row]) -> list[Row]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.queries import drift
 from bridge_assets.dashboard.queries.tables import MissingTableError
 from bridge_assets.dashboard.session import cached, dashboard_settings, tables
 from bridge_assets.reporting.feature_text import feature_name
 from bridge_assets.reporting.wording import state as state_name
 
+if TYPE_CHECKING:
+    from bridge_assets.drift.summary import DriftSummary
+
 
 def show() -> None:
     """Draw the page."""
-    import streamlit as st
-
     from bridge_assets.drift.summary import DriftSummary
     from bridge_assets.reporting.drift import sections
 
     try:
         tables().last_year(drift.REPORT)
         years = tables().years(drift.REPORT)[::-1]
-        year = st.selectbox("Survey year", years, key="year", bind="query-params")
+        year = choice("Survey year", years, "year")
         summary = DriftSummary(cached((drift.REPORT,), drift.drift_report, year))
         by_year = cached((drift.REPORT,), drift.drifted_by_year)
     except MissingTableError as error:
@@ -41,7 +45,7 @@ def show() -> None:
     return None
 
 
-def _distribution(year: int, features: list[str], summary: object) -> None:
+def _distribution(year: int, features: list[str], summary: DriftSummary) -> None:
     import streamlit as st
 
     from bridge_assets.reporting.drift.charts import draw_distribution
@@ -49,18 +53,15 @@ def _distribution(year: int, features: list[str], summary: object) -> None:
 
     left, right = st.columns([2, 1])
     with left:
-        feature = st.selectbox("Feature", features, key="feature", format_func=_title, bind="query-params")
+        feature = choice("Feature", features, "feature", format_func=_title)
     with right:
-        states = sorted({row["state"] for row in summary.table.select("state").unique().to_dicts()} - {"all", ""})  # pyright: ignore[reportAttributeAccessIssue]
-        state = st.selectbox(
+        states = sorted({row["state"] for row in summary.rows} - {"all", ""})
+        state = choice(
             "State",
             ["all", *states],
-            key="state",
+            "state",
             format_func=lambda code: "All states" if code == "all" else state_name(code),
-            bind="query-params",
         )
-    if not feature:
-        return None
     names = (drift.REPORT, drift.FEATURES, drift.PREDICTIONS)
     try:
         found = cached(names, drift.distribution, feature, state, year)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.map.component import COLOURED_BY, show_map, view_sent
 from bridge_assets.dashboard.map.layer import bridges_in_view, view_of
 from bridge_assets.dashboard.map.view import CONTIGUOUS_STATES
@@ -52,26 +53,14 @@ def _choices(st: Any) -> tuple[BridgeFilter, Any]:
     state, condition_class, colours = st.columns(3)
     with state:
         codes = cached((OUTLOOK,), list_states)
-        chosen = st.selectbox(
-            "State",
-            [_ANY, *codes],
-            key="state",
-            format_func=lambda code: state_name(code) if code else "All states",
-            bind="query-params",
+        chosen = choice(
+            "State", [_ANY, *codes], "state", format_func=lambda code: state_name(code) if code else "All states"
         )
     with condition_class:
-        in_class = st.selectbox(
-            "Class",
-            [_ANY, "Good", "Fair", "Poor"],
-            key="class",
-            format_func=lambda name: name or "Any",
-            bind="query-params",
-        )
+        in_class = choice("Class", [_ANY, "Good", "Fair", "Poor"], "class", format_func=lambda name: name or "Any")
     with colours:
-        colour_by = st.selectbox(
-            "Colours", list(COLOURED_BY), key="colours", format_func=lambda name: COLOURED_BY[name], bind="query-params"
-        )
-    return BridgeFilter(state=chosen or "", condition_class=in_class or ""), colour_by
+        colour_by = choice("Colours", list(COLOURED_BY), "colours", format_func=lambda name: COLOURED_BY[name])
+    return BridgeFilter(state=chosen, condition_class=in_class), colour_by
 
 
 def _home(tables: Tables, wanted: BridgeFilter) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.queries import model
 from bridge_assets.dashboard.queries.tables import MissingTableError
 from bridge_assets.dashboard.session import cached, dashboard_settings, data_settings
@@ -13,14 +14,12 @@ from bridge_assets.reporting.wording import has_value
 
 def show() -> None:
     """Draw the page."""
-    import streamlit as st
-
     models = data_settings().models_folder
     try:
         versions = model.model_versions(models)
         version = versions[0]
         if len(versions) > 1:
-            version = st.selectbox("Model version", versions, key="version", bind="query-params")
+            version = choice("Model version", versions, "version")
         evaluation = model.evaluation_of(models, version)
     except MissingTableError as error:
         return component.missing(error, "model")

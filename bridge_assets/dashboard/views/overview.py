@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.queries import overview
 from bridge_assets.dashboard.queries.tables import MissingTableError
 from bridge_assets.dashboard.session import cached, dashboard_settings, tables
@@ -20,17 +21,14 @@ def show() -> None:
     left, right = st.columns(2)
     with left:
         options = [overview.ALL_STATES, *overview.states_of(rows)]
-        place = st.selectbox(
+        place = choice(
             "State",
             options,
+            "state",
             format_func=lambda code: "All states" if code == overview.ALL_STATES else state_name(code),
-            key="state",
-            bind="query-params",
         )
     with right:
-        weight = st.segmented_control(
-            "Share of", ["structures", "deck area"], default="structures", required=True, key="of", bind="query-params"
-        )
+        weight = choice("Share of", ["structures", "deck area"], "of", kind="segmented_control")
     figures = overview.figures(rows, place, by_area=weight == "deck area")
     component.show(
         "overview.html",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.queries import pipeline
 from bridge_assets.dashboard.queries.tables import MissingTableError, Tables
 from bridge_assets.dashboard.session import dashboard_settings, data_settings, tables
@@ -14,8 +15,6 @@ from bridge_assets.dashboard.session import dashboard_settings, data_settings, t
 
 def show() -> None:
     """Draw the page."""
-    import streamlit as st
-
     home = data_settings().home_folder
     try:
         stamp = pipeline.log_stamp(home)
@@ -25,14 +24,13 @@ def show() -> None:
     component.show("pipeline.html", key="pipeline", runs=runs, dagster=dashboard_settings().dagster)
     if runs:
         by_id = {run["run"]: run for run in runs}
-        run = st.selectbox(
+        run = choice(
             "Steps of run",
             list(by_id),
-            key="run",
+            "run",
             format_func=lambda run: f"{by_id[run]['job']} {by_id[run]['partition'] or ''} ({run[:8]})",
-            bind="query-params",
         )
-        steps = pipeline.steps_of(tables(), home, run or runs[0]["run"])
+        steps = pipeline.steps_of(tables(), home, run)
         slowest = max((step["seconds"] or 0 for step in steps), default=0) or 1
         component.show("pipeline_steps.html", key="steps", steps=steps, slowest=slowest)
     component.show("pipeline_assets.html", key="assets", assets=assets, dagster=dashboard_settings().dagster)

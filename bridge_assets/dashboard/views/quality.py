@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge_assets.dashboard import component
+from bridge_assets.dashboard.address_widgets import PAGE, choice, number
 from bridge_assets.dashboard.queries import quality
 from bridge_assets.dashboard.queries.tables import MissingTableError
 from bridge_assets.dashboard.session import cached, dashboard_settings
@@ -47,26 +48,17 @@ def _rejected(years: list[int]) -> None:
     component.show("quality_rejected_head.html", key="rejected-head")
     left, right = st.columns(2)
     with left:
-        year = st.selectbox(
-            "Survey year",
-            [None, *years],
-            key="year",
-            format_func=lambda each: "All years" if each is None else str(each),
-        )
+        year = choice("Survey year", [_ANY, *years], "year", format_func=lambda each: str(each) or "All years")
     with right:
-        reason = st.selectbox(
-            "Reason",
-            [_ANY, *REJECTION_REASONS],
-            key="reason",
-            format_func=lambda each: "Any" if each == _ANY else REJECTION_REASONS[each],
+        reason = choice(
+            "Reason", [_ANY, *REJECTION_REASONS], "reason", format_func=lambda each: REJECTION_REASONS.get(each, "Any")
         )
 
     def turn_page(value: str) -> None:
-        st.session_state["rejected_page"] = int(value) if value.isdecimal() else 1
+        st.query_params[PAGE] = value
 
-    number = st.session_state.get("rejected_page", 1)
     rows_per_page = dashboard_settings().components.rows_per_page
-    found = cached((quality.REJECTED,), quality.rejected_page, year, reason or "", number, rows_per_page)
+    found = cached((quality.REJECTED,), quality.rejected_page, year or None, reason, number(PAGE), rows_per_page)
     if found["error"]:
         return component.missing(found["error"], "rejected-missing")
     component.show(
