@@ -48,7 +48,7 @@ def test_sources_scores_endpoint_and_reports_have_a_yearly_deadline() -> None:
         if isinstance(node.freshness_policy, CronFreshnessPolicy)
     }
     results = ["bridge_predictions", "condition_report", "data_quality_report", "inventory_report", "local_endpoint"]
-    results += ["drift_report", "looker_sheet", "realised_quality"]
+    results += ["drift_report", "looker_sheet", "bridge_map_layer", "realised_quality"]
     assert {asset: policy.deadline_cron for asset, policy in policies.items()} == {
         "nbi_files": "0 0 1 7 *",
         **dict.fromkeys(results, "0 0 1 8 *"),
@@ -165,6 +165,7 @@ SCORES_AND_REPORTS = {
     "mart_bridge_outlook",
     "condition_report",
     "looker_sheet",
+    "bridge_map_layer",
 }
 #: A person's act: no job does it.
 APPROVAL = {"approved_model"}

@@ -84,6 +84,39 @@ def looker_sheet(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     )
 
 
+@dg.asset(
+    deps=["mart_bridge_outlook"],
+    group_name=groups.REPORTING,
+    owners=display.DATA_OWNERS,
+    kinds={"geoparquet", "geojson"},
+    freshness_policy=freshness.YEARLY_RESULTS,
+    description=(
+        "A point for each bridge of the latest scored survey year, with what the sheet says of it, as "
+        "bridge_map.parquet (GeoParquet 1.1; the one to open in QGIS) and bridge_map.geojson. "
+        "Positions are those of items 16 and 17, as "
+        "WGS 84: NBI files name no datum. Bridges without a position are counted and left out. "
+        f"{freshness.RESULT_IS_STALE}"
+    ),
+)
+def bridge_map_layer(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    from bridge_assets.reporting.outlook.map_layer import write_map_layer
+
+    with user_errors_as_failures():
+        sheet = _bridge_sheet(platform)
+        columns = columns_of_schema(context.assets_def.metadata_by_key[context.asset_key][SCHEMA_KEY])
+        layer = write_map_layer(sheet, platform.data.reports_folder, columns)
+    if layer.without_position:
+        context.log.info(f"{layer.without_position:,} of {sheet.height:,} bridges have no position: they are not in it")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": layer.bridges,
+            "without_position": layer.without_position,
+            "geoparquet": display.path_metadata(layer.geoparquet),
+            "geojson": display.path_metadata(layer.geojson),
+        }
+    )
+
+
 def _bridge_sheet(platform: Platform) -> "pl.DataFrame":
     from bridge_assets.data.origin import source_of_year
     from bridge_assets.reporting.outlook.sheet import bridge_sheet

@@ -31,7 +31,8 @@ def asset_schemas(specs: Iterable[dg.AssetSpec], task: str) -> dict[str, dg.Tabl
         for spec in specs
         if SCHEMA_KEY in spec.metadata
     }
-    return {**table_schemas(task), **warehouse, "looker_sheet": sheet_schema(warehouse["mart_bridge_outlook"])}
+    sheet = sheet_schema(warehouse["mart_bridge_outlook"])
+    return {**table_schemas(task), **warehouse, "looker_sheet": sheet, "bridge_map_layer": map_schema(sheet)}
 
 
 def table_schemas(task: str) -> dict[str, dg.TableSchema]:
@@ -60,17 +61,27 @@ def sheet_schema(outlook: dg.TableSchema) -> dg.TableSchema:
     return _schema(sheet_columns(columns_of_schema(outlook)))
 
 
+def map_schema(sheet: dg.TableSchema) -> dg.TableSchema:
+    """The schema of bridge_map_layer: the columns of the sheet with their names in words, and the point."""
+    from bridge_assets.reporting.outlook.columns import TITLES
+
+    point = Column("geometry", "point", "Position (items 16 and 17), WGS 84, longitude first. NBI files name no datum.")
+    return _schema([*(each._replace(name=TITLES[each.name]) for each in columns_of_schema(sheet)), point])
+
+
 def columns_of_schema(schema: dg.TableSchema) -> tuple[Column, ...]:
     """The columns of a schema of the UI, with type and unit apart."""
     return tuple(
-        Column(
-            column.name,
-            column.type.removesuffix(f" ({UNITS.get(column.name)})"),
-            column.description or "",
-            UNITS.get(column.name, ""),
-        )
+        Column(column.name, kind, column.description or "", unit)
         for column in schema.columns
+        for kind, unit in (_apart(column.type),)
     )
+
+
+def _apart(kind: str) -> tuple[str, str]:
+    """Type and unit of `float (years)`."""
+    of_what, _, unit = kind.partition(" (") if kind.endswith(")") and not kind.startswith("struct") else (kind, "", "")
+    return of_what, unit.removesuffix(")")
 
 
 def with_units(schema: dg.TableSchema) -> dg.TableSchema:
