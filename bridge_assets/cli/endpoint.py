@@ -90,6 +90,10 @@ def serve(
     if requests_per_second is not None:
         environ[REQUESTS_PER_SECOND] = f"{requests_per_second:g}"
     endpoint = DataSettings.load().endpoint_folder
+    if haproxy and not on_ray:
+        raise click.UsageError("--haproxy is for --ray")
+    if min_replicas > max_replicas:
+        raise click.UsageError(f"--min-replicas {min_replicas} is more than --max-replicas {max_replicas}")
     if on_ray and workers > 1:
         raise click.UsageError("--workers is for a server without --ray, which has --min-replicas and --max-replicas")
     if on_ray:

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from bridge_assets.errors import DeploymentError
 from bridge_assets.extras import install_command
@@ -78,15 +78,29 @@ class RayServeArgs(BaseModel, extra="forbid"):
     max_replicas: int = Field(default=4, ge=1)
     host: str = "127.0.0.1"
 
+    @model_validator(mode="after")
+    def _bounds(self) -> RayServeArgs:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}")
+        return self
 
-def app(args: RayServeArgs) -> Application:
+
+def app(args: RayServeArgs | dict[str, Any]) -> Application:
     """Build the application.
+
+    Parameters
+    ----------
+    args : RayServeArgs or dict
+        `serve run` gives the words of its command line.
 
     Raises
     ------
     DeploymentError
         If the extra `ray` is missing, nothing is deployed to the endpoint, or anybody could call it.
+    pydantic.ValidationError
+        If an argument is unknown or invalid.
     """
+    args = RayServeArgs.model_validate(args)
     try:
         from ray import serve
     except ImportError as error:
@@ -105,7 +119,7 @@ def app(args: RayServeArgs) -> Application:
         max_queued_requests=_QUEUED_REQUESTS,
         autoscaling_config={
             "min_replicas": args.min_replicas,
-            "max_replicas": max(args.min_replicas, args.max_replicas),
+            "max_replicas": args.max_replicas,
             "target_ongoing_requests": _REQUESTS_PER_REPLICA,
         },
         # One replica saturates about half a processor before the proxy does the other half.

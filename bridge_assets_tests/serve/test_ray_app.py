@@ -16,9 +16,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
 from support.deployment.server_process import ServerProcess
 from support.deployment.steady_requests import send_requests
 
+from bridge_assets.cli.endpoint import serve
 from bridge_assets.deployment.local import LocalEndpoint
 from bridge_assets.errors import DeploymentError
 from bridge_assets.registry.model_version import ModelVersion
@@ -159,6 +162,24 @@ def test_what_is_missing_is_said_before_ray_starts(tmp_path: Path, monkeypatch: 
 
     monkeypatch.delenv("BRIDGE_ASSETS_TOKEN", raising=False)
     with pytest.raises(DeploymentError, match="no model version is deployed"):
-        app(RayServeArgs(endpoint=tmp_path))
+        app({"endpoint": str(tmp_path)})  # as `serve run` calls it
+    with pytest.raises(ValidationError, match=r"replicas\s+Extra inputs are not permitted"):
+        app({"endpoint": str(tmp_path), "replicas": "2"})
+    with pytest.raises(ValidationError, match="min_replicas 3 is more than max_replicas 2"):
+        app({"endpoint": str(tmp_path), "min_replicas": "3", "max_replicas": "2"})
     with pytest.raises(DeploymentError, match=r"0\.0\.0\.0.*not a loopback address"):
         app(RayServeArgs(endpoint=tmp_path, host="0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--haproxy"], "--haproxy is for --ray"),
+        (["--ray", "--min-replicas", "5"], "--min-replicas 5 is more than --max-replicas 4"),
+        (["--ray", "--workers", "2"], "--workers is for a server without --ray"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: list[str], message: str) -> None:
+    result = CliRunner().invoke(serve, options)
+    assert result.exit_code == 2
+    assert message in result.output
