@@ -25,6 +25,7 @@ for command in (
     run.dev,
     endpoint.predict,
     endpoint.serve,
+    endpoint.gradio,
     endpoint.rollback,
     endpoint.acknowledge,
     exporter.exporter,

@@ -1,4 +1,4 @@
-"""`bridge-assets predict`, `serve`, `rollback` and `acknowledge`: the endpoints that serve predictions."""
+"""`bridge-assets predict`, `serve`, `gradio`, `rollback` and `acknowledge`: the endpoints that serve predictions."""
 
 from __future__ import annotations
 
@@ -113,6 +113,23 @@ def serve(
         serve_with_workers(endpoint, host, port, workers, environ)
     else:
         serve_endpoint(endpoint, host, port, environ)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Any other address than loopback needs a token.")
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, show_default=True)
+def gradio(host: str, port: int) -> None:
+    """Open one bridge in the browser: its risk, what drives it, its history, and what if.
+
+    Works on the local endpoint and the lake; needs the extra `gradio`. BRIDGE_ASSETS_TOKEN in the environment is the
+    password of every user.
+    """
+    from bridge_assets.cli.ports import require_free_port
+    from bridge_assets.serve.gradio_interface import launch_interface
+
+    require_free_port(host, port)
+    click.echo(f"Bridges: http://{host}:{port}/ (Ctrl-C ends it)")
+    launch_interface(DataSettings.load(), host, port)
 
 
 @click.command()

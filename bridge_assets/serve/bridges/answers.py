@@ -133,7 +133,7 @@ class BridgeAnswers:
     @cached_property
     def _fillings(self) -> list[str]:
         """For each feature of the model, what is assumed where it is missing."""
-        from bridge_assets.data.features.listing import listed_features
+        from bridge_assets.data.listed_features import listed_features
         from bridge_assets.reporting.feature_text import feature_name, feature_value
 
         normalization = self.model.normalization
@@ -171,7 +171,7 @@ class BridgeAnswers:
     def _add_contributions(self, bridges: list[dict[str, Any]], features: np.ndarray) -> None:
         import numpy as np
 
-        from bridge_assets.reporting.feature_text import feature_name, feature_value
+        from bridge_assets.reporting.feature_words import feature_words
 
         found = self._contributions.explain(features)
         names = self.model.normalization.features
@@ -182,9 +182,8 @@ class BridgeAnswers:
             bridge["contributions"] = [
                 {
                     "feature": names[column],
-                    "name": feature_name(names[column], with_unit=True),
                     "value": natural[column],
-                    "in_words": feature_value(names[column], natural[column]),
+                    "in_words": feature_words(names[column], natural[column]),
                     "contribution": float(of_bridge[column]),
                 }
                 for column in np.argsort(-np.abs(of_bridge), kind="stable").tolist()

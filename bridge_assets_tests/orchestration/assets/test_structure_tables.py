@@ -6,6 +6,7 @@ Everything is real: the small platform, its lake, its package and its scores.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import polars as pl
 import pytest
 from support.deployment.local_endpoint import corrupt_byte
@@ -136,11 +136,12 @@ def test_reasons_are_those_of_batch(platform) -> None:
     explained = scores.filter(pl.col("reasons").is_not_null()).head(20)
     answer = answers.answer({"structures": structures(explained["structure_key"].to_list()), "explain": True})
     for bridge, reasons in zip(answer["bridges"], explained["reasons"].to_list(), strict=True):
-        first = bridge["contributions"][: len(reasons)]
-        assert [each["feature"] for each in first] == [each["feature"] for each in reasons]
-        np.testing.assert_allclose(
-            [each["contribution"] for each in first], [each["contribution"] for each in reasons], atol=1e-6
-        )
+        found = {each["feature"]: each for each in bridge["contributions"]}
+        for reason in reasons:
+            assert found[reason["feature"]]["contribution"] == pytest.approx(reason["contribution"], abs=1e-6)
+            assert found[reason["feature"]]["value"] == reason["value"]
+        largest = [abs(each["contribution"]) for each in bridge["contributions"]]
+        assert largest == sorted(largest, reverse=True)
         total = bridge["base"] + sum(each["contribution"] for each in bridge["contributions"])
         assert total == pytest.approx(bridge["fall_probability"], abs=1e-5)
 
@@ -256,3 +257,25 @@ def test_the_server_answers_keys_and_records_and_follows_newer_tables(platform) 
         assert key not in logged and "DECK_COND_058" not in logged
     finally:
         server.stop()
+
+
+def test_the_requests_of_the_page_are_answered_as_it_says(platform) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "one-bridge.md").read_text(encoding="utf-8")
+    requests = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    assert len(requests) == 2
+    answers = answers_of(package_of(platform))
+    fields = {
+        name for cell in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(.*?)`", cell)
+    }
+    for request in requests:
+        answer = answers.answer(request)
+        bridge = answer["bridges"][0]
+        assert bridge["structure_key"] == "01-SMP000002"
+        found = {*answer, *(f"bridges[].{name}" for name in bridge if name != "structure_key"), "contributions"}
+        assert found - {"bridges", "bridges[].contributions"} <= fields
+    assert fields <= found
+    message = re.search(r"`(record 0: item 58 .*?)`", page, re.DOTALL)
+    assert message is not None
+    with pytest.raises(RequestError) as refused:
+        answers.answer({"records": [{"1": "01", "58": "12"}]})
+    assert str(refused.value) == " ".join(message[1].split())

@@ -27,6 +27,7 @@ RUN_ELSEWHERE = {
     "rollback": "test_run_job.py; it needs two versions",
     "acknowledge": "gate/test_attacks.py; it needs an alarm",
     "dashboard": "cli/test_dashboard.py; it answers until it is stopped",
+    "gradio": "orchestration/assets/test_gradio_interface.py; it answers until it is stopped",
     "exporter": "cli/test_exporter.py; it answers until it is stopped",
     "predict": "below, with a key of the small platform; test_readme_commands.py checks the key",
     "serve": "below, on a free port",
