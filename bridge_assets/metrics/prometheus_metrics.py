@@ -16,6 +16,7 @@ import fcntl
 import math
 import os
 import threading
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ PREDICTION_BUCKETS = {
     "expected_change": (-2.0, -1.5, -1.0, -0.75, -0.5, -0.4, -0.3, -0.2, -0.1, -0.05, 0.0, 0.25, 0.5),
 }
 
-#: Up to so many predictions are counted one by one, which is faster. Measured: 1 microsecond each, against 20 for all.
+#: Up to so many predictions are counted one by one, which is faster. Measured: 0.3 microseconds each, or 20 for all.
 _FEW = 16
 
 #: Reasons of `bridge_assets_request_errors_total` by status; other statuses from 400 on are invalid requests, and from
@@ -75,6 +76,7 @@ class PrometheusMetrics:
 
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+        is_own = registry is None
         if registry is None:
             registry = CollectorRegistry()
             if not self._folder:  # of all processes there is nothing to say
@@ -115,9 +117,12 @@ class PrometheusMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._counted: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._predictions: dict[str, Any] = {}
-        self._predicted: dict[tuple[str, str], Any] = {}
+        # Nobody reads the series but `exposition`: then counts are kept in Python until it is called.
+        self._tallies: dict[tuple[str, str, int], _Tally] | None = {} if is_own and not self._folder else None
+        self._rows_tally = _Tally(self._rows) if self._tallies is not None else None
+        self._predicted: dict[tuple[str, str], _Tally] = {}
+        self._running = 0
         self._served: tuple[str, str, str] | None = None
 
     def declare(self, purposes: Mapping[str, str]) -> None:
@@ -135,7 +140,11 @@ class PrometheusMetrics:
 
     def start_request(self) -> None:
         """Count a request as in progress."""
-        self._in_progress.inc()
+        if self._tallies is None:
+            self._in_progress.inc()
+        else:
+            with self._lock:
+                self._running += 1
 
     def end_request(self, route: str, purpose: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -150,14 +159,19 @@ class PrometheusMetrics:
             Of the answer; 0 = none was sent.
         seconds : float
         """
-        self._in_progress.dec()
-        key = (route, purpose, status)
-        counted = self._counted.get(key)
-        if counted is None:  # finding the series of some labels takes longer than counting
-            counted = self._requests.labels(route, purpose, str(status)), self._latency.labels(route, purpose)
-            self._counted[key] = counted
-        counted[0].inc()
-        counted[1].observe(seconds)
+        if self._tallies is None:
+            self._in_progress.dec()
+            self._requests.labels(route, purpose, str(status)).inc()
+            self._latency.labels(route, purpose).observe(seconds)
+        else:
+            key = (route, purpose, status)
+            with self._lock:
+                self._running -= 1
+                tally = self._tallies.get(key)
+                if tally is None:
+                    counter = self._requests.labels(route, purpose, str(status))
+                    tally = self._tallies[key] = _Tally(self._latency.labels(route, purpose), counter)
+                tally.count(seconds)
         if status >= 400 or not status:
             reason = _REASONS.get(status) or ("internal" if status >= 500 else "invalid")
             self._errors.labels(purpose, reason).inc()
@@ -174,18 +188,18 @@ class PrometheusMetrics:
         output : str
             `fall_probability` or `expected_change`.
         """
-        self._rows.observe(len(predictions))
-        if not len(predictions):
+        if self._rows_tally is None or len(predictions) > _FEW:
+            self._rows.observe(len(predictions))
+            if len(predictions):
+                _observe_many(self._histogram(output).labels(version), predictions)
             return
-        histogram = self._predicted.get((version, output))
-        if histogram is None:
-            histogram = self._predicted[version, output] = self._histogram(output).labels(version)
-        if len(predictions) <= _FEW:
+        tally = self._predicted.get((version, output)) or _Tally(self._histogram(output).labels(version))
+        with self._lock:  # threads predict as well
+            self._rows_tally.count(len(predictions))
+            tally = self._predicted.setdefault((version, output), tally)
             for prediction in predictions:
-                if math.isfinite(prediction):
-                    histogram.observe(prediction)
-        else:
-            _observe_many(histogram, predictions)
+                if math.isfinite(prediction):  # one that is not would make the sum none for ever
+                    tally.count(prediction)
 
     def set_model(self, version: str, slot: str, output: str) -> None:
         """Record that this process serves this version from now on."""
@@ -212,8 +226,18 @@ class PrometheusMetrics:
         from prometheus_client.exposition import choose_encoder
 
         registry = _SharedFolder(self._folder) if self._folder else self._registry
+        self._post()
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
+
+    def _post(self) -> None:
+        """Add what has been counted in Python to the series."""
+        if self._tallies is None or self._rows_tally is None:
+            return
+        with self._lock:
+            self._in_progress.set(self._running)
+            for tally in (*self._tallies.values(), *self._predicted.values(), self._rows_tally):
+                tally.post()
 
     def _histogram(self, output: str) -> Any:
         with self._lock:
@@ -228,6 +252,32 @@ class PrometheusMetrics:
                     registry=self._registry,
                 )
             return self._predictions[output]
+
+
+class _Tally:
+    """Counts values for a histogram, and their number for a counter, in Python until they are posted.
+
+    A series has a lock, and is added to in three places for each value: ten times the time.
+    """
+
+    def __init__(self, histogram: Any, counter: Any = None) -> None:
+        self._histogram, self._counter, self._bounds = histogram, counter, histogram._upper_bounds
+        self._counts, self._sum = [0] * len(self._bounds), 0.0
+
+    def count(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def post(self) -> None:
+        """Add the values to the series."""
+        counts, self._counts = self._counts, [0] * len(self._bounds)
+        total, self._sum = self._sum, 0.0
+        self._histogram._sum.inc(total)
+        for bucket, count in zip(self._histogram._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        if self._counter is not None:
+            self._counter.inc(sum(counts))
 
 
 def _observe_many(histogram: Any, values: Sequence[float]) -> None:

@@ -93,7 +93,7 @@ class LoadedModel:
         import numpy as np
 
         scaled = self.model.row_scaler(rows)
-        if not math.isfinite(scaled.sum()):  # of numbers up to 65,504, or of one that is not finite
+        if not math.isfinite(np.add.reduce(scaled, axis=None)):  # of numbers up to 65,504, or of one that is not finite
             row, column = (int(index) for index in np.argwhere(~np.isfinite(scaled))[0])
             name = self.features[column]
             raise RequestError(f"row {row}: feature {name!r}: {rows[row, column]:g} is too large", 422)

@@ -46,6 +46,8 @@ MAX_PENDING_REQUESTS = 128
 ROWS_AT_ONCE = 16
 
 
+_JSON = "application/json"
+
 #: What a request by structure key or raw record has, and no other valid one.
 _NAMES_BRIDGES = re.compile(rb'"(?:structures|records)"\s*:')
 
@@ -58,6 +60,7 @@ class PredictEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
+        self._state.requests += 1
         try:
             await self._read_in_time(scope, receive, body)
             answer = await self._answer(scope, body)
@@ -67,6 +70,7 @@ class PredictEndpoint:
         else:
             await send_json(send, 200, answer)
         finally:
+            self._state.requests -= 1
             self._release(body)
 
     async def _answer(self, scope: Scope, body: bytearray) -> bytes:
@@ -74,7 +78,7 @@ class PredictEndpoint:
         media_type = _media_type(scope)
         parsed, state = self._parse_small(body, media_type, model), self._state
         if parsed is not None and len(parsed.rows) <= ROWS_AT_ONCE:
-            if state.predict_together is None:
+            if state.predict_together is None or state.requests == 1:
                 return self._respond(parsed, model)
             return self._format(await state.predict_together(model, parsed.rows), parsed, model)
         if state.pending_requests >= MAX_PENDING_REQUESTS:
@@ -99,7 +103,7 @@ class PredictEndpoint:
     def _parse_small(self, body: bytearray, media_type: str, model: LoadedModel) -> ParsedRequest | None:
         """The rows of a small body that is certainly valid; None = to be parsed with all checks."""
         parser = model.small_requests
-        if parser is None or not self._contract.takes_instances or media_type != "application/json":
+        if parser is None or not self._contract.takes_instances or media_type != _JSON:
             return None
         rows = parser.rows(body) if len(body) <= SMALL_BODY_BYTES else None
         return None if rows is None else ParsedRequest(rows)
@@ -150,11 +154,16 @@ class PredictEndpoint:
             400 if the connection is closed, 408 if the body is not complete in time, 413 if it is too large, 503 if too
             many large bodies are in memory.
         """
+        deadlines = self._state.deadlines
+        task = deadlines.begin(BODY_SECONDS)
         try:
-            with self._state.deadlines.within(BODY_SECONDS):
-                await self._read(scope, receive, body)
-        except TimeoutError:
-            raise RequestError(f"the body was not complete after {BODY_SECONDS:g} seconds", 408) from None
+            await self._read(scope, receive, body)
+        except asyncio.CancelledError:
+            if deadlines.is_late(task):
+                raise RequestError(f"the body was not complete after {BODY_SECONDS:g} seconds", 408) from None
+            raise
+        finally:
+            deadlines.end(task)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
         """Read a body into memory.
@@ -197,5 +206,5 @@ def _counted(body: bytearray) -> int:
 def _media_type(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"content-type":
-            return value.decode("latin-1").partition(";")[0].strip().lower()
-    return "application/json"
+            return _JSON if value == b"application/json" else value.decode("latin-1").partition(";")[0].strip().lower()
+    return _JSON

@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +27,7 @@ from pydantic import BaseModel, Field, model_validator
 from bridge_assets.errors import DeploymentError
 from bridge_assets.extras import install_command
 from bridge_assets.metrics.prometheus_metrics import MULTIPROCESS_FOLDER
+from bridge_assets.serve.batches import predict_batch
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
 from bridge_assets.serve.endpoint_follower import EndpointFollower, nothing_deployed
@@ -192,47 +193,6 @@ class _WithoutRequestId:
             await send(message)
 
         await self._app(scope, receive, send_without)
-
-
-def predict_batch(requests: Sequence[tuple[LoadedModel, np.ndarray]]) -> list[list[float] | RequestError]:
-    """Predict the rows of several requests, each with the version that it arrived for, in one call for each version.
-
-    Parameters
-    ----------
-    requests : sequence
-        (version, rows of shape (n, n_features)) of each request.
-
-    Returns
-    -------
-    list
-        The predictions of each request, or the error of its rows: it spoils no other request's answer.
-    """
-    import numpy as np
-
-    answers: list[list[float] | RequestError] = [[] for _ in requests]
-    places: dict[int, list[int]] = {}
-    for place, (model, _) in enumerate(requests):
-        places.setdefault(id(model), []).append(place)
-    for together in places.values():
-        model = requests[together[0]][0]
-        try:
-            predictions = model.predict(np.concatenate([requests[place][1] for place in together]))
-        except RequestError:
-            for place in together:
-                answers[place] = _alone(model, requests[place][1])
-            continue
-        end = 0
-        for place in together:
-            begin, end = end, end + len(requests[place][1])
-            answers[place] = predictions[begin:end]
-    return answers
-
-
-def _alone(model: LoadedModel, rows: np.ndarray) -> list[float] | RequestError:
-    try:
-        return model.predict(rows)
-    except RequestError as error:
-        return error
 
 
 def serve_on_ray(args: RayServeArgs, port: int, *, with_haproxy: bool = False) -> None:

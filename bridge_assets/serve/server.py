@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from starlette.applications import Starlette
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import make_app
+from bridge_assets.serve.batches import Batches
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
 from bridge_assets.serve.border.connections import Bounded, throttle_accept_errors
@@ -96,7 +98,11 @@ def run_server(
     """
     access = AccessRules.for_host(host, environ)
     _return_freed_memory()
+    # What has been loaded stays: looking through it for circles again and again would stop requests for milliseconds.
+    gc.collect()
+    gc.freeze()
     state.metrics = state.metrics or make_metrics()
+    state.predict_together = state.predict_together or Batches().predict
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

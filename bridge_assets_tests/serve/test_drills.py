@@ -86,6 +86,43 @@ def test_requests_through_a_promotion_and_a_rollback_do_not_fail_and_are_not_mix
     assert server.errors == []
 
 
+def test_half_of_the_load_through_a_promotion_leaves_the_memory_flat(tmp_path, versions):
+    """Ten minutes at half of what the server can answer, a promotion in the middle: no error, no lost memory."""
+    seconds, measuring, clients = (600.0, 30.0, 4) if IS_FULL else (8.0, 2.0, 4)
+    endpoint = LocalEndpoint(tmp_path / "endpoints" / "local", packages_kept=2)
+    endpoint.deploy(versions[0])
+    server = ServerProcess(COMMAND, BRIDGE_ASSETS_DATA__HOME=str(tmp_path))
+    body = {"instances": Probe.load(versions[0].file("probe.json")).request_rows()[:1]}
+    memory: list[float] = []
+
+    def send(until: float, pause: float) -> Counter[str]:
+        answered: Counter[str] = Counter()
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            while (began := time.monotonic()) < until:
+                reply = client.post("/predict", json=body).raise_for_status()
+                assert reply.headers["X-Model-Version"] == reply.json()["model_version"]
+                answered[reply.json()["model_version"]] += 1
+                time.sleep(max(0.0, began + pause - time.monotonic()))
+        return answered
+
+    with ThreadPoolExecutor(clients) as threads:
+        most = sum(threads.map(send, [time.monotonic() + measuring] * clients, [0.0] * clients), Counter())
+        began, pause = time.monotonic(), clients * 2 * measuring / most.total()
+        running = [threads.submit(send, began + seconds, pause) for _ in range(clients)]
+        for share in (0.2, 0.4, 0.6, 0.8, 0.99):
+            time.sleep(max(0.0, began + share * seconds - time.monotonic()))
+            memory.append(server.memory())
+            if share == 0.4:
+                endpoint.deploy(versions[1])
+        answered = sum((each.result() for each in running), Counter())
+    print(f"{answered.total():,} requests, {answered.total() / seconds:.0f} a second; MB: {memory}")
+    assert set(answered) == {version.version for version in versions[:2]}
+    assert memory[-1] - memory[0] < 16
+    assert server.stop() == 0
+    assert server.errors == []
+    assert [event for event in server.log if event.get("status", 200) != 200] == []
+
+
 def test_make_drills_runs_these_tests_at_full_length():
     text = (Path(__file__).parents[2] / "Makefile").read_text()
     assert "BRIDGE_ASSETS_DRILLS=1" in text

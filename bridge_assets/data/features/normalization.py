@@ -7,6 +7,7 @@ which the model was trained.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -121,10 +122,14 @@ class RowScaler:
         import numpy as np
 
         with np.errstate(over="ignore", invalid="ignore"):  # such a value is infinite, which the caller sees
-            scaled = rows.astype(np.float32)
-            missing = np.isnan(scaled)
-            if missing.any():
-                np.copyto(scaled, self._fill, where=missing)
-            scaled -= self._center
-            scaled /= self._scale
-            return scaled.astype(np.float16).astype(np.float32)
+            natural = rows.astype(np.float32)
+            scaled = self._scaled(natural)
+            if not math.isfinite(np.add.reduce(scaled, axis=None)):  # a value is missing, or too large
+                np.copyto(natural, self._fill, where=np.isnan(natural))
+                scaled = self._scaled(natural)
+            return scaled
+
+    def _scaled(self, natural: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        return ((natural - self._center) / self._scale).astype(np.float16).astype(np.float32)

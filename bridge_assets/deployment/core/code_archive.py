@@ -40,6 +40,7 @@ SHIPPED_MODULES = (
     "bridge_assets.runtime.served_model",
     "bridge_assets.serve",
     "bridge_assets.serve.app",
+    "bridge_assets.serve.batches",
     "bridge_assets.serve.border",
     "bridge_assets.serve.border.access",
     "bridge_assets.serve.border.access_log",

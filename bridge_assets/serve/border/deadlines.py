@@ -7,8 +7,6 @@ through the tasks about once a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 #: Seconds between two looks: a deadline passes up to so much later.
@@ -23,25 +21,26 @@ class Deadlines:
         self._late: set[asyncio.Task[Any]] = set()
         self._is_looking = False
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Raise TimeoutError inside the current task if the block takes longer, by up to a second."""
+    def begin(self, seconds: float) -> asyncio.Task[Any]:
+        """Cancel the current task if it does not `end` in time, or up to a second later; returns the task."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         self._until[task] = loop.time() + seconds
         if not self._is_looking:
             self._is_looking = True
             loop.call_later(_LOOK_SECONDS, self._look, loop)
-        try:
-            yield
-        except asyncio.CancelledError:
-            # As `asyncio.timeout` does: if somebody else cancels the task as well, that counts.
-            if task in self._late and task.uncancel() <= 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._until.pop(task, None)
-            self._late.discard(task)
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """The task has done in time what it had begun."""
+        self._until.pop(task, None)
+
+    def is_late(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task was cancelled for its deadline alone, which is then undone; to be asked once."""
+        if task not in self._late:
+            return False
+        self._late.discard(task)
+        return task.uncancel() <= 0  # as `asyncio.timeout` does: if somebody else cancelled it as well, that counts
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -31,6 +31,44 @@ class _HeldFlow(FlowControl):
             super().resume_reading()
 
 
+class _OneWrite:
+    """A transport that sends the header of an answer together with its body.
+
+    uvicorn writes them one after the other, which is two calls of the system and two packets.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._call_soon, self._header = transport, loop.call_soon, b""
+        self.is_closing, self.get_extra_info = transport.is_closing, transport.get_extra_info
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+        self.set_protocol = transport.set_protocol
+
+    def write(self, data: bytes) -> None:
+        if self._header:
+            data, self._header = self._header + data, b""
+            self._transport.write(data)
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._header = data
+            self._call_soon(self._flush)  # where no body follows at once
+        else:
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._header:
+            data, self._header = self._header, b""
+            self._transport.write(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size() + len(self._header)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
 class BoundedHttpTools(Bounded, HttpToolsProtocol):
     """uvicorn's httptools protocol within a bound of connections."""
 
@@ -38,6 +76,7 @@ class BoundedHttpTools(Bounded, HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport: Any = _OneWrite(transport, self.loop)
         self.flow = _HeldFlow(transport)
         self._stage, self._unparsed, self._since_progress = "idle", b"", 0
         self.bound_connection(transport)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: line of a log that somebody reads.
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
+#: Characters of a path in the log. A chosen limit: the routes of the app are shorter.
+_MAX_PATH = 200
+
 _numbers = itertools.count(1)
 
 
@@ -84,9 +87,14 @@ class RequestMiddleware:
         if self._meter:
             self._meter.begin()
         try:
-            await self._answer(scope, receive, send_with_headers)
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await send_error(scope, send_with_headers, refusal.status, refusal.message, refusal.headers)
+            else:
+                app = self._endpoints.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
+                await app(scope, receive, send_with_headers)
         except Exception as error:
-            log_event("failed", path=scope["path"], request_id=request_id, trace=trace_of(error))
+            log_event("failed", path=scope["path"][:_MAX_PATH], request_id=request_id, trace=trace_of(error))
             if status:
                 raise
             await send_error(scope, send_with_headers, 500, "internal server error; see the server's log")
@@ -98,7 +106,7 @@ class RequestMiddleware:
                 log_event(
                     "answered",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=scope["path"][:_MAX_PATH],
                     status=status,
                     milliseconds=round(1000 * seconds, 2),
                     bytes_in=shared["bytes_in"],
@@ -107,14 +115,6 @@ class RequestMiddleware:
                     slot=model.slot,
                     request_id=request_id,
                 )
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await send_error(scope, send, refusal.status, refusal.message, refusal.headers)
-            return
-        app = self._endpoints.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
-        await app(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> bytes:

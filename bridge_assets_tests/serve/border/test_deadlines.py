@@ -20,12 +20,16 @@ def test_only_a_late_block_is_ended():
         within, outcomes = Deadlines(), []
 
         async def wait(seconds: float) -> None:
+            task = within.begin(0.2)
             try:
-                with within.within(0.2):
-                    await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds)
                 outcomes.append("in time")
-            except TimeoutError:
+            except asyncio.CancelledError:
+                assert within.is_late(task)
+                assert not within.is_late(task)
                 outcomes.append("late")
+            finally:
+                within.end(task)
 
         await asyncio.gather(wait(30), wait(0), wait(0.05))
         await wait(0)
@@ -37,14 +41,24 @@ def test_only_a_late_block_is_ended():
 
 def test_a_task_that_is_cancelled_by_somebody_else_stays_cancelled():
     async def run() -> None:
-        async def wait() -> None:
-            with Deadlines().within(30):
-                await asyncio.sleep(30)
+        within, both = Deadlines(), Deadlines()
 
-        task = asyncio.create_task(wait())
-        await asyncio.sleep(0.05)
+        async def wait(deadlines: Deadlines, seconds: float) -> None:
+            task = deadlines.begin(seconds)
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                assert not deadlines.is_late(task)
+                raise
+
+        task = asyncio.create_task(wait(within, 30))
+        late = asyncio.create_task(wait(both, 0))
+        await asyncio.sleep(0)
+        both._look(asyncio.get_running_loop())
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        late.cancel()
+        for each in (task, late):
+            with pytest.raises(asyncio.CancelledError):
+                await each
 
     asyncio.run(run())
