@@ -21,6 +21,8 @@ from html import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from bridge_assets.reporting.html.pages import content_security_policy
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -30,17 +32,19 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 #: Suffix of a file that is served -> its type.
-CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".csv": "text/csv; charset=utf-8"}
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".geojson": "application/geo+json",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 #: Names of files that are served: no folders, no hidden files, nothing that a path could be hidden in.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-#: The pages are self-contained: styles and images are in the page, and there are no scripts.
+#: The pages are self-contained: styles and images are in the page, and so is their one script.
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": content_security_policy(),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",

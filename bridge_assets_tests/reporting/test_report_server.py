@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +17,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.pages.drift import drift_page
 
+from bridge_assets.reporting.drift.page import render_drift_page
 from bridge_assets.reporting.report_server import HOST, report_address, start_report_server
 
 PAGE = b"<!doctype html><title>Condition</title><style>p{color:red}</style><p>612 bridges"
@@ -57,13 +62,20 @@ def fetch(
         return response.status, response.headers, response.read()
 
 
-def test_a_report_is_served_with_headers_that_forbid_scripts_and_other_sites(port: int) -> None:
+def script_hash() -> str:
+    """As a browser computes it of the script of a page."""
+    html = render_drift_page(drift_page())
+    text = html[html.index("<script>") + len("<script>") : html.index("</script>")]
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def test_a_report_is_served_with_headers_that_forbid_other_scripts_and_other_sites(port: int) -> None:
     status, headers, body = fetch(port, "/condition_report.html")
     assert (status, body) == (200, PAGE)
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert "script-src" not in policy  # falls back to default-src: none
+    assert re.findall("script-src [^;]*", policy) == [f"script-src 'sha256-{script_hash()}'"]
     assert "frame-ancestors 'none'" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert report_address(port, "condition_report.html") == f"http://127.0.0.1:{port}/condition_report.html"

@@ -80,7 +80,7 @@ def open_page(browser: Browser, address: str, size: tuple[int, int] = DESKTOP, *
         yield page
     finally:
         context.close()
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 def accessibility_findings(page: Page) -> list[str]:

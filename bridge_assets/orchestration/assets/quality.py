@@ -74,7 +74,7 @@ def data_quality_report(platform: Platform) -> dg.MaterializeResult:
 
     with user_errors_as_failures():
         flagged = write_flagged_files(platform.lake, platform.data.reports_folder)
-        page = data_quality_html(platform.lake, platform.data, flagged)
+        page = data_quality_html(platform.lake, platform.data, flagged, platform.dashboard.bridge_address)
         path = write_text(page, platform.data.reports_folder / "data_quality.html")
         summary = platform.lake.read_years("data_quality")
     return dg.MaterializeResult(

@@ -132,7 +132,7 @@ def _write_condition_report(platform: Platform) -> dg.MaterializeResult:
     from bridge_assets.storage import write_text
 
     with user_errors_as_failures():
-        page = condition_report_html(platform.lake, platform.data, platform.model)
+        page = condition_report_html(platform.lake, platform.data, platform.model, platform.dashboard.bridge_address)
         path = write_text(page, platform.data.reports_folder / "condition_report.html")
         by_year = platform.lake.read("fct_condition_by_year")
     return dg.MaterializeResult(

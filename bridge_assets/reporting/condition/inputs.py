@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bridge_assets.data.origin import format_years, lake_origin, source_name
@@ -29,10 +30,16 @@ _REGRESSION_NOTICE = (
 _KEY, _SCORED = ["survey_year", "state_code"], "mean_fall_probability"
 
 
-def condition_report_html(lake: Lake, data: DataSettings, model: ModelSettings) -> str:
+def condition_report_html(
+    lake: Lake,
+    data: DataSettings,
+    model: ModelSettings,
+    bridge_address: Callable[[str], str | None] = lambda structure_key: None,
+) -> str:
     """The condition report for all survey years in the lake, with the scores and metrics of the served model.
 
-    Without a model the page shows what the records alone say, and why there is no model.
+    Without a model the page shows what the records alone say, and why there is no model. Bridges link to
+    `bridge_address`, the address of their page, where it is not None.
 
     Raises
     ------
@@ -74,6 +81,7 @@ def condition_report_html(lake: Lake, data: DataSettings, model: ModelSettings) 
         no_model_reason=no_model_reason,
         origin_warning=origin.warning,
         no_probability_reason=_REGRESSION_NOTICE if is_regression else "",
+        bridge_address=bridge_address,
         provenance=_provenance(served, ingestion_provenance, origin, data)
         | (_scores_provenance(lake, is_regression) if served else {}),
     )

@@ -10,7 +10,7 @@ inputs give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,10 @@ def _empty_table() -> pl.DataFrame:
     return pl.DataFrame()
 
 
+def _no_page(structure_key: str) -> None:
+    """No dashboard is configured."""
+
+
 @dataclass(frozen=True)
 class ConditionReport:
     """The inputs of the report. Every table may be empty; the page then says what is missing and how to build it.
@@ -130,6 +134,8 @@ class ConditionReport:
     provenance : mapping
         Readable facts about the inputs, such as model version, survey years, digests and source, shown in the given
         order.
+    bridge_address : callable
+        structure_key -> address of the bridge's page; None if no dashboard is configured.
     """
 
     condition_by_year: pl.DataFrame = field(default_factory=_empty_table)
@@ -144,6 +150,7 @@ class ConditionReport:
     origin_warning: str = ""
     no_probability_reason: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
+    bridge_address: Callable[[str], str | None] = _no_page
 
     def __post_init__(self) -> None:
         for name, columns in REQUIRED_COLUMNS.items():
@@ -197,4 +204,5 @@ def render_condition_report(report: ConditionReport) -> str:
         origin_warning=report.origin_warning,
         no_probability_reason=report.no_probability_reason,
         provenance=dict(report.provenance),
+        bridge_address=report.bridge_address,
     )

@@ -10,7 +10,7 @@ inputs give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
     from bridge_assets.settings import DataSettings
+
+
+def _no_page(structure_key: str) -> None:
+    """No dashboard is configured."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class QualityReport:
         `data.quality.flagged.FLAGGED_SCHEMA`, for the latest survey year.
     flagged_files : mapping of int to int
         Survey year -> rows of its `flagged_<year>.csv` in the folder of the page.
+    bridge_address : callable
+        structure_key -> address of the bridge's page; None if no dashboard is configured.
     """
 
     summary: pl.DataFrame
@@ -49,6 +55,7 @@ class QualityReport:
     origin_warning: str = ""
     flagged: pl.DataFrame | None = None
     flagged_files: Mapping[int, int] = field(default_factory=dict)
+    bridge_address: Callable[[str], str | None] = _no_page
 
     def __post_init__(self) -> None:
         from bridge_assets.data.quality.measures import SUMMARY_SCHEMA
@@ -87,6 +94,7 @@ def render_quality_page(report: QualityReport) -> str:
         "provenance": dict(report.provenance),
         "origin_warning": report.origin_warning,
         "level_names": LEVEL_NAMES,
+        "bridge_address": report.bridge_address,
         "years": [],
     }
     if not report.summary.is_empty():
@@ -115,7 +123,12 @@ def render_quality_page(report: QualityReport) -> str:
     return render_page("data_quality.html", **context)
 
 
-def data_quality_html(lake: Lake, data: DataSettings, flagged_files: Mapping[int, int] | None = None) -> str:
+def data_quality_html(
+    lake: Lake,
+    data: DataSettings,
+    flagged_files: Mapping[int, int] | None = None,
+    bridge_address: Callable[[str], str | None] = lambda structure_key: None,
+) -> str:
     """The data quality page for all survey years in data_quality.
 
     Parameters
@@ -124,6 +137,8 @@ def data_quality_html(lake: Lake, data: DataSettings, flagged_files: Mapping[int
     data : DataSettings
     flagged_files : mapping of int to int, optional
         As `data.quality.flagged.write_flagged_files` returns it, if the lists are beside the page.
+    bridge_address : callable, optional
+        structure_key -> address of the bridge's page, None if no dashboard is configured.
 
     Raises
     ------
@@ -145,7 +160,7 @@ def data_quality_html(lake: Lake, data: DataSettings, flagged_files: Mapping[int
     records = lake.year_path("raw_bridges", years[-1])
     flagged = flagged_records(records) if records.is_file() else None
     return render_quality_page(
-        QualityReport(summary, rejected, provenance, origin.warning, flagged, flagged_files or {})
+        QualityReport(summary, rejected, provenance, origin.warning, flagged, flagged_files or {}, bridge_address)
     )
 
 

@@ -12,6 +12,7 @@ from support.scoring.drift_reports import drift_row, drift_table, prediction_row
 
 from bridge_assets.drift import limits
 from bridge_assets.reporting.drift.page import DriftPage, page_name, render_drift_page
+from bridge_assets.reporting.html.pages import table_script
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def page(report: DriftPage) -> Page:
 def test_is_one_page_without_network_requests(report: DriftPage, page: Page) -> None:
     html = render_drift_page(report)
     assert html.startswith("<!doctype html>") and not page.open
-    assert not {"script", "link", "img", "iframe", "object"} & set(page.elements)
+    assert not {"link", "img", "iframe", "object"} & set(page.elements)
+    assert html.count("<script") == 1 and f"<script>{table_script()}</script>" in html
     assert not [value for name, value in page.attributes if name in ("src", "srcset", "action", "xlink:href")]
     assert not [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
     assert "url(" not in html and "@import" not in html and "://" not in html and EVIL not in html

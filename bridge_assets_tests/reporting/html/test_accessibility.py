@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.browser import DESKTOP, PHONE, accessibility_findings, chromium, open_page
-from support.pages.condition import condition_report
-from support.pages.drift import drift_page
-from support.pages.quality import lake_with_flags, rendered
-
-from bridge_assets.reporting.condition.page import render_condition_report
-from bridge_assets.reporting.drift.page import render_drift_page
+from support.browser import DESKTOP, PHONE, accessibility_findings, open_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -22,29 +14,6 @@ PAGES = ("condition_report", "data_quality", "drift_2025")
 
 #: Scrolling areas in which something is out of sight.
 SCROLLING = "[...document.querySelectorAll('.scroll')].filter(area => area.scrollWidth > area.clientWidth + 1)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Name of a page -> its address."""
-    folder = tmp_path_factory.mktemp("pages")
-    html = {
-        "condition_report": render_condition_report(condition_report()),
-        "data_quality": rendered(lake_with_flags(folder)),
-        "drift_2025": render_drift_page(drift_page()),
-    }
-    return {name: _written(folder / f"{name}.html", text) for name, text in html.items()}
-
-
-def _written(path: Path, text: str) -> str:
-    path.write_text(text, encoding="utf-8")
-    return path.as_uri()
 
 
 # Contrast depends on the theme, what fits depends on the width: two of the four combinations show both.
