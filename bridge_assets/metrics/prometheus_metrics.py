@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: The variable of prometheus-client that names the folder which several processes share.
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
-#: Upper bounds of the latency histogram, in seconds. A request of 32 rows takes some 10 ms of processor time, one of
-#: 10,000 rows 700 ms (`benchmarks/served_metrics.py`); 0.5 is the objective's (`alerting.prometheus_alerts`).
+#: Upper bounds of the latency histogram, in seconds. A request of one row takes less than a millisecond, one
+#: of 10,000 rows some 300 (`benchmarks/served_metrics.py`); 0.5 is the objective's (`alerting.prometheus_alerts`).
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 #: Upper bounds of rows per request; a request has at most 10,000 (`serve.requests.request_rows.MAX_ROWS`).

@@ -16,6 +16,7 @@ from bridge_assets.serve.border.answers import send_error, send_json
 from bridge_assets.serve.border.connections import BODY_SECONDS
 from bridge_assets.serve.border.json_bytes import to_json
 from bridge_assets.serve.contracts import Contract, ParsedRequest
+from bridge_assets.serve.requests.request_body import check_size_of_parsed
 from bridge_assets.serve.requests.request_rows import RequestError
 
 if TYPE_CHECKING:
@@ -135,13 +136,23 @@ class PredictEndpoint:
         return answer
 
     def _parse_and_respond(self, body: bytearray, media_type: str, model: LoadedModel) -> bytes:
-        return self._respond(self._contract.parse_request(body, media_type, model.features), model)
+        return self._respond(self._parse(body, media_type, model), model)
+
+    def _parse(self, body: bytearray, media_type: str, model: LoadedModel) -> ParsedRequest:
+        """Parse a body of any size with all checks; valid rows of features in a third of the time."""
+        parser = model.small_requests
+        if parser is not None and self._contract.takes_instances and media_type == _JSON:
+            check_size_of_parsed(body, model.features)
+            rows = parser.rows(body)
+            if rows is not None:
+                return ParsedRequest(rows)
+        return self._contract.parse_request(body, media_type, model.features)
 
     def _parse_large(self, body: bytearray, media_type: str, model: LoadedModel) -> ParsedRequest:
         # Looking for circles among a hundred thousand new objects, which have none, takes a third of the time.
         gc.disable()
         try:
-            return self._contract.parse_request(body, media_type, model.features)
+            return self._parse(body, media_type, model)
         finally:
             gc.enable()
 

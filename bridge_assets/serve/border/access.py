@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 TOKEN, WITHOUT_TOKEN = "BRIDGE_ASSETS_TOKEN", "BRIDGE_ASSETS_WITHOUT_TOKEN"
 REQUESTS_PER_SECOND = "BRIDGE_ASSETS_REQUESTS_PER_SECOND"
 
-#: Requests per second from one address where the server listens on another address than loopback. A chosen limit: one
-#: processor answers about as many requests of 32 rows (`benchmarks/serving.py`).
+#: Requests per second from one address where the server listens on another address than loopback. A chosen limit: with
+#: 10,000 rows in each, more than one processor predicts.
 DEFAULT_REQUESTS_PER_SECOND = 100.0
 
 #: Characters of the shortest token. A chosen limit: 32 hexadecimal digits cannot be guessed.

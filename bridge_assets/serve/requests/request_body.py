@@ -69,8 +69,7 @@ def parse_json_object(
         400 if it is not such an object, names a key twice, or is nested too deep; 413 if it has more values, lists or
         objects than the largest valid request.
     """
-    check_characters(body)
-    _check_structure(body, len(features), lists)
+    check_size_of_parsed(body, features, lists)
     try:
         # Parsed as floats, integers may have any length; NaN and Infinity are not valid JSON.
         value = json.loads(
@@ -137,6 +136,18 @@ def check_characters(body: bytes | bytearray) -> None:
             "features and numbers",
             413,
         )
+
+
+def check_size_of_parsed(body: bytes | bytearray, features: Sequence[str], lists: int = MAX_ROWS) -> None:
+    """Refuse a JSON body that would take much more memory when it is parsed than the largest valid request.
+
+    Raises
+    ------
+    RequestError
+        400 if it is nested too deep, 413 for too many values, lists or objects, or other characters than ASCII.
+    """
+    check_characters(body)
+    _check_structure(body, len(features), lists)
 
 
 def _check_structure(body: bytes | bytearray, features: int, lists: int) -> None:

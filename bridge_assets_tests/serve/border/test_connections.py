@@ -213,6 +213,15 @@ def test_requests_in_a_row_are_answered_in_their_order(client, pieces):
     assert ids == [b"n%d" % number for number in range(60)]
 
 
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+def test_an_answer_without_a_body_is_sent_as_well(client, connection):
+    """The header of an answer waits for its body."""
+    requests = b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n" % connection
+    if connection != b"close":
+        requests += b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert answers(str(client.base_url), requests).count(b"HTTP/1.1 200 OK") == requests.count(b"Host")
+
+
 @pytest.mark.parametrize(
     "data",
     [
