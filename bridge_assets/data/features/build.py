@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from bridge_assets.data.lake import Lake
 
+#: Rows up to which columns are computed without planning a query. A chosen limit: the records of a request.
+FEW_ROWS = 1000
+
 #: Columns that identify a row of build_bridge_features.
 ID_COLUMNS = ("structure_key", "survey_year", "inspection_date", "STATE_CODE_001")
 
@@ -116,7 +119,7 @@ def build_bridge_features(
     # The history is joined to the keys alone, so that the columns of the record are not copied.
     past = bridges.lazy().select("structure_key").join(latest, "structure_key", "left", maintain_order="left").collect()
     rates = peer_fall_rates(outcomes, survey_year)
-    return features_of_records(bridges, past.drop("structure_key"), rates).sort("structure_key").collect()
+    return features_of_records(bridges, past.drop("structure_key"), rates).sort("structure_key")
 
 
 def input_columns() -> list[str]:
@@ -124,7 +127,7 @@ def input_columns() -> list[str]:
     return [*ID_COLUMNS, "inspected_in_future", *(name for name in record_columns() if name not in ID_COLUMNS)]
 
 
-def features_of_records(bridges: pl.DataFrame, history: pl.DataFrame, rates: PeerRates) -> pl.LazyFrame:
+def features_of_records(bridges: pl.DataFrame, history: pl.DataFrame, rates: PeerRates) -> pl.DataFrame:
     """The features of records with a condition; of a whole survey year or of the records of a request.
 
     Parameters
@@ -138,7 +141,7 @@ def features_of_records(bridges: pl.DataFrame, history: pl.DataFrame, rates: Pee
 
     Returns
     -------
-    pl.LazyFrame
+    pl.DataFrame
         `ID_COLUMNS`, then `FEATURE_NAMES` as Float32, in the order of the rows.
     """
     # An inspection date after the survey year cannot be right, so it is ignored, as in int_inspections.
@@ -147,7 +150,10 @@ def features_of_records(bridges: pl.DataFrame, history: pl.DataFrame, rates: Pee
     )
     bridges = bridges.hstack(history).with_columns(past_inspection_date)
     peers = bridges.select(peer_groups(pl.col("STATE_CODE_001"), pl.col("STRUCTURE_KIND_043A")))
-    return bridges.with_columns(rates.fall_rate(peers)).lazy().select(*ID_COLUMNS, *all_feature_expressions())
+    bridges = bridges.with_columns(rates.fall_rate(peers))
+    columns = [*map(pl.col, ID_COLUMNS), *all_feature_expressions()]
+    # Planning a query takes longer than the few rows of a request do; of a survey year, shared parts are computed once.
+    return bridges.select_seq(columns) if bridges.height <= FEW_ROWS else bridges.lazy().select(columns).collect()
 
 
 def training_inspections(features: pl.LazyFrame, transitions: pl.LazyFrame) -> pl.DataFrame:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 #: Horizons of the probability of Poor: the next inspection, the one after it, and a capital program.
 HORIZONS_YEARS = (2, 4, 8)
 
+#: Rows up to which features are scaled in an array. A chosen limit: the records of a request.
+_FEW_ROWS = 1000
+
 #: Format 1 had no `after_rise_effect`; it is read as 0.
 MODEL_FORMAT = 2
 
@@ -126,7 +129,7 @@ class DeteriorationModel:
         result = np.ones((features.height, horizon + 1), dtype=np.float32)
         at_risk = (features["condition"] > POOR_MAX).to_numpy()
         at_risk_features = features.filter(at_risk)
-        scaled = self.normalization.transform(at_risk_features)
+        scaled = self._scaled(at_risk_features)
         static_log_rate = linear_predictor(self.static_terms, scaled)
         condition = at_risk_features["condition"].to_numpy().astype(np.int64)
         after_rise = np.array(self.after_rise_effect)[condition - POOR_MAX - 1] * share_of_rises(at_risk_features)
@@ -143,6 +146,15 @@ class DeteriorationModel:
             horizon,
         )
         return result
+
+    def _scaled(self, features: pl.DataFrame) -> pl.DataFrame:
+        """The features of the terms on the model's scale; a few rows in an array, which takes a tenth of the time."""
+        import polars as pl
+
+        if features.height > _FEW_ROWS:
+            return self.normalization.transform(features)
+        names = list(self.normalization.features)
+        return pl.DataFrame(self.normalization.row_scaler()(features.select(names).to_numpy()), schema=names)
 
     @cached_property
     def rates(self) -> TransitionRates:

@@ -138,9 +138,7 @@ class RecordRows:
         rows = pl.Series([each and each.row for each in found], dtype=pl.UInt32)
         states = self.tables.table.select(pl.col(list(STATE_COLUMNS)).gather(rows))
         history = history_after(table, states)
-        features = features_of_records(
-            table.select(input_columns()), history.drop("is_new_inspection"), self._rates
-        ).collect()
+        features = features_of_records(table.select(input_columns()), history.drop("is_new_inspection"), self._rates)
         dates, inspections = states["inspection_date"].to_list(), states["inspection_number"].to_list()
         return _YearOfRecords(
             numbers,
