@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    dashboard,
     drift,
     drift_power,
     features,
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "served_metrics": served_metrics.main,
     "training": training.main,
     "watch": watch.main,
+    "dashboard": dashboard.main,
 }
 
 if __name__ == "__main__":
