@@ -57,7 +57,8 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             metadata |= display.report_metadata(path, data.reports_port)
             write_year(context, lake, drift, year, None, metadata)
             write_text(pages.render(drift), path)
-    return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": periods.text})
+    page = display.dashboard_metadata(platform.dashboard, "drift")
+    return dg.MaterializeResult(metadata={"model_version": model.version, "reference_years": periods.text, **page})
 
 
 def _partition_metadata(summary: "DriftSummary") -> dict[str, Any]:

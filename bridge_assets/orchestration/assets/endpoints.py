@@ -81,6 +81,7 @@ def local_endpoint(
     with user_errors_as_failures():
         model_version, metadata = _deploy_through_gate(context, config, platform, deploy)
     metadata["address"] = display.path_metadata(platform.data.endpoint_folder / "current")
+    metadata |= display.dashboard_metadata(platform.dashboard, "endpoints")
     return dg.MaterializeResult(data_version=dg.DataVersion(model_version.version), metadata=metadata)
 
 

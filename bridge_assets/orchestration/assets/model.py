@@ -95,6 +95,7 @@ def bridge_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             **_evaluation_metadata(evaluation, plots),
             "digest": digest,
             "folder": display.path_metadata(model_version.folder),
+            **display.dashboard_metadata(platform.dashboard, "model"),
         },
     )
 

@@ -51,7 +51,8 @@ def data_quality(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
                 asset_key="data_quality",
                 partition_key=str(year),
             )
-    return dg.MaterializeResult(metadata={"folder": display.path_metadata(lake.folder / "data_quality")})
+    page = display.dashboard_metadata(platform.dashboard, "quality")
+    return dg.MaterializeResult(metadata={"folder": display.path_metadata(lake.folder / "data_quality"), **page})
 
 
 @dg.asset(

@@ -138,6 +138,7 @@ def _write_condition_report(platform: Platform) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             **display.report_metadata(path, platform.data.reports_port),
+            **display.dashboard_metadata(platform.dashboard, "overview"),
             "trend": display.image_metadata(condition_trend_png(by_year)),
             "survey_years": by_year["survey_year"].n_unique(),
         }

@@ -52,7 +52,8 @@ def bridge_predictions(context: dg.AssetExecutionContext, platform: Platform) ->
             )
             write_year(context, lake, scores, year, provenance, _partition_metadata(scores, provenance, model.task))
             publish_scores(lake, scores, year, model)
-    return dg.MaterializeResult(metadata={"model_version": model.version})
+    page = display.dashboard_metadata(platform.dashboard, "bridges")
+    return dg.MaterializeResult(metadata={"model_version": model.version, **page})
 
 
 def _partition_metadata(scores: "pl.DataFrame", provenance: dict[str, Any], task: "Task") -> dict[str, Any]:

@@ -13,6 +13,8 @@ from bridge_assets import markdown
 if TYPE_CHECKING:
     import polars as pl
 
+    from bridge_assets.settings import DashboardSettings, PageName
+
 DATA_OWNERS = ["team:bridge-data"]
 MODEL_OWNERS = ["team:bridge-models"]
 
@@ -54,3 +56,8 @@ def report_metadata(path: Path, port: int) -> dict[str, dg.MetadataValue]:
     from bridge_assets.reporting.report_server import report_address
 
     return {"page": dg.MetadataValue.url(report_address(port, path.name)), "file": path_metadata(path)}
+
+
+def dashboard_metadata(settings: DashboardSettings, page: PageName) -> dict[str, dg.MetadataValue]:
+    """The page of the dashboard that shows an asset: at `address` in dashboard_assets.yaml, or on this machine."""
+    return {"dashboard": dg.MetadataValue.url(settings.page_address(page))}

@@ -54,3 +54,19 @@ def test_a_refusal_is_logged_with_the_check_that_closed_the_gate(platform, monke
     assert closed and all(finding["message"] for finding in closed)
     assert endpoints.serving([refused, deployed]) == [deployed]
     assert json.loads((platform.home / LOG_FILE).read_text().splitlines()[-1])["run"] == result.run_id
+
+
+@pytest.mark.slow
+def test_assets_link_to_their_page_of_the_dashboard(platform) -> None:
+    pages = {
+        "bridge_predictions": "bridges",
+        "drift_report": "drift",
+        "data_quality": "quality",
+        "bridge_model": "model",
+        "local_endpoint": "endpoints",
+        "condition_report": "",
+    }
+    recorded = platform.first_run.materializations
+    assert {name: recorded[name]["dashboard"] for name in pages} == {
+        name: f"http://127.0.0.1:8501/{page}" for name, page in pages.items()
+    }
