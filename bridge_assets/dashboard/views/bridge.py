@@ -10,7 +10,10 @@ from bridge_assets.dashboard.queries.rating_chart import rating_chart
 from bridge_assets.dashboard.queries.tables import MissingTableError, Row
 from bridge_assets.dashboard.session import cached, dashboard_settings, tables
 from bridge_assets.dashboard.views.bridges import with_years_text
+from bridge_assets.models.dataset.targets import CHANGE
 from bridge_assets.reporting.condition.reasons import format_reasons
+from bridge_assets.reporting.html.charts import Chart, shares_by_year
+from bridge_assets.reporting.wording import has_value
 
 #: The tables of the page; when one of them changes, it is read again.
 _TABLES = (
@@ -66,7 +69,7 @@ def _ask_for_key(key: str) -> str:
 def values(bridge: Bridge, similar: list[Row]) -> dict[str, Any]:
     """What the template shows of a bridge."""
     outlook = with_years_text([bridge.outlook])[0] if bridge.outlook else None
-    target = outlook["target"] if outlook else "fall"
+    target = (outlook["target"] if outlook else None) or "fall"
     reasons = format_reasons((outlook["reasons"] or []) if outlook else [], target)
     largest = max((abs(float(reason.contribution)) for reason in reasons), default=1.0) or 1.0
     return {
@@ -75,13 +78,23 @@ def values(bridge: Bridge, similar: list[Row]) -> dict[str, Any]:
         "outlook": outlook,
         "components": [(name, bridge.latest.get(item), item) for name, (_, item) in COMPONENTS.items()],
         "facts": [(label, item, bridge.latest.get(item)) for item, label in FACTS.items()],
-        "raises": [
-            (reason, abs(float(reason.contribution)) / largest) for reason in reasons if float(reason.contribution) > 0
-        ],
-        "lowers": [
-            (reason, abs(float(reason.contribution)) / largest) for reason in reasons if float(reason.contribution) < 0
-        ],
+        "raises": [(reason, abs(float(reason.contribution)) / largest) for reason in reasons if reason.raises_risk],
+        "lowers": [(reason, abs(float(reason.contribution)) / largest) for reason in reasons if not reason.raises_risk],
+        "unit": "points of the rating" if target.startswith(CHANGE) else "percentage points of the probability",
+        "score_chart": _score_chart(bridge),
         "chart": rating_chart(bridge.inspections, bridge.records[0]["survey_year"]),
         "similar": with_years_text(similar),
         "dagster": dashboard_settings().dagster,
     }
+
+
+def _score_chart(bridge: Bridge) -> Chart | None:
+    """The probability of each scored survey year; None for fewer than two."""
+    rows = [row for row in bridge.scores if has_value(row["fall_probability"])]
+    if len(rows) < 2:
+        return None
+    return shares_by_year(
+        "Probability of a lower rating at the next inspection, by survey year",
+        [row["survey_year"] for row in rows],
+        {"Expected": [row["fall_probability"] for row in rows]},
+    )
