@@ -56,7 +56,6 @@ def bridge_sheet(
     """
     import polars as pl
 
-    explained = list(zip(outlook["reasons"].to_list(), outlook["target"].to_list(), strict=True))
     counties = county_names()
     sheet = outlook.with_columns(
         pl.col("survey_year").replace_strict(dict(sources), return_dtype=pl.String).alias("source"),
@@ -66,14 +65,25 @@ def bridge_sheet(
         .alias("county"),
         *(_named(code, codes_of(item)).alias(f"{code}_name") for code, item in CODED.items()),
         _years_in_words().alias("years_until_poor_in_words"),
-        pl.Series("why", [why_text(*each) for each in explained], pl.String),
-        pl.Series("lowered_by", [why_text(*each, raises=False) for each in explained], pl.String),
         pl.Series("page", [address(key) for key in outlook["structure_key"]], pl.String),
     )
     # Cast first: a Float32 rounded to 0.1234 would be 0.12340000271797180 in a sheet.
     rounded = [pl.col(name).cast(pl.Float64).round(digits) for name, digits in DECIMALS.items()]
     order = [pl.col("state_code"), pl.col("look_first_rank"), pl.col("structure_key")]
+    sheet = sheet.join(_reasons_in_words(outlook), on="structure_key", how="left")
     return sheet.with_columns(rounded).sort(order, nulls_last=True).select(*TITLES)
+
+
+def _reasons_in_words(outlook: pl.DataFrame) -> pl.DataFrame:
+    """structure_key, why and lowered_by of the bridges that were explained: a few of each state."""
+    import polars as pl
+
+    explained = outlook.filter(pl.col("reasons").is_not_null()).select("structure_key", "reasons", "target").rows()
+    return pl.DataFrame(
+        [(key, why_text(*of), why_text(*of, raises=False)) for key, *of in explained],
+        schema={"structure_key": pl.String, "why": pl.String, "lowered_by": pl.String},
+        orient="row",
+    )
 
 
 def _named(column: str, names: Mapping[str, str]) -> pl.Expr:
