@@ -105,10 +105,7 @@ def export_to_looker(df: pd.DataFrame, out_path: str | Path, columns: pd.DataFra
                 f"{cells:,} cells do not fit into a Google Sheet (at most {MAX_SHEET_CELLS:,}). What to do: write a "
                 f".parquet file, or fewer rows"
             )
-        worksheet = _open_worksheet(target)
-        write_worksheet(worksheet, sheet_rows(df))
-        if columns is not None:
-            write_worksheet(_tab(worksheet.spreadsheet, f"{worksheet.title} columns"), sheet_rows(columns))
+        write_tabs(_open_worksheet(target), df, columns)
     elif target.suffix.lower() == ".parquet":
         with atomic_write(target) as temp_path:
             df.to_parquet(temp_path, index=False)
@@ -141,6 +138,13 @@ def write_worksheet(worksheet: Worksheet, rows: list[list[Any]]) -> None:
     worksheet.resize(rows=len(rows), cols=len(rows[0]))
     for start in range(0, len(rows), ROWS_PER_REQUEST):
         worksheet.update(rows[start : start + ROWS_PER_REQUEST], f"A{start + 1}", value_input_option="RAW")
+
+
+def write_tabs(worksheet: Worksheet, df: pd.DataFrame, columns: pd.DataFrame | None) -> None:
+    """Replace the contents of a worksheet, and of the worksheet `<its title> columns` with the data dictionary."""
+    write_worksheet(worksheet, sheet_rows(df))
+    if columns is not None:
+        write_worksheet(_tab(worksheet.spreadsheet, f"{worksheet.title} columns"), sheet_rows(columns))
 
 
 def _parse_target(out_path: str | Path) -> Path | SheetTab:

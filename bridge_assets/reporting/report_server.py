@@ -21,6 +21,7 @@ from html import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from bridge_assets.reporting.html import palette
 from bridge_assets.reporting.html.pages import content_security_policy
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ def _index(folder: Path) -> Response:
     content = f"<ul>{links}</ul>" if links else "<p>No report has been written yet: run the job full_pipeline.</p>"
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Reports</title>'
-        f"<style>body{{font:16px/1.6 system-ui,sans-serif;margin:3rem auto;max-width:40rem}}</style>"
-        f"<h1>Reports</h1>{content}<p>From <code>{escape(str(folder))}</code></p></html>"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{palette.css()}a{{color:var(--accent)}}body{{font:16px/1.6 system-ui,sans-serif;margin:3rem auto;"
+        f"max-width:40rem;padding:0 1rem;background:var(--page);color:var(--ink)}}</style>"
+        f"<main><h1>Reports</h1>{content}<p>From <code>{escape(str(folder))}</code></p></main></html>"
     )
 
 

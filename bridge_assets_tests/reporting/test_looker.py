@@ -15,7 +15,7 @@ import pytest
 
 from bridge_assets.errors import StorageError
 from bridge_assets.extras import install_command
-from bridge_assets.reporting.looker import export_to_looker, sheet_rows
+from bridge_assets.reporting.looker import export_to_looker, sheet_rows, write_tabs
 
 FORMULA = '=HYPERLINK("http://example.com","click")'
 
@@ -145,6 +145,49 @@ def test_sheet_rows_are_json_with_every_cell_filled_and_text_unchanged(outlook: 
     assert second[3:8] == ["", "", "", "", ""]
     assert third[4:] == ["2022-02-01T00:00:00", "1999-12-01", 1 / 3, 3, True]
     assert sheet_rows(pd.DataFrame({"x": [np.inf]})) == [["x"], ["inf"]]
+
+
+class MemorySheet:
+    """Stands for gspread's Spreadsheet: its tabs, in memory."""
+
+    def __init__(self) -> None:
+        self.tabs: list[MemoryTab] = []
+
+    def worksheets(self) -> list[MemoryTab]:
+        return self.tabs
+
+    def add_worksheet(self, title: str, rows: int, cols: int) -> MemoryTab:
+        self.tabs.append(MemoryTab(self, title))
+        return self.tabs[-1]
+
+
+class MemoryTab:
+    """Stands for gspread's Worksheet. With another input option than RAW, Google Sheets makes `017` a 17."""
+
+    def __init__(self, spreadsheet: MemorySheet, title: str) -> None:
+        self.spreadsheet, self.title = spreadsheet, title
+        self.cells: list[list[object]] = []
+
+    def resize(self, rows: int, cols: int) -> None:
+        self.cells = [[""] * cols for _ in range(rows)]
+
+    def update(self, values: list[list[object]], range_name: str, *, value_input_option: str) -> None:
+        assert value_input_option == "RAW"
+        start = int(range_name.removeprefix("A")) - 1
+        self.cells[start : start + len(values)] = values
+
+
+def test_a_google_sheet_has_its_dictionary_in_a_second_worksheet() -> None:
+    sheet = MemorySheet()
+    bridges = sheet.add_worksheet("Bridges", rows=1, cols=1)
+    columns = pd.DataFrame({"column": ["county_code"], "meaning": ["County."]})
+    for codes in (["017", "001"], ["017"]):
+        write_tabs(bridges, pd.DataFrame({"county_code": codes}), columns)
+    assert [tab.title for tab in sheet.tabs] == ["Bridges", "Bridges columns"], "not one more each time"
+    assert bridges.cells == [["county_code"], ["017"]]
+    assert sheet.tabs[1].cells == [["column", "meaning"], ["county_code", "County."]]
+    write_tabs(bridges, pd.DataFrame({"a": [1]}), None)
+    assert sheet.tabs[1].cells[1] == ["county_code", "County."]
 
 
 def test_writing_a_file_needs_no_credentials(outlook: pd.DataFrame, tmp_path: Path) -> None:

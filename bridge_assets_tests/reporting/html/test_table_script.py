@@ -57,6 +57,12 @@ def test_a_table_is_searched_and_sorted(browser: Browser, pages: dict[str, str],
         assert accessibility_findings(page) == []
 
 
+def test_the_list_of_reports_is_accessible(browser: Browser, served: int) -> None:
+    with open_page(browser, report_address(served, ""), PHONE, color_scheme="dark") as page:
+        assert accessibility_findings(page) == []
+        assert page.get_by_role("link", name="condition_report.html").count() == 1
+
+
 def test_the_keyboard_alone_sorts_and_searches(browser: Browser, pages: dict[str, str]) -> None:
     with open_page(browser, pages["condition_report"]) as page:
         page.get_by_label("Find a state").focus()
