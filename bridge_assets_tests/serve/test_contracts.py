@@ -193,6 +193,13 @@ def test_kserve_rejects_invalid_tensors(client, tensors, message):
     assert message in error_of(reply)
 
 
+@pytest.mark.parametrize("given", ["request-1", "\ud800", "é\x00\u2028"])
+def test_the_id_of_a_kserve_request_is_sent_back_whatever_characters_it_has(client, given):
+    body = json.dumps({"inputs": [tensor("age", [1], [30])], "id": given})
+    reply = client.post("/v2/models/bridge-fall/infer", content=body)
+    assert (reply.status_code, json.loads(reply.content)["id"]) == (200, given)
+
+
 def test_the_name_of_a_kserve_model_comes_from_the_environment(bundle):
     with serving(bundle, BRIDGE_ASSETS_MODEL_NAME="falls") as url:
         assert httpx.get(f"{url}/v2/models/falls").json()["name"] == "falls"

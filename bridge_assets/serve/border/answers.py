@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import secrets
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bridge_assets.serve.border.json_bytes import to_json
@@ -11,6 +15,20 @@ if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
 _JSON = (b"content-type", b"application/json")
+
+
+_numbers = itertools.count(1)
+
+
+def new_request_id() -> bytes:
+    """The id of a request: of this process, and of the request in it."""
+    return b"%s-%x" % (_process(os.getpid()), next(_numbers))
+
+
+@cache
+def _process(pid: int) -> bytes:
+    """A random name of this process. A forked process has another one."""
+    return secrets.token_hex(4).encode()
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:

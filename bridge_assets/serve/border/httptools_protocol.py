@@ -12,7 +12,9 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bridge_assets.serve.border.answers import new_request_id
 from bridge_assets.serve.border.connections import Bounded
+from bridge_assets.serve.border.json_bytes import to_json
 
 #: Bytes of a header, or between two parts of a body. A chosen limit: h11 has the same one.
 MAX_HEADER_BYTES = 1 << 16
@@ -100,12 +102,22 @@ class BoundedHttpTools(Bounded, HttpToolsProtocol):
                 return
             if self._since_progress > MAX_HEADER_BYTES:
                 self.logger.warning("Invalid HTTP request received.")
-                self.send_400_response(f"The header is too large; send at most {MAX_HEADER_BYTES >> 10} KiB.")
+                self.send_400_response(f"the header is too large; send at most {MAX_HEADER_BYTES >> 10} KiB")
                 return
 
     def _hold(self, data: bytes) -> None:
         self._unparsed, self.flow.held = data, True
         self.flow.pause_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP request like every other error, and close the connection."""
+        request_id = new_request_id()
+        body = to_json({"error": msg, "request_id": request_id.decode()})
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self.transport.write(
+            b"%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (head, request_id, len(body), body)
+        )
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -5,18 +5,14 @@ One ASGI callable, since each one around the app costs a request as much as pars
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING
 
 from bridge_assets.serve.border.access import AccessRules, Guard
 from bridge_assets.serve.border.access_log import log_event, trace_of
-from bridge_assets.serve.border.answers import send_error
+from bridge_assets.serve.border.answers import new_request_id, send_error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,8 +26,6 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 #: Characters of a path in the log. A chosen limit: the routes of the app are shorter.
 _MAX_PATH = 200
-
-_numbers = itertools.count(1)
 
 
 class RequestMiddleware:
@@ -124,10 +118,4 @@ def _request_id(scope: Scope) -> bytes:
             if _SANE_ID.fullmatch(value):
                 return value
             break
-    return b"%s-%x" % (_process(os.getpid()), next(_numbers))
-
-
-@cache
-def _process(pid: int) -> bytes:
-    """A random name of this process, with which its request ids begin. A forked process has another one."""
-    return secrets.token_hex(4).encode()
+    return new_request_id()

@@ -240,6 +240,15 @@ def test_a_header_has_a_limit(client, data):
     assert client.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize("data", [b"x", b"BREW /predict HTTP/1.1\r\n\r\n"])
+def test_what_is_no_http_request_gets_an_error_like_every_other(client, data):
+    head, _, body = answers(str(client.base_url), data).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    found = json.loads(body)
+    assert found["error"] == "Invalid HTTP request received."
+    assert f"x-request-id: {found['request_id']}".encode() in head
+
+
 def test_an_image_without_httptools_and_msgspec_answers_as_well(bundle, tmp_path):
     """One that was built before they were needed, with a bundle of today."""
     for name in ("httptools", "msgspec"):
