@@ -206,7 +206,7 @@ def _find_item(key: str) -> Item:
 
 
 def _survey_year(value: Any) -> int:
-    year = int(value) if isinstance(value, str) and value.strip().isdigit() and len(value) < 9 else value
+    year = int(value) if isinstance(value, str) and value.isascii() and value.strip().isdigit() else value
     if isinstance(year, float) and year.is_integer():
         year = int(year)
     if isinstance(year, bool) or not isinstance(year, int) or not FIRST_SURVEY_YEAR <= year <= 9999:
@@ -250,6 +250,8 @@ def _parse_code(item: Item, value: str | float) -> str:
     if isinstance(value, float) and not (math.isfinite(value) and value.is_integer()):
         raise RecordError(f"{describe_item(item)}: {_shown(value)} is not a code; send codes as text, such as '01'")
     text = value if isinstance(value, str) else str(int(value))
+    if len(text) > _MAX_TEXT:
+        raise RecordError(f"{describe_item(item)}: {len(text):,} characters are too many; at most {_MAX_TEXT}")
     if not text.isprintable():
         raise RecordError(f"{describe_item(item)}: it has a character that cannot be printed")
     if item.name in _PACKED and not text.isdigit():

@@ -6,6 +6,7 @@ Everything is real: the small platform, its lake, its package and its scores.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -18,6 +19,8 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.deployment.local_endpoint import corrupt_byte
 from support.deployment.server_process import ServerProcess
 from support.small_platform import YEARS, SmallPlatform
@@ -279,3 +282,40 @@ def test_the_requests_of_the_page_are_answered_as_it_says(platform) -> None:
     with pytest.raises(RequestError) as refused:
         answers.answer({"records": [{"1": "01", "58": "12"}]})
     assert str(refused.value) == " ".join(message[1].split())
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(allow_nan=False),
+    st.text(max_size=20),
+    st.sampled_from(["5", "N", "0618", "²", "1e400", "-0", "+5", "0x1F", "\ud800", "1" * 300, " 7 ", "'6'"]),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+NAMES = st.one_of(st.sampled_from([*ITEMS_BY_NAME, "58", "058", "90", "1", "survey_year"]), st.text(max_size=12))
+
+
+def test_whatever_is_sent_is_answered_or_refused_in_words(platform) -> None:
+    answers = answers_of(package_of(platform))
+
+    @settings(max_examples=int(os.environ.get("BRIDGE_ASSETS_FUZZ_EXAMPLES", "150")), deadline=None, database=None)
+    @given(
+        records=st.lists(st.dictionaries(NAMES, VALUES, max_size=8), max_size=3),
+        structures=st.lists(st.dictionaries(st.sampled_from(["state", "structure", "x"]), VALUES), max_size=2),
+        is_valid_otherwise=st.booleans(),
+    )
+    def send(records: list[dict], structures: list[dict], is_valid_otherwise: bool) -> None:
+        base = {"STATE_CODE_001": "25", "DECK_COND_058": "6"} if is_valid_otherwise else {}
+        for request in ({"records": [base | each for each in records]}, {"structures": structures}):
+            try:
+                body, predictions = answers.respond(json.dumps(request).encode())
+            except RequestError as refused:
+                assert 400 <= refused.status < 500
+                str(refused).encode()  # it can be sent
+            else:
+                assert len(json.loads(body)["bridges"]) == len(predictions)
+                assert all(0 <= each <= 1 for each in predictions)
+
+    send()
