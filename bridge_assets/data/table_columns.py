@@ -175,6 +175,18 @@ REALISED_QUALITY = (
     Column("expected_worst_10", "double", "Share that the probabilities let one expect."),
 )
 
+#: No asset of its own: bridge_predictions keeps it.
+PUBLISHED_SCORES = (
+    STRUCTURE_KEY,
+    INSPECTION_DATE,
+    CONDITION,
+    Column("prediction", "float", "Probability of the target, or expected change of the rating in points."),
+    Column("target", "varchar", "The predicted outcome: fall, poor, fall of deck, ...; or change."),
+    MODEL_VERSION,
+    Column("training_until", "smallint", "Last survey year that the model was trained on."),
+    Column("published_at", "timestamp", "When the scores were published first, UTC."),
+)
+
 _REASONS = 'struct(feature varchar, "value" float, contribution float)[]'
 
 #: Table -> what a row is.
@@ -188,6 +200,7 @@ ROWS = {
     "bridge_predictions": "One row for each bridge of a survey year: its prediction, its ranks and the reasons.",
     "drift_report": "One row for each comparison of a survey year with the reference years.",
     "realised_quality": "One row for each survey year and model version: published scores against what was found.",
+    "published_scores": "One row for each bridge and model version: its score as it was published first.",
 }
 
 
@@ -240,7 +253,10 @@ def described(columns: Mapping[str, str], row: str) -> TableNotes:
 
 @cache
 def _notes() -> dict[str, TableNotes]:
-    either = {task: columns_of_tables(task) for task in ("regression", "classification")}
+    either = {
+        task: columns_of_tables(task) | {"published_scores": PUBLISHED_SCORES}
+        for task in ("regression", "classification")
+    }
     return {
         name: TableNotes(
             ROWS[name],
