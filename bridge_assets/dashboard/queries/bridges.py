@@ -116,9 +116,10 @@ def bridge_page(tables: Tables, wanted: BridgeFilter, number: int, rows_per_page
     pages = max(1, -(-total // rows_per_page))
     number = min(max(1, number), pages)
     first = (number - 1) * rows_per_page
-    # The keys first: the other columns are read only for the rows that are shown.
+    # The keys first, so that only the rows that are shown are carried through the order with all their columns.
+    keys = f"select structure_key from {{{OUTLOOK}}} where {where} order by {wanted.order()} limit ? offset ?"
     rows = tables.rows(
-        f"select {_SHOWN} from {{{OUTLOOK}}} where {where} order by {wanted.order()} limit ? offset ?",
+        f"select {_SHOWN} from {{{OUTLOOK}}} where structure_key in ({keys}) order by {wanted.order()}",
         [*values, rows_per_page, first],
     )
     return Page(rows, total, number, pages, first)
