@@ -115,7 +115,7 @@ def main() -> None:
     home = working_folder() / "dashboard"
     national_home(sample, home)
     outlook = home / "lake" / "mart_bridge_outlook.parquet"
-    rows = duckdb.sql(f"select structure_key from '{outlook}'").fetchall()
+    rows = duckdb.connect().execute(f"select structure_key from '{outlook}'").fetchall()
     state, _, structure = rows[len(rows) // 2][0].partition("-")
     print(f"{len(rows):,} bridges, {sum(p.stat().st_size for p in home.rglob('*.parquet')) / 1e9:.1f} GB of Parquet\n")
     with sync_playwright() as playwright:

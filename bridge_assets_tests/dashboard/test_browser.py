@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
 import pytest
+from support.browser import chromium
 from support.dashboard.home import FORMULA_KEY, HOSTILE_KEY, HOSTILE_NAME, ODD_KEY, YEARS
 
 from bridge_assets.settings import bridge_path
 from bridge_assets.settings.dashboard import PAGES
 
-pytest.importorskip("streamlit", reason="the extra dashboard is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
+pytest.importorskip("streamlit", reason="the extra dashboard is not installed")
 
 #: Streamlit looks for its server below the address of the page before the root; the browser logs that nothing is there.
 STREAMLITS_OWN_404 = re.compile(r"/_stcore/(health|host-config)$")
@@ -57,18 +54,13 @@ def address(dashboard_home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with (
-        sync_api.sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split()) as running,
-    ):
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
         yield running
 
 
 @pytest.fixture
-def page(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
+def page(browser: Browser, address: str) -> Iterator[Page]:
     """A tab; at the end nothing went wrong in it, and nothing was asked of another machine."""
     problems: list[str] = []
     hosts: set[str] = set()
@@ -96,17 +88,17 @@ def page(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
     assert hosts <= {urlsplit(address).netloc, "data"}
 
 
-def query(page: sync_api.Page) -> dict[str, list[str]]:
+def query(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
-def settle(page: sync_api.Page) -> None:
+def settle(page: Page) -> None:
     """Wait until the script has ended: a widget that is drawn again loses what is typed into it."""
     page.wait_for_function("document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
     page.wait_for_timeout(100)
 
 
-def test_a_bridge_is_searched_with_the_keyboard_and_opened_from_the_list(page: sync_api.Page) -> None:
+def test_a_bridge_is_searched_with_the_keyboard_and_opened_from_the_list(page: Page) -> None:
     page.goto("/bridges")
     page.get_by_text("80 bridges, 1 to 25").wait_for()
     page.evaluate("window.kept = true")
@@ -131,7 +123,7 @@ def test_a_bridge_is_searched_with_the_keyboard_and_opened_from_the_list(page: s
     page.get_by_role("heading", name="Inspection list").wait_for()
 
 
-def test_the_address_of_a_bridge_can_be_shared(page: sync_api.Page) -> None:
+def test_the_address_of_a_bridge_can_be_shared(page: Page) -> None:
     page.goto(bridge_path(ODD_KEY))
     page.get_by_role("heading", name="ROUTE 2", level=1).wait_for()
     assert page.locator(".state-line .key").inner_text() == ODD_KEY
@@ -149,7 +141,7 @@ def test_the_address_of_a_bridge_can_be_shared(page: sync_api.Page) -> None:
     assert query(page) == {"state": ["48"], "structure": ["B010"]}
 
 
-def test_a_list_is_filtered_sorted_turned_and_downloaded(page: sync_api.Page, tmp_path: Path) -> None:
+def test_a_list_is_filtered_sorted_turned_and_downloaded(page: Page, tmp_path: Path) -> None:
     page.goto("/bridges?state=25")
     page.get_by_text("40 bridges, 1 to 25").wait_for()
     settle(page)
@@ -189,7 +181,7 @@ def test_a_list_is_filtered_sorted_turned_and_downloaded(page: sync_api.Page, tm
     assert "page" not in query(page)
 
 
-def test_the_theme_can_be_switched_and_everything_follows(page: sync_api.Page) -> None:
+def test_the_theme_can_be_switched_and_everything_follows(page: Page) -> None:
     page.goto("/")
     page.get_by_role("heading", name="Condition of all bridges").wait_for()
     colours = """() => [['.stApp', 'backgroundColor'], ['.bridge-assets .card', 'backgroundColor'],
@@ -204,7 +196,7 @@ def test_the_theme_can_be_switched_and_everything_follows(page: sync_api.Page) -
     assert after == ["rgb(15, 21, 27)", "rgb(24, 33, 41)", "rgb(232, 237, 242)"]
 
 
-def test_every_page_fits_is_accessible_and_names_itself(page: sync_api.Page) -> None:
+def test_every_page_fits_is_accessible_and_names_itself(page: Page) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     found = []
@@ -229,7 +221,7 @@ def test_every_page_fits_is_accessible_and_names_itself(page: sync_api.Page) -> 
     assert found == []
 
 
-def test_a_missing_table_says_what_to_materialise(page: sync_api.Page, dashboard_home: Path) -> None:
+def test_a_missing_table_says_what_to_materialise(page: Page, dashboard_home: Path) -> None:
     path = dashboard_home / "lake" / "mart_bridge_outlook.parquet"
     content = path.read_bytes()
     try:
