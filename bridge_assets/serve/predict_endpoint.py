@@ -79,9 +79,9 @@ class PredictEndpoint:
         media_type = _media_type(scope)
         parsed, state = self._parse_small(body, media_type, model), self._state
         if parsed is not None and len(parsed.rows) <= ROWS_AT_ONCE:
-            if state.predict_together is None or state.requests == 1:
+            if state.requests == 1:
                 return self._respond(parsed, model)
-            return self._format(await state.predict_together(model, parsed.rows), parsed, model)
+            return self._format(await state.batches.predict(model, parsed.rows), parsed, model)
         if state.pending_requests >= MAX_PENDING_REQUESTS:
             raise RequestError("too many requests are waiting; retry in a second", 503)
         run = partial(asyncio.get_running_loop().run_in_executor, state.executor)

@@ -27,20 +27,18 @@ from pydantic import BaseModel, Field, model_validator
 from bridge_assets.errors import DeploymentError
 from bridge_assets.extras import install_command
 from bridge_assets.metrics.prometheus_metrics import MULTIPROCESS_FOLDER
-from bridge_assets.serve.batches import predict_batch
+from bridge_assets.serve.app import make_app
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
 from bridge_assets.serve.endpoint_follower import EndpointFollower, nothing_deployed
-from bridge_assets.serve.requests.request_rows import RequestError
 from bridge_assets.serve.server import DRAIN_SECONDS, make_metrics, poll_for_new_version
+from bridge_assets.serve.state import AppState
 
 if TYPE_CHECKING:
-    import numpy as np
     from ray.serve import Application
     from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from bridge_assets.serve.loaded_model import LoadedModel
 
 #: Name of the application on the Ray cluster.
 APPLICATION = "bridge-assets"
@@ -53,9 +51,6 @@ _QUEUED_REQUESTS = 1024
 
 #: Requests in progress on a replica, on average, from which another one is started. A chosen target.
 _REQUESTS_PER_REPLICA = 16
-
-#: Requests that are predicted in one call, of those that are waiting; nobody waits for more to arrive. A chosen limit.
-_BATCH_REQUESTS = 64
 
 #: Seconds for the requests in progress when a replica is stopped.
 _GRACEFUL_SHUTDOWN_SECONDS = 20.0
@@ -135,25 +130,12 @@ class Replica:
     """A replica: follows the endpoint and answers with the app of `serve.app`."""
 
     def __init__(self, endpoint: Path, access: AccessRules) -> None:
-        from ray import serve
-
-        from bridge_assets.serve.state import AppState
-
         self._follower = EndpointFollower(endpoint)
         self._access = access
         self._state = AppState(lambda: self._follower.current, metrics=make_metrics())
-        self._state.predict_together = self._predict_together
         self._following: asyncio.Task[None] | None = None
 
-        @serve.batch(max_batch_size=_BATCH_REQUESTS, batch_wait_timeout_s=0)
-        async def predict_together(requests: list[tuple[LoadedModel, np.ndarray]]) -> list[list[float] | RequestError]:
-            return predict_batch(requests)
-
-        self._predict_batch = predict_together
-
     def __serve_build_asgi_app__(self) -> Starlette:
-        from bridge_assets.serve.app import make_app
-
         answered = make_app(self._state, os.environ, self._lifespan, self._access)
         answered.add_middleware(_WithoutRequestId)
         return answered
@@ -167,12 +149,6 @@ class Replica:
         self._following.cancel()
         with suppress(asyncio.CancelledError):
             await self._following
-
-    async def _predict_together(self, model: LoadedModel, rows: np.ndarray) -> list[float]:
-        answer = await self._predict_batch((model, rows))
-        if isinstance(answer, RequestError):
-            raise answer
-        return answer
 
     def check_health(self) -> None:
         """Called by Ray every few seconds: a replica that raises is replaced."""

@@ -25,7 +25,6 @@ from starlette.applications import Starlette
 from bridge_assets.errors import DeploymentError
 from bridge_assets.runtime.package import Package
 from bridge_assets.serve.app import make_app
-from bridge_assets.serve.batches import Batches
 from bridge_assets.serve.border.access import AccessRules
 from bridge_assets.serve.border.access_log import log_event
 from bridge_assets.serve.border.connections import Bounded, throttle_accept_errors
@@ -102,7 +101,6 @@ def run_server(
     gc.collect()
     gc.freeze()
     state.metrics = state.metrics or make_metrics()
-    state.predict_together = state.predict_together or Batches().predict
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bridge_assets.serve.batches import Batches
 from bridge_assets.serve.border.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bridge_assets.metrics.prometheus_metrics import PrometheusMetrics
     from bridge_assets.serve.loaded_model import LoadedModel
 
@@ -47,9 +46,8 @@ class AppState:
         Parses requests and predicts.
     metrics : PrometheusMetrics or None
         What `/metrics` answers.
-    predict_together : callable, optional
-        (version, a few rows) -> predictions, once those of requests that arrived at the same time are predicted, too;
-        raises what `LoadedModel.predict` raises. Default: each request is predicted alone.
+    batches : Batches
+        Predicts the rows of requests that wait at the same time.
     """
 
     current_model: Callable[[], LoadedModel]
@@ -61,7 +59,7 @@ class AppState:
     deadlines: Deadlines = field(default_factory=Deadlines)
     executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "predict"))
     metrics: PrometheusMetrics | None = None
-    predict_together: Callable[[LoadedModel, np.ndarray], Awaitable[list[float]]] | None = None
+    batches: Batches = field(default_factory=Batches)
 
     def record_model(self) -> None:
         """Record in the metrics which version is served now."""

@@ -30,7 +30,7 @@ def test_features_with_other_definitions_get_no_years_until_poor(platform) -> No
 def test_a_warning_does_not_prevent_years_until_poor(platform, monkeypatch) -> None:
     monkeypatch.setenv("BRIDGE_ASSETS_MODEL__SURVIVAL__CONCORDANCE_GAIN", "0.9")
     result = platform.materialize("deterioration_model", "years_until_poor", partition=str(YEARS[1]))
-    assert result.success
+    assert result.success, error_messages(result)
     checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
     warned = checks["calibrated_and_beats_kaplan_meier"]
     assert not warned.passed
