@@ -270,6 +270,7 @@ def test_the_requests_of_the_page_are_answered_as_it_says(platform) -> None:
     fields = {
         name for cell in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(.*?)`", cell)
     }
+    found: set[str] = set()
     for request in requests:
         answer = answers.answer(request)
         bridge = answer["bridges"][0]
