@@ -47,7 +47,7 @@ def interface(home: Path) -> Iterator[str]:
                 time.sleep(0.2)
         yield url
     finally:
-        process.terminate()
+        process.kill()  # it holds no state, and Gradio waits for the streams of its pages
         process.wait(timeout=30)
 
 
