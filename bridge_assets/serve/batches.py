@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 #: Rows that are predicted before the event loop looks at the connections again: 64 take 0.7 ms. A chosen limit.
 _ROWS_AT_ONCE = 64
 
+#: Requests that are predicted at once after one that was alone in its batch, before another one waits for a round of
+#: the event loop to see whether others come. A chosen limit.
+_AT_ONCE = 16
+
 
 class Batches:
     """The requests of one event loop that wait for their predictions."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[LoadedModel, np.ndarray, asyncio.Future[list[float]]]] = []
+        self._at_once = _AT_ONCE
 
     async def predict(self, model: LoadedModel, rows: np.ndarray) -> list[float]:
         """Predict the rows of a request, together with those of others for the same version.
@@ -35,6 +40,9 @@ class Batches:
         RequestError
             If a value is too large for the model's scale; other requests are answered.
         """
+        if self._at_once < _AT_ONCE and not self._waiting:  # the last one was alone: so is this one, probably
+            self._at_once += 1
+            return model.predict(rows)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[float]] = loop.create_future()
         if not self._waiting:
@@ -49,6 +57,7 @@ class Batches:
                 break
             count, rows = count + 1, rows + len(each)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._at_once = 0 if count == 1 else _AT_ONCE
         if self._waiting:
             loop.call_soon(self._predict, loop)
         try:

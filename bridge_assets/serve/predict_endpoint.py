@@ -61,7 +61,6 @@ class PredictEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
-        self._state.requests += 1
         try:
             await self._read_in_time(scope, receive, body)
             answer = await self._answer(scope, body)
@@ -71,7 +70,6 @@ class PredictEndpoint:
         else:
             await send_json(send, 200, answer)
         finally:
-            self._state.requests -= 1
             self._release(body)
 
     async def _answer(self, scope: Scope, body: bytearray) -> bytes:
@@ -79,8 +77,6 @@ class PredictEndpoint:
         media_type = _media_type(scope)
         parsed, state = self._parse_small(body, media_type, model), self._state
         if parsed is not None and len(parsed.rows) <= ROWS_AT_ONCE:
-            if state.requests == 1:
-                return self._respond(parsed, model)
             return self._format(await state.batches.predict(model, parsed.rows), parsed, model)
         if state.pending_requests >= MAX_PENDING_REQUESTS:
             raise RequestError("too many requests are waiting; retry in a second", 503)

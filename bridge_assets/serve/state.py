@@ -32,8 +32,6 @@ class AppState:
         Returns the version for a new request.
     draining : bool
         The process is shutting down: no longer ready, but still serving requests.
-    requests : int
-        Number of requests of predictions being answered.
     pending_requests : int
         Number of requests running or waiting for a thread.
     buffered_bytes : int
@@ -52,7 +50,6 @@ class AppState:
 
     current_model: Callable[[], LoadedModel]
     draining: bool = False
-    requests: int = 0
     pending_requests: int = 0
     buffered_bytes: int = 0
     parsing_large: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -57,6 +57,24 @@ def test_requests_are_predicted_together_and_an_error_is_that_of_its_own_request
     assert str(error) == "row 0: feature 'traffic': 1e+30 is too large"
 
 
+def test_one_client_alone_does_not_wait_and_company_is_noticed(models, monkeypatch):
+    calls: list[int] = []
+    predict = LoadedModel.predict
+    monkeypatch.setattr(LoadedModel, "predict", lambda self, rows: calls.append(len(rows)) or predict(self, rows))
+    row = np.zeros((1, 4))
+
+    async def send() -> None:
+        batches = Batches()
+        for _ in range(10):
+            await batches.predict(models[0], row)
+        assert calls == [1] * 10
+        for _ in range(3):
+            await asyncio.gather(*(batches.predict(models[0], row) for _ in range(20)))
+        assert calls[-2:] == [20, 20]
+
+    asyncio.run(send())
+
+
 def test_a_request_that_was_cancelled_does_not_keep_the_others_from_their_answers(models):
     async def send() -> list[float]:
         batches = Batches()
