@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 DASHBOARD = DashboardSettings(address="https://bridges.example.org")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def pages_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the three pages."""
     folder = tmp_path_factory.mktemp("pages")
@@ -45,7 +45,7 @@ def pages_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def pages(pages_folder: Path) -> dict[str, str]:
     """Name of a page -> its address, of a file."""
     return {path.stem: path.as_uri() for path in pages_folder.glob("*.html")}
