@@ -211,6 +211,10 @@ def started(contender: Contender, answer: float, log: Path) -> Iterator[tuple[st
             raise RuntimeError(f"{contender.command(port)} returns other predictions: {reply}")
         yield url, server.pid
     finally:
+        # Asked first: HAProxy would outlive a command that is killed.
+        server.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=20)
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bridge_assets.cli.ports import listen, port_error
+from bridge_assets.cli.ports import listen, port_error, require_free_port
 from bridge_assets.deployment.targets import ENDPOINT_KEYS
 from bridge_assets.errors import SourceError
 from bridge_assets.settings import DataSettings
@@ -101,6 +101,10 @@ def serve(
 
         os.environ.update(environ)
         args = RayServeArgs(endpoint=endpoint, min_replicas=min_replicas, max_replicas=max_replicas, host=host)
+        # A HAProxy outlives a command that was killed, and would be found only after a minute of starting Ray.
+        for variable, usual in {"RAY_SERVE_HAPROXY_STATS_PORT": 8404, "RAY_SERVE_HAPROXY_METRICS_PORT": 9101}.items():
+            if haproxy:
+                require_free_port("0.0.0.0", int(os.environ.get(variable, usual)), variable)  # noqa: S104 # as HAProxy
         try:
             with listen(host, port) as free:  # Ray takes no port 0, and fails late on one that is in use
                 port = free.getsockname()[1]
@@ -124,7 +128,6 @@ def gradio(host: str, port: int) -> None:
     Works on the local endpoint and the lake; needs the extra `gradio`. BRIDGE_ASSETS_TOKEN in the environment is the
     password of every user.
     """
-    from bridge_assets.cli.ports import require_free_port
     from bridge_assets.serve.gradio_interface import launch_interface
 
     require_free_port(host, port)

@@ -194,3 +194,15 @@ def test_options_that_do_not_go_together_are_refused(options: list[str], message
     result = CliRunner().invoke(serve, options)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_port_of_haproxy_in_use_is_said_before_ray_starts(endpoint: LocalEndpoint, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(
+            serve,
+            ["--ray", "--haproxy", "--port", "0"],
+            env={"BRIDGE_ASSETS_DATA__HOME": str(home), "RAY_SERVE_HAPROXY_STATS_PORT": str(port)},
+        )
+    assert f"0.0.0.0:{port}" in str(result.exception)
+    assert "RAY_SERVE_HAPROXY_STATS_PORT" in str(result.exception)

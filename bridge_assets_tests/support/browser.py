@@ -33,8 +33,8 @@ DESKTOP, PHONE = (1440, 900), (390, 844)
 def chromium() -> Iterator[Browser]:
     """A browser; the test is skipped if Playwright or Chromium is not installed.
 
-    One at a time in a process, so a fixture of it has the scope of a module at most: Playwright's event loop runs as long,
-    and until then no other test can start one.
+    One at a time in a process, so a fixture of it has the scope of a module at most: Playwright's event loop runs as
+    long, and until then no other test can start one.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
