@@ -136,6 +136,14 @@ class StructureTables:
     def features_digest(self) -> str:
         return self.info["features_digest"]
 
+    def a_key(self) -> str:
+        """The key of a structure in the file of `survey_year`, among the first ones; empty if there is none."""
+        import numpy as np
+
+        first = np.asarray(self.features[:1000])
+        found = np.flatnonzero(~np.isnan(first).all(axis=1))
+        return self.keys[int(found[0])] if len(found) else ""
+
     def find(self, key: str) -> Structure | None:
         """The structure with a key; None if there is none."""
         row = bisect_left(self.keys, key)

@@ -31,8 +31,10 @@ class LoadedModel:
     answer_bridges : callable, optional
         The body of a request by structure key or raw record -> its answer as JSON, and the predictions in it; raises
         RequestError. None where the package has no tables of structures (`serve.bridges`).
+    known_structure : str
+        Key of one of them, for the example in `/openapi.json`; empty where there is none.
     no_bridges : str
-        Then, why it has none, without its full stop.
+        Without tables, why it has none, without its full stop.
     package : str
         Digest of the package's files (`runtime.package.content_digest`).
     """
@@ -40,6 +42,7 @@ class LoadedModel:
     model: ServedModel
     slot: str
     answer_bridges: Callable[[bytearray], tuple[bytes, list[float]]] | None = None
+    known_structure: str = ""
     no_bridges: str = "Tables of structures are packed for the local endpoint only"
     package: str = ""
 

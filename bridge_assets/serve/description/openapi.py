@@ -5,6 +5,7 @@ The row of the examples has the median of each feature in training, and the pred
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,11 @@ def _predictions(model: LoadedModel, served: Served) -> dict[str, Any]:
         kinds = [_ref(name) for name in ("FeatureRows", "StructuresRequest", "RecordsRequest")]
         asked["application/json"]["schema"] = {"anyOf": kinds}
         answered["application/json"]["schema"] = {"anyOf": [_ref("Predictions"), _ref("BridgePredictions")]}
+        if model.known_structure:
+            request = {"structures": [{"state": model.known_structure[:2], "structure": model.known_structure[3:]}]}
+            answer, _ = model.answer_bridges(bytearray(json.dumps(request).encode()))
+            asked["application/json"]["examples"]["a_structure"] = {"value": request}
+            answered["application/json"]["examples"]["a_structure"] = {"value": json.loads(answer)}
     of_csv = {**of_rows, "text/csv": {"schema": {"type": "string"}, "examples": {"one_bridge": {"value": csv}}}}
     paths = {
         "/predict": ("Predict bridges", asked, answered, (501,)),

@@ -246,6 +246,12 @@ def test_the_server_answers_keys_and_records_and_follows_newer_tables(platform) 
             assert answer.json()["predictions"] == [probability]
             assert answer.json()["survey_year"] == LAST
             assert len(answer.json()["bridges"][0]["contributions"]) > 40
+            operation = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+            asked, answered = (
+                content["application/json"]["examples"]["a_structure"]["value"]
+                for content in (operation["requestBody"]["content"], operation["responses"]["200"]["content"])
+            )
+            assert client.post("/predict", json=asked).json() == answered, "the example of OpenAPI is a real one"
             refused = client.post("/predict", json={"records": [{"1": "25", "58": "12"}]})
             assert refused.status_code == 422
             assert "record 0: item 58 (DECK_COND_058, deck condition): '12'" in refused.json()["error"]
