@@ -41,7 +41,8 @@ def _initial_platform(tmp_path_factory: pytest.TempPathFactory) -> SmallPlatform
     if len(bytes(built.home)) != len(bytes(home)):
         return _run_once(home)
     _copy_moved(built.home, home)
-    return pickle.loads(content.replace(bytes(built.home), bytes(home)))
+    moved: SmallPlatform = pickle.loads(content.replace(bytes(built.home), bytes(home)))
+    return SmallPlatform(home, moved.first_run)  # a path is pickled in parts, which name the other folder
 
 
 def _run_once(home: Path) -> SmallPlatform:
