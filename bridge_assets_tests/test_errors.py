@@ -15,6 +15,8 @@ PRODUCT = Path(__file__).parents[1] / "bridge_assets"
 INTERNAL = {
     "StartError": "container.py runs without the package",
     "RequestError": "becomes an HTTP response",
+    "RecordError": "becomes an HTTP response",
+    "NoAnswer": "is shown on the page of the interface",
     "LockHeldError": "every caller raises its own error",
     "RetryableError": "is caught by the download that raises it",
 }

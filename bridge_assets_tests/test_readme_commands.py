@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from bridge_assets.data.ingestion import load_bridge_data
 from bridge_assets.nbi.sample import SampleSpec
 from bridge_assets.nbi.sample.survey import build_inventory
 from bridge_assets.nbi.sample.writing import render_survey_file
+
+EXTRAS = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 
 LINES = sorted({line for page in PAGES for line in command_lines(page)})
 
@@ -69,7 +72,9 @@ def test_pip_installs_what_exists(line: str) -> None:
         elif not word.startswith(
             "-"
         ):  # the checkout, or the wheel that `make wheel` builds; the name alone finds nothing
-            assert re.fullmatch(r"(\.|bridge_assets-0\.1\.0-py3-none-any\.whl)(\[(aws|azure|gcp|k8s|sheets)\])?", word)
+            named = re.fullmatch(r"(?:\.|bridge_assets-0\.1\.0-py3-none-any\.whl)(?:\[([a-z0-9,]+)\])?", word)
+            assert named
+            assert set((named[1] or "aws").split(",")) <= EXTRAS
 
 
 def test_modules_that_are_run_exist() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, Field, model_validator
 
-from bridge_assets.errors import DeploymentError
+from bridge_assets.errors import DeploymentError, error_summary
 from bridge_assets.extras import install_command
 from bridge_assets.metrics.prometheus_metrics import MULTIPROCESS_FOLDER
 from bridge_assets.serve.app import make_app
@@ -186,11 +186,13 @@ def serve_on_ray(args: RayServeArgs, port: int, *, with_haproxy: bool = False) -
     Raises
     ------
     DeploymentError
-        As `app`.
+        As `app`; or if Ray Serve does not start.
     """
     with tempfile.TemporaryDirectory(prefix="bridge-assets-ray-") as folder:
         # Read by Ray when it is imported.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # On a busy machine the proxy takes more than Ray's 5 seconds to start.
+        os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
         if with_haproxy:
             os.environ |= {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
             # Half a minute unless it is said, as for a load balancer that notices late.
@@ -201,6 +203,7 @@ def serve_on_ray(args: RayServeArgs, port: int, *, with_haproxy: bool = False) -
         application = app(args)
         import ray
         from ray import serve
+        from ray.exceptions import RayError
 
         try:
             # Ray prints what it has to say to stdout, where the log of this process is.
@@ -212,6 +215,13 @@ def serve_on_ray(args: RayServeArgs, port: int, *, with_haproxy: bool = False) -
             with redirect_stdout(sys.stderr):
                 _wait_for_signal()
             log_event("closing")
+        except RayError as error:
+            raise DeploymentError(
+                "Ray Serve did not start",
+                where=f"{args.host}:{port}",
+                why=error_summary(error),
+                do="see the logs in /tmp/ray/session_latest/logs/serve, and start it again",
+            ) from error
         finally:
             with redirect_stdout(sys.stderr):
                 serve.shutdown()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -29,6 +29,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSettings:
 
 class RecordingDbt:
     """Stands in for dbt: records when it starts and ends writing, and with which arguments."""
+
+    manifest: ClassVar[dict[str, Any]] = {
+        "nodes": {
+            "dim_structures": {"name": "dim_structures", "resource_type": "model", "description": "", "columns": {}}
+        }
+    }
 
     def __init__(self) -> None:
         self.events: list[str] = []

@@ -51,10 +51,10 @@ canvas { position: absolute; inset: 0; width: 100%; height: 100%; touch-action: 
 .buttons button:hover, .buttons button:focus-visible { border-color: var(--st-primary-color); outline: none;
   box-shadow: 0 0 0 2px var(--st-primary-color); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 10px 0 0; font-size: 13px;
-  color: var(--map-ink); }
+  color: var(--st-text-color); }
 .legend span { display: inline-flex; align-items: center; gap: 6px; }
 .legend i { width: 12px; height: 12px; border-radius: 50%; }
-.status { margin: 6px 0 0; font-size: 14px; color: var(--map-soft); }
+.status { margin: 6px 0 0; font-size: 14px; color: var(--st-text-color); }
 """
 
 
