@@ -88,7 +88,7 @@ mutants: setup-dev
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 drills: setup-dev
-	BRIDGE_ASSETS_DRILLS=1 $(BIN)/python -m pytest -p no:xdist -s bridge_assets_tests/serve/test_drills.py bridge_assets_tests/serve/description bridge_assets_tests/real/test_massachusetts.py
+	BRIDGE_ASSETS_DRILLS=1 $(BIN)/python -m pytest -p no:xdist -s bridge_assets_tests/serve/test_drills.py bridge_assets_tests/serve/description bridge_assets_tests/deployment/kubernetes/test_kills.py bridge_assets_tests/real/test_massachusetts.py
 
 schema: setup
 	$(BIN)/python -m bridge_assets.nbi.schema_page docs/schema.md dbt_project/models/sources.yml
