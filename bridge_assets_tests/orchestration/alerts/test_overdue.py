@@ -134,6 +134,7 @@ def test_an_endpoint_that_nobody_probes_is_told_once_and_that_it_is_probed_again
     cursor = endpoint.cursor.replace(str(now + 3.1 * 3600), str(now - 60))  # as if it had been reported a minute ago
     assert cursor != endpoint.cursor
     endpoint.cursor = cursor
+    clock(now + 1)  # the run has the time of this machine
     endpoint.run()
     endpoint.tick()
     endpoint.tick()
