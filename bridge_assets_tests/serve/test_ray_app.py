@@ -47,7 +47,7 @@ def home(endpoint: LocalEndpoint) -> Path:
 def server(home: Path) -> Iterator[ServerProcess]:
     server = ServerProcess(
         [COMMAND, "serve", "--ray", "--haproxy", "--min-replicas", "2", "--max-replicas", "2", "--port", "0"],
-        start_timeout=180,
+        180,
         BRIDGE_ASSETS_DATA__HOME=str(home),
         **free_ports("HAPROXY_STATS_PORT", "HAPROXY_METRICS_PORT", "FALLBACK_PROXY_HTTP_PORT"),
         BRIDGE_ASSETS_TOKEN="a-secret-of-this-test-0123456789-abcdef",

@@ -29,7 +29,7 @@ class ServerProcess:
     """A server process. `url` is set once it serves; `log` has one object per line. A variable of None is not set."""
 
     def __init__(
-        self, command: list[str], *, start_timeout: float = _START_TIMEOUT_SECONDS, **environ: str | None
+        self, command: list[str], start_timeout: float = _START_TIMEOUT_SECONDS, /, **environ: str | None
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SERVER_VARIABLES)}
         defaults = {"BRIDGE_ASSETS_HOST": "127.0.0.1", "BRIDGE_ASSETS_PORT": "0", "BRIDGE_ASSETS_CLOSING_SECONDS": "0"}
