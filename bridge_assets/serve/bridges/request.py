@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from bridge_assets.data.records.single_record import structure_key
 from bridge_assets.nbi.coding_guide.codes import STATE_NAMES
 from bridge_assets.nbi.coding_guide.items import ITEMS
+from bridge_assets.serve.requests.request_body import strict_json
 from bridge_assets.serve.requests.request_rows import RequestError, describe_value, shown
 
 STRUCTURES, RECORDS, EXPLAIN = "structures", "records", "explain"
@@ -64,26 +64,10 @@ def parse_body(body: bytes | bytearray) -> dict[str, Any]:
     ):
         if (count := body.count(character)) > most:
             raise RequestError(f"{count:,} {what} are too many; send at most {MAX_BRIDGES:,} bridges in a request", 413)
-    try:
-        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+    value = strict_json(body)
     if not isinstance(value, dict):
         raise RequestError(f"the body: expected an object, found {describe_value(value)}")
     return value
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise RequestError(f"key {shown(repeated)} is given twice in the same object")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number; use null for a missing value")
 
 
 def concerns_bridges(request: Mapping[str, Any]) -> bool:

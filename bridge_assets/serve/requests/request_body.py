@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.serve.requests.request_rows import (
@@ -70,16 +70,7 @@ def parse_json_object(
         objects than the largest valid request.
     """
     check_size_of_parsed(body, features, lists)
-    try:
-        # Parsed as floats, integers may have any length; NaN and Infinity are not valid JSON.
-        value = json.loads(
-            body.decode("utf-8-sig"),
-            parse_int=float,
-            parse_constant=_reject_constant,
-            object_pairs_hook=_unique_keys,
-        )
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+    value = strict_json(body, parse_int=float)  # as floats, integers may have any length
     if not isinstance(value, dict):
         raise RequestError(
             f"the body: expected an object with {list_names(allowed_keys)}, found {describe_value(value)}"
@@ -87,6 +78,25 @@ def parse_json_object(
     if unknown := [key for key in value if key not in allowed_keys]:
         raise RequestError(f"the body: unknown key {shown(unknown[0])}; expected {list_names(allowed_keys)}")
     return value
+
+
+def strict_json(body: bytes | bytearray, parse_int: Callable[[str], float] = int) -> Any:
+    """The value of a JSON body in which no object has a key twice, and no number is NaN or Infinity.
+
+    Raises
+    ------
+    RequestError
+        400 if it is not such JSON.
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"),
+            parse_int=parse_int,
+            parse_constant=_reject_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from None
 
 
 def rows_of_csv(body: bytes | bytearray, features: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -81,3 +82,11 @@ def test_a_thousand_records_with_every_item_are_accepted() -> None:
 
     body = json.dumps({"records": [dict.fromkeys(ITEM_NAMES, "1")] * MAX_BRIDGES}).encode()
     assert len(parse_request(parse_body(body)).records) == MAX_BRIDGES
+
+
+def test_a_key_that_is_given_twice_among_many_is_found_at_once() -> None:
+    keys = ",".join(f'"k{number}":1' for number in range(60_000))
+    began = time.perf_counter()
+    with pytest.raises(RequestError, match="key 'k59999' is given twice"):
+        parse_body(f'{{"records": [{{{keys},"k59999":2}}]}}'.encode())
+    assert time.perf_counter() - began < 10  # 0.1 s; comparing every key with every other takes a minute
