@@ -59,7 +59,7 @@ class EndpointFollower:
         bridges = BridgeAnswers.load(package, loaded.model, loaded.predict)
         if bridges is None:
             return replace(loaded, no_bridges=skipped_reason(package))
-        return replace(loaded, answer_bridges=bridges.respond, known_structure=bridges.tables.a_key())
+        return replace(loaded, bridges=bridges)
 
 
 def nothing_deployed(root: Path) -> DeploymentError:

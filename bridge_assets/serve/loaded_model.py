@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bridge_assets.runtime.served_model import ServedModel
+    from bridge_assets.serve.bridges.answers import BridgeAnswers
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,17 @@ class LoadedModel:
     ----------
     model : ServedModel
     slot : str
-    answer_bridges : callable, optional
-        The body of a request by structure key or raw record -> its answer as JSON, and the predictions in it; raises
-        RequestError. None where the package has no tables of structures (`serve.bridges`).
-    known_structure : str
-        Key of one of them, for the example in `/openapi.json`; empty where there is none.
+    bridges : BridgeAnswers or None
+        Answers requests by structure key or raw record; None where the package has no tables of structures.
     no_bridges : str
-        Without tables, why it has none, without its full stop.
+        Then, why it has none, without its full stop.
     package : str
         Digest of the package's files (`runtime.package.content_digest`).
     """
 
     model: ServedModel
     slot: str
-    answer_bridges: Callable[[bytearray], tuple[bytes, list[float]]] | None = None
-    known_structure: str = ""
+    bridges: BridgeAnswers | None = field(default=None, compare=False)
     no_bridges: str = "Tables of structures are packed for the local endpoint only"
     package: str = ""
 

@@ -115,7 +115,7 @@ class PredictEndpoint:
 
     async def _answer_about_bridges(self, body: bytearray, model: LoadedModel) -> bytes:
         """The answer to a request by structure key or raw record (`serve.bridges`)."""
-        if model.answer_bridges is None:
+        if model.bridges is None:
             raise RequestError(
                 f"this endpoint has no tables of structures. {model.no_bridges}. What to do: send rows of features in "
                 "'instances', or run the asset local_endpoint, which packs the tables, and ask the local endpoint",
@@ -123,10 +123,10 @@ class PredictEndpoint:
             )
         run = partial(asyncio.get_running_loop().run_in_executor, self._state.executor)
         if len(body) <= LARGE_BODY_BYTES:
-            answer, predictions = await run(model.answer_bridges, body)
+            answer, predictions = await run(model.bridges.respond, body)
         else:
             async with self._state.parsing_large:
-                answer, predictions = await run(model.answer_bridges, body)
+                answer, predictions = await run(model.bridges.respond, body)
         if self._state.metrics is not None:
             self._state.metrics.observe_predictions(predictions, model.version, model.output_name)
         return answer

@@ -5,7 +5,6 @@ The row of the examples has the median of each feature in training, and the pred
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,15 +132,14 @@ def _predictions(model: LoadedModel, served: Served) -> dict[str, Any]:
     of_table["application/json"]["schema"] = {"anyOf": [_ref("FeatureRows"), _ref("TableRequest")]}
     of_table["application/json"]["examples"]["table"] = {"value": table}
     asked, answered = _json("FeatureRows", rows), _json("Predictions", named)
-    if model.answer_bridges is not None:
+    if model.bridges is not None:
         kinds = [_ref(name) for name in ("FeatureRows", "StructuresRequest", "RecordsRequest")]
         asked["application/json"]["schema"] = {"anyOf": kinds}
         answered["application/json"]["schema"] = {"anyOf": [_ref("Predictions"), _ref("BridgePredictions")]}
-        if model.known_structure:
-            request = {"structures": [{"state": model.known_structure[:2], "structure": model.known_structure[3:]}]}
-            answer, _ = model.answer_bridges(bytearray(json.dumps(request).encode()))
+        if key := model.bridges.tables.a_key():
+            request = {"structures": [{"state": key[:2], "structure": key[3:]}]}
             asked["application/json"]["examples"]["a_structure"] = {"value": request}
-            answered["application/json"]["examples"]["a_structure"] = {"value": json.loads(answer)}
+            answered["application/json"]["examples"]["a_structure"] = {"value": model.bridges.answer(request)}
     of_csv = {**of_rows, "text/csv": {"schema": {"type": "string"}, "examples": {"one_bridge": {"value": csv}}}}
     paths = {
         "/predict": ("Predict bridges", asked, answered, (501,)),

@@ -52,13 +52,13 @@ class ServedBridges:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request (`serve.bridges`). Raises NoAnswer."""
         model = self.current()
-        if model.answer_bridges is None:
+        if model.bridges is None:
             raise NoAnswer(
                 f"This version has no tables of structures. {model.no_bridges}. Run the asset local_endpoint again: it "
                 "packs them."
             )
         try:
-            body, _ = model.answer_bridges(bytearray(json.dumps(request, default=str).encode()))
+            body, _ = model.bridges.respond(bytearray(json.dumps(request, default=str).encode()))
         except RequestError as error:
             raise NoAnswer(str(error)) from error
         return json.loads(body)

@@ -31,4 +31,4 @@ def test_an_older_package_and_one_without_tables_give_the_reason(tmp_path) -> No
     endpoint.deploy(version, tables=lambda digest: PackedTables(skipped_reason=f"no features of {digest}"))
     follower = EndpointFollower(endpoint.root)
     assert follower.current.no_bridges == "no features of ffffffffffff"
-    assert follower.current.answer_bridges is None
+    assert follower.current.bridges is None
