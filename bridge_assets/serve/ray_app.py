@@ -56,6 +56,12 @@ _REQUESTS_PER_REPLICA = 16
 _GRACEFUL_SHUTDOWN_SECONDS = 20.0
 
 
+def _default_endpoint() -> Path:
+    from bridge_assets.settings import DataSettings
+
+    return DataSettings.load().endpoint_folder
+
+
 class RayServeArgs(BaseModel, extra="forbid"):
     """Arguments of `serve run`, a Serve config file and `bridge-assets serve --ray`.
 
@@ -69,7 +75,7 @@ class RayServeArgs(BaseModel, extra="forbid"):
         Address that the proxy listens on; any but loopback needs a token (`border.access`).
     """
 
-    endpoint: Path = Field(default_factory=lambda: _default_endpoint())
+    endpoint: Path = Field(default_factory=_default_endpoint)
     min_replicas: int = Field(default=1, ge=1)
     max_replicas: int = Field(default=4, ge=1)
     host: str = "127.0.0.1"
@@ -233,9 +239,3 @@ def _wait_for_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     stopped.wait()
-
-
-def _default_endpoint() -> Path:
-    from bridge_assets.settings import DataSettings
-
-    return DataSettings.load().endpoint_folder

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge_assets.dashboard.map.view import View, degrees
+from bridge_assets.nbi.derived import POOR_MAX
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,15 +55,12 @@ class Layer:
         (x, y, structure key, carried, crossed, condition, probability) for each bridge.
     count, poor : int
         Bridges in the view itself, without the margin.
-    unplaced : int
-        Bridges of the selection that have no coordinates, and are nowhere on the map.
     """
 
     cells: list[tuple[Any, ...]]
     bridges: list[tuple[Any, ...]]
     count: int
     poor: int
-    unplaced: int
 
 
 def bridges_in_view(
@@ -97,23 +95,29 @@ def bridges_in_view(
         f"and longitude between {west!r} and {east!r} and latitude between {south!r} and {north!r}"
     )
     rows = connection.execute(
-        f"select avg(x), avg(y), count(*), count(*) filter (condition <= 4), avg(fall_probability), "
-        f"count(*) filter ({inside}), count(*) filter ({inside} and condition <= 4) from ({placed}) "
+        f"select avg(x), avg(y), count(*), count(*) filter (condition <= {POOR_MAX}), avg(fall_probability), "
+        f"count(*) filter ({inside}), count(*) filter ({inside} and condition <= {POOR_MAX}) from ({placed}) "
         f"group by floor(x * {cells!r}), floor(y * {cells!r}) order by 3 desc, 1, 2",
         list(parameters),
     ).fetchall()
-    unplaced = connection.execute(
-        f"select count(*) from {table} where ({where}) and (longitude is null or latitude is null)", list(parameters)
-    ).fetchall()[0][0]
     count, poor = sum(row[5] for row in rows), sum(row[6] for row in rows)
     if sum(row[2] for row in rows) > MAX_BRIDGES:
-        return Layer([row[:5] for row in rows], [], count, poor, unplaced)
+        return Layer([row[:5] for row in rows], [], count, poor)
     bridges = connection.execute(
         f"select x, y, structure_key, facility_carried, features_intersected, condition, fall_probability "
         f"from ({placed}) order by condition desc, structure_key",
         list(parameters),
     ).fetchall()
-    return Layer([], bridges, count, poor, unplaced)
+    return Layer([], bridges, count, poor)
+
+
+def count_unplaced(
+    connection: duckdb.DuckDBPyConnection, table: str, where: str = "true", parameters: Sequence[Any] = ()
+) -> int:
+    """How many bridges of a selection have no coordinates, and are nowhere on the map."""
+    return connection.execute(
+        f"select count(*) from {table} where ({where}) and (longitude is null or latitude is null)", list(parameters)
+    ).fetchall()[0][0]
 
 
 def view_of(

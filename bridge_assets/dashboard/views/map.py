@@ -8,7 +8,7 @@ from typing import Any
 from bridge_assets.dashboard import component
 from bridge_assets.dashboard.address_widgets import choice
 from bridge_assets.dashboard.map.component import COLOURED_BY, show_map, view_sent
-from bridge_assets.dashboard.map.layer import bridges_in_view, view_of
+from bridge_assets.dashboard.map.layer import bridges_in_view, count_unplaced, view_of
 from bridge_assets.dashboard.map.view import CONTIGUOUS_STATES
 from bridge_assets.dashboard.queries.bridges import OUTLOOK, BridgeFilter, list_states
 from bridge_assets.dashboard.queries.tables import MissingTableError, Tables
@@ -31,9 +31,10 @@ def show() -> None:
         home = cached((OUTLOOK,), _home, wanted) or CONTIGUOUS_STATES
         view = view_sent({"map": st.session_state.get("map")}, "map", selection, home)
         layer = cached((OUTLOOK,), _layer, view, wanted)
+        without = cached((OUTLOOK,), _unplaced, wanted)
     except MissingTableError as error:
         return component.missing(error, "map-missing")
-    unplaced = f" {count(layer.unplaced)} have no coordinates." if layer.unplaced else ""
+    unplaced = f" {count(without)} have no coordinates." if without else ""
     opened = show_map(
         layer,
         view,
@@ -66,6 +67,11 @@ def _choices(st: Any) -> tuple[BridgeFilter, Any]:
 def _home(tables: Tables, wanted: BridgeFilter) -> Any:
     where, values = wanted.where()
     return tables.call(OUTLOOK, partial(view_of, where=where, parameters=values))
+
+
+def _unplaced(tables: Tables, wanted: BridgeFilter) -> Any:
+    where, values = wanted.where()
+    return tables.call(OUTLOOK, partial(count_unplaced, where=where, parameters=values))
 
 
 def _layer(tables: Tables, view: Any, wanted: BridgeFilter) -> Any:
